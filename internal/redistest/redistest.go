@@ -1,0 +1,153 @@
+// Package redistest starts real redis-server processes for tests.
+//
+// A test that needs a program which this machine lacks is skipped, and says
+// which one. Where REDRPC_REQUIRE names the program (or is "all"), its absence
+// is a failure instead: CI sets it, so that no suite goes missing unnoticed.
+package redistest
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// RequireEnv names the environment variable that lists, separated by commas,
+// the programs whose absence fails a test.
+const RequireEnv = "REDRPC_REQUIRE"
+
+// Server is a running redis-server that keeps nothing on disk.
+type Server struct {
+	Addr   string // 127.0.0.1:PORT
+	Socket string // path of its Unix socket
+	cmd    *exec.Cmd
+	exited chan struct{}
+}
+
+// Start runs a redis-server on a free port of 127.0.0.1 and on a Unix socket
+// until the test ends. args are further redis-server options, such as
+// "--requirepass", "secret".
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	path := Program(t, "redis-server")
+	var log strings.Builder
+	for range 5 { // the port may be taken between choosing and binding it
+		s, err := start(path, t.TempDir(), args, &log)
+		if err == nil {
+			t.Cleanup(s.Stop)
+			return s
+		}
+		fmt.Fprintf(&log, "%v\n", err)
+	}
+	t.Fatalf("redis-server did not start:\n%s", log.String())
+	return nil
+}
+
+func start(path, dir string, args []string, log *strings.Builder) (*Server, error) {
+	port, err := freePort()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		Addr:   fmt.Sprintf("127.0.0.1:%d", port),
+		Socket: filepath.Join(dir, "redis.sock"),
+		exited: make(chan struct{}),
+	}
+	s.cmd = exec.Command(path, append([]string{
+		"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--unixsocket", s.Socket,
+		"--save", "", "--appendonly", "no", "--dir", dir,
+	}, args...)...)
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	s.cmd.Stderr = s.cmd.Stdout
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	ready := make(chan bool, 1)
+	go func() {
+		defer close(s.exited)
+		told := false
+		lines := bufio.NewScanner(out)
+		for lines.Scan() { // to the end, so that the server never blocks on a full pipe
+			if told {
+				continue
+			}
+			fmt.Fprintln(log, lines.Text())
+			if strings.Contains(lines.Text(), "Ready to accept connections") {
+				told = true
+				ready <- true
+			}
+		}
+		if !told {
+			ready <- false
+		}
+		_ = s.cmd.Wait() // the exit status of a server that was killed says nothing
+	}()
+	select {
+	case ok := <-ready:
+		if ok {
+			return s, nil
+		}
+		<-s.exited
+		return nil, fmt.Errorf("redis-server on port %d exited", port)
+	case <-time.After(10 * time.Second):
+		s.Stop()
+		return nil, fmt.Errorf("redis-server on port %d was not ready within 10 s", port)
+	}
+}
+
+// Stop kills the server and waits until it is gone. Its data is lost.
+func (s *Server) Stop() {
+	_ = s.cmd.Process.Kill() // fails only if it is gone already
+	<-s.exited
+}
+
+// Program returns the path of a program that the test needs, or ends the test:
+// skipped, or failed where RequireEnv asks for it.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Missing(t, name)
+	}
+	return path
+}
+
+// Python returns a python3 that can import redis, or ends the test like Program.
+func Python(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{"python3", "/usr/bin/python3"} {
+		if path, err := exec.LookPath(name); err == nil && exec.Command(path, "-c", "import redis").Run() == nil {
+			return path
+		}
+	}
+	Missing(t, "python3-redis")
+	return ""
+}
+
+// Missing ends a test that needs what this machine lacks.
+func Missing(t testing.TB, name string) {
+	t.Helper()
+	required := strings.Split(os.Getenv(RequireEnv), ",")
+	if slices.Contains(required, name) || slices.Contains(required, "all") {
+		t.Fatalf("%s is not installed, and %s=%s says that it must be", name, RequireEnv, os.Getenv(RequireEnv))
+	}
+	t.Skipf("LEFT OUT: %s is not installed", name)
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
