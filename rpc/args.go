@@ -1,0 +1,165 @@
+package rpc
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Args are the arguments of a call, by name.
+type Args map[string]any
+
+// encodeArgs returns the JSON object that carries the arguments.
+func encodeArgs(args any) ([]byte, error) {
+	if args == nil {
+		return []byte("{}"), nil
+	}
+	kw, err := json.Marshal(args)
+	if err != nil {
+		return nil, fmt.Errorf("arguments cannot be encoded: %w", err)
+	}
+	switch k := kindOf(kw); k {
+	case "object":
+		return kw, nil
+	case "null": // a nil map or pointer
+		return []byte("{}"), nil
+	default:
+		return nil, fmt.Errorf("expected arguments by name (a struct or a map), got %T, which encodes to %s", args, article(k))
+	}
+}
+
+// An argsDecoder decodes the JSON object kw into the value that v points to.
+type argsDecoder func(kw json.RawMessage, v any) error
+
+// newArgsDecoder returns the decoder for handlers that take a t.
+func newArgsDecoder(t reflect.Type) (argsDecoder, error) {
+	switch {
+	case reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()):
+		return decodeWhole, nil
+	case t.Kind() == reflect.Interface && t.NumMethod() == 0:
+		return decodeWhole, nil
+	case t.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
+		return decodeMap, nil
+	case t.Kind() == reflect.Struct:
+		params, err := newParameters(t)
+		return params.decode, err
+	}
+	return nil, fmt.Errorf("expected a handler that takes its arguments as a struct, a map with string keys or a json.RawMessage, got %v", t)
+}
+
+func decodeWhole(kw json.RawMessage, v any) error { return explain(decodeValue(kw, v)) }
+
+func decodeMap(kw json.RawMessage, v any) error {
+	m := reflect.ValueOf(v).Elem()
+	m.Set(reflect.MakeMap(m.Type()))
+	for name, raw := range members(kw) {
+		value := reflect.New(m.Type().Elem())
+		if err := decodeValue(raw, value.Interface()); err != nil {
+			return fmt.Errorf("argument %q: %w", name, explain(err))
+		}
+		m.SetMapIndex(reflect.ValueOf(string(name)).Convert(m.Type().Key()), value.Elem())
+	}
+	return nil
+}
+
+// parameters are the fields of a struct that a handler takes.
+type parameters []parameter
+
+type parameter struct {
+	name     string
+	field    int
+	exact    bool // the name is from a tag, so its case counts
+	optional bool
+}
+
+func newParameters(t reflect.Type) (parameters, error) {
+	var ps parameters
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag, tagged := f.Tag.Lookup("json")
+		name, options, _ := strings.Cut(tag, ",")
+		switch {
+		case f.Anonymous && name == "":
+			return nil, fmt.Errorf("field %v.%s: expected a name in a json tag, for embedded fields are not looked into", t, f.Name)
+		case !f.IsExported() || tagged && tag == "-":
+			continue
+		case strings.Contains(","+options+",", ",string,"):
+			return nil, fmt.Errorf(`field %v.%s: the json option "string" is not supported`, t, f.Name)
+		}
+		p := parameter{name: name, field: i, exact: name != ""}
+		if !p.exact {
+			p.name = f.Name
+		}
+		p.optional = f.Type.Kind() == reflect.Pointer || strings.Contains(options, "omit")
+		ps = append(ps, p)
+	}
+	return ps, nil
+}
+
+// find returns the index of the parameter called name, or -1.
+func (ps parameters) find(name []byte) int {
+	for i, p := range ps {
+		if p.name == string(name) {
+			return i
+		}
+	}
+	for i, p := range ps {
+		if !p.exact && strings.EqualFold(p.name, string(name)) {
+			return i
+		}
+	}
+	return -1
+}
+
+func (ps parameters) decode(kw json.RawMessage, v any) error {
+	target := reflect.ValueOf(v).Elem()
+	given := make([]bool, len(ps))
+	for name, raw := range members(kw) {
+		i := ps.find(name)
+		if i < 0 {
+			return fmt.Errorf("unknown argument %q, expected %s", name, ps)
+		}
+		if err := decodeValue(raw, target.Field(ps[i].field).Addr().Interface()); err != nil {
+			return fmt.Errorf("argument %q: %w", name, explain(err))
+		}
+		given[i] = true
+	}
+	for i, p := range ps {
+		if !given[i] && !p.optional {
+			return fmt.Errorf("missing argument %q, expected %s", p.caption(), ps)
+		}
+	}
+	return nil
+}
+
+// caption is the name that a caller should use.
+func (p parameter) caption() string {
+	if p.exact {
+		return p.name
+	}
+	first, size := utf8.DecodeRuneInString(p.name)
+	return string(unicode.ToLower(first)) + p.name[size:]
+}
+
+func (ps parameters) String() string {
+	if len(ps) == 0 {
+		return "no arguments"
+	}
+	names := make([]string, len(ps))
+	for i, p := range ps {
+		names[i] = p.caption()
+	}
+	return strings.Join(names, ", ")
+}
+
+// encodeResult returns the JSON that carries a handler's result.
+func encodeResult(v any) ([]byte, error) {
+	res, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("the result cannot be encoded: %w", err)
+	}
+	return res, nil
+}

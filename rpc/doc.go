@@ -1,0 +1,22 @@
+// Package rpc calls functions through Redis lists: a [Client] pushes a call to
+// the list of its function, any [Server] that offers the function pops it,
+// runs it, and pushes the result to a list of its own, where the client waits.
+//
+// It speaks the protocol of Codility/redis-rpc and works together with the
+// Python and Go ports of it, in both directions.
+//
+// # What is guaranteed
+//
+// A call runs at most once. It is never retried behind the caller's back, and
+// a server that dies loses the calls that it had popped. Every call ends
+// exactly once, in one of:
+//
+//   - its result;
+//   - [*RemoteError]: the function ran and failed, or the server refused the arguments;
+//   - [ErrNotSent]: no server has seen the call, nor ever will: trying again is safe;
+//   - [ErrBadResult]: the function ran, but its result could not be read;
+//   - [ErrNoResult]: the outcome is unknown: it may have run, or still run.
+//
+// Redis 6.0 is the oldest that works (time-outs in fractions of a second).
+// From 7.0 on a server takes several calls in one step (BLMPOP).
+package rpc

@@ -1,0 +1,60 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// How a call can end without a result, other than by *RemoteError. Match them
+// with errors.Is; the cause is wrapped too, so a call that ran out of time also
+// matches context.DeadlineExceeded, and one whose context was cancelled matches
+// context.Canceled.
+var (
+	// ErrNotSent: the call was not put into its queue, and will not be: Redis
+	// could not be reached or refused it, there was no time left, or the
+	// arguments could not be encoded. Trying again cannot run it twice.
+	ErrNotSent = errors.New("not sent")
+
+	// ErrNoResult: the call was sent, or may have been, and no result came: time
+	// was up, the context was cancelled, or the connection was lost. The
+	// function may have run, may be running, or may run later.
+	ErrNoResult = errors.New("no result")
+
+	// ErrBadResult: a result came, so the function ran, but it is not a message
+	// of the protocol or does not fit the caller's type.
+	ErrBadResult = errors.New("result cannot be read")
+)
+
+// RemoteError is the failure that a server answered with.
+type RemoteError struct {
+	Func      string // the function called
+	Message   string // the server's text for people; may be empty
+	Traceback string // where it failed, if the server says so
+}
+
+func (e *RemoteError) Error() string {
+	if e.Message == "" {
+		return fmt.Sprintf("rpc: %s: failed, without a message", e.Func)
+	}
+	return fmt.Sprintf("rpc: %s: %s", e.Func, e.Message)
+}
+
+// callError is a call that ended without a result: one of the three sentinels,
+// and why.
+type callError struct {
+	fn    string
+	kind  error
+	cause error
+}
+
+func (e *callError) Error() string   { return fmt.Sprintf("rpc: %s: %v: %v", e.fn, e.kind, e.cause) }
+func (e *callError) Unwrap() []error { return []error{e.kind, e.cause} }
+
+// timeUp is the cause when a call's own time-out was reached.
+type timeUp time.Duration
+
+func (d timeUp) Error() string { return fmt.Sprintf("time-out of %v reached", time.Duration(d)) }
+func (timeUp) Unwrap() error   { return context.DeadlineExceeded }
+func (timeUp) Timeout() bool   { return true }

@@ -1,0 +1,180 @@
+package rpc
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+)
+
+// encoding/json alone does not fit the envelopes: it matches the names of
+// fields without regard to case, so that "ID" would pass for "id". Here an
+// envelope is checked once as a whole and then walked, its values left raw.
+
+// checkObject says whether data is one JSON object in UTF-8, and nothing else.
+func checkObject(data []byte) error {
+	if !utf8.Valid(data) {
+		return errors.New("expected JSON in UTF-8, got bytes that are not UTF-8")
+	}
+	if !json.Valid(data) {
+		var raw json.RawMessage
+		return fmt.Errorf("expected JSON: %w", json.Unmarshal(data, &raw))
+	}
+	if k := kindOf(bytes.TrimLeft(data, " \t\r\n")); k != "object" {
+		return fmt.Errorf("expected a JSON object, got %s", article(k))
+	}
+	return nil
+}
+
+// kindOf names the JSON type of a valid value that starts at its first byte.
+func kindOf(value []byte) string {
+	switch value[0] {
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	case '"':
+		return "string"
+	case 't', 'f':
+		return "boolean"
+	case 'n':
+		return "null"
+	}
+	return "number"
+}
+
+func article(kind string) string {
+	switch kind {
+	case "object", "array":
+		return "an " + kind
+	case "null":
+		return kind
+	}
+	return "a " + kind
+}
+
+// members yields the names, unescaped, and the raw values of an object that
+// checkObject has passed. Names may repeat; the last one counts, as in Python.
+func members(object []byte) iter.Seq2[[]byte, json.RawMessage] {
+	return func(yield func([]byte, json.RawMessage) bool) {
+		i := skipSpace(object, 0) + 1 // past the brace
+		for {
+			i = skipSpace(object, i)
+			switch object[i] {
+			case '}':
+				return
+			case ',':
+				i = skipSpace(object, i+1)
+			}
+			end := skipString(object, i)
+			name := object[i+1 : end-1]
+			if bytes.IndexByte(name, '\\') >= 0 {
+				name = []byte(unquote(object[i:end]))
+			}
+			i = skipSpace(object, end) + 1 // past the colon
+			i = skipSpace(object, i)
+			end = skipValue(object, i)
+			if !yield(name, object[i:end:end]) {
+				return
+			}
+			i = end
+		}
+	}
+}
+
+func skipSpace(b []byte, i int) int {
+	for b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r' {
+		i++
+	}
+	return i
+}
+
+// skipString returns the index after the string that starts at b[i].
+func skipString(b []byte, i int) int {
+	for i++; ; i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+}
+
+// skipValue returns the index after the value that starts at b[i].
+func skipValue(b []byte, i int) int {
+	depth := 0
+	for {
+		switch b[i] {
+		case '"':
+			i = skipString(b, i)
+		case '{', '[':
+			depth++
+			i++
+		case '}', ']':
+			depth--
+			i++
+		case ',', ':', ' ', '\t', '\n', '\r':
+			i++
+		default: // a number or a literal
+			for i < len(b) && strings.IndexByte(",:]} \t\n\r", b[i]) < 0 {
+				i++
+			}
+		}
+		if depth == 0 {
+			return i
+		}
+	}
+}
+
+// unquote returns the text of a valid JSON string.
+func unquote(raw []byte) string {
+	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner)
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		panic("rpc: a string that passed json.Valid does not decode: " + err.Error())
+	}
+	return s
+}
+
+// decodeValue decodes a valid JSON value into the pointer v. A number that
+// lands in an interface becomes a json.Number, so that it keeps every digit.
+func decodeValue(raw []byte, v any) error {
+	if t := reflect.TypeOf(v).Elem(); !mayHoldAny(t) {
+		return json.Unmarshal(raw, v)
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.UseNumber()
+	return d.Decode(v)
+}
+
+// mayHoldAny says whether a value of type t may hold an interface; true if
+// finding out would take a walk through the type.
+func mayHoldAny(t reflect.Type) bool {
+	for t.Kind() == reflect.Slice || t.Kind() == reflect.Array || t.Kind() == reflect.Map || t.Kind() == reflect.Pointer {
+		if t.Name() != "" { // a named type may refer to itself
+			return true
+		}
+		t = t.Elem()
+	}
+	return t.Kind() == reflect.Interface || t.Kind() == reflect.Struct
+}
+
+// explain turns a decoding error into words that need no knowledge of Go.
+func explain(err error) error {
+	var mismatch *json.UnmarshalTypeError
+	if !errors.As(err, &mismatch) {
+		return err
+	}
+	where := ""
+	if mismatch.Field != "" {
+		where = fmt.Sprintf(" in %q", mismatch.Field)
+	}
+	return fmt.Errorf("expected %v, got %s%s", mismatch.Type, mismatch.Value, where)
+}

@@ -1,0 +1,232 @@
+package rpc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/redis/go-redis/v9"
+)
+
+const defaultKind = "server"
+
+// ServerOptions are the settings of a Server. The zero value works.
+type ServerOptions struct {
+	// Prefix starts every key. Default "redis_rpc".
+	Prefix string
+
+	// Kind and ID name the server for Servers. Neither may have a colon. The
+	// default kind is "server", the default ID is a new UUID. Two servers of one
+	// kind must not share an ID.
+	Kind, ID string
+
+	// Workers is how many calls run at a time, and how many the server takes
+	// from Redis before they run. Default 64.
+	Workers int
+
+	// Heartbeat is how often the server says that it lives; it counts as gone
+	// after twice that. Default 2 s.
+	Heartbeat time.Duration
+
+	// Expiry is how long a result waits for its caller. Redis counts it in whole
+	// seconds: a part of one is rounded up. Default 120 s.
+	Expiry time.Duration
+
+	// Logger gets what goes wrong. Default slog.Default().
+	Logger *slog.Logger
+}
+
+func (o *ServerOptions) complete() error {
+	o.Prefix = cmp.Or(o.Prefix, defaultPrefix)
+	o.Kind = cmp.Or(o.Kind, defaultKind)
+	if o.ID == "" {
+		id, err := uuid.NewRandom()
+		if err != nil {
+			return fmt.Errorf("rpc: ServerOptions.ID: %w", err)
+		}
+		o.ID = id.String()
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return errors.Join(
+		checkNoColon(o.Kind, "ServerOptions.Kind"),
+		checkNoColon(o.ID, "ServerOptions.ID"),
+		orDefault(&o.Workers, 64, "ServerOptions.Workers"),
+		orDefault(&o.Heartbeat, 2*time.Second, "ServerOptions.Heartbeat"),
+		orDefault(&o.Expiry, defaultExpiry, "ServerOptions.Expiry"),
+	)
+}
+
+// checkNoColon refuses what would make one server's key look like another's.
+func checkNoColon(s, name string) error {
+	if strings.Contains(s, ":") {
+		return fmt.Errorf("rpc: %s: expected a name without a colon, got %q", name, s)
+	}
+	return nil
+}
+
+// Server runs functions for clients. Give it functions with Handle, then Run it.
+type Server struct {
+	opt       ServerOptions
+	rdb       *redis.Client
+	malformed atomic.Uint64
+	stopping  chan struct{} // closed by the first Stop
+	done      chan struct{} // closed when Run has returned, or never will run
+
+	mu       sync.Mutex // guards what follows
+	handlers map[string]handler
+	state    state
+	cancel   context.CancelFunc // ends the contexts of the handlers
+}
+
+type state int
+
+const (
+	idle state = iota
+	running
+	stopped
+)
+
+// A handler runs a function on its raw arguments and returns its raw result.
+type handler func(ctx context.Context, kw []byte) ([]byte, error)
+
+// NewServer returns a server that reaches Redis as rdb does: it takes rdb's
+// options, not its connections, and no hooks. rdb is a *redis.Client, of a
+// single node or of Sentinel, and stays the caller's to close.
+func NewServer(rdb redis.UniversalClient, opt ServerOptions) (*Server, error) {
+	single, err := checkClient(rdb)
+	if err != nil {
+		return nil, fmt.Errorf("rpc: NewServer: %w", err)
+	}
+	if err := opt.complete(); err != nil {
+		return nil, err
+	}
+	return &Server{
+		opt:      opt,
+		rdb:      single,
+		stopping: make(chan struct{}),
+		done:     make(chan struct{}),
+		handlers: map[string]handler{},
+	}, nil
+}
+
+// ID is the server's ID, given or made up.
+func (s *Server) ID() string { return s.opt.ID }
+
+// Malformed is how many messages were dropped because they could not even be
+// answered: not JSON, not an object, or without a text for an id.
+func (s *Server) Malformed() uint64 { return s.malformed.Load() }
+
+// Handle makes s offer f under the name fn. It is for the time before Run.
+//
+// In says how f takes its arguments:
+//
+//   - A struct: each exported field is an argument, called as its json tag says,
+//     or else as the field in any case. A field that is a pointer, or whose tag
+//     says omitempty or omitzero, may be left out. An argument that is missing,
+//     unknown, or of the wrong type is answered with an error that names it.
+//   - A map with string keys: any arguments. In a map[string]any, numbers are
+//     json.Number.
+//   - json.RawMessage: the JSON object as it came.
+//   - Any other type with its own UnmarshalJSON: the JSON object.
+//
+// Out is anything that encoding/json encodes; a json.RawMessage is sent as it
+// is. An error of f is sent as text, and so is a panic, with its traceback. The
+// context of f ends when Run's ends or a Stop loses patience.
+func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In) (Out, error)) error {
+	if fn == "" || f == nil {
+		return fmt.Errorf("rpc: Handle(%q): expected the name of a function and the function", fn)
+	}
+	decode, err := newArgsDecoder(reflect.TypeFor[In]())
+	if err != nil {
+		return fmt.Errorf("rpc: Handle(%q): %w", fn, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state != idle {
+		return fmt.Errorf("rpc: Handle(%q): the server runs already", fn)
+	}
+	if _, ok := s.handlers[fn]; ok {
+		return fmt.Errorf("rpc: Handle(%q): there is one already", fn)
+	}
+	s.handlers[fn] = func(ctx context.Context, kw []byte) ([]byte, error) {
+		var in In
+		if err := decode(kw, &in); err != nil {
+			return nil, err
+		}
+		out, err := f(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		return encodeResult(out)
+	}
+	return nil
+}
+
+// Run serves until Stop is called or ctx ends. It returns nil when every call
+// that it took from Redis has been answered and nothing of it runs any more. If
+// ctx ends, the handlers' contexts end with it. A Redis that fails is logged
+// and tried again. A server runs once; Run's other errors are misuse.
+func (s *Server) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	s.mu.Lock()
+	switch {
+	case s.state != idle:
+		s.mu.Unlock()
+		return errors.New("rpc: Run: the server has been run or stopped; make a new one")
+	case len(s.handlers) == 0:
+		s.mu.Unlock()
+		return errors.New("rpc: Run: the server has no functions; give it some with Handle")
+	}
+	s.state = running
+	s.cancel = cancel
+	s.mu.Unlock()
+
+	defer close(s.done)
+	newShift(s).serve(ctx)
+	return nil
+}
+
+// Stop stops the server: it takes no more calls, lets those that it took be
+// finished and answered, withdraws its heartbeat, and then returns nil, at
+// about the time when Run does. If ctx ends first, Stop cancels the handlers'
+// contexts and returns at once with an error that matches ctx's; Run returns
+// when the last handler has, and its answers are out.
+func (s *Server) Stop(ctx context.Context) error {
+	s.mu.Lock()
+	select {
+	case <-s.stopping:
+	default:
+		close(s.stopping)
+	}
+	if s.state == idle {
+		s.state = stopped
+		close(s.done)
+	}
+	cancel := s.cancel
+	s.mu.Unlock()
+
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		select {
+		case <-s.done:
+			return nil
+		default:
+		}
+		cancel()
+		return fmt.Errorf("rpc: Stop: calls are still running, their contexts are now cancelled: %w", ctx.Err())
+	}
+}

@@ -1,0 +1,172 @@
+package rpc
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// This file is the protocol: the names of the keys and the messages in them.
+// It does no I/O.
+
+const (
+	defaultPrefix = "redis_rpc"
+	defaultExpiry = 120 * time.Second // life of a queue and of a result after a push
+	maxSlice      = time.Second       // longest that one command blocks on Redis
+)
+
+// callsKey is the list that calls of fn wait in.
+func callsKey(prefix, fn string) string { return prefix + ":" + fn + ":calls" }
+
+// resultKey is the list that the one result of a call comes in.
+func resultKey(prefix, fn, id string) string { return prefix + ":" + fn + ":result:" + id }
+
+// aliveKey exists while a server lives.
+func aliveKey(prefix, kind, id string) string { return prefix + ":" + kind + ":" + id + ":alive" }
+
+// wakeKey is a list that only its server blocks on: a push to it ends its wait.
+func wakeKey(prefix, kind, id string) string { return prefix + ":" + kind + ":" + id + ":wake" }
+
+// appendCall appends a call message. id is plain ASCII, kw a JSON object.
+func appendCall(b []byte, id string, sent time.Time, kw []byte) []byte {
+	b = append(b, `{"id":"`...)
+	b = append(b, id...)
+	b = append(b, `","ts":"`...)
+	b = appendTime(b, sent)
+	b = append(b, `","kw":`...)
+	b = append(b, kw...)
+	return append(b, '}')
+}
+
+// appendResult appends the message of a success. res is JSON.
+func appendResult(b []byte, done time.Time, res []byte) []byte {
+	b = append(b, `{"ts":"`...)
+	b = appendTime(b, done)
+	b = append(b, `","res":`...)
+	b = append(b, res...)
+	return append(b, '}')
+}
+
+// appendFailure appends the message of a failure. The Python port takes an
+// empty err for success, so an empty text is replaced by one that says so.
+func appendFailure(b []byte, done time.Time, text, traceback string) []byte {
+	if text == "" {
+		text = "failed, without a message"
+	}
+	b = append(b, `{"ts":"`...)
+	b = appendTime(b, done)
+	b = append(b, `","err":`...)
+	b = appendText(b, text)
+	if traceback != "" {
+		b = append(b, `,"err_traceback":`...)
+		b = appendText(b, traceback)
+	}
+	return append(b, '}')
+}
+
+// appendTime appends t in ISO 8601 with microseconds, in UTC. It is for people:
+// nobody computes with it.
+func appendTime(b []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z07:00")
+}
+
+func appendText(b []byte, s string) []byte {
+	quoted, err := json.Marshal(s)
+	if err != nil {
+		panic("rpc: a string does not encode: " + err.Error())
+	}
+	return append(b, quoted...)
+}
+
+// A call is a message of a calls list.
+type call struct {
+	id    string
+	kw    json.RawMessage // the arguments, a JSON object
+	fault error           // if set, all that the call can be answered with
+}
+
+// decodeCall reads a call. Its error means that the call cannot be answered:
+// it is no JSON object, or its id is no text. Fields are matched exactly, of
+// repeated ones the last counts, and unknown ones are ignored.
+func decodeCall(message []byte) (call, error) {
+	if err := checkObject(message); err != nil {
+		return call{}, err
+	}
+	var id, kw json.RawMessage
+	for name, value := range members(message) {
+		switch string(name) {
+		case "id":
+			id = value
+		case "kw":
+			kw = value
+		}
+	}
+	if id == nil {
+		return call{}, errors.New(`expected a text "id", got none`)
+	}
+	if k := kindOf(id); k != "string" {
+		return call{}, fmt.Errorf(`expected a text "id", got %s`, article(k))
+	}
+	c := call{id: unquote(id), kw: kw}
+	switch {
+	case kw == nil || kindOf(kw) == "null":
+		c.kw = json.RawMessage("{}")
+	case kindOf(kw) != "object":
+		c.kw = nil
+		c.fault = fmt.Errorf(`expected the arguments in "kw" as a JSON object, got %s`, article(kindOf(kw)))
+	}
+	return c, nil
+}
+
+// A result is a message of a result list: a value, or a failure.
+type result struct {
+	res     json.RawMessage // JSON; null if the message has none
+	failure *RemoteError    // without Func
+}
+
+// decodeResult reads a result. An err that is absent or null is success, any
+// other a failure, an empty text too. Fields are matched exactly, of repeated
+// ones the last counts, and unknown ones are ignored.
+func decodeResult(message []byte) (result, error) {
+	if err := checkObject(message); err != nil {
+		return result{}, err
+	}
+	r := result{res: json.RawMessage("null")}
+	var failure, traceback json.RawMessage
+	for name, value := range members(message) {
+		switch string(name) {
+		case "res":
+			r.res = value
+		case "err":
+			failure = value
+		case "err_traceback":
+			traceback = value
+		}
+	}
+	if failure != nil && kindOf(failure) != "null" {
+		r.failure = &RemoteError{Message: textOf(failure), Traceback: textOf(traceback)}
+	}
+	return r, nil
+}
+
+// textOf returns the text of a JSON string, and any other value as it is written.
+func textOf(value json.RawMessage) string {
+	switch {
+	case value == nil || kindOf(value) == "null":
+		return ""
+	case kindOf(value) == "string":
+		return unquote(value)
+	}
+	return string(value)
+}
+
+// excerpt shows the start of a message in a log: escaped, and cut.
+func excerpt(message []byte) string {
+	const most = 200 // bytes
+	if len(message) <= most {
+		return strconv.QuoteToASCII(string(message))
+	}
+	return fmt.Sprintf("%s... (%d bytes)", strconv.QuoteToASCII(string(message[:most])), len(message))
+}
