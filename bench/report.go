@@ -17,10 +17,18 @@ type Report struct {
 }
 
 // A Setting is one fact of what was run, such as {"payload_bytes", 100}. Name is
-// its JSON name; the text report prints it with spaces.
+// its JSON name; the text report prints it with spaces. A json.RawMessage is
+// printed as it is.
 type Setting struct {
 	Name  string
 	Value any
+}
+
+func (s Setting) text() string {
+	if raw, ok := s.Value.(json.RawMessage); ok {
+		return string(raw)
+	}
+	return fmt.Sprint(s.Value)
 }
 
 // WriteJSON writes the report as one JSON object: the settings as the object
@@ -71,7 +79,7 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	line("load model", "%s, %s callers", r.Model, grouped(int64(r.Callers)))
 	for _, s := range r.Settings {
-		line(strings.ReplaceAll(s.Name, "_", " "), "%s", printable(fmt.Sprint(s.Value)))
+		line(strings.ReplaceAll(s.Name, "_", " "), "%s", printable(s.text()))
 	}
 	b.WriteByte('\n')
 

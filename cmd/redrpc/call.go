@@ -1,0 +1,116 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"redrpc/rpc"
+)
+
+// defaultPrefix is that of the protocol.
+const defaultPrefix = "redis_rpc"
+
+func newCall(getenv func(string) string) *cobra.Command {
+	var conn connFlags
+	opt := rpc.ClientOptions{Prefix: defaultPrefix, Timeout: 5 * time.Second}
+	cmd := &cobra.Command{
+		Use:   "call FUNC [NAME=TEXT | NAME:=JSON]...",
+		Short: "Call a function once and print its result as JSON",
+		Long: `Call a function and print its result, in JSON, on stdout. An error of the function
+goes to stderr, with its traceback if the server sent one.`,
+		Example: `  redrpc call add a:=1 b:=2
+  redrpc call echo x='some text' --timeout 500ms
+  redrpc call echo x:='{"list": [1, 2, null]}' --redis redis://127.0.0.1:6379`,
+		Args: func(_ *cobra.Command, args []string) error {
+			_, _, err := parseCall(args)
+			return err
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			redisOpt, err := conn.options(defaultRedis)
+			if err != nil {
+				return err
+			}
+			fn, kw, err := parseCall(args)
+			if err != nil {
+				return err
+			}
+			result, err := call(cmd.Context(), redisOpt, opt, fn, kw)
+			if remote, ok := errors.AsType[*rpc.RemoteError](err); ok && remote.Traceback != "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), clean(strings.TrimRight(remote.Traceback, "\n")))
+			}
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", result)
+			return err
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.Var(positive(&opt.Timeout), "timeout", "how long the call may take")
+	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
+	conn.register(flags, getenv, defaultRedis)
+	return cmd
+}
+
+// parseCall takes apart the words of the command line.
+func parseCall(words []string) (fn string, kw rpc.Args, err error) {
+	if len(words) == 0 || words[0] == "" {
+		return "", nil, usagef("call: expected the name of a function, then its arguments as NAME=TEXT or NAME:=JSON")
+	}
+	kw = rpc.Args{}
+	for _, word := range words[1:] {
+		name, text, ok := strings.Cut(word, "=")
+		name, isJSON := strings.CutSuffix(name, ":")
+		if !ok || name == "" {
+			return "", nil, usagef("call: expected arguments as NAME=TEXT or NAME:=JSON, got %q", word)
+		}
+		if _, ok := kw[name]; ok {
+			return "", nil, usagef("call: expected each argument once, got %q again", name)
+		}
+		if !isJSON {
+			kw[name] = text
+			continue
+		}
+		if !json.Valid([]byte(text)) {
+			return "", nil, usagef("call: expected JSON after %s:=, such as 1, true or '\"text\"' (in the shell's quotes), got %q", name, text)
+		}
+		kw[name] = json.RawMessage(text)
+	}
+	return words[0], kw, nil
+}
+
+// call makes one call and returns its result on one line.
+func call(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, fn string, kw rpc.Args) (_ []byte, err error) {
+	admin, _, err := reach(ctx, redisOpt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, admin.Close()) }()
+	client, err := rpc.NewClient(admin, opt)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	var result json.RawMessage
+	err = client.Call(ctx, fn, kw, &result)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("%w: is %s served under the prefix %s at %s?", err, fn, opt.Prefix, where(redisOpt))
+	}
+	if err != nil {
+		return nil, err
+	}
+	var line bytes.Buffer
+	if err := json.Compact(&line, result); err != nil {
+		return nil, err
+	}
+	return line.Bytes(), nil
+}

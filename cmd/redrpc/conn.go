@@ -1,0 +1,199 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/spf13/pflag"
+)
+
+const (
+	defaultRedis = "redis://127.0.0.1:6379"
+	urlExamples  = "redis://127.0.0.1:6379/0, rediss://host:6380 (TLS) or unix:///run/redis.sock"
+)
+
+func init() {
+	// What goes wrong is returned as an error, and printed once.
+	logging.Disable()
+}
+
+// connFlags are the flags of every command that talks to a Redis.
+type connFlags struct {
+	url, ca, cert, key string
+	given              func(flag string) bool
+	getenv             func(string) string
+}
+
+func (f *connFlags) register(flags *pflag.FlagSet, getenv func(string) string, otherwise string) {
+	f.given, f.getenv = flags.Changed, getenv
+	// A plain string, for an error of the flag's own parser would print the password.
+	flags.StringVar(&f.url, "redis", "", "`URL` of the Redis, redis://[user:password@]host:port[/db], rediss://... (TLS) or unix://path; "+
+		"REDIS_URL in the environment otherwise, and without that "+otherwise)
+	flags.StringVar(&f.ca, "tls-ca", "", "with rediss://, PEM `FILE` of the authorities that sign the server's certificate (default the system's)")
+	flags.StringVar(&f.cert, "tls-cert", "", "with rediss://, PEM `FILE` of the client's certificate")
+	flags.StringVar(&f.key, "tls-key", "", "with rediss://, PEM `FILE` of the key of --tls-cert")
+}
+
+// options returns how to connect to the Redis that --redis or REDIS_URL names, or
+// that fallback does. With all three empty it returns nil.
+func (f *connFlags) options(fallback string) (*redis.Options, error) {
+	from, text := "--redis", f.url
+	if !f.given("redis") {
+		from, text = "REDIS_URL", f.getenv("REDIS_URL")
+	}
+	text = cmp.Or(text, fallback)
+	if text == "" {
+		if f.given("redis") {
+			return nil, usagef("--redis: expected a URL such as %s, got an empty one", urlExamples)
+		}
+		return nil, f.checkTLS(nil)
+	}
+	opt, err := parseURL(text)
+	if err != nil {
+		return nil, usagef("%s: %w", from, err)
+	}
+	return withoutSurprises(opt), f.checkTLS(opt.TLSConfig)
+}
+
+// withoutSurprises keeps go-redis from sending anything twice, and from looking up
+// names when it makes a client.
+func withoutSurprises(opt *redis.Options) *redis.Options {
+	opt.MaxRetries = -1
+	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	return opt
+}
+
+// parseURL is redis.ParseURL with errors that keep the password to themselves.
+func parseURL(text string) (*redis.Options, error) {
+	u, err := url.Parse(text)
+	if err == nil && u.User == nil && strings.Contains(text, "@") {
+		// What was meant as a password is now in the path, the port or the fragment.
+		err = errors.New("its password has characters that must be percent-encoded")
+	}
+	if err == nil {
+		opt, parseErr := redis.ParseURL(text)
+		if parseErr == nil {
+			return opt, nil
+		}
+		err = parseErr
+	} else if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err // without the URL
+		if strings.Contains(text, "@") {
+			err = errors.New("its user or password has characters that must be percent-encoded")
+		}
+	}
+	return nil, fmt.Errorf("expected a URL such as %s, got %q: %w", urlExamples, redact(text), err)
+}
+
+// checkTLS reads the TLS files into config, which is nil for a connection without TLS.
+func (f *connFlags) checkTLS(config *tls.Config) error {
+	for _, flag := range []string{"tls-ca", "tls-cert", "tls-key"} {
+		if f.given(flag) && config == nil {
+			return usagef("--%s: expected together with a rediss:// URL in --redis or REDIS_URL", flag)
+		}
+	}
+	if f.given("tls-ca") {
+		pem, err := os.ReadFile(f.ca)
+		if err != nil {
+			return usagef("--tls-ca: expected a PEM file: %w", err)
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return usagef("--tls-ca: expected certificates in PEM, found none in %s", f.ca)
+		}
+	}
+	if f.given("tls-cert") != f.given("tls-key") {
+		return usagef("--tls-cert and --tls-key: expected both or neither")
+	}
+	if f.given("tls-cert") {
+		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		if err != nil {
+			return usagef("--tls-cert and --tls-key: expected a certificate and its key in PEM: %w", err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	return nil
+}
+
+// where names a Redis for people: no user, no password.
+func where(opt *redis.Options) string {
+	u := url.URL{Scheme: "redis", Host: opt.Addr}
+	switch {
+	case opt.Network == "unix":
+		u = url.URL{Scheme: "unix", Path: opt.Addr}
+		if opt.DB != 0 {
+			u.RawQuery = fmt.Sprintf("db=%d", opt.DB)
+		}
+		return u.String()
+	case opt.TLSConfig != nil:
+		u.Scheme = "rediss"
+	}
+	if opt.DB != 0 {
+		u.Path = fmt.Sprintf("/%d", opt.DB)
+	}
+	return u.String()
+}
+
+var userinfo = regexp.MustCompile(`://\S*@`)
+
+// redact takes user and password out of the URLs in text, and what could follow
+// them that ought to have been percent-encoded.
+func redact(text string) string { return userinfo.ReplaceAllString(text, "://***@") }
+
+// reachWithin is how long reach tries.
+const reachWithin = 2500 * time.Millisecond
+
+// reach connects to a Redis with a client of a single connection, for what is not
+// a call, and returns it with the version of the Redis.
+func reach(ctx context.Context, opt *redis.Options) (*redis.Client, string, error) {
+	one := *opt
+	one.PoolSize = 1
+	one.DialerRetries = 1
+	one.DialTimeout = reachWithin
+	one.ReadTimeout = reachWithin
+	one.ContextTimeoutEnabled = true
+	rdb := redis.NewClient(&one)
+	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	defer cancel()
+	if err := rdb.Ping(ctx).Err(); err != nil {
+		return nil, "", errors.Join(unreachable(opt, err), rdb.Close())
+	}
+	version := "unknown"
+	info, err := rdb.InfoMap(ctx, "server").Result()
+	switch {
+	case err == nil:
+		version = cmp.Or(info["Server"]["redis_version"], version)
+	case !isReply(err): // a Redis may well forbid INFO
+		return nil, "", errors.Join(unreachable(opt, err), rdb.Close())
+	}
+	return rdb, version, nil
+}
+
+func isReply(err error) bool {
+	_, ok := errors.AsType[redis.Error](err)
+	return ok
+}
+
+func unreachable(opt *redis.Options, err error) error {
+	var timeout net.Error
+	switch {
+	case isReply(err):
+		return fmt.Errorf("Redis at %s refused: %w", where(opt), err)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Errorf("Redis at %s cannot be reached: no answer within %v", where(opt), reachWithin)
+	}
+	return fmt.Errorf("Redis at %s cannot be reached: %w", where(opt), err)
+}

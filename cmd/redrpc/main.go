@@ -1,0 +1,122 @@
+// Command redrpc measures, serves and makes remote procedure calls through Redis
+// lists, and runs an in-process Redis broker on its own. See redrpc --help.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1 // could not run, or nothing succeeded
+	exitUsage  = 2 // a wrong flag or argument
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // so that a second signal kills at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv))
+}
+
+// run is the whole command; it returns the exit code. The end of ctx is a request
+// to stop in good order, as is SIGINT.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv func(string) string) int {
+	root := newRoot(getenv)
+	started := false // errors before it are about flags and arguments
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "redrpc: %s\n", clean(redact(err.Error())))
+	if !started || errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func newRoot(getenv func(string) string) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "redrpc",
+		Short: "Remote procedure calls through Redis lists: measure, serve, call",
+		Long: `redrpc makes, serves and measures remote procedure calls through Redis lists, in
+the protocol of Codility/redis-rpc. Without a Redis it brings its own broker.
+
+Exit codes: 0 fine, 1 could not run or nothing succeeded, 2 wrong flag or argument.`,
+		Example: `  redrpc bench
+  redrpc bench --redis redis://127.0.0.1:6379 --concurrency 100 --duration 30s
+  redrpc serve &
+  redrpc call add a:=1 b:=2`,
+		Version:       version(),
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetVersionTemplate("redrpc {{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(newBench(getenv), newBroker(), newServe(getenv), newCall(getenv), newVersion())
+	return root
+}
+
+// A usageError is a wrong flag or argument: what was expected, what came.
+type usageError struct{ error }
+
+func usagef(format string, args ...any) error {
+	return usageError{fmt.Errorf(format, args...)}
+}
+
+// flagError adds to an unknown flag which ones there are.
+func flagError(cmd *cobra.Command, err error) error {
+	if _, ok := errors.AsType[*pflag.NotExistError](err); !ok {
+		return usageError{err}
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			names = append(names, "--"+f.Name)
+		}
+	})
+	return usagef("%w: expected one of %s", err, strings.Join(names, " "))
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.HasAvailableSubCommands() {
+		var names []string
+		for _, c := range cmd.Commands() {
+			if c.IsAvailableCommand() {
+				names = append(names, c.Name())
+			}
+		}
+		return usagef("unknown command %q: expected one of %s", args[0], strings.Join(names, " "))
+	}
+	return usagef("%s: expected flags only, got %q", cmd.CommandPath(), args[0])
+}
+
+// clean takes from text, which others may have written, its power over a terminal.
+func clean(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
+			return r
+		}
+		return '?'
+	}, text)
+}

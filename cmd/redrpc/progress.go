@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+
+	"redrpc/bench"
+)
+
+// A liveLine shows on stderr how far a run has come: on a terminal in a line that
+// is written over and over, elsewhere in plain lines. What else goes to stderr
+// meanwhile is written to it, too.
+type liveLine struct {
+	terminal *os.File // nil if w is none
+
+	mu sync.Mutex // guards w
+	w  io.Writer
+}
+
+func newLiveLine(w io.Writer, getenv func(string) string) *liveLine {
+	l := &liveLine{w: w}
+	if f, ok := w.(*os.File); ok && getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())) {
+		l.terminal = f
+	}
+	return l
+}
+
+// interval is how often show is worth calling.
+func (l *liveLine) interval() time.Duration {
+	if l.terminal != nil {
+		return 250 * time.Millisecond
+	}
+	return time.Second
+}
+
+// show shows p. That it could not be shown is no reason to end a run.
+func (l *liveLine) show(p bench.Progress) {
+	text := p.String()
+	if l.terminal == nil {
+		fmt.Fprintln(l, text)
+		return
+	}
+	// A line that wraps could not be written over.
+	if width, _, err := term.GetSize(int(l.terminal.Fd())); err == nil && width > 0 {
+		if runes := []rune(text); len(runes) >= width {
+			text = string(runes[:width-1])
+		}
+	}
+	fmt.Fprint(l, text)
+}
+
+// Write writes p in place of the live line.
+func (l *liveLine) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.terminal != nil {
+		if _, err := l.w.Write([]byte(clearLine)); err != nil {
+			return 0, err
+		}
+	}
+	return l.w.Write(p)
+}
+
+// end leaves the terminal's line empty.
+func (l *liveLine) end() {
+	fmt.Fprint(l, "")
+}
+
+const clearLine = "\r\x1b[K"

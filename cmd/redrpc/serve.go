@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"redrpc/rpc"
+)
+
+func newServe(getenv func(string) string) *cobra.Command {
+	var conn connFlags
+	opt := rpc.ServerOptions{Prefix: defaultPrefix, Kind: "server", Workers: 64}
+	patience := 30 * time.Second
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Serve the functions echo, sleep, add and fail",
+		Long: `Serve four functions to try calls with, until SIGINT or SIGTERM. Calls that were
+taken by then are finished and answered; a second signal kills.
+
+` + functionsHelp,
+		Example: `  redrpc serve
+  redrpc serve --redis redis://127.0.0.1:6379 --prefix rpc_example --workers 8`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			redisOpt, err := conn.options(defaultRedis)
+			if err != nil {
+				return err
+			}
+			log := newLog(cmd.ErrOrStderr())
+			opt.Logger = log
+			return serve(cmd.Context(), redisOpt, opt, patience, log)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
+	flags.Var(count(&opt.Workers, 1, 100_000), "workers", "calls to run at a time")
+	flags.Var(withoutColon(&opt.Kind), "kind", "kind of server, as clients that look for servers see it")
+	flags.Var(withoutColon(&opt.ID), "id", "name of this server among those of its kind (default a new one)")
+	flags.Var(positive(&patience), "patience", "how long calls may go on after a signal, until they are interrupted")
+	conn.register(flags, getenv, defaultRedis)
+	return cmd
+}
+
+// serve serves until ctx ends and what was taken is answered.
+func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, patience time.Duration, log *slog.Logger) (err error) {
+	admin, version, err := reach(ctx, redisOpt)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, admin.Close()) }()
+	server, err := rpc.NewServer(admin, opt)
+	if err != nil {
+		return err
+	}
+	if err := offer(server); err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(context.Background()) }()
+	log.Info("serving add, echo, fail, sleep", "redis", where(redisOpt), "version", version,
+		"prefix", opt.Prefix, "kind", opt.Kind, "id", server.ID(), "workers", opt.Workers)
+	select {
+	case err := <-ended:
+		return fmt.Errorf("the server ended by itself: %w", err)
+	case <-ctx.Done():
+	}
+	log.Info("stopping: finishing the calls that were taken", "patience", patience)
+	return stopServer(server, ended, patience)
+}
