@@ -1,0 +1,208 @@
+package broker
+
+import (
+	"context"
+	"time"
+)
+
+// Clients that wait for a key stand in a queue of that key, and are served first
+// come, first served. A write that makes a key out of nothing marks it as ready;
+// ready keys are served once the command is done, or the transaction that it is
+// part of. A client that waits for several keys stands in several queues.
+
+// A wait is a handler's wish to be asked again when one of keys is ready.
+type wait struct {
+	keys    [][]byte
+	timeout time.Duration // 0: for ever
+	refused reply         // the answer where waiting is not possible: in a transaction
+
+	// serve answers the client from a key that holds a list. Like a handler it
+	// runs under the lock, but later: it must not refer to the arguments.
+	serve func(c *call, e *entry, l *list) reply
+}
+
+// A waiter is a blocked client.
+type waiter struct {
+	session *session
+	serve   func(c *call, e *entry, l *list) reply
+	db      *database
+	tickets []ticket
+}
+
+// A ticket is a place in a queue, which is a doubly linked list.
+type ticket struct {
+	waiter     *waiter
+	queue      *queue
+	prev, next *ticket
+}
+
+// A queue holds the clients that wait for one key, in order.
+type queue struct {
+	key         string
+	first, last *ticket
+}
+
+// A readyKey is one that clients may be waiting for and that has just been made.
+type readyKey struct {
+	db  *database
+	key string
+}
+
+// block parks the client until it is served, timed out or gone.
+func (s *session) block(d *database, w *wait) {
+	b := s.broker
+	p := &waiter{session: s, serve: w.serve, db: d}
+	p.tickets = make([]ticket, 0, len(w.keys))
+	for i, key := range w.keys {
+		q := d.blocked[string(key)]
+		if q == nil {
+			q = &queue{key: string(key)}
+			d.blocked[q.key] = q
+		} else if q.last.waiter == p {
+			continue // the same key twice in a row
+		} else if i > 0 && p.holds(q) {
+			continue
+		}
+		p.tickets = append(p.tickets, ticket{waiter: p, queue: q, prev: q.last})
+		t := &p.tickets[len(p.tickets)-1]
+		if q.last == nil {
+			q.first = t
+		} else {
+			q.last.next = t
+		}
+		q.last = t
+	}
+	s.waiter = p
+	b.stats.blocked++
+	b.blockedChanged()
+	if w.timeout > 0 {
+		s.alarm.session = s
+		b.alarms.set(&s.alarm, b.now+int64(w.timeout))
+	}
+}
+
+func (p *waiter) holds(q *queue) bool {
+	for i := range p.tickets {
+		if p.tickets[i].queue == q {
+			return true
+		}
+	}
+	return false
+}
+
+// leave takes a client out of all its queues.
+func (p *waiter) leave() {
+	for i := range p.tickets {
+		t := &p.tickets[i]
+		if t.prev == nil {
+			t.queue.first = t.next
+		} else {
+			t.prev.next = t.next
+		}
+		if t.next == nil {
+			t.queue.last = t.prev
+		} else {
+			t.next.prev = t.prev
+		}
+		if t.queue.first == nil {
+			delete(p.db.blocked, t.queue.key)
+		}
+	}
+	s := p.session
+	b := s.broker
+	s.waiter = nil
+	b.alarms.clear(&s.alarm)
+	b.stats.blocked--
+	b.blockedChanged()
+}
+
+// unblock answers a blocked client. What it sent meanwhile is looked at once the
+// command that woke it is done.
+func (s *session) unblock(r reply) {
+	s.waiter.leave()
+	s.reply(&r)
+	s.broker.resumed = append(s.broker.resumed, s)
+}
+
+// timeOut answers a client that has waited long enough.
+func (s *session) timeOut() { s.unblock(nullList) }
+
+// wake marks a key as ready if clients wait for it.
+func (b *Broker) wake(d *database, key string) {
+	if len(d.blocked) > 0 && d.blocked[key] != nil {
+		b.ready = append(b.ready, readyKey{d, key})
+	}
+}
+
+// serveReady serves the clients that wait for the keys which became ready. To
+// serve one may make other keys ready, which are served after those.
+func (b *Broker) serveReady() {
+	for i := 0; i < len(b.ready); i++ {
+		b.serve(b.ready[i])
+	}
+	b.ready = b.ready[:0]
+}
+
+// serve gives what a key has to the clients that wait for it, in order. The list
+// is only touched for a client that is still there: what has been popped for one
+// that has gone would be lost.
+func (b *Broker) serve(k readyKey) {
+	q := k.db.blocked[k.key]
+	if q == nil {
+		return
+	}
+	for t := q.first; t != nil; {
+		e := k.db.entries[k.key]
+		if e == nil {
+			return
+		}
+		l, isList := e.value.(*list)
+		if !isList {
+			return
+		}
+		w := t.waiter
+		t = t.next
+		s := w.session
+		if s.link.gone() {
+			s.close()
+			continue
+		}
+		c := &b.running
+		*c = call{Broker: b, session: s, db: w.db, command: s.command}
+		s.unblock(b.run(c, func(c *call) reply { return w.serve(c, e, l) }))
+	}
+}
+
+// blockedChanged tells WaitBlocked that the number of blocked clients changed.
+func (b *Broker) blockedChanged() {
+	for i := 0; i < len(b.watchers); {
+		if b.stats.blocked < b.watchers[i].n {
+			i++
+			continue
+		}
+		close(b.watchers[i].done)
+		b.watchers = append(b.watchers[:i], b.watchers[i+1:]...)
+	}
+}
+
+// A blockedWatch is a call of WaitBlocked.
+type blockedWatch struct {
+	n    int
+	done chan struct{}
+}
+
+// WaitBlocked returns once at least n clients are blocked, in BLPOP for example,
+// or with the context's error.
+func (b *Broker) WaitBlocked(ctx context.Context, n int) error {
+	w := blockedWatch{n: n, done: make(chan struct{})}
+	b.mu.Lock()
+	b.watchers = append(b.watchers, w)
+	b.blockedChanged()
+	b.mu.Unlock()
+	select {
+	case <-w.done:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,107 @@
+package broker
+
+import (
+	"bytes"
+	"math"
+	"time"
+)
+
+// Commands that wait for lists.
+
+// parseTimeout reads a time-out in seconds, 0 meaning none. It is rounded up to
+// milliseconds, so that no small one comes to mean none.
+func parseTimeout(arg []byte) (time.Duration, *reply) {
+	seconds, isFloat := parseFloat(arg)
+	if !isFloat {
+		r := failure("ERR timeout is not a float or out of range")
+		return 0, &r
+	}
+	ms := math.Ceil(seconds * 1000)
+	switch {
+	case ms < 0:
+		r := failure("ERR timeout is negative")
+		return 0, &r
+	case ms >= math.MaxInt64:
+		r := failure("ERR timeout is out of range")
+		return 0, &r
+	case ms > float64(math.MaxInt64/int64(time.Millisecond)): // longer than 292 years
+		return 0, nil
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}
+
+func blpop(c *call, args [][]byte) reply { return blockingPop(c, args, left) }
+func brpop(c *call, args [][]byte) reply { return blockingPop(c, args, right) }
+
+func blockingPop(c *call, args [][]byte, from end) reply {
+	timeout, err := parseTimeout(args[len(args)-1])
+	if err != nil {
+		return *err
+	}
+	return c.popOrWait(args[1:len(args)-1], timeout, func(c *call, e *entry, l *list) reply {
+		r := array(bulkString(e.key), bulk(l.pop(from)))
+		c.shrunk(e, l)
+		return r
+	})
+}
+
+func blmpop(c *call, args [][]byte) reply {
+	names, from, n, err := parseMultiPop(args[2:])
+	if err != nil {
+		return *err
+	}
+	timeout, err := parseTimeout(args[1])
+	if err != nil {
+		return *err
+	}
+	return c.popOrWait(names, timeout, func(c *call, e *entry, l *list) reply {
+		return array(bulkString(e.key), c.pop(e, l, from, n))
+	})
+}
+
+// popOrWait serves the client from the first key that holds a list, or makes it
+// wait for one.
+func (c *call) popOrWait(names [][]byte, timeout time.Duration, serve func(*call, *entry, *list) reply) reply {
+	for _, key := range names {
+		e, l, isList := c.listOf(key)
+		switch {
+		case !isList:
+			return wrongType
+		case l != nil:
+			return serve(c, e, l)
+		}
+	}
+	return reply{kind: kindWait, wait: &wait{keys: names, timeout: timeout, refused: nullList, serve: serve}}
+}
+
+func blmove(c *call, args [][]byte) reply {
+	from, ok1 := parseEnd(args[3])
+	to, ok2 := parseEnd(args[4])
+	if !ok1 || !ok2 {
+		return syntaxError
+	}
+	return c.moveOrWait(args[1], args[2], from, to, args[5])
+}
+
+func brpoplpush(c *call, args [][]byte) reply {
+	return c.moveOrWait(args[1], args[2], right, left, args[3])
+}
+
+func (c *call) moveOrWait(source, target []byte, from, to end, timeoutArg []byte) reply {
+	timeout, err := parseTimeout(timeoutArg)
+	if err != nil {
+		return *err
+	}
+	e, l, isList := c.listOf(source)
+	switch {
+	case !isList:
+		return wrongType
+	case l != nil:
+		return c.moveFrom(e, l, target, from, to)
+	}
+	target = bytes.Clone(target)
+	return reply{kind: kindWait, wait: &wait{
+		keys: [][]byte{source}, timeout: timeout, refused: null,
+		serve: func(c *call, e *entry, l *list) reply { return c.moveFrom(e, l, target, from, to) },
+	}}
+}

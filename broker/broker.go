@@ -1,0 +1,195 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ErrClosed is returned by what needs a broker that is not closed.
+var ErrClosed = errors.New("broker: closed")
+
+// A Broker is a Redis server in this process. Its methods may be called by
+// several goroutines at once.
+type Broker struct {
+	options Options
+	clock   clock
+	runID   string
+
+	goroutines gate // all that the broker started
+
+	// mu is the one lock: it guards all that follows, and the sessions.
+	mu        sync.Mutex
+	now       int64 // time of the running command, nanoseconds since 1970
+	alarms    alarms
+	timer     *time.Timer
+	armed     int64 // when timer goes off; 0: it is not running
+	dbs       []*database
+	sessions  map[int64]*session
+	lastID    int64
+	running   call       // the call being made
+	ready     []readyKey // keys made since waiting clients were served
+	resumed   []*session // unblocked sessions that may have more to do
+	dirty     []*session // sessions with output for their links
+	watchers  []blockedWatch
+	pubsub    pubsub
+	tracking  tracking
+	calls     []int64 // how often each command was run, by its index
+	stats     stats
+	listeners map[net.Listener]struct{}
+	closed    bool
+}
+
+// New returns a broker that serves no one yet: see Dial and Listen. It uses no
+// goroutine until a socket is served, and must be closed.
+func New(o Options) (*Broker, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	var id [20]byte
+	rand.Read(id[:]) // never fails, by its contract
+	b := &Broker{
+		options:   o,
+		clock:     newClock(o.ManualTime),
+		runID:     hex.EncodeToString(id[:]),
+		dbs:       make([]*database, o.Databases),
+		sessions:  map[int64]*session{},
+		calls:     make([]int64, commandCount),
+		listeners: map[net.Listener]struct{}{},
+	}
+	for i := range b.dbs {
+		b.dbs[i] = newDatabase(i)
+	}
+	b.now = b.clock.read()
+	b.stats.started = b.now
+	b.pubsub.init()
+	b.tracking.init(b)
+	return b, nil
+}
+
+// Dial connects to the broker in memory. Network and address are ignored, so that
+// it can be the Dialer of a go-redis client. What a client writes is run before
+// Write returns; reads and writes honour deadlines.
+func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	c := newMemoryConn(b)
+	b.enter()
+	err := b.open(c.link())
+	b.leave()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// open makes a session for a link. Over the limit of clients the session says so
+// and ends.
+func (b *Broker) open(l interface {
+	link
+	attach(*session)
+}) error {
+	if b.closed {
+		return ErrClosed
+	}
+	b.lastID++
+	s := &session{
+		broker: b, link: l, id: b.lastID, requests: newRequests(b.options.MaxBulk),
+		protocol: 2, authenticated: b.options.Password == "", db: b.dbs[0],
+		created: b.now, used: b.now,
+	}
+	l.attach(s)
+	b.stats.connections++
+	if len(b.sessions) >= b.options.MaxClients {
+		b.stats.rejected++
+		r := failure("ERR max number of clients reached")
+		s.reply(&r)
+		s.finish()
+		return nil
+	}
+	b.sessions[s.id] = s
+	return nil
+}
+
+// enter takes the lock and lets everything happen that was due.
+func (b *Broker) enter() {
+	b.mu.Lock()
+	b.runDue()
+}
+
+// leave settles what happened under the lock, releases it, and sends what is to
+// be sent.
+func (b *Broker) leave() {
+	b.settle()
+	b.rearm()
+	var few [8]link
+	flush := few[:0]
+	for i := 0; i < len(b.dirty); i++ {
+		if s := b.dirty[i]; s.settle() {
+			flush = append(flush, s.link)
+		}
+	}
+	b.dirty = b.dirty[:0]
+	b.mu.Unlock()
+	for _, l := range flush {
+		l.flush()
+	}
+}
+
+// settle goes on with the clients that were unblocked, and tells the clients that
+// track prefixes what changed.
+func (b *Broker) settle() {
+	b.serveReady()
+	for i := 0; i < len(b.resumed); i++ {
+		if s := b.resumed[i]; !s.closed {
+			s.proceed()
+		}
+	}
+	b.resumed = b.resumed[:0]
+	if b.tracking.active {
+		b.tracking.broadcast()
+	}
+}
+
+// Close disconnects all clients, stops listening, and waits for every goroutine
+// that the broker started. If that takes more than 5 s the error says what still
+// runs. A second call does the same.
+func (b *Broker) Close() error {
+	b.enter()
+	b.closed = true
+	if b.timer != nil {
+		b.timer.Stop()
+	}
+	for l := range b.listeners {
+		l.Close() // what it returns is of no use to anybody
+	}
+	for _, s := range b.sessions {
+		s.abort()
+	}
+	b.leave()
+	if names := b.goroutines.shut(5 * time.Second); len(names) > 0 {
+		return fmt.Errorf("broker: Close: still running after 5 s: %s", strings.Join(names, ", "))
+	}
+	return nil
+}
+
+// stats count what happened since the broker was made.
+type stats struct {
+	started           int64 // nanoseconds since 1970
+	connections       int64
+	rejected          int64
+	commands          int64
+	errors            int64
+	expired           int64
+	hits, misses      int64
+	bytesIn, bytesOut int64
+	blocked           int // clients now
+}

@@ -1,0 +1,227 @@
+package broker
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// CLIENT and its sub-commands.
+
+// wrongSubArguments is the answer to a sub-command with too many arguments.
+func wrongSubArguments(c *call) reply {
+	return failuref("ERR wrong number of arguments for '%s' command", c.command.fullName)
+}
+
+func clientID(c *call, _ [][]byte) reply { return integer(c.session.id) }
+
+func clientGetName(c *call, _ [][]byte) reply {
+	if c.session.name == "" {
+		return null
+	}
+	return bulkString(c.session.name)
+}
+
+func clientSetName(c *call, args [][]byte) reply {
+	if err := c.session.setName(args[2]); err != nil {
+		return *err
+	}
+	return ok
+}
+
+func clientInfo(c *call, _ [][]byte) reply { return verbatim(c.session.String() + "\n") }
+
+func clientList(c *call, args [][]byte) reply {
+	ids := slices.Sorted(maps.Keys(c.sessions))
+	wanted := func(*session) bool { return true }
+	switch {
+	case len(args) == 2:
+	case len(args) == 4 && is(args[2], "TYPE"):
+		switch strings.ToLower(string(args[3])) {
+		case "normal":
+			wanted = func(s *session) bool { return s.subscriptions() == 0 }
+		case "pubsub":
+			wanted = func(s *session) bool { return s.subscriptions() > 0 }
+		case "master", "replica", "slave":
+			wanted = func(*session) bool { return false }
+		default:
+			return failuref("ERR Unknown client type '%s'", args[3])
+		}
+	case len(args) > 3 && is(args[2], "ID"):
+		ids = nil
+		for _, arg := range args[3:] {
+			id, isInt := parseInt(arg)
+			if !isInt {
+				return failure("ERR Invalid client ID")
+			}
+			ids = append(ids, id)
+		}
+	default:
+		return syntaxError
+	}
+	var lines strings.Builder
+	for _, id := range ids {
+		if s := c.sessions[id]; s != nil && wanted(s) {
+			lines.WriteString(s.String() + "\n")
+		}
+	}
+	return verbatim(lines.String())
+}
+
+func clientUnblock(c *call, args [][]byte) reply {
+	answer := nullList
+	if len(args) > 4 {
+		return wrongSubArguments(c)
+	}
+	if len(args) == 4 {
+		switch {
+		case is(args[3], "TIMEOUT"):
+		case is(args[3], "ERROR"):
+			answer = failure("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+		default:
+			return failure("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+		}
+	}
+	id, isInt := parseInt(args[2])
+	if !isInt {
+		return notAnInteger
+	}
+	s := c.sessions[id]
+	if s == nil || s.waiter == nil {
+		return zero
+	}
+	s.unblock(answer)
+	return one
+}
+
+func clientTracking(c *call, args [][]byte) reply {
+	s := c.session
+	o := trackingState{}
+	for i := 3; i < len(args); i++ {
+		more := i+1 < len(args)
+		switch {
+		case is(args[i], "REDIRECT") && more:
+			i++
+			if o.redirect != 0 {
+				return failure("ERR A client can only redirect to a single other client")
+			}
+			id, isInt := parseInt(args[i])
+			if !isInt {
+				return failure("ERR Invalid client ID")
+			}
+			if c.sessions[id] == nil {
+				return failure("ERR The client ID you want redirect to does not exist")
+			}
+			o.redirect = id
+		case is(args[i], "BCAST"):
+			o.broadcast = true
+		case is(args[i], "OPTIN"):
+			o.optIn = true
+		case is(args[i], "OPTOUT"):
+			o.optOut = true
+		case is(args[i], "NOLOOP"):
+			o.noLoop = true
+		case is(args[i], "PREFIX") && more:
+			i++
+			o.prefixes = append(o.prefixes, string(args[i]))
+		default:
+			return syntaxError
+		}
+	}
+	switch {
+	case is(args[2], "OFF"):
+		s.stopTracking()
+		return ok
+	case !is(args[2], "ON"):
+		return syntaxError
+	}
+	if err := s.refuseTracking(&o); err != "" {
+		return failure("ERR " + err)
+	}
+	s.startTracking(o)
+	return ok
+}
+
+// refuseTracking says why these options cannot be had, or not together with those
+// in force.
+func (s *session) refuseTracking(o *trackingState) string {
+	const change = " before disabling tracking for this client, and then re-enabling it with a different mode."
+	old := &s.tracking
+	switch {
+	case !o.broadcast && len(o.prefixes) > 0:
+		return "PREFIX option requires BCAST mode to be enabled"
+	case old.on && old.broadcast != o.broadcast:
+		return "You can't switch BCAST mode on/off" + change
+	case o.broadcast && (o.optIn || o.optOut):
+		return "OPTIN and OPTOUT are not compatible with BCAST"
+	case o.optIn && o.optOut:
+		return "You can't specify both OPTIN mode and OPTOUT mode"
+	case o.optIn && old.optOut || o.optOut && old.optIn:
+		return "You can't switch OPTIN/OPTOUT mode" + change
+	}
+	if o.broadcast {
+		return old.refusePrefixes(o.prefixes)
+	}
+	return ""
+}
+
+// refusePrefixes says which of the new prefixes overlap, with each other or with
+// those that the client has.
+func (t *trackingState) refusePrefixes(wanted []string) string {
+	overlap := func(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
+	for i, a := range wanted {
+		for _, b := range t.prefixes {
+			if overlap(a, b) {
+				return "Prefix '" + a + "' overlaps with an existing prefix '" + b + "'. Prefixes for a single client must not overlap."
+			}
+		}
+		for _, b := range wanted[i+1:] {
+			if overlap(a, b) {
+				return "Prefix '" + a + "' overlaps with another provided prefix '" + b + "'. Prefixes for a single client must not overlap."
+			}
+		}
+	}
+	return ""
+}
+
+func clientCaching(c *call, args [][]byte) reply {
+	t := &c.session.tracking
+	if !t.optIn && !t.optOut {
+		return failure("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
+	}
+	switch {
+	case is(args[2], "YES") && !t.optIn:
+		return failure("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
+	case is(args[2], "NO") && !t.optOut:
+		return failure("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
+	case !is(args[2], "YES") && !is(args[2], "NO"):
+		return syntaxError
+	}
+	t.caching = true
+	return ok
+}
+
+func clientGetRedir(c *call, _ [][]byte) reply { return integer(c.session.tracking.redirection()) }
+
+func clientTrackingInfo(c *call, _ [][]byte) reply {
+	t := &c.session.tracking
+	flags := []reply{}
+	for _, f := range []struct {
+		on   bool
+		name string
+	}{
+		{t.on, "on"}, {!t.on, "off"}, {t.broadcast, "bcast"},
+		{t.optIn, "optin"}, {t.optIn && t.caching, "caching-yes"},
+		{t.optOut, "optout"}, {t.optOut && t.caching, "caching-no"},
+		{t.noLoop, "noloop"}, {t.broken, "broken_redirect"},
+	} {
+		if f.on {
+			flags = append(flags, bulkString(f.name))
+		}
+	}
+	return fields(
+		bulkString("flags"), set(flags...),
+		bulkString("redirect"), integer(t.redirection()),
+		bulkString("prefixes"), bulkStrings(t.prefixes),
+	)
+}

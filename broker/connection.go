@@ -1,0 +1,141 @@
+package broker
+
+import (
+	"crypto/subtle"
+)
+
+// Commands about the connection itself.
+
+// version is the Redis version whose behaviour this is.
+const version = "7.0.15"
+
+func ping(c *call, args [][]byte) reply {
+	if len(args) > 2 {
+		return failuref("ERR wrong number of arguments for '%s' command", c.command.fullName)
+	}
+	if s := c.session; s.protocol == 2 && s.subscriptions() > 0 {
+		message := []byte{}
+		if len(args) == 2 {
+			message = args[1]
+		}
+		return array(bulkString("pong"), bulk(message))
+	}
+	if len(args) == 2 {
+		return bulk(args[1])
+	}
+	return simple("PONG")
+}
+
+func echo(_ *call, args [][]byte) reply { return bulk(args[1]) }
+
+func selectDB(c *call, args [][]byte) reply {
+	n, isInt := parseInt(args[1])
+	switch {
+	case !isInt || n != int64(int32(n)):
+		return notAnInteger
+	case n < 0 || n >= int64(len(c.dbs)):
+		return failure("ERR DB index is out of range")
+	}
+	c.session.db = c.dbs[n]
+	return ok
+}
+
+func quit(c *call, _ [][]byte) reply {
+	c.session.reply(&ok)
+	c.session.finish()
+	return nothing
+}
+
+func reset(c *call, _ [][]byte) reply {
+	c.session.reset()
+	return simple("RESET")
+}
+
+var wrongPassword = failure("WRONGPASS invalid username-password pair or user is disabled.")
+
+func auth(c *call, args [][]byte) reply {
+	if len(args) > 3 {
+		return syntaxError
+	}
+	user, password := []byte("default"), args[1]
+	if len(args) == 3 {
+		user, password = args[1], args[2]
+	} else if c.options.Password == "" {
+		return failure("ERR AUTH <password> called without any password configured for the default user. " +
+			"Are you sure your configuration is correct?")
+	}
+	if !c.authenticate(user, password) {
+		return wrongPassword
+	}
+	return ok
+}
+
+// authenticate lets the client in as the one user there is. Without a password
+// any will do.
+func (c *call) authenticate(user, password []byte) bool {
+	want := c.options.Password
+	if string(user) != "default" || want != "" && subtle.ConstantTimeCompare(password, []byte(want)) == 0 {
+		return false
+	}
+	c.session.authenticated = true
+	return true
+}
+
+func hello(c *call, args [][]byte) reply {
+	s := c.session
+	protocol := int64(s.protocol)
+	if len(args) > 1 {
+		var isInt bool
+		protocol, isInt = parseInt(args[1])
+		switch {
+		case !isInt:
+			return failure("ERR Protocol version is not an integer or out of range")
+		case protocol < 2 || protocol > 3:
+			return failure("NOPROTO unsupported protocol version")
+		}
+	}
+	for i := 2; i < len(args); i++ {
+		switch rest := len(args) - i - 1; {
+		case is(args[i], "AUTH") && rest >= 2:
+			if !c.authenticate(args[i+1], args[i+2]) {
+				return wrongPassword
+			}
+			i += 2
+		case is(args[i], "SETNAME") && rest >= 1:
+			if err := s.setName(args[i+1]); err != nil {
+				return *err
+			}
+			i++
+		default:
+			return failuref("ERR Syntax error in HELLO option '%s'", args[i])
+		}
+	}
+	if !s.authenticated {
+		return failure("NOAUTH HELLO must be called with the client already authenticated, otherwise the " +
+			"HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the " +
+			"RESP protocol version at the same time")
+	}
+	s.protocol = int(protocol)
+	return fields(
+		bulkString("server"), bulkString("redis"),
+		bulkString("version"), bulkString(version),
+		bulkString("proto"), integer(protocol),
+		bulkString("id"), integer(s.id),
+		bulkString("mode"), bulkString("standalone"),
+		bulkString("role"), bulkString("master"),
+		bulkString("modules"), emptyList,
+	)
+}
+
+// setName names the client. A name cannot have spaces, so that CLIENT LIST can be
+// read by programs.
+func (s *session) setName(name []byte) *reply {
+	for _, c := range name {
+		if c < '!' || c > '~' {
+			r := failure("ERR Client names cannot contain spaces, newlines or special characters.")
+			return &r
+		}
+	}
+	s.name = string(name)
+	return nil
+}

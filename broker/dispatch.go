@@ -1,0 +1,127 @@
+package broker
+
+import (
+	"fmt"
+	"runtime/debug"
+	"strings"
+)
+
+// A call is one run of a command: what its handler may look at and change, under
+// the broker's lock.
+type call struct {
+	*Broker
+	session *session
+	db      *database
+	command *command
+}
+
+// changed tells everyone who wants to know that the client changed a key.
+func (c *call) changed(key []byte) { c.Broker.changed(c.session, c.db, key) }
+
+// execute checks a command and runs it, or queues it in a transaction, and
+// queues the reply.
+func (s *session) execute(args [][]byte) {
+	b := s.broker
+	cmd, err := lookup(args)
+	if cmd != nil {
+		err = s.refuse(cmd, args, err)
+	}
+	if err != nil {
+		s.transaction.failed = s.transaction.open
+		s.reply(err)
+		return
+	}
+	if s.transaction.open && cmd.flags&immediate == 0 {
+		s.transaction.add(cmd, args)
+		s.reply(&queued)
+		return
+	}
+	s.perform(cmd, args)
+	if b.tracking.active {
+		b.tracking.deliverOwn()
+	}
+}
+
+// perform runs a command whose arguments are in order, and queues its reply.
+func (s *session) perform(cmd *command, args [][]byte) {
+	b := s.broker
+	s.command = cmd
+	b.stats.commands++
+	b.calls[cmd.index]++
+	c := &b.running
+	*c = call{Broker: b, session: s, db: s.db, command: cmd}
+	r := b.run(c, func(c *call) reply { return cmd.run(c, args) })
+	if s.tracking.on {
+		s.track(cmd, args)
+	}
+	if r.kind != kindWait {
+		s.reply(&r)
+		return
+	}
+	if s.transaction.running {
+		s.reply(&r.wait.refused)
+		return
+	}
+	s.block(s.db, r.wait)
+}
+
+// run calls a handler. One that panics costs its client an error.
+func (b *Broker) run(c *call, handler func(*call) reply) (r reply) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.options.Logger.Error("a command failed inside the broker",
+				"command", c.command.fullName, "client", c.session.String(), "panic", p, "stack", string(debug.Stack()))
+			r = failuref("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
+		}
+	}()
+	return handler(c)
+}
+
+// refuse returns the error reply to a command that the client cannot run now, or
+// with these arguments; or nil.
+func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
+	switch {
+	case err != nil:
+		return err
+	case !cmd.accepts(len(args)):
+		r := failuref("ERR wrong number of arguments for '%s' command", cmd.fullName)
+		return &r
+	case !s.authenticated && cmd.flags&noAuth == 0:
+		r := failure("NOAUTH Authentication required.")
+		return &r
+	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions() > 0:
+		r := failuref("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.fullName)
+		return &r
+	}
+	return nil
+}
+
+// lookup finds a command, or the sub-command of one, by its name in args.
+func lookup(args [][]byte) (*command, *reply) {
+	var buf [32]byte
+	cmd := table[string(lower(buf[:], args[0]))]
+	if cmd == nil {
+		r := unknownCommand(args)
+		return nil, &r
+	}
+	if cmd.subs == nil || len(args) == 1 {
+		return cmd, nil
+	}
+	sub := cmd.subs[string(lower(buf[:], args[1]))]
+	if sub == nil {
+		r := failuref("ERR unknown subcommand '%.128s'. Try %s HELP.", args[1], strings.ToUpper(cmd.name))
+		return nil, &r
+	}
+	return sub, nil
+}
+
+func unknownCommand(args [][]byte) reply {
+	var given strings.Builder
+	for _, arg := range args[1:] {
+		if given.Len() >= 128 {
+			break
+		}
+		fmt.Fprintf(&given, "'%.*s' ", 128-given.Len(), arg)
+	}
+	return failuref("ERR unknown command '%.128s', with args beginning with: %s", args[0], given.String())
+}

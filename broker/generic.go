@@ -1,0 +1,236 @@
+package broker
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// Commands for keys of any type.
+
+// lookup returns the entry of a key that is read, or nil, and counts hits and
+// misses.
+func (c *call) lookup(key []byte) *entry {
+	e := c.db.find(key)
+	if e == nil {
+		c.stats.misses++
+	} else {
+		c.stats.hits++
+	}
+	return e
+}
+
+func del(c *call, args [][]byte) reply {
+	n := 0
+	for _, key := range args[1:] {
+		if e := c.db.find(key); e != nil {
+			c.remove(e)
+			c.changed(key)
+			n++
+		}
+	}
+	return count(n)
+}
+
+func exists(c *call, args [][]byte) reply {
+	n := 0
+	for _, key := range args[1:] {
+		if c.lookup(key) != nil {
+			n++
+		}
+	}
+	return count(n)
+}
+
+func typeOf(c *call, args [][]byte) reply {
+	if e := c.lookup(args[1]); e != nil {
+		return simple(e.value.typeName())
+	}
+	return simple("none")
+}
+
+// A timeUnit is how a command gives a time: in seconds or milliseconds, from now
+// or since 1970.
+type timeUnit struct {
+	scale    int64 // milliseconds
+	absolute bool
+}
+
+var (
+	inSeconds      = timeUnit{1000, false}
+	inMilliseconds = timeUnit{1, false}
+	atSeconds      = timeUnit{1000, true}
+	atMilliseconds = timeUnit{1, true}
+)
+
+func expire(c *call, args [][]byte) reply    { return expireGeneric(c, args, inSeconds) }
+func pexpire(c *call, args [][]byte) reply   { return expireGeneric(c, args, inMilliseconds) }
+func expireat(c *call, args [][]byte) reply  { return expireGeneric(c, args, atSeconds) }
+func pexpireat(c *call, args [][]byte) reply { return expireGeneric(c, args, atMilliseconds) }
+
+func expireGeneric(c *call, args [][]byte, unit timeUnit) reply {
+	var nx, xx, gt, lt bool
+	for _, arg := range args[3:] {
+		switch {
+		case is(arg, "NX"):
+			nx = true
+		case is(arg, "XX"):
+			xx = true
+		case is(arg, "GT"):
+			gt = true
+		case is(arg, "LT"):
+			lt = true
+		default:
+			return failuref("ERR Unsupported option %s", arg)
+		}
+	}
+	switch {
+	case nx && (xx || gt || lt):
+		return failure("ERR NX and XX, GT or LT options at the same time are not compatible")
+	case gt && lt:
+		return failure("ERR GT and LT options at the same time are not compatible")
+	}
+	when, isInt := parseInt(args[2])
+	if !isInt {
+		return notAnInteger
+	}
+	base := int64(0)
+	if !unit.absolute {
+		base = c.milliseconds()
+	}
+	if when > math.MaxInt64/unit.scale || when < math.MinInt64/unit.scale || when*unit.scale > math.MaxInt64-base {
+		return c.invalidExpire()
+	}
+	at := when*unit.scale + base
+	e := c.db.find(args[1])
+	switch {
+	case e == nil,
+		nx && e.at != 0,
+		xx && e.at == 0,
+		gt && (e.at == 0 || at <= e.at),
+		lt && e.at != 0 && at >= e.at:
+		return zero
+	}
+	c.setExpiry(e, at)
+	c.changed(args[1])
+	return one
+}
+
+func (c *call) invalidExpire() reply {
+	return failuref("ERR invalid expire time in '%s' command", c.command.fullName)
+}
+
+// setExpiry sets when an entry expires, in milliseconds since 1970; one that
+// should have expired already is deleted.
+func (c *call) setExpiry(e *entry, at int64) {
+	if at <= c.milliseconds() {
+		c.remove(e)
+	} else {
+		c.expireAt(e, at)
+	}
+}
+
+// parseExpiry reads a time to live that has to be positive, and returns when it
+// ends, in milliseconds since 1970.
+func (c *call) parseExpiry(arg []byte, unit timeUnit) (at int64, err *reply) {
+	n, isInt := parseInt(arg)
+	if !isInt {
+		return 0, &notAnInteger
+	}
+	base := int64(0)
+	if !unit.absolute {
+		base = c.milliseconds()
+	}
+	if n <= 0 || n > math.MaxInt64/unit.scale || n*unit.scale > math.MaxInt64-base {
+		r := c.invalidExpire()
+		return 0, &r
+	}
+	return n*unit.scale + base, nil
+}
+
+func ttl(c *call, args [][]byte) reply {
+	return ttlGeneric(c, args, func(ms int64) int64 { return (ms + 500) / 1000 })
+}
+
+func pttl(c *call, args [][]byte) reply {
+	return ttlGeneric(c, args, func(ms int64) int64 { return ms })
+}
+
+func ttlGeneric(c *call, args [][]byte, unit func(ms int64) int64) reply {
+	e := c.lookup(args[1])
+	switch {
+	case e == nil:
+		return integer(-2)
+	case e.at == 0:
+		return integer(-1)
+	}
+	return integer(unit(max(0, e.at-c.milliseconds())))
+}
+
+func persist(c *call, args [][]byte) reply {
+	e := c.db.find(args[1])
+	if e == nil || !c.persist(e) {
+		return zero
+	}
+	c.changed(args[1])
+	return one
+}
+
+func keys(c *call, args [][]byte) reply {
+	pattern := string(args[1])
+	var names []reply
+	for _, e := range c.db.order {
+		if pattern == "*" || match(pattern, e.key, false) {
+			names = append(names, bulkString(e.key))
+		}
+	}
+	return array(names...)
+}
+
+// scan walks database.order from the back; the cursor is the number of entries
+// that are still before it.
+func scan(c *call, args [][]byte) reply {
+	cursor, err := strconv.ParseUint(string(args[1]), 10, 64)
+	if err != nil {
+		return failure("ERR invalid cursor")
+	}
+	number := int64(10)
+	pattern, typeName := "*", ""
+	for i := 2; i < len(args); i += 2 {
+		if i+1 == len(args) {
+			return syntaxError
+		}
+		value := args[i+1]
+		switch {
+		case is(args[i], "COUNT"):
+			n, isInt := parseInt(value)
+			if !isInt {
+				return notAnInteger
+			}
+			if n < 1 {
+				return syntaxError
+			}
+			number = n
+		case is(args[i], "MATCH"):
+			pattern = string(value)
+		case is(args[i], "TYPE"):
+			typeName = strings.ToLower(string(value))
+		default:
+			return syntaxError
+		}
+	}
+	order := c.db.order
+	at := int64(len(order))
+	if cursor != 0 && cursor < uint64(at) {
+		at = int64(cursor)
+	}
+	names := []reply{}
+	for ; at > 0 && number > 0; number-- {
+		at--
+		e := order[at]
+		if (pattern == "*" || match(pattern, e.key, false)) && (typeName == "" || typeName == e.value.typeName()) {
+			names = append(names, bulkString(e.key))
+		}
+	}
+	return array(bulkString(strconv.FormatInt(at, 10)), array(names...))
+}

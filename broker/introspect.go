@@ -1,0 +1,198 @@
+package broker
+
+import (
+	"iter"
+	"strings"
+)
+
+// COMMAND and its sub-commands, and the HELP of all containers: what the table
+// says about itself.
+
+// commands lists every command and sub-command by its full name.
+func commands() iter.Seq2[string, *command] {
+	return func(yield func(string, *command) bool) {
+		for _, c := range tableOrder {
+			if !yield(c.fullName, c) {
+				return
+			}
+			for _, sub := range c.order {
+				if !yield(sub.fullName, sub) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// named returns a command by its name, or a sub-command by container|name.
+func named(name []byte) *command {
+	container, sub, isSub := strings.Cut(strings.ToLower(string(name)), "|")
+	c := table[container]
+	if c == nil || !isSub {
+		return c
+	}
+	return c.subs[sub]
+}
+
+func commandAll(*call, [][]byte) reply { return describeAll((*command).describe) }
+
+func commandCountAll(*call, [][]byte) reply { return count(len(table)) }
+
+func commandInfo(c *call, args [][]byte) reply {
+	if len(args) == 2 {
+		return describeAll((*command).describe)
+	}
+	infos := make([]reply, 0, len(args)-2)
+	for _, name := range args[2:] {
+		if cmd := named(name); cmd != nil {
+			infos = append(infos, cmd.describe())
+		} else {
+			infos = append(infos, nullList)
+		}
+	}
+	return array(infos...)
+}
+
+func describeAll(describe func(*command) reply) reply {
+	infos := make([]reply, len(tableOrder))
+	for i, c := range tableOrder {
+		infos[i] = describe(c)
+	}
+	return array(infos...)
+}
+
+// describe is a command's entry in COMMAND INFO.
+func (c *command) describe() reply {
+	var flags, categories, tips, specs, subs []reply
+	for name := range c.flags.names() {
+		flags = append(flags, simple(name))
+	}
+	for _, name := range c.categories() {
+		categories = append(categories, simple(name))
+	}
+	for _, tip := range strings.Fields(c.tips) {
+		tips = append(tips, bulkString(tip))
+	}
+	for _, k := range c.keys {
+		specs = append(specs, k.describe())
+	}
+	for _, sub := range c.order {
+		subs = append(subs, sub.describe())
+	}
+	first, last, step := c.span()
+	return array(
+		bulkString(c.fullName), count(c.arity), set(flags...), count(first), count(last), count(step),
+		set(categories...), array(tips...), array(specs...), array(subs...),
+	)
+}
+
+func (k keySpec) describe() reply {
+	var flags []reply
+	for _, name := range strings.Fields(k.flags) {
+		flags = append(flags, simple(name))
+	}
+	typed := func(name string, spec ...reply) reply {
+		return fields(bulkString("type"), bulkString(name), bulkString("spec"), fields(spec...))
+	}
+	find := typed("range", bulkString("lastkey"), count(k.last), bulkString("keystep"), count(k.step), bulkString("limit"), zero)
+	if k.count {
+		find = typed("keynum", bulkString("keynumidx"), zero, bulkString("firstkey"), one, bulkString("keystep"), count(k.step))
+	}
+	return fields(
+		bulkString("flags"), set(flags...),
+		bulkString("begin_search"), typed("index", bulkString("index"), count(k.first)),
+		bulkString("find_keys"), find,
+	)
+}
+
+func commandDocs(c *call, args [][]byte) reply {
+	chosen := tableOrder
+	if len(args) > 2 {
+		chosen = nil
+		for _, name := range args[2:] {
+			if cmd := named(name); cmd != nil {
+				chosen = append(chosen, cmd)
+			}
+		}
+	}
+	return docs(chosen)
+}
+
+func docs(chosen []*command) reply {
+	var pairs []reply
+	for _, cmd := range chosen {
+		doc := []reply{
+			bulkString("summary"), bulkString(cmd.summary),
+			bulkString("since"), bulkString(cmd.since),
+			bulkString("group"), bulkString(cmd.group),
+			bulkString("complexity"), bulkString(cmd.cost),
+		}
+		if len(cmd.order) > 0 {
+			doc = append(doc, bulkString("subcommands"), docs(cmd.order))
+		}
+		pairs = append(pairs, bulkString(cmd.fullName), fields(doc...))
+	}
+	return fields(pairs...)
+}
+
+func commandList(c *call, args [][]byte) reply {
+	wanted := func(*command) bool { return true }
+	switch {
+	case len(args) == 2:
+	case len(args) == 5 && is(args[2], "FILTERBY") && is(args[3], "MODULE"):
+		wanted = func(*command) bool { return false } // there are no modules
+	case len(args) == 5 && is(args[2], "FILTERBY") && is(args[3], "ACLCAT"):
+		category := "@" + strings.ToLower(string(args[4]))
+		wanted = func(cmd *command) bool {
+			for _, name := range cmd.categories() {
+				if name == category {
+					return true
+				}
+			}
+			return false
+		}
+	case len(args) == 5 && is(args[2], "FILTERBY") && is(args[3], "PATTERN"):
+		wanted = func(cmd *command) bool { return match(string(args[4]), cmd.fullName, true) }
+	default:
+		return syntaxError
+	}
+	names := []reply{}
+	for name, cmd := range commands() {
+		if wanted(cmd) && (len(args) > 2 || !strings.Contains(name, "|")) {
+			names = append(names, bulkString(name))
+		}
+	}
+	return array(names...)
+}
+
+func commandGetKeys(c *call, args [][]byte) reply {
+	given := args[2:]
+	cmd, _ := lookup(given)
+	switch {
+	case cmd == nil:
+		return failure("ERR Invalid command specified")
+	case len(cmd.keys) == 0:
+		return failure("ERR The command has no key arguments")
+	case !cmd.accepts(len(given)):
+		return failure("ERR Invalid number of arguments specified for command")
+	}
+	indexes, valid := cmd.keyIndexes(given)
+	if !valid {
+		return failure("ERR Invalid arguments specified for command")
+	}
+	names := make([]reply, len(indexes))
+	for i, at := range indexes {
+		names[i] = bulk(given[at])
+	}
+	return array(names...)
+}
+
+// help lists the sub-commands of the container that it belongs to.
+func help(c *call, _ [][]byte) reply {
+	container, _, _ := strings.Cut(c.command.fullName, "|")
+	lines := []reply{simple(strings.ToUpper(container) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
+	for _, sub := range table[container].order {
+		lines = append(lines, simple(strings.ToUpper(sub.name)), simple("    "+sub.summary))
+	}
+	return array(lines...)
+}

@@ -1,0 +1,136 @@
+package broker
+
+import (
+	"math"
+	"time"
+)
+
+// A value is what a key holds.
+type value interface {
+	typeName() string // as TYPE reports it
+}
+
+// A text is the value of a string key.
+type text struct{ bytes []byte }
+
+func (*text) typeName() string { return "string" }
+
+// An entry is a key with its value.
+type entry struct {
+	key   string
+	value value
+	db    *database
+	at    int64 // when it expires, in milliseconds since 1970; 0: never
+	alarm alarm
+	place int // in database.order
+}
+
+// A database is one numbered keyspace.
+type database struct {
+	index   int
+	entries map[string]*entry
+
+	// order has every entry once. A SCAN walks it from the back, and a deleted
+	// entry's place is taken by the last one: so what a SCAN has not passed yet
+	// always stands before it, and no key that stays is missed.
+	order []*entry
+
+	expiring int                            // how many entries have an expiry
+	blocked  map[string]*queue              // clients waiting for a key
+	watched  map[string]map[*session]*watch // clients watching a key
+}
+
+func newDatabase(index int) *database {
+	return &database{
+		index:   index,
+		entries: map[string]*entry{},
+		blocked: map[string]*queue{},
+		watched: map[string]map[*session]*watch{},
+	}
+}
+
+// find returns the entry of a key, or nil.
+func (d *database) find(key []byte) *entry { return d.entries[string(key)] }
+
+// add makes an entry for a key that has none. Clients waiting for the key are
+// served once the command, or its transaction, is done.
+func (b *Broker) add(d *database, key []byte, v value) *entry {
+	e := &entry{key: string(key), value: v, db: d, place: len(d.order)}
+	d.entries[e.key] = e
+	d.order = append(d.order, e)
+	b.wake(d, e.key)
+	return e
+}
+
+// remove takes an entry out of its database.
+func (b *Broker) remove(e *entry) {
+	d := e.db
+	b.persist(e)
+	delete(d.entries, e.key)
+	last := len(d.order) - 1
+	d.order[e.place] = d.order[last]
+	d.order[e.place].place = e.place
+	d.order[last] = nil
+	d.order = d.order[:last]
+	if cap(d.order) > 64 && last < cap(d.order)/4 {
+		d.order = append(make([]*entry, 0, 2*last), d.order...)
+	}
+}
+
+// expireAt sets when an entry expires, in milliseconds since 1970.
+func (b *Broker) expireAt(e *entry, at int64) {
+	if e.at == 0 {
+		e.db.expiring++
+	}
+	e.at = at
+	if at <= math.MaxInt64/int64(time.Millisecond) {
+		e.alarm.entry = e
+		b.alarms.set(&e.alarm, at*int64(time.Millisecond))
+	} else { // some time after the year 2262
+		b.alarms.clear(&e.alarm)
+	}
+}
+
+// persist makes an entry stay. It reports whether it had an expiry.
+func (b *Broker) persist(e *entry) bool {
+	if e.at == 0 {
+		return false
+	}
+	e.at = 0
+	e.db.expiring--
+	b.alarms.clear(&e.alarm)
+	return true
+}
+
+// expire deletes an entry whose time has come.
+func (b *Broker) expire(e *entry) {
+	b.remove(e)
+	b.stats.expired++
+	b.changed(nil, e.db, []byte(e.key))
+}
+
+// changed tells everyone who wants to know that a key was written or deleted, by
+// a client or, if by is nil, by the broker itself.
+func (b *Broker) changed(by *session, d *database, key []byte) {
+	if len(d.watched) > 0 {
+		d.spoil(key)
+	}
+	if b.tracking.active {
+		b.tracking.changed(by, key)
+	}
+}
+
+// flush deletes all keys of a database.
+func (b *Broker) flush(d *database) {
+	for _, e := range d.order {
+		b.alarms.clear(&e.alarm)
+	}
+	for key := range d.watched {
+		if d.entries[key] != nil {
+			d.spoil([]byte(key))
+		}
+	}
+	d.entries = map[string]*entry{}
+	d.order = nil
+	d.expiring = 0
+}

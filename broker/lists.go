@@ -1,0 +1,488 @@
+package broker
+
+import (
+	"bytes"
+	"math"
+)
+
+// Commands for lists.
+
+// list returns the value of a list key, or nil if there is no such key. It
+// reports false if the key holds something else.
+func (e *entry) list() (*list, bool) {
+	if e == nil {
+		return nil, true
+	}
+	l, isList := e.value.(*list)
+	return l, isList
+}
+
+// listOf returns the list that a key holds, for a command that writes it: nil if
+// there is no such key, false if it holds something else.
+func (c *call) listOf(key []byte) (*entry, *list, bool) {
+	e := c.db.find(key)
+	l, isList := e.list()
+	return e, l, isList
+}
+
+// shrunk deletes a list that has become empty, and tells of the change.
+func (c *call) shrunk(e *entry, l *list) {
+	if l.length == 0 {
+		c.remove(e)
+	}
+	c.changed([]byte(e.key))
+}
+
+func lpush(c *call, args [][]byte) reply  { return pushAll(c, args, left, true) }
+func rpush(c *call, args [][]byte) reply  { return pushAll(c, args, right, true) }
+func lpushx(c *call, args [][]byte) reply { return pushAll(c, args, left, false) }
+func rpushx(c *call, args [][]byte) reply { return pushAll(c, args, right, false) }
+
+func pushAll(c *call, args [][]byte, e end, create bool) reply {
+	_, l, isList := c.listOf(args[1])
+	switch {
+	case !isList:
+		return wrongType
+	case l == nil && !create:
+		return zero
+	case l == nil:
+		l = &list{}
+		c.add(c.db, args[1], l)
+	}
+	for _, value := range args[2:] {
+		l.push(e, value)
+	}
+	c.changed(args[1])
+	return count(l.length)
+}
+
+func lpop(c *call, args [][]byte) reply { return popSome(c, args, left) }
+func rpop(c *call, args [][]byte) reply { return popSome(c, args, right) }
+
+func popSome(c *call, args [][]byte, from end) reply {
+	if len(args) > 3 {
+		return failuref("ERR wrong number of arguments for '%s' command", c.command.fullName)
+	}
+	n, missing := int64(-1), null
+	if len(args) == 3 {
+		var isInt bool
+		if n, isInt = parseInt(args[2]); !isInt || n < 0 {
+			return notPositive
+		}
+		missing = nullList
+	}
+	e, l, isList := c.listOf(args[1])
+	switch {
+	case !isList:
+		return wrongType
+	case l == nil:
+		return missing
+	case n == 0:
+		return emptyList
+	case n < 0:
+		value := l.pop(from)
+		c.shrunk(e, l)
+		return bulk(value)
+	}
+	return c.pop(e, l, from, n)
+}
+
+// pop takes up to n elements off a list.
+func (c *call) pop(e *entry, l *list, from end, n int64) reply {
+	values := make([]reply, 0, min(n, int64(l.length)))
+	for int64(len(values)) < n && l.length > 0 {
+		values = append(values, bulk(l.pop(from)))
+	}
+	c.shrunk(e, l)
+	return array(values...)
+}
+
+func llen(c *call, args [][]byte) reply {
+	l, isList := c.lookup(args[1]).list()
+	switch {
+	case !isList:
+		return wrongType
+	case l == nil:
+		return zero
+	}
+	return count(l.length)
+}
+
+// between resolves a range of indexes, where negative ones count from the end,
+// to a first index and a number of elements.
+func (l *list) between(start, stop int64) (first, n int) {
+	length := int64(l.length)
+	if start < 0 {
+		start = max(0, start+length)
+	}
+	if stop < 0 {
+		stop += length
+	}
+	stop = min(stop, length-1)
+	if start > stop || start >= length {
+		return 0, 0
+	}
+	return int(start), int(stop - start + 1)
+}
+
+// parseRange reads two indexes.
+func parseRange(args [][]byte) (start, stop int64, ok bool) {
+	start, ok1 := parseInt(args[0])
+	stop, ok2 := parseInt(args[1])
+	return start, stop, ok1 && ok2
+}
+
+func lrange(c *call, args [][]byte) reply {
+	start, stop, isInt := parseRange(args[2:])
+	if !isInt {
+		return notAnInteger
+	}
+	l, isList := c.lookup(args[1]).list()
+	switch {
+	case !isList:
+		return wrongType
+	case l == nil:
+		return emptyList
+	}
+	first, n := l.between(start, stop)
+	if n == 0 {
+		return emptyList
+	}
+	values := make([]reply, n)
+	p := l.seek(first)
+	for i := range values {
+		values[i] = bulk(p.value())
+		p = p.next()
+	}
+	return array(values...)
+}
+
+// find returns the place of an index, where negative ones count from the end.
+func (l *list) find(index int64) (p place, found bool) {
+	if index < 0 {
+		index += int64(l.length)
+	}
+	if index < 0 || index >= int64(l.length) {
+		return place{}, false
+	}
+	return l.seek(int(index)), true
+}
+
+func lindex(c *call, args [][]byte) reply {
+	l, isList := c.lookup(args[1]).list()
+	switch {
+	case !isList:
+		return wrongType
+	case l == nil:
+		return null
+	}
+	index, isInt := parseInt(args[2])
+	if !isInt {
+		return notAnInteger
+	}
+	p, found := l.find(index)
+	if !found {
+		return null
+	}
+	return bulk(p.value())
+}
+
+func lset(c *call, args [][]byte) reply {
+	_, l, isList := c.listOf(args[1])
+	switch {
+	case !isList:
+		return wrongType
+	case l == nil:
+		return noSuchKey
+	}
+	index, isInt := parseInt(args[2])
+	if !isInt {
+		return notAnInteger
+	}
+	p, found := l.find(index)
+	if !found {
+		return indexOutside
+	}
+	l.set(p, args[3])
+	c.changed(args[1])
+	return ok
+}
+
+func lrem(c *call, args [][]byte) reply {
+	n, isInt := parseInt(args[2])
+	if !isInt {
+		return notAnInteger
+	}
+	e, l, isList := c.listOf(args[1])
+	switch {
+	case !isList:
+		return wrongType
+	case l == nil:
+		return zero
+	}
+	removed := l.removeEqual(args[3], n)
+	if removed > 0 {
+		c.shrunk(e, l)
+	}
+	return count(removed)
+}
+
+// removeEqual removes up to n elements equal to value from the head on, up to -n
+// from the tail on if n is negative, and all of them if it is 0.
+func (l *list) removeEqual(value []byte, n int64) (removed int) {
+	if n >= 0 {
+		for p := l.front(); p.valid() && (n == 0 || int64(removed) < n); {
+			if bytes.Equal(p.value(), value) {
+				p = l.remove(p)
+				removed++
+			} else {
+				p = p.next()
+			}
+		}
+		return removed
+	}
+	for p := l.back(); p.valid() && int64(removed) < size(n); {
+		before := p.prev() // stays where it is when what follows is removed
+		if bytes.Equal(p.value(), value) {
+			l.remove(p)
+			removed++
+		}
+		p = before
+	}
+	return removed
+}
+
+// size is the size of a negative number, as far as an int64 can hold it.
+func size(n int64) int64 {
+	if n == math.MinInt64 {
+		return math.MaxInt64
+	}
+	return -n
+}
+
+func ltrim(c *call, args [][]byte) reply {
+	start, stop, isInt := parseRange(args[2:])
+	if !isInt {
+		return notAnInteger
+	}
+	e, l, isList := c.listOf(args[1])
+	switch {
+	case !isList:
+		return wrongType
+	case l == nil:
+		return ok
+	}
+	first, n := l.between(start, stop)
+	behind := l.length - first - n
+	l.drop(left, first)
+	l.drop(right, behind)
+	c.shrunk(e, l)
+	return ok
+}
+
+func linsert(c *call, args [][]byte) reply {
+	before := is(args[2], "BEFORE")
+	if !before && !is(args[2], "AFTER") {
+		return syntaxError
+	}
+	_, l, isList := c.listOf(args[1])
+	switch {
+	case !isList:
+		return wrongType
+	case l == nil:
+		return zero
+	}
+	for _, p := range l.walk(left) {
+		if !bytes.Equal(p.value(), args[3]) {
+			continue
+		}
+		if before {
+			l.insertBefore(p, args[4])
+		} else {
+			l.insertAfter(p, args[4])
+		}
+		c.changed(args[1])
+		return count(l.length)
+	}
+	return integer(-1)
+}
+
+func lpos(c *call, args [][]byte) reply {
+	rank, limit, longest := int64(1), int64(-1), int64(0)
+	for i := 3; i < len(args); i += 2 {
+		if i+1 == len(args) {
+			return syntaxError
+		}
+		n, isInt := parseInt(args[i+1])
+		switch {
+		case is(args[i], "RANK"):
+			switch {
+			case !isInt:
+				return notAnInteger
+			case n == math.MinInt64:
+				return failuref("ERR value is out of range, value must between %d and %d", -math.MaxInt64, math.MaxInt64)
+			case n == 0:
+				return failure("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
+					"or use negative to start from the end of the list")
+			}
+			rank = n
+		case is(args[i], "COUNT"):
+			if !isInt || n < 0 {
+				return failure("ERR COUNT can't be negative")
+			}
+			limit = n
+		case is(args[i], "MAXLEN"):
+			if !isInt || n < 0 {
+				return failure("ERR MAXLEN can't be negative")
+			}
+			longest = n
+		default:
+			return syntaxError
+		}
+	}
+	l, isList := c.lookup(args[1]).list()
+	if !isList {
+		return wrongType
+	}
+	found := []reply{}
+	if l != nil {
+		found = l.positions(args[2], rank, limit, longest)
+	}
+	switch {
+	case limit >= 0:
+		return array(found...)
+	case len(found) == 0:
+		return null
+	}
+	return found[0]
+}
+
+// positions returns the indexes of the elements equal to value, from the rank-th
+// match on, counted from the tail if rank is negative. It looks at no more than
+// longest elements, and returns no more than limit indexes; 0 means all, and a
+// limit of -1 means 1.
+func (l *list) positions(value []byte, rank, limit, longest int64) []reply {
+	from := left
+	if rank < 0 {
+		from, rank = right, -rank
+	}
+	if limit < 0 {
+		limit = 1
+	}
+	found := []reply{}
+	looked := int64(0)
+	for i, p := range l.walk(from) {
+		if looked++; longest > 0 && looked > longest {
+			break
+		}
+		if !bytes.Equal(p.value(), value) {
+			continue
+		}
+		if rank--; rank > 0 {
+			continue
+		}
+		found = append(found, count(i))
+		if limit > 0 && int64(len(found)) >= limit {
+			break
+		}
+	}
+	return found
+}
+
+func parseEnd(arg []byte) (end, bool) {
+	switch {
+	case is(arg, "LEFT"):
+		return left, true
+	case is(arg, "RIGHT"):
+		return right, true
+	}
+	return left, false
+}
+
+func lmove(c *call, args [][]byte) reply {
+	from, ok1 := parseEnd(args[3])
+	to, ok2 := parseEnd(args[4])
+	if !ok1 || !ok2 {
+		return syntaxError
+	}
+	return c.move(args[1], args[2], from, to)
+}
+
+func rpoplpush(c *call, args [][]byte) reply { return c.move(args[1], args[2], right, left) }
+
+// move takes an element off one list and adds it to another, or the same.
+func (c *call) move(source, target []byte, from, to end) reply {
+	e, l, isList := c.listOf(source)
+	switch {
+	case !isList:
+		return wrongType
+	case l == nil:
+		return null
+	}
+	return c.moveFrom(e, l, target, from, to)
+}
+
+func (c *call) moveFrom(e *entry, l *list, target []byte, from, to end) reply {
+	_, into, isList := c.listOf(target)
+	if !isList {
+		return wrongType
+	}
+	value := bytes.Clone(l.pop(from)) // the list may reuse its memory for the push
+	if into == nil {
+		into = &list{}
+		c.add(c.db, target, into)
+	}
+	into.push(to, value)
+	c.shrunk(e, l)
+	c.changed(target)
+	return bulk(value)
+}
+
+func lmpop(c *call, args [][]byte) reply {
+	names, from, n, err := parseMultiPop(args[1:])
+	if err != nil {
+		return *err
+	}
+	for _, key := range names {
+		e, l, isList := c.listOf(key)
+		switch {
+		case !isList:
+			return wrongType
+		case l != nil:
+			return array(bulk(key), c.pop(e, l, from, n))
+		}
+	}
+	return nullList
+}
+
+// parseMultiPop reads what LMPOP and BLMPOP have in common: a number of keys,
+// the keys, an end and maybe a count.
+func parseMultiPop(args [][]byte) (names [][]byte, from end, n int64, err *reply) {
+	number, isInt := parseInt(args[0])
+	if !isInt || number < 1 {
+		r := failure("ERR numkeys should be greater than 0")
+		return nil, from, 0, &r
+	}
+	if number >= int64(len(args)-1) {
+		return nil, from, 0, &syntaxError
+	}
+	names, rest := args[1:1+number], args[1+number:]
+	from, isEnd := parseEnd(rest[0])
+	if !isEnd {
+		return nil, from, 0, &syntaxError
+	}
+	switch {
+	case len(rest) == 1:
+		return names, from, 1, nil
+	case len(rest) < 3 || !is(rest[1], "COUNT"):
+		return nil, from, 0, &syntaxError
+	}
+	if n, isInt = parseInt(rest[2]); !isInt || n < 1 {
+		r := failure("ERR count should be greater than 0")
+		return nil, from, 0, &r
+	}
+	if len(rest) > 3 {
+		return nil, from, 0, &syntaxError
+	}
+	return names, from, n, nil
+}

@@ -1,0 +1,93 @@
+package broker
+
+import (
+	"math"
+	"strconv"
+	"strings"
+)
+
+// parseInt reads a decimal integer as strictly as Redis does: no plus sign, no
+// leading zero, no space, and nothing out of the range of an int64.
+func parseInt(b []byte) (int64, bool) {
+	if len(b) == 0 || len(b) > 20 {
+		return 0, false
+	}
+	digits, negative := b, b[0] == '-'
+	if negative {
+		digits = b[1:]
+	}
+	if len(digits) == 0 {
+		return 0, false
+	}
+	if digits[0] == '0' {
+		return 0, len(b) == 1
+	}
+	var n uint64
+	for _, d := range digits {
+		if d < '0' || d > '9' {
+			return 0, false
+		}
+		if n > (math.MaxUint64-9)/10 {
+			return 0, false
+		}
+		n = n*10 + uint64(d-'0')
+	}
+	if negative {
+		if n > 1<<63 {
+			return 0, false
+		}
+		return -int64(n), true
+	}
+	if n > math.MaxInt64 {
+		return 0, false
+	}
+	return int64(n), true
+}
+
+// parseFloat reads a decimal or hexadecimal floating-point number as C's strtold
+// does, infinities included. Spaces and what is not a number are refused.
+func parseFloat(b []byte) (float64, bool) {
+	s := string(b)
+	if s == "" || len(s) > 255 || strings.ContainsRune(s, '_') {
+		return 0, false
+	}
+	if strings.ContainsAny(s, "xX") && !strings.ContainsAny(s, "pP") {
+		s += "p0" // strtold lets the exponent of a hexadecimal number be absent
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil || math.IsNaN(f) {
+		return 0, false
+	}
+	return f, true
+}
+
+// lower writes the ASCII lower case of name into buf and returns that part of
+// buf, or nil if name does not fit.
+func lower(buf, name []byte) []byte {
+	if len(name) > len(buf) {
+		return nil
+	}
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		buf[i] = c
+	}
+	return buf[:len(name)]
+}
+
+// is reports whether an argument is the given word, which is in upper case.
+func is(arg []byte, word string) bool {
+	if len(arg) != len(word) {
+		return false
+	}
+	for i, c := range arg {
+		if 'a' <= c && c <= 'z' {
+			c -= 'a' - 'A'
+		}
+		if c != word[i] {
+			return false
+		}
+	}
+	return true
+}

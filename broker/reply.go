@@ -1,0 +1,145 @@
+package broker
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/tidwall/redcon"
+)
+
+// A reply is what a handler returns: a value of the protocol, or a request to
+// wait. It may refer to stored data, so it is encoded before anything else runs.
+type reply struct {
+	kind  kind
+	n     int64   // integer, boolean, push: how many elements follow
+	text  string  // simple string, error
+	bytes []byte  // bulk string, verbatim text
+	items []reply // array, map, set, push, sequence
+	wait  *wait   // how to wait
+}
+
+type kind uint8
+
+const (
+	kindNothing  kind = iota // no reply at all
+	kindSimple               // +text
+	kindError                // -text
+	kindInteger              // :n
+	kindBulk                 // $bytes
+	kindVerbatim             // text for people: a bulk string in RESP2
+	kindNull                 // null: the null bulk string in RESP2
+	kindNullList             // null: the null array in RESP2
+	kindArray
+	kindMap      // keys and values in turn: an array in RESP2
+	kindSet      // an array in RESP2
+	kindPush     // out of band: an array in RESP2
+	kindSequence // several replies, one after the other
+	kindOpening  // the header of an array whose n elements follow
+	kindWait     // none yet
+)
+
+var (
+	nothing   = reply{}
+	ok        = simple("OK")
+	queued    = simple("QUEUED")
+	null      = reply{kind: kindNull}
+	nullList  = reply{kind: kindNullList}
+	emptyList = reply{kind: kindArray}
+	zero      = integer(0)
+	one       = integer(1)
+
+	syntaxError   = failure("ERR syntax error")
+	wrongType     = failure("WRONGTYPE Operation against a key holding the wrong kind of value")
+	notAnInteger  = failure("ERR value is not an integer or out of range")
+	outOfRange    = failure("ERR value is out of range")
+	notPositive   = failure("ERR value is out of range, must be positive")
+	noSuchKey     = failure("ERR no such key")
+	indexOutside  = failure("ERR index out of range")
+	wouldOverflow = failure("ERR increment or decrement would overflow")
+	tooLong       = failure("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+)
+
+func simple(s string) reply                { return reply{kind: kindSimple, text: s} }
+func failure(s string) reply               { return reply{kind: kindError, text: s} }
+func failuref(f string, args ...any) reply { return failure(fmt.Sprintf(f, args...)) }
+func integer(n int64) reply                { return reply{kind: kindInteger, n: n} }
+func count(n int) reply                    { return reply{kind: kindInteger, n: int64(n)} }
+func bulk(b []byte) reply                  { return reply{kind: kindBulk, bytes: b} }
+func bulkString(s string) reply            { return reply{kind: kindBulk, bytes: []byte(s)} }
+func verbatim(s string) reply              { return reply{kind: kindVerbatim, bytes: []byte(s)} }
+func array(items ...reply) reply           { return reply{kind: kindArray, items: items} }
+func fields(items ...reply) reply          { return reply{kind: kindMap, items: items} }
+func set(items ...reply) reply             { return reply{kind: kindSet, items: items} }
+func push(items ...reply) reply            { return reply{kind: kindPush, items: items} }
+func sequence(items ...reply) reply        { return reply{kind: kindSequence, items: items} }
+
+func bulkStrings(values []string) reply {
+	items := make([]reply, len(values))
+	for i, v := range values {
+		items[i] = bulkString(v)
+	}
+	return array(items...)
+}
+
+// encode appends a reply in the given version of the protocol, 2 or 3.
+func (r *reply) encode(b []byte, protocol int) []byte {
+	switch r.kind {
+	case kindSimple:
+		return redcon.AppendString(b, r.text)
+	case kindError:
+		return redcon.AppendError(b, r.text)
+	case kindInteger:
+		return redcon.AppendInt(b, r.n)
+	case kindBulk:
+		return redcon.AppendBulk(b, r.bytes)
+	case kindVerbatim:
+		if protocol == 2 {
+			return redcon.AppendBulk(b, r.bytes)
+		}
+		b = header(b, '=', len(r.bytes)+len("txt:"))
+		b = append(b, "txt:"...)
+		b = append(b, r.bytes...)
+		return append(b, '\r', '\n')
+	case kindNull, kindNullList:
+		switch {
+		case protocol == 3:
+			return append(b, "_\r\n"...)
+		case r.kind == kindNullList:
+			return append(b, "*-1\r\n"...)
+		}
+		return redcon.AppendNull(b)
+	case kindArray:
+		b = redcon.AppendArray(b, len(r.items))
+	case kindMap:
+		if protocol == 2 {
+			b = redcon.AppendArray(b, len(r.items))
+		} else {
+			b = header(b, '%', len(r.items)/2)
+		}
+	case kindSet:
+		b = typed(b, '~', len(r.items), protocol)
+	case kindPush:
+		b = typed(b, '>', len(r.items), protocol)
+	case kindOpening:
+		return redcon.AppendArray(b, int(r.n))
+	case kindNothing, kindWait, kindSequence:
+	}
+	for i := range r.items {
+		b = r.items[i].encode(b, protocol)
+	}
+	return b
+}
+
+// typed opens an aggregate that RESP2 knows only as an array.
+func typed(b []byte, prefix byte, n, protocol int) []byte {
+	if protocol == 2 {
+		return redcon.AppendArray(b, n)
+	}
+	return header(b, prefix, n)
+}
+
+func header(b []byte, prefix byte, n int) []byte {
+	b = append(b, prefix)
+	b = strconv.AppendInt(b, int64(n), 10)
+	return append(b, '\r', '\n')
+}

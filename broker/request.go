@@ -1,0 +1,320 @@
+package broker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+)
+
+// Limits of the request protocol that are not options.
+const (
+	maxInline    = 64 << 10  // bytes of a line: an inline command, or a count
+	maxArguments = 1_048_576 // of one command
+
+	// Before a client has given the password, it can make the broker hold little.
+	maxArgumentsUnauthenticated = 10
+	maxBulkUnauthenticated      = 16 << 10
+)
+
+// requests splits what a client sends into commands.
+//
+// The bytes come in pieces of any size: feed hands over a piece, next returns
+// the commands in it one by one, and keep puts aside what is left. A piece is
+// not copied unless a command in it is incomplete. A declared length is only
+// compared with what has arrived; nothing is allocated for it, and no byte is
+// looked at twice.
+type requests struct {
+	maxBulk int
+
+	window []byte // where commands are read from: the piece fed, or rest
+	rest   []byte // input kept from earlier pieces, owned
+	pos    int    // the next byte of window to look at
+	start  int    // where in window the command being read begins
+
+	args    []span // arguments read so far, as places relative to start
+	missing int    // arguments still to come
+	bulk    int    // length of the argument being read; -1 before its header
+	scanned int    // bytes after pos known to hold no end of line
+	out     [][]byte
+}
+
+// A span is a part of a command: offsets from the command's first byte.
+type span struct{ from, to int }
+
+// A protocolError ends the connection, after its text was sent.
+type protocolError string
+
+func (e protocolError) Error() string { return "Protocol error: " + string(e) }
+
+var errIncomplete = errors.New("the command is incomplete")
+
+func newRequests(maxBulk int) requests { return requests{maxBulk: maxBulk, bulk: -1} }
+
+// feed hands over a piece of input. It stays the caller's: after keep no part of
+// it is referred to.
+func (r *requests) feed(p []byte) {
+	if len(r.rest) == 0 {
+		r.window = p
+		return
+	}
+	r.rest = append(r.rest, p...)
+	r.window = r.rest
+}
+
+// waiting is the number of bytes fed and not yet taken.
+func (r *requests) waiting() int { return len(r.window) - r.start }
+
+// next returns the next command, without arguments for an empty line. It returns
+// errIncomplete if more input is needed, or a protocolError. The arguments are
+// valid until the next call of any method.
+func (r *requests) next(authenticated bool) ([][]byte, error) {
+	if r.missing == 0 {
+		r.start = r.pos
+		r.args = r.args[:0]
+		if r.pos == len(r.window) {
+			return nil, errIncomplete
+		}
+		if r.window[r.pos] != '*' {
+			return r.inline()
+		}
+		n, err := r.count("too big mbulk count string", "invalid multibulk length", -1<<31, maxArguments)
+		switch {
+		case err != nil:
+			return nil, err
+		case n > maxArgumentsUnauthenticated && !authenticated:
+			return nil, protocolError("unauthenticated multibulk length")
+		case n <= 0:
+			return nil, nil
+		}
+		r.missing = n
+	}
+	for r.missing > 0 {
+		if r.bulk < 0 {
+			if r.pos < len(r.window) && r.window[r.pos] != '$' {
+				return nil, r.unexpected()
+			}
+			n, err := r.count("too big bulk count string", "invalid bulk length", 0, r.maxBulk)
+			if err != nil {
+				return nil, err
+			}
+			if n > maxBulkUnauthenticated && !authenticated {
+				return nil, protocolError("unauthenticated bulk length")
+			}
+			r.bulk = n
+		}
+		if len(r.window)-r.pos < r.bulk+2 {
+			return nil, errIncomplete
+		}
+		from := r.pos - r.start
+		r.args = append(r.args, span{from, from + r.bulk})
+		r.pos += r.bulk + 2
+		r.bulk = -1
+		r.missing--
+	}
+	r.out = r.out[:0]
+	command := r.window[r.start:r.pos]
+	for _, a := range r.args {
+		r.out = append(r.out, command[a.from:a.to:a.to])
+	}
+	return r.out, nil
+}
+
+// unexpected is the error for an argument that does not begin with $. Redis
+// looks at the type only once the line is complete.
+func (r *requests) unexpected() error {
+	if _, err := r.line("too big bulk count string"); err != nil {
+		return err
+	}
+	return protocolError(fmt.Sprintf("expected '$', got '%c'", r.window[r.pos]))
+}
+
+// count reads a line that is a type byte and a number.
+func (r *requests) count(tooLong, invalid string, low, high int) (int, error) {
+	end, err := r.line(tooLong)
+	if err != nil {
+		return 0, err
+	}
+	n, ok := parseInt(r.window[r.pos+1 : end])
+	if !ok || n < int64(low) || n > int64(high) {
+		return 0, protocolError(invalid)
+	}
+	r.pos = end + 2
+	return int(n), nil
+}
+
+// line returns where the line at pos ends: the place of its CR. A byte has to
+// follow it, which is taken for the LF.
+func (r *requests) line(tooLong string) (end int, err error) {
+	rest := r.window[r.pos:]
+	cr := bytes.IndexByte(rest[r.scanned:], '\r')
+	if cr < 0 {
+		if len(rest) > maxInline {
+			return 0, protocolError(tooLong)
+		}
+		r.scanned = len(rest)
+		return 0, errIncomplete
+	}
+	cr += r.scanned
+	if cr+1 >= len(rest) {
+		r.scanned = cr
+		return 0, errIncomplete
+	}
+	r.scanned = 0
+	return r.pos + cr, nil
+}
+
+// inline reads a command typed as a line, as in telnet.
+func (r *requests) inline() ([][]byte, error) {
+	rest := r.window[r.pos:]
+	lf := bytes.IndexByte(rest[r.scanned:], '\n')
+	if lf < 0 {
+		if len(rest) > maxInline {
+			return nil, protocolError("too big inline request")
+		}
+		r.scanned = len(rest)
+		return nil, errIncomplete
+	}
+	lf += r.scanned
+	r.scanned = 0
+	r.pos += lf + 1
+	line, _, _ := bytes.Cut(bytes.TrimSuffix(rest[:lf], []byte{'\r'}), []byte{0})
+	args, ok := splitLine(line)
+	if !ok {
+		return nil, protocolError("unbalanced quotes in request")
+	}
+	return args, nil
+}
+
+// keep puts aside what was fed and not taken.
+func (r *requests) keep() {
+	if r.missing == 0 {
+		r.start = r.pos
+	}
+	left := r.window[r.start:]
+	switch {
+	case len(left) == 0:
+		r.rest = r.rest[:0]
+		if cap(r.rest) > 16<<10 { // a large command should not weigh on an idle client
+			r.rest = nil
+		}
+		r.shift()
+	case len(r.rest) == 0: // the window is the caller's
+		r.rest = append(r.rest, left...)
+		r.shift()
+	case r.start > len(r.rest)/2:
+		r.rest = r.rest[:copy(r.rest, left)]
+		r.shift()
+	}
+	if cap(r.args) > 1024 {
+		r.args = append([]span(nil), r.args...)
+	}
+	if cap(r.out) > 1024 {
+		r.out = nil
+	}
+	r.window = r.rest
+}
+
+// shift makes the command being read begin at the first byte of the window.
+func (r *requests) shift() {
+	r.pos -= r.start
+	r.start = 0
+}
+
+// splitLine splits a line into words, which may be quoted as in C ("\x00\n") or
+// literally ('it\'s'). It reports false for a quote that is not closed, or that
+// is followed by something else than a space.
+func splitLine(line []byte) ([][]byte, bool) {
+	args := [][]byte{}
+	for {
+		line = bytes.TrimLeft(line, " \t\n\v\f\r")
+		if len(line) == 0 {
+			return args, true
+		}
+		word, rest, ok := splitWord(line)
+		if !ok {
+			return nil, false
+		}
+		args = append(args, word)
+		line = rest
+	}
+}
+
+// splitWord takes the first word off a line. A quote may open anywhere in it, but
+// must end it.
+func splitWord(line []byte) (word, rest []byte, ok bool) {
+	word = []byte{}
+	for i := 0; i < len(line); i++ {
+		switch c := line[i]; c {
+		case ' ', '\t', '\n', '\r':
+			return word, line[i+1:], true
+		case '"', '\'':
+			quoted, n, ok := unquote(line[i+1:], c)
+			if !ok {
+				return nil, nil, false
+			}
+			rest = line[i+1+n:]
+			if len(rest) > 0 && !isSpace(rest[0]) {
+				return nil, nil, false
+			}
+			return append(word, quoted...), rest, true
+		default:
+			word = append(word, c)
+		}
+	}
+	return word, nil, true
+}
+
+// unquote reads up to the closing quote and returns the text and how many bytes
+// it took, the quote included.
+func unquote(s []byte, quote byte) (text []byte, n int, ok bool) {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == quote:
+			return text, i + 1, true
+		case c == '\\' && quote == '\'' && i+1 < len(s) && s[i+1] == '\'':
+			i++
+			c = '\''
+		case c == '\\' && quote == '"' && i+3 < len(s) && s[i+1] == 'x' && isHex(s[i+2]) && isHex(s[i+3]):
+			c = hexDigit(s[i+2])<<4 | hexDigit(s[i+3])
+			i += 3
+		case c == '\\' && quote == '"' && i+1 < len(s):
+			i++
+			c = unescape(s[i])
+		}
+		text = append(text, c)
+	}
+	return nil, 0, false
+}
+
+func unescape(c byte) byte {
+	switch c {
+	case 'n':
+		return '\n'
+	case 'r':
+		return '\r'
+	case 't':
+		return '\t'
+	case 'b':
+		return '\b'
+	case 'a':
+		return '\a'
+	}
+	return c
+}
+
+func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func hexDigit(c byte) byte {
+	switch {
+	case c <= '9':
+		return c - '0'
+	case c >= 'a':
+		return c - 'a' + 10
+	}
+	return c - 'A' + 10
+}

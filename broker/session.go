@@ -1,0 +1,257 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A session is one client's connection: what it has sent, what it is doing and
+// what it has set. It does no input or output. All of it is guarded by the
+// broker's lock.
+type session struct {
+	broker   *Broker
+	link     link
+	id       int64
+	requests requests
+	out      []byte // replies not yet handed to the link
+	dirty    bool   // it is in broker.dirty, since out is not empty or it closed
+
+	protocol      int // 2 or 3
+	authenticated bool
+	name          string
+	db            *database
+	command       *command // the last one, for CLIENT LIST
+	created, used int64    // nanoseconds since 1970
+
+	waiter *waiter // not nil while it is blocked
+	alarm  alarm   // when it has waited long enough
+
+	transaction transaction
+	channels    map[string]struct{}
+	patterns    map[string]struct{}
+	tracking    trackingState
+
+	closing bool // no more commands; closed once what is queued has been sent
+	closed  bool // closed and forgotten
+}
+
+// A link moves a session's bytes. All methods but flush are called under the
+// broker's lock and must not wait for the client.
+type link interface {
+	// deliver takes over output, and returns memory to use for the next. It
+	// reports whether flush has to be called, once the lock has been released.
+	deliver(out []byte) (spare []byte, flush bool)
+
+	// flush sends what was delivered.
+	flush()
+
+	// backlog is the number of bytes delivered and not yet taken by the client.
+	backlog() int
+
+	// gone reports whether the client has closed its side.
+	gone() bool
+
+	// finish closes the connection once everything delivered has been sent; abort
+	// closes it at once. The link calls hangUp in either case, unless it did so.
+	finish()
+	abort()
+
+	// addresses are those of the client and of the broker, as CLIENT LIST shows
+	// them.
+	addresses() (client, broker string)
+}
+
+// receive is called by a link with what the client has sent.
+func (b *Broker) receive(s *session, p []byte) {
+	b.enter()
+	s.input(p)
+	b.leave()
+}
+
+// hangUp is called by a link when the client has gone, or the connection is
+// closed for another reason.
+func (b *Broker) hangUp(s *session) {
+	b.enter()
+	s.close()
+	b.leave()
+}
+
+// input takes what the client has sent and runs the commands in it. What follows
+// a command that blocks is kept.
+func (s *session) input(p []byte) {
+	if s.closing || s.closed {
+		return
+	}
+	s.broker.stats.bytesIn += int64(len(p))
+	s.used = s.broker.now
+	s.requests.feed(p)
+	s.proceed()
+}
+
+// proceed runs the commands that have come in, until there are no more, one
+// blocks or the connection is to be closed.
+func (s *session) proceed() {
+	for s.waiter == nil && !s.closing && !s.closed {
+		args, err := s.requests.next(s.authenticated)
+		if errors.Is(err, errIncomplete) {
+			break
+		}
+		if err != nil {
+			s.broker.options.Logger.Info("protocol error from client", "client", s.String(), "error", err)
+			r := failure("ERR " + err.Error())
+			s.reply(&r)
+			s.finish()
+			return
+		}
+		if len(args) > 0 {
+			s.execute(args)
+			s.broker.serveReady()
+		}
+	}
+	s.requests.keep()
+	if n := s.requests.waiting(); n > s.broker.options.MaxQuery {
+		s.broker.options.Logger.Warn("client closed: it sent more than Options.MaxQuery", "client", s.String(), "bytes", n)
+		s.abort()
+	}
+}
+
+// reply queues a reply for the client.
+func (s *session) reply(r *reply) {
+	if s.closing || s.closed {
+		return
+	}
+	if r.kind == kindError {
+		s.broker.stats.errors++
+	}
+	s.out = r.encode(s.out, s.protocol)
+	s.soil()
+}
+
+// soil makes the broker look after the session when the lock is released.
+func (s *session) soil() {
+	if !s.dirty {
+		s.dirty = true
+		s.broker.dirty = append(s.broker.dirty, s)
+	}
+}
+
+// finish closes the connection after what is queued has been sent.
+func (s *session) finish() {
+	s.closing = true
+	s.soil()
+}
+
+// abort closes the connection at once.
+func (s *session) abort() {
+	s.close()
+	s.link.abort()
+}
+
+// close forgets the session. The link is told by the caller.
+func (s *session) close() {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	if s.waiter != nil {
+		s.waiter.leave()
+	}
+	s.unwatch()
+	s.unsubscribeAll()
+	s.stopTracking()
+	delete(s.broker.sessions, s.id)
+}
+
+// settle hands a session's output to its link. It reports whether the link has
+// to be flushed.
+func (s *session) settle() (flush bool) {
+	s.dirty = false
+	if len(s.out) > 0 {
+		s.broker.stats.bytesOut += int64(len(s.out))
+		s.out, flush = s.link.deliver(s.out)
+		if limit := s.pendingLimit(); limit > 0 && !s.closed && s.link.backlog() > limit {
+			s.broker.options.Logger.Warn("client closed: it does not read its replies",
+				"client", s.String(), "bytes", s.link.backlog(), "limit", limit)
+			s.abort()
+			return false
+		}
+	}
+	if cap(s.out) > 64<<10 { // a large reply should not weigh on an idle client
+		s.out = nil
+	}
+	if s.closing && !s.closed {
+		s.close()
+		s.link.finish()
+	}
+	return flush
+}
+
+// pendingLimit is how many bytes may wait for the client; 0: any number.
+func (s *session) pendingLimit() int {
+	if s.subscriptions() > 0 {
+		return s.broker.options.MaxPendingPubSub
+	}
+	return s.broker.options.MaxPending
+}
+
+// reset takes everything back that the client has set, as RESET does.
+func (s *session) reset() {
+	s.stopTracking()
+	s.transaction = transaction{}
+	s.unwatch()
+	s.unsubscribeAll()
+	s.name = ""
+	s.protocol = 2
+	s.db = s.broker.dbs[0]
+	s.authenticated = s.broker.options.Password == ""
+}
+
+// subscriptions is the number of channels and patterns subscribed to.
+func (s *session) subscriptions() int { return len(s.channels) + len(s.patterns) }
+
+// String describes the client as CLIENT LIST does.
+func (s *session) String() string {
+	b := s.broker
+	addr, laddr := s.link.addresses()
+	queuedCommands := -1
+	if s.transaction.open {
+		queuedCommands = len(s.transaction.queue)
+	}
+	name := "NULL"
+	if s.command != nil {
+		name = s.command.fullName
+	}
+	seconds := func(since int64) int64 { return (b.now - since) / int64(time.Second) }
+	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=0 multi=%d "+
+		"qbuf=%d obl=%d cmd=%s user=default redir=%d resp=%d",
+		s.id, addr, laddr, s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.index,
+		len(s.channels), len(s.patterns), queuedCommands,
+		s.requests.waiting(), len(s.out)+s.link.backlog(), name, s.tracking.redirection(), s.protocol)
+}
+
+// flags are the letters by which CLIENT LIST tells what a client is doing.
+func (s *session) flags() string {
+	f := ""
+	for _, flag := range []struct {
+		on     bool
+		letter string
+	}{
+		{s.subscriptions() > 0, "P"},
+		{s.transaction.open, "x"},
+		{s.waiter != nil, "b"},
+		{s.tracking.on, "t"},
+		{s.tracking.broken, "R"},
+		{s.tracking.broadcast, "B"},
+		{s.transaction.spoiled, "d"},
+		{s.closing, "c"},
+	} {
+		if flag.on {
+			f += flag.letter
+		}
+	}
+	if f == "" {
+		return "N"
+	}
+	return f
+}

@@ -1,0 +1,277 @@
+package broker
+
+import (
+	"math"
+	"strconv"
+)
+
+// Commands for strings.
+
+// text returns the value of a string key, or nil if there is no such key. It
+// reports false if the key holds something else.
+func (e *entry) text() (*text, bool) {
+	if e == nil {
+		return nil, true
+	}
+	t, isText := e.value.(*text)
+	return t, isText
+}
+
+// assign makes a key hold a string, and not expire unless keepTTL says so. It
+// reuses the memory of the string that the key held.
+func (c *call) assign(e *entry, key, value []byte, keepTTL bool) *entry {
+	if e == nil {
+		e = c.add(c.db, key, &text{append([]byte(nil), value...)})
+	} else {
+		if t, isText := e.value.(*text); isText && cap(t.bytes) >= len(value) && cap(t.bytes) <= 2*len(value)+64 {
+			t.bytes = append(t.bytes[:0], value...)
+		} else {
+			e.value = &text{append([]byte(nil), value...)}
+		}
+		if !keepTTL {
+			c.Broker.persist(e)
+		}
+	}
+	c.changed(key)
+	return e
+}
+
+func get(c *call, args [][]byte) reply {
+	t, isText := c.lookup(args[1]).text()
+	switch {
+	case !isText:
+		return wrongType
+	case t == nil:
+		return null
+	}
+	return bulk(t.bytes)
+}
+
+// setOptions are those of SET and GETEX.
+type setOptions struct {
+	nx, xx, get, keepTTL, persist bool
+
+	expiry []byte // nil: none
+	unit   timeUnit
+}
+
+// parse reads options from args. It reports false for one that is unknown, lacks
+// its value or contradicts another.
+func (o *setOptions) parse(args [][]byte, isSet bool) bool {
+	var given []byte // which unit the expiry was given in
+	for i := 0; i < len(args); i++ {
+		arg := args[i]
+		unit, isExpiry := timeUnit{}, true
+		switch {
+		case is(arg, "EX"):
+			unit = inSeconds
+		case is(arg, "PX"):
+			unit = inMilliseconds
+		case is(arg, "EXAT"):
+			unit = atSeconds
+		case is(arg, "PXAT"):
+			unit = atMilliseconds
+		default:
+			isExpiry = false
+		}
+		switch {
+		case isExpiry && i+1 < len(args) && !o.keepTTL && !o.persist && (given == nil || unit == o.unit):
+			given, o.unit, o.expiry = arg, unit, args[i+1]
+			i++
+		case isSet && is(arg, "NX") && !o.xx:
+			o.nx = true
+		case isSet && is(arg, "XX") && !o.nx:
+			o.xx = true
+		case isSet && is(arg, "GET"):
+			o.get = true
+		case isSet && is(arg, "KEEPTTL") && given == nil:
+			o.keepTTL = true
+		case !isSet && is(arg, "PERSIST") && given == nil:
+			o.persist = true
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func setString(c *call, args [][]byte) reply {
+	var o setOptions
+	if len(args) > 3 && !o.parse(args[3:], true) {
+		return syntaxError
+	}
+	var at int64
+	if o.expiry != nil {
+		var err *reply
+		if at, err = c.parseExpiry(o.expiry, o.unit); err != nil {
+			return *err
+		}
+	}
+	e := c.db.find(args[1])
+	answer, refused := ok, null
+	if o.get {
+		t, isText := e.text()
+		switch {
+		case !isText:
+			return wrongType
+		case t == nil:
+			answer = null
+		default:
+			answer = bulkString(string(t.bytes)) // a copy, as the memory is reused
+		}
+		refused = answer
+	}
+	if o.nx && e != nil || o.xx && e == nil {
+		return refused
+	}
+	e = c.assign(e, args[1], args[2], o.keepTTL)
+	if o.expiry != nil {
+		c.setExpiry(e, at)
+	}
+	return answer
+}
+
+func setex(c *call, args [][]byte) reply {
+	at, err := c.parseExpiry(args[2], inSeconds)
+	if err != nil {
+		return *err
+	}
+	c.setExpiry(c.assign(c.db.find(args[1]), args[1], args[3], false), at)
+	return ok
+}
+
+func setnx(c *call, args [][]byte) reply {
+	if c.db.find(args[1]) != nil {
+		return zero
+	}
+	c.assign(nil, args[1], args[2], false)
+	return one
+}
+
+func getdel(c *call, args [][]byte) reply {
+	e := c.lookup(args[1])
+	r := get(c, args)
+	if r.kind == kindBulk {
+		c.remove(e)
+		c.changed(args[1])
+	}
+	return r
+}
+
+func getex(c *call, args [][]byte) reply {
+	var o setOptions
+	if !o.parse(args[2:], false) {
+		return syntaxError
+	}
+	r := get(c, args)
+	if r.kind != kindBulk {
+		return r
+	}
+	e := c.db.find(args[1])
+	switch {
+	case o.expiry != nil:
+		at, err := c.parseExpiry(o.expiry, o.unit)
+		if err != nil {
+			return *err
+		}
+		c.setExpiry(e, at)
+		c.changed(args[1])
+	case o.persist && c.Broker.persist(e):
+		c.changed(args[1])
+	}
+	return r
+}
+
+func mget(c *call, args [][]byte) reply {
+	values := make([]reply, 0, len(args)-1)
+	for _, key := range args[1:] {
+		if t, isText := c.lookup(key).text(); isText && t != nil {
+			values = append(values, bulk(t.bytes))
+		} else {
+			values = append(values, null)
+		}
+	}
+	return array(values...)
+}
+
+func mset(c *call, args [][]byte) reply {
+	if len(args)%2 == 0 {
+		return failure("ERR wrong number of arguments for 'mset' command")
+	}
+	for i := 1; i < len(args); i += 2 {
+		c.assign(c.db.find(args[i]), args[i], args[i+1], false)
+	}
+	return ok
+}
+
+func incr(c *call, args [][]byte) reply { return add(c, args[1], 1) }
+func decr(c *call, args [][]byte) reply { return add(c, args[1], -1) }
+
+func incrby(c *call, args [][]byte) reply {
+	n, isInt := parseInt(args[2])
+	if !isInt {
+		return notAnInteger
+	}
+	return add(c, args[1], n)
+}
+
+func decrby(c *call, args [][]byte) reply {
+	n, isInt := parseInt(args[2])
+	switch {
+	case !isInt:
+		return notAnInteger
+	case n == math.MinInt64:
+		return failure("ERR decrement would overflow")
+	}
+	return add(c, args[1], -n)
+}
+
+func add(c *call, key []byte, by int64) reply {
+	e := c.db.find(key)
+	t, isText := e.text()
+	if !isText {
+		return wrongType
+	}
+	n := int64(0)
+	if t != nil {
+		var isInt bool
+		if n, isInt = parseInt(t.bytes); !isInt {
+			return notAnInteger
+		}
+	}
+	if by > 0 && n > math.MaxInt64-by || by < 0 && n < math.MinInt64-by {
+		return wouldOverflow
+	}
+	n += by
+	var digits [20]byte
+	c.assign(e, key, strconv.AppendInt(digits[:0], n, 10), true)
+	return integer(n)
+}
+
+func appendString(c *call, args [][]byte) reply {
+	e := c.db.find(args[1])
+	t, isText := e.text()
+	switch {
+	case !isText:
+		return wrongType
+	case t == nil:
+		c.assign(nil, args[1], args[2], false)
+		return count(len(args[2]))
+	case len(t.bytes)+len(args[2]) > c.options.MaxBulk:
+		return tooLong
+	}
+	t.bytes = append(t.bytes, args[2]...)
+	c.changed(args[1])
+	return count(len(t.bytes))
+}
+
+func strlen(c *call, args [][]byte) reply {
+	t, isText := c.lookup(args[1]).text()
+	switch {
+	case !isText:
+		return wrongType
+	case t == nil:
+		return zero
+	}
+	return count(len(t.bytes))
+}

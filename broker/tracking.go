@@ -1,0 +1,260 @@
+package broker
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Client tracking: the broker remembers which keys a client has read, or which
+// prefixes it named, and tells it when one of them changes.
+
+// invalidateChannel is where a RESP2 client that others redirect to is told.
+const invalidateChannel = "__redis__:invalidate"
+
+// trackingState is what one client has asked for with CLIENT TRACKING.
+type trackingState struct {
+	on, broadcast, optIn, optOut, noLoop bool
+
+	redirect int64    // the client to tell instead; 0: itself
+	broken   bool     // that client has gone
+	prefixes []string // broadcast: what it wants to hear of; "" is everything
+	caching  bool     // CLIENT CACHING was called for the next command
+}
+
+// redirection is what CLIENT GETREDIR answers.
+func (t *trackingState) redirection() int64 {
+	if !t.on {
+		return -1
+	}
+	return t.redirect
+}
+
+// tracking is the broker's side of it.
+type tracking struct {
+	broker   *Broker
+	active   bool                          // some client tracks
+	clients  int                           // how many
+	readers  map[string]map[int64]struct{} // clients that have read a key
+	prefixes map[string]*prefix            // broadcast
+	own      []ownChange                   // what the running client has to be told of its own changes
+}
+
+// An ownChange is an invalidation for the client that caused it. It is told when
+// its command has been answered.
+type ownChange struct {
+	session *session
+	keys    [][]byte // nil: all of them
+}
+
+// A prefix collects the changes to tell its clients of when the batch of commands
+// is done, each with the client that made it.
+type prefix struct {
+	clients map[*session]struct{}
+	changed map[string]*session
+	order   []string
+}
+
+func (t *tracking) init(b *Broker) {
+	t.broker = b
+	t.readers = map[string]map[int64]struct{}{}
+	t.prefixes = map[string]*prefix{}
+}
+
+// track remembers the keys that a command has read.
+func (s *session) track(cmd *command, args [][]byte) {
+	t := &s.tracking
+	if cmd.flags&readOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
+		s.endCaching(cmd)
+		return
+	}
+	s.endCaching(cmd)
+	indexes, _ := cmd.keyIndexes(args)
+	readers := s.broker.tracking.readers
+	for _, i := range indexes {
+		ids := readers[string(args[i])]
+		if ids == nil {
+			ids = map[int64]struct{}{}
+			readers[string(args[i])] = ids
+		}
+		ids[s.id] = struct{}{}
+	}
+}
+
+// endCaching ends what CLIENT CACHING said, which holds for one command, or one
+// transaction.
+func (s *session) endCaching(cmd *command) {
+	if cmd.fullName != "client|caching" && !s.transaction.open && !s.transaction.running {
+		s.tracking.caching = false
+	}
+}
+
+// changed notes that a key changed. By is the client that did it, or nil.
+func (t *tracking) changed(by *session, key []byte) {
+	for name, p := range t.prefixes {
+		if strings.HasPrefix(string(key), name) {
+			if _, known := p.changed[string(key)]; !known {
+				p.order = append(p.order, string(key))
+			}
+			p.changed[string(key)] = by
+		}
+	}
+	ids := t.readers[string(key)]
+	if ids == nil {
+		return
+	}
+	delete(t.readers, string(key))
+	keys := [][]byte{slices.Clone(key)}
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		s := t.broker.sessions[id]
+		if s == nil || !s.tracking.on || s.tracking.broadcast || s == by && s.tracking.noLoop {
+			continue
+		}
+		t.tell(s, by, keys)
+	}
+}
+
+// flushed notes that all keys may have changed.
+func (t *tracking) flushed(by *session) {
+	clear(t.readers)
+	for _, id := range slices.Sorted(maps.Keys(t.broker.sessions)) {
+		if s := t.broker.sessions[id]; s.tracking.on {
+			t.tell(s, by, nil)
+		}
+	}
+}
+
+// tell sends an invalidation, after the reply to the running command if it is for
+// the client that gave it.
+func (t *tracking) tell(s, by *session, keys [][]byte) {
+	if s == by {
+		t.own = append(t.own, ownChange{s, keys})
+	} else {
+		s.invalidate(keys)
+	}
+}
+
+// deliverOwn tells the running client of its own changes.
+func (t *tracking) deliverOwn() {
+	for _, o := range t.own {
+		if !o.session.closed {
+			o.session.invalidate(o.keys)
+		}
+	}
+	t.own = t.own[:0]
+}
+
+// broadcast tells the clients of each prefix what changed since the last time.
+func (t *tracking) broadcast() {
+	for _, name := range slices.Sorted(maps.Keys(t.prefixes)) {
+		p := t.prefixes[name]
+		if len(p.order) == 0 {
+			continue
+		}
+		for _, s := range sortedSessions(p.clients) {
+			var keys [][]byte
+			for _, key := range p.order {
+				if !s.tracking.noLoop || p.changed[key] != s {
+					keys = append(keys, []byte(key))
+				}
+			}
+			if len(keys) > 0 {
+				s.invalidate(keys)
+			}
+		}
+		clear(p.changed)
+		p.order = p.order[:0]
+	}
+}
+
+func sortedSessions(m map[*session]struct{}) []*session {
+	return slices.SortedFunc(maps.Keys(m), func(a, b *session) int { return int(a.id - b.id) })
+}
+
+// invalidate tells a client, or the one it redirects to, that keys changed; nil
+// means all keys.
+func (s *session) invalidate(keys [][]byte) {
+	to := s
+	if s.tracking.redirect != 0 {
+		to = s.broker.sessions[s.tracking.redirect]
+		if to == nil {
+			s.tracking.broken = true
+			if s.protocol == 3 {
+				r := push(bulkString("tracking-redir-broken"), integer(s.tracking.redirect))
+				s.reply(&r)
+			}
+			return
+		}
+	}
+	what := null
+	if keys != nil {
+		items := make([]reply, len(keys))
+		for i, key := range keys {
+			items[i] = bulk(key)
+		}
+		what = array(items...)
+	}
+	var r reply
+	switch {
+	case to.protocol == 3:
+		r = push(bulkString("invalidate"), what)
+	case to != s && to.subscriptions() > 0:
+		r = push(bulkString("message"), bulkString(invalidateChannel), what)
+	default:
+		return // there is no way to tell it
+	}
+	to.reply(&r)
+}
+
+// stopTracking ends what CLIENT TRACKING ON began. Keys the client has read are
+// forgotten when they change next.
+func (s *session) stopTracking() {
+	if !s.tracking.on {
+		return
+	}
+	t := &s.broker.tracking
+	for _, name := range s.tracking.prefixes {
+		p := t.prefixes[name]
+		delete(p.clients, s)
+		if len(p.clients) == 0 {
+			delete(t.prefixes, name)
+		}
+	}
+	s.tracking = trackingState{}
+	t.clients--
+	if t.clients == 0 {
+		t.active = false
+		clear(t.readers)
+	}
+}
+
+// startTracking begins, or changes, what a client is told. The options have been
+// checked.
+func (s *session) startTracking(o trackingState) {
+	t := &s.broker.tracking
+	if !s.tracking.on {
+		t.clients++
+		t.active = true
+	}
+	prefixes := s.tracking.prefixes
+	if o.broadcast {
+		if len(o.prefixes) == 0 && len(prefixes) == 0 {
+			o.prefixes = []string{""}
+		}
+		for _, name := range o.prefixes {
+			p := t.prefixes[name]
+			if p == nil {
+				p = &prefix{clients: map[*session]struct{}{}, changed: map[string]*session{}}
+				t.prefixes[name] = p
+			}
+			if _, known := p.clients[s]; !known {
+				p.clients[s] = struct{}{}
+				prefixes = append(prefixes, name)
+			}
+		}
+	}
+	o.prefixes = prefixes
+	o.on = true
+	o.caching = s.tracking.caching
+	s.tracking = o
+}

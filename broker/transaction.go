@@ -1,0 +1,125 @@
+package broker
+
+// A transaction is what a client has between MULTI and EXEC.
+type transaction struct {
+	open    bool
+	failed  bool // a command was refused: EXEC will refuse them all
+	spoiled bool // a watched key was changed: EXEC will do nothing
+	running bool // EXEC is at work, so nothing may block
+	queue   []queuedCommand
+	watched []*watch
+}
+
+type queuedCommand struct {
+	command *command
+	args    [][]byte
+}
+
+// A watch is a client's interest in a key.
+type watch struct {
+	db  *database
+	key string
+}
+
+// add queues a command; its arguments are copied.
+func (t *transaction) add(cmd *command, args [][]byte) {
+	size := 0
+	for _, arg := range args {
+		size += len(arg)
+	}
+	copied, bytes := make([][]byte, len(args)), make([]byte, 0, size)
+	for i, arg := range args {
+		from := len(bytes)
+		bytes = append(bytes, arg...)
+		copied[i] = bytes[from:len(bytes):len(bytes)]
+	}
+	t.queue = append(t.queue, queuedCommand{cmd, copied})
+}
+
+func multi(c *call, _ [][]byte) reply {
+	t := &c.session.transaction
+	if t.open {
+		return failure("ERR MULTI calls can not be nested")
+	}
+	t.open = true
+	return ok
+}
+
+func exec(c *call, _ [][]byte) reply {
+	s := c.session
+	t := s.transaction
+	if !t.open {
+		return failure("ERR EXEC without MULTI")
+	}
+	s.unwatch()
+	s.transaction = transaction{running: true}
+	defer func() { s.transaction = transaction{} }()
+	switch {
+	case t.failed:
+		return failure("EXECABORT Transaction discarded because of previous errors.")
+	case t.spoiled:
+		return nullList
+	}
+	// Each reply is encoded as it comes, while what it refers to is unchanged.
+	opening := reply{kind: kindOpening, n: int64(len(t.queue))}
+	s.reply(&opening)
+	for _, q := range t.queue {
+		s.perform(q.command, q.args)
+	}
+	return nothing
+}
+
+func discard(c *call, _ [][]byte) reply {
+	s := c.session
+	if !s.transaction.open {
+		return failure("ERR DISCARD without MULTI")
+	}
+	s.unwatch()
+	s.transaction = transaction{}
+	return ok
+}
+
+func watchKeys(c *call, args [][]byte) reply {
+	s := c.session
+	if s.transaction.open {
+		return failure("ERR WATCH inside MULTI is not allowed")
+	}
+	for _, key := range args[1:] {
+		watchers := c.db.watched[string(key)]
+		if watchers == nil {
+			watchers = map[*session]*watch{}
+			c.db.watched[string(key)] = watchers
+		}
+		if watchers[s] == nil {
+			w := &watch{c.db, string(key)}
+			watchers[s] = w
+			s.transaction.watched = append(s.transaction.watched, w)
+		}
+	}
+	return ok
+}
+
+func unwatch(c *call, _ [][]byte) reply {
+	c.session.unwatch()
+	c.session.transaction.spoiled = false
+	return ok
+}
+
+// unwatch forgets the watched keys.
+func (s *session) unwatch() {
+	for _, w := range s.transaction.watched {
+		watchers := w.db.watched[w.key]
+		delete(watchers, s)
+		if len(watchers) == 0 {
+			delete(w.db.watched, w.key)
+		}
+	}
+	s.transaction.watched = nil
+}
+
+// spoil makes the transactions fail that depend on a key.
+func (d *database) spoil(key []byte) {
+	for s := range d.watched[string(key)] {
+		s.transaction.spoiled = true
+	}
+}
