@@ -1,0 +1,153 @@
+package rpc
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+type inner struct{ N int }
+
+type sample struct {
+	A     int
+	Text  string         `json:"text"`
+	Free  any            `json:"free,omitempty"`
+	Maybe *int           `json:"maybe"`
+	In    inner          `json:"in,omitzero"`
+	Big   map[string]any `json:"big,omitzero"`
+	Skip  int            `json:"-"`
+	local int
+}
+
+func TestArgsOfStruct(t *testing.T) {
+	one := 1
+	for _, c := range []struct {
+		name, kw string
+		want     sample
+		err      string
+	}{
+		{name: "required only", kw: `{"a":1,"text":"x"}`, want: sample{A: 1, Text: "x", local: 0}},
+		{name: "all", kw: `{"A":1,"text":"x","free":[12345678901234567890],"maybe":1,"in":{"N":3},"big":{"k":9007199254740993}}`,
+			want: sample{A: 1, Text: "x", Free: []any{json.Number("12345678901234567890")}, Maybe: &one, In: inner{3},
+				Big: map[string]any{"k": json.Number("9007199254740993")}}},
+		{name: "null for a pointer", kw: `{"a":1,"text":"x","maybe":null}`, want: sample{A: 1, Text: "x"}},
+		{name: "missing", kw: `{"a":1}`, err: `missing argument "text", expected a, text, free, maybe, in, big`},
+		{name: "missing, untagged", kw: `{"text":"x"}`, err: `missing argument "a"`},
+		{name: "unknown", kw: `{"a":1,"text":"x","b":1}`, err: `unknown argument "b"`},
+		{name: "skipped field", kw: `{"a":1,"text":"x","Skip":1}`, err: `unknown argument "Skip"`},
+		{name: "unexported field", kw: `{"a":1,"text":"x","local":1}`, err: `unknown argument "local"`},
+		{name: "a tag counts its case", kw: `{"a":1,"Text":"x"}`, err: `unknown argument "Text"`},
+		{name: "wrong type", kw: `{"a":"1","text":"x"}`, err: `argument "a": expected int, got string`},
+		{name: "does not fit", kw: `{"a":1.5,"text":"x"}`, err: `argument "a": expected int, got number 1.5`},
+		{name: "too large", kw: `{"a":9223372036854775808,"text":"x"}`, err: `argument "a": expected int, got number 9223372036854775808`},
+		{name: "wrong type inside", kw: `{"a":1,"text":"x","in":{"N":"y"}}`, err: `argument "in": expected int, got string in "N"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got sample
+			err := decodeArgs(t, c.kw, &got)
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("got error %v, want %q", err, c.err)
+				}
+				return
+			}
+			if err != nil || !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %+v, %v, want %+v", got, err, c.want)
+			}
+		})
+	}
+}
+
+func TestArgsOfOtherTypes(t *testing.T) {
+	var m map[string]any
+	if err := decodeArgs(t, `{"n":12345678901234567890,"l":[1]}`, &m); err != nil || fmt.Sprint(m) != "map[l:[1] n:12345678901234567890]" {
+		t.Errorf("map[string]any: got %v, %v", m, err)
+	}
+	var ints map[string]int
+	if err := decodeArgs(t, `{}`, &ints); err != nil || ints == nil {
+		t.Errorf("map[string]int: got %v, %v, want an empty map", ints, err)
+	}
+	if err := decodeArgs(t, `{"a":1,"b":[]}`, &ints); err == nil || err.Error() != `argument "b": expected int, got array` {
+		t.Errorf("map[string]int: got error %v, want one that names b", err)
+	}
+	var raw json.RawMessage
+	if err := decodeArgs(t, `{"a":  1}`, &raw); err != nil || string(raw) != `{"a":  1}` {
+		t.Errorf("json.RawMessage: got %s, %v", raw, err)
+	}
+	var v any
+	if err := decodeArgs(t, `{"a":1}`, &v); err != nil || !reflect.DeepEqual(v, map[string]any{"a": json.Number("1")}) {
+		t.Errorf("any: got %v, %v", v, err)
+	}
+	var none struct{}
+	if err := decodeArgs(t, `{"a":1}`, &none); err == nil || !strings.Contains(err.Error(), "expected no arguments") {
+		t.Errorf("struct{}: got error %v", err)
+	}
+}
+
+func decodeArgs(t *testing.T, kw string, v any) error {
+	t.Helper()
+	decode, err := newArgsDecoder(reflect.TypeOf(v).Elem())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return decode([]byte(kw), v)
+}
+
+func TestArgsTypesRefused(t *testing.T) {
+	for _, c := range []struct {
+		t    reflect.Type
+		want string
+	}{
+		{reflect.TypeFor[int](), "got int"},
+		{reflect.TypeFor[[]string](), "got []string"},
+		{reflect.TypeFor[*sample](), "got *rpc.sample"},
+		{reflect.TypeFor[map[int]string](), "got map[int]string"},
+		{reflect.TypeFor[fmt.Stringer](), "got fmt.Stringer"},
+		{reflect.TypeFor[struct{ sample }](), "embedded"},
+		{reflect.TypeFor[struct {
+			A int `json:",string"`
+		}](), `"string" is not supported`},
+	} {
+		if _, err := newArgsDecoder(c.t); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v: got error %v, want %q", c.t, err, c.want)
+		}
+	}
+}
+
+func TestEncodeArgs(t *testing.T) {
+	var noMap map[string]int
+	var noStruct *sample
+	for _, c := range []struct {
+		args      any
+		want, err string
+	}{
+		{args: nil, want: `{}`},
+		{args: noMap, want: `{}`},
+		{args: noStruct, want: `{}`},
+		{args: Args{"b": 1, "a": "x"}, want: `{"a":"x","b":1}`},
+		{args: struct{ A, B int }{1, 2}, want: `{"A":1,"B":2}`},
+		{args: json.RawMessage(` {"a": 1} `), want: `{"a":1}`},
+		{args: []int{1}, err: "got []int, which encodes to an array"},
+		{args: "x", err: "a string"},
+		{args: Args{"x": math.NaN()}, err: "cannot be encoded"},
+		{args: Args{"x": func() {}}, err: "cannot be encoded"},
+	} {
+		got, err := encodeArgs(c.args)
+		if c.err != "" {
+			if err == nil || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%v: got error %v, want %q", c.args, err, c.err)
+			}
+		} else if err != nil || string(got) != c.want {
+			t.Errorf("%v: got %s, %v, want %s", c.args, got, err, c.want)
+		}
+	}
+}
+
+func TestEscapeGlob(t *testing.T) {
+	if got, want := escapeGlob(`a*b?[c]\`), `a\*b\?\[c\]\\`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

@@ -1,0 +1,319 @@
+package rpc
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestKeys(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{callsKey("redis_rpc", "add"), "redis_rpc:add:calls"},
+		{resultKey("redis_rpc", "add", "x"), "redis_rpc:add:result:x"},
+		{aliveKey("redis_rpc", "worker", "7"), "redis_rpc:worker:7:alive"},
+		{wakeKey("redis_rpc", "worker", "7"), "redis_rpc:worker:7:wake"},
+	} {
+		if c.got != c.want {
+			t.Errorf("got key %q, want %q", c.got, c.want)
+		}
+	}
+}
+
+// TestVectors replays real messages of the ports.
+func TestVectors(t *testing.T) {
+	type calls struct{ id, kw string }
+	wantCalls := map[string]calls{
+		"python call":                             {"0ceb709e-82a1-44bc-8cbf-325831968348", `{"a": 1, "b": 2}`},
+		"python call, null argument":              {"4fba20a0-ecb7-482d-85e0-995dd8761fd8", `{"x": null}`},
+		"python call, text outside ASCII":         {"8d399903-59ac-4e7e-9f58-579a6ab07d8b", `{"x": "za\u017c\u00f3\u0142\u0107 <>& \u2028 \"q\""}`},
+		"python call, integer past 2^53 and 2^63": {"e09a5069-6007-41dc-8fc4-9335629e2fd2", `{"x": [1.5, 9223372036854775808, {"k": true}]}`},
+		"python call, no arguments":               {"943ade5c-313c-41cb-9807-b009e6a21a20", `{}`},
+		"go port call":                            {"6ba7b810-9dad-41d1-80b4-00c04fd430c8", `{"k":"k1"}`},
+		"go port call, nil arguments":             {"6ba7b811-9dad-41d1-80b4-00c04fd430c8", `{}`},
+		"call, no kw":                             {"x", `{}`},
+	}
+	wantDropped := map[string]string{
+		"call, numeric id":          `expected a text "id", got a number`,
+		"malformed call, not JSON":  `expected JSON: invalid character`,
+		"malformed call, no object": `expected a JSON object, got an array`,
+		"malformed call, no id":     `expected a text "id", got none`,
+	}
+	wantResults := map[string]string{
+		"python result":                     `3`,
+		"python result, null":               `null`,
+		"go port result":                    `"the-result"`,
+		"result without res: success, null": `null`,
+		"error, null: success":              `1`,
+	}
+	wantFailures := map[string]RemoteError{
+		"python error with traceback": {
+			Message:   "KeyError: 'unknown-key'",
+			Traceback: "  File \"server.py\", line 12, in boom\n    def boom(): raise KeyError('unknown-key')\nKeyError: 'unknown-key'\n",
+		},
+		"go port error":              {Message: "test error"},
+		"error, empty text: failure": {},
+	}
+
+	file, err := os.Open("testdata/vectors.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	replayed := 0
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		var v struct{ Name, Kind, Queue, Message string }
+		if err := json.Unmarshal(lines.Bytes(), &v); err != nil {
+			t.Fatal(err)
+		}
+		replayed++
+		switch v.Kind {
+		case "call":
+			c, err := decodeCall([]byte(v.Message))
+			if want, ok := wantDropped[v.Name]; ok {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("%s: got error %v, want %q", v.Name, err, want)
+				}
+				continue
+			}
+			if got, want := (calls{c.id, string(c.kw)}), wantCalls[v.Name]; err != nil || c.fault != nil || got != want {
+				t.Errorf("%s: got %q, %v, %v, want %q", v.Name, got, c.fault, err, want)
+			}
+			prefix, fn, _ := strings.Cut(strings.TrimSuffix(v.Queue, ":calls"), ":")
+			if got := callsKey(prefix, fn); got != v.Queue {
+				t.Errorf("%s: got key %q, want %q", v.Name, got, v.Queue)
+			}
+		case "result":
+			r, err := decodeResult([]byte(v.Message))
+			if err != nil {
+				t.Errorf("%s: %v", v.Name, err)
+				continue
+			}
+			if want, ok := wantFailures[v.Name]; ok {
+				if r.failure == nil || *r.failure != want {
+					t.Errorf("%s: got failure %+v, want %+v", v.Name, r.failure, want)
+				}
+				continue
+			}
+			if want := wantResults[v.Name]; r.failure != nil || string(r.res) != want {
+				t.Errorf("%s: got %s, %v, want %s", v.Name, r.res, r.failure, want)
+			}
+		default:
+			t.Errorf("%s: unknown kind %q", v.Name, v.Kind)
+		}
+	}
+	if want := len(wantCalls) + len(wantDropped) + len(wantResults) + len(wantFailures); replayed != want {
+		t.Errorf("replayed %d vectors, want %d", replayed, want)
+	}
+}
+
+func TestDecodeCall(t *testing.T) {
+	for _, c := range []struct {
+		name, message string
+		id, kw        string
+		fault         string // part of what the call is answered with
+		err           string // part of why it is dropped
+	}{
+		{name: "fields in another case are other fields",
+			message: `{"ID":"X","id":"x","KW":{"a":2},"kw":{"a":1},"Kw":3}`, id: "x", kw: `{"a":1}`},
+		{name: "only in another case", message: `{"ID":"x","kw":{}}`, err: `expected a text "id", got none`},
+		{name: "the last of repeated fields", message: `{"id":"a","kw":{"a":1},"id":"b","kw":{"a":2}}`, id: "b", kw: `{"a":2}`},
+		{name: "an escaped name", message: `{"\u0069d":"x","kw":{}}`, id: "x", kw: `{}`},
+		{name: "an escaped id", message: `{"id":"a\u002Db\n\"","kw":{}}`, id: "a-b\n\"", kw: `{}`},
+		{name: "an empty id is a text", message: `{"id":""}`, id: "", kw: `{}`},
+		{name: "space everywhere", message: " \t\r\n{ \"kw\" :\n{ \"a\" : [ 1 , 2 ] } , \"id\" : \"x\" } \n", id: "x", kw: `{ "a" : [ 1 , 2 ] }`},
+		{name: "brackets in text", message: `{"kw":{"a":"}]{[\\\""},"id":"x"}`, id: "x", kw: `{"a":"}]{[\\\""}`},
+		{name: "unknown fields", message: `{"timeout_ms":1,"id":"x","deep":{"id":"y"},"f":-1.5e+3,"t":true,"n":null}`, id: "x", kw: `{}`},
+		{name: "rubbish for a time", message: `{"ts":{},"id":"x"}`, id: "x", kw: `{}`},
+		{name: "kw array", message: `{"id":"x","kw":[1]}`, id: "x", fault: `JSON object, got an array`},
+		{name: "kw text", message: `{"id":"x","kw":"{}"}`, id: "x", fault: `JSON object, got a string`},
+		{name: "kw false", message: `{"id":"x","kw":false}`, id: "x", fault: `JSON object, got a boolean`},
+		{name: "null id", message: `{"id":null}`, err: `got null`},
+		{name: "object id", message: `{"id":{}}`, err: `got an object`},
+		{name: "NaN", message: `{"id":"x","kw":{"a":NaN}}`, err: `expected JSON`},
+		{name: "Infinity", message: `{"id":"x","kw":{"a":-Infinity}}`, err: `expected JSON`},
+		{name: "trailing text", message: `{"id":"x"} {"id":"y"}`, err: `after top-level value`},
+		{name: "cut off", message: `{"id":"x","kw":{`, err: `unexpected end`},
+		{name: "nothing", message: ``, err: `unexpected end`},
+		{name: "null", message: `null`, err: `got null`},
+		{name: "text", message: ` "id"`, err: `got a string`},
+		{name: "not UTF-8", message: "{\"id\":\"x\xff\"}", err: `not UTF-8`},
+		{name: "byte order mark", message: "\ufeff{\"id\":\"x\"}", err: `expected JSON`},
+		{name: "too deep", message: `{"id":"x","kw":` + strings.Repeat(`{"a":`, 20000) + `1` + strings.Repeat(`}`, 20000) + `}`, err: `max depth`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := decodeCall([]byte(c.message))
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Fatalf("got %q, error %v, want error %q", got.id, err, c.err)
+				}
+				return
+			}
+			if err != nil || got.id != c.id || string(got.kw) != c.kw {
+				t.Errorf("got id %q, kw %s, error %v, want %q, %s", got.id, got.kw, err, c.id, c.kw)
+			}
+			if (got.fault != nil) != (c.fault != "") || got.fault != nil && !strings.Contains(got.fault.Error(), c.fault) {
+				t.Errorf("got fault %v, want %q", got.fault, c.fault)
+			}
+		})
+	}
+}
+
+func TestDecodeResult(t *testing.T) {
+	failed := func(message, traceback string) *RemoteError {
+		return &RemoteError{Message: message, Traceback: traceback}
+	}
+	for _, c := range []struct {
+		name, message string
+		res           string
+		failure       *RemoteError
+		err           string
+	}{
+		{name: "nothing but an object", message: `{}`, res: `null`},
+		{name: "null for err", message: `{"res":[1],"err":null}`, res: `[1]`},
+		{name: "both", message: `{"res":1,"err":"x"}`, failure: failed("x", "")},
+		{name: "false for err", message: `{"err":false}`, failure: failed("false", "")},
+		{name: "an object for err", message: `{"err":{"code": 7}}`, failure: failed(`{"code": 7}`, "")},
+		{name: "null for a traceback", message: `{"err":"x","err_traceback":null}`, failure: failed("x", "")},
+		{name: "in another case", message: `{"Err":"x","RES":2,"res":1}`, res: `1`},
+		{name: "the last of repeated fields", message: `{"err":"x","err":null,"res":1,"res":2}`, res: `2`},
+		{name: "a large integer", message: `{"res":12345678901234567890123}`, res: `12345678901234567890123`},
+		{name: "NaN", message: `{"res": NaN}`, err: `expected JSON`},
+		{name: "an array", message: `[]`, err: `got an array`},
+		{name: "not UTF-8", message: "{\"res\":\"\xc3\"}", err: `not UTF-8`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := decodeResult([]byte(c.message))
+			switch {
+			case c.err != "":
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("got error %v, want %q", err, c.err)
+				}
+			case err != nil:
+				t.Error(err)
+			case c.failure != nil:
+				if got.failure == nil || *got.failure != *c.failure {
+					t.Errorf("got %+v, want %+v", got.failure, c.failure)
+				}
+			case got.failure != nil || string(got.res) != c.res:
+				t.Errorf("got %s, %v, want %s", got.res, got.failure, c.res)
+			}
+		})
+	}
+}
+
+// TestEncode checks messages byte by byte, since other programs read them.
+func TestEncode(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 51, 17, 441508999, time.FixedZone("", 3600))
+	for _, c := range []struct{ got, want string }{
+		{string(appendCall(nil, "0ceb709e", at, []byte(`{"a":1}`))), `{"id":"0ceb709e","ts":"2026-11-22T09:51:17.441508Z","kw":{"a":1}}`},
+		{string(appendResult(nil, at, []byte(`null`))), `{"ts":"2026-11-22T09:51:17.441508Z","res":null}`},
+		{string(appendFailure(nil, at, `a "b"`, "")), `{"ts":"2026-11-22T09:51:17.441508Z","err":"a \"b\""}`},
+		{string(appendFailure(nil, at, "\xff", "at\n")), `{"ts":"2026-11-22T09:51:17.441508Z","err":"\ufffd","err_traceback":"at\n"}`},
+		{string(appendFailure(nil, at, "", "")), `{"ts":"2026-11-22T09:51:17.441508Z","err":"failed, without a message"}`},
+	} {
+		if c.got != c.want {
+			t.Errorf("got  %s\nwant %s", c.got, c.want)
+		}
+	}
+}
+
+func TestExcerpt(t *testing.T) {
+	if got, want := excerpt([]byte("a\n\x1b\"é")), `"a\n\x1b\"\u00e9"`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got, want := excerpt(bytes.Repeat([]byte("x"), 1000)), `"`+strings.Repeat("x", 200)+`"... (1000 bytes)`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// FuzzDecodeCall checks the decoder against encoding/json, which knows the same
+// fields if they are looked up in a map.
+func FuzzDecodeCall(f *testing.F) {
+	seed(f)
+	f.Fuzz(func(t *testing.T, message []byte) {
+		got, err := decodeCall(message)
+		fields, ok := reference(message)
+		var id string
+		answerable := ok && json.Unmarshal(fields["id"], &id) == nil && string(fields["id"]) != "null"
+		if answerable != (err == nil) {
+			t.Fatalf("got error %v, want one: %v", err, !answerable)
+		}
+		if err != nil {
+			return
+		}
+		if got.id != id {
+			t.Errorf("got id %q, want %q", got.id, id)
+		}
+		var kw map[string]json.RawMessage
+		if fits := fields["kw"] == nil || json.Unmarshal(fields["kw"], &kw) == nil; fits != (got.fault == nil) {
+			t.Errorf("got fault %v, want one: %v", got.fault, !fits)
+		}
+		if got.fault != nil {
+			return
+		}
+		walked := map[string]json.RawMessage{}
+		for name, value := range members(got.kw) {
+			walked[string(name)] = value
+		}
+		if !maps.EqualFunc(walked, kw, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
+			t.Errorf("got arguments %q, want %q", walked, kw)
+		}
+	})
+}
+
+func FuzzDecodeResult(f *testing.F) {
+	seed(f)
+	f.Fuzz(func(t *testing.T, message []byte) {
+		got, err := decodeResult(message)
+		fields, ok := reference(message)
+		if ok != (err == nil) {
+			t.Fatalf("got error %v, want one: %v", err, !ok)
+		}
+		if err != nil {
+			return
+		}
+		if want := fields["err"] != nil && string(fields["err"]) != "null"; want != (got.failure != nil) {
+			t.Errorf("got failure %v, want one: %v", got.failure, want)
+		}
+		want := fields["res"]
+		if want == nil {
+			want = json.RawMessage("null")
+		}
+		if !bytes.Equal(got.res, want) {
+			t.Errorf("got %s, want %s", got.res, want)
+		}
+		var v any
+		if err := decodeValue(got.res, &v); err != nil {
+			t.Errorf("%s does not decode: %v", got.res, err)
+		}
+	})
+}
+
+// reference decodes an object in UTF-8 the slow way.
+func reference(message []byte) (fields map[string]json.RawMessage, ok bool) {
+	if !json.Valid(message) || strings.ToValidUTF8(string(message), "") != string(message) {
+		return nil, false
+	}
+	err := json.Unmarshal(message, &fields)
+	return fields, err == nil && fields != nil
+}
+
+func seed(f *testing.F) {
+	vectors, err := os.ReadFile("testdata/vectors.jsonl")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for line := range bytes.Lines(vectors) {
+		var v struct{ Message string }
+		if err := json.Unmarshal(line, &v); err != nil {
+			f.Fatal(err)
+		}
+		f.Add([]byte(v.Message))
+	}
+	f.Add([]byte(`{"\u0069d":"\ud800","kw":{"a":{},"a":[[]],"":-0.1e5,"x":"\\"}}`))
+}
