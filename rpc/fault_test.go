@@ -1,0 +1,365 @@
+package rpc_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"redrpc/internal/redistest"
+	"redrpc/rpc"
+)
+
+// newHouse is a Redis of its own for a test.
+func newHouse(t *testing.T, opt *redis.Options) *house {
+	rdb := redis.NewClient(opt)
+	t.Cleanup(func() { rdb.Close() })
+	return &house{T: t, rdb: rdb, prefix: "p"}
+}
+
+// A wire is a connection on which a reply can be lost: what was written goes
+// out, but once it contained cut, the next read finds the connection gone.
+type wire struct {
+	net.Conn
+	cut  string
+	lost *atomic.Int32 // counts replies lost
+	hit  atomic.Bool
+}
+
+func (w *wire) Write(p []byte) (int, error) {
+	n, err := w.Conn.Write(p)
+	if w.cut != "" && bytes.Contains(bytes.ToLower(p), []byte(w.cut)) {
+		w.hit.Store(true)
+	}
+	return n, err
+}
+
+func (w *wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p) // the reply is there, so Redis has run the command
+	if w.hit.Load() {
+		w.lost.Add(1)
+		w.Conn.Close()
+		return 0, io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// losing dials addr for connections that lose the replies to commands with cut.
+func losing(addr, cut string) (*redis.Options, *atomic.Int32) {
+	var lost atomic.Int32
+	return &redis.Options{Addr: addr, Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &wire{Conn: conn, cut: cut, lost: &lost}, nil
+	}}, &lost
+}
+
+// TestReplyToPushLost: the call is in the queue, once, and the caller is told
+// that this is not known.
+func TestReplyToPushLost(t *testing.T) {
+	addr := redistest.Start(t).Addr
+	opt, lost := losing(addr, "rpush")
+	h := newHouse(t, opt)
+	err := h.client(rpc.ClientOptions{}).Call(context.Background(), "f", nil, nil)
+	is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF)
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got error %v, which says that time was up", err)
+	}
+	plain := newHouse(t, &redis.Options{Addr: addr})
+	if n := plain.rdb.LLen(context.Background(), "p:f:calls").Val(); n != 1 || lost.Load() != 1 {
+		t.Errorf("got %d calls in the queue and %d lost replies, want one each", n, lost.Load())
+	}
+}
+
+// TestReplyToPopLost: the result was popped and lost with the connection.
+func TestReplyToPopLost(t *testing.T) {
+	addr := redistest.Start(t).Addr
+	opt, lost := losing(addr, "blpop")
+	newHouse(t, &redis.Options{Addr: addr}).serve(rpc.ServerOptions{}, echo)
+	err := newHouse(t, opt).client(rpc.ClientOptions{}).Call(context.Background(), "echo", rpc.Args{"x": 1}, nil)
+	is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF)
+	if lost.Load() != 1 {
+		t.Errorf("lost %d replies, want one: a pop is not tried again", lost.Load())
+	}
+}
+
+func TestConnectionRefused(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close() // nobody listens there now
+	var dials atomic.Int32
+	opt := &redis.Options{Addr: l.Addr().String(), Dialer: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials.Add(1)
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}}
+	err = newHouse(t, opt).client(rpc.ClientOptions{}).Call(context.Background(), "f", nil, nil)
+	is(t, err, rpc.ErrNotSent, syscall.ECONNREFUSED)
+	if n := dials.Load(); n != 1 {
+		t.Errorf("dialled %d times, want once", n)
+	}
+}
+
+// silent is the address of a listener that accepts and never says a word.
+func silent(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns []net.Conn
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns = append(conns, conn)
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-done
+		for _, conn := range conns {
+			conn.Close()
+		}
+	})
+	return l.Addr().String()
+}
+
+// TestSilentRedis: callers and Close don't wait for a Redis that says nothing.
+func TestSilentRedis(t *testing.T) {
+	h := newHouse(t, &redis.Options{Addr: silent(t)})
+	client := h.client(rpc.ClientOptions{})
+	start := time.Now()
+	err := client.Call(context.Background(), "f", nil, nil, rpc.Timeout(30*time.Millisecond))
+	is(t, err, rpc.ErrNotSent, context.DeadlineExceeded) // the connection is not set up, so nothing went out
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(30*time.Millisecond, cancel)
+	is(t, client.Call(ctx, "f", nil, nil), rpc.ErrNotSent, context.Canceled)
+	if err := client.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if took := time.Since(start); took > 700*time.Millisecond {
+		t.Errorf("two calls and Close took %v, want about 60ms", took)
+	}
+}
+
+// TestDialHangs: neither do they wait for a dialler.
+func TestDialHangs(t *testing.T) {
+	opt := &redis.Options{Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	client := newHouse(t, opt).client(rpc.ClientOptions{})
+	start := time.Now()
+	err := client.Call(context.Background(), "f", nil, nil, rpc.Timeout(30*time.Millisecond))
+	is(t, err, rpc.ErrNotSent, context.DeadlineExceeded)
+	if err := client.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if took := time.Since(start); took > 500*time.Millisecond {
+		t.Errorf("a call and Close took %v, want about 30ms", took)
+	}
+}
+
+// TestRedisKilledInMidCall: callers learn at once, a server goes on with the
+// next Redis at the same place.
+func TestRedisKilledInMidCall(t *testing.T) {
+	var mu sync.Mutex
+	server := redistest.Start(t)
+	opt := &redis.Options{Addr: "redis:1", Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return (&net.Dialer{}).DialContext(ctx, "tcp", server.Addr)
+	}}
+	h := newHouse(t, opt)
+	add, entered, goOn := blocked("f")
+	w := h.serve(rpc.ServerOptions{}, add, echo)
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
+	failed := make(chan error)
+	go func() { failed <- client.Call(context.Background(), "f", rpc.Args{"n": 1}, nil) }()
+	<-entered
+	server.Stop()
+	err := <-failed
+	is(t, err, rpc.ErrNoResult)
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got error %v, want that of a lost connection", err)
+	}
+	close(goOn) // its result cannot be delivered
+	is(t, client.Call(context.Background(), "echo", rpc.Args{"x": 1}, nil), rpc.ErrNotSent, syscall.ECONNREFUSED)
+
+	next := redistest.Start(t)
+	mu.Lock()
+	server = next
+	mu.Unlock()
+	if x, err := rpc.Call[int](context.Background(), client, "echo", rpc.Args{"x": 2}); err != nil || x != 2 {
+		t.Errorf("after a restart of Redis: got %v, %v", x, err)
+	}
+	w.stop(t)
+	if log := w.log.String(); !strings.Contains(log, "result lost") || !strings.Contains(log, "does not give calls") {
+		t.Errorf("got log %s, want the lost result and the failed pops", log)
+	}
+}
+
+// TestRefused: Redis says no, and nothing is in the queue.
+func TestRefused(t *testing.T) {
+	addr := redistest.Start(t).Addr
+	admin := redis.NewClient(&redis.Options{Addr: addr})
+	defer admin.Close()
+	ctx := context.Background()
+	must := func(args ...any) {
+		t.Helper()
+		if err := admin.Do(ctx, args...).Err(); err != nil {
+			t.Fatal(args, err)
+		}
+	}
+	must("acl", "setuser", "nopush", "on", "nopass", "~*", "+@all", "-rpush")
+	must("acl", "setuser", "nokey", "on", "nopass", "~other:*", "+@all")
+	must("acl", "setuser", "nomulti", "on", "nopass", "~*", "+@all", "-multi")
+	as := func(user string) error {
+		client := newHouse(t, &redis.Options{Addr: addr, Username: user, Password: "any"}).client(rpc.ClientOptions{})
+		return client.Call(ctx, "f", nil, nil, rpc.Timeout(100*time.Millisecond))
+	}
+	refused := func(err error, prefix string) {
+		t.Helper()
+		is(t, err, rpc.ErrNotSent)
+		if !redis.HasErrorPrefix(err, prefix) {
+			t.Errorf("got error %v, want %s", err, prefix)
+		}
+		if n := admin.Exists(ctx, "p:f:calls").Val(); n != 0 {
+			t.Errorf("%s: the call is in the queue", prefix)
+		}
+	}
+	refused(as("nopush"), "NOPERM")
+	refused(as("nokey"), "NOPERM")
+	must("config", "set", "maxmemory", "1")
+	refused(as("default"), "OOM")
+	must("config", "set", "maxmemory", "0")
+	must("replicaof", "127.0.0.1", "1")
+	refused(as("default"), "READONLY")
+	must("replicaof", "no", "one")
+	must("config", "set", "requirepass", "secret")
+	err := as("default")
+	is(t, err, rpc.ErrNotSent)
+	if !redis.HasErrorPrefix(err, "WRONGPASS") {
+		t.Errorf("got error %v, want WRONGPASS", err)
+	}
+	must("config", "set", "requirepass", "")
+
+	// Without MULTI the call goes out all the same, so it is not "not sent".
+	is(t, as("nomulti"), rpc.ErrNoResult, context.DeadlineExceeded)
+	if n := admin.LLen(ctx, "p:f:calls").Val(); n != 1 {
+		t.Errorf("without MULTI got %d calls in the queue, want 1", n)
+	}
+}
+
+// TestWithoutBLMPOP runs a server on a Redis that takes it for unknown or forbids it.
+func TestWithoutBLMPOP(t *testing.T) {
+	for _, arg := range [][]string{{"--rename-command", "BLMPOP", ""}, {"--user", "default", "on", "nopass", "~*", "&*", "+@all", "-blmpop"}} {
+		h := newHouse(t, &redis.Options{Addr: redistest.Start(t, arg...).Addr})
+		w := h.serve(rpc.ServerOptions{}, echo)
+		client := h.client(rpc.ClientOptions{Timeout: 10 * time.Second})
+		for n := range 20 {
+			if x, err := rpc.Call[int](context.Background(), client, "echo", rpc.Args{"x": n}); err != nil || x != n {
+				t.Errorf("%q: call %d: got %v, %v", arg, n, x, err)
+			}
+		}
+		w.stop(t)
+		if log := w.log.String(); log != "" {
+			t.Errorf("%q: got log %s, want nothing to complain about", arg, log)
+		}
+	}
+}
+
+// TestOptions checks that wrong values are refused by name.
+func TestOptions(t *testing.T) {
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	defer rdb.Close()
+	ring := redis.NewRing(&redis.RingOptions{HeartbeatFrequency: time.Hour})
+	defer ring.Close()
+	client := func(rdb redis.UniversalClient, opt rpc.ClientOptions) error {
+		_, err := rpc.NewClient(rdb, opt)
+		return err
+	}
+	server := func(rdb redis.UniversalClient, opt rpc.ServerOptions) error {
+		_, err := rpc.NewServer(rdb, opt)
+		return err
+	}
+	for want, err := range map[string]error{
+		"NewClient: expected a non-nil *redis.Client": client(nil, rpc.ClientOptions{}),
+		"got *redis.Ring":                             client(ring, rpc.ClientOptions{}),
+		"ClientOptions.Timeout":                       client(rdb, rpc.ClientOptions{Timeout: -1}),
+		"ClientOptions.Expiry":                        client(rdb, rpc.ClientOptions{Expiry: -1}),
+		"ClientOptions.MaxConns":                      client(rdb, rpc.ClientOptions{MaxConns: -1}),
+		"NewServer: expected a non-nil *redis.Client": server((*redis.Client)(nil), rpc.ServerOptions{}),
+		"ServerOptions.Kind":                          server(rdb, rpc.ServerOptions{Kind: "a:b"}),
+		"ServerOptions.ID":                            server(rdb, rpc.ServerOptions{ID: "a:b"}),
+		"ServerOptions.Workers":                       server(rdb, rpc.ServerOptions{Workers: -1}),
+		"ServerOptions.Heartbeat":                     server(rdb, rpc.ServerOptions{Heartbeat: -1}),
+		"ServerOptions.Expiry":                        server(rdb, rpc.ServerOptions{Expiry: -1}),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want %q", err, want)
+		}
+	}
+	s, err := rpc.NewServer(rdb, rpc.ServerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := echo(s); err != nil {
+		t.Fatal(err)
+	}
+	var none func(context.Context, struct{}) (int, error)
+	for want, err := range map[string]error{
+		"there is one already":          echo(s),
+		"expected the name":             rpc.Handle(s, "", func(context.Context, struct{}) (int, error) { return 0, nil }),
+		"and the function":              rpc.Handle(s, "none", none),
+		"expected a handler that takes": rpc.Handle(s, "int", func(context.Context, int) (int, error) { return 0, nil }),
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got error %v, want %q", err, want)
+		}
+	}
+}
+
+// TestDerived checks that the caller's options count: credentials, database,
+// and what is done on connect; and that the caller's connections are left alone.
+func TestDerived(t *testing.T) {
+	addr := redistest.Start(t, "--requirepass", "secret").Addr
+	var connected atomic.Int32
+	h := newHouse(t, &redis.Options{
+		Addr: addr, DB: 3, ReadTimeout: -1, WriteTimeout: -2, PoolSize: 1, MaxActiveConns: 1,
+		CredentialsProvider: func() (string, string) { return "default", "secret" },
+		OnConnect: func(ctx context.Context, cn *redis.Conn) error {
+			connected.Add(1)
+			return cn.ClientSetName(ctx, fmt.Sprintf("n%d", connected.Load())).Err()
+		},
+	})
+	h.serve(rpc.ServerOptions{}, echo)
+	client := h.client(rpc.ClientOptions{Timeout: 10 * time.Second})
+	if x, err := rpc.Call[int](context.Background(), client, "echo", rpc.Args{"x": 1}); err != nil || x != 1 {
+		t.Errorf("got %v, %v", x, err)
+	}
+	if stats := h.rdb.PoolStats(); stats.TotalConns != 0 || connected.Load() < 3 {
+		t.Errorf("got %d connections of the caller's and %d of our own, want 0 and some", stats.TotalConns, connected.Load())
+	}
+	keys := h.rdb.Keys(context.Background(), "p:*").Val()
+	if len(keys) == 0 {
+		t.Error("database 3 has no heartbeat")
+	}
+}
