@@ -1,0 +1,218 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"redrpc/broker"
+	"redrpc/internal/redistest"
+	"redrpc/rpc"
+)
+
+func newBroker(t *testing.T) *broker.Broker {
+	t.Helper()
+	b, err := broker.New(broker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("broker: %v", err)
+		}
+	})
+	return b
+}
+
+func inMemory(b *broker.Broker) *redis.Options {
+	return &redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial}
+}
+
+func listening(t *testing.T, b *broker.Broker) string {
+	t.Helper()
+	addr, err := b.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr.String()
+}
+
+func TestOnBroker(t *testing.T) { suite(t, inMemory(newBroker(t))) }
+
+func TestOnBrokerOverTCP(t *testing.T) {
+	suite(t, &redis.Options{Addr: listening(t, newBroker(t))})
+}
+
+func TestPythonOnBroker(t *testing.T) {
+	pythonSuite(t, redistest.Python(t), listening(t, newBroker(t)))
+}
+
+// bubble is a test in fake time: minutes pass in milliseconds, and are exact.
+func bubble(t *testing.T, test func(*house)) {
+	synctest.Test(t, func(t *testing.T) {
+		opt := inMemory(newBroker(t))
+		opt.MaxRetries = -1
+		rdb := redis.NewClient(opt)
+		t.Cleanup(func() { rdb.Close() })
+		test(&house{T: t, rdb: rdb, prefix: "p"})
+	})
+}
+
+// ends checks that call ends after d exactly.
+func ends(h *house, name string, d time.Duration, call func() error, kind error, others ...error) {
+	h.Helper()
+	start := time.Now()
+	err := call()
+	is(h.T, err, kind, others...)
+	if took := time.Since(start); took != d {
+		h.Errorf("%s: ended after %v, want %v", name, took, d)
+	}
+}
+
+func TestTimeoutsAreExact(t *testing.T) {
+	bubble(t, func(h *house) {
+		client, ctx := h.client(rpc.ClientOptions{}), context.Background()
+		ends(h, "the default", time.Second, func() error {
+			return client.Call(ctx, "f", nil, nil)
+		}, rpc.ErrNoResult, context.DeadlineExceeded)
+		ends(h, "short", 250*time.Microsecond, func() error {
+			return client.Call(ctx, "f", nil, nil, rpc.Timeout(250*time.Microsecond))
+		}, rpc.ErrNoResult, context.DeadlineExceeded)
+		ends(h, "several slices", 10*time.Minute+time.Millisecond, func() error {
+			return client.Call(ctx, "f", nil, nil, rpc.Timeout(10*time.Minute+time.Millisecond))
+		}, rpc.ErrNoResult, context.DeadlineExceeded)
+		ends(h, "of the context", 1900*time.Millisecond, func() error {
+			ctx, cancel := context.WithTimeout(ctx, 1900*time.Millisecond)
+			defer cancel()
+			return client.Call(ctx, "f", nil, nil, rpc.Timeout(time.Hour))
+		}, rpc.ErrNoResult, context.DeadlineExceeded)
+		ends(h, "cancelled", 1500*time.Millisecond, func() error {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(1500*time.Millisecond, cancel)
+			return client.Call(ctx, "f", nil, nil, rpc.Timeout(time.Hour))
+		}, rpc.ErrNoResult, context.Canceled)
+	})
+}
+
+// TestLastMoment: a result just before the time-out is a result, whatever the
+// slices; and one just after it is dropped.
+func TestLastMoment(t *testing.T) {
+	bubble(t, func(h *house) {
+		h.serve(rpc.ServerOptions{}, offer("wait", func(_ context.Context, in struct{ D time.Duration }) (time.Duration, error) {
+			time.Sleep(in.D)
+			return in.D, nil
+		}))
+		client, ctx := h.client(rpc.ClientOptions{Timeout: 3 * time.Second}), context.Background()
+		for _, d := range []time.Duration{0, time.Second, time.Second + 1, 2999 * time.Millisecond} {
+			start := time.Now()
+			got, err := rpc.Call[time.Duration](ctx, client, "wait", rpc.Args{"d": d})
+			if took := time.Since(start); err != nil || got != d || took != d {
+				h.Errorf("%v: got %v, %v after %v", d, got, err, took)
+			}
+		}
+		ends(h, "late", 3*time.Second, func() error {
+			return client.Call(ctx, "wait", rpc.Args{"d": 3001 * time.Millisecond}, nil)
+		}, rpc.ErrNoResult, context.DeadlineExceeded)
+	})
+}
+
+// TestGivenUpCallFreesItsConnection: within a slice, a second.
+func TestGivenUpCallFreesItsConnection(t *testing.T) {
+	bubble(t, func(h *house) {
+		client, ctx := h.client(rpc.ClientOptions{MaxConns: 1, Timeout: time.Hour}), context.Background()
+		short, cancel := context.WithCancel(ctx)
+		time.AfterFunc(300*time.Millisecond, cancel)
+		ends(h, "given up", 300*time.Millisecond, func() error {
+			return client.Call(short, "f", nil, nil)
+		}, rpc.ErrNoResult, context.Canceled)
+		ends(h, "too early for another", 600*time.Millisecond, func() error {
+			return client.Call(ctx, "f", nil, nil, rpc.Timeout(600*time.Millisecond))
+		}, rpc.ErrNotSent, context.DeadlineExceeded)
+		answered := h.answerOnce("g", `{"res":7}`)
+		start := time.Now()
+		got, err := rpc.Call[int](ctx, client, "g", nil)
+		if took := time.Since(start); err != nil || got != 7 || took != 100*time.Millisecond {
+			h.Errorf("when the slice is over: got %v, %v after %v, want 7 after 100ms", got, err, took)
+		}
+		<-answered
+	})
+}
+
+// TestHeartbeat: a server is listed as long as it runs, and no longer.
+func TestHeartbeat(t *testing.T) {
+	bubble(t, func(h *house) {
+		servers := func() int {
+			ids, err := rpc.Servers(context.Background(), h.rdb, h.prefix, "")
+			if err != nil {
+				h.Fatal(err)
+			}
+			return len(ids)
+		}
+		w := h.serve(rpc.ServerOptions{}, echo)
+		synctest.Wait()
+		for range 100 {
+			if servers() != 1 {
+				h.Fatal("a server that runs is not listed")
+			}
+			time.Sleep(99 * time.Millisecond)
+		}
+		w.stop(h.T)
+		if servers() != 0 {
+			h.Error("a server that stopped is listed")
+		}
+	})
+}
+
+// TestStopTakesNoTime: an idle server needs no time to stop, a busy one as long
+// as its handlers, and less if patience ends.
+func TestStopTakesNoTime(t *testing.T) {
+	bubble(t, func(h *house) {
+		nap := offer("nap", func(ctx context.Context, _ struct{}) (int, error) {
+			select {
+			case <-time.After(10 * time.Second):
+				return 1, nil
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			}
+		})
+		client := h.client(rpc.ClientOptions{Timeout: time.Minute})
+		for _, c := range []struct {
+			name           string
+			busy           bool
+			patience, want time.Duration
+		}{
+			{"idle", false, time.Minute, 0},
+			{"busy", true, time.Minute, 10 * time.Second},
+			{"impatient", true, 3 * time.Second, 3 * time.Second},
+		} {
+			w := h.hire(rpc.ServerOptions{}, nap)
+			w.run(context.Background())
+			outcome := make(chan error, 1)
+			if c.busy {
+				go func() { outcome <- client.Call(context.Background(), "nap", nil, nil) }()
+			}
+			synctest.Wait()
+			ctx, cancel := context.WithTimeout(context.Background(), c.patience)
+			start := time.Now()
+			err := w.Stop(ctx)
+			w.wait(h.T)
+			cancel()
+			impatient := c.want == c.patience
+			if took := time.Since(start); took != c.want || errors.Is(err, context.DeadlineExceeded) != impatient {
+				h.Errorf("%s: stopped after %v with %v, want %v", c.name, took, err, c.want)
+			}
+			if !c.busy {
+				continue
+			}
+			if err := <-outcome; impatient {
+				isRemote(h.T, err, "context canceled")
+			} else if err != nil {
+				h.Errorf("%s: the call got %v", c.name, err)
+			}
+		}
+	})
+}

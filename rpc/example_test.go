@@ -1,0 +1,98 @@
+package rpc_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"redrpc/broker"
+	"redrpc/rpc"
+)
+
+// A server that adds, a client that lets it, and a Redis in the process for
+// both. With a real one, rdb is redis.NewClient(&redis.Options{Addr: "..."}).
+func Example() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{})
+	check(err)
+	check(rpc.Handle(server, "add", func(ctx context.Context, in struct{ A, B int }) (int, error) {
+		return in.A + in.B, nil
+	}))
+	go server.Run(context.Background())
+	defer server.Stop(context.Background())
+
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	check(err)
+	defer client.Close()
+	sum, err := rpc.Call[int](context.Background(), client, "add", rpc.Args{"a": 1, "b": 2})
+	fmt.Println(sum, err)
+	// Output: 3 <nil>
+}
+
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// How a call ended decides what to do next.
+func ExampleClient_Call() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	check(err)
+	defer client.Close()
+
+	err = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(50*time.Millisecond))
+
+	var remote *rpc.RemoteError
+	switch {
+	case errors.As(err, &remote):
+		fmt.Println("the function failed:", remote.Message)
+	case errors.Is(err, rpc.ErrNotSent):
+		fmt.Println("try again: it did not run")
+	case errors.Is(err, rpc.ErrBadResult):
+		fmt.Println("it ran, and answered what we cannot read")
+	case errors.Is(err, rpc.ErrNoResult):
+		fmt.Println("it may have run:", err)
+	}
+	// Output: it may have run: rpc: nobody: no result: time-out of 50ms reached
+}
+
+// A handler of any arguments takes them as they came.
+func ExampleHandle_raw() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{})
+	check(err)
+	check(rpc.Handle(server, "mirror", func(ctx context.Context, args json.RawMessage) (json.RawMessage, error) {
+		return args, nil
+	}))
+	go server.Run(context.Background())
+	defer server.Stop(context.Background())
+
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	check(err)
+	defer client.Close()
+	var out any
+	err = client.Call(context.Background(), "mirror", rpc.Args{"n": 1 << 60, "list": []int{1, 2}}, &out)
+	fmt.Println(out, err)
+	// Output: map[list:[1 2] n:1152921504606846976] <nil>
+}
