@@ -50,15 +50,15 @@ func ExampleReport() {
 		fmt.Println(err)
 	}
 	// Output:
-	// load model      closed loop, 2 callers
-	// target          nobody
+	// load model     closed loop, 2 callers
+	// target         nobody
 	//
-	// warm-up         0.000 s, 0 calls and 0 errors left out
-	// measured        0.001 s
-	// calls           0
-	// throughput      0 calls/s
-	// errors          20
-	//                 20  error, such as: connection refused
+	// warm-up        0.000 s, 0 calls and 0 errors left out
+	// measured       0.001 s
+	// calls          0
+	// throughput     0 calls/s
+	// errors         20
+	//                20  error, such as: connection refused
 	//
-	// latency         none: no call was answered with success
+	// latency        none: no call was answered with success
 }

@@ -75,7 +75,7 @@ func (s settings) MarshalJSON() ([]byte, error) {
 func (r Report) WriteText(w io.Writer) error {
 	var b strings.Builder
 	line := func(name, format string, args ...any) {
-		fmt.Fprintf(&b, "%-15s %s\n", name, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+		fmt.Fprintf(&b, "%-14s %s\n", name, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 	}
 	line("load model", "%s, %s callers", r.Model, grouped(int64(r.Callers)))
 	for _, s := range r.Settings {
@@ -120,8 +120,8 @@ func (r Report) writeLatency(line func(name, format string, args ...any)) {
 	missing := false
 	for _, c := range columns {
 		missing = missing || c.us == nil
-		fmt.Fprintf(&names, "%-9s", c.name)
-		fmt.Fprintf(&values, "%-9s", formatFigure(c.us))
+		fmt.Fprintf(&names, "%-8s", c.name)
+		fmt.Fprintf(&values, "%-8s", formatFigure(c.us))
 	}
 	line("latency", "%s", names.String())
 	line("", "%s", values.String())

@@ -27,21 +27,21 @@ func TestWriteText(t *testing.T) {
 	if err := sampleReport(400).WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
-	want := `load model      closed loop, 1,000 callers
-transport       memory
-redis version   7.0.15
-payload bytes   100
+	want := `load model     closed loop, 1,000 callers
+transport      memory
+redis version  7.0.15
+payload bytes  100
 
-warm-up         1.000 s, 1,234 calls and 0 errors left out
-measured        2.000 s
-calls           400
-throughput      200 calls/s
-errors          1
-                1  timeout, such as: "no result\x1b[2J within 1s"
+warm-up        1.000 s, 1,234 calls and 0 errors left out
+measured       2.000 s
+calls          400
+throughput     200 calls/s
+errors         1
+               1  timeout, such as: "no result\x1b[2J within 1s"
 
-latency         min      mean     p50      p90      p95      p99      p99.9    max
-                10.0µs   2.00ms   2.00ms   3.60ms   3.80ms   3.96ms   -        4.00ms
-                -: too few calls (p50 needs 5, p90 29, p95 59, p99 299, p99.9 2,995)
+latency        min     mean    p50     p90     p95     p99     p99.9   max
+               10.0µs  2.00ms  2.00ms  3.60ms  3.80ms  3.96ms  -       4.00ms
+               -: too few calls (p50 needs 5, p90 29, p95 59, p99 299, p99.9 2,995)
 `
 	if b.String() != want {
 		t.Errorf("got\n%s\nexpected\n%s", b.String(), want)
@@ -53,7 +53,7 @@ func TestWriteTextWithoutASuccess(t *testing.T) {
 	if err := sampleReport(0).WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(b.String(), "latency         none: no call was answered with success\n") {
+	if !strings.Contains(b.String(), "latency        none: no call was answered with success\n") {
 		t.Error(b.String())
 	}
 }

@@ -193,15 +193,23 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 	if err != nil {
 		return err
 	}
+	told := false
+	progress := func(p bench.Progress) {
+		if ctx.Err() != nil && p.Draining && !told {
+			told = true
+			fmt.Fprintf(live, "interrupted: waiting up to %v for the last calls, a second signal kills\n", f.timeout)
+		}
+		live.show(p)
+	}
 	res, err := bench.Run(ctx, bench.Config{
 		Call:     sys.caller(f),
 		Callers:  f.callers,
 		Warmup:   f.warmup,
 		Duration: f.duration,
 		Calls:    int64(f.calls),
-		Drain:    f.timeout,
+		Drain:    f.timeout + time.Second, // so that each call ends by its own time-out
 		Classify: kindOf,
-		Progress: live.show,
+		Progress: progress,
 		Interval: live.interval(),
 	})
 	live.end()

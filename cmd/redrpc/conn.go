@@ -154,13 +154,12 @@ var userinfo = regexp.MustCompile(`://\S*@`)
 func redact(text string) string { return userinfo.ReplaceAllString(text, "://***@") }
 
 // reachWithin is how long reach tries.
-const reachWithin = 2500 * time.Millisecond
+const reachWithin = 2 * time.Second
 
-// reach connects to a Redis with a client of a single connection, for what is not
-// a call, and returns it with the version of the Redis.
+// reach connects to a Redis with a client that gives up soon, for what is not a
+// call, and returns it with the version of the Redis.
 func reach(ctx context.Context, opt *redis.Options) (*redis.Client, string, error) {
 	one := *opt
-	one.PoolSize = 1
 	one.DialerRetries = 1
 	one.DialTimeout = reachWithin
 	one.ReadTimeout = reachWithin
@@ -191,9 +190,9 @@ func unreachable(opt *redis.Options, err error) error {
 	var timeout net.Error
 	switch {
 	case isReply(err):
-		return fmt.Errorf("Redis at %s refused: %w", where(opt), err)
+		return fmt.Errorf("refused by Redis at %s: %w", where(opt), err)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("Redis at %s cannot be reached: no answer within %v", where(opt), reachWithin)
+		return fmt.Errorf("cannot reach Redis at %s: no answer within %v", where(opt), reachWithin)
 	}
-	return fmt.Errorf("Redis at %s cannot be reached: %w", where(opt), err)
+	return fmt.Errorf("cannot reach Redis at %s: %w", where(opt), err)
 }

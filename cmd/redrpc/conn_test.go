@@ -1,0 +1,193 @@
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"redrpc/internal/redistest"
+)
+
+func TestWhereAndRedact(t *testing.T) {
+	for url, want := range map[string]string{
+		"redis://":                          "redis://localhost:6379",
+		"redis://u:secret@h:1/2":            "redis://h:1/2",
+		"redis://secret@h":                  "redis://h:6379",
+		"rediss://:secret@[::1]:7/0":        "rediss://[::1]:7",
+		"unix://u:secret@/run/r.sock?db=3":  "unix:///run/r.sock?db=3",
+		"unix:///run/r.sock":                "unix:///run/r.sock",
+		"redis://h:1?client_name=c&db=4":    "redis://h:1/4",
+		"redis://u:se%2Fcret%40secret@h:55": "redis://h:55",
+	} {
+		opt, err := parseURL(url)
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		if got := where(opt); got != want {
+			t.Errorf("%s is shown as %s, expected %s", url, got, want)
+		}
+	}
+	for text, want := range map[string]string{
+		"no URL, a@b":                        "no URL, a@b",
+		`got "redis://u:p@ss@h/1": bad`:      `got "redis://***@h/1": bad`,
+		"redis://h:1 and redis://:p@h":       "redis://h:1 and redis://***@h",
+		"two redis://a@b and rediss://c@d/e": "two redis://***@b and rediss://***@d/e",
+	} {
+		if got := redact(text); got != want {
+			t.Errorf("redact(%q) is %q, expected %q", text, got, want)
+		}
+	}
+}
+
+// Whoever cannot be reached is given up within 3 s, with exit code 1.
+func TestUnreachable(t *testing.T) {
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := closed.Close(); err != nil {
+		t.Fatal(err)
+	}
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { silent.Close() }) // after the parallel subtests
+	for _, c := range []struct{ url, want string }{
+		{"redis://:secret@" + closed.Addr().String(), "connection refused"},
+		{"unix:///nonexistent/redis.sock", "no such file"},
+		{"redis://:secret@" + silent.Addr().String(), "no answer within 2s"},
+		{"rediss://:secret@" + silent.Addr().String(), "no answer within 2s"},
+	} {
+		for _, args := range [][]string{{"bench"}, {"call", "echo", "x=1"}, {"serve"}} {
+			t.Run(args[0]+" "+c.url[:8]+c.want, func(t *testing.T) {
+				t.Parallel()
+				began := time.Now()
+				r := redrpc(t, append(args, "--redis", c.url)...)
+				r.want(t, exitFailed, "cannot reach Redis at ", c.want)
+				if took := time.Since(began); took > 3*time.Second {
+					t.Errorf("took %v", took)
+				}
+				if r.stdout != "" {
+					t.Errorf("stdout: %s", r.stdout)
+				}
+			})
+		}
+	}
+}
+
+// The same short run works however the Redis is reached.
+func TestWaysToConnect(t *testing.T) {
+	dir := t.TempDir()
+	authority := newAuthority(t, dir)
+	serverCert, serverKey := authority.issue(t, dir, "server")
+	clientCert, clientKey := authority.issue(t, dir, "client")
+	port := freePort(t)
+	server := redistest.Start(t, "--requirepass", "secret", "--tls-port", fmt.Sprint(port),
+		"--tls-ca-cert-file", authority.file, "--tls-cert-file", serverCert, "--tls-key-file", serverKey)
+	short := []string{"--calls", "50", "--concurrency", "5", "--warmup", "0s"}
+	tlsURL := fmt.Sprintf("rediss://:secret@127.0.0.1:%d/1", port)
+
+	for _, c := range []struct {
+		name string
+		env  string
+		args []string
+		want string
+	}{
+		{"tcp", "", []string{"bench", "--redis", "redis://:secret@" + server.Addr}, ""},
+		{"user and database", "", []string{"bench", "--redis", "redis://default:secret@" + server.Addr + "/3"}, ""},
+		{"environment", "redis://:secret@" + server.Addr, []string{"bench"}, ""},
+		{"the flag has precedence", "redis://127.0.0.1:1", []string{"bench", "--redis", "redis://:secret@" + server.Addr}, ""},
+		{"unix", "", []string{"bench", "--redis", "unix://:secret@" + server.Socket}, ""},
+		{"tls", "", []string{"bench", "--redis", tlsURL, "--tls-ca", authority.file, "--tls-cert", clientCert, "--tls-key", clientKey}, ""},
+		{"tls without a certificate", "", []string{"bench", "--redis", tlsURL, "--tls-ca", authority.file}, "cannot reach Redis at "},
+		{"tls of an unknown authority", "", []string{"bench", "--redis", tlsURL}, "certificate"},
+		{"no password", "", []string{"bench", "--redis", "redis://" + server.Addr}, ": NOAUTH"},
+		{"wrong password", "", []string{"bench", "--redis", "redis://:secret2@" + server.Addr}, "refused by Redis at "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := redrpcIn(t, t.Context(), map[string]string{"REDIS_URL": c.env}, append(c.args, short...)...)
+			if c.want == "" {
+				r.want(t, exitOK)
+			} else {
+				r.want(t, exitFailed, c.want)
+			}
+		})
+	}
+}
+
+func freePort(t *testing.T) int {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// An authority signs certificates for 127.0.0.1.
+type authority struct {
+	file string
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T, dir string) *authority {
+	a := &authority{}
+	a.cert = &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test authority"},
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	var der []byte
+	der, a.key = a.sign(t, a.cert)
+	a.file = writePEM(t, dir, "ca.pem", "CERTIFICATE", der)
+	return a
+}
+
+func (a *authority) issue(t *testing.T, dir, name string) (certFile, keyFile string) {
+	der, key := a.sign(t, &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name},
+		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	})
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writePEM(t, dir, name+".pem", "CERTIFICATE", der), writePEM(t, dir, name+".key", "PRIVATE KEY", keyDER)
+}
+
+// sign signs with the authority's key, or with the new one if it has none yet.
+func (a *authority) sign(t *testing.T, cert *x509.Certificate) ([]byte, *ecdsa.PrivateKey) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := a.key
+	if by == nil {
+		by = key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, a.cert, key.Public(), by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der, key
+}
+
+func writePEM(t *testing.T, dir, name, kind string, der []byte) string {
+	path := filepath.Join(dir, name)
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"unicode"
+
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"redrpc/internal/redistest"
+)
+
+// asCommand makes the test program the command itself, for the tests of signals.
+const asCommand = "REDRPC_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// A result is what a run of the command left.
+type result struct {
+	code           int
+	stdout, stderr string
+}
+
+// redrpc runs the command to its end with an empty environment.
+func redrpc(t *testing.T, args ...string) result {
+	t.Helper()
+	return redrpcIn(t, t.Context(), nil, args...)
+}
+
+func redrpcIn(t *testing.T, ctx context.Context, env map[string]string, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code := run(ctx, args, &stdout, &stderr, func(name string) string { return env[name] })
+	for _, text := range []string{stdout.String(), stderr.String()} {
+		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 {
+			t.Errorf("a control character at %d of %q", i, text)
+		}
+		if strings.Contains(text, "secret") {
+			t.Errorf("a password is printed: %s", text)
+		}
+	}
+	return result{code, stdout.String(), stderr.String()}
+}
+
+// want checks the exit code and that stderr holds the texts.
+func (r result) want(t *testing.T, code int, stderr ...string) {
+	t.Helper()
+	if r.code != code {
+		t.Errorf("exit code %d, expected %d\nstdout: %s\nstderr: %s", r.code, code, r.stdout, r.stderr)
+	}
+	for _, text := range stderr {
+		if !strings.Contains(r.stderr, text) {
+			t.Errorf("expected %q in stderr, got %s", text, r.stderr)
+		}
+	}
+}
+
+// A background is a command that runs until it is told to stop.
+type background struct {
+	stop   context.CancelFunc
+	ended  chan struct{}
+	code   int
+	stdout watched
+	stderr watched
+}
+
+// start runs the command in the background until stop, or the end of the test.
+func start(t *testing.T, env map[string]string, args ...string) *background {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	b := &background{stop: cancel, ended: make(chan struct{})}
+	b.stdout.init()
+	b.stderr.init()
+	go func() {
+		defer close(b.ended)
+		b.code = run(ctx, args, &b.stdout, &b.stderr, func(name string) string { return env[name] })
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-b.ended
+	})
+	return b
+}
+
+// wait returns the exit code.
+func (b *background) wait() int {
+	<-b.ended
+	return b.code
+}
+
+// watched is a buffer that can be waited for.
+type watched struct {
+	mu      sync.Mutex // guards text
+	text    strings.Builder
+	changed *sync.Cond
+}
+
+func (w *watched) init() { w.changed = sync.NewCond(&w.mu) }
+
+func (w *watched) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changed.Broadcast()
+	return w.text.Write(p)
+}
+
+func (w *watched) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+// await waits until text was written, or fails the test if the command ends
+// without it.
+func (b *background) await(t *testing.T, w *watched, text string) string {
+	t.Helper()
+	ended := false
+	go func() { // the end is news, too
+		<-b.ended
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		ended = true
+		w.changed.Broadcast()
+	}()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for !strings.Contains(w.text.String(), text) {
+		if ended {
+			t.Fatalf("the command ended with %d without writing %q, it wrote %q", b.code, text, w.text.String())
+		}
+		w.changed.Wait()
+	}
+	return w.text.String()
+}
+
+// startRedis starts a real Redis and connects to it.
+func startRedis(t *testing.T, args ...string) (*redis.Client, string) {
+	t.Helper()
+	server := redistest.Start(t, args...)
+	return connectTo(t, "redis://"+server.Addr), "redis://" + server.Addr
+}
+
+func connectTo(t *testing.T, url string) *redis.Client {
+	t.Helper()
+	opt, err := parseURL(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb := redis.NewClient(withoutSurprises(opt))
+	t.Cleanup(func() {
+		if err := rdb.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return rdb
+}
+
+// keysOf returns the names of all keys, sorted.
+func keysOf(t *testing.T, rdb *redis.Client) []string {
+	t.Helper()
+	keys, err := rdb.Keys(t.Context(), "*").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"", "Available Commands:"},
+		{"--help", "Available Commands:"},
+		{"--version", "redrpc "},
+		{"version", "redrpc "},
+		{"bench --help", "--concurrency"},
+		{"broker --help", "127.0.0.1:6379"},
+		{"serve --help", "echo x=VALUE"},
+		{"call --help", "NAME:=JSON"},
+		{"completion bash", "bash completion"},
+		{"__complete bench --output ", "json\n"},
+		{"__complete bench --func ", "add\necho\nfail\nsleep\n"},
+	} {
+		var args []string
+		if c.args != "" {
+			args = strings.Split(c.args, " ")
+		}
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), args, &stdout, &stderr, func(string) string { return "" })
+		if code != exitOK || !strings.Contains(stdout.String(), c.want) {
+			t.Errorf("redrpc %s: exit code %d, expected %q in %s", c.args, code, c.want, stdout.String())
+		}
+	}
+}
+
+func TestBuiltinFunctionsAreThoseInTheHelp(t *testing.T) {
+	for _, name := range slices.Sorted(maps.Keys(builtin)) {
+		if !strings.Contains(functionsHelp, "  "+name+" ") {
+			t.Errorf("%s is missing in the help", name)
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"redrpc/internal/redistest"
+)
+
+func TestServeAndCall(t *testing.T) {
+	_, url := startRedis(t)
+	env := map[string]string{"REDIS_URL": url}
+	s := start(t, env, "serve", "--id", "one", "--workers", "4", "--patience", "10ms")
+	s.await(t, &s.stderr, "id=one workers=4")
+	for _, c := range []struct {
+		args   []string
+		result string // of a success
+		err    string // of a failure
+	}{
+		{[]string{"echo", "x=some text"}, `"some text"`, ""},
+		{[]string{"echo", "x=a=b:=c"}, `"a=b:=c"`, ""},
+		{[]string{"echo", `x:={"a": [1, 2.50, 12345678901234567890, null]}`}, `{"a":[1,2.50,12345678901234567890,null]}`, ""},
+		{[]string{"echo", "x:=null"}, "null", ""},
+		{[]string{"echo"}, "", `missing argument "x"`},
+		{[]string{"echo", "y=1"}, "", `unknown argument "y", expected x`},
+		{[]string{"add", "a:=1", "b:=2"}, "3", ""},
+		{[]string{"add", "a:=-1.5", "b:=2"}, "0.5", ""},
+		{[]string{"add", "a:=9007199254740993", "b:=9223372036854775807"}, "9232379236109516800", ""},
+		{[]string{"add", "a:=1e308", "b:=1e308"}, "", "the sum of 1e+308 and 1e+308 is too large"},
+		{[]string{"add", "a:=1e999", "b:=1"}, "", "expected two numbers"},
+		{[]string{"sleep", "seconds:=0.001"}, "0.001", ""},
+		{[]string{"sleep", "seconds:=-1"}, "", "seconds: expected a number from 0 to 3600, got -1"},
+		{[]string{"sleep", "seconds:=60", "--timeout", "100ms"}, "", "time-out of 100ms reached: is sleep served under the prefix redis_rpc at " + url},
+		{[]string{"fail"}, "", "failed, as asked"},
+		{[]string{"fail", "message=no\x1b[2J good"}, "", "no?[2J good"},
+		{[]string{"nobody", "--timeout", "100ms"}, "", "is nobody served under the prefix redis_rpc at " + url},
+		{[]string{"echo", "x=1", "--prefix", "other", "--timeout", "100ms"}, "", "under the prefix other"},
+	} {
+		r := redrpcIn(t, t.Context(), env, append([]string{"call"}, c.args...)...)
+		if c.err != "" {
+			r.want(t, exitFailed, c.err)
+			if r.stdout != "" {
+				t.Errorf("call %q: stdout %s", c.args, r.stdout)
+			}
+			continue
+		}
+		r.want(t, exitOK)
+		if r.stdout != c.result+"\n" {
+			t.Errorf("call %q: got %s, expected %s", c.args, r.stdout, c.result)
+		}
+	}
+}
+
+// A traceback is shown above the error.
+func TestCallShowsTheTraceback(t *testing.T) {
+	rdb, url := startRedis(t)
+	c := start(t, nil, "call", "boom", "--redis", url)
+	call, err := rdb.BLPop(t.Context(), 0, "redis_rpc:boom:calls").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, id, _ := strings.Cut(call[1], `"id":`)
+	id = strings.Split(id, `"`)[1]
+	err = rdb.RPush(t.Context(), "redis_rpc:boom:result:"+id,
+		`{"ts": "", "err": "KeyError: 'x'", "err_traceback": "  File \"s.py\"\n\tdef boom()\u001b[2J\n"}`).Err()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code := c.wait(); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	if want := "  File \"s.py\"\n\tdef boom()?[2J\nredrpc: rpc: boom: KeyError: 'x'\n"; c.stderr.String() != want {
+		t.Errorf("got %q, expected %q", c.stderr.String(), want)
+	}
+}
+
+// What was taken when the signal came is answered.
+func TestServeDrains(t *testing.T) {
+	rdb, url := startRedis(t)
+	s := start(t, nil, "serve", "--redis", url, "--prefix", "p", "--kind", "k", "--id", "i")
+	s.await(t, &s.stderr, "serving")
+	c := start(t, nil, "call", "sleep", "seconds:=0.5", "--redis", url, "--prefix", "p")
+	awaitTaken(t, url)
+	s.stop()
+	s.await(t, &s.stderr, "stopping")
+	if code := s.wait(); code != exitOK {
+		t.Errorf("serve: exit code %d: %s", code, s.stderr.String())
+	}
+	if code := c.wait(); code != exitOK || c.stdout.String() != "0.5\n" {
+		t.Errorf("call: exit code %d: %s %s", code, c.stdout.String(), c.stderr.String())
+	}
+	if keys := keysOf(t, rdb); len(keys) != 0 {
+		t.Errorf("left: %q", keys)
+	}
+}
+
+func TestServeLosesPatience(t *testing.T) {
+	_, url := startRedis(t)
+	s := start(t, nil, "serve", "--redis", url, "--patience", "50ms")
+	s.await(t, &s.stderr, "serving")
+	c := start(t, nil, "call", "sleep", "seconds:=3600", "--redis", url)
+	awaitTaken(t, url)
+	s.stop()
+	if code := s.wait(); code != exitFailed || !strings.Contains(s.stderr.String(), "calls are still running") {
+		t.Errorf("serve: exit code %d: %s", code, s.stderr.String())
+	}
+	if code := c.wait(); code != exitFailed || !strings.Contains(c.stderr.String(), "interrupted: context canceled") {
+		t.Errorf("call: exit code %d: %s %s", code, c.stdout.String(), c.stderr.String())
+	}
+}
+
+// awaitTaken waits until the only call was pushed and popped, by watching what
+// Redis runs.
+func awaitTaken(t *testing.T, url string) {
+	t.Helper()
+	rdb := connectTo(t, url)
+	for {
+		stats, err := rdb.InfoMap(t.Context(), "commandstats").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stats["Commandstats"]["cmdstat_rpush"] != "" && rdb.Exists(t.Context(), "p:sleep:calls", "redis_rpc:sleep:calls").Val() == 0 {
+			return
+		}
+	}
+}
+
+func TestBroker(t *testing.T) {
+	b := start(t, nil, "broker", "--addr", "127.0.0.1:0")
+	url := strings.TrimSpace(b.await(t, &b.stdout, "\n"))
+	rdb := connectTo(t, url)
+	if err := rdb.Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	taken := strings.TrimPrefix(url, "redis://")
+	redrpc(t, "broker", "--addr", taken).want(t, exitFailed, taken+" is taken, perhaps by a Redis: choose another --addr, or port 0 for any")
+
+	s := start(t, nil, "serve", "--redis", url)
+	s.await(t, &s.stderr, "serving")
+	r := redrpc(t, "call", "add", "a:=40", "b:=2", "--redis", url)
+	r.want(t, exitOK)
+	if r.stdout != "42\n" {
+		t.Errorf("got %s", r.stdout)
+	}
+	s.stop()
+	if code := s.wait(); code != exitOK {
+		t.Errorf("serve: exit code %d: %s", code, s.stderr.String())
+	}
+	b.stop()
+	if code := b.wait(); code != exitOK || b.stderr.String() != "" {
+		t.Errorf("broker: exit code %d: %s", code, b.stderr.String())
+	}
+}
+
+// A call reaches a server through the Redis's Unix socket as well.
+func TestCallThroughAUnixSocket(t *testing.T) {
+	server := redistest.Start(t)
+	s := start(t, nil, "serve", "--redis", "redis://"+server.Addr)
+	s.await(t, &s.stderr, "serving")
+	r := redrpc(t, "call", "echo", "x=1", "--redis", "unix://"+server.Socket)
+	r.want(t, exitOK)
+	if r.stdout != "\"1\"\n" {
+		t.Errorf("got %s", r.stdout)
+	}
+}

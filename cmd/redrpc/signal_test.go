@@ -1,0 +1,104 @@
+//go:build unix
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// A process is the command in a process of its own.
+type process struct {
+	*exec.Cmd
+	stdout strings.Builder
+	stderr *bufio.Reader
+}
+
+func startProcess(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.Command(os.Args[0], args...)}
+	p.Env = append(os.Environ(), asCommand+"=1", "REDIS_URL=")
+	p.Stdout = &p.stdout
+	pipe, err := p.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.stderr = bufio.NewReader(pipe)
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Process.Kill() }) // fails if it has ended, as it should have
+	return p
+}
+
+// await reads stderr up to a line with text.
+func (p *process) await(t *testing.T, text string) {
+	t.Helper()
+	var all strings.Builder
+	for {
+		line, err := p.stderr.ReadString('\n')
+		all.WriteString(line)
+		if strings.Contains(line, text) {
+			return
+		}
+		if err != nil {
+			t.Fatalf("%v before %q on stderr: %s", err, text, all.String())
+		}
+	}
+}
+
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	if err := p.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wait returns how the process ended, and the rest of stderr.
+func (p *process) wait(t *testing.T) (syscall.WaitStatus, string) {
+	t.Helper()
+	rest, err := io.ReadAll(p.stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	return p.ProcessState.Sys().(syscall.WaitStatus), string(rest)
+}
+
+func TestFirstSignalReports(t *testing.T) {
+	rdb, url := startRedis(t)
+	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		p := startProcess(t, "bench", "--redis", url, "--duration", "1h", "-c", "10", "--warmup", "0s")
+		p.await(t, "calls/s")
+		p.signal(t, s)
+		status, stderr := p.wait(t)
+		if !status.Exited() || status.ExitStatus() != exitOK {
+			t.Errorf("%v: ended with %v: %s", s, status, stderr)
+		}
+		if out := p.stdout.String(); !strings.Contains(out, ", interrupted\n") || !strings.Contains(out, "p99") {
+			t.Errorf("%v: no report of an interrupted run: %s", s, out)
+		}
+		if keys := keysOf(t, rdb); len(keys) != 0 {
+			t.Errorf("%v: left %q", s, keys)
+		}
+	}
+}
+
+func TestSecondSignalKills(t *testing.T) {
+	p := startProcess(t, "bench", "--func", "sleep", "--args", `{"seconds":3600}`, "--timeout", "1h", "-c", "2", "--warmup", "0s")
+	p.await(t, "calls/s")
+	p.signal(t, syscall.SIGINT)
+	p.await(t, "interrupted: waiting up to 1h0m0s for the last calls, a second signal kills")
+	p.signal(t, syscall.SIGINT)
+	if status, stderr := p.wait(t); !status.Signaled() || status.Signal() != syscall.SIGINT {
+		t.Errorf("ended with %v: %s", status, stderr)
+	}
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A wrong flag or argument is exit code 2 and a message that says what was
+// expected, and nothing has been run.
+func TestUsage(t *testing.T) {
+	notPEM := filepath.Join(t.TempDir(), "not.pem")
+	if err := os.WriteFile(notPEM, []byte("not a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args string // words by blanks
+		want string
+	}{
+		{"bnech", `unknown command "bnech": expected one of bench broker call completion serve version`},
+		{"--nope", "unknown flag: --nope: expected one of --help"},
+		{"bench extra", `expected flags only, got "extra"`},
+		{"bench redis://:secret@h", `expected flags only, got "redis://***@h"`},
+		{"bench --nope", "unknown flag: --nope: expected one of --concurrency --duration"},
+		{"bench --redis", "flag needs an argument: --redis"},
+		{"bench --concurrency 0", `invalid argument "0" for "-c, --concurrency" flag: expected a whole number from 1 to 1000000`},
+		{"bench -c many", `invalid argument "many"`},
+		{"bench --duration 10", "expected a time longer than 0, such as 500ms, 10s or 1m30s"},
+		{"bench --duration 0s", "expected a time longer than 0"},
+		{"bench --duration -1s", "expected a time longer than 0"},
+		{"bench --calls 0", "expected a whole number from 1 to"},
+		{"bench --duration 1s --calls 10", "--duration and --calls: expected only one of them"},
+		{"bench --warmup -1s", "expected a time of 0 or more"},
+		{"bench --timeout 0s", `"--timeout" flag: expected a time longer than 0`},
+		{"bench --payload -1", "expected a whole number from 0 to"},
+		{"bench --args [1]", `expected a JSON object, such as {"a": 1, "b": 2}`},
+		{"bench --args {", "expected a JSON object"},
+		{"bench --args {} --payload 10", "--payload and --args: expected only one of them"},
+		{"bench --func nope", `--func: expected one of add, echo, fail, sleep, which the in-process server has, or --no-server; got "nope"`},
+		{"bench --func=", "expected text that is not empty"},
+		{"bench --prefix=", "expected text that is not empty"},
+		{"bench --clients 0", "expected a whole number from 1 to"},
+		{"bench --clients 3 --concurrency 2", "--clients: expected no more than the 2 callers of --concurrency, got 3"},
+		{"bench --server-workers 0", "expected a whole number from 1 to"},
+		{"bench --transport udp", "expected memory or tcp"},
+		{"bench --transport tcp --redis redis://127.0.0.1:1", "--transport: expected without --redis"},
+		{"bench --transport tcp --tls-ca x", "--tls-ca: expected together with a rediss:// URL"},
+		{"bench --output xml", "expected text or json"},
+		{"bench --out=", "expected text that is not empty"},
+		{"bench --no-server --prefix p --func f", "--no-server: expected --redis or REDIS_URL too"},
+		{"bench --no-server --redis redis://127.0.0.1:1 --func f", "--no-server: expected --prefix and --func too, to know what is served elsewhere; --prefix is missing"},
+		{"bench --no-server --redis redis://127.0.0.1:1 --prefix p", "--func is missing"},
+		{"bench --no-server --redis redis://127.0.0.1:1 --prefix p --func f --server-workers 2", "--server-workers: expected without --no-server"},
+		{"bench --redis=", "--redis: expected a URL such as redis://127.0.0.1:6379/0, rediss://host:6380 (TLS) or unix:///run/redis.sock, got an empty one"},
+		{"bench --redis localhost:6379", `got "localhost:6379"`},
+		{"bench --redis http://u:secret@h", `got "http://***@h"`},
+		{"bench --redis redis://u:secret@h/x", "invalid database number"},
+		{"bench --redis redis://u:secret@h?nope=1", "unexpected option: nope"},
+		{"bench --redis redis://:sec/ret@h", "percent-encoded"},
+		{"bench --redis redis://:sec%zzret@h", "percent-encoded"},
+		{"bench --redis redis://:6379#secret@h", "percent-encoded"},
+		{"bench --redis unix://", "empty unix socket path"},
+		{"bench --tls-ca x", "--tls-ca: expected together with a rediss:// URL"},
+		{"bench --redis redis://127.0.0.1:1 --tls-key x", "--tls-key: expected together with a rediss:// URL"},
+		{"bench --redis rediss://127.0.0.1:1 --tls-ca /nonexistent/ca", "--tls-ca: expected a PEM file: open /nonexistent/ca"},
+		{"bench --redis rediss://127.0.0.1:1 --tls-ca " + notPEM, "--tls-ca: expected certificates in PEM, found none in"},
+		{"bench --redis rediss://127.0.0.1:1 --tls-cert x", "--tls-cert and --tls-key: expected both or neither"},
+		{"bench --redis rediss://127.0.0.1:1 --tls-cert x --tls-key x", "--tls-cert and --tls-key: expected a certificate and its key in PEM"},
+		{"broker --addr here", "expected a host and a port, such as 127.0.0.1:6379"},
+		{"broker --addr 127.0.0.1:99999", "expected a host and a port"},
+		{"broker extra", "expected flags only"},
+		{"serve --workers 0", "expected a whole number from 1 to"},
+		{"serve --kind a:b", "expected text that is not empty and has no colon"},
+		{"serve --id a:b", "expected text that is not empty and has no colon"},
+		{"serve --redis nope", "--redis: expected a URL such as"},
+		{"call", "call: expected the name of a function, then its arguments as NAME=TEXT or NAME:=JSON"},
+		{"call f x", `call: expected arguments as NAME=TEXT or NAME:=JSON, got "x"`},
+		{"call f =x", `got "=x"`},
+		{"call f :=1", `got ":=1"`},
+		{"call f a:=x", `call: expected JSON after a:=, such as 1, true or '"text"' (in the shell's quotes), got "x"`},
+		{"call f a=1 a:=1", `call: expected each argument once, got "a" again`},
+		{"call f --timeout 1", "expected a time longer than 0"},
+		{"version extra", "expected flags only"},
+	} {
+		r := redrpc(t, strings.Split(c.args, " ")...)
+		r.want(t, exitUsage, c.want)
+		if r.stdout != "" || strings.Count(r.stderr, "\n") != 1 {
+			t.Errorf("redrpc %s: expected one line on stderr and none on stdout, got %q and %q", c.args, r.stderr, r.stdout)
+		}
+	}
+}
+
+func TestUsageOfTheEnvironment(t *testing.T) {
+	for _, command := range []string{"bench", "serve", "call f"} {
+		r := redrpcIn(t, t.Context(), map[string]string{"REDIS_URL": "ftp://u:secret@h"}, strings.Split(command, " ")...)
+		r.want(t, exitUsage, `REDIS_URL: expected a URL such as redis://127.0.0.1:6379/0, rediss://host:6380 (TLS) or unix:///run/redis.sock, got "ftp://***@h"`)
+	}
+}
