@@ -10,7 +10,7 @@ import (
 
 // parseTimeout reads a time-out in seconds, 0 meaning none. It is rounded up to
 // milliseconds, so that no small one comes to mean none.
-func parseTimeout(arg []byte) (time.Duration, *reply) {
+func (c *call) parseTimeout(arg []byte) (time.Duration, *reply) {
 	seconds, isFloat := parseFloat(arg)
 	if !isFloat {
 		r := failure("ERR timeout is not a float or out of range")
@@ -18,10 +18,10 @@ func parseTimeout(arg []byte) (time.Duration, *reply) {
 	}
 	ms := math.Ceil(seconds * 1000)
 	switch {
-	case ms < 0:
+	case ms < 0 || ms >= math.MaxInt64: // Redis reads what is far too large as negative
 		r := failure("ERR timeout is negative")
 		return 0, &r
-	case ms >= math.MaxInt64:
+	case ms > float64(math.MaxInt64-c.milliseconds()):
 		r := failure("ERR timeout is out of range")
 		return 0, &r
 	case ms > float64(math.MaxInt64/int64(time.Millisecond)): // longer than 292 years
@@ -34,7 +34,7 @@ func blpop(c *call, args [][]byte) reply { return blockingPop(c, args, left) }
 func brpop(c *call, args [][]byte) reply { return blockingPop(c, args, right) }
 
 func blockingPop(c *call, args [][]byte, from end) reply {
-	timeout, err := parseTimeout(args[len(args)-1])
+	timeout, err := c.parseTimeout(args[len(args)-1])
 	if err != nil {
 		return *err
 	}
@@ -50,7 +50,7 @@ func blmpop(c *call, args [][]byte) reply {
 	if err != nil {
 		return *err
 	}
-	timeout, err := parseTimeout(args[1])
+	timeout, err := c.parseTimeout(args[1])
 	if err != nil {
 		return *err
 	}
@@ -88,7 +88,7 @@ func brpoplpush(c *call, args [][]byte) reply {
 }
 
 func (c *call) moveOrWait(source, target []byte, from, to end, timeoutArg []byte) reply {
-	timeout, err := parseTimeout(timeoutArg)
+	timeout, err := c.parseTimeout(timeoutArg)
 	if err != nil {
 		return *err
 	}

@@ -8,9 +8,11 @@ import (
 
 // CLIENT and its sub-commands.
 
-// wrongSubArguments is the answer to a sub-command with too many arguments.
-func wrongSubArguments(c *call) reply {
-	return failuref("ERR wrong number of arguments for '%s' command", c.command.fullName)
+// tooManyArguments is the answer to a sub-command with more arguments than it
+// takes.
+func tooManyArguments(args [][]byte) reply {
+	return failuref("ERR unknown subcommand or wrong number of arguments for '%.128s'. Try %s HELP.",
+		args[1], strings.ToUpper(string(args[0])))
 }
 
 func clientID(c *call, _ [][]byte) reply { return integer(c.session.id) }
@@ -71,7 +73,7 @@ func clientList(c *call, args [][]byte) reply {
 func clientUnblock(c *call, args [][]byte) reply {
 	answer := nullList
 	if len(args) > 4 {
-		return wrongSubArguments(c)
+		return tooManyArguments(args)
 	}
 	if len(args) == 4 {
 		switch {
@@ -107,7 +109,7 @@ func clientTracking(c *call, args [][]byte) reply {
 			}
 			id, isInt := parseInt(args[i])
 			if !isInt {
-				return failure("ERR Invalid client ID")
+				return notAnInteger
 			}
 			if c.sessions[id] == nil {
 				return failure("ERR The client ID you want redirect to does not exist")

@@ -10,7 +10,7 @@ import (
 type command struct {
 	name    string
 	arity   int // number of arguments, the name included; negative: that many or more
-	flags   flag
+	flags   commandFlag
 	keys    []keySpec
 	run     func(*call, [][]byte) reply // args[0] is the name
 	acl     string                      // categories that do not follow from the flags
@@ -26,12 +26,12 @@ type command struct {
 	index    int        // in Broker.calls
 }
 
-// A flag says how a command is treated, or what it does.
-type flag uint32
+// A commandFlag says how a command is treated, or what it does.
+type commandFlag uint32
 
 // Flags that COMMAND reports, in Redis's order.
 const (
-	write flag = 1 << iota
+	write commandFlag = 1 << iota
 	readOnly
 	denyOOM
 	admin
@@ -57,7 +57,7 @@ var flagNames = []string{"write", "readonly", "denyoom", "admin", "pubsub", "nos
 	"skip_slowlog", "fast", "no_auth", "allow_busy", "movablekeys"}
 
 // names lists the flags that COMMAND reports.
-func (f flag) names() iter.Seq[string] {
+func (f commandFlag) names() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for rest := f & reported; rest != 0; rest &= rest - 1 {
 			if !yield(flagNames[bits.TrailingZeros32(uint32(rest))]) {
@@ -75,7 +75,7 @@ func (c *command) categories() []string {
 		has[name] = true
 	}
 	for _, implied := range []struct {
-		flag     flag
+		flag     commandFlag
 		category string
 	}{
 		{write, "write"}, {readOnly, "read"}, {admin, "admin"}, {admin, "dangerous"},

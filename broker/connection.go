@@ -2,6 +2,7 @@ package broker
 
 import (
 	"crypto/subtle"
+	"math"
 )
 
 // Commands about the connection itself.
@@ -31,8 +32,10 @@ func echo(_ *call, args [][]byte) reply { return bulk(args[1]) }
 func selectDB(c *call, args [][]byte) reply {
 	n, isInt := parseInt(args[1])
 	switch {
-	case !isInt || n != int64(int32(n)):
+	case !isInt:
 		return notAnInteger
+	case n != int64(int32(n)):
+		return failuref("ERR value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
 	case n < 0 || n >= int64(len(c.dbs)):
 		return failure("ERR DB index is out of range")
 	}

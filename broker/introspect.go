@@ -47,7 +47,7 @@ func commandInfo(c *call, args [][]byte) reply {
 		if cmd := named(name); cmd != nil {
 			infos = append(infos, cmd.describe())
 		} else {
-			infos = append(infos, nullList)
+			infos = append(infos, null)
 		}
 	}
 	return array(infos...)
@@ -82,7 +82,7 @@ func (c *command) describe() reply {
 	first, last, step := c.span()
 	return array(
 		bulkString(c.fullName), count(c.arity), set(flags...), count(first), count(last), count(step),
-		set(categories...), array(tips...), array(specs...), array(subs...),
+		set(categories...), set(tips...), set(specs...), set(subs...),
 	)
 }
 

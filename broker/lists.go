@@ -319,8 +319,6 @@ func lpos(c *call, args [][]byte) reply {
 			switch {
 			case !isInt:
 				return notAnInteger
-			case n == math.MinInt64:
-				return failuref("ERR value is out of range, value must between %d and %d", -math.MaxInt64, math.MaxInt64)
 			case n == 0:
 				return failure("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
 					"or use negative to start from the end of the list")
@@ -363,14 +361,14 @@ func lpos(c *call, args [][]byte) reply {
 // limit of -1 means 1.
 func (l *list) positions(value []byte, rank, limit, longest int64) []reply {
 	from := left
-	if rank < 0 {
+	if rank < 0 { // the negative number without a positive one stays below every match
 		from, rank = right, -rank
 	}
 	if limit < 0 {
 		limit = 1
 	}
 	found := []reply{}
-	looked := int64(0)
+	looked, matches := int64(0), int64(0)
 	for i, p := range l.walk(from) {
 		if looked++; longest > 0 && looked > longest {
 			break
@@ -378,7 +376,7 @@ func (l *list) positions(value []byte, rank, limit, longest int64) []reply {
 		if !bytes.Equal(p.value(), value) {
 			continue
 		}
-		if rank--; rank > 0 {
+		if matches++; matches < rank {
 			continue
 		}
 		found = append(found, count(i))

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -45,7 +46,8 @@ func parseInt(b []byte) (int64, bool) {
 }
 
 // parseFloat reads a decimal or hexadecimal floating-point number as C's strtold
-// does, infinities included. Spaces and what is not a number are refused.
+// does, infinities included. Spaces and what is not a number are refused. What is
+// too large is an infinity.
 func parseFloat(b []byte) (float64, bool) {
 	s := string(b)
 	if s == "" || len(s) > 255 || strings.ContainsRune(s, '_') {
@@ -55,7 +57,7 @@ func parseFloat(b []byte) (float64, bool) {
 		s += "p0" // strtold lets the exponent of a hexadecimal number be absent
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsNaN(f) {
+	if math.IsNaN(f) || err != nil && !errors.Is(err, strconv.ErrRange) {
 		return 0, false
 	}
 	return f, true

@@ -116,7 +116,7 @@ func publish(c *call, args [][]byte) reply { return count(c.pubsub.publish(args[
 
 func pubsubChannels(c *call, args [][]byte) reply {
 	if len(args) > 3 {
-		return wrongSubArguments(c)
+		return tooManyArguments(args)
 	}
 	names := []string{}
 	for _, name := range slices.Sorted(maps.Keys(c.pubsub.channels)) {

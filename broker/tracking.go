@@ -253,6 +253,7 @@ func (s *session) startTracking(o trackingState) {
 			}
 		}
 	}
+	slices.Sort(prefixes)
 	o.prefixes = prefixes
 	o.on = true
 	o.caching = s.tracking.caching

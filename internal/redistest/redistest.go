@@ -49,6 +49,15 @@ func Start(t testing.TB, args ...string) *Server {
 	return nil
 }
 
+// TCPAddr is Addr for package net.
+func (s *Server) TCPAddr() net.Addr {
+	addr, err := net.ResolveTCPAddr("tcp", s.Addr)
+	if err != nil {
+		panic(err) // Addr is an IP address and a port
+	}
+	return addr
+}
+
 func start(path, dir string, args []string, log *strings.Builder) (*Server, error) {
 	port, err := freePort()
 	if err != nil {
