@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -171,12 +172,7 @@ func (r *replay) run(t *testing.T, lines []string, record bool) []string {
 				got = "closed"
 			}
 			if record {
-				for name, c := range r.clients {
-					for _, field := range []string{"redirect", "id"} {
-						got = strings.ReplaceAll(got, fmt.Sprintf("%s %d ", field, c.id), field+" {"+name+"} ")
-					}
-				}
-				lines[i] = who + " " + got
+				lines[i] = who + " " + r.withNames(got)
 			} else if want := r.substitute(what); got != want {
 				fail("got   %s\nwant  %s", got, want)
 			}
@@ -206,6 +202,15 @@ func (r *replay) client(t *testing.T, name string) *wire {
 func (r *replay) substitute(s string) string {
 	for name, c := range r.clients {
 		s = strings.ReplaceAll(s, "{"+name+"}", fmt.Sprint(c.id))
+	}
+	return s
+}
+
+// withNames is the reverse of substitute, for the fields that hold a client's id.
+func (r *replay) withNames(s string) string {
+	for name, c := range r.clients {
+		id := regexp.MustCompile(fmt.Sprintf(`\b(id|redirect|tracking-redir-broken) %d\b`, c.id))
+		s = id.ReplaceAllString(s, "$1 {"+name+"}")
 	}
 	return s
 }
