@@ -26,10 +26,10 @@ type Progress struct {
 	Latency Latency
 }
 
-// String is one line of printable text, less than 100 columns wide.
+// String is one line of printable text, mostly less than 80 columns wide.
 func (p Progress) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%5.1fs  %s calls/s  in flight %s", p.Elapsed.Seconds(), grouped(int64(p.Rate+0.5)), grouped(p.InFlight))
+	fmt.Fprintf(&b, "%5.1fs  %s/s  in flight %s", p.Elapsed.Seconds(), grouped(int64(p.Rate+0.5)), grouped(p.InFlight))
 	if p.WarmingUp {
 		b.WriteString("  warming up")
 		return b.String()

@@ -235,9 +235,9 @@ func TestProgress(t *testing.T) {
 			},
 		})
 		want := []string{
-			"  1.0s  1,986 calls/s  in flight 20  warming up",
-			"  2.0s  2,006 calls/s  in flight 20  p50 10.0ms  p99 10.0ms  errors 0  1.0s left",
-			"  3.0s  2,006 calls/s  in flight 20  p50 10.0ms  p99 10.0ms  errors 0  0.0s left",
+			"  1.0s  1,986/s  in flight 20  warming up",
+			"  2.0s  2,006/s  in flight 20  p50 10.0ms  p99 10.0ms  errors 0  1.0s left",
+			"  3.0s  2,006/s  in flight 20  p50 10.0ms  p99 10.0ms  errors 0  0.0s left",
 		}
 		if strings.Join(lines, "\n") != strings.Join(want, "\n") {
 			t.Errorf("got\n%s\nexpected\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))

@@ -61,6 +61,8 @@ still, or with --no-server to whoever serves --func under --prefix.
 The first signal (Ctrl-C) ends the run early and reports what was measured, the
 second one kills. Progress goes to stderr, the report to stdout or --out.
 
+The keys of a --prefix of your own are left to expire, as others may use it, too.
+
 Functions of the in-process server:
 ` + functionsHelp,
 		Example: `  redrpc bench
@@ -81,7 +83,7 @@ Functions of the in-process server:
 	f.given = flags.Changed
 	flags.VarP(count(&f.callers, 1, 1_000_000), "concurrency", "c", "callers, each with one call in flight")
 	flags.VarP(positive(&f.duration), "duration", "d", "length of the measured window")
-	flags.VarP(count(&f.calls, 1, 1_000_000_000_000), "calls", "n", "measure this number of calls instead of for a --duration")
+	flags.VarP(count(&f.calls, 1, 1_000_000_000), "calls", "n", "measure this number of calls instead of for a --duration")
 	flags.Var(notNegative(&f.warmup), "warmup", "time before the measured window")
 	flags.Var(positive(&f.timeout), "timeout", "how long a call may take, and how long to wait for the last ones")
 	flags.Var(name(&f.fn, "NAME"), "func", "function to call")
@@ -89,11 +91,10 @@ Functions of the in-process server:
 	flags.Var(object(&f.args), "args", "arguments of every call, instead of --payload")
 	flags.Var(count(&f.clients, 1, 100_000), "clients", "clients with connections of their own, which the callers share")
 	flags.Var(count(&f.workers, 1, 100_000), "server-workers", "calls that the in-process server runs at a time")
-	flags.Var(oneOf(&f.transport, "memory", "tcp"), "transport", "of the in-process broker, which this flag chooses even if REDIS_URL is set")
+	flags.Var(oneOf(&f.transport, "memory", "tcp"), "transport", "of the in-process broker, instead of $REDIS_URL")
 	f.conn.register(flags, getenv, "an in-process broker")
-	flags.Var(name(&f.prefix, "TEXT"), "prefix", "prefix of all keys; those of the default are deleted at the end, "+
-		"those of a given one are left to expire (default a new one each time)")
-	flags.BoolVar(&f.noServer, "no-server", false, "the function is served elsewhere: needs --redis, --prefix and --func")
+	flags.Var(name(&f.prefix, "TEXT"), "prefix", "prefix of all keys (default a new one, whose keys are deleted at the end)")
+	flags.BoolVar(&f.noServer, "no-server", false, "the function is served elsewhere: give --redis, --prefix and --func")
 	flags.VarP(oneOf(&f.format, "text", "json"), "output", "o", "format of the report")
 	flags.Var(name(&f.out, "FILE"), "out", "write the report to this file instead of stdout")
 	completeChoices(cmd, "output", "text", "json")

@@ -40,9 +40,8 @@ type connFlags struct {
 func (f *connFlags) register(flags *pflag.FlagSet, getenv func(string) string, otherwise string) {
 	f.given, f.getenv = flags.Changed, getenv
 	// A plain string, for an error of the flag's own parser would print the password.
-	flags.StringVar(&f.url, "redis", "", "`URL` of the Redis, redis://[user:password@]host:port[/db], rediss://... (TLS) or unix://path; "+
-		"REDIS_URL in the environment otherwise, and without that "+otherwise)
-	flags.StringVar(&f.ca, "tls-ca", "", "with rediss://, PEM `FILE` of the authorities that sign the server's certificate (default the system's)")
+	flags.StringVar(&f.url, "redis", "", "`URL` of the Redis: redis://, rediss:// (TLS) or unix:// (default $REDIS_URL, else "+otherwise+")")
+	flags.StringVar(&f.ca, "tls-ca", "", "with rediss://, PEM `FILE` of who signs the server's certificate (default the system's)")
 	flags.StringVar(&f.cert, "tls-cert", "", "with rediss://, PEM `FILE` of the client's certificate")
 	flags.StringVar(&f.key, "tls-key", "", "with rediss://, PEM `FILE` of the key of --tls-cert")
 }

@@ -26,7 +26,8 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // so that a second signal kills at once
+	context.AfterFunc(ctx, stop)   // so that a second signal kills at once
+	signal.Ignore(syscall.SIGPIPE) // so that a reader who goes away does not keep a run from cleaning up
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv))
 }
 

@@ -18,6 +18,7 @@ type process struct {
 	*exec.Cmd
 	stdout strings.Builder
 	stderr *bufio.Reader
+	pipe   io.Closer // under stderr
 }
 
 func startProcess(t *testing.T, args ...string) *process {
@@ -29,7 +30,7 @@ func startProcess(t *testing.T, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.stderr = bufio.NewReader(pipe)
+	p.stderr, p.pipe = bufio.NewReader(pipe), pipe
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func TestFirstSignalReports(t *testing.T) {
 	rdb, url := startRedis(t)
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		p := startProcess(t, "bench", "--redis", url, "--duration", "1h", "-c", "10", "--warmup", "0s")
-		p.await(t, "calls/s")
+		p.await(t, "in flight")
 		p.signal(t, s)
 		status, stderr := p.wait(t)
 		if !status.Exited() || status.ExitStatus() != exitOK {
@@ -94,11 +95,30 @@ func TestFirstSignalReports(t *testing.T) {
 
 func TestSecondSignalKills(t *testing.T) {
 	p := startProcess(t, "bench", "--func", "sleep", "--args", `{"seconds":3600}`, "--timeout", "1h", "-c", "2", "--warmup", "0s")
-	p.await(t, "calls/s")
+	p.await(t, "in flight")
 	p.signal(t, syscall.SIGINT)
 	p.await(t, "interrupted: waiting up to 1h0m0s for the last calls, a second signal kills")
 	p.signal(t, syscall.SIGINT)
 	if status, stderr := p.wait(t); !status.Signaled() || status.Signal() != syscall.SIGINT {
 		t.Errorf("ended with %v: %s", status, stderr)
+	}
+}
+
+// A reader of the progress that goes away neither kills the run nor its cleaning up.
+func TestBrokenPipe(t *testing.T) {
+	rdb, url := startRedis(t)
+	p := startProcess(t, "bench", "--redis", url, "--duration", "2s", "-c", "10", "--warmup", "0s")
+	p.await(t, "in flight")
+	if err := p.pipe.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Wait(); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if !strings.Contains(p.stdout.String(), "p99") {
+		t.Errorf("no report: %s", p.stdout.String())
+	}
+	if keys := keysOf(t, rdb); len(keys) != 0 {
+		t.Errorf("left %q", keys)
 	}
 }

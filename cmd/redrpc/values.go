@@ -23,6 +23,9 @@ func (v value[T]) String() string {
 	if v.to == nil {
 		return ""
 	}
+	if raw, ok := any(*v.to).(json.RawMessage); ok {
+		return string(raw)
+	}
 	return fmt.Sprint(*v.to)
 }
 
