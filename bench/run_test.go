@@ -284,3 +284,11 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// What the generator itself costs for each call.
+func BenchmarkRun(b *testing.B) {
+	call := func(context.Context) error { return nil }
+	if _, err := Run(b.Context(), Config{Call: call, Calls: int64(b.N), Callers: 100}); err != nil {
+		b.Fatal(err)
+	}
+}

@@ -107,7 +107,7 @@ func TestSecondSignalKills(t *testing.T) {
 // A reader of the progress that goes away neither kills the run nor its cleaning up.
 func TestBrokenPipe(t *testing.T) {
 	rdb, url := startRedis(t)
-	p := startProcess(t, "bench", "--redis", url, "--duration", "2s", "-c", "10", "--warmup", "0s")
+	p := startProcess(t, "bench", "--redis", url, "--duration", "2500ms", "-c", "10", "--warmup", "0s")
 	p.await(t, "in flight")
 	if err := p.pipe.Close(); err != nil {
 		t.Fatal(err)
