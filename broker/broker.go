@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -179,6 +181,18 @@ func (b *Broker) Close() error {
 		return fmt.Errorf("broker: Close: still running after 5 s: %s", strings.Join(names, ", "))
 	}
 	return nil
+}
+
+// Clients describes the clients that are connected, a line each, as CLIENT LIST
+// does.
+func (b *Broker) Clients() []string {
+	b.enter()
+	defer b.leave()
+	var lines []string
+	for _, id := range slices.Sorted(maps.Keys(b.sessions)) {
+		lines = append(lines, b.sessions[id].String())
+	}
+	return lines
 }
 
 // stats count what happened since the broker was made.

@@ -1,0 +1,67 @@
+// Package brokertest starts a broker for a test in one line.
+//
+//	func TestQueue(t *testing.T) {
+//		t.Parallel()
+//		b, rdb := brokertest.Start(t)
+//		...
+//	}
+//
+// Every test has a broker of its own, in memory, so tests can run in parallel,
+// and inside testing/synctest, where time passes at once.
+package brokertest
+
+import (
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"redrpc/broker"
+)
+
+// Start returns a broker and a client of it. When the test ends both are closed,
+// and the test fails if it left other clients connected. There may be one
+// Options; none means the defaults.
+func Start(t testing.TB, options ...broker.Options) (*broker.Broker, *redis.Client) {
+	t.Helper()
+	var o broker.Options
+	switch len(options) {
+	case 0:
+	case 1:
+		o = options[0]
+	default:
+		t.Fatalf("brokertest: Start: got %d broker.Options, expected one or none", len(options))
+	}
+	b, err := broker.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rdb := redis.NewClient(ClientOptions(b, o.Password))
+	t.Cleanup(func() {
+		if err := rdb.Close(); err != nil {
+			t.Errorf("brokertest: closing the client: %v", err)
+		}
+		for _, c := range b.Clients() {
+			t.Errorf("brokertest: the test left a client connected: %s", c)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return b, rdb
+}
+
+// ClientOptions are those of a client that connects to a broker in memory and
+// suits tests: it tries nothing twice, and has no goroutine or timer that would
+// outlive a testing/synctest bubble. A password of "" means none.
+func ClientOptions(b *broker.Broker, password string) *redis.Options {
+	return &redis.Options{
+		Addr:                     "127.0.0.1:0", // not used, but looked up if it were a name
+		Dialer:                   b.Dial,
+		Password:                 password,
+		MaxRetries:               -1,
+		PoolSize:                 10_000, // waiting for a free connection is not what a test wants to do
+		ContextTimeoutEnabled:    true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
