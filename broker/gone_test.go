@@ -16,7 +16,7 @@ import (
 // had sent more commands behind the one that blocks.
 func TestBlockedClientThatGoesLosesNothing(t *testing.T) {
 	const times = 200
-	for _, more := range []string{"nothing", "a PING", "10,000 PINGs"} {
+	for _, more := range []string{"nothing", "a PING", "1,000 PINGs"} {
 		t.Run(more+" behind it", func(t *testing.T) {
 			loseNothing := func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 				pusher := newWire(dial(t))
@@ -30,8 +30,8 @@ func TestBlockedClientThatGoesLosesNothing(t *testing.T) {
 					switch more {
 					case "a PING":
 						_, err = goer.Write(request("PING"))
-					case "10,000 PINGs":
-						_, err = goer.Write(bytes.Repeat(request("PING"), 10_000))
+					case "1,000 PINGs":
+						_, err = goer.Write(bytes.Repeat(request("PING"), 1_000))
 					}
 					if err != nil {
 						t.Fatal(err)
@@ -44,12 +44,10 @@ func TestBlockedClientThatGoesLosesNothing(t *testing.T) {
 				}
 			}
 			transports(t, Options{}, loseNothing)
-			if more != "10,000 PINGs" { // which TLS may still be reading when the client has gone
-				t.Run("tls", func(t *testing.T) {
-					b := newBroker(t, Options{})
-					loseNothing(t, b, overTLS(t, b))
-				})
-			}
+			t.Run("tls", func(t *testing.T) {
+				b := newBroker(t, Options{})
+				loseNothing(t, b, overTLS(t, b))
+			})
 		})
 	}
 }

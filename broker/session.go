@@ -24,9 +24,8 @@ type session struct {
 	command       *command // the last one, for CLIENT LIST
 	created, used int64    // nanoseconds since 1970
 
-	waiter  *waiter    // not nil while it is blocked
-	alarm   alarm      // when it has waited long enough
-	delayed []readyKey // keys to serve it from, once its input has been read
+	waiter *waiter // not nil while it is blocked
+	alarm  alarm   // when it has waited long enough
 
 	transaction transaction
 	channels    map[string]struct{}
@@ -50,8 +49,8 @@ type link interface {
 	// backlog is the number of bytes delivered and not yet taken by the client.
 	backlog() int
 
-	// peer tells whether the client is still there.
-	peer() peer
+	// gone reports whether the client has closed its side.
+	gone() bool
 
 	// finish closes the connection once everything delivered has been sent; abort
 	// closes it at once. The link calls hangUp in either case, unless it did so.
@@ -62,15 +61,6 @@ type link interface {
 	// them.
 	addresses() (client, broker string)
 }
-
-// A peer is what a link knows of the other side.
-type peer int
-
-const (
-	present peer = iota
-	gone         // it has closed the connection
-	unsure       // so much of what it sent is unread that its end may be held back behind it
-)
 
 // receive is called by a link with what the client has sent.
 func (b *Broker) receive(s *session, p []byte) {
@@ -95,7 +85,6 @@ func (s *session) input(p []byte) {
 	}
 	s.broker.stats.bytesIn += int64(len(p))
 	s.used = s.broker.now
-	s.serveDelayed()
 	s.requests.feed(p)
 	s.proceed()
 }
@@ -165,7 +154,6 @@ func (s *session) close() {
 		return
 	}
 	s.closed = true
-	s.serveDelayed()
 	if s.waiter != nil {
 		s.waiter.leave()
 	}

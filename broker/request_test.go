@@ -1,0 +1,125 @@
+package broker
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// parseAll feeds input in pieces of the given size and returns the commands in
+// it, and the error that ended it.
+func parseAll(input []byte, piece int) (commands []string, err error) {
+	r := newRequests(1 << 20)
+	for len(input) > 0 {
+		n := min(piece, len(input))
+		fed := bytes.Clone(input[:n])
+		r.feed(fed)
+		for {
+			args, err := r.next(true)
+			if errors.Is(err, errIncomplete) {
+				break
+			}
+			if err != nil {
+				return commands, err
+			}
+			commands = append(commands, fmt.Sprintf("%q", args))
+		}
+		r.keep()
+		clear(fed) // what was fed is not the reader's to keep
+		input = input[n:]
+	}
+	return commands, nil
+}
+
+func TestRequests(t *testing.T) {
+	for _, c := range []struct {
+		input string
+		want  []string
+	}{
+		{"", nil},
+		{"*1\r\n$4\r\nPING\r\n", []string{`["PING"]`}},
+		{"*2\r\n$4\r\nECHO\r\n$0\r\n\r\n", []string{`["ECHO" ""]`}},
+		{"*2\r\n$4\r\nECHO\r\n$4\r\n\r\n\r\n\r\n", []string{`["ECHO" "\r\n\r\n"]`}},
+		{"*0\r\n", []string{`[]`}},
+		{"*-1\r\nPING\r\n", []string{`[]`, `["PING"]`}},
+		{"PING\n", []string{`["PING"]`}},
+		{"\r\n", []string{`[]`}},
+		{"  SET k 'it\\'s' \r\n", []string{`["SET" "k" "it's"]`}},
+		{`SET k "a\x41\n\t\"\q"` + "\r\n", []string{`["SET" "k" "aA\n\t\"q"]`}},
+		{`SET k "a"` + "\r\n", []string{`["SET" "k" "a"]`}},
+		{`SET k a"b c"` + "\r\n", []string{`["SET" "k" "ab c"]`}},
+		{`SET k ""` + "\r\n", []string{`["SET" "k" ""]`}},
+		{"PING\x00 hidden\r\n", []string{`["PING"]`}},
+		{"*1\r\n$4\r\nPING\r\nPING\r\n*1\r\n$4\r\nQUIT\r\n", []string{`["PING"]`, `["PING"]`, `["QUIT"]`}},
+		{"*1\r\n$4\r\nPINGxxPING\r\n", []string{`["PING"]`, `["PING"]`}}, // as in Redis, the end of an argument is not looked at
+	} {
+		for piece := 1; piece <= len(c.input)+1; piece++ {
+			got, err := parseAll([]byte(c.input), piece)
+			if err != nil || fmt.Sprint(got) != fmt.Sprint(c.want) {
+				t.Errorf("%q in pieces of %d: got %s, %v; want %s", c.input, piece, got, err, c.want)
+				break
+			}
+		}
+	}
+}
+
+// However input is cut into pieces, the commands are the same.
+func FuzzRequests(f *testing.F) {
+	f.Add([]byte("*1\r\n$4\r\nPING\r\nSET k \"v\"\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n"), 3)
+	f.Add([]byte("*1\r\n$9223372036854775807\r\n"), 1)
+	f.Add([]byte("*1099511627776\r\n*0\r\n*-1\r\n"), 2)
+	f.Add([]byte("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$-1\r\n"), 5)
+	f.Add([]byte("'unbalanced\r\n"), 4)
+	f.Fuzz(func(t *testing.T, input []byte, piece int) {
+		whole, wholeErr := parseAll(input, len(input)+1)
+		pieces, piecesErr := parseAll(input, max(1, piece))
+		if fmt.Sprint(whole) != fmt.Sprint(pieces) || fmt.Sprint(wholeErr) != fmt.Sprint(piecesErr) {
+			t.Errorf("%q: whole %s, %v; in pieces of %d %s, %v", input, whole, wholeErr, piece, pieces, piecesErr)
+		}
+	})
+}
+
+// What commands of any kind do to a broker, they do not make it panic: the run
+// of a handler that panics answers with an error which names the broker.
+func FuzzCommands(f *testing.F) {
+	for name, c := range commands() {
+		words := strings.ReplaceAll(name, "|", " ")
+		f.Add(words + strings.Repeat(" 1", max(0, c.arity-1)) + "\n" + words + " k -1 LEFT RIGHT\n" + words + " k k 0")
+	}
+	f.Add("MULTI\nSET k v\nEXEC\nRPUSH l a b\nLMOVE l l LEFT RIGHT\nLINSERT l BEFORE a x\nLREM l 0 a")
+	f.Fuzz(func(t *testing.T, script string) {
+		b, err := New(Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		conn, err := b.Dial(t.Context(), "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		w := newWire(conn)
+		if _, err := w.Write([]byte(script + "\r\n")); err != nil {
+			return // QUIT, or a mistake in the protocol
+		}
+		c := conn.(*memoryConn)
+		c.mu.Lock()
+		out := string(c.in)
+		c.mu.Unlock()
+		if strings.Contains(out, "internal error") {
+			t.Errorf("%q: %q", script, out)
+		}
+		in := strings.NewReader(out)
+		for in.Len() > 0 { // whatever comes back is well formed
+			r := newWire(nil)
+			r.in.Reset(in)
+			for r.in.Buffered() > 0 || in.Len() > 0 {
+				if _, err := readReply(r.in); err != nil {
+					t.Fatalf("%q: %q: %v", script, out, err)
+				}
+			}
+		}
+	})
+}
