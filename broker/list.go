@@ -150,14 +150,6 @@ func (c *chunk) roomBefore(size int) bool {
 	return true
 }
 
-// peek returns the element at an end of a list that is not empty.
-func (l *list) peek(e end) []byte {
-	if e == left {
-		return l.front().value()
-	}
-	return l.back().value()
-}
-
 // pop removes the element at an end of a list that is not empty.
 func (l *list) pop(e end) []byte {
 	var c *chunk

@@ -1,8 +1,10 @@
 package broker
 
 import (
+	"bytes"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/tidwall/redcon"
 )
@@ -51,7 +53,6 @@ var (
 	syntaxError   = failure("ERR syntax error")
 	wrongType     = failure("WRONGTYPE Operation against a key holding the wrong kind of value")
 	notAnInteger  = failure("ERR value is not an integer or out of range")
-	outOfRange    = failure("ERR value is out of range")
 	notPositive   = failure("ERR value is out of range, must be positive")
 	noSuchKey     = failure("ERR no such key")
 	indexOutside  = failure("ERR index out of range")
@@ -59,19 +60,40 @@ var (
 	tooLong       = failure("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
 )
 
-func simple(s string) reply                { return reply{kind: kindSimple, text: s} }
-func failure(s string) reply               { return reply{kind: kindError, text: s} }
-func failuref(f string, args ...any) reply { return failure(fmt.Sprintf(f, args...)) }
-func integer(n int64) reply                { return reply{kind: kindInteger, n: n} }
-func count(n int) reply                    { return reply{kind: kindInteger, n: int64(n)} }
-func bulk(b []byte) reply                  { return reply{kind: kindBulk, bytes: b} }
-func bulkString(s string) reply            { return reply{kind: kindBulk, bytes: []byte(s)} }
-func verbatim(s string) reply              { return reply{kind: kindVerbatim, bytes: []byte(s)} }
-func array(items ...reply) reply           { return reply{kind: kindArray, items: items} }
-func fields(items ...reply) reply          { return reply{kind: kindMap, items: items} }
-func set(items ...reply) reply             { return reply{kind: kindSet, items: items} }
-func push(items ...reply) reply            { return reply{kind: kindPush, items: items} }
-func sequence(items ...reply) reply        { return reply{kind: kindSequence, items: items} }
+func simple(s string) reply         { return reply{kind: kindSimple, text: s} }
+func failure(s string) reply        { return reply{kind: kindError, text: s} }
+func integer(n int64) reply         { return reply{kind: kindInteger, n: n} }
+func count(n int) reply             { return reply{kind: kindInteger, n: int64(n)} }
+func bulk(b []byte) reply           { return reply{kind: kindBulk, bytes: b} }
+func bulkString(s string) reply     { return reply{kind: kindBulk, bytes: []byte(s)} }
+func verbatim(s string) reply       { return reply{kind: kindVerbatim, bytes: []byte(s)} }
+func array(items ...reply) reply    { return reply{kind: kindArray, items: items} }
+func fields(items ...reply) reply   { return reply{kind: kindMap, items: items} }
+func set(items ...reply) reply      { return reply{kind: kindSet, items: items} }
+func push(items ...reply) reply     { return reply{kind: kindPush, items: items} }
+func sequence(items ...reply) reply { return reply{kind: kindSequence, items: items} }
+
+// failuref formats an error as Redis does, in C: what a client sent ends at its
+// first zero byte, and the text has no line breaks at its end. Those within it are
+// encoded as spaces.
+func failuref(f string, args ...any) reply {
+	for i, arg := range args {
+		if sent, is := arg.([]byte); is {
+			args[i] = cString(sent, len(sent))
+		}
+	}
+	return failure(strings.TrimRight(fmt.Sprintf(f, args...), "\r\n"))
+}
+
+// cString is what C's %.*s prints: all before the first zero byte, but no more
+// than most bytes.
+func cString(b []byte, most int) string {
+	b = b[:min(len(b), most)]
+	if zero := bytes.IndexByte(b, 0); zero >= 0 {
+		b = b[:zero]
+	}
+	return string(b)
+}
 
 func bulkStrings(values []string) reply {
 	items := make([]reply, len(values))

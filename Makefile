@@ -1,0 +1,41 @@
+# The targets with a comment behind them are meant to be called; "make help" lists them.
+
+TOOLS := -modfile=.ci/tools.mod
+FUZZTIME ?= 30s
+
+# The race detector needs a C compiler; without one the tests run without it.
+RACE := $(if $(shell command -v "$$(go env CC)" 2>/dev/null),-race)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the command, bin/redrpc
+	go build -o bin/redrpc ./cmd/redrpc
+
+test: ## run the tests, and say which suites this machine has to leave out
+	go test $(RACE) -shuffle=on -timeout 9m ./...
+	@.ci/left-out
+
+lint: ## check formatting, vet and staticcheck
+	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	go mod verify
+	go vet ./...
+	GOOS=windows go vet ./...
+	GOOS=darwin go vet ./...
+	go tool $(TOOLS) staticcheck ./...
+
+check: lint test ## all that has to pass before a change lands
+
+fuzz: ## fuzz every parser for FUZZTIME (30s) each
+	@grep -rhoE '^func Fuzz\w+' --include='*_test.go' -H . | sed 's|/[^/]*_test.go:func | |' | sort -u | \
+	while read -r dir name; do \
+		echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+	done
+
+bench: ## run the Go benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+transcripts: ## write what redis-server answers into the broker's transcripts, and the command list
+	go test ./broker -run 'TestTranscripts/redis|TestCommandList' -update
+
+.PHONY: help build test lint check fuzz bench transcripts

@@ -1,0 +1,35 @@
+package broker
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// docs/commands.md is made from the table: -update writes it.
+func TestCommandList(t *testing.T) {
+	var doc strings.Builder
+	doc.WriteString("# Commands of the broker\n\nMade from the table in broker/table.go. Anything else is answered like an unknown command of Redis.\n")
+	group := ""
+	for name, c := range commands() {
+		if c.group != group {
+			group = c.group
+			fmt.Fprintf(&doc, "\n## %s\n\n| command | |\n|---|---|\n", strings.ToUpper(group[:1])+group[1:])
+		}
+		fmt.Fprintf(&doc, "| %s | %s |\n", strings.ToUpper(strings.ReplaceAll(name, "|", " ")), c.summary)
+	}
+	const file = "../docs/commands.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(doc.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != doc.String() {
+		t.Errorf("%s is not what the table says: run 'go test ./broker -run TestCommandList -update'", file)
+	}
+}
