@@ -145,7 +145,8 @@ func (b *Broker) serveReady() {
 
 // serve gives what a key has to the clients that wait for it, in order. The list
 // is only touched for a client that is still there: what has been popped for one
-// that has gone would be lost.
+// that has gone would be lost. Where that is not sure, the key is served again
+// when more of the client's input has been read.
 func (b *Broker) serve(k readyKey) {
 	q := k.db.blocked[k.key]
 	if q == nil {
@@ -163,14 +164,25 @@ func (b *Broker) serve(k readyKey) {
 		w := t.waiter
 		t = t.next
 		s := w.session
-		if s.link.gone() {
+		switch s.link.peer() {
+		case gone:
 			s.close()
 			continue
+		case unsure:
+			s.delayed = append(s.delayed, k)
+			return
 		}
 		c := &b.running
 		*c = call{Broker: b, session: s, db: w.db, command: s.command}
 		s.unblock(b.run(c, func(c *call) reply { return w.serve(c, e, l) }))
 	}
+}
+
+// serveDelayed marks the keys as ready again that were not given to the client
+// because it may have gone.
+func (s *session) serveDelayed() {
+	s.broker.ready = append(s.broker.ready, s.delayed...)
+	s.delayed = nil
 }
 
 // blockedChanged tells WaitBlocked that the number of blocked clients changed.

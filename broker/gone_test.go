@@ -123,3 +123,55 @@ func TestManyBlockedClients(t *testing.T) {
 		t.Logf("%d served in %v", n, time.Since(started))
 	})
 }
+
+// A fakeLink is a link whose client is as a test says.
+type fakeLink struct {
+	session *session
+	state   peer
+	got     []byte
+	over    bool
+}
+
+func (f *fakeLink) attach(s *session) { f.session = s }
+func (f *fakeLink) deliver(out []byte) ([]byte, bool) {
+	f.got = append(f.got, out...)
+	return out[:0], false
+}
+func (f *fakeLink) flush()                      {}
+func (f *fakeLink) backlog() int                { return 0 }
+func (f *fakeLink) peer() peer                  { return f.state }
+func (f *fakeLink) finish()                     { f.over = true }
+func (f *fakeLink) abort()                      { f.over = true }
+func (f *fakeLink) addresses() (string, string) { return "client", "broker" }
+
+// While it is not sure that a client is still there, an element stays where it
+// is, and goes to whom it belongs once that is known.
+func TestUnsureClient(t *testing.T) {
+	for _, c := range []struct {
+		state         peer
+		first, second string
+	}{
+		{present, "*2\r\n$1\r\nq\r\n$1\r\nx\r\n", ""},
+		{gone, "", "*2\r\n$1\r\nq\r\n$1\r\nx\r\n"},
+	} {
+		b := newBroker(t, Options{})
+		first, second := &fakeLink{state: unsure}, &fakeLink{}
+		for _, l := range []*fakeLink{first, second} {
+			b.enter()
+			if err := b.open(l); err != nil {
+				t.Fatal(err)
+			}
+			b.leave()
+			b.receive(l.session, request("BLPOP", "q", "0"))
+		}
+		w := inMemory(t, b)
+		w.expect(t, "1", "RPUSH", "q", "x")
+		w.expect(t, "1", "LLEN", "q")
+		first.state = c.state
+		b.receive(first.session, request("PING")[:5])
+		w.expect(t, "0", "LLEN", "q")
+		if string(first.got) != c.first || string(second.got) != c.second {
+			t.Errorf("the first got %q, the second %q; want %q and %q", first.got, second.got, c.first, c.second)
+		}
+	}
+}

@@ -179,7 +179,12 @@ func (l memoryLink) backlog() int {
 	return len(l.in) - l.taken
 }
 
-func (l memoryLink) gone() bool { return l.closed.Load() }
+func (l memoryLink) peer() peer {
+	if l.closed.Load() {
+		return gone
+	}
+	return present
+}
 
 func (l memoryLink) finish() {
 	l.mu.Lock()

@@ -24,8 +24,9 @@ type session struct {
 	command       *command // the last one, for CLIENT LIST
 	created, used int64    // nanoseconds since 1970
 
-	waiter *waiter // not nil while it is blocked
-	alarm  alarm   // when it has waited long enough
+	waiter  *waiter    // not nil while it is blocked
+	alarm   alarm      // when it has waited long enough
+	delayed []readyKey // keys to serve it from, once more of its input has been read
 
 	transaction transaction
 	channels    map[string]struct{}
@@ -49,8 +50,8 @@ type link interface {
 	// backlog is the number of bytes delivered and not yet taken by the client.
 	backlog() int
 
-	// gone reports whether the client has closed its side.
-	gone() bool
+	// peer tells whether the client is still there.
+	peer() peer
 
 	// finish closes the connection once everything delivered has been sent; abort
 	// closes it at once. The link calls hangUp in either case, unless it did so.
@@ -61,6 +62,15 @@ type link interface {
 	// them.
 	addresses() (client, broker string)
 }
+
+// A peer is what a link knows of the other side.
+type peer int
+
+const (
+	present peer = iota
+	gone         // it has closed the connection
+	unsure       // so much of what it sent is unread that its end may be held back behind it
+)
 
 // receive is called by a link with what the client has sent.
 func (b *Broker) receive(s *session, p []byte) {
@@ -85,6 +95,7 @@ func (s *session) input(p []byte) {
 	}
 	s.broker.stats.bytesIn += int64(len(p))
 	s.used = s.broker.now
+	s.serveDelayed()
 	s.requests.feed(p)
 	s.proceed()
 }
@@ -154,6 +165,7 @@ func (s *session) close() {
 		return
 	}
 	s.closed = true
+	s.serveDelayed()
 	if s.waiter != nil {
 		s.waiter.leave()
 	}
@@ -198,8 +210,7 @@ func (s *session) pendingLimit() int {
 // reset takes everything back that the client has set, as RESET does.
 func (s *session) reset() {
 	s.stopTracking()
-	s.transaction = transaction{}
-	s.unwatch()
+	s.endTransaction()
 	s.unsubscribeAll()
 	s.name = ""
 	s.protocol = 2
@@ -215,7 +226,7 @@ func (s *session) String() string {
 	b := s.broker
 	addr, laddr := s.link.addresses()
 	queuedCommands := -1
-	if s.transaction.open {
+	if s.transaction.open || s.transaction.running {
 		queuedCommands = len(s.transaction.queue)
 	}
 	name := "NULL"
@@ -238,7 +249,7 @@ func (s *session) flags() string {
 		letter string
 	}{
 		{s.subscriptions() > 0, "P"},
-		{s.transaction.open, "x"},
+		{s.transaction.open || s.transaction.running, "x"},
 		{s.waiter != nil, "b"},
 		{s.tracking.on, "t"},
 		{s.tracking.broken, "R"},

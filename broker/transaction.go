@@ -21,8 +21,12 @@ type watch struct {
 	key string
 }
 
-// add queues a command; its arguments are copied.
+// add queues a command; its arguments are copied. What EXEC will not run anyway is
+// not kept.
 func (t *transaction) add(cmd *command, args [][]byte) {
+	if t.failed || t.spoiled {
+		return
+	}
 	size := 0
 	for _, arg := range args {
 		size += len(arg)
@@ -52,7 +56,7 @@ func exec(c *call, _ [][]byte) reply {
 		return failure("ERR EXEC without MULTI")
 	}
 	s.unwatch()
-	s.transaction = transaction{running: true}
+	s.transaction = transaction{running: true, queue: t.queue}
 	defer func() { s.transaction = transaction{} }()
 	switch {
 	case t.failed:
@@ -70,13 +74,17 @@ func exec(c *call, _ [][]byte) reply {
 }
 
 func discard(c *call, _ [][]byte) reply {
-	s := c.session
-	if !s.transaction.open {
+	if !c.session.transaction.open {
 		return failure("ERR DISCARD without MULTI")
 	}
+	c.session.endTransaction()
+	return ok
+}
+
+// endTransaction forgets the transaction and the keys that it depended on.
+func (s *session) endTransaction() {
 	s.unwatch()
 	s.transaction = transaction{}
-	return ok
 }
 
 func watchKeys(c *call, args [][]byte) reply {
