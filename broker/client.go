@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -11,8 +12,8 @@ import (
 // tooManyArguments is the answer to a sub-command with more arguments than it
 // takes.
 func tooManyArguments(args [][]byte) reply {
-	return failuref("ERR unknown subcommand or wrong number of arguments for '%.128s'. Try %s HELP.",
-		args[1], strings.ToUpper(string(args[0])))
+	return failuref("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
+		cString(args[1], 128), strings.ToUpper(string(args[0])))
 }
 
 func clientID(c *call, _ [][]byte) reply { return integer(c.session.id) }
@@ -170,16 +171,22 @@ func (s *session) refuseTracking(o *trackingState) string {
 // refusePrefixes says which of the new prefixes overlap, with each other or with
 // those that the client has.
 func (t *trackingState) refusePrefixes(wanted []string) string {
-	overlap := func(a, b string) bool { return strings.HasPrefix(a, b) || strings.HasPrefix(b, a) }
+	refusal := func(a, b, which string) string {
+		if !strings.HasPrefix(a, b) && !strings.HasPrefix(b, a) {
+			return ""
+		}
+		return fmt.Sprintf("Prefix '%s' overlaps with %s prefix '%s'. Prefixes for a single client must not overlap.",
+			cString([]byte(a), len(a)), which, cString([]byte(b), len(b)))
+	}
 	for i, a := range wanted {
 		for _, b := range t.prefixes {
-			if overlap(a, b) {
-				return "Prefix '" + a + "' overlaps with an existing prefix '" + b + "'. Prefixes for a single client must not overlap."
+			if r := refusal(a, b, "an existing"); r != "" {
+				return r
 			}
 		}
 		for _, b := range wanted[i+1:] {
-			if overlap(a, b) {
-				return "Prefix '" + a + "' overlaps with another provided prefix '" + b + "'. Prefixes for a single client must not overlap."
+			if r := refusal(a, b, "another provided"); r != "" {
+				return r
 			}
 		}
 	}
@@ -188,7 +195,7 @@ func (t *trackingState) refusePrefixes(wanted []string) string {
 
 func clientCaching(c *call, args [][]byte) reply {
 	t := &c.session.tracking
-	if !t.optIn && !t.optOut {
+	if !t.on {
 		return failure("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
 	}
 	switch {

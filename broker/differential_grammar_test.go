@@ -143,25 +143,25 @@ var parts = map[string]string{
 
 // pools are what a token is drawn from, each word as likely as the others.
 var pools = map[string][]string{
-	"key":       {"l", "l", "m", "m", "s", "t", "", "\x00\xff\r\n key", "user:1", "user:2", "work"},
-	"value":     {"a", "b", "a", "b", "c", "", "10", "-1", "0", "9223372036854775807", "-9223372036854775808", "3.0", "01", "\x00\xfe\r\n\"' ", strings.Repeat("x", 100), strings.Repeat("long ", 400)},
-	"small":     {"0", "1", "-1", "2", "-2", "3", "-3", "5", "10", "-10"},
-	"edge":      {"9223372036854775807", "9223372036854775808", "-9223372036854775807", "-9223372036854775808", "-9223372036854775809", "2147483647", "2147483648", "-2147483648", "-2147483649", "4294967296", "18446744073709551615", "18446744073709551616", "99999999999999999999999", "+1", "01", " 1", "1 ", "1.0", "", "-0", "-", "1e3", "0x10", "x", "1\x00"},
-	"word":      {"", "NOSUCH", "key", "\r\n", "n\x00x", "KEEPTTL", "EX", "COUNT", "GET", "9223372036854775808", "-1.5", "PREFIX", "REDIRECT", "'", "%s", strings.Repeat("w", 150)},
-	"pattern":   {"*", "", "?", "[a-m]", "[^a]*", "\\*", "[", "[]", "[l", "[^", "[z-a]", "[\\l]", "[a-", "user:[12]", "*:*", "u*r:?", "\\", "l\\", "**", "l*", "new*", "news", "NEWS", "*\xff*", "*e*t*", "blpo[ps]", "*|get*"},
-	"channel":   {"news", "new", "", "sport", "news", "l", "\xff\x00", "__redis__:invalidate"},
-	"prefix":    {"", "u", "user:", "user:1", "l", "m", "\x00"},
-	"db":        {"0", "0", "0", "0", "1", "2", "15", "16", "-1", "2147483647", "2147483648", "-2147483649", "9223372036854775808", "x", "", "01"},
-	"timeout":   {"0", "0", "0", "1000", "1e3", "3600.5", "-1", "-0", "x", "", " 1", "+0", "nan", "-nan", "inf", "-inf", "infinity", "1e400", "1e-400", "0x7d0", "0x", "9223372036854775807", "9223372036854775", "9223372036854774", "1000000000000", "1e15", "1e18", "1_000", "1000\x00", "."},
-	"protocol":  {"2", "3", "2", "3", "1", "4", "x", "", "03", "9223372036854775808"},
-	"user":      {"default", "default", "default", "nobody", "", "DEFAULT"},
-	"password":  {"secret", "secret", "secret", "wrong", ""},
-	"name":      {"me", "you", "", "a b", "\n", "~!", "\xff"},
-	"valueType": {"string", "list", "LIST", "hash", "", "none"},
-	"category":  {"list", "LIST", "string", "transaction", "connection", "pubsub", "keyspace", "blocking", "nosuch", ""},
+	"key":        {"l", "l", "m", "m", "s", "t", "", "\x00\xff\r\n key", "user:1", "user:2", "work"},
+	"value":      {"a", "b", "a", "b", "c", "", "10", "-1", "0", "9223372036854775807", "-9223372036854775808", "3.0", "01", "\x00\xfe\r\n\"' ", strings.Repeat("x", 100), strings.Repeat("long ", 400)},
+	"small":      {"0", "1", "-1", "2", "-2", "3", "-3", "5", "10", "-10"},
+	"edge":       {"9223372036854775807", "9223372036854775808", "-9223372036854775807", "-9223372036854775808", "-9223372036854775809", "2147483647", "2147483648", "-2147483648", "-2147483649", "4294967296", "18446744073709551615", "18446744073709551616", "99999999999999999999999", "+1", "01", " 1", "1 ", "1.0", "", "-0", "-", "1e3", "0x10", "x", "1\x00"},
+	"word":       {"", "NOSUCH", "key", "\r\n", "n\x00x", "KEEPTTL", "EX", "COUNT", "GET", "9223372036854775808", "-1.5", "PREFIX", "REDIRECT", "'", "%s", strings.Repeat("w", 150)},
+	"pattern":    {"*", "", "?", "[a-m]", "[^a]*", "\\*", "[", "[]", "[l", "[^", "[z-a]", "[\\l]", "[a-", "user:[12]", "*:*", "u*r:?", "\\", "l\\", "**", "l*", "new*", "news", "NEWS", "*\xff*", "*e*t*", "blpo[ps]", "*|get*"},
+	"channel":    {"news", "new", "", "sport", "news", "l", "\xff\x00", "__redis__:invalidate"},
+	"prefix":     {"", "u", "user:", "user:1", "l", "m", "\x00"},
+	"db":         {"0", "0", "0", "0", "1", "2", "15", "16", "-1", "2147483647", "2147483648", "-2147483649", "9223372036854775808", "x", "", "01"},
+	"timeout":    {"0", "0", "0", "1000", "1e3", "3600.5", "-1", "-0", "x", "", " 1", "+0", "nan", "-nan", "inf", "-inf", "infinity", "1e400", "0x7d0", "0x", "9223372036854775807", "9223372036854775", "9223372036854774", "1000000000000", "1e15", "1e18", "1_000", "1000\x00", "."},
+	"protocol":   {"2", "3", "2", "3", "1", "4", "x", "", "03", "9223372036854775808"},
+	"user":       {"default", "default", "default", "nobody", "", "DEFAULT"},
+	"password":   {"secret", "secret", "secret", "wrong", ""},
+	"name":       {"me", "you", "", "a b", "\n", "~!", "\xff"},
+	"valueType":  {"string", "list", "LIST", "hash", "", "none"},
+	"category":   {"list", "LIST", "string", "transaction", "connection", "pubsub", "keyspace", "blocking", "nosuch", ""},
 	"clientType": {"normal", "PUBSUB", "pubsub", "replica", "slave", "master", "nosuch", ""},
-	"unknownSub": {"NOSUCH", "", "x\x00y", "a\r\nb", "%d", strings.Repeat("u", 200)},
-	"unknown":    {"NOSUCH", "", "x\x00y", "a\r\nb", "G ET", "%s", "getx", "client|id", "CLIENT|NOSUCH", strings.Repeat("u", 200)},
+	"unknownSub": {"NOSUCH", "", "x\x00y", "a\r\nb", "%d", strings.Repeat("u", 200), strings.Repeat("\u00fc", 100)},
+	"unknown":    {"NOSUCH", "", "x\x00y", "a\r\nb", "G ET", "%s", "getx", "client|id", "CLIENT|NOSUCH", strings.Repeat("u", 200), strings.Repeat("\u00fc", 100)},
 	"setting":    {"databases", "DATABASES", "maxmemory", "maxmem*", "d?tabases", "save", "nosuch", "", "[", "appendonly", "timeout", "proto-max-bulk-len", "*"},
 	"section":    {"server", "clients", "CLIENTS", "memory", "stats", "keyspace", "Keyspace", "replication", "cluster", "commandstats", "default", "all", "everything", "nosuch", ""},
 }
@@ -306,8 +306,8 @@ func (g *generator) timeToLive(unit string) string {
 		return pick(g, []string{"0", "-1", "-100", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "x", "", "1.5", "01"})
 	}
 	g.unique++
-	base := pick(g, []int64{1_000_000, 2_147_000_000, 4_294_967_296})
-	return fmt.Sprintf("%d%s", base+1000*int64(g.Perm(500)[0])+500_000*int64(g.unique), unit)
+	base := pick(g, []int{5_000_000, 2_147_483_647, 4_294_967_296})
+	return fmt.Sprintf("%d%s", base+pick(g, []int{-1000, 1000})*g.unique, unit)
 }
 
 // anyCase changes the case of a word's letters.

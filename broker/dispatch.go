@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"runtime/debug"
 	"strings"
 )
@@ -23,12 +22,12 @@ func (c *call) changed(key []byte) { c.Broker.changed(c.session, c.db, key) }
 func (s *session) execute(args [][]byte) {
 	b := s.broker
 	cmd, err := lookup(args)
+	s.command = cmd
 	if cmd != nil {
 		err = s.refuse(cmd, args, err)
 	}
 	if err != nil {
-		s.transaction.failed = s.transaction.open
-		s.reply(err)
+		s.fail(cmd, err)
 		return
 	}
 	if s.transaction.open && cmd.flags&immediate == 0 {
@@ -42,10 +41,21 @@ func (s *session) execute(args [][]byte) {
 	}
 }
 
+// fail answers a command that cannot be run. It spoils the transaction; EXEC ends
+// it.
+func (s *session) fail(cmd *command, err *reply) {
+	if cmd != nil && cmd.name == "exec" {
+		s.endTransaction()
+		r := failure("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(err.text, "ERR "))
+		err = &r
+	}
+	s.transaction.failed = s.transaction.open
+	s.reply(err)
+}
+
 // perform runs a command whose arguments are in order, and queues its reply.
 func (s *session) perform(cmd *command, args [][]byte) {
 	b := s.broker
-	s.command = cmd
 	b.stats.commands++
 	b.calls[cmd.index]++
 	c := &b.running
@@ -109,7 +119,7 @@ func lookup(args [][]byte) (*command, *reply) {
 	}
 	sub := cmd.subs[string(lower(buf[:], args[1]))]
 	if sub == nil {
-		r := failuref("ERR unknown subcommand '%.128s'. Try %s HELP.", args[1], strings.ToUpper(cmd.name))
+		r := failuref("ERR unknown subcommand '%s'. Try %s HELP.", cString(args[1], 128), strings.ToUpper(cmd.name))
 		return nil, &r
 	}
 	return sub, nil
@@ -121,7 +131,7 @@ func unknownCommand(args [][]byte) reply {
 		if given.Len() >= 128 {
 			break
 		}
-		fmt.Fprintf(&given, "'%.*s' ", 128-given.Len(), arg)
+		given.WriteString("'" + cString(arg, 128-given.Len()) + "' ")
 	}
-	return failuref("ERR unknown command '%.128s', with args beginning with: %s", args[0], given.String())
+	return failuref("ERR unknown command '%s', with args beginning with: %s", cString(args[0], 128), given.String())
 }

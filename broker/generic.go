@@ -190,12 +190,12 @@ func keys(c *call, args [][]byte) reply {
 // scan walks database.order from the back; the cursor is the number of entries
 // that are still before it.
 func scan(c *call, args [][]byte) reply {
-	cursor, err := strconv.ParseUint(string(args[1]), 10, 64)
-	if err != nil {
+	cursor, valid := parseCursor(args[1])
+	if !valid {
 		return failure("ERR invalid cursor")
 	}
 	number := int64(10)
-	pattern, typeName := "*", ""
+	pattern, anyType, typeName := "*", true, ""
 	for i := 2; i < len(args); i += 2 {
 		if i+1 == len(args) {
 			return syntaxError
@@ -214,7 +214,7 @@ func scan(c *call, args [][]byte) reply {
 		case is(args[i], "MATCH"):
 			pattern = string(value)
 		case is(args[i], "TYPE"):
-			typeName = strings.ToLower(string(value))
+			anyType, typeName = false, strings.ToLower(string(value))
 		default:
 			return syntaxError
 		}
@@ -228,7 +228,7 @@ func scan(c *call, args [][]byte) reply {
 	for ; at > 0 && number > 0; number-- {
 		at--
 		e := order[at]
-		if (pattern == "*" || match(pattern, e.key, false)) && (typeName == "" || typeName == e.value.typeName()) {
+		if (pattern == "*" || match(pattern, e.key, false)) && (anyType || typeName == e.value.typeName()) {
 			names = append(names, bulkString(e.key))
 		}
 	}

@@ -79,10 +79,14 @@ func (c *command) describe() reply {
 	for _, sub := range c.order {
 		subs = append(subs, sub.describe())
 	}
+	subCommands := array(subs...)
+	if len(subs) == 0 {
+		subCommands = set() // an empty one is of another type
+	}
 	first, last, step := c.span()
 	return array(
 		bulkString(c.fullName), count(c.arity), set(flags...), count(first), count(last), count(step),
-		set(categories...), set(tips...), set(specs...), set(subs...),
+		set(categories...), set(tips...), set(specs...), subCommands,
 	)
 }
 
@@ -158,7 +162,7 @@ func commandList(c *call, args [][]byte) reply {
 	}
 	names := []reply{}
 	for name, cmd := range commands() {
-		if wanted(cmd) && (len(args) > 2 || !strings.Contains(name, "|")) {
+		if wanted(cmd) {
 			names = append(names, bulkString(name))
 		}
 	}

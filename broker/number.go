@@ -63,6 +63,24 @@ func parseFloat(b []byte) (float64, bool) {
 	return f, true
 }
 
+// parseCursor reads a cursor as C's strtoul does: signs and leading zeros are fine,
+// and nothing is 0.
+func parseCursor(b []byte) (uint64, bool) {
+	s := cString(b, len(b))
+	if s == "" {
+		return 0, true
+	}
+	negative := s[0] == '-'
+	if negative || s[0] == '+' {
+		s = s[1:]
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if negative {
+		n = -n
+	}
+	return n, err == nil
+}
+
 // lower writes the ASCII lower case of name into buf and returns that part of
 // buf, or nil if name does not fit.
 func lower(buf, name []byte) []byte {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 	"os"
@@ -59,14 +60,30 @@ func (b *Broker) settings() map[string]string {
 	}
 }
 
+// configGet finds settings by their names, which it repeats as they were given, and
+// by patterns.
 func configGet(c *call, args [][]byte) reply {
 	settings := c.settings()
-	var pairs []reply
-	for _, name := range slices.Sorted(maps.Keys(settings)) {
-		wanted := func(pattern []byte) bool { return match(string(pattern), name, true) }
-		if slices.ContainsFunc(args[2:], wanted) {
-			pairs = append(pairs, bulkString(name), bulkString(settings[name]))
+	found := map[string]string{} // what to call them
+	find := func(name, as string) {
+		if _, known := settings[name]; known && found[name] == "" {
+			found[name] = as
 		}
+	}
+	for _, arg := range args[2:] {
+		if !bytes.ContainsAny(arg, "[*?") {
+			find(strings.ToLower(string(arg)), string(arg))
+			continue
+		}
+		for name := range settings {
+			if match(string(arg), name, true) {
+				find(name, name)
+			}
+		}
+	}
+	var pairs []reply
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		pairs = append(pairs, bulkString(found[name]), bulkString(settings[name]))
 	}
 	return fields(pairs...)
 }

@@ -52,7 +52,6 @@ type ownChange struct {
 type prefix struct {
 	clients map[*session]struct{}
 	changed map[string]*session
-	order   []string
 }
 
 func (t *tracking) init(b *Broker) {
@@ -93,9 +92,6 @@ func (s *session) endCaching(cmd *command) {
 func (t *tracking) changed(by *session, key []byte) {
 	for name, p := range t.prefixes {
 		if strings.HasPrefix(string(key), name) {
-			if _, known := p.changed[string(key)]; !known {
-				p.order = append(p.order, string(key))
-			}
 			p.changed[string(key)] = by
 		}
 	}
@@ -148,12 +144,13 @@ func (t *tracking) deliverOwn() {
 func (t *tracking) broadcast() {
 	for _, name := range slices.Sorted(maps.Keys(t.prefixes)) {
 		p := t.prefixes[name]
-		if len(p.order) == 0 {
+		if len(p.changed) == 0 {
 			continue
 		}
+		changed := slices.Sorted(maps.Keys(p.changed))
 		for _, s := range sortedSessions(p.clients) {
 			var keys [][]byte
-			for _, key := range p.order {
+			for _, key := range changed {
 				if !s.tracking.noLoop || p.changed[key] != s {
 					keys = append(keys, []byte(key))
 				}
@@ -163,7 +160,6 @@ func (t *tracking) broadcast() {
 			}
 		}
 		clear(p.changed)
-		p.order = p.order[:0]
 	}
 }
 
@@ -198,7 +194,7 @@ func (s *session) invalidate(keys [][]byte) {
 	switch {
 	case to.protocol == 3:
 		r = push(bulkString("invalidate"), what)
-	case to != s && to.subscriptions() > 0:
+	case s.tracking.redirect != 0 && to.subscriptions() > 0:
 		r = push(bulkString("message"), bulkString(invalidateChannel), what)
 	default:
 		return // there is no way to tell it

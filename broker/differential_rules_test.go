@@ -1,0 +1,436 @@
+//go:build unix
+
+package broker
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Where the broker and redis-server may differ. What is not listed here is
+// compared byte for byte.
+
+// A rule makes equal what may be different in the replies to a row.
+type rule struct {
+	rows  string // full names, separated by spaces; "": any
+	why   string
+	level func(args []string, redis, broker []*answer)
+}
+
+var rules = []rule{
+	{"ttl pttl", "the servers are asked a moment apart", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			rn, bn := r.number(), b.number()
+			if rn > 1_000_000 && max(rn-bn, bn-rn) < 30_000 {
+				b.text = r.text
+			}
+		})
+	}},
+	{"time", "the servers are asked a moment apart", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if len(r.items) == 2 && len(b.items) == 2 && max(r.items[0].number()-b.items[0].number(), b.items[0].number()-r.items[0].number()) < 30 {
+				b.items = r.items
+			}
+		})
+	}},
+	{"command command|docs command|info command|list", "the broker has fewer commands, in another order, and its own words for them", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			r.knownCommands()
+			b.knownCommands()
+		})
+	}},
+	{"command|count", "the broker has fewer commands", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.number() == 240 && b.number() == int64(len(table)) {
+				b.text = r.text
+			}
+		})
+	}},
+	{"config|get", "the broker has few settings, in the order of their names, and limits of its own", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			r.knownSettings()
+			b.knownSettings()
+		})
+	}},
+	{"keys scan pubsub|channels", "hash tables have no order", func(_ []string, redis, broker []*answer) {
+		sortBulks(redis)
+		sortBulks(broker)
+	}},
+	{"scan", "a cursor says where in a hash table the iteration stands: only complete ones are compared", func(args []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.isScan() && b.isScan() && (r.items[0].text != "0" || b.items[0].text != "0" || args[1] != "0") {
+				b.items = r.items
+			}
+		})
+	}},
+	{"unsubscribe punsubscribe", "hash tables have no order", func(_ []string, redis, broker []*answer) {
+		sortUnsubscribed(redis)
+		sortUnsubscribed(broker)
+	}},
+	{"", "a message for several patterns of a client comes in the order of a hash table", func(_ []string, redis, broker []*answer) {
+		sortRuns(redis, "pmessage")
+		sortRuns(broker, "pmessage")
+	}},
+	{"", "redis-server tells a client that others redirect to of a flush in the protocol of the other: a null that its own may not have", func(_ []string, redis, broker []*answer) {
+		levelNulls(redis)
+		levelNulls(broker)
+	}},
+	{"info client|list client|info", "the broker tells less, its memory and addresses are others, and its clients have no Unix socket (U) and are unblocked (u) at once", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			r.text, b.text = selectFields(r.text), selectFields(b.text)
+		})
+	}},
+	{"command command|docs command|info command|list", "the broker has fewer commands, in another order, and its own words for them", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			r.knownCommands()
+			b.knownCommands()
+		})
+	}},
+	{"command|count", "the broker has fewer commands", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.number() == 240 && b.number() == int64(len(table)) {
+				b.text = r.text
+			}
+		})
+	}},
+	{"config|get", "the broker has few settings, in the order of their names, and limits of its own", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			r.knownSettings()
+			b.knownSettings()
+		})
+	}},
+	{"keys scan pubsub|channels", "hash tables have no order", func(_ []string, redis, broker []*answer) {
+		sortBulks(redis)
+		sortBulks(broker)
+	}},
+	{"scan", "a cursor says where in a hash table the iteration stands: only complete ones are compared", func(args []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.isScan() && b.isScan() && (r.items[0].text != "0" || b.items[0].text != "0" || args[1] != "0") {
+				b.items = r.items
+			}
+		})
+	}},
+	{"unsubscribe punsubscribe", "hash tables have no order", func(_ []string, redis, broker []*answer) {
+		sortUnsubscribed(redis)
+		sortUnsubscribed(broker)
+	}},
+	{"", "a message for several patterns of a client comes in the order of a hash table", func(_ []string, redis, broker []*answer) {
+		sortRuns(redis, "pmessage")
+		sortRuns(broker, "pmessage")
+	}},
+	{"", "redis-server tells a client that others redirect to of a flush in the protocol of the other: a null that its own may not have", func(_ []string, redis, broker []*answer) {
+		levelNulls(redis)
+		levelNulls(broker)
+	}},
+	{"info client|list client|info", "the broker tells less, its memory and addresses are others, and its clients have no Unix socket (U) and are unblocked (u) at once", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			r.text, b.text = selectFields(r.text), selectFields(b.text)
+		})
+	}},
+	{"client|help command|help config|help pubsub|help", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if len(r.items) > 1 && len(b.items) > 1 && r.items[0].text == b.items[0].text {
+				b.items = r.items
+			}
+		})
+	}},
+}
+
+// avoided are commands whose outcome in Redis is an artefact, so that they are
+// not sent.
+var avoided = []struct {
+	why string
+	is  func(row string, args []string) bool
+}{
+	{"a key set with an expiry that has passed is deleted at some later time", func(row string, args []string) bool {
+		return row == "set" && (slices.Contains(args, "1"))
+	}},
+	{"a time-out which, added to the time of day, overflows", func(row string, args []string) bool {
+		return slices.Contains(args, "9223372036854775") || slices.Contains(args, "9223372036854774")
+	}},
+}
+
+// An answer is a reply that has been read.
+type answer struct {
+	kind  byte // the type byte of the protocol
+	null  bool // $-1
+	text  string
+	items []*answer // without the pushes that came between them, which follow in extra
+	extra []*answer
+}
+
+// parseReplies reads all replies in p. It reports false if the last is incomplete.
+func parseReplies(p []byte) (values []*answer, complete bool) {
+	for len(p) > 0 {
+		v, rest, ok := parseReply(p)
+		if !ok {
+			return values, false
+		}
+		values = append(values, v)
+		p = rest
+	}
+	return values, true
+}
+
+func parseReply(p []byte) (v *answer, rest []byte, ok bool) {
+	line, rest, ok := bytes.Cut(p, []byte("\r\n"))
+	if !ok || len(line) == 0 {
+		return nil, nil, false
+	}
+	v = &answer{kind: line[0], text: string(line[1:])}
+	n, err := strconv.Atoi(v.text)
+	switch {
+	case strings.IndexByte("$=", v.kind) >= 0 && err == nil && n >= 0:
+		if len(rest) < n+2 {
+			return nil, nil, false
+		}
+		v.text = string(rest[:n])
+		return v, rest[n+2:], true
+	case v.kind == '$':
+		v.null = true
+		return v, rest, true
+	case v.kind == '%':
+		n *= 2
+	case strings.IndexByte("*~>", v.kind) < 0:
+		return v, rest, true
+	}
+	for len(v.items) < n {
+		item, after, ok := parseReply(rest)
+		if !ok {
+			return nil, nil, false
+		}
+		rest = after
+		if item.kind == '>' && item.isPush() {
+			v.extra = append(v.extra, item)
+		} else {
+			v.items = append(v.items, item)
+		}
+	}
+	return v, rest, true
+}
+
+// String is the same for two values if and only if they are equal.
+func (v *answer) String() string {
+	if v.items == nil && v.extra == nil {
+		return fmt.Sprintf("%c%q", v.kind, v.text)
+	}
+	return fmt.Sprintf("%c%v%v", v.kind, v.items, v.extra)
+}
+
+// number is an integer, or 0.
+func (v *answer) number() int64 {
+	n, _ := parseInt([]byte(v.text)) // 0 for what is no number
+	return n
+}
+
+func (v *answer) isScan() bool {
+	return len(v.items) == 2 && v.items[0].kind == '$' && v.items[1].kind == '*'
+}
+
+// isPush reports whether a value came out of band, in either protocol.
+func (v *answer) isPush() bool {
+	if v.kind != '>' && (v.kind != '*' || len(v.items) < 3) {
+		return false
+	}
+	return len(v.items) > 0 && slices.Contains([]string{"message", "pmessage", "invalidate", "tracking-redir-broken"}, v.items[0].text)
+}
+
+// flatten puts the replies in the answer to EXEC, the first array, in its place.
+// The array is not to be trusted: a subscription in a transaction is several
+// replies where one is announced.
+func flatten(values []*answer) []*answer {
+	for i, v := range values {
+		if v.kind == '*' && !v.isPush() {
+			return slices.Concat(values[:i], v.items, v.extra, values[i+1:])
+		}
+	}
+	return values
+}
+
+// pairs calls f for the replies of both servers, as far as they are of one kind.
+func pairs(redis, broker []*answer, f func(r, b *answer)) {
+	for i, r := range redis {
+		if i >= len(broker) || r.kind != broker[i].kind {
+			return
+		}
+		f(r, broker[i])
+	}
+}
+
+func byText(a, b *answer) int { return strings.Compare(a.String(), b.String()) }
+
+// sortBulks sorts every array that has nothing but bulk strings in it.
+func sortBulks(values []*answer) {
+	for _, v := range values {
+		sortBulks(v.items)
+		if v.kind == '*' && !slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind != '$' }) {
+			slices.SortFunc(v.items, byText)
+		}
+	}
+}
+
+// sortUnsubscribed sorts the names in answers to UNSUBSCRIBE and PUNSUBSCRIBE,
+// leaving the counts where they are.
+func sortUnsubscribed(values []*answer) {
+	var answers, names []*answer
+	for _, v := range values {
+		sortUnsubscribed(v.items)
+		sortUnsubscribed(v.extra)
+		if len(v.items) == 3 && strings.HasSuffix(v.items[0].text, "unsubscribe") {
+			answers = append(answers, v)
+			names = append(names, v.items[1])
+		}
+	}
+	slices.SortFunc(names, byText)
+	for i, v := range answers {
+		v.items[1] = names[i]
+	}
+}
+
+// sortRuns sorts messages of a kind that come one after the other.
+func sortRuns(values []*answer, kind string) {
+	is := func(v *answer) bool { return len(v.items) > 0 && v.items[0].text == kind }
+	for from := 0; from < len(values); from++ {
+		to := from
+		for to < len(values) && is(values[to]) {
+			to++
+		}
+		slices.SortFunc(values[from:to], byText)
+		sortRuns(values[from].items, kind)
+		sortRuns(values[from].extra, kind)
+		from = max(from, to-1)
+	}
+}
+
+// levelNulls writes the null of an invalidation of all keys in one way.
+func levelNulls(values []*answer) {
+	for _, v := range values {
+		levelNulls(v.items)
+		levelNulls(v.extra)
+		if !v.isPush() {
+			continue
+		}
+		if last := v.items[len(v.items)-1]; last.kind == '_' || last.null {
+			*last = answer{kind: '_'}
+		}
+	}
+}
+
+// selectFields keeps of CLIENT LIST and INFO what must be equal.
+func selectFields(text string) string {
+	var kept []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "id=") {
+			kept = append(kept, selectClientFields(line))
+			continue
+		}
+		name, _, _ := strings.Cut(line, ":")
+		if strings.HasPrefix(name, "db") {
+			line, _, _ = strings.Cut(line, ",avg_ttl")
+			kept = append(kept, line)
+		}
+		switch name {
+		case "# Server", "# Clients", "# Memory", "# Persistence", "# Stats", "# Replication", "# Cluster", "# Keyspace",
+			"redis_version", "redis_mode", "connected_clients", "maxclients", "blocked_clients", "tracking_clients",
+			"maxmemory", "maxmemory_policy", "pubsub_channels", "pubsub_patterns", "tracking_total_prefixes", "role", "cluster_enabled":
+			kept = append(kept, line)
+		}
+	}
+	return strings.Join(kept, "\n")
+}
+
+// selectClientFields keeps of a line of CLIENT LIST what must be equal.
+func selectClientFields(line string) string {
+	var kept []string
+	for field := range strings.SplitSeq(line, " ") {
+		name, what, _ := strings.Cut(field, "=")
+		switch name {
+		case "flags":
+			if what = strings.Trim(what, "uU"); what == "" {
+				what = "N"
+			}
+			kept = append(kept, name+"="+what)
+		case "id", "name", "db", "sub", "psub", "multi", "cmd", "user", "redir", "resp":
+			kept = append(kept, field)
+		}
+	}
+	return strings.Join(kept, " ")
+}
+
+// knownCommands reduces what COMMAND and its sub-commands answer to the commands
+// that the broker has.
+func (v *answer) knownCommands() {
+	known := func(name string) bool { return named([]byte(name)) != nil }
+	var kept []*answer
+	for i, item := range v.items {
+		switch {
+		case item.kind == '*' && len(item.items) == 10: // COMMAND, COMMAND INFO
+			if known(item.items[0].text) {
+				for _, spec := range item.items[8].items {
+					if spec.items[0].text == "notes" { // which are prose
+						spec.items = spec.items[2:]
+					}
+				}
+				item.items[9].knownCommands()
+				kept = append(kept, item)
+			}
+		case item.kind == '$' && i+1 < len(v.items) && (v.items[i+1].kind == '%' || v.items[i+1].kind == '*'): // COMMAND DOCS
+			if known(item.text) {
+				kept = append(kept, item)
+			}
+		case item.kind == '$' && item.text != "": // COMMAND LIST
+			if known(item.text) {
+				kept = append(kept, item)
+			}
+		case item.kind == '_' || item.kind == '$': // COMMAND INFO of what does not exist
+			kept = append(kept, item)
+		}
+	}
+	slices.SortStableFunc(kept, func(a, b *answer) int {
+		if len(a.items) == 0 || len(b.items) == 0 {
+			return byText(a, b)
+		}
+		return strings.Compare(a.items[0].text, b.items[0].text)
+	})
+	v.items = kept
+}
+
+// knownSettings reduces what CONFIG GET answers to the settings that the broker
+// has, and the values to those that are not limits.
+func (v *answer) knownSettings() {
+	if len(v.items) == 0 || v.items[0].kind != '$' {
+		return // nothing, or done before
+	}
+	known := (&Broker{}).settings()
+	var kept []*answer
+	for i := 0; i+1 < len(v.items); i += 2 {
+		name, setting := v.items[i], v.items[i+1]
+		if _, is := known[strings.ToLower(name.text)]; !is {
+			continue
+		}
+		if strings.Contains(name.text, "limit") || name.text == "maxclients" {
+			setting.text = ""
+		}
+		kept = append(kept, &answer{kind: '*', items: []*answer{name, setting}})
+	}
+	slices.SortFunc(kept, byText)
+	v.items = kept
+}
+
+// readable shows replies as transcripts do.
+func readable(p []byte) []string {
+	var lines []string
+	in := bufio.NewReader(bytes.NewReader(p))
+	for {
+		line, err := readReply(in)
+		if err != nil {
+			return lines
+		}
+		lines = append(lines, line)
+	}
+}
