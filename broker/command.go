@@ -118,11 +118,11 @@ func (k keySpec) indexes(args [][]byte) (indexes []int, ok bool) {
 		if k.first >= len(args) {
 			return nil, false
 		}
-		n, isInt := parseInt(args[k.first])
-		if !isInt || n < 1 || n > int64(len(args)-k.first-1) {
+		n := atoi(args[k.first])
+		if n < 1 || n > len(args)-k.first-1 {
 			return nil, false
 		}
-		first, last = k.first+1, k.first+int(n)
+		first, last = k.first+1, k.first+n
 	} else if k.last < 0 {
 		last = len(args) + k.last
 	}

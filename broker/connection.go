@@ -115,7 +115,7 @@ func hello(c *call, args [][]byte) reply {
 	}
 	if !s.authenticated {
 		return failure("NOAUTH HELLO must be called with the client already authenticated, otherwise the " +
-			"HELLO <proto> AUTH <user> <pass> option can be used to authenticate the client and select the " +
+			"HELLO AUTH <user> <pass> option can be used to authenticate the client and select the " +
 			"RESP protocol version at the same time")
 	}
 	s.protocol = int(protocol)

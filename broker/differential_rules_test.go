@@ -14,6 +14,10 @@ import (
 // Where the broker and redis-server may differ. What is not listed here is
 // compared byte for byte.
 
+// redirectedTo stands in a rule for whatever comes to a client that others redirect
+// their invalidations to.
+const redirectedTo = "(redirected to)"
+
 // A rule makes equal what may be different in the replies to a row.
 type rule struct {
 	rows  string // full names, separated by spaces; "": any
@@ -62,7 +66,7 @@ var rules = []rule{
 	}},
 	{"scan", "a cursor says where in a hash table the iteration stands: only complete ones are compared", func(args []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
-			if r.isScan() && b.isScan() && (r.items[0].text != "0" || b.items[0].text != "0" || args[1] != "0") {
+			if len(args) > 1 && r.isScan() && b.isScan() && (r.items[0].text != "0" || b.items[0].text != "0" || args[1] != "0") {
 				b.items = r.items
 			}
 		})
@@ -74,6 +78,10 @@ var rules = []rule{
 	{"", "a message for several patterns of a client comes in the order of a hash table", func(_ []string, redis, broker []*answer) {
 		sortRuns(redis, "pmessage")
 		sortRuns(broker, "pmessage")
+	}},
+	{redirectedTo, "whether redis-server tells of a change before or after the reply is an accident of each command", func(_ []string, redis, broker []*answer) {
+		invalidationsFirst(redis)
+		invalidationsFirst(broker)
 	}},
 	{"", "redis-server tells a client that others redirect to of a flush in the protocol of the other: a null that its own may not have", func(_ []string, redis, broker []*answer) {
 		levelNulls(redis)
@@ -109,7 +117,7 @@ var rules = []rule{
 	}},
 	{"scan", "a cursor says where in a hash table the iteration stands: only complete ones are compared", func(args []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
-			if r.isScan() && b.isScan() && (r.items[0].text != "0" || b.items[0].text != "0" || args[1] != "0") {
+			if len(args) > 1 && r.isScan() && b.isScan() && (r.items[0].text != "0" || b.items[0].text != "0" || args[1] != "0") {
 				b.items = r.items
 			}
 		})
@@ -121,6 +129,10 @@ var rules = []rule{
 	{"", "a message for several patterns of a client comes in the order of a hash table", func(_ []string, redis, broker []*answer) {
 		sortRuns(redis, "pmessage")
 		sortRuns(broker, "pmessage")
+	}},
+	{redirectedTo, "whether redis-server tells of a change before or after the reply is an accident of each command", func(_ []string, redis, broker []*answer) {
+		invalidationsFirst(redis)
+		invalidationsFirst(broker)
 	}},
 	{"", "redis-server tells a client that others redirect to of a flush in the protocol of the other: a null that its own may not have", func(_ []string, redis, broker []*answer) {
 		levelNulls(redis)
@@ -197,6 +209,9 @@ func parseReply(p []byte) (v *answer, rest []byte, ok bool) {
 		n *= 2
 	case strings.IndexByte("*~>", v.kind) < 0:
 		return v, rest, true
+	}
+	if v.null = n < 0; !v.null {
+		v.text = ""
 	}
 	for len(v.items) < n {
 		item, after, ok := parseReply(rest)
@@ -304,6 +319,18 @@ func sortRuns(values []*answer, kind string) {
 		sortRuns(values[from].extra, kind)
 		from = max(from, to-1)
 	}
+}
+
+// invalidationsFirst puts what is said of changed keys before all else.
+func invalidationsFirst(values []*answer) {
+	slices.SortStableFunc(values, func(a, b *answer) int { return a.rank() - b.rank() })
+}
+
+func (v *answer) rank() int {
+	if v.isPush() && (v.items[0].text == "invalidate" || v.items[1].text == invalidateChannel) {
+		return 0
+	}
+	return 1
 }
 
 // levelNulls writes the null of an invalidation of all keys in one way.

@@ -55,7 +55,14 @@ func TestDifferential(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	began, differences := time.Now(), 0
+	if steps, found := d.play(newGenerator(seed).tour(), nil); found != "" {
+		t.Fatalf("a tour of all commands with seed %d ended in a difference:\n%s", seed, d.explain(steps, found))
+	}
 	for ; d.sent < *differentialCommands && differences < maxDifferences; seed++ {
+		d.password = ""
+		if seed%8 == 0 {
+			d.password = "secret"
+		}
 		steps, found := d.play(newGenerator(seed).steps(), nil)
 		if found == "" {
 			continue
@@ -77,12 +84,13 @@ type step struct {
 // A duel is between one redis-server, which stays, and many brokers.
 type duel struct {
 	testing.TB
-	server  *redistest.Server
-	redis   *wire // a connection to ask questions on
-	id      int64 // of that connection
-	lastID  int64 // of the clients of redis
-	sent    int
-	answers map[string]map[string]int // how often a row was answered with a kind of reply
+	server   *redistest.Server
+	redis    *wire  // a connection to ask questions on
+	id       int64  // of that connection
+	lastID   int64  // of the clients of redis
+	password string // that clients have to give, if any
+	sent     int
+	answers  map[string]map[string]int // how often a row was answered with a kind of reply
 }
 
 func newDuel(t testing.TB) *duel {
@@ -128,9 +136,8 @@ type combatant struct {
 	// What redis-server says of it.
 	blocked, inTransaction, subscribed bool
 	protocol                           int
+	redirectedTo                       bool // by another client, at some time
 }
-
-const password = "secret"
 
 // play has a bout and returns the steps made and the difference that ended it, or
 // none. next chooses the next steps, which are sent together; it returns none to
@@ -139,11 +146,15 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 	b := &bout{duel: d, record: record}
 	d.redis.expect(d, "+OK", "FLUSHALL")
 	var err error
-	if b.opponent, err = New(Options{}); err != nil {
+	d.redis.expect(d, "+OK", "CONFIG", "SET", "requirepass", d.password)
+	if b.opponent, err = New(Options{Password: d.password}); err != nil {
 		d.Fatal(err)
 	}
 	defer b.end()
 	b.broker = newWire(b.dialBroker(d.id))
+	if d.password != "" {
+		b.broker.expect(d, "+OK", "AUTH", d.password)
+	}
 	for i := range b.clients {
 		b.clients[i] = &combatant{name: string(rune('a' + i))}
 		b.connect(b.clients[i])
@@ -338,7 +349,7 @@ func (c *combatant) level(redis, broker []byte) (want, got string) {
 		rs, bs = flatten(rs), flatten(bs)
 	}
 	for _, rule := range rules {
-		if rule.rows == "" {
+		if rule.rows == "" || rule.rows == redirectedTo && c.redirectedTo {
 			rule.level(nil, rs, bs)
 			continue
 		}
@@ -373,6 +384,7 @@ func (b *bout) learn(line string) {
 		fields[name] = what
 	}
 	for _, c := range b.clients {
+		c.redirectedTo = c.redirectedTo || fields["redir"] == fmt.Sprint(c.id)
 		if fmt.Sprint(c.id) != fields["id"] {
 			continue
 		}
@@ -525,6 +537,22 @@ func (d *duel) shrink(steps []step) []step {
 	return steps
 }
 
+// tour returns what sends a command of each row.
+func (g *generator) tour() func(*bout) []step {
+	var rows []string
+	for name := range commands() {
+		rows = append(rows, name)
+	}
+	return func(*bout) []step {
+		if len(rows) == 0 {
+			return nil
+		}
+		args := slices.Concat(strings.Split(rows[0], "|"), g.expand(grammar[rows[0]]))
+		rows = rows[1:]
+		return []step{{client: g.IntN(4), args: args}}
+	}
+}
+
 // steps returns what chooses the steps of a bout.
 func (g *generator) steps() func(*bout) []step {
 	left := 50 + g.IntN(300)
@@ -625,7 +653,7 @@ func (b *bout) count(c *combatant, p []byte, commands [][]string) {
 // report logs how often each row had which kinds of reply.
 func (d *duel) report(t testing.TB) {
 	for name, c := range commands() {
-		if d.sent >= 20_000 && d.answers[name]["sent"] == 0 {
+		if d.answers[name]["sent"] == 0 {
 			t.Errorf("%s was never sent", name)
 		}
 		if d.sent >= 200_000 && d.answers[name]["a value"] == 0 && c.run != nil {

@@ -26,18 +26,20 @@ func (s *session) execute(args [][]byte) {
 	if cmd != nil {
 		err = s.refuse(cmd, args, err)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		s.fail(cmd, err)
-		return
-	}
-	if s.transaction.open && cmd.flags&immediate == 0 {
+	case s.transaction.open && cmd.flags&immediate == 0:
 		s.transaction.add(cmd, args)
 		s.reply(&queued)
-		return
+	default:
+		s.perform(cmd, args)
+		if b.tracking.active {
+			b.tracking.deliverOwn()
+		}
 	}
-	s.perform(cmd, args)
-	if b.tracking.active {
-		b.tracking.deliverOwn()
+	if s.tracking.caching {
+		s.endCaching(cmd)
 	}
 }
 

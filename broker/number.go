@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"errors"
 	"math"
 	"strconv"
@@ -79,6 +80,18 @@ func parseCursor(b []byte) (uint64, bool) {
 		n = -n
 	}
 	return n, err == nil
+}
+
+// atoi reads the number that a text begins with, as C's atoi does; 0 if there is
+// none.
+func atoi(b []byte) int {
+	b = bytes.TrimLeft(b, " \t\n\v\f\r")
+	end := 0
+	for end < len(b) && ('0' <= b[end] && b[end] <= '9' || end == 0 && (b[0] == '-' || b[0] == '+')) {
+		end++
+	}
+	n, _ := strconv.ParseInt(string(b[:end]), 10, 64) // the nearest int64, or 0
+	return int(int32(n))
 }
 
 // lower writes the ASCII lower case of name into buf and returns that part of

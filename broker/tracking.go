@@ -33,7 +33,7 @@ func (t *trackingState) redirection() int64 {
 // tracking is the broker's side of it.
 type tracking struct {
 	broker   *Broker
-	active   bool                          // some client tracks
+	active   bool                          // some client tracks, or did so and keys that it read have not changed
 	clients  int                           // how many
 	readers  map[string]map[int64]struct{} // clients that have read a key
 	prefixes map[string]*prefix            // broadcast
@@ -64,10 +64,8 @@ func (t *tracking) init(b *Broker) {
 func (s *session) track(cmd *command, args [][]byte) {
 	t := &s.tracking
 	if cmd.flags&readOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
-		s.endCaching(cmd)
 		return
 	}
-	s.endCaching(cmd)
 	indexes, _ := cmd.keyIndexes(args)
 	readers := s.broker.tracking.readers
 	for _, i := range indexes {
@@ -81,9 +79,10 @@ func (s *session) track(cmd *command, args [][]byte) {
 }
 
 // endCaching ends what CLIENT CACHING said, which holds for one command, or one
-// transaction.
+// transaction. CLIENT commands do not count.
 func (s *session) endCaching(cmd *command) {
-	if cmd.fullName != "client|caching" && !s.transaction.open && !s.transaction.running {
+	isClient := cmd != nil && strings.HasPrefix(cmd.fullName, "client")
+	if !isClient && !s.transaction.open {
 		s.tracking.caching = false
 	}
 }
@@ -100,6 +99,7 @@ func (t *tracking) changed(by *session, key []byte) {
 		return
 	}
 	delete(t.readers, string(key))
+	t.active = t.clients > 0 || len(t.readers) > 0
 	keys := [][]byte{slices.Clone(key)}
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		s := t.broker.sessions[id]
@@ -218,10 +218,7 @@ func (s *session) stopTracking() {
 	}
 	s.tracking = trackingState{}
 	t.clients--
-	if t.clients == 0 {
-		t.active = false
-		clear(t.readers)
-	}
+	t.active = t.clients > 0 || len(t.readers) > 0
 }
 
 // startTracking begins, or changes, what a client is told. The options have been
@@ -234,7 +231,7 @@ func (s *session) startTracking(o trackingState) {
 	}
 	prefixes := s.tracking.prefixes
 	if o.broadcast {
-		if len(o.prefixes) == 0 && len(prefixes) == 0 {
+		if len(o.prefixes) == 0 {
 			o.prefixes = []string{""}
 		}
 		for _, name := range o.prefixes {
