@@ -11,16 +11,31 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"redrpc/broker"
 	"redrpc/internal/redistest"
 )
 
-// BenchmarkCall echoes 100 bytes over a real redis-server, closed loop.
+// BenchmarkCall echoes 100 bytes in a closed loop of c callers.
 func BenchmarkCall(b *testing.B) {
+	b.Run("redis-server", func(b *testing.B) {
+		benchmarkCall(b, &redis.Options{Addr: redistest.Start(b).Addr})
+	})
+	b.Run("memory", func(b *testing.B) {
+		broker, err := broker.New(broker.Options{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer broker.Close()
+		benchmarkCall(b, &redis.Options{Addr: "127.0.0.1:0", Dialer: broker.Dial})
+	})
+}
+
+func benchmarkCall(b *testing.B, opt *redis.Options) {
 	for _, c := range []int{1, 64, 1000} {
 		b.Run(fmt.Sprintf("c=%d", c), func(b *testing.B) {
-			redis := redis.NewClient(&redis.Options{Addr: redistest.Start(b).Addr})
-			defer redis.Close()
-			server, err := NewServer(redis, ServerOptions{})
+			rdb := redis.NewClient(opt)
+			defer rdb.Close()
+			server, err := NewServer(rdb, ServerOptions{})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -33,7 +48,7 @@ func BenchmarkCall(b *testing.B) {
 					b.Error(err)
 				}
 			})
-			client, err := NewClient(redis, ClientOptions{Timeout: 30 * time.Second})
+			client, err := NewClient(rdb, ClientOptions{Timeout: 30 * time.Second})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -3,6 +3,9 @@ package rpc_test
 import (
 	"context"
 	"errors"
+	"net"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -139,6 +142,126 @@ func TestGivenUpCallFreesItsConnection(t *testing.T) {
 			h.Errorf("when the slice is over: got %v, %v after %v, want 7 after 100ms", got, err, took)
 		}
 		<-answered
+
+		short, cancel = context.WithTimeout(ctx, 300*time.Millisecond)
+		defer cancel()
+		ends(h, "out of time", 300*time.Millisecond, func() error {
+			return client.Call(short, "f", nil, nil)
+		}, rpc.ErrNoResult, context.DeadlineExceeded)
+		ends(h, "another at once", time.Millisecond, func() error {
+			return client.Call(ctx, "f", nil, nil, rpc.Timeout(time.Millisecond))
+		}, rpc.ErrNoResult, context.DeadlineExceeded)
+	})
+}
+
+// TestNotSentIsNeverSent: a call given up while its connection is dialled is
+// not sent when the connection is there at last.
+func TestNotSentIsNeverSent(t *testing.T) {
+	bubble(t, func(h *house) {
+		opt, goOn := h.rdb.Options(), make(chan struct{})
+		dial := opt.Dialer
+		opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			<-goOn
+			return dial(ctx, network, addr)
+		}
+		client, ctx := h.client(rpc.ClientOptions{}), context.Background()
+		ends(h, "while dialling", time.Second, func() error {
+			return client.Call(ctx, "f", nil, nil)
+		}, rpc.ErrNotSent, context.DeadlineExceeded)
+		close(goOn)
+		synctest.Wait()
+		if n := h.rdb.LLen(ctx, h.prefix+":f:calls").Val(); n != 0 {
+			h.Errorf("got %d calls in the queue, want none", n)
+		}
+		ends(h, "next", 10*time.Millisecond, func() error {
+			return client.Call(ctx, "f", nil, nil, rpc.Timeout(10*time.Millisecond))
+		}, rpc.ErrNoResult, context.DeadlineExceeded)
+		if n := h.rdb.LLen(ctx, h.prefix+":f:calls").Val(); n != 1 {
+			h.Errorf("got %d calls in the queue, want one", n)
+		}
+	})
+}
+
+// TestRedisAway: while Redis is away a server tries again and again, but less
+// and less often, and stops at once; when Redis is back it serves.
+func TestRedisAway(t *testing.T) {
+	bubble(t, func(h *house) {
+		opt := h.rdb.Options()
+		dial := opt.Dialer
+		var away atomic.Bool
+		opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if away.Load() {
+				return nil, errors.New("away")
+			}
+			return dial(ctx, network, addr)
+		}
+		client := h.client(rpc.ClientOptions{Timeout: 5 * time.Second})
+		for _, back := range []bool{true, false} {
+			away.Store(true)
+			w := h.hire(rpc.ServerOptions{}, echo)
+			w.run(context.Background())
+			time.Sleep(time.Minute)
+			// Pauses are of 1 s to 2 s in the end.
+			if tries := strings.Count(w.log.String(), "does not give calls"); tries < 30 || tries > 70 {
+				h.Errorf("got %d tries in a minute, want about 45", tries)
+			}
+			if back {
+				away.Store(false)
+				if x, err := rpc.Call[int](context.Background(), client, "echo", rpc.Args{"x": 1}); err != nil || x != 1 {
+					h.Errorf("when Redis is back: got %v, %v", x, err)
+				}
+			}
+			start := time.Now()
+			w.stop(h.T)
+			if took := time.Since(start); took != 0 {
+				h.Errorf("stopping took %v, want no time", took)
+			}
+		}
+	})
+}
+
+// A sticky connection notices late that it was closed.
+type sticky struct {
+	net.Conn
+	unstick chan struct{}
+}
+
+func (c sticky) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		<-c.unstick
+	}
+	return n, err
+}
+
+// TestCloseWaits: Close returns when nothing runs any more, not sooner.
+func TestCloseWaits(t *testing.T) {
+	bubble(t, func(h *house) {
+		opt, unstick := h.rdb.Options(), make(chan struct{})
+		dial := opt.Dialer
+		opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			return sticky{conn, unstick}, err
+		}
+		client, err := rpc.NewClient(h.rdb, rpc.ClientOptions{Timeout: time.Hour})
+		if err != nil {
+			h.Fatal(err)
+		}
+		failed, closed := make(chan error, 1), make(chan error, 1)
+		go func() { failed <- client.Call(context.Background(), "f", nil, nil) }()
+		synctest.Wait()
+		go func() { closed <- client.Close() }()
+		synctest.Wait()
+		is(h.T, <-failed, rpc.ErrNoResult, redis.ErrClosed) // the caller does not wait
+		select {
+		case err := <-closed:
+			h.Errorf("Close returned %v while a wait goes on", err)
+		default:
+		}
+		close(unstick)
+		if err := <-closed; err != nil {
+			h.Errorf("Close: %v", err)
+		}
 	})
 }
 

@@ -108,6 +108,9 @@ func TestConnectionRefused(t *testing.T) {
 	}}
 	err = newHouse(t, opt).client(rpc.ClientOptions{}).Call(context.Background(), "f", nil, nil)
 	is(t, err, rpc.ErrNotSent, syscall.ECONNREFUSED)
+	if want := "rpc: f: not sent: dial tcp " + l.Addr().String(); !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got error %q, want %q", err, want)
+	}
 	if n := dials.Load(); n != 1 {
 		t.Errorf("dialled %d times, want once", n)
 	}
@@ -193,9 +196,9 @@ func TestRedisKilledInMidCall(t *testing.T) {
 	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
 	failed := make(chan error)
 	go func() { failed <- client.Call(context.Background(), "f", rpc.Args{"n": 1}, nil) }()
-	<-entered
+	next(t, entered)
 	server.Stop()
-	err := <-failed
+	err := next(t, failed)
 	is(t, err, rpc.ErrNoResult)
 	if errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got error %v, want that of a lost connection", err)
@@ -233,7 +236,7 @@ func TestRefused(t *testing.T) {
 	must("acl", "setuser", "nomulti", "on", "nopass", "~*", "+@all", "-multi")
 	as := func(user string) error {
 		client := newHouse(t, &redis.Options{Addr: addr, Username: user, Password: "any"}).client(rpc.ClientOptions{})
-		return client.Call(ctx, "f", nil, nil, rpc.Timeout(100*time.Millisecond))
+		return client.Call(ctx, "f", nil, nil)
 	}
 	refused := func(err error, prefix string) {
 		t.Helper()

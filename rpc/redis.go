@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -38,9 +37,7 @@ func checkClient(rdb redis.UniversalClient) (*redis.Client, error) {
 func newLink(rdb *redis.Client, conns int) *link {
 	opt := *rdb.Options() // a copy; its values have been through go-redis's defaults once
 	opt.MaxRetries = -1
-	opt.DialerRetries = 1
 	opt.Protocol = 2
-	opt.ContextTimeoutEnabled = false
 	opt.PoolSize = conns
 	opt.PipelinePoolSize = -1
 	opt.MaxConcurrentDials, opt.MinIdleConns, opt.MaxIdleConns, opt.MaxActiveConns = 0, 0, 0, 0
@@ -52,13 +49,7 @@ func newLink(rdb *redis.Client, conns int) *link {
 	opt.WriteTimeout = rawTimeout(opt.WriteTimeout)
 
 	life, cut := context.WithCancel(context.Background())
-	dial := opt.Dialer
-	opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(life, cancel)()
-		return dial(ctx, network, addr)
-	}
+	opt.Dialer = patientDialer(life, opt.Dialer)
 	l := &link{Client: redis.NewClient(&opt), cutDials: cut}
 	l.blocking = l.Client
 	if opt.ReadTimeout > 0 { // after NewClient, so that 0 means none

@@ -123,9 +123,7 @@ func (r *shift) take(stop <-chan struct{}) {
 		pause := retry/2 + rand.N(retry/2)
 		retry = min(2*retry, lastRetry)
 		r.log.Warn("rpc: Redis does not give calls", "error", err, "again_in", pause)
-		if !sleep(pause, stop) {
-			return
-		}
+		sleep(pause, stop)
 	}
 }
 
@@ -250,15 +248,13 @@ func failureText(err error) string {
 	return fmt.Sprintf("%T without a message", err)
 }
 
-// sleep waits for d, or until stop is closed, and then returns false.
-func sleep(d time.Duration, stop <-chan struct{}) bool {
+// sleep waits for d, or until stop is closed.
+func sleep(d time.Duration, stop <-chan struct{}) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-stop:
-		return false
 	}
 }
 
