@@ -45,6 +45,7 @@ type Broker struct {
 	calls     []int64 // how often each command was run, by its index
 	stats     stats
 	listeners map[net.Listener]struct{}
+	poller    *poller // serves plain sockets; nil: none yet, or none here
 	closed    bool
 }
 
@@ -132,19 +133,24 @@ func (b *Broker) enter() {
 func (b *Broker) leave() {
 	b.settle()
 	b.rearm()
-	var few [8]link
-	flush := few[:0]
+	flush := links.Get().(*[]link)
 	for i := 0; i < len(b.dirty); i++ {
 		if s := b.dirty[i]; s.settle() {
-			flush = append(flush, s.link)
+			*flush = append(*flush, s.link)
 		}
 	}
 	b.dirty = b.dirty[:0]
 	b.mu.Unlock()
-	for _, l := range flush {
+	for _, l := range *flush {
 		l.flush()
 	}
+	clear(*flush)
+	*flush = (*flush)[:0]
+	links.Put(flush)
 }
+
+// links are lists of links to flush, to be used again.
+var links = sync.Pool{New: func() any { return new([]link) }}
 
 // settle goes on with the clients that were unblocked, and tells the clients that
 // track prefixes what changed.
@@ -176,7 +182,11 @@ func (b *Broker) Close() error {
 	for _, s := range b.sessions {
 		s.abort()
 	}
+	poller := b.poller
 	b.leave()
+	if poller != nil {
+		poller.stop()
+	}
 	if names := b.goroutines.shut(5 * time.Second); len(names) > 0 {
 		return fmt.Errorf("broker: Close: still running after 5 s: %s", strings.Join(names, ", "))
 	}

@@ -210,8 +210,8 @@ func (g *generator) pickRow(c *combatant) string {
 		return pick(g, []string{"exec", "exec", "exec", "exec", "discard"})
 	case c.subscribed && c.protocol == 2 && g.chance(30):
 		return pick(g, []string{"unsubscribe", "punsubscribe", "ping", "reset", "quit"})
-	case g.chance(4):
-		return pick(g, []string{"multi", "watch", "hello", "rpush", "set"})
+	case g.chance(8):
+		return pick(g, []string{"multi", "watch", "hello", "rpush", "rpush", "lmove", "set"})
 	}
 	for {
 		row := pick(g, g.rows)

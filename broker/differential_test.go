@@ -622,6 +622,9 @@ func isLoose(row string) bool {
 	return false
 }
 
+const aValue = "a value"
+
+// particulars are the parts of an error that depend on the arguments.
 var particulars = regexp.MustCompile(`(?s)'.*'|beginning with: .*|option .*|-?\d{5,}`)
 
 // count notes which kinds of reply the commands of a client had.
@@ -639,7 +642,7 @@ func (b *bout) count(c *combatant, p []byte, commands [][]string) {
 		return
 	}
 	for i, v := range values {
-		kind := "a value"
+		kind := aValue
 		switch {
 		case v.kind == '-':
 			kind = "-" + particulars.ReplaceAllString(v.text, "...")
@@ -650,29 +653,29 @@ func (b *bout) count(c *combatant, p []byte, commands [][]string) {
 	}
 }
 
-// report logs how often each row had which kinds of reply.
+// report shows how often each row was sent, and how it was answered: in full if the
+// test is verbose, else in short if the test was made long by its flag.
 func (d *duel) report(t testing.TB) {
+	kinds, noValue := 0, []string{}
 	for name, c := range commands() {
-		if d.answers[name]["sent"] == 0 {
+		answers := d.answers[name]
+		if answers["sent"] == 0 {
 			t.Errorf("%s was never sent", name)
 		}
-		if d.sent >= 200_000 && d.answers[name]["a value"] == 0 && c.run != nil {
-			t.Logf("%s was never answered with anything but an error", name)
+		if answers[aValue] == 0 && c.run != nil {
+			noValue = append(noValue, name)
 		}
-	}
-	if !testing.Verbose() {
-		return
-	}
-	for _, name := range slices.Sorted(maps.Keys(d.answers)) {
-		kinds := d.answers[name]
-		var line strings.Builder
-		fmt.Fprintf(&line, "%-20s %7d sent %7d values", name, kinds["sent"], kinds["a value"])
-		for _, kind := range slices.Sorted(maps.Keys(kinds)) {
+		t.Logf("%-20s %7d sent %7d answered with a value", name, answers["sent"], answers[aValue])
+		for _, kind := range slices.Sorted(maps.Keys(answers)) {
 			if kind[0] == '-' || kind[0] == '+' {
-				fmt.Fprintf(&line, "\n%35d %s", kinds[kind], kind)
+				kinds++
+				t.Logf("%35d %s", answers[kind], kind)
 			}
 		}
-		t.Log(line.String())
+	}
+	if *differentialCommands >= 100_000 {
+		fmt.Printf("%d commands of %d rows; %d kinds of error replies by row; never answered with a value: %v\n",
+			d.sent, commandCount, kinds, noValue)
 	}
 }
 

@@ -23,6 +23,6 @@
 // up, or it goes away (blocking.go).
 //
 // A connection is a state machine without input or output of its own
-// (session.go). What moves the bytes is a link: links over net.Conn are in
-// socket.go, those in memory in memory.go.
+// (session.go). What moves the bytes is a link: links in memory are in memory.go,
+// those on sockets in socket.go and, for Linux, in poller_linux.go.
 package broker

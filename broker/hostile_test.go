@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -17,13 +18,48 @@ func transports(t *testing.T, o Options, test func(t *testing.T, b *Broker, dial
 		b := newBroker(t, o)
 		test(t, b, func(t testing.TB) net.Conn { return inMemory(t, b).Conn })
 	})
-	for _, network := range []string{"tcp", "unix"} {
+	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
 			b := newBroker(t, o)
 			addr := listen(t, b, network)
 			test(t, b, func(t testing.TB) net.Conn { return dial(t, addr) })
 		})
 	}
+}
+
+// networks are those that a broker is tested on. Where there is a poller, it
+// serves "tcp" and "unix"; "goroutines" is TCP without it.
+var networks = []string{"tcp", "unix", "goroutines"}
+
+// plainListener hides what a listener is, so that no poller takes it.
+type plainListener struct{ net.Listener }
+
+// listen makes a broker serve a network and returns its address.
+func listen(t testing.TB, b *Broker, network string) net.Addr {
+	t.Helper()
+	switch network {
+	case "unix":
+		return listenAt(t, b, "unix", filepath.Join(t.TempDir(), "broker.sock"))
+	case "goroutines":
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Serve(plainListener{l}); err != nil {
+			t.Fatal(err)
+		}
+		return l.Addr()
+	}
+	return listenAt(t, b, network, "127.0.0.1:0")
+}
+
+func listenAt(t testing.TB, b *Broker, network, address string) net.Addr {
+	t.Helper()
+	addr, err := b.Listen(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr
 }
 
 // Input that has killed, stalled or bloated servers gets Redis's error and the

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"sync"
 	"syscall"
 	"time"
 )
@@ -34,15 +33,16 @@ func (b *Broker) Serve(l net.Listener) error {
 	if b.closed || !b.goroutines.enter(name) {
 		return ErrClosed
 	}
+	serve := b.driver(l)
 	b.listeners[l] = struct{}{}
 	go func() {
 		defer b.goroutines.leave(name)
-		b.accept(l)
+		b.accept(l, serve)
 	}()
 	return nil
 }
 
-func (b *Broker) accept(l net.Listener) {
+func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -55,7 +55,7 @@ func (b *Broker) accept(l net.Listener) {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		b.serveConn(conn)
+		serve(conn)
 	}
 }
 
@@ -80,26 +80,16 @@ func (b *Broker) serveConn(conn net.Conn) {
 	}()
 }
 
-// A socket is the link of a client on a net.Conn.
-//
-// Its goroutine reads. Output is written by whoever caused it, after the lock
-// has been released, as far as the client takes it at once; the rest is left to
-// a goroutine that exists only while there is a rest.
+// A socket is the link of a client on a net.Conn. A goroutine reads, and another
+// exists while there is output that the client does not take at once.
 type socket struct {
+	outbox
 	broker  *Broker
 	session *session
 	conn    net.Conn
 	raw     syscall.RawConn // of the file descriptor; nil: not to be had
 	direct  bool            // raw carries the client's bytes as they are
 	name    string
-
-	mu      sync.Mutex // guards what follows; taken under the broker's lock, never around it
-	pending []byte     // delivered, and not yet being sent
-	spare   []byte     // memory to use for pending
-	rest    int        // bytes being sent
-	sending bool       // somebody sends
-	last    bool       // nothing follows: close the connection when all is sent
-	failed  bool       // the connection takes no more
 }
 
 func newSocket(b *Broker, conn net.Conn) *socket {
@@ -117,117 +107,37 @@ func newSocket(b *Broker, conn net.Conn) *socket {
 }
 
 func (s *socket) attach(x *session) { s.session = x }
+func (s *socket) flush()            { s.write(s) }
+func (s *socket) finish()           { s.outbox.finish(s) }
+func (s *socket) abort()            { s.outbox.abort(s) }
 
-func (s *socket) deliver(out []byte) (spare []byte, flush bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failed {
-		return out[:0], false
-	}
-	if len(s.pending) == 0 {
-		s.pending, spare = out, s.spare
-		s.spare = nil
-	} else {
-		s.pending, spare = append(s.pending, out...), out
-	}
-	if s.sending {
-		return spare[:0], false
-	}
-	s.sending = true
-	return spare[:0], true
-}
+// To close the connection ends the reader, and so the session.
+func (s *socket) fail() { s.conn.Close() }
+func (s *socket) shut() { s.conn.Close() }
 
-// flush sends what is pending, as far as that needs no waiting.
-func (s *socket) flush() { s.send(s.tryWrite) }
-
-// send takes what is pending and writes it, until nothing is pending. The writer
-// may write less than it is given: then the rest is written by a goroutine.
-func (s *socket) send(write func([]byte) (int, error)) {
-	for {
-		s.mu.Lock()
-		p := s.pending
-		if len(p) == 0 || s.failed {
-			s.stopSending()
-			s.mu.Unlock()
-			return
-		}
-		s.pending, s.rest = nil, len(p)
-		s.mu.Unlock()
-
-		n, err := write(p)
-		if err == nil && n < len(p) {
-			s.sendSlowly(p[n:])
-			return
-		}
-		s.wrote(p, err)
-	}
-}
-
-// sendSlowly goes on sending in a goroutine.
-func (s *socket) sendSlowly(p []byte) {
+// stall goes on writing in a goroutine.
+func (s *socket) stall(rest []byte) {
 	name := "writer to " + s.name
 	if !s.broker.goroutines.enter(name) {
-		s.wrote(nil, net.ErrClosed)
-		s.send(s.conn.Write)
+		s.resume(s, net.ErrClosed)
 		return
 	}
 	go func() {
 		defer s.broker.goroutines.leave(name)
-		_, err := s.conn.Write(p)
-		s.wrote(nil, err)
-		s.send(s.conn.Write)
+		_, err := s.conn.Write(rest)
+		s.resume(s, err)
 	}()
 }
 
-// wrote notes the end of a write, and takes its memory back.
-func (s *socket) wrote(p []byte, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.rest = 0
-	if err != nil {
-		s.failed = true
-		s.pending = nil
-		s.conn.Close() // which ends the reader, and so the session
-	}
-	if s.spare == nil && cap(p) <= 64<<10 {
-		s.spare = p[:0]
-	}
-}
-
-// stopSending is called with mu held.
-func (s *socket) stopSending() {
-	s.sending = false
-	if s.last {
-		s.conn.Close()
-	}
-}
-
-func (s *socket) backlog() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.pending) + s.rest
-}
-
-func (s *socket) finish() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last = true
-	if !s.sending {
-		s.conn.Close()
-	}
-}
-
-func (s *socket) abort() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.failed = true
-	s.pending = nil
-	s.conn.Close()
-}
-
 func (s *socket) addresses() (client, broker string) {
-	client, broker = s.conn.RemoteAddr().String(), s.conn.LocalAddr().String()
-	if s.conn.LocalAddr().Network() == "unix" { // where the client has no address
+	return socketAddresses(s.conn)
+}
+
+// socketAddresses are those of the client and of the broker. On a Unix socket the
+// client has none, and Redis shows the broker's for both.
+func socketAddresses(conn net.Conn) (client, broker string) {
+	client, broker = conn.RemoteAddr().String(), conn.LocalAddr().String()
+	if conn.LocalAddr().Network() == "unix" {
 		client, broker = broker+":0", broker+":0"
 	}
 	return client, broker

@@ -47,7 +47,7 @@ func TestTranscripts(t *testing.T) {
 			}
 		})
 	})
-	for _, network := range []string{"tcp", "unix"} {
+	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
 			replayAll(t, func(t *testing.T) stage {
 				b := newBroker(t, Options{ManualTime: time.Unix(1_700_000_000, 0)})
@@ -72,20 +72,6 @@ func TestTranscripts(t *testing.T) {
 			}
 		})
 	})
-}
-
-// listen makes a broker serve a network and returns its address.
-func listen(t testing.TB, b *Broker, network string) net.Addr {
-	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		address = filepath.Join(t.TempDir(), "broker.sock")
-	}
-	addr, err := b.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return addr
 }
 
 func dial(t testing.TB, addr net.Addr) net.Conn {

@@ -1,0 +1,132 @@
+package broker
+
+import "sync"
+
+// An outbox holds what is to be written to a socket. Whoever caused the output
+// writes it, after the broker's lock has been released, as far as the kernel takes
+// it without waiting; the rest is left to the socket.
+type outbox struct {
+	mu      sync.Mutex // guards what follows; taken under the broker's lock, never around it
+	pending []byte     // delivered, and not yet being written
+	spare   []byte     // memory to use for pending
+	rest    int        // bytes being written
+	writing bool       // somebody writes, or waits until the kernel takes more
+	last    bool       // nothing follows: shut the outlet when all is written
+	closed  bool       // the connection takes no more
+	shut    bool       // the outlet has been shut
+}
+
+// An outlet is the socket of an outbox.
+type outlet interface {
+	// tryWrite writes as much as the kernel takes without waiting.
+	tryWrite(p []byte) (n int, err error)
+
+	// stall is given what the kernel did not take. When it has been written, or
+	// cannot be, the outlet calls resume.
+	stall(rest []byte)
+
+	// fail makes the end of the connection known to whoever reads from it.
+	fail()
+
+	// shut closes the connection. It is called once.
+	shut()
+}
+
+// deliver takes over output; see link.
+func (o *outbox) deliver(out []byte) (spare []byte, flush bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
+		return out[:0], false
+	}
+	if len(o.pending) == 0 {
+		o.pending, spare = out, o.spare
+		o.spare = nil
+	} else {
+		o.pending, spare = append(o.pending, out...), out
+	}
+	if o.writing {
+		return spare[:0], false
+	}
+	o.writing = true
+	return spare[:0], true
+}
+
+// backlog is the number of bytes that the kernel has not taken yet.
+func (o *outbox) backlog() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.pending) + o.rest
+}
+
+// write writes what is pending, until nothing is or the kernel takes no more.
+func (o *outbox) write(to outlet) {
+	for {
+		o.mu.Lock()
+		p := o.pending
+		if len(p) == 0 || o.closed {
+			o.writing = false
+			o.unlockAndShut(to, o.last)
+			return
+		}
+		o.pending, o.rest = nil, len(p)
+		o.mu.Unlock()
+
+		n, err := to.tryWrite(p)
+		if err == nil && n < len(p) {
+			to.stall(p[n:])
+			return
+		}
+		o.wrote(to, p, err)
+	}
+}
+
+// resume goes on after a stall. The error is that of writing the rest.
+func (o *outbox) resume(to outlet, err error) {
+	o.wrote(to, nil, err)
+	o.write(to)
+}
+
+// wrote notes the end of a write, and takes its memory back.
+func (o *outbox) wrote(to outlet, p []byte, err error) {
+	o.mu.Lock()
+	o.rest = 0
+	if o.spare == nil && cap(p) <= 64<<10 {
+		o.spare = p[:0]
+	}
+	failed := err != nil && !o.closed
+	if failed {
+		o.closed = true
+		o.pending = nil
+	}
+	o.mu.Unlock()
+	if failed {
+		to.fail()
+	}
+}
+
+// finish closes the connection once everything has been written.
+func (o *outbox) finish(to outlet) {
+	o.mu.Lock()
+	o.last = true
+	o.unlockAndShut(to, !o.writing)
+}
+
+// abort closes the connection at once.
+func (o *outbox) abort(to outlet) {
+	o.mu.Lock()
+	o.pending = nil
+	o.unlockAndShut(to, true)
+}
+
+// unlockAndShut shuts the outlet if it is time, and has not been done.
+func (o *outbox) unlockAndShut(to outlet, time bool) {
+	shut := time && !o.shut
+	if shut {
+		o.closed, o.shut = true, true
+	}
+	o.mu.Unlock()
+	if shut {
+		to.shut()
+	}
+}
