@@ -32,7 +32,7 @@ var grammar = map[string]string{
 	"client|info":         "nothing",
 	"client|list":         "nothing | TYPE clientType | ID clientID+ | word",
 	"client|setname":      "name",
-	"client|tracking":     "onOff trackingOption* | ON broadcasting* | ON REDIRECT clientID | ON optMode? | OFF",
+	"client|tracking":     "onOff trackingOption* | ON broadcasting* | ON REDIRECT clientID | ON optMode? | ON REDIRECT clientID optMode | ON OPTIN | ON OPTOUT | OFF",
 	"client|trackinginfo": "nothing",
 	"client|unblock":      "clientID unblockReason?",
 	"command":             "nothing | unknownSub value*",
@@ -210,6 +210,8 @@ func (g *generator) pickRow(c *combatant) string {
 		return pick(g, []string{"exec", "exec", "exec", "exec", "discard"})
 	case c.subscribed && c.protocol == 2 && g.chance(30):
 		return pick(g, []string{"unsubscribe", "punsubscribe", "ping", "reset", "quit"})
+	case c.tracking && g.chance(15):
+		return pick(g, []string{"client|caching", "client|caching", "get", "exists", "llen", "multi", "client|trackinginfo"})
 	case g.chance(8):
 		return pick(g, []string{"multi", "watch", "hello", "rpush", "rpush", "lmove", "set"})
 	}

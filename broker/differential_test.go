@@ -32,7 +32,7 @@ import (
 
 var (
 	differentialSeed     = flag.Uint64("differential.seed", 0, "seed of the first bout of the differential test; 0 chooses one")
-	differentialCommands = flag.Int("differential.commands", 20_000, "how many commands the differential test sends")
+	differentialCommands = flag.Int("differential.commands", 10_000, "how many commands the differential test sends")
 )
 
 // maxDifferences is how many differences are looked into before the test gives up.
@@ -120,7 +120,6 @@ type bout struct {
 	opponent *Broker
 	broker   *wire // a connection to ask questions on
 	clients  [4]*combatant
-	names    [4]string
 	record   *[]string // the transcript, if one is wanted
 	found    string    // the first difference
 }
@@ -134,9 +133,10 @@ type combatant struct {
 	sent   [][]string // commands that may be unanswered, or wait for EXEC
 
 	// What redis-server says of it.
-	blocked, inTransaction, subscribed bool
-	protocol                           int
-	redirectedTo                       bool // by another client, at some time
+	blocked, inTransaction, subscribed, tracking bool
+
+	protocol     int
+	redirectedTo bool // by another client, at some time
 }
 
 // play has a bout and returns the steps made and the difference that ended it, or
@@ -391,6 +391,7 @@ func (b *bout) learn(line string) {
 		c.blocked = strings.Contains(fields["flags"], "b")
 		c.inTransaction = strings.Contains(fields["flags"], "x")
 		c.subscribed = strings.Contains(fields["flags"], "P")
+		c.tracking = strings.Contains(fields["flags"], "t")
 		c.protocol = 2
 		if fields["resp"] == "3" {
 			c.protocol = 3
