@@ -16,6 +16,9 @@ test: ## run the tests, and say which suites this machine has to leave out
 	go test $(RACE) -shuffle=on -timeout 9m ./...
 	@.ci/left-out
 
+race: ## run the tests under the race detector, which needs a C compiler
+	go test -race -shuffle=on -timeout 9m ./...
+
 lint: ## check formatting, vet and staticcheck
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
 	go mod verify
@@ -35,7 +38,10 @@ fuzz: ## fuzz every parser for FUZZTIME (30s) each
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+differential: ## compare the broker with redis-server over 1,000,000 random commands
+	go test ./broker -run '^TestDifferential$$' -v -timeout 1h -differential.commands 1000000
+
 transcripts: ## write what redis-server answers into the broker's transcripts, and the command list
 	go test ./broker -run 'TestTranscripts/redis|TestCommandList' -update
 
-.PHONY: help build test lint check fuzz bench transcripts
+.PHONY: help build test race lint check fuzz bench differential transcripts

@@ -1,0 +1,44 @@
+package broker
+
+import (
+	"bytes"
+	"testing"
+)
+
+// What a command costs inside the broker: from bytes in to bytes out, without a
+// connection.
+func BenchmarkCommand(b *testing.B) {
+	value := string(bytes.Repeat([]byte("x"), 100))
+	for _, c := range []struct {
+		name     string
+		before   [][]byte
+		commands [][]byte // in turn
+	}{
+		{"PING", nil, [][]byte{request("PING")}},
+		{"GET", [][]byte{request("SET", "k", value)}, [][]byte{request("GET", "k")}},
+		{"SET", [][]byte{request("SET", "k", value)}, [][]byte{request("SET", "k", value)}},
+		{"RPUSH-LPOP", [][]byte{request("RPUSH", "q", value)}, [][]byte{request("RPUSH", "q", value), request("LPOP", "q")}},
+		{"RPUSH-EXPIRE-LPOP", nil, [][]byte{request("RPUSH", "q", value), request("EXPIRE", "q", "120"), request("LPOP", "q")}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			broker := newBroker(b, Options{})
+			l := &fakeLink{mute: true}
+			broker.enter()
+			if err := broker.open(l); err != nil {
+				b.Fatal(err)
+			}
+			broker.leave()
+			for _, p := range c.before {
+				broker.receive(l.session, p)
+			}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				broker.receive(l.session, c.commands[i])
+				if i++; i == len(c.commands) {
+					i = 0
+				}
+			}
+		})
+	}
+}
