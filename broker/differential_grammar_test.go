@@ -153,7 +153,7 @@ var pools = map[string][]string{
 	"prefix":     {"", "u", "user:", "user:1", "l", "m", "\x00"},
 	"db":         {"0", "0", "0", "0", "1", "2", "15", "16", "-1", "2147483647", "2147483648", "-2147483649", "9223372036854775808", "x", "", "01"},
 	"timeout":    {"0", "0", "0", "1000", "1e3", "3600.5", "-1", "-0", "x", "", " 1", "+0", "nan", "-nan", "inf", "-inf", "infinity", "1e400", "0x7d0", "0x", "9223372036854775807", "9223372036854775", "9223372036854774", "1000000000000", "1e15", "1e18", "1_000", "1000\x00", "."},
-	"protocol":   {"2", "3", "2", "3", "1", "4", "x", "", "03", "9223372036854775808"},
+	"protocol":   {"2", "3", "2", "3", "3", "3", "3", "3", "1", "4", "x", "", "03", "9223372036854775808"},
 	"user":       {"default", "default", "default", "nobody", "", "DEFAULT"},
 	"password":   {"secret", "secret", "secret", "wrong", ""},
 	"name":       {"me", "you", "", "a b", "\n", "~!", "\xff"},
@@ -177,8 +177,10 @@ var rarely = map[string]int{
 // A generator makes the steps of one bout.
 type generator struct {
 	*rand.Rand
-	rows   []string // those this bout uses: few of them meet more often than many
-	unique int      // how many times to live were given out
+	rows    []string // those this bout uses: few of them meet more often than many
+	keys    []string // likewise
+	crowded bool     // some client is blocked
+	unique  int      // how many times to live were given out
 }
 
 func newGenerator(seed uint64) *generator {
@@ -192,6 +194,9 @@ func newGenerator(seed uint64) *generator {
 		if g.Float64() < share {
 			g.rows = append(g.rows, name)
 		}
+	}
+	for range 1 + g.IntN(4) {
+		g.keys = append(g.keys, pick(g, pools["key"]))
 	}
 	if len(g.rows) == 0 {
 		g.rows = all
@@ -212,6 +217,8 @@ func (g *generator) pickRow(c *combatant) string {
 		return pick(g, []string{"unsubscribe", "punsubscribe", "ping", "reset", "quit"})
 	case c.tracking && g.chance(15):
 		return pick(g, []string{"client|caching", "client|caching", "get", "exists", "llen", "multi", "client|trackinginfo"})
+	case g.crowded && g.chance(20):
+		return pick(g, []string{"blpop", "brpop", "blmove", "blmpop", "brpoplpush", "rpush", "lpush", "lmove", "exec"})
 	case g.chance(8):
 		return pick(g, []string{"multi", "watch", "hello", "rpush", "rpush", "lmove", "set"})
 	}
@@ -271,6 +278,9 @@ func (g *generator) expand(rule string) []string {
 }
 
 func (g *generator) token(token string) []string {
+	if token == "key" && g.chance(85) {
+		return []string{pick(g, g.keys)}
+	}
 	if words, isPool := pools[token]; isPool {
 		return []string{pick(g, words)}
 	}

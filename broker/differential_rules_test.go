@@ -282,7 +282,7 @@ func byText(a, b *answer) int { return strings.Compare(a.String(), b.String()) }
 func sortBulks(values []*answer) {
 	for _, v := range values {
 		sortBulks(v.items)
-		if v.kind == '*' && !slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind != '$' }) {
+		if v.kind == '*' && !v.isPush() && !slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind != '$' }) {
 			slices.SortFunc(v.items, byText)
 		}
 	}

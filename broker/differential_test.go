@@ -549,6 +549,9 @@ func (g *generator) tour() func(*bout) []step {
 			return nil
 		}
 		args := slices.Concat(strings.Split(rows[0], "|"), g.expand(grammar[rows[0]]))
+		if isAvoided(rowOf(args), args) {
+			args = args[:1]
+		}
 		rows = rows[1:]
 		return []step{{client: g.IntN(4), args: args}}
 	}
@@ -572,7 +575,8 @@ func (g *generator) steps() func(*bout) []step {
 			client = g.IntN(len(b.clients))
 		}
 		c := b.clients[client]
-		if g.IntN(200) == 0 || c.blocked && g.chance(30) {
+		g.crowded = slices.ContainsFunc(b.clients[:], func(c *combatant) bool { return c.blocked })
+		if g.IntN(200) == 0 || c.blocked && g.chance(20) {
 			left--
 			return []step{{client: client}}
 		}

@@ -431,8 +431,8 @@ func (c *call) moveFrom(e *entry, l *list, target []byte, from, to end) reply {
 		c.add(c.db, target, into)
 	}
 	into.push(to, value)
+	c.changed(target) // before the source, as those who track both are told
 	c.shrunk(e, l)
-	c.changed(target)
 	return bulk(value)
 }
 
