@@ -173,7 +173,7 @@ func (b *Broker) serve(k readyKey) {
 			return
 		}
 		c := &b.running
-		*c = call{Broker: b, session: s, db: w.db, command: s.command}
+		*c = call{Broker: b, session: s, db: w.db, command: s.command, serving: true}
 		s.unblock(b.run(c, func(c *call) reply { return w.serve(c, e, l) }))
 	}
 }

@@ -254,6 +254,11 @@ func (v *answer) isPush() bool {
 	return len(v.items) > 0 && slices.Contains([]string{"message", "pmessage", "invalidate", "tracking-redir-broken"}, v.items[0].text)
 }
 
+// isSubscription reports whether a value is the answer to SUBSCRIBE or the like.
+func (v *answer) isSubscription() bool {
+	return len(v.items) == 3 && strings.HasSuffix(v.items[0].text, "subscribe") && v.items[2].kind == ':'
+}
+
 // flatten puts the replies in the answer to EXEC, the first array, in its place.
 // The array is not to be trusted: a subscription in a transaction is several
 // replies where one is announced.
@@ -272,7 +277,9 @@ func pairs(redis, broker []*answer, f func(r, b *answer)) {
 		if i >= len(broker) || r.kind != broker[i].kind {
 			return
 		}
-		f(r, broker[i])
+		if !r.isPush() && !r.isSubscription() {
+			f(r, broker[i])
+		}
 	}
 }
 
@@ -295,7 +302,7 @@ func sortUnsubscribed(values []*answer) {
 	for _, v := range values {
 		sortUnsubscribed(v.items)
 		sortUnsubscribed(v.extra)
-		if len(v.items) == 3 && strings.HasSuffix(v.items[0].text, "unsubscribe") {
+		if v.isSubscription() && strings.HasSuffix(v.items[0].text, "unsubscribe") {
 			answers = append(answers, v)
 			names = append(names, v.items[1])
 		}

@@ -12,6 +12,7 @@ type call struct {
 	session *session
 	db      *database
 	command *command
+	serving bool // the client was blocked, and now a key is ready
 }
 
 // changed tells everyone who wants to know that the client changed a key.

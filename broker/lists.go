@@ -25,12 +25,15 @@ func (c *call) listOf(key []byte) (*entry, *list, bool) {
 	return e, l, isList
 }
 
-// shrunk deletes a list that has become empty, and tells of the change.
+// shrunk deletes a list that has become empty, and tells of the change; not for a
+// client that was blocked, as the push that woke it has told of the key.
 func (c *call) shrunk(e *entry, l *list) {
 	if l.length == 0 {
 		c.remove(e)
 	}
-	c.changed([]byte(e.key))
+	if !c.serving {
+		c.changed([]byte(e.key))
+	}
 }
 
 func lpush(c *call, args [][]byte) reply  { return pushAll(c, args, left, true) }
