@@ -15,6 +15,7 @@ type wait struct {
 	keys    [][]byte
 	timeout time.Duration // 0: for ever
 	refused reply         // the answer where waiting is not possible: in a transaction
+	late    reply         // the answer when the time is up
 
 	// serve answers the client from a key that holds a list. Like a handler it
 	// runs under the lock, but later: it must not refer to the arguments.
@@ -26,6 +27,7 @@ type waiter struct {
 	session *session
 	serve   func(c *call, e *entry, l *list) reply
 	db      *database
+	late    reply
 	tickets []ticket
 }
 
@@ -51,7 +53,7 @@ type readyKey struct {
 // block parks the client until it is served, timed out or gone.
 func (s *session) block(d *database, w *wait) {
 	b := s.broker
-	p := &waiter{session: s, serve: w.serve, db: d}
+	p := &waiter{session: s, serve: w.serve, db: d, late: w.late}
 	p.tickets = make([]ticket, 0, len(w.keys))
 	for i, key := range w.keys {
 		q := d.blocked[string(key)]
@@ -75,9 +77,9 @@ func (s *session) block(d *database, w *wait) {
 	s.waiter = p
 	b.stats.blocked++
 	b.blockedChanged()
-	if w.timeout > 0 {
+	if at := b.now + int64(w.timeout); at > b.now { // beyond the year 2262 it overflows
 		s.alarm.session = s
-		b.alarms.set(&s.alarm, b.now+int64(w.timeout))
+		b.alarms.set(&s.alarm, at)
 	}
 }
 
@@ -125,7 +127,7 @@ func (s *session) unblock(r reply) {
 }
 
 // timeOut answers a client that has waited long enough.
-func (s *session) timeOut() { s.unblock(nullList) }
+func (s *session) timeOut() { s.unblock(s.waiter.late) }
 
 // wake marks a key as ready if clients wait for it.
 func (b *Broker) wake(d *database, key string) {

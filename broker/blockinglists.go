@@ -71,7 +71,7 @@ func (c *call) popOrWait(names [][]byte, timeout time.Duration, serve func(*call
 			return serve(c, e, l)
 		}
 	}
-	return reply{kind: kindWait, wait: &wait{keys: names, timeout: timeout, refused: nullList, serve: serve}}
+	return reply{kind: kindWait, wait: &wait{keys: names, timeout: timeout, refused: nullList, late: nullList, serve: serve}}
 }
 
 func blmove(c *call, args [][]byte) reply {
@@ -101,7 +101,7 @@ func (c *call) moveOrWait(source, target []byte, from, to end, timeoutArg []byte
 	}
 	target = bytes.Clone(target)
 	return reply{kind: kindWait, wait: &wait{
-		keys: [][]byte{source}, timeout: timeout, refused: null,
+		keys: [][]byte{source}, timeout: timeout, refused: null, late: nullList,
 		serve: func(c *call, e *entry, l *list) reply { return c.moveFrom(e, l, target, from, to) },
 	}}
 }

@@ -72,7 +72,7 @@ func clientList(c *call, args [][]byte) reply {
 }
 
 func clientUnblock(c *call, args [][]byte) reply {
-	answer := nullList
+	answer := reply{}
 	if len(args) > 4 {
 		return tooManyArguments(args)
 	}
@@ -92,6 +92,9 @@ func clientUnblock(c *call, args [][]byte) reply {
 	s := c.sessions[id]
 	if s == nil || s.waiter == nil {
 		return zero
+	}
+	if answer.kind == kindNothing {
+		answer = s.waiter.late
 	}
 	s.unblock(answer)
 	return one

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"crypto/subtle"
-	"math"
 )
 
 // Commands about the connection itself.
@@ -12,7 +11,7 @@ const version = "7.0.15"
 
 func ping(c *call, args [][]byte) reply {
 	if len(args) > 2 {
-		return failuref("ERR wrong number of arguments for '%s' command", c.command.fullName)
+		return c.wrongNumber()
 	}
 	if s := c.session; s.protocol == 2 && s.subscriptions() > 0 {
 		message := []byte{}
@@ -30,16 +29,11 @@ func ping(c *call, args [][]byte) reply {
 func echo(_ *call, args [][]byte) reply { return bulk(args[1]) }
 
 func selectDB(c *call, args [][]byte) reply {
-	n, isInt := parseInt(args[1])
-	switch {
-	case !isInt:
-		return notAnInteger
-	case n != int64(int32(n)):
-		return failuref("ERR value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
-	case n < 0 || n >= int64(len(c.dbs)):
-		return failure("ERR DB index is out of range")
+	d, err := c.parseDB(args[1])
+	if err != nil {
+		return *err
 	}
-	c.session.db = c.dbs[n]
+	c.session.db = d
 	return ok
 }
 

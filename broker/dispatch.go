@@ -78,6 +78,12 @@ func (s *session) perform(cmd *command, args [][]byte) {
 	s.block(s.db, r.wait)
 }
 
+// wrongNumber is the answer to a number of arguments that the command's arity
+// does not rule out.
+func (c *call) wrongNumber() reply {
+	return failuref("ERR wrong number of arguments for '%s' command", c.command.fullName)
+}
+
 // run calls a handler. One that panics costs its client an error.
 func (b *Broker) run(c *call, handler func(*call) reply) (r reply) {
 	defer func() {

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 )
@@ -148,9 +149,10 @@ func (c *call) parseExpiry(arg []byte, unit timeUnit) (at int64, err *reply) {
 	return n*unit.scale + base, nil
 }
 
-func ttl(c *call, args [][]byte) reply {
-	return ttlGeneric(c, args, func(ms int64) int64 { return (ms + 500) / 1000 })
-}
+// toSeconds rounds milliseconds.
+func toSeconds(ms int64) int64 { return ms/1000 + (ms%1000+500)/1000 }
+
+func ttl(c *call, args [][]byte) reply { return ttlGeneric(c, args, toSeconds) }
 
 func pttl(c *call, args [][]byte) reply {
 	return ttlGeneric(c, args, func(ms int64) int64 { return ms })
@@ -165,6 +167,30 @@ func ttlGeneric(c *call, args [][]byte, unit func(ms int64) int64) reply {
 		return integer(-1)
 	}
 	return integer(unit(max(0, e.at-c.milliseconds())))
+}
+
+func expiretime(c *call, args [][]byte) reply { return expiresAt(c, args, toSeconds) }
+
+func pexpiretime(c *call, args [][]byte) reply {
+	return expiresAt(c, args, func(ms int64) int64 { return ms })
+}
+
+func expiresAt(c *call, args [][]byte, unit func(ms int64) int64) reply {
+	e := c.lookup(args[1])
+	switch {
+	case e == nil:
+		return integer(-2)
+	case e.at == 0:
+		return integer(-1)
+	}
+	return integer(unit(e.at))
+}
+
+func randomkey(c *call, _ [][]byte) reply {
+	if len(c.db.order) == 0 {
+		return null
+	}
+	return bulkString(c.db.order[rand.IntN(len(c.db.order))].key)
 }
 
 func persist(c *call, args [][]byte) reply {

@@ -8,6 +8,7 @@ import (
 // A value is what a key holds.
 type value interface {
 	typeName() string // as TYPE reports it
+	clone() value     // a copy that shares nothing with it
 }
 
 // A text is the value of a string key.

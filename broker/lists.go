@@ -64,7 +64,7 @@ func rpop(c *call, args [][]byte) reply { return popSome(c, args, right) }
 
 func popSome(c *call, args [][]byte, from end) reply {
 	if len(args) > 3 {
-		return failuref("ERR wrong number of arguments for '%s' command", c.command.fullName)
+		return c.wrongNumber()
 	}
 	n, missing := int64(-1), null
 	if len(args) == 3 {

@@ -46,12 +46,15 @@ func parseInt(b []byte) (int64, bool) {
 	return int64(n), true
 }
 
+// maxFloat is the length from which on Redis takes nothing for a number.
+const maxFloat = 5 << 10
+
 // parseFloat reads a decimal or hexadecimal floating-point number as C's strtold
 // does, infinities included. Spaces and what is not a number are refused. What is
 // too large is an infinity.
 func parseFloat(b []byte) (float64, bool) {
 	s := string(b)
-	if s == "" || len(s) > 255 || strings.ContainsRune(s, '_') {
+	if s == "" || len(s) >= maxFloat || strings.ContainsRune(s, '_') {
 		return 0, false
 	}
 	if strings.ContainsAny(s, "xX") && !strings.ContainsAny(s, "pP") {

@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -54,6 +55,8 @@ var (
 	wrongType     = failure("WRONGTYPE Operation against a key holding the wrong kind of value")
 	notAnInteger  = failure("ERR value is not an integer or out of range")
 	notPositive   = failure("ERR value is out of range, must be positive")
+	notAnInt32    = failuref("ERR value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
+	noSuchDB      = failure("ERR DB index is out of range")
 	noSuchKey     = failure("ERR no such key")
 	indexOutside  = failure("ERR index out of range")
 	wouldOverflow = failure("ERR increment or decrement would overflow")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -31,6 +32,26 @@ func (c *call) flushSome(args [][]byte, dbs ...*database) reply {
 		c.tracking.flushed(c.session)
 	}
 	return ok
+}
+
+// waitForReplicas waits until its time is up if it is to wait for any replica, as
+// none will come.
+func waitForReplicas(c *call, args [][]byte) reply {
+	replicas, isInt := parseInt(args[1])
+	if !isInt {
+		return notAnInteger
+	}
+	ms, isInt := parseInt(args[2])
+	switch {
+	case !isInt:
+		return failure("ERR timeout is not an integer or out of range")
+	case ms < 0:
+		return failure("ERR timeout is negative")
+	case replicas <= 0:
+		return zero
+	}
+	timeout := time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
+	return reply{kind: kindWait, wait: &wait{timeout: timeout, refused: zero, late: zero}}
 }
 
 func timeOfDay(c *call, _ [][]byte) reply {

@@ -131,13 +131,31 @@ func setString(c *call, args [][]byte) reply {
 	return answer
 }
 
-func setex(c *call, args [][]byte) reply {
-	at, err := c.parseExpiry(args[2], inSeconds)
+func setex(c *call, args [][]byte) reply { return setExpiring(c, args, inSeconds) }
+
+func setExpiring(c *call, args [][]byte, unit timeUnit) reply {
+	at, err := c.parseExpiry(args[2], unit)
 	if err != nil {
 		return *err
 	}
 	c.setExpiry(c.assign(c.db.find(args[1]), args[1], args[3], false), at)
 	return ok
+}
+
+func psetex(c *call, args [][]byte) reply { return setExpiring(c, args, inMilliseconds) }
+
+func getset(c *call, args [][]byte) reply {
+	e := c.db.find(args[1])
+	t, isText := e.text()
+	if !isText {
+		return wrongType
+	}
+	old := null
+	if t != nil {
+		old = bulkString(string(t.bytes)) // a copy, as the memory is reused
+	}
+	c.assign(e, args[1], args[2], false)
+	return old
 }
 
 func setnx(c *call, args [][]byte) reply {
@@ -194,9 +212,22 @@ func mget(c *call, args [][]byte) reply {
 	return array(values...)
 }
 
+func msetnx(c *call, args [][]byte) reply {
+	if len(args)%2 == 0 {
+		return c.wrongNumber()
+	}
+	for i := 1; i < len(args); i += 2 {
+		if c.db.find(args[i]) != nil {
+			return zero
+		}
+	}
+	mset(c, args)
+	return one
+}
+
 func mset(c *call, args [][]byte) reply {
 	if len(args)%2 == 0 {
-		return failure("ERR wrong number of arguments for 'mset' command")
+		return c.wrongNumber()
 	}
 	for i := 1; i < len(args); i += 2 {
 		c.assign(c.db.find(args[i]), args[i], args[i+1], false)

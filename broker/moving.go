@@ -1,0 +1,183 @@
+package broker
+
+// Commands that move values between keys and databases.
+
+func rename(c *call, args [][]byte) reply {
+	if failed := c.rename(args[1], args[2], true); failed != nil {
+		return *failed
+	}
+	return ok
+}
+
+func renamenx(c *call, args [][]byte) reply {
+	if failed := c.rename(args[1], args[2], false); failed != nil {
+		return *failed
+	}
+	return one
+}
+
+// rename gives a value another key, replacing what that holds or else refusing
+// to. It returns the answer if there is nothing to do.
+func (c *call) rename(from, to []byte, replace bool) *reply {
+	e := c.db.find(from)
+	if e == nil {
+		return &noSuchKey
+	}
+	if old := c.db.find(to); old != nil {
+		switch {
+		case !replace:
+			return &zero
+		case old == e:
+			return &ok
+		}
+		c.remove(old)
+	}
+	v, at := e.value, e.at
+	c.remove(e)
+	e = c.add(c.db, to, v)
+	if at != 0 {
+		c.expireAt(e, at)
+	}
+	c.changed(from)
+	c.changed(to)
+	return nil
+}
+
+var sameObject = failure("ERR source and destination objects are the same")
+
+// parseDB reads the number of a database.
+func (c *call) parseDB(arg []byte) (*database, *reply) {
+	n, err := parseInt32(arg)
+	switch {
+	case err != nil:
+		return nil, err
+	case n < 0 || int(n) >= len(c.dbs):
+		return nil, &noSuchDB
+	}
+	return c.dbs[n], nil
+}
+
+func parseInt32(arg []byte) (int32, *reply) {
+	n, isInt := parseInt(arg)
+	switch {
+	case !isInt:
+		return 0, &notAnInteger
+	case n != int64(int32(n)):
+		return 0, &notAnInt32
+	}
+	return int32(n), nil
+}
+
+func copyKey(c *call, args [][]byte) reply {
+	target, replace := c.db, false
+	for i := 3; i < len(args); i++ {
+		switch {
+		case is(args[i], "REPLACE"):
+			replace = true
+		case is(args[i], "DB") && i+1 < len(args):
+			i++
+			var err *reply
+			if target, err = c.parseDB(args[i]); err != nil {
+				return *err
+			}
+		default:
+			return syntaxError
+		}
+	}
+	if target == c.db && string(args[1]) == string(args[2]) {
+		return sameObject
+	}
+	e := c.lookup(args[1])
+	if e == nil {
+		return zero
+	}
+	if old := target.find(args[2]); old != nil {
+		if !replace {
+			return zero
+		}
+		c.remove(old)
+	}
+	added := c.add(target, args[2], e.value.clone())
+	if e.at != 0 {
+		c.expireAt(added, e.at)
+	}
+	c.Broker.changed(c.session, target, args[2])
+	return one
+}
+
+func move(c *call, args [][]byte) reply {
+	target, err := c.parseDB(args[2])
+	if err != nil {
+		return *err
+	}
+	if target == c.db {
+		return sameObject
+	}
+	e := c.db.find(args[1])
+	if e == nil || target.find(args[1]) != nil {
+		return zero
+	}
+	v, at := e.value, e.at
+	c.remove(e)
+	e = c.add(target, args[1], v)
+	if at != 0 {
+		c.expireAt(e, at)
+	}
+	c.changed(args[1])
+	c.Broker.changed(c.session, target, args[1])
+	return one
+}
+
+func swapdb(c *call, args [][]byte) reply {
+	for i, which := range []string{"first", "second"} {
+		if _, err := parseInt32(args[1+i]); err != nil {
+			return failuref("ERR invalid %s DB index", which)
+		}
+	}
+	var dbs [2]*database
+	for i := range dbs {
+		var err *reply
+		if dbs[i], err = c.parseDB(args[1+i]); err != nil {
+			return *err
+		}
+	}
+	if dbs[0] != dbs[1] {
+		c.swap(dbs[0], dbs[1])
+	}
+	return ok
+}
+
+// swap exchanges what two databases hold. Who watches or waits for a key in one
+// of them finds there what was in the other.
+func (b *Broker) swap(x, y *database) {
+	for _, d := range []*database{x, y} {
+		for key := range d.watched {
+			if x.entries[key] != nil || y.entries[key] != nil {
+				d.spoil([]byte(key))
+			}
+		}
+	}
+	x.entries, y.entries = y.entries, x.entries
+	x.order, y.order = y.order, x.order
+	x.expiring, y.expiring = y.expiring, x.expiring
+	for _, d := range []*database{x, y} {
+		for _, e := range d.order {
+			e.db = d
+		}
+		for key := range d.blocked {
+			if d.entries[key] != nil {
+				b.wake(d, key)
+			}
+		}
+	}
+}
+
+func (t *text) clone() value { return &text{append([]byte(nil), t.bytes...)} }
+
+func (l *list) clone() value {
+	copied := &list{}
+	for _, p := range l.walk(left) {
+		copied.push(right, p.value())
+	}
+	return copied
+}
