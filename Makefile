@@ -4,7 +4,7 @@ TOOLS := -modfile=.ci/tools.mod
 FUZZTIME ?= 30s
 
 # The race detector needs a C compiler; without one the tests run without it.
-RACE := $(if $(shell command -v "$$(go env CC)" 2>/dev/null),-race)
+RACE := $(if $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" 2>/dev/null),-race)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -130,6 +130,26 @@ func TestDeclaredSizesAreNotAllocated(t *testing.T) {
 	}
 }
 
+// Nor is what has been read of a command copied with every piece that comes.
+func TestManyArgumentsInSmallPieces(t *testing.T) {
+	b := newBroker(t, Options{})
+	w := inMemory(t, b)
+	const n = 200_000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	fmt.Fprintf(w, "*%d\r\n$4\r\nMGET\r\n", n+1)
+	piece := []byte(strings.Repeat("$1\r\nx\r\n", 100))
+	for range n / 100 {
+		if _, err := w.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if got := (after.TotalAlloc - before.TotalAlloc) >> 20; got > 200 {
+		t.Errorf("%d arguments in %d pieces made the broker allocate %d MiB", n, n/100, got)
+	}
+}
+
 // A large argument that comes in small pieces takes time in proportion to its
 // size: the bytes are not looked at again with every piece.
 func TestLargeArgumentInSmallPieces(t *testing.T) {

@@ -205,11 +205,8 @@ func (r *requests) keep() {
 		r.rest = r.rest[:copy(r.rest, left)]
 		r.shift()
 	}
-	if cap(r.args) > 1024 {
-		r.args = append([]span(nil), r.args...)
-	}
-	if cap(r.out) > 1024 {
-		r.out = nil
+	if r.missing == 0 && cap(r.args) > 1024 {
+		r.args, r.out = nil, nil
 	}
 	r.window = r.rest
 }
