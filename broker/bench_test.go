@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
 )
 
@@ -38,6 +39,25 @@ func BenchmarkCommand(b *testing.B) {
 				if i++; i == len(c.commands) {
 					i = 0
 				}
+			}
+		})
+	}
+}
+
+// A list that is walked through does not move its elements with every step,
+// however long it is.
+func BenchmarkRotate(b *testing.B) {
+	value := bytes.Repeat([]byte("x"), 100)
+	for _, n := range []int{1, 10, 78, 79, 200} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			l := &list{}
+			for range n {
+				l.push(right, value)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				l.push(right, value)
+				l.pop(left)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -46,8 +47,9 @@ type queue struct {
 
 // A readyKey is one that clients may be waiting for and that has just been made.
 type readyKey struct {
-	db  *database
-	key string
+	db   *database
+	key  string
+	late bool // the command that made it is over, and its changes have been told
 }
 
 // block parks the client until it is served, timed out or gone.
@@ -113,6 +115,7 @@ func (p *waiter) leave() {
 	s := p.session
 	b := s.broker
 	s.waiter = nil
+	s.serveDelayed()
 	b.alarms.clear(&s.alarm)
 	b.stats.blocked--
 	b.blockedChanged()
@@ -132,7 +135,7 @@ func (s *session) timeOut() { s.unblock(s.waiter.late) }
 // wake marks a key as ready if clients wait for it.
 func (b *Broker) wake(d *database, key string) {
 	if len(d.blocked) > 0 && d.blocked[key] != nil {
-		b.ready = append(b.ready, readyKey{d, key})
+		b.ready = append(b.ready, readyKey{db: d, key: key})
 	}
 }
 
@@ -171,12 +174,16 @@ func (b *Broker) serve(k readyKey) {
 			s.close()
 			continue
 		case unsure:
-			s.delayed = append(s.delayed, k)
+			k.late = true
+			if !slices.Contains(s.delayed, k) {
+				s.delayed = append(s.delayed, k)
+			}
 			return
 		}
 		c := &b.running
-		*c = call{Broker: b, session: s, db: w.db, command: s.command, serving: true}
+		*c = call{Broker: b, session: s, db: w.db, command: s.command, serving: !k.late}
 		s.unblock(b.run(c, func(c *call) reply { return w.serve(c, e, l) }))
+		b.tracking.deliverOwn()
 	}
 }
 
@@ -202,21 +209,34 @@ func (b *Broker) blockedChanged() {
 // A blockedWatch is a call of WaitBlocked.
 type blockedWatch struct {
 	n    int
-	done chan struct{}
+	done chan struct{} // closed when there are so many, or the broker is closed
 }
 
-// WaitBlocked returns once at least n clients are blocked, in BLPOP for example,
-// or with the context's error.
+// WaitBlocked returns once at least n clients are blocked, in BLPOP for example. It
+// returns the context's error if that ends first, or ErrClosed.
 func (b *Broker) WaitBlocked(ctx context.Context, n int) error {
-	w := blockedWatch{n: n, done: make(chan struct{})}
+	w := &blockedWatch{n: n, done: make(chan struct{})}
 	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return ErrClosed
+	}
 	b.watchers = append(b.watchers, w)
 	b.blockedChanged()
 	b.mu.Unlock()
 	select {
 	case <-w.done:
-		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	at := slices.Index(b.watchers, w)
+	switch {
+	case at >= 0:
+		b.watchers = slices.Delete(b.watchers, at, at+1)
+		return context.Cause(ctx)
+	case b.closed:
+		return ErrClosed
+	}
+	return nil
 }

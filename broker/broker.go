@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -39,13 +40,15 @@ type Broker struct {
 	ready     []readyKey // keys made since waiting clients were served
 	resumed   []*session // unblocked sessions that may have more to do
 	dirty     []*session // sessions with output for their links
-	watchers  []blockedWatch
+	watchers  []*blockedWatch
 	pubsub    pubsub
 	tracking  tracking
 	calls     []int64 // how often each command was run, by its index
 	stats     stats
+	logs      []logRecord // to be handed to the logger once the lock is released
 	listeners map[net.Listener]struct{}
-	poller    *poller // serves plain sockets; nil: none yet, or none here
+	poller    *poller              // serves plain sockets; nil: none yet, or none here
+	sockets   map[*socket]struct{} // those with a goroutine
 	closed    bool
 }
 
@@ -66,6 +69,7 @@ func New(o Options) (*Broker, error) {
 		sessions:  map[int64]*session{},
 		calls:     make([]int64, commandCount),
 		listeners: map[net.Listener]struct{}{},
+		sockets:   map[*socket]struct{}{},
 	}
 	for i := range b.dbs {
 		b.dbs[i] = newDatabase(i)
@@ -131,18 +135,26 @@ func (b *Broker) enter() {
 // leave settles what happened under the lock, releases it, and sends what is to
 // be sent.
 func (b *Broker) leave() {
-	b.settle()
-	b.rearm()
 	flush := links.Get().(*[]link)
-	for i := 0; i < len(b.dirty); i++ {
-		if s := b.dirty[i]; s.settle() {
-			*flush = append(*flush, s.link)
+	b.settle()
+	for len(b.dirty) > 0 { // to settle a session may close it, and so give its turn to another
+		for i := 0; i < len(b.dirty); i++ {
+			if s := b.dirty[i]; s.settle() {
+				*flush = append(*flush, s.link)
+			}
 		}
+		b.dirty = b.dirty[:0]
+		b.settle()
 	}
-	b.dirty = b.dirty[:0]
+	b.rearm()
+	logs := b.logs
+	b.logs = nil
 	b.mu.Unlock()
 	for _, l := range *flush {
 		l.flush()
+	}
+	for _, r := range logs {
+		b.options.Logger.Log(context.Background(), r.level, r.message, r.args...)
 	}
 	clear(*flush)
 	*flush = (*flush)[:0]
@@ -162,6 +174,7 @@ func (b *Broker) settle() {
 		}
 	}
 	b.resumed = b.resumed[:0]
+	b.serveReady() // for whom a session that was closed has kept waiting
 	if b.tracking.active {
 		b.tracking.broadcast()
 	}
@@ -182,6 +195,13 @@ func (b *Broker) Close() error {
 	for _, s := range b.sessions {
 		s.abort()
 	}
+	for s := range b.sockets { // also those that have no session any more, but output
+		s.abort()
+	}
+	for _, w := range b.watchers {
+		close(w.done)
+	}
+	b.watchers = nil
 	poller := b.poller
 	b.leave()
 	if poller != nil {
@@ -191,6 +211,19 @@ func (b *Broker) Close() error {
 		return fmt.Errorf("broker: Close: still running after 5 s: %s", strings.Join(names, ", "))
 	}
 	return nil
+}
+
+// A logRecord is something to log. The logger is not called under the lock, as it
+// may be anything, and may call the broker.
+type logRecord struct {
+	level   slog.Level
+	message string
+	args    []any
+}
+
+// log hands a record to the logger once the lock has been released.
+func (b *Broker) log(level slog.Level, message string, args ...any) {
+	b.logs = append(b.logs, logRecord{level, message, args})
 }
 
 // Clients describes the clients that are connected, a line each, as CLIENT LIST

@@ -42,9 +42,9 @@ func clientList(c *call, args [][]byte) reply {
 	case len(args) == 4 && is(args[2], "TYPE"):
 		switch strings.ToLower(string(args[3])) {
 		case "normal":
-			wanted = func(s *session) bool { return s.subscriptions() == 0 }
+			wanted = func(s *session) bool { return !s.subscriptions.any() }
 		case "pubsub":
-			wanted = func(s *session) bool { return s.subscriptions() > 0 }
+			wanted = func(s *session) bool { return s.subscriptions.any() }
 		case "master", "replica", "slave":
 			wanted = func(*session) bool { return false }
 		default:

@@ -147,6 +147,10 @@ func (c *command) keyIndexes(args [][]byte) (indexes []int, ok bool) {
 	return indexes, true
 }
 
+// hasKeys reports whether any argument is a key: a channel of a shard stands in a
+// key's place, but is none.
+func (c *command) hasKeys() bool { return len(c.keys) > 0 && c.keys[0].flags != "not_key" }
+
 // span is the place of the keys in the form that COMMAND had before Redis 7:
 // first, last and step; zeros where the keys can move.
 func (c *command) span() (first, last, step int) {

@@ -13,7 +13,7 @@ func ping(c *call, args [][]byte) reply {
 	if len(args) > 2 {
 		return c.wrongNumber()
 	}
-	if s := c.session; s.protocol == 2 && s.subscriptions() > 0 {
+	if s := c.session; s.protocol == 2 && s.subscriptions.any() {
 		message := []byte{}
 		if len(args) == 2 {
 			message = args[1]

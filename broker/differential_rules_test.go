@@ -60,7 +60,7 @@ var rules = []rule{
 			b.knownSettings()
 		})
 	}},
-	{"keys scan pubsub|channels", "hash tables have no order", func(_ []string, redis, broker []*answer) {
+	{"keys scan pubsub|channels pubsub|shardchannels", "hash tables have no order", func(_ []string, redis, broker []*answer) {
 		sortBulks(redis)
 		sortBulks(broker)
 	}},
@@ -78,7 +78,7 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"unsubscribe punsubscribe", "hash tables have no order", func(_ []string, redis, broker []*answer) {
+	{"unsubscribe punsubscribe sunsubscribe", "hash tables have no order", func(_ []string, redis, broker []*answer) {
 		sortUnsubscribed(redis)
 		sortUnsubscribed(broker)
 	}},

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"log/slog"
 	"runtime/debug"
 	"strings"
 )
@@ -88,7 +89,7 @@ func (c *call) wrongNumber() reply {
 func (b *Broker) run(c *call, handler func(*call) reply) (r reply) {
 	defer func() {
 		if p := recover(); p != nil {
-			b.options.Logger.Error("a command failed inside the broker",
+			b.log(slog.LevelError, "a command failed inside the broker",
 				"command", c.command.fullName, "client", c.session.String(), "panic", p, "stack", string(debug.Stack()))
 			r = failuref("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
 		}
@@ -108,7 +109,7 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 	case !s.authenticated && cmd.flags&noAuth == 0:
 		r := failure("NOAUTH Authentication required.")
 		return &r
-	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions() > 0:
+	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions.any():
 		r := failuref("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.fullName)
 		return &r
 	}

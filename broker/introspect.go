@@ -175,7 +175,7 @@ func commandGetKeys(c *call, args [][]byte) reply {
 	switch {
 	case cmd == nil:
 		return failure("ERR Invalid command specified")
-	case len(cmd.keys) == 0:
+	case !cmd.hasKeys():
 		return failure("ERR The command has no key arguments")
 	case !cmd.accepts(len(given)):
 		return failure("ERR Invalid number of arguments specified for command")

@@ -116,12 +116,12 @@ func (c *chunk) roomBehind(size int) bool {
 		return true
 	}
 	used := len(c.buf) - c.lo
-	if used+size > chunkSize {
+	switch half := cap(c.buf) / 2; {
+	case used+size > chunkSize, used+size > half && cap(c.buf) >= chunkSize:
 		return false
-	}
-	if used+size <= cap(c.buf)/2 { // the front was popped: move down instead
+	case used+size <= half: // the front was popped: move down instead
 		c.buf = c.buf[:copy(c.buf[:cap(c.buf)], c.buf[c.lo:])]
-	} else {
+	default:
 		grown := make([]byte, used, min(2*(used+size), chunkSize))
 		copy(grown, c.buf[c.lo:])
 		c.buf = grown
@@ -136,11 +136,11 @@ func (c *chunk) roomBefore(size int) bool {
 		return true
 	}
 	used := len(c.buf) - c.lo
-	if used+size > chunkSize {
-		return false
-	}
 	room := cap(c.buf)
-	if used+size > room/2 {
+	switch half := room / 2; {
+	case used+size > chunkSize, used+size > half && room >= chunkSize:
+		return false
+	case used+size > half:
 		room = min(2*(used+size), chunkSize)
 	}
 	grown := make([]byte, room)

@@ -244,7 +244,7 @@ func (l *list) removeEqual(value []byte, n int64) (removed int) {
 		}
 		return removed
 	}
-	for p := l.back(); p.valid() && int64(removed) < size(n); {
+	for p := l.back(); p.valid() && int64(removed) < magnitude(n); {
 		before := p.prev() // stays where it is when what follows is removed
 		if bytes.Equal(p.value(), value) {
 			l.remove(p)
@@ -255,8 +255,8 @@ func (l *list) removeEqual(value []byte, n int64) (removed int) {
 	return removed
 }
 
-// size is the size of a negative number, as far as an int64 can hold it.
-func size(n int64) int64 {
+// magnitude is the size of a negative number, as far as an int64 can hold it.
+func magnitude(n int64) int64 {
 	if n == math.MinInt64 {
 		return math.MaxInt64
 	}

@@ -165,6 +165,10 @@ func (l memoryLink) deliver(out []byte) (spare []byte, flush bool) {
 	if len(l.in) == 0 {
 		l.in, out = out, l.in
 	} else {
+		if l.taken > len(l.in)/2 { // what has been read makes room
+			l.in = l.in[:copy(l.in, l.in[l.taken:])]
+			l.taken = 0
+		}
 		l.in = append(l.in, out...)
 	}
 	l.arrived.Broadcast()

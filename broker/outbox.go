@@ -74,11 +74,19 @@ func (o *outbox) write(to outlet) {
 
 		n, err := to.tryWrite(p)
 		if err == nil && n < len(p) {
+			o.left(len(p) - n)
 			to.stall(p[n:])
 			return
 		}
 		o.wrote(to, p, err)
 	}
+}
+
+// left notes how much of a write the kernel has not taken yet.
+func (o *outbox) left(rest int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.rest = rest
 }
 
 // resume goes on after a stall. The error is that of writing the rest.

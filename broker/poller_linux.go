@@ -2,8 +2,11 @@ package broker
 
 import (
 	"fmt"
+	"log/slog"
+	"maps"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -38,7 +41,7 @@ func (b *Broker) driver(l net.Listener) func(net.Conn) {
 	if b.poller == nil {
 		p, err := newPoller(b)
 		if err != nil {
-			b.options.Logger.Warn("sockets are served by a goroutine each", "error", err)
+			b.log(slog.LevelWarn, "sockets are served by a goroutine each", "error", err)
 			return b.serveConn
 		}
 		b.poller = p
@@ -67,6 +70,17 @@ func newPoller(b *Broker) (*poller, error) {
 	}
 	go p.run()
 	return p, nil
+}
+
+// abortAll closes the sockets that are left: those without a session any more, but
+// with output that their clients do not read.
+func (p *poller) abortAll() {
+	p.mu.Lock()
+	sockets := slices.Collect(maps.Values(p.sockets))
+	p.mu.Unlock()
+	for _, s := range sockets {
+		s.abort()
+	}
 }
 
 func (p *poller) close() {
@@ -99,6 +113,7 @@ func (p *poller) find(key int32) *polled {
 func (p *poller) run() {
 	defer p.broker.goroutines.leave("poller")
 	defer p.close()
+	defer p.abortAll()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	events := make([]unix.EpollEvent, 512)
@@ -174,7 +189,7 @@ func (p *poller) serve(conn net.Conn) {
 		return
 	}
 	if err := p.control(unix.EPOLL_CTL_ADD, s.fd, s.key, unix.EPOLLIN); err != nil {
-		p.broker.options.Logger.Warn("a connection could not be served", "client", s.client, "error", err)
+		p.broker.log(slog.LevelWarn, "a connection could not be served", "client", s.client, "error", err)
 		s.session.abort()
 	}
 }
@@ -266,7 +281,9 @@ func (s *polled) writable() {
 	}
 	if err == nil {
 		if s.stalled = s.stalled[n:]; len(s.stalled) > 0 {
+			rest := len(s.stalled)
 			s.using.Unlock()
+			s.left(rest)
 			return
 		}
 		err = s.watch(unix.EPOLLIN)

@@ -5,34 +5,68 @@ import (
 	"slices"
 )
 
-// pubsub knows who is subscribed to what, in the order of subscription.
-type pubsub struct {
-	channels map[string][]*session
-	patterns map[string][]*session
+// A subscriptionKind is what clients subscribe to.
+type subscriptionKind int
+
+const (
+	channels subscriptionKind = iota
+	patterns                  // of channels
+	shards                    // channels of their own, which in a cluster belong to a shard
+	subscriptionKinds
+)
+
+// subscriptionWords are what the replies and messages of a kind are called.
+var subscriptionWords = [subscriptionKinds]struct{ subscribe, unsubscribe, message string }{
+	channels: {"subscribe", "unsubscribe", "message"},
+	patterns: {"psubscribe", "punsubscribe", "pmessage"},
+	shards:   {"ssubscribe", "sunsubscribe", "smessage"},
 }
+
+// pubsub knows who is subscribed to what, in the order of subscription.
+type pubsub [subscriptionKinds]map[string][]*session
+
+// subscriptions are what one client is subscribed to.
+type subscriptions [subscriptionKinds]map[string]struct{}
 
 func (p *pubsub) init() {
-	p.channels = map[string][]*session{}
-	p.patterns = map[string][]*session{}
+	for kind := range p {
+		p[kind] = map[string][]*session{}
+	}
 }
 
-// publish delivers a message and returns how many times.
-func (p *pubsub) publish(channel, message []byte) int {
-	receivers := p.channels[string(channel)]
-	m := push(bulkString("message"), bulk(channel), bulk(message))
+// any reports whether the client is subscribed to anything.
+func (o *subscriptions) any() bool {
+	return len(o[channels])+len(o[patterns])+len(o[shards]) > 0
+}
+
+// count is the number that the replies of a kind tell: channels and patterns are
+// counted together.
+func (o *subscriptions) count(kind subscriptionKind) reply {
+	if kind == shards {
+		return count(len(o[shards]))
+	}
+	return count(len(o[channels]) + len(o[patterns]))
+}
+
+// publish delivers a message to the subscribers of a channel, or a shard's, and
+// returns how many times.
+func (p *pubsub) publish(kind subscriptionKind, channel, message []byte) int {
+	receivers := p[kind][string(channel)]
+	m := push(bulkString(subscriptionWords[kind].message), bulk(channel), bulk(message))
 	for _, s := range receivers {
 		s.reply(&m)
 	}
 	n := len(receivers)
-	if len(p.patterns) == 0 {
+	if kind == shards || len(p[patterns]) == 0 {
 		return n
 	}
 	name := string(channel)
-	for pattern, receivers := range p.patterns {
+	for _, pattern := range slices.Sorted(maps.Keys(p[patterns])) {
+		receivers := p[patterns][pattern]
 		if !match(pattern, name, false) {
 			continue
 		}
-		m := push(bulkString("pmessage"), bulkString(pattern), bulk(channel), bulk(message))
+		m := push(bulkString(subscriptionWords[patterns].message), bulkString(pattern), bulk(channel), bulk(message))
 		for _, s := range receivers {
 			s.reply(&m)
 		}
@@ -41,51 +75,36 @@ func (p *pubsub) publish(channel, message []byte) int {
 	return n
 }
 
-// A subscriptionKind is channels or patterns: where they are kept, and the words
-// for them.
-type subscriptionKind struct {
-	subscribe, unsubscribe string
-	all                    func(*pubsub) map[string][]*session
-	own                    func(*session) *map[string]struct{}
-}
-
-var byChannel = subscriptionKind{"subscribe", "unsubscribe",
-	func(p *pubsub) map[string][]*session { return p.channels },
-	func(s *session) *map[string]struct{} { return &s.channels }}
-
-var byPattern = subscriptionKind{"psubscribe", "punsubscribe",
-	func(p *pubsub) map[string][]*session { return p.patterns },
-	func(s *session) *map[string]struct{} { return &s.patterns }}
-
-func (k *subscriptionKind) add(c *call, names [][]byte) reply {
-	s := c.session
-	all, own := k.all(&c.pubsub), k.own(s)
-	if *own == nil {
-		*own = map[string]struct{}{}
+// subscribe begins subscriptions.
+func (s *session) subscribe(kind subscriptionKind, names [][]byte) reply {
+	all, own := s.broker.pubsub[kind], s.subscriptions[kind]
+	if own == nil {
+		own = map[string]struct{}{}
+		s.subscriptions[kind] = own
 	}
 	var replies []reply
 	for _, name := range names {
-		if _, known := (*own)[string(name)]; !known {
-			(*own)[string(name)] = struct{}{}
+		if _, known := own[string(name)]; !known {
+			own[string(name)] = struct{}{}
 			all[string(name)] = append(all[string(name)], s)
 		}
-		replies = append(replies, push(bulkString(k.subscribe), bulk(name), count(s.subscriptions())))
+		replies = append(replies, push(bulkString(subscriptionWords[kind].subscribe), bulk(name), s.subscriptions.count(kind)))
 	}
 	return sequence(replies...)
 }
 
-// drop ends the named subscriptions, or all if there are no names.
-func (k *subscriptionKind) drop(b *Broker, s *session, names [][]byte) reply {
-	own := *k.own(s)
+// unsubscribe ends the named subscriptions, or all if there are no names.
+func (s *session) unsubscribe(kind subscriptionKind, names [][]byte) reply {
+	all, own := s.broker.pubsub[kind], s.subscriptions[kind]
+	word := bulkString(subscriptionWords[kind].unsubscribe)
 	if len(names) == 0 {
 		for _, name := range slices.Sorted(maps.Keys(own)) {
 			names = append(names, []byte(name))
 		}
 		if len(names) == 0 {
-			return push(bulkString(k.unsubscribe), null, count(s.subscriptions()))
+			return push(word, null, s.subscriptions.count(kind))
 		}
 	}
-	all := k.all(&b.pubsub)
 	var replies []reply
 	for _, name := range names {
 		if _, known := own[string(name)]; known {
@@ -97,29 +116,50 @@ func (k *subscriptionKind) drop(b *Broker, s *session, names [][]byte) reply {
 				all[string(name)] = rest
 			}
 		}
-		replies = append(replies, push(bulkString(k.unsubscribe), bulk(name), count(s.subscriptions())))
+		replies = append(replies, push(word, bulk(name), s.subscriptions.count(kind)))
 	}
 	return sequence(replies...)
 }
 
 func (s *session) unsubscribeAll() {
-	byChannel.drop(s.broker, s, nil)
-	byPattern.drop(s.broker, s, nil)
+	for kind := range subscriptionKinds {
+		s.unsubscribe(kind, nil)
+	}
 }
 
-func subscribe(c *call, args [][]byte) reply    { return byChannel.add(c, args[1:]) }
-func psubscribe(c *call, args [][]byte) reply   { return byPattern.add(c, args[1:]) }
-func unsubscribe(c *call, args [][]byte) reply  { return byChannel.drop(c.Broker, c.session, args[1:]) }
-func punsubscribe(c *call, args [][]byte) reply { return byPattern.drop(c.Broker, c.session, args[1:]) }
+func subscribe(c *call, args [][]byte) reply    { return c.session.subscribe(channels, args[1:]) }
+func psubscribe(c *call, args [][]byte) reply   { return c.session.subscribe(patterns, args[1:]) }
+func unsubscribe(c *call, args [][]byte) reply  { return c.session.unsubscribe(channels, args[1:]) }
+func punsubscribe(c *call, args [][]byte) reply { return c.session.unsubscribe(patterns, args[1:]) }
+func sunsubscribe(c *call, args [][]byte) reply { return c.session.unsubscribe(shards, args[1:]) }
 
-func publish(c *call, args [][]byte) reply { return count(c.pubsub.publish(args[1], args[2])) }
+func ssubscribe(c *call, args [][]byte) reply {
+	if c.session.transaction.running {
+		return failure("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
+	}
+	return c.session.subscribe(shards, args[1:])
+}
 
-func pubsubChannels(c *call, args [][]byte) reply {
+func publish(c *call, args [][]byte) reply {
+	return count(c.pubsub.publish(channels, args[1], args[2]))
+}
+
+func spublish(c *call, args [][]byte) reply {
+	return count(c.pubsub.publish(shards, args[1], args[2]))
+}
+
+func pubsubChannels(c *call, args [][]byte) reply      { return c.listChannels(channels, args) }
+func pubsubShardChannels(c *call, args [][]byte) reply { return c.listChannels(shards, args) }
+func pubsubNumSub(c *call, args [][]byte) reply        { return c.countSubscribers(channels, args) }
+func pubsubShardNumSub(c *call, args [][]byte) reply   { return c.countSubscribers(shards, args) }
+func pubsubNumPat(c *call, _ [][]byte) reply           { return count(len(c.pubsub[patterns])) }
+
+func (c *call) listChannels(kind subscriptionKind, args [][]byte) reply {
 	if len(args) > 3 {
 		return tooManyArguments(args)
 	}
 	names := []string{}
-	for _, name := range slices.Sorted(maps.Keys(c.pubsub.channels)) {
+	for _, name := range slices.Sorted(maps.Keys(c.pubsub[kind])) {
 		if len(args) == 2 || match(string(args[2]), name, false) {
 			names = append(names, name)
 		}
@@ -127,12 +167,10 @@ func pubsubChannels(c *call, args [][]byte) reply {
 	return bulkStrings(names)
 }
 
-func pubsubNumSub(c *call, args [][]byte) reply {
+func (c *call) countSubscribers(kind subscriptionKind, args [][]byte) reply {
 	var pairs []reply
 	for _, name := range args[2:] {
-		pairs = append(pairs, bulk(name), count(len(c.pubsub.channels[string(name)])))
+		pairs = append(pairs, bulk(name), count(len(c.pubsub[kind][string(name)])))
 	}
 	return array(pairs...)
 }
-
-func pubsubNumPat(c *call, _ [][]byte) reply { return count(len(c.pubsub.patterns)) }

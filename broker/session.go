@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -28,12 +29,12 @@ type session struct {
 	alarm   alarm      // when it has waited long enough
 	delayed []readyKey // keys to serve it from, once more of its input has been read
 
-	transaction transaction
-	channels    map[string]struct{}
-	patterns    map[string]struct{}
-	tracking    trackingState
+	transaction   transaction
+	subscriptions subscriptions
+	tracking      trackingState
 
 	closing bool // no more commands; closed once what is queued has been sent
+	overrun bool // it is closing since it does not read: at once
 	closed  bool // closed and forgotten
 }
 
@@ -54,7 +55,7 @@ type link interface {
 	peer() peer
 
 	// finish closes the connection once everything delivered has been sent; abort
-	// closes it at once. The link calls hangUp in either case, unless it did so.
+	// closes it at once. The session has been closed already, or is about to be.
 	finish()
 	abort()
 
@@ -109,7 +110,7 @@ func (s *session) proceed() {
 			break
 		}
 		if err != nil {
-			s.broker.options.Logger.Info("protocol error from client", "client", s.String(), "error", err)
+			s.broker.log(slog.LevelInfo, "protocol error from client", "client", s.String(), "error", err)
 			r := failure("ERR " + err.Error())
 			s.reply(&r)
 			s.finish()
@@ -122,7 +123,7 @@ func (s *session) proceed() {
 	}
 	s.requests.keep()
 	if n := s.requests.waiting(); n > s.broker.options.MaxQuery {
-		s.broker.options.Logger.Warn("client closed: it sent more than Options.MaxQuery", "client", s.String(), "bytes", n)
+		s.broker.log(slog.LevelWarn, "client closed: it sent more than Options.MaxQuery", "client", s.String(), "bytes", n)
 		s.abort()
 	}
 }
@@ -137,6 +138,9 @@ func (s *session) reply(r *reply) {
 	}
 	s.out = r.encode(s.out, s.protocol)
 	s.soil()
+	if len(s.out) > checkPendingFrom {
+		s.checkPending()
+	}
 }
 
 // soil makes the broker look after the session when the lock is released.
@@ -159,19 +163,21 @@ func (s *session) abort() {
 	s.link.abort()
 }
 
-// close forgets the session. The link is told by the caller.
+// close forgets the session. To close the connection, too, is for the caller,
+// unless the client has done so.
 func (s *session) close() {
 	if s.closed {
 		return
 	}
 	s.closed = true
-	s.serveDelayed()
 	if s.waiter != nil {
 		s.waiter.leave()
 	}
 	s.unwatch()
 	s.unsubscribeAll()
-	s.stopTracking()
+	if s.broker.tracking.active {
+		s.broker.tracking.forget(s)
+	}
 	delete(s.broker.sessions, s.id)
 }
 
@@ -182,12 +188,11 @@ func (s *session) settle() (flush bool) {
 	if len(s.out) > 0 {
 		s.broker.stats.bytesOut += int64(len(s.out))
 		s.out, flush = s.link.deliver(s.out)
-		if limit := s.pendingLimit(); limit > 0 && !s.closed && s.link.backlog() > limit {
-			s.broker.options.Logger.Warn("client closed: it does not read its replies",
-				"client", s.String(), "bytes", s.link.backlog(), "limit", limit)
-			s.abort()
-			return false
-		}
+		s.checkPending()
+	}
+	if s.overrun {
+		s.abort()
+		return false
 	}
 	if cap(s.out) > 64<<10 { // a large reply should not weigh on an idle client
 		s.out = nil
@@ -199,9 +204,28 @@ func (s *session) settle() (flush bool) {
 	return flush
 }
 
+// checkPendingFrom is how many bytes of one batch are checked before the end of the
+// batch.
+const checkPendingFrom = 64 << 10
+
+// checkPending gives a client up that leaves more unread than it may. Nothing more
+// is queued for it, and it is closed at the end of the batch.
+func (s *session) checkPending() {
+	limit := s.pendingLimit()
+	if limit == 0 || s.closed || s.overrun {
+		return
+	}
+	if n := len(s.out) + s.link.backlog(); n > limit {
+		s.broker.log(slog.LevelWarn, "client closed: it does not read its replies",
+			"client", s.String(), "bytes", n, "limit", limit)
+		s.overrun, s.closing = true, true
+		s.out = nil
+	}
+}
+
 // pendingLimit is how many bytes may wait for the client; 0: any number.
 func (s *session) pendingLimit() int {
-	if s.subscriptions() > 0 {
+	if s.subscriptions.any() {
 		return s.broker.options.MaxPendingPubSub
 	}
 	return s.broker.options.MaxPending
@@ -218,9 +242,6 @@ func (s *session) reset() {
 	s.authenticated = s.broker.options.Password == ""
 }
 
-// subscriptions is the number of channels and patterns subscribed to.
-func (s *session) subscriptions() int { return len(s.channels) + len(s.patterns) }
-
 // String describes the client as CLIENT LIST does.
 func (s *session) String() string {
 	b := s.broker
@@ -234,10 +255,10 @@ func (s *session) String() string {
 		name = s.command.fullName
 	}
 	seconds := func(since int64) int64 { return (b.now - since) / int64(time.Second) }
-	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=0 multi=%d "+
+	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d obl=%d cmd=%s user=default redir=%d resp=%d",
 		s.id, addr, laddr, s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.index,
-		len(s.channels), len(s.patterns), queuedCommands,
+		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
 		s.requests.waiting(), len(s.out)+s.link.backlog(), name, s.tracking.redirection(), s.protocol)
 }
 
@@ -248,7 +269,7 @@ func (s *session) flags() string {
 		on     bool
 		letter string
 	}{
-		{s.subscriptions() > 0, "P"},
+		{s.subscriptions.any(), "P"},
 		{s.transaction.open || s.transaction.running, "x"},
 		{s.waiter != nil, "b"},
 		{s.tracking.on, "t"},

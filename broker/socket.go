@@ -28,8 +28,8 @@ func (b *Broker) Listen(network, address string) (net.Addr, error) {
 // listener. It does not wait.
 func (b *Broker) Serve(l net.Listener) error {
 	name := "listener " + l.Addr().String()
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	b.enter()
+	defer b.leave()
 	if b.closed || !b.goroutines.enter(name) {
 		return ErrClosed
 	}
@@ -71,12 +71,18 @@ func (b *Broker) serveConn(conn net.Conn) {
 		defer conn.Close()
 		b.enter()
 		err := b.open(s)
+		if err == nil {
+			b.sockets[s] = struct{}{}
+		}
 		b.leave()
 		if err != nil {
 			return
 		}
 		s.read(func(p []byte) { b.receive(s.session, p) })
-		b.hangUp(s.session)
+		b.enter()
+		s.session.close()
+		delete(b.sockets, s)
+		b.leave()
 	}()
 }
 
@@ -87,6 +93,7 @@ type socket struct {
 	broker  *Broker
 	session *session
 	conn    net.Conn
+	under   net.Conn        // what conn stands on: itself, or the connection under TLS
 	raw     syscall.RawConn // of the file descriptor; nil: not to be had
 	direct  bool            // raw carries the client's bytes as they are
 	name    string
@@ -98,6 +105,7 @@ func newSocket(b *Broker, conn net.Conn) *socket {
 	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		under = wrapped.NetConn()
 	}
+	s.under = under
 	if c, ok := under.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
 			s.raw, s.direct = raw, under == conn
@@ -109,11 +117,17 @@ func newSocket(b *Broker, conn net.Conn) *socket {
 func (s *socket) attach(x *session) { s.session = x }
 func (s *socket) flush()            { s.write(s) }
 func (s *socket) finish()           { s.outbox.finish(s) }
-func (s *socket) abort()            { s.outbox.abort(s) }
 
-// To close the connection ends the reader, and so the session.
-func (s *socket) fail() { s.conn.Close() }
-func (s *socket) shut() { s.conn.Close() }
+// abort closes the connection without a word: the farewell of TLS could take long.
+func (s *socket) abort() {
+	s.outbox.abort(s)
+	s.fail()
+}
+
+func (s *socket) fail() { s.under.Close() }
+
+// shut makes the reader end, which then closes the connection.
+func (s *socket) shut() { s.conn.SetReadDeadline(time.Unix(1, 0)) }
 
 // stall goes on writing in a goroutine.
 func (s *socket) stall(rest []byte) {

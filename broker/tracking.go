@@ -12,6 +12,10 @@ import (
 // invalidateChannel is where a RESP2 client that others redirect to is told.
 const invalidateChannel = "__redis__:invalidate"
 
+// maxTracked is how many keys are remembered to have been read, as Redis's
+// tracking-table-max-keys.
+const maxTracked = 1_000_000
+
 // trackingState is what one client has asked for with CLIENT TRACKING.
 type trackingState struct {
 	on, broadcast, optIn, optOut, noLoop bool
@@ -35,6 +39,7 @@ type tracking struct {
 	broker   *Broker
 	active   bool                          // some client tracks, or did so and keys that it read have not changed
 	clients  int                           // how many
+	readable map[*session]struct{}         // clients that track, or did: readers may name them
 	readers  map[string]map[int64]struct{} // clients that have read a key
 	prefixes map[string]*prefix            // broadcast
 	own      []ownChange                   // what the running client has to be told of its own changes
@@ -57,6 +62,7 @@ type prefix struct {
 func (t *tracking) init(b *Broker) {
 	t.broker = b
 	t.readers = map[string]map[int64]struct{}{}
+	t.readable = map[*session]struct{}{}
 	t.prefixes = map[string]*prefix{}
 }
 
@@ -71,10 +77,21 @@ func (s *session) track(cmd *command, args [][]byte) {
 	for _, i := range indexes {
 		ids := readers[string(args[i])]
 		if ids == nil {
+			if len(readers) >= maxTracked {
+				s.broker.tracking.evict()
+			}
 			ids = map[int64]struct{}{}
 			readers[string(args[i])] = ids
 		}
 		ids[s.id] = struct{}{}
+	}
+}
+
+// evict forgets any key that was read, and tells its readers as if it had changed.
+func (t *tracking) evict() {
+	for key := range t.readers {
+		t.changedForReaders(nil, []byte(key))
+		return
 	}
 }
 
@@ -94,6 +111,11 @@ func (t *tracking) changed(by *session, key []byte) {
 			p.changed[string(key)] = by
 		}
 	}
+	t.changedForReaders(by, key)
+}
+
+// changedForReaders tells the clients that have read a key.
+func (t *tracking) changedForReaders(by *session, key []byte) {
 	ids := t.readers[string(key)]
 	if ids == nil {
 		return
@@ -113,6 +135,7 @@ func (t *tracking) changed(by *session, key []byte) {
 // flushed notes that all keys may have changed.
 func (t *tracking) flushed(by *session) {
 	clear(t.readers)
+	t.active = t.clients > 0
 	for _, id := range slices.Sorted(maps.Keys(t.broker.sessions)) {
 		if s := t.broker.sessions[id]; s.tracking.on {
 			t.tell(s, by, nil)
@@ -194,7 +217,7 @@ func (s *session) invalidate(keys [][]byte) {
 	switch {
 	case to.protocol == 3:
 		r = push(bulkString("invalidate"), what)
-	case s.tracking.redirect != 0 && to.subscriptions() > 0:
+	case s.tracking.redirect != 0 && to.subscriptions.any():
 		r = push(bulkString("message"), bulkString(invalidateChannel), what)
 	default:
 		return // there is no way to tell it
@@ -221,6 +244,17 @@ func (s *session) stopTracking() {
 	t.active = t.clients > 0 || len(t.readers) > 0
 }
 
+// forget drops a client that is closed, and with the last that has ever tracked the
+// keys that have been read.
+func (t *tracking) forget(s *session) {
+	s.stopTracking()
+	delete(t.readable, s)
+	if len(t.readable) == 0 {
+		t.readers = map[string]map[int64]struct{}{}
+		t.active = false
+	}
+}
+
 // startTracking begins, or changes, what a client is told. The options have been
 // checked.
 func (s *session) startTracking(o trackingState) {
@@ -228,6 +262,7 @@ func (s *session) startTracking(o trackingState) {
 	if !s.tracking.on {
 		t.clients++
 		t.active = true
+		t.readable[s] = struct{}{}
 	}
 	prefixes := s.tracking.prefixes
 	if o.broadcast {
