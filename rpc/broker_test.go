@@ -182,6 +182,72 @@ func TestNotSentIsNeverSent(t *testing.T) {
 	})
 }
 
+// TestSlowDial: a connection that takes longer to set up than its call may take
+// is there for the calls after it, and a call that was given up is not sent.
+func TestSlowDial(t *testing.T) {
+	bubble(t, func(h *house) {
+		var ran atomic.Int32
+		h.serve(rpc.ServerOptions{}, offer("count", func(context.Context, struct{}) (int32, error) { return ran.Add(1), nil }))
+		synctest.Wait()
+		const timeout, latency, conns = 60 * time.Millisecond, 200 * time.Millisecond, 8
+		opt := *h.rdb.Options()
+		dial := opt.Dialer
+		var dials atomic.Int32
+		opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dials.Add(1)
+			time.Sleep(latency)
+			return dial(ctx, network, addr)
+		}
+		rdb := redis.NewClient(&opt)
+		defer rdb.Close()
+		slow := &house{T: h.T, rdb: rdb, prefix: h.prefix}
+		client := slow.client(rpc.ClientOptions{Timeout: timeout, MaxConns: conns})
+		const calls = 50
+		var answered int32
+		for n := range calls {
+			_, err := rpc.Call[int32](context.Background(), client, "count", nil)
+			if err == nil {
+				answered++
+			} else if is(h.T, err, rpc.ErrNotSent, context.DeadlineExceeded); n > 2*int(latency/timeout) {
+				h.Errorf("call %d: got %v, want an answer by now", n, err)
+			}
+		}
+		if n := dials.Load(); n > conns || answered == 0 || ran.Load() != answered {
+			h.Errorf("got %d dials, %d calls answered and %d run, want up to %d, some, and the same", n, answered, ran.Load(), conns)
+		}
+	})
+}
+
+// TestCloseTwice: a second Close waits like the first.
+func TestCloseTwice(t *testing.T) {
+	bubble(t, func(h *house) {
+		opt, unstick := h.rdb.Options(), make(chan struct{})
+		dial := opt.Dialer
+		opt.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			return sticky{conn, unstick}, err
+		}
+		client := h.client(rpc.ClientOptions{Timeout: time.Hour})
+		failed, closed := make(chan error, 1), make(chan error, 2)
+		go func() { failed <- client.Call(context.Background(), "f", nil, nil) }()
+		synctest.Wait()
+		for range 2 {
+			go func() { closed <- client.Close() }()
+			synctest.Wait()
+			if len(closed) != 0 {
+				h.Error("Close returned while a wait goes on")
+			}
+		}
+		close(unstick)
+		for range 2 {
+			if err := <-closed; err != nil {
+				h.Errorf("Close: %v", err)
+			}
+		}
+		is(h.T, <-failed, rpc.ErrNoResult, redis.ErrClosed)
+	})
+}
+
 // TestRedisAway: while Redis is away a server tries again and again, but less
 // and less often, and stops at once; when Redis is back it serves.
 func TestRedisAway(t *testing.T) {

@@ -26,8 +26,10 @@ type ClientOptions struct {
 	Expiry time.Duration
 
 	// MaxConns is the most connections that the client opens. A call holds one
-	// until its result is there, or up to a second after it was given up; further
-	// calls wait for one within their time-out. Default 1024.
+	// until its result is there. If it is given up sooner, it goes on to hold it:
+	// up to a second if it had been sent, else until the connection is set up,
+	// which then serves other calls. Further calls wait for a connection within
+	// their time-out. Default 1024.
 	MaxConns int
 }
 
@@ -58,6 +60,7 @@ type Client struct {
 	opt    ClientOptions
 	via    transport
 	closed atomic.Bool
+	done   chan struct{} // closed when the first Close has finished
 }
 
 // A transport takes calls to Redis and brings back their results. This is where
@@ -65,7 +68,8 @@ type Client struct {
 type transport interface {
 	// roundTrip pushes x's message and returns the message of its result. Its
 	// error is a *failure. It returns at once when ctx ends or stop delivers,
-	// whatever Redis does; until then, x is its to use.
+	// whatever Redis does, and may go on to read x, which is no longer the
+	// caller's to change.
 	roundTrip(ctx context.Context, x *exchange, stop <-chan time.Time) ([]byte, error)
 
 	// close ends what is in flight with redis.ErrClosed, and returns when
@@ -82,9 +86,12 @@ type exchange struct {
 }
 
 // NewClient returns a client that reaches Redis as rdb does: it takes rdb's
-// options, not its connections, and no hooks. rdb is a *redis.Client, of a
-// single node or of Sentinel, and stays the caller's to close. Nothing is sent
-// before the first call.
+// options, not its connections, and no hooks. rdb stays the caller's to close.
+// Nothing is sent before the first call.
+//
+// rdb is a *redis.Client; Cluster and Ring are refused. A client of Sentinel
+// (redis.NewFailoverClient) is a *redis.Client too and is taken, but a failover
+// is not tested yet.
 func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 	single, err := checkClient(rdb)
 	if err != nil {
@@ -93,16 +100,18 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	return &Client{opt: opt, via: newPopTransport(single, opt)}, nil
+	return &Client{opt: opt, via: newPopTransport(single, opt), done: make(chan struct{})}, nil
 }
 
 // Close ends the calls in flight with an error that matches redis.ErrClosed,
 // closes the client's connections, and returns when nothing of the client runs
-// any more. A second Close does nothing.
+// any more. A second Close only waits for the first.
 func (c *Client) Close() error {
 	if c.closed.Swap(true) {
+		<-c.done
 		return nil
 	}
+	defer close(c.done)
 	return c.via.close()
 }
 

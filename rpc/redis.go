@@ -19,11 +19,12 @@ type link struct {
 	cutDials      context.CancelFunc
 }
 
-// checkClient returns the single-node client that links can be derived from.
+// checkClient returns the client that links can be derived from. One of Sentinel
+// has the same type; that it follows a failover is not tested yet.
 func checkClient(rdb redis.UniversalClient) (*redis.Client, error) {
 	c, ok := rdb.(*redis.Client)
 	if !ok || c == nil {
-		return nil, fmt.Errorf("expected a non-nil *redis.Client, of a single node or of Sentinel (redis.NewFailoverClient), got %T", rdb)
+		return nil, fmt.Errorf("expected a non-nil *redis.Client (not of Cluster, nor a Ring), got %T", rdb)
 	}
 	return c, nil
 }
@@ -77,9 +78,7 @@ func (l *link) close() error {
 	return l.Client.Close()
 }
 
-// A payload is a message to be pushed that knows whether it went out. go-redis
-// asks it for its bytes when it writes the command, which is after all that can
-// fail without a trace in Redis: admission, dialling, authentication.
+// A payload is a message to be pushed that knows whether it went out.
 type payload struct {
 	message []byte
 	state   atomic.Int32 // pending, then written or withdrawn, which are final
@@ -91,14 +90,9 @@ const (
 	withdrawn
 )
 
-var errWithdrawn = errors.New("given up before it was sent")
-
-// MarshalBinary implements encoding.BinaryMarshaler for go-redis.
-func (p *payload) MarshalBinary() ([]byte, error) {
-	if p.state.CompareAndSwap(pending, written) || p.state.Load() == written {
-		return p.message, nil
-	}
-	return nil, errWithdrawn
+// write reports whether the payload may be written, which it then counts as.
+func (p *payload) write() bool {
+	return p.state.CompareAndSwap(pending, written) || p.state.Load() == written
 }
 
 // withdraw reports whether the payload has not been written, and sees to it
@@ -106,6 +100,35 @@ func (p *payload) MarshalBinary() ([]byte, error) {
 func (p *payload) withdraw() bool {
 	return p.state.CompareAndSwap(pending, withdrawn) || p.state.Load() == withdrawn
 }
+
+// A gate is the name of the first command of a pipeline, and lets it out only if
+// the payload has not been withdrawn. go-redis asks an argument for its bytes
+// when it writes the command, which is after all that takes time or can fail
+// without a trace in Redis: admission, dialling, authentication.
+type gate struct {
+	*payload
+	name string
+}
+
+// MarshalBinary implements encoding.BinaryMarshaler for go-redis.
+func (g gate) MarshalBinary() ([]byte, error) {
+	if !g.write() {
+		return nil, errWithdrawn{}
+	}
+	return []byte(g.name), nil
+}
+
+func (g gate) String() string { return g.name }
+
+// errWithdrawn keeps a pipeline from being written. It passes for a reply of
+// Redis, after which go-redis keeps the connection: any other error costs it,
+// and where calls are given up in less time than it takes to connect, no call
+// would ever find one. What is in go-redis's buffer by then is less than a
+// command, and go-redis drops it before it writes the next one.
+type errWithdrawn struct{}
+
+func (errWithdrawn) Error() string { return "given up before it was sent" }
+func (errWithdrawn) RedisError()   {}
 
 // A failure is why a message did not get through, and what is known of it:
 // kind is ErrNotSent or ErrNoResult.
@@ -125,8 +148,8 @@ func (f *failure) Unwrap() []error { return []error{f.kind, f.cause} }
 func (l *link) push(key string, p *payload, life time.Duration) *failure {
 	ctx := context.Background()
 	pipe := l.Pipeline()
-	multi := pipe.Do(ctx, "multi")
-	push := pipe.Do(ctx, "rpush", key, p)
+	multi := pipe.Do(ctx, gate{p, "multi"})
+	push := pipe.Do(ctx, "rpush", key, p.message)
 	pipe.Do(ctx, "expire", key, seconds(life))
 	exec := pipe.Do(ctx, "exec")
 	_, err := pipe.Exec(ctx)

@@ -40,7 +40,9 @@ type ServerOptions struct {
 	// seconds: a part of one is rounded up. Default 120 s.
 	Expiry time.Duration
 
-	// Logger gets what goes wrong. Default slog.Default().
+	// Logger gets what goes wrong, excerpts of malformed messages included. It
+	// is for its handler to escape them, as those of slog do. Default
+	// slog.Default().
 	Logger *slog.Logger
 }
 
@@ -100,8 +102,11 @@ const (
 type handler func(ctx context.Context, kw []byte) ([]byte, error)
 
 // NewServer returns a server that reaches Redis as rdb does: it takes rdb's
-// options, not its connections, and no hooks. rdb is a *redis.Client, of a
-// single node or of Sentinel, and stays the caller's to close.
+// options, not its connections, and no hooks. rdb stays the caller's to close.
+//
+// rdb is a *redis.Client; Cluster and Ring are refused. A client of Sentinel
+// (redis.NewFailoverClient) is a *redis.Client too and is taken, but a failover
+// is not tested yet.
 func NewServer(rdb redis.UniversalClient, opt ServerOptions) (*Server, error) {
 	single, err := checkClient(rdb)
 	if err != nil {
@@ -133,7 +138,9 @@ func (s *Server) Malformed() uint64 { return s.malformed.Load() }
 //   - A struct: each exported field is an argument, called as its json tag says,
 //     or else as the field in any case. A field that is a pointer, or whose tag
 //     says omitempty or omitzero, may be left out. An argument that is missing,
-//     unknown, or of the wrong type is answered with an error that names it.
+//     unknown, or of the wrong type is answered with an error that names it; null
+//     is of the wrong type, also within an argument, but for a pointer, slice,
+//     map, interface, or type with its own UnmarshalJSON.
 //   - A map with string keys: any arguments. In a map[string]any, numbers are
 //     json.Number.
 //   - json.RawMessage: the JSON object as it came.

@@ -18,8 +18,10 @@ var errTimeUp = errors.New("time is up")
 // A worker pushes a call and waits for its result, while the caller waits for
 // the worker, its context and its time: go-redis cannot be interrupted, so a
 // caller that gives up leaves the worker behind, which finishes its BLPOP,
-// drops what may still come, and is free again. There are as many workers as
-// there ever were calls at a time, at most MaxConns, each with a connection.
+// drops what may still come, and is free again; or, if nothing was sent yet,
+// finishes the connection and leaves it to the next call. There are as many
+// workers as there ever were calls at a time, given up ones that still hold
+// theirs included, at most MaxConns, each with a connection.
 type popTransport struct {
 	redis  *link
 	expiry time.Duration
