@@ -17,7 +17,7 @@ func encodeArgs(args any) ([]byte, error) {
 	if args == nil {
 		return []byte("{}"), nil
 	}
-	kw, err := json.Marshal(args)
+	kw, err := encodeValue(args)
 	if err != nil {
 		return nil, fmt.Errorf("arguments cannot be encoded: %w", err)
 	}
@@ -42,7 +42,7 @@ func newArgsDecoder(t reflect.Type) (argsDecoder, error) {
 	case t.Kind() == reflect.Interface && t.NumMethod() == 0:
 		return decodeWhole, nil
 	case t.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
-		return decodeMap, nil
+		return mapDecoder(t), nil
 	case t.Kind() == reflect.Struct:
 		params, err := newParameters(t)
 		return params.decode, err
@@ -52,17 +52,28 @@ func newArgsDecoder(t reflect.Type) (argsDecoder, error) {
 
 func decodeWhole(kw json.RawMessage, v any) error { return explain(decodeValue(kw, v)) }
 
-func decodeMap(kw json.RawMessage, v any) error {
-	m := reflect.ValueOf(v).Elem()
-	m.Set(reflect.MakeMap(m.Type()))
-	for name, raw := range members(kw) {
-		value := reflect.New(m.Type().Elem())
-		if err := decodeValue(raw, value.Interface()); err != nil {
-			return fmt.Errorf("argument %q: %w", name, explain(err))
+func mapDecoder(t reflect.Type) argsDecoder {
+	shape := newShape(t.Elem(), map[reflect.Type]*shape{})
+	return func(kw json.RawMessage, v any) error {
+		m := reflect.ValueOf(v).Elem()
+		m.Set(reflect.MakeMap(t))
+		for name, raw := range members(kw) {
+			value := reflect.New(t.Elem())
+			if err := decodeArg(raw, shape, value.Interface()); err != nil {
+				return fmt.Errorf("argument %q: %w", name, err)
+			}
+			m.SetMapIndex(reflect.ValueOf(string(name)).Convert(t.Key()), value.Elem())
 		}
-		m.SetMapIndex(reflect.ValueOf(string(name)).Convert(m.Type().Key()), value.Elem())
+		return nil
 	}
-	return nil
+}
+
+// decodeArg decodes an argument that has to be of the shape s.
+func decodeArg(raw []byte, s *shape, v any) error {
+	if err := s.check(raw); err != nil {
+		return err
+	}
+	return explain(decodeValue(raw, v))
 }
 
 // parameters are the fields of a struct that a handler takes.
@@ -73,10 +84,12 @@ type parameter struct {
 	field    int
 	exact    bool // the name is from a tag, so its case counts
 	optional bool
+	shape    *shape
 }
 
 func newParameters(t reflect.Type) (parameters, error) {
 	var ps parameters
+	known := map[reflect.Type]*shape{}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		tag, tagged := f.Tag.Lookup("json")
@@ -89,7 +102,7 @@ func newParameters(t reflect.Type) (parameters, error) {
 		case strings.Contains(","+options+",", ",string,"):
 			return nil, fmt.Errorf(`field %v.%s: the json option "string" is not supported`, t, f.Name)
 		}
-		p := parameter{name: name, field: i, exact: name != ""}
+		p := parameter{name: name, field: i, exact: name != "", shape: newShape(f.Type, known)}
 		if !p.exact {
 			p.name = f.Name
 		}
@@ -122,8 +135,8 @@ func (ps parameters) decode(kw json.RawMessage, v any) error {
 		if i < 0 {
 			return fmt.Errorf("unknown argument %q, expected %s", name, ps)
 		}
-		if err := decodeValue(raw, target.Field(ps[i].field).Addr().Interface()); err != nil {
-			return fmt.Errorf("argument %q: %w", name, explain(err))
+		if err := decodeArg(raw, ps[i].shape, target.Field(ps[i].field).Addr().Interface()); err != nil {
+			return fmt.Errorf("argument %q: %w", name, err)
 		}
 		given[i] = true
 	}
@@ -157,7 +170,7 @@ func (ps parameters) String() string {
 
 // encodeResult returns the JSON that carries a handler's result.
 func encodeResult(v any) ([]byte, error) {
-	res, err := json.Marshal(v)
+	res, err := encodeValue(v)
 	if err != nil {
 		return nil, fmt.Errorf("the result cannot be encoded: %w", err)
 	}

@@ -7,6 +7,9 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/uuid"
 )
 
 type inner struct{ N int }
@@ -58,6 +61,99 @@ func TestArgsOfStruct(t *testing.T) {
 				t.Errorf("got %+v, %v, want %+v", got, err, c.want)
 			}
 		})
+	}
+}
+
+// TestMisfits: null and json.Number, of which encoding/json is not strict, at
+// any depth.
+func TestMisfits(t *testing.T) {
+	type deep struct {
+		N    int `json:"n"`
+		P    *int
+		L    []int
+		M    map[string]int
+		Any  any
+		Raw  json.RawMessage
+		Num  json.Number
+		Time time.Time
+		Self *deep
+		A    [2]bool
+	}
+	type base struct{ Promoted int }
+	type all struct {
+		I    int                `json:",omitempty"`
+		S    string             `json:",omitempty"`
+		B    bool               `json:",omitempty"`
+		F    float64            `json:",omitempty"`
+		P    *int               `json:",omitempty"`
+		PP   **int              `json:",omitempty"`
+		L    []int              `json:",omitempty"`
+		M    map[string]string  `json:",omitempty"`
+		Any  any                `json:",omitempty"`
+		Raw  json.RawMessage    `json:",omitempty"`
+		Time time.Time          `json:",omitempty"`
+		UUID uuid.UUID          `json:",omitempty"`
+		D    deep               `json:",omitempty"`
+		PD   *deep              `json:",omitempty"`
+		LD   []deep             `json:",omitempty"`
+		MD   map[string][]*deep `json:",omitempty"`
+		Num  json.Number        `json:",omitempty"`
+		Nums []json.Number      `json:",omitempty"`
+		E    struct{ base }     `json:",omitempty"`
+		T    struct {
+			base `json:"base"`
+		} `json:",omitempty"`
+	}
+	for _, c := range []struct{ kw, err string }{
+		{kw: `{"p":null,"pp":null,"l":null,"m":null,"any":null,"raw":null,"time":null,"pd":null,"ld":null,"md":null,"nums":null}`},
+		{kw: `{"any":{"n":[null]},"raw":[null],"d":{"P":null,"L":null,"M":null,"Any":null,"Raw":null,"Time":null,"Self":null,"unknown":null}}`},
+		{kw: `{"num":1,"nums":[1,2.5e3],"d":{"num":-1,"l":[ 1 , 2 ],"A":[true,false]},"s":"null","l":[],"ld":[],"m":{"a":"null"}}`},
+		{kw: `{"any":"1","uuid":"00000000-0000-0000-0000-000000000000","md":{"x":[null,{"n":1}]}}`},
+		{kw: `{"i":null}`, err: `argument "i": expected int, got null`},
+		{kw: `{"s":null}`, err: `argument "s": expected string, got null`},
+		{kw: `{"b":null}`, err: `argument "b": expected bool, got null`},
+		{kw: `{"f":null}`, err: `argument "f": expected float64, got null`},
+		{kw: `{"uuid":null}`, err: `argument "uuid": expected uuid.UUID, got null`},
+		{kw: `{"d":null}`, err: `argument "d": expected rpc.deep, got null`},
+		{kw: `{"l":[1,null]}`, err: `argument "l": expected int, got null`},
+		{kw: `{"m":{"a":null}}`, err: `argument "m": expected string, got null in "a"`},
+		{kw: `{"d":{"n":null}}`, err: `argument "d": expected int, got null in "n"`},
+		{kw: `{"pd":{"self":{"N":null}}}`, err: `argument "pd": expected int, got null in "self.N"`},
+		{kw: `{"ld":[{}, {"L": [ null ]}]}`, err: `argument "ld": expected int, got null in "L"`},
+		{kw: `{"ld":[null]}`, err: `argument "ld": expected rpc.deep, got null`},
+		{kw: `{"md":{"x":[{"A":[true,null]}]}}`, err: `argument "md": expected bool, got null in "x.A"`},
+		{kw: `{"e":{"Promoted":null}}`, err: `argument "e": expected int, got null in "Promoted"`},
+		{kw: `{"num":"1"}`, err: `argument "num": expected number, got string`},
+		{kw: `{"num":"x"}`, err: `argument "num": expected number, got string`},
+		{kw: `{"num":""}`, err: `argument "num": expected number, got string`},
+		{kw: `{"num":null}`, err: `argument "num": expected number, got null`},
+		{kw: `{"nums":[1,"1"]}`, err: `argument "nums": expected number, got string`},
+		{kw: `{"d":{"num":"1"}}`, err: `argument "d": expected number, got string in "num"`},
+		{kw: `{"l":{"a":null}}`, err: `argument "l": expected []int, got object`},
+		{kw: `{"m":[null]}`, err: `argument "m": expected map[string]string, got array`},
+	} {
+		var got all
+		if err := decodeArgs(t, c.kw, &got); c.err == "" && err != nil || c.err != "" && (err == nil || err.Error() != c.err) {
+			t.Errorf("%s: got error %v, want %q", c.kw, err, c.err)
+		}
+	}
+	for _, c := range []struct {
+		kw  string
+		v   any
+		err string
+	}{
+		{`{"a":null,"b":2}`, &struct{ A, B int }{}, `argument "a": expected int, got null`},
+		{`{"a":null}`, &map[string]int{}, `argument "a": expected int, got null`},
+		{`{"a":"1"}`, &map[string]json.Number{}, `argument "a": expected number, got string`},
+		{`{"a":{"b":null}}`, &map[string]map[string]int{}, `argument "a": expected int, got null in "b"`},
+		{`{"a":null}`, &map[string]any{}, ""},
+		{`{"a":null}`, &map[string]*int{}, ""},
+		{`{"a":null}`, new(json.RawMessage), ""},
+		{`{"a":null}`, new(any), ""},
+	} {
+		if err := decodeArgs(t, c.kw, c.v); c.err == "" && err != nil || c.err != "" && (err == nil || err.Error() != c.err) {
+			t.Errorf("%T: %s: got error %v, want %q", c.v, c.kw, err, c.err)
+		}
 	}
 }
 
@@ -130,6 +226,8 @@ func TestEncodeArgs(t *testing.T) {
 		{args: Args{"b": 1, "a": "x"}, want: `{"a":"x","b":1}`},
 		{args: struct{ A, B int }{1, 2}, want: `{"A":1,"B":2}`},
 		{args: json.RawMessage(` {"a": 1} `), want: `{"a":1}`},
+		{args: Args{"x": "<&>"}, want: `{"x":"<&>"}`},
+		{args: Args{"x": json.RawMessage(`"<&>"`)}, want: `{"x":"<&>"}`},
 		{args: []int{1}, err: "got []int, which encodes to an array"},
 		{args: "x", err: "a string"},
 		{args: Args{"x": math.NaN()}, err: "cannot be encoded"},
@@ -143,6 +241,22 @@ func TestEncodeArgs(t *testing.T) {
 		} else if err != nil || string(got) != c.want {
 			t.Errorf("%v: got %s, %v, want %s", c.args, got, err, c.want)
 		}
+	}
+}
+
+func TestEncodeResult(t *testing.T) {
+	for _, v := range []any{"<&>\n", json.RawMessage(`"<&>\n"`), testing.Short} {
+		got, err := encodeResult(v)
+		if reflect.TypeOf(v).Kind() == reflect.Func {
+			if err == nil {
+				t.Errorf("a function: got %s, want an error", got)
+			}
+		} else if err != nil || string(got) != `"<&>\n"` {
+			t.Errorf("%v: got %s, %v", v, got, err)
+		}
+	}
+	if got := string(appendText(nil, "<&>")); got != `"<&>"` {
+		t.Errorf("appendText: got %s", got)
 	}
 }
 

@@ -86,6 +86,27 @@ func members(object []byte) iter.Seq2[[]byte, json.RawMessage] {
 	}
 }
 
+// elements yields the raw values of an array that is valid JSON.
+func elements(array []byte) iter.Seq[json.RawMessage] {
+	return func(yield func(json.RawMessage) bool) {
+		i := 1 // past the bracket
+		for {
+			i = skipSpace(array, i)
+			switch array[i] {
+			case ']':
+				return
+			case ',':
+				i = skipSpace(array, i+1)
+			}
+			end := skipValue(array, i)
+			if !yield(array[i:end:end]) {
+				return
+			}
+			i = end
+		}
+	}
+}
+
 func skipSpace(b []byte, i int) int {
 	for b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r' {
 		i++
@@ -141,6 +162,18 @@ func unquote(raw []byte) string {
 		panic("rpc: a string that passed json.Valid does not decode: " + err.Error())
 	}
 	return s
+}
+
+// encodeValue is json.Marshal, but leaves <, > and & as they are: nobody reads a
+// message as HTML.
+func encodeValue(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // decodeValue decodes a valid JSON value into the pointer v. A number that

@@ -203,7 +203,7 @@ func (r *shift) answer(ctx context.Context, c popped) {
 	call, err := decodeCall(c.message)
 	if err != nil {
 		r.malformed.Add(1)
-		r.log.Warn("rpc: malformed call dropped", "func", c.name, "reason", err, "message", excerpt(c.message))
+		r.log.Warn("rpc: malformed call dropped", "func", c.name, "reason", err, "message", logExcerpt(c.message))
 		return
 	}
 	reply := payload{}

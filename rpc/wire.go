@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // This file is the protocol: the names of the keys and the messages in them.
@@ -73,7 +75,7 @@ func appendTime(b []byte, t time.Time) []byte {
 }
 
 func appendText(b []byte, s string) []byte {
-	quoted, err := json.Marshal(s)
+	quoted, err := encodeValue(s)
 	if err != nil {
 		panic("rpc: a string does not encode: " + err.Error())
 	}
@@ -162,11 +164,33 @@ func textOf(value json.RawMessage) string {
 	return string(value)
 }
 
-// excerpt shows the start of a message in a log: escaped, and cut.
+const excerptBytes = 200
+
+// excerpt shows the start of a message in an error: quoted, and cut.
 func excerpt(message []byte) string {
-	const most = 200 // bytes
-	if len(message) <= most {
+	if len(message) <= excerptBytes {
 		return strconv.QuoteToASCII(string(message))
 	}
-	return fmt.Sprintf("%s... (%d bytes)", strconv.QuoteToASCII(string(message[:most])), len(message))
+	return fmt.Sprintf("%s... (%d bytes)", strconv.QuoteToASCII(string(message[:excerptBytes])), len(message))
+}
+
+// logExcerpt is an excerpt for slog, whose handlers escape what they write, so
+// it is cut, but not quoted. They do not all escape what is beyond ASCII, some
+// of which a terminal obeys: what cannot be printed there is replaced.
+func logExcerpt(message []byte) string {
+	var b strings.Builder
+	for rest := message[:min(len(message), excerptBytes)]; len(rest) > 0; {
+		r, size := utf8.DecodeRune(rest)
+		// A byte that is not UTF-8 has size 1, and becomes an escape or U+FFFD.
+		if size == 1 && r != 0x7f || strconv.IsPrint(r) {
+			b.Write(rest[:size])
+		} else {
+			b.WriteRune(utf8.RuneError)
+		}
+		rest = rest[size:]
+	}
+	if len(message) > excerptBytes {
+		fmt.Fprintf(&b, "... (%d bytes)", len(message))
+	}
+	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"log/slog"
 	"maps"
 	"os"
 	"strings"
@@ -218,6 +219,29 @@ func TestEncode(t *testing.T) {
 	} {
 		if c.got != c.want {
 			t.Errorf("got  %s\nwant %s", c.got, c.want)
+		}
+	}
+}
+
+// TestLogExcerpt: what a log shows of a message is escaped once and harmless.
+func TestLogExcerpt(t *testing.T) {
+	for _, c := range []struct{ message, text, json string }{
+		{"{\"id\":1}", `m="{\"id\":1}"`, `"m":"{\"id\":1}"`},
+		{"\x00\x1b[2J\n", `m="\x00\x1b[2J\n"`, `"m":"\u0000\u001b[2J\n"`},
+		{"\u009b2J\x7f\u202e", `m="\ufffd2J\ufffd\ufffd"`, `"m":"\ufffd2J\ufffd\ufffd"`},
+		{"\xff\x9b\ufffd", `m="\xff\x9b\ufffd"`, `"m":"\ufffd\ufffd\ufffd"`},
+		{"ż", `m=ż`, `"m":"ż"`},
+		{strings.Repeat("x", 1000), `m="` + strings.Repeat("x", 200) + `... (1000 bytes)"`, `"m":"` + strings.Repeat("x", 200) + `... (1000 bytes)"`},
+	} {
+		var text, json bytes.Buffer
+		slog.New(slog.NewTextHandler(&text, nil)).Info("", "m", logExcerpt([]byte(c.message)))
+		slog.New(slog.NewJSONHandler(&json, nil)).Info("", "m", logExcerpt([]byte(c.message)))
+		// A handler may write U+FFFD as it is, or escaped.
+		for handler, got := range map[string]string{c.text: text.String(), c.json: json.String()} {
+			got = strings.ReplaceAll(got, "\ufffd", `\ufffd`)
+			if !strings.Contains(got, handler) {
+				t.Errorf("%q: got %s, want %s", c.message, got, handler)
+			}
 		}
 	}
 }
