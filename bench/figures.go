@@ -14,7 +14,7 @@ const Unfinished = "unfinished"
 // A call belongs to the period in which it was sent. Those sent during the
 // warm-up are only in Warmup, even if they ended later. Each of those sent in
 // the measured window, which begins when the warm-up ends, is counted once: in
-// Calls, or in Errors.
+// Calls, or in Errors. Only Completed, and so Throughput, is by when calls ended.
 type Result struct {
 	Model   string `json:"model"`
 	Callers int    `json:"callers"`
@@ -29,11 +29,23 @@ type Result struct {
 	// the last calls; with Config.Calls it ends when the last call does.
 	DurationS float64 `json:"duration_s"`
 
-	// Throughput is Calls/DurationS, in calls per second, and 0 if the window
-	// never opened. At a window's end about as many counted calls are in flight
-	// as uncounted ones of the warm-up were at its beginning; without a warm-up
-	// it is too high by at most Callers/DurationS.
+	// Completed is how many calls were answered with success while the measured
+	// window was open, those sent before it too, and not those that ended after
+	// it. With Config.Calls, if the run was not interrupted, it is Calls.
+	Completed int64 `json:"completed"`
+
+	// Throughput is Completed/DurationS, in calls per second, and 0 if the window
+	// never opened. What is in flight when the window opens makes up for what is
+	// in flight when it closes, so in a steady closed loop this is the rate
+	// whatever the calls' latency. Without a warm-up it includes the start, when
+	// nothing is about to end.
 	Throughput float64 `json:"throughput"`
+
+	// ThroughputMargin is about how far Throughput can be from the rate of a long
+	// run, as the window cuts one call of each caller: Callers/DurationS, in calls
+	// per second. It is 0 with Config.Calls, which cuts none, and if the window
+	// never opened.
+	ThroughputMargin float64 `json:"throughput_margin"`
 
 	Latency Latency `json:"latency_us"` // of Calls alone, never of Errors
 

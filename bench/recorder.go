@@ -18,6 +18,7 @@ type tally struct {
 	min, max   time.Duration
 	sum        time.Duration
 	lastEnd    time.Duration // of the measured calls, since the run began
+	completed  int64         // answered with success while the window was open, whenever sent
 
 	warmupCalls, warmupErrors int64
 }
@@ -61,6 +62,7 @@ func (t *tally) add(from *tally) {
 	t.calls += from.calls
 	t.unrecorded += from.unrecorded + t.latencies.Merge(from.latencies)
 	t.lastEnd = max(t.lastEnd, from.lastEnd)
+	t.completed += from.completed
 	t.warmupCalls += from.warmupCalls
 	t.warmupErrors += from.warmupErrors
 	for kind, n := range from.errors {
@@ -94,9 +96,17 @@ type recorder struct {
 	sent atomic.Int64 // calls begun
 	done atomic.Int64 // calls ended
 
-	mu       sync.Mutex // guards interval
+	mu       sync.Mutex // guards what follows
 	interval *tally     // since it was last taken
+	window   window
 }
+
+// A window is the measured part of a run, as times since the run began.
+type window struct{ opens, closes time.Duration }
+
+// holds reports whether a call that ended at t ended while the window was open.
+// One that ended when it opened has gone on before.
+func (w window) holds(t time.Duration) bool { return t > w.opens && t <= w.closes }
 
 // swap takes what was recorded since the last time and leaves an empty tally in
 // its place. Callers wait for no more than that.
@@ -121,6 +131,9 @@ func (r *recorder) record(c call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.interval
+	if c.err == nil && r.window.holds(c.done) {
+		t.completed++
+	}
 	switch {
 	case c.measured && c.err == nil:
 		t.success(c.done - c.sent)

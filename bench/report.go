@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
@@ -34,14 +35,17 @@ func (s Setting) text() string {
 // WriteJSON writes the report as one JSON object: the settings as the object
 // "run", then the fields of Result.
 func (r Report) WriteJSON(w io.Writer) error {
-	out, err := json.MarshalIndent(struct {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(struct {
 		Run settings `json:"run"`
 		*Result
-	}{r.Settings, r.Result}, "", "  ")
-	if err != nil {
+	}{r.Settings, r.Result}); err != nil {
 		return fmt.Errorf("bench: report as JSON: %w", err)
 	}
-	_, err = w.Write(append(out, '\n'))
+	_, err := w.Write(b.Bytes())
 	return err
 }
 
@@ -50,22 +54,20 @@ type settings []Setting
 // MarshalJSON keeps the order.
 func (s settings) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
+	enc := json.NewEncoder(&b) // its line ends are space to the encoder of the report
+	enc.SetEscapeHTML(false)
 	b.WriteByte('{')
 	for i, set := range s {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		name, err := json.Marshal(set.Name)
-		if err != nil {
+		if err := enc.Encode(set.Name); err != nil {
 			return nil, err
 		}
-		value, err := json.Marshal(set.Value)
-		if err != nil {
+		b.WriteByte(':')
+		if err := enc.Encode(set.Value); err != nil {
 			return nil, fmt.Errorf("setting %s: %w", set.Name, err)
 		}
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(value)
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
@@ -91,7 +93,11 @@ func (r Report) WriteText(w io.Writer) error {
 	}
 	line("measured", "%s s%s", seconds(r.DurationS), interrupted)
 	line("calls", "%s", grouped(r.Calls))
-	line("throughput", "%s calls/s", grouped(int64(r.Throughput+0.5)))
+	line("throughput", "%s calls/s%s", grouped(int64(r.Throughput+0.5)), r.basis())
+	if r.ThroughputMargin*10 > r.Throughput && r.Calls > 0 {
+		line("", "give or take %s: for a better figure measure for longer, calls take %s",
+			grouped(int64(math.Ceil(r.ThroughputMargin))), formatFigure(r.Latency.Mean))
+	}
 	line("errors", "%s", grouped(r.Errors))
 	for _, kind := range slices.Sorted(maps.Keys(r.ErrorsByKind)) {
 		line("", "%s  %s, such as: %s", grouped(r.ErrorsByKind[kind]), printable(kind), printable(r.ErrorSamples[kind]))
@@ -103,9 +109,21 @@ func (r Report) WriteText(w io.Writer) error {
 	return err
 }
 
+// basis says what throughput was reckoned from, if that is not the calls.
+func (r Report) basis() string {
+	if r.Completed == r.Calls {
+		return ""
+	}
+	return fmt.Sprintf(", from the %s answered within the measured time", grouped(r.Completed))
+}
+
 func (r Report) writeLatency(line func(name, format string, args ...any)) {
 	if r.Calls == 0 {
-		line("latency", "none: no call was answered with success")
+		why := "no call was answered with success"
+		if r.Errors == 0 {
+			why = "no call was sent in the measured time"
+		}
+		line("latency", "none: %s", why)
 		return
 	}
 	l := r.Latency

@@ -13,11 +13,12 @@ func sampleReport(calls int) Report {
 	for i := range calls {
 		tally.success(time.Duration(i+1) * 10 * time.Microsecond)
 	}
-	tally.failure("timeout", errors.New("no result\x1b[2J within 1s"))
+	tally.failure("timeout", errors.New("no <result>\x1b[2J within 1s"))
 	tally.warmupCalls = 1234
+	tally.completed = int64(calls) * 20
 	r := &run{cfg: Config{Model: ClosedLoop{}, Callers: 1000, Warmup: time.Second, Duration: 2 * time.Second}, total: tally}
 	return Report{
-		Settings: []Setting{{"transport", "memory"}, {"redis_version", "7.0.15"}, {"payload_bytes", 100}},
+		Settings: []Setting{{"transport", "memory"}, {"redis_version", "7.0.15"}, {"payload_bytes", 100}, {"args", json.RawMessage(`"<&>"`)}},
 		Result:   r.result(3*time.Second, false),
 	}
 }
@@ -31,13 +32,15 @@ func TestWriteText(t *testing.T) {
 transport      memory
 redis version  7.0.15
 payload bytes  100
+args           "<&>"
 
 warm-up        1.000 s, 1,234 calls and 0 errors left out
 measured       2.000 s
 calls          400
-throughput     200 calls/s
+throughput     4,000 calls/s, from the 8,000 answered within the measured time
+               give or take 500: for a better figure measure for longer, calls take 2.00ms
 errors         1
-               1  timeout, such as: "no result\x1b[2J within 1s"
+               1  timeout, such as: "no <result>\x1b[2J within 1s"
 
 latency        min     mean    p50     p90     p95     p99     p99.9   max
                10.0µs  2.00ms  2.00ms  3.60ms  3.80ms  3.96ms  -       4.00ms
@@ -54,6 +57,18 @@ func TestWriteTextWithoutASuccess(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), "latency        none: no call was answered with success\n") {
+		t.Error(b.String())
+	}
+}
+
+func TestWriteTextWithoutACall(t *testing.T) {
+	r := sampleReport(0)
+	r.Errors, r.ErrorsByKind = 0, nil
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "latency        none: no call was sent in the measured time\n") {
 		t.Error(b.String())
 	}
 }
@@ -79,6 +94,9 @@ func TestWriteJSON(t *testing.T) {
 		if got.Calls == nil || got.Errors == nil || got.DurationS == nil || got.Throughput == nil ||
 			*got.Calls != int64(calls) || *got.Errors != 1 || got.ErrorsByKind["timeout"] != 1 || *got.DurationS != 2 {
 			t.Errorf("got %s", b.String())
+		}
+		if !strings.Contains(b.String(), "no <result>") || !strings.Contains(b.String(), `"args": "<&>"`) {
+			t.Errorf("expected <, > and & as they are, got %s", b.String())
 		}
 		if got.Run["payload_bytes"] != 100.0 || !strings.HasPrefix(b.String(), "{\n  \"run\": {\n    \"transport\": \"memory\",\n    \"redis_version\"") {
 			t.Errorf("settings: got %s", b.String())

@@ -34,7 +34,10 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		spare:     newTally(),
 	}
 	for range min(cfg.Callers, 4*runtime.GOMAXPROCS(0)) {
-		r.recorders = append(r.recorders, &recorder{interval: newTally()})
+		r.recorders = append(r.recorders, &recorder{
+			interval: newTally(),
+			window:   window{opens: cfg.Warmup, closes: r.windowEnd()},
+		})
 	}
 	return r.run(ctx), nil
 }
@@ -68,9 +71,25 @@ func (r *run) windowEnd() time.Duration {
 	return r.cfg.Warmup + r.cfg.Duration
 }
 
+// closeWindow closes the measured window now, unless end has passed, and returns
+// when it closed. While it holds the locks nothing is recorded, so a call that
+// ended before is counted, and one that ends later is not.
+func (r *run) closeWindow(end time.Duration) time.Duration {
+	for _, rec := range r.recorders {
+		rec.mu.Lock()
+		defer rec.mu.Unlock()
+	}
+	end = min(end, r.elapsed())
+	for _, rec := range r.recorders {
+		rec.window.closes = end
+	}
+	return end
+}
+
 // run starts the callers and watches over them until the last one has ended.
 func (r *run) run(ctx context.Context) *Result {
-	sending, stopSending := context.WithCancel(ctx)
+	// Not of ctx: its end closes the window first, and then stops the callers.
+	sending, stopSending := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopSending()
 	calls, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
@@ -117,7 +136,7 @@ func (r *run) run(ctx context.Context) *Result {
 			interrupt = nil
 			if !r.draining { // else there was nothing left to send
 				interrupted = true
-				end = min(end, r.elapsed())
+				end = r.closeWindow(end)
 			}
 			drain()
 		case <-windowEnd:
@@ -137,7 +156,7 @@ func (r *run) run(ctx context.Context) *Result {
 
 // caller sends one call after the other, as the model says, until sending ends,
 // the window closes or the calls are used up. The time at which a call is sent
-// decides what it counts for.
+// decides what it counts for; throughput alone asks when it ended.
 func (r *run) caller(sending, calls context.Context, rec *recorder) {
 	windowEnd := r.windowEnd()
 	for sent := int64(0); ; sent++ {
@@ -211,8 +230,9 @@ func (r *run) collect() {
 
 func (r *run) result(end time.Duration, interrupted bool) *Result {
 	t := r.total
+	completed, cut := t.completed, float64(r.cfg.Callers)
 	if r.cfg.Calls > 0 && !interrupted {
-		end = t.lastEnd
+		end, completed, cut = t.lastEnd, t.calls, 0
 	}
 	res := &Result{
 		Model:        r.cfg.Model.String(),
@@ -221,6 +241,7 @@ func (r *run) result(end time.Duration, interrupted bool) *Result {
 		Errors:       t.failed(),
 		ErrorsByKind: t.errors,
 		ErrorSamples: t.samples,
+		Completed:    completed,
 		DurationS:    max(0, end-r.cfg.Warmup).Seconds(),
 		Latency:      t.latency(),
 		Unrecorded:   t.unrecorded,
@@ -232,7 +253,8 @@ func (r *run) result(end time.Duration, interrupted bool) *Result {
 		Interrupted: interrupted,
 	}
 	if res.DurationS > 0 {
-		res.Throughput = float64(res.Calls) / res.DurationS
+		res.Throughput = float64(res.Completed) / res.DurationS
+		res.ThroughputMargin = cut / res.DurationS
 	}
 	return res
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"math"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -52,17 +53,18 @@ func TestClosedLoop(t *testing.T) {
 		calls   int64
 		seconds float64
 		warmup  int64
+		rate    float64
 	}{
-		{"one caller", Config{Duration: time.Second}, 100, 1, 0},
-		{"ten callers", Config{Duration: time.Second, Callers: 10}, 1000, 1, 0},
-		{"warm-up left out", Config{Duration: time.Second, Callers: 10, Warmup: 100 * ms}, 1000, 1, 100},
+		{"one caller", Config{Duration: time.Second}, 100, 1, 0, 100},
+		{"ten callers", Config{Duration: time.Second, Callers: 10}, 1000, 1, 0, 1000},
+		{"warm-up left out", Config{Duration: time.Second, Callers: 10, Warmup: 100 * ms}, 1000, 1, 100, 1000},
 		// Sent at -5 ms, counted nowhere but in the warm-up; at 5 ms; ...; at 95 ms.
-		{"across the boundary", Config{Duration: 100 * ms, Warmup: 15 * ms}, 10, 0.1, 2},
-		{"the last is awaited", Config{Duration: 95 * ms}, 10, 0.095, 0},
-		{"think time", Config{Duration: time.Second, Model: ClosedLoop{Think: 40 * ms}}, 20, 1, 0},
-		{"calls", Config{Calls: 25, Callers: 10}, 25, 0.03, 0},
-		{"calls after a warm-up", Config{Calls: 20, Callers: 10, Warmup: 50 * ms}, 20, 0.02, 50},
-		{"fewer calls than callers", Config{Calls: 3, Callers: 10}, 3, 0.01, 0},
+		{"across the boundary", Config{Duration: 100 * ms, Warmup: 15 * ms}, 10, 0.1, 2, 100},
+		{"the last is awaited", Config{Duration: 95 * ms}, 10, 0.095, 0, 9 / 0.095},
+		{"think time", Config{Duration: time.Second, Model: ClosedLoop{Think: 40 * ms}}, 20, 1, 0, 20},
+		{"calls", Config{Calls: 25, Callers: 10}, 25, 0.03, 0, 25 / 0.03},
+		{"calls after a warm-up", Config{Calls: 20, Callers: 10, Warmup: 50 * ms}, 20, 0.02, 50, 1000},
+		{"fewer calls than callers", Config{Calls: 3, Callers: 10}, 3, 0.01, 0, 300},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -75,8 +77,8 @@ func TestClosedLoop(t *testing.T) {
 				if res.DurationS != c.seconds {
 					t.Errorf("measured for %v s, expected %v", res.DurationS, c.seconds)
 				}
-				if want := float64(c.calls) / c.seconds; res.Throughput != want {
-					t.Errorf("throughput %v, expected %v", res.Throughput, want)
+				if math.Abs(res.Throughput-c.rate) > 1e-9*c.rate {
+					t.Errorf("throughput %v, expected %v", res.Throughput, c.rate)
 				}
 				for name, us := range map[string]*float64{
 					"min": res.Latency.Min, "mean": res.Latency.Mean, "max": res.Latency.Max,
@@ -88,6 +90,66 @@ func TestClosedLoop(t *testing.T) {
 			})
 		})
 	}
+}
+
+// However long calls take, throughput is what was answered in the window: what was
+// in flight when it opened makes up for what was in flight when it closed.
+func TestThroughputOfSlowCalls(t *testing.T) {
+	const s = time.Second
+	for _, c := range []struct {
+		name      string
+		cfg       Config
+		calls     int64
+		completed int64
+		rate      float64
+		warmup    int64
+	}{
+		{"many calls in the window", Config{Warmup: 3 * s, Duration: 20 * s}, 640, 640, 32, 128},
+		{"the window opens in a call", Config{Warmup: 3 * s, Duration: 2 * s}, 64, 64, 32, 128},
+		{"and closes in one", Config{Warmup: 3 * s, Duration: 3 * s}, 64, 128, 128. / 3, 128},
+		{"no warm-up", Config{Duration: 4 * s}, 128, 128, 32, 0},
+		{"the window is shorter than a call", Config{Duration: s}, 64, 0, 0, 0},
+		{"and within one", Config{Warmup: s / 2, Duration: s}, 0, 0, 0, 64},
+		{"and around an end", Config{Warmup: 3*s + s/2, Duration: s}, 64, 64, 64, 128},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c.cfg.Call, c.cfg.Callers = takes(2*s), 64
+				res := measure(t, t.Context(), c.cfg)
+				if res.Calls != c.calls || res.Completed != c.completed || res.Throughput != c.rate || res.Warmup.Calls != c.warmup {
+					t.Errorf("%d calls, %d completed, %v calls/s, %d in the warm-up; expected %d, %d, %v, %d", res.Calls,
+						res.Completed, res.Throughput, res.Warmup.Calls, c.calls, c.completed, c.rate, c.warmup)
+				}
+				if margin := 64 / c.cfg.Duration.Seconds(); res.ThroughputMargin != margin || math.Abs(res.Throughput-32) > margin {
+					t.Errorf("%v calls/s, give or take %v: expected give or take %v, and 32 within it", res.Throughput, res.ThroughputMargin, margin)
+				}
+			})
+		})
+	}
+}
+
+// When errors make up for successes, or calls differ, only what succeeded counts.
+func TestThroughputOfMixedCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int64
+		res := measure(t, t.Context(), Config{
+			Callers: 30, Warmup: 10 * time.Second, Duration: 100 * time.Second, Drain: time.Minute,
+			Call: func(ctx context.Context) error {
+				n := n.Add(1)
+				if err := takes(time.Duration(1+n%3) * time.Second)(ctx); err != nil {
+					return err
+				}
+				if n%4 == 0 {
+					return errors.New("fourth")
+				}
+				return nil
+			},
+		})
+		// 30 callers, 2 s a call, three of four succeed.
+		if want := 30 / 2. * 3 / 4; math.Abs(res.Throughput-want) > res.ThroughputMargin {
+			t.Errorf("%v calls/s, expected %v, give or take %v", res.Throughput, want, res.ThroughputMargin)
+		}
+	})
 }
 
 // Every hundredth call takes 50 ms, every thousandth a second, the others 1 ms.
@@ -125,11 +187,14 @@ func TestInterrupt(t *testing.T) {
 		cfg    Config
 		calls  int64
 		warmup int64
+
+		completed int64
 	}{
-		{"in the window", 255 * ms, Config{Duration: time.Second, Warmup: 100 * ms}, 16, 10},
-		{"in the warm-up", 55 * ms, Config{Duration: time.Second, Warmup: 100 * ms}, 0, 6},
-		{"of a number of calls", 255 * ms, Config{Calls: 1000}, 26, 0},
-		{"while thinking", 55 * ms, Config{Duration: time.Hour, Model: ClosedLoop{Think: time.Minute}}, 1, 0},
+		{"in the window", 255 * ms, Config{Duration: time.Second, Warmup: 100 * ms}, 16, 10, 15},
+		{"in the warm-up", 55 * ms, Config{Duration: time.Second, Warmup: 100 * ms}, 0, 6, 0},
+		{"of a number of calls", 255 * ms, Config{Calls: 1000}, 26, 0, 25},
+		{"of a number of calls after a warm-up", 255 * ms, Config{Calls: 1000, Warmup: 105 * ms}, 15, 11, 15},
+		{"while thinking", 55 * ms, Config{Duration: time.Hour, Model: ClosedLoop{Think: time.Minute}}, 1, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -142,14 +207,32 @@ func TestInterrupt(t *testing.T) {
 					t.Errorf("interrupted %v, %d calls, %d errors, %d in the warm-up; expected true, %d, 0, %d",
 						res.Interrupted, res.Calls, res.Errors, res.Warmup.Calls, c.calls, c.warmup)
 				}
-				if want := max(0, c.at-c.cfg.Warmup).Seconds(); res.DurationS != want {
+				want := max(0, c.at-c.cfg.Warmup).Seconds()
+				if res.DurationS != want {
 					t.Errorf("measured for %v s, expected %v", res.DurationS, want)
+				}
+				if want > 0 && (res.Completed != c.completed || res.Throughput != float64(c.completed)/want) {
+					t.Errorf("%d completed, %v calls/s; expected %d, %v", res.Completed, res.Throughput, c.completed, float64(c.completed)/want)
 				}
 				if took := time.Since(began); took > c.at+10*ms {
 					t.Errorf("Run took %v after an interrupt at %v", took, c.at)
 				}
 			})
 		})
+	}
+}
+
+// An interrupt is told also if every caller has ended by the time it is seen.
+func TestInterruptIsNotOvertaken(t *testing.T) {
+	for range 200 {
+		ctx, cancel := context.WithCancel(t.Context())
+		res := measure(t, ctx, Config{Duration: time.Hour, Callers: 4, Call: func(context.Context) error {
+			cancel()
+			return nil
+		}})
+		if !res.Interrupted || res.DurationS > 60 {
+			t.Fatalf("interrupted %v after %v s", res.Interrupted, res.DurationS)
+		}
 	}
 }
 

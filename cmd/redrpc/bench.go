@@ -58,6 +58,11 @@ Without --redis and REDIS_URL the calls go through an in-process broker to an
 in-process server. With a Redis they go through it, to an in-process server
 still, or with --no-server to whoever serves --func under --prefix.
 
+Calls, errors and latencies are of the calls sent in the measured window, which
+comes after the warm-up. The throughput is what was answered with success within
+the window, whenever it was sent, divided by its length; with --calls it is those
+calls divided by the time from the end of the warm-up to the last answer.
+
 The first signal (Ctrl-C) ends the run early and reports what was measured, the
 second one kills. Progress goes to stderr, the report to stdout or --out.
 
@@ -139,8 +144,8 @@ func (f *benchFlags) check() error {
 			return usagef("--server-workers: expected without --no-server, for it is about the in-process server")
 		}
 	} else if _, ok := builtin[f.fn]; !ok {
-		return usagef("--func: expected one of %s, which the in-process server has, or --no-server; got %q",
-			strings.Join(slices.Sorted(maps.Keys(builtin)), ", "), f.fn)
+		return usagef("--func: expected one of %s, which the in-process server has, or --no-server; got %s",
+			strings.Join(slices.Sorted(maps.Keys(builtin)), ", "), shown(f.fn))
 	}
 	if f.given("duration") && f.given("calls") {
 		return usagef("--duration and --calls: expected only one of them")
@@ -182,7 +187,18 @@ func payload(n int) json.RawMessage {
 	return json.RawMessage(`"` + strings.Repeat(alphabet, n/len(alphabet)+1)[:n] + `"`)
 }
 
-var errNoSuccess = errors.New("no call was answered with success")
+// failure says why a run gave no latencies, if it did not.
+func (f *benchFlags) failure(res *bench.Result) error {
+	switch {
+	case res.Calls > 0:
+		return nil
+	case res.Errors > 0:
+		return errors.New("no call was answered with success")
+	case res.Interrupted:
+		return errors.New("nothing was measured: interrupted before a call was sent in the measured window")
+	}
+	return fmt.Errorf("no call was sent in the measured window of %v: calls take longer than it; lengthen --duration (or shorten --warmup)", f.duration)
+}
 
 // runBench measures and reports. Whatever it made is gone when it returns.
 func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLine) (err error) {
@@ -216,7 +232,7 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 	live.end()
 	// Before the report: if nobody reads that any more, nothing is left behind.
 	if err := sys.close(); err != nil {
-		fmt.Fprintf(live, "redrpc: %s\n", redact(err.Error()))
+		fmt.Fprintf(live, "redrpc: %s\n", clean(err.Error()))
 	}
 	if err != nil {
 		return err
@@ -232,10 +248,7 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 	if f.out != "" {
 		fmt.Fprintf(live, "report written to %s\n", f.out)
 	}
-	if res.Calls == 0 {
-		return errNoSuccess
-	}
-	return nil
+	return f.failure(res)
 }
 
 // settings is what was run.

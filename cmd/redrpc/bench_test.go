@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,6 +26,7 @@ type figures struct {
 	Errors       *int64           `json:"errors"`
 	ErrorsByKind map[string]int64 `json:"errors_by_kind"`
 	DurationS    *float64         `json:"duration_s"`
+	Completed    int64            `json:"completed"`
 	Throughput   *float64         `json:"throughput"`
 	LatencyUS    map[string]*float64
 	Latency      json.RawMessage `json:"latency_us"`
@@ -43,7 +45,7 @@ func readReport(t *testing.T, text string) figures {
 	if err := json.Unmarshal(f.Latency, &f.LatencyUS); err != nil {
 		t.Fatalf("no latencies: %v\n%s", err, text)
 	}
-	for _, key := range []string{"p50", "p90", "p95", "p99", "p999", "max"} {
+	for _, key := range []string{"p50", "p90", "p95", "p99", "p999", "max", "min", "mean"} {
 		if _, ok := f.LatencyUS[key]; !ok {
 			t.Errorf("latency_us.%s is missing in %s", key, text)
 		}
@@ -84,8 +86,11 @@ func testBench(t *testing.T, transport string, broker ...string) {
 			if f.Model != "closed loop" || f.Run["transport"] != transport || strings.Count(version, ".") != 2 {
 				t.Errorf("model %q, transport %q, Redis %q", f.Model, f.Run["transport"], version)
 			}
-			if product := *f.Throughput * *f.DurationS; product < float64(*f.Calls)-1 || product > float64(*f.Calls)+1 {
-				t.Errorf("%v calls/s for %v s are not %d calls", *f.Throughput, *f.DurationS, *f.Calls)
+			if product := *f.Throughput * *f.DurationS; product < float64(f.Completed)-1 || product > float64(f.Completed)+1 {
+				t.Errorf("%v calls/s for %v s are not %d calls", *f.Throughput, *f.DurationS, f.Completed)
+			}
+			if byCalls := strings.HasPrefix(flags, "--calls"); byCalls && f.Completed != *f.Calls || math.Abs(float64(f.Completed-*f.Calls)) > float64(f.Callers) {
+				t.Errorf("%d calls, %d completed", *f.Calls, f.Completed)
 			}
 			if f.LatencyUS["max"] == nil || (f.LatencyUS["p999"] != nil) != (*f.Calls >= bench.MinSamples(0.999)) {
 				t.Errorf("%d calls, latencies %s", *f.Calls, f.Latency)
@@ -123,6 +128,21 @@ func TestBenchWithoutASuccess(t *testing.T) {
 	}
 	r = redrpc(t, "bench", "--func", "fail", "--args", `{"message":"bad\u001b[2J"}`, "--calls", "10", "-c", "2", "--warmup", "0s")
 	r.want(t, exitFailed)
+}
+
+// Calls that take longer than the window: what is known is told, and what to do.
+func TestBenchOfCallsLongerThanTheWindow(t *testing.T) {
+	slow := []string{"bench", "--func", "sleep", "--args", `{"seconds":0.5}`, "-c", "4", "-d", "100ms"}
+	r := redrpc(t, append(slow, "--warmup", "100ms")...)
+	r.want(t, exitFailed, "no call was sent in the measured window of 100ms: calls take longer than it; lengthen --duration (or shorten --warmup)")
+	if !strings.Contains(r.stdout, "latency        none: no call was sent in the measured time\n") {
+		t.Errorf("got %s", r.stdout)
+	}
+	r = redrpc(t, append(slow, "--warmup", "0s", "-o", "json")...)
+	r.want(t, exitOK)
+	if f := readReport(t, r.stdout); *f.Calls != 4 || *f.Throughput != 0 {
+		t.Errorf("%d calls, %v calls/s; expected 4 that were sent in the window, and none answered in it", *f.Calls, *f.Throughput)
+	}
 }
 
 func TestBenchTimeout(t *testing.T) {

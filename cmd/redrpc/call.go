@@ -71,17 +71,17 @@ func parseCall(words []string) (fn string, kw rpc.Args, err error) {
 		name, text, ok := strings.Cut(word, "=")
 		name, isJSON := strings.CutSuffix(name, ":")
 		if !ok || name == "" {
-			return "", nil, usagef("call: expected arguments as NAME=TEXT or NAME:=JSON, got %q", word)
+			return "", nil, usagef("call: expected arguments as NAME=TEXT or NAME:=JSON, got %s", shown(word))
 		}
 		if _, ok := kw[name]; ok {
-			return "", nil, usagef("call: expected each argument once, got %q again", name)
+			return "", nil, usagef("call: expected each argument once, got %s again", shown(name))
 		}
 		if !isJSON {
 			kw[name] = text
 			continue
 		}
 		if !json.Valid([]byte(text)) {
-			return "", nil, usagef("call: expected JSON after %s:=, such as 1, true or '\"text\"' (in the shell's quotes), got %q", name, text)
+			return "", nil, usagef("call: expected JSON after %s:=, such as 1, true or '\"text\"' (in the shell's quotes), got %s", name, shown(text))
 		}
 		kw[name] = json.RawMessage(text)
 	}

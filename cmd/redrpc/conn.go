@@ -7,10 +7,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
-	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -75,26 +77,65 @@ func withoutSurprises(opt *redis.Options) *redis.Options {
 	return opt
 }
 
-// parseURL is redis.ParseURL with errors that keep the password to themselves.
+// schemes are those of the URLs of a Redis.
+var schemes = []string{"redis", "rediss", "unix"}
+
+// parseURL is redis.ParseURL with errors that show nothing of text but a known
+// scheme: of a URL that cannot be read, any part may be the password.
 func parseURL(text string) (*redis.Options, error) {
+	scheme, _, ok := strings.Cut(text, "://")
+	scheme = strings.ToLower(scheme)
+	if !ok || !slices.Contains(schemes, scheme) {
+		return nil, fmt.Errorf("expected a URL such as %s, got text that begins otherwise (it is not shown, as it may hold a password)", urlExamples)
+	}
+	opt, wrong := parseKnown(text)
+	if wrong != "" {
+		return nil, fmt.Errorf("expected a URL such as %s, got a %s:// URL (not shown, as it may hold a password) %s", urlExamples, scheme, wrong)
+	}
+	return opt, nil
+}
+
+// parseKnown parses a URL of a known scheme. wrong says what is wrong with it
+// without quoting it.
+func parseKnown(text string) (_ *redis.Options, wrong string) {
 	u, err := url.Parse(text)
-	if err == nil && u.User == nil && strings.Contains(text, "@") {
+	switch {
+	case (err != nil || u.User == nil) && strings.Contains(text, "@"):
 		// What was meant as a password is now in the path, the port or the fragment.
-		err = errors.New("its password has characters that must be percent-encoded")
+		return nil, "whose user or password has characters that must be percent-encoded"
+	case err != nil:
+		return nil, "whose host or port cannot be read; a password ends with @, as in redis://:PASSWORD@HOST"
+	case u.Fragment != "":
+		return nil, "with a #, which has no meaning there; in a password it must be percent-encoded"
+	case u.Scheme == "unix" && u.Path == "":
+		return nil, "without the path of a socket"
 	}
+	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+		return nil, "whose port is no number from 1 to 65535"
+	}
+	opt, err := redis.ParseURL(text)
 	if err == nil {
-		opt, parseErr := redis.ParseURL(text)
-		if parseErr == nil {
-			return opt, nil
-		}
-		err = parseErr
-	} else if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err // without the URL
-		if strings.Contains(text, "@") {
-			err = errors.New("its user or password has characters that must be percent-encoded")
-		}
+		return opt, ""
 	}
-	return nil, fmt.Errorf("expected a URL such as %s, got %q: %w", urlExamples, redact(text), err)
+	u.RawQuery = ""
+	if _, err := redis.ParseURL(u.String()); err == nil {
+		return nil, "whose options after the ? are unknown or wrong; a password goes before the host, as in redis://:PASSWORD@HOST"
+	}
+	if u.Scheme != "unix" {
+		return nil, "whose database, which follows the host and a slash, is no number"
+	}
+	return nil, "that cannot be understood"
+}
+
+// shown is text of the command line as an error quotes it: what could be the URL
+// of a Redis, and so hold a password, is not quoted.
+func shown(text string) string {
+	lower := strings.ToLower(text)
+	if strings.Contains(text, "@") || strings.Contains(text, "//") ||
+		slices.ContainsFunc(schemes, func(scheme string) bool { return strings.HasPrefix(lower, scheme+":") }) {
+		return "text that looks like a URL (it is not shown, as it may hold a password)"
+	}
+	return strconv.Quote(text)
 }
 
 // checkTLS reads the TLS files into config, which is nil for a connection without TLS.
@@ -146,12 +187,6 @@ func where(opt *redis.Options) string {
 	return u.String()
 }
 
-var userinfo = regexp.MustCompile(`://\S*@`)
-
-// redact takes user and password out of the URLs in text, and what could follow
-// them that ought to have been percent-encoded.
-func redact(text string) string { return userinfo.ReplaceAllString(text, "://***@") }
-
 // reachWithin is how long reach tries.
 const reachWithin = 2 * time.Second
 
@@ -185,13 +220,29 @@ func isReply(err error) bool {
 	return ok
 }
 
+// unreachable says why a Redis did not do what it was asked, and what may help.
 func unreachable(opt *redis.Options, err error) error {
 	var timeout net.Error
 	switch {
 	case isReply(err):
-		return fmt.Errorf("refused by Redis at %s: %w", where(opt), err)
+		return fmt.Errorf("refused by Redis at %s: %s", where(opt), withoutPassword(opt, err))
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
-		return fmt.Errorf("cannot reach Redis at %s: no answer within %v", where(opt), reachWithin)
+		hint := ""
+		if opt.TLSConfig != nil {
+			hint = "; a port that does not speak TLS does not answer a rediss:// URL either: try redis://"
+		}
+		return fmt.Errorf("cannot reach Redis at %s: no answer within %v%s", where(opt), reachWithin, hint)
+	case errors.Is(err, io.EOF) && opt.TLSConfig == nil:
+		return fmt.Errorf("cannot reach Redis at %s: it closed the connection; if it speaks TLS, use a rediss:// URL", where(opt))
 	}
 	return fmt.Errorf("cannot reach Redis at %s: %w", where(opt), err)
+}
+
+// withoutPassword is the text of a reply. A server that does not know a command
+// quotes its arguments, and those of HELLO and AUTH are secret.
+func withoutPassword(opt *redis.Options, err error) string {
+	if opt.Password == "" {
+		return err.Error()
+	}
+	return strings.ReplaceAll(err.Error(), opt.Password, "***")
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"unicode"
@@ -40,11 +41,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv fu
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	checkOwnArgs(root)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "redrpc: %s\n", clean(redact(err.Error())))
+	fmt.Fprintf(stderr, "redrpc: %s\n", clean(err.Error()))
 	if !started || errors.As(err, new(usageError)) {
 		return exitUsage
 	}
@@ -82,9 +84,19 @@ func usagef(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
 
-// flagError adds to an unknown flag which ones there are.
+// flagError adds to an unknown flag which ones there are, and keeps to itself what
+// may be a URL.
 func flagError(cmd *cobra.Command, err error) error {
-	if _, ok := errors.AsType[*pflag.NotExistError](err); !ok {
+	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		name := "--" + wrong.GetFlag().Name
+		if short := wrong.GetFlag().Shorthand; short != "" {
+			name = "-" + short + ", " + name
+		}
+		return usagef("invalid argument %s for %q flag: %w", shown(wrong.GetValue()), name, wrong.Unwrap())
+	}
+	if quoted := shown(err.Error()); quoted != strconv.Quote(err.Error()) {
+		err = errors.New("unknown flag, " + quoted)
+	} else if _, ok := errors.AsType[*pflag.NotExistError](err); !ok {
 		return usageError{err}
 	}
 	var names []string
@@ -107,9 +119,33 @@ func noArgs(cmd *cobra.Command, args []string) error {
 				names = append(names, c.Name())
 			}
 		}
-		return usagef("unknown command %q: expected one of %s", args[0], strings.Join(names, " "))
+		return usagef("unknown command %s: expected one of %s", shown(args[0]), strings.Join(names, " "))
 	}
-	return usagef("%s: expected flags only, got %q", cmd.CommandPath(), args[0])
+	return usagef("%s: expected flags only, got %s", cmd.CommandPath(), shown(args[0]))
+}
+
+// checkOwnArgs makes the commands that cobra adds by itself refuse wrong
+// arguments as ours do. It is to be called when root knows its output.
+func checkOwnArgs(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				if _, rest, err := root.Find(args); err != nil || len(rest) > 0 {
+					return noArgs(root, append(rest, args...))
+				}
+				return nil
+			}
+		case "completion":
+			cmd.Args = noArgs
+			cmd.RunE = root.RunE
+			for _, shell := range cmd.Commands() {
+				shell.Args = noArgs
+			}
+		}
+	}
 }
 
 // clean takes from text, which others may have written, its power over a terminal.
