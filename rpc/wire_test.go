@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"maps"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -315,6 +317,23 @@ func FuzzDecodeResult(f *testing.F) {
 		if err := decodeValue(got.res, &v); err != nil {
 			t.Errorf("%s does not decode: %v", got.res, err)
 		}
+		var array []json.RawMessage
+		if kindOf(got.res) == "array" && json.Unmarshal(got.res, &array) == nil {
+			var walked []json.RawMessage
+			for value := range elements(got.res) {
+				walked = append(walked, value)
+			}
+			if !slices.EqualFunc(walked, array, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
+				t.Errorf("got elements %q, want %q", walked, array)
+			}
+		}
+		type tree struct {
+			N    int
+			L    []tree
+			M    map[string]*tree
+			Nums []json.Number
+		}
+		_ = newShape(reflect.TypeFor[tree](), map[reflect.Type]*shape{}).check(got.res) // does not panic
 	})
 }
 
@@ -340,4 +359,6 @@ func seed(f *testing.F) {
 		f.Add([]byte(v.Message))
 	}
 	f.Add([]byte(`{"\u0069d":"\ud800","kw":{"a":{},"a":[[]],"":-0.1e5,"x":"\\"}}`))
+	f.Add([]byte(`{"res":[ 1 ,"]",[null],{"n":null} ]}`))
+	f.Add([]byte(`{"res":{"m":{"a":{"l":[{"nums":[1,"1"]},null]}}}}`))
 }
