@@ -66,6 +66,9 @@ calls divided by the time from the end of the warm-up to the last answer.
 The first signal (Ctrl-C) ends the run early and reports what was measured, the
 second one kills. Progress goes to stderr, the report to stdout or --out.
 
+Every caller has a connection of its own as long as the broker or Redis allows
+it; where it does not, the report says so. After the report the keys of this run
+are deleted, which a Redis that does not answer holds up for no more than 3 s.
 The keys of a --prefix of your own are left to expire, as others may use it, too.
 
 Functions of the in-process server:
@@ -230,13 +233,18 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 		Interval: live.interval(),
 	})
 	live.end()
-	// Before the report: if nobody reads that any more, nothing is left behind.
-	if err := sys.close(); err != nil {
+	if err == nil {
+		err = f.report(res, sys, out, live)
+	}
+	// After the report, which nobody is to wait for longer than needed.
+	if err := sys.close(live); err != nil {
 		fmt.Fprintf(live, "redrpc: %s\n", clean(err.Error()))
 	}
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+// report writes what was measured, and returns why it is of no use if it is not.
+func (f *benchFlags) report(res *bench.Result, sys *system, out output, live *liveLine) error {
 	report := bench.Report{Settings: f.settings(sys), Result: res}
 	write := report.WriteText
 	if f.format == "json" {
@@ -258,6 +266,7 @@ func (f *benchFlags) settings(sys *system) []bench.Setting {
 		{Name: "transport", Value: sys.transport},
 		{Name: "redis_version", Value: sys.version},
 		{Name: "clients", Value: f.clients},
+		{Name: "connections", Value: sys.connections * f.clients},
 		{Name: "function", Value: f.fn},
 	}
 	if f.payload >= 0 {
@@ -270,6 +279,9 @@ func (f *benchFlags) settings(sys *system) []bench.Setting {
 	} else {
 		set = append(set, bench.Setting{Name: "server", Value: "in-process"},
 			bench.Setting{Name: "server_workers", Value: f.workers})
+	}
+	if sys.note != "" {
+		set = append(set, bench.Setting{Name: "note", Value: sys.note})
 	}
 	return append(set,
 		bench.Setting{Name: "prefix", Value: f.prefix},

@@ -112,5 +112,33 @@ func call(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, f
 	if err := json.Compact(&line, result); err != nil {
 		return nil, err
 	}
-	return line.Bytes(), nil
+	return plainHTML(line.Bytes()), nil
+}
+
+// plainHTML undoes the escapes of <, > and & in a JSON text, which encoders use
+// that write for web pages.
+func plainHTML(text []byte) []byte {
+	var plain []byte
+	for {
+		i := bytes.IndexByte(text, '\\') // within a string, the only place for it
+		if i < 0 || i+1 == len(text) {
+			return append(plain, text...)
+		}
+		plain = append(plain, text[:i]...)
+		text = text[i:]
+		if len(text) >= 6 && text[1] == 'u' {
+			switch strings.ToLower(string(text[2:6])) {
+			case "003c":
+				plain, text = append(plain, '<'), text[6:]
+				continue
+			case "003e":
+				plain, text = append(plain, '>'), text[6:]
+				continue
+			case "0026":
+				plain, text = append(plain, '&'), text[6:]
+				continue
+			}
+		}
+		plain, text = append(plain, text[:2]...), text[2:]
+	}
 }

@@ -4,14 +4,14 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// deleteKeys deletes the keys that begin with prefix and a colon, and no others.
+// deleteKeys deletes the keys that begin with prefix and a colon, and no others,
+// within closeWithin.
 func deleteKeys(rdb *redis.Client, prefix string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 	defer cancel()
 	pattern := escapeGlob.Replace(prefix) + ":*"
 	var cursor uint64

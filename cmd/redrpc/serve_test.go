@@ -20,6 +20,8 @@ func TestServeAndCall(t *testing.T) {
 		{[]string{"echo", "x=some text"}, `"some text"`, ""},
 		{[]string{"echo", "x=a=b:=c"}, `"a=b:=c"`, ""},
 		{[]string{"echo", `x:={"a": [1, 2.50, 12345678901234567890, null]}`}, `{"a":[1,2.50,12345678901234567890,null]}`, ""},
+		{[]string{"echo", "x=<>&"}, `"<>&"`, ""},
+		{[]string{"echo", `x:={"<":"\\u003c \u003C\n\u0026\\\u003e\u003d"}`}, `{"<":"\\u003c <\n&\\>\u003d"}`, ""},
 		{[]string{"echo", "x:=null"}, "null", ""},
 		{[]string{"echo"}, "", `missing argument "x"`},
 		{[]string{"echo", "y=1"}, "", `unknown argument "y", expected x`},

@@ -6,7 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"io"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -22,33 +23,49 @@ type system struct {
 	transport string
 	version   string
 	clients   []*rpc.Client
+	line      *lifeline // all connections
 
+	connections int    // that each client may open
+	note        string // if they are not one for each caller, else ""
+
+	task    string         // what closing does, for people
 	closers []func() error // in the order of making
 }
 
 // assemble connects and starts everything. On an error nothing is left.
 func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err error) {
-	sys := &system{}
+	sys := &system{task: "closing connections"}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, sys.close())
+			err = errors.Join(err, sys.close(log))
 		}
 	}()
 	opt := f.redis
 	if opt == nil {
-		if opt, err = sys.startBroker(f.transport); err != nil {
+		if opt, err = sys.startBroker(f); err != nil {
 			return nil, err
 		}
 	} else {
 		sys.name = where(opt)
 		sys.transport = transportOf(opt)
+		opt.Dialer = dialerFor(opt)
 	}
+	sys.line = newLifeline(opt.Dialer)
+	opt.Dialer = sys.line.Dial
 	var admin *redis.Client
 	if admin, sys.version, err = reach(ctx, opt); err != nil {
 		return nil, err
 	}
 	sys.closers = append(sys.closers, admin.Close)
+	sys.connections, sys.note, err = f.connectionBudget(ctx, admin).share(f.callers, f.clients)
+	if err != nil {
+		return nil, err
+	}
+	if sys.note != "" {
+		fmt.Fprintf(log, "note: %s\n", sys.note)
+	}
 	if f.mine {
+		sys.task = "deleting this run's keys"
 		sys.closers = append(sys.closers, func() error { return deleteKeys(admin, f.prefix) })
 	}
 
@@ -64,7 +81,7 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 		}
 	}
 	for range f.clients {
-		client, err := rpc.NewClient(rdb, rpc.ClientOptions{Prefix: f.prefix, Timeout: f.timeout})
+		client, err := rpc.NewClient(rdb, rpc.ClientOptions{Prefix: f.prefix, Timeout: f.timeout, MaxConns: sys.connections})
 		if err != nil {
 			return nil, err
 		}
@@ -74,26 +91,55 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 	return sys, nil
 }
 
-// close takes everything down, the last made first.
-func (sys *system) close() error {
-	var errs []error
-	for len(sys.closers) > 0 {
-		last := len(sys.closers) - 1
-		errs = append(errs, sys.closers[last]())
-		sys.closers = sys.closers[:last]
+const (
+	closeQuietly = 300 * time.Millisecond // after it people are told what takes so long
+	closeWithin  = 3 * time.Second        // after it the connections are cut
+	closeAtLast  = 2 * time.Second        // after that whatever is left is left
+)
+
+// close takes everything down, the last made first. A Redis that does not answer
+// holds it up for closeWithin, and what was to be done there is not done.
+func (sys *system) close(log io.Writer) error {
+	ended := make(chan error, 1)
+	go func() {
+		var errs []error
+		for _, end := range slices.Backward(sys.closers) {
+			errs = append(errs, end())
+		}
+		ended <- errors.Join(errs...)
+	}()
+	if sys.line != nil {
+		defer sys.line.cut()
 	}
-	return errors.Join(errs...)
+	quiet, within := time.After(closeQuietly), time.After(closeWithin)
+	var atLast <-chan time.Time
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-quiet:
+			fmt.Fprintf(log, "%s, for up to %v\n", sys.task, closeWithin)
+		case <-within:
+			if sys.line != nil {
+				sys.line.cut()
+			}
+			atLast = time.After(closeAtLast)
+		case <-atLast:
+			return fmt.Errorf("%s was given up after %v", sys.task, closeWithin+closeAtLast)
+		}
+	}
 }
 
-func (sys *system) startBroker(transport string) (*redis.Options, error) {
-	b, err := broker.New(broker.Options{})
+func (sys *system) startBroker(f *benchFlags) (*redis.Options, error) {
+	// Callers, workers, and what else connects.
+	b, err := broker.New(broker.Options{MaxClients: f.callers + f.clients + f.workers + 100})
 	if err != nil {
 		return nil, err
 	}
 	sys.closers = append(sys.closers, b.Close)
-	sys.name, sys.transport = "in-process", transport
+	sys.name, sys.transport = "in-process", f.transport
 	opt := withoutSurprises(&redis.Options{Addr: "127.0.0.1:0"})
-	if transport == "memory" {
+	if f.transport == "memory" {
 		opt.Dialer = b.Dial
 		return opt, nil
 	}
@@ -102,6 +148,7 @@ func (sys *system) startBroker(transport string) (*redis.Options, error) {
 		return nil, err
 	}
 	opt.Addr = addr.String()
+	opt.Dialer = dialerFor(opt)
 	return opt, nil
 }
 
@@ -150,11 +197,17 @@ func (sys *system) caller(f *benchFlags) func(context.Context) error {
 	if f.fn == "echo" && !f.noServer && f.payload >= 0 {
 		expected = payload(f.payload)
 	}
-	var turn atomic.Uint64
+	// A seat of a client for each caller, so that none has more calls in flight
+	// than its part.
+	seats := make(chan *rpc.Client, f.callers)
+	for i := range f.callers {
+		seats <- sys.clients[i%len(sys.clients)]
+	}
 	return func(ctx context.Context) error {
 		client := sys.clients[0]
 		if len(sys.clients) > 1 {
-			client = sys.clients[turn.Add(1)%uint64(len(sys.clients))]
+			client = <-seats
+			defer func() { seats <- client }()
 		}
 		var got json.RawMessage
 		if err := client.Call(ctx, f.fn, f.args, &got); err != nil {

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestShareOfConnections(t *testing.T) {
+	for _, c := range []struct {
+		connections, callers, clients int
+		each                          int
+		short                         bool
+		err                           string
+	}{
+		{20_000, 10_000, 1, 10_000, false, ""},
+		{20_000, 10_000, 10, 1000, false, ""},
+		{20_000, 10, 3, 4, false, ""},
+		{10_000, 10_000, 3, 3333, true, ""}, // 9,999
+		{8000, 10_000, 10, 800, true, ""},
+		{8000, 8000, 1, 8000, false, ""},
+		{10, 1000, 10, 1, true, ""},
+		{9, 1000, 10, 0, false, "--clients 10 is too many: there can be 9 connections, as of rain"},
+		{-5, 1000, 10, 0, false, "there can be 0 connections"},
+	} {
+		each, note, err := budget{c.connections, "of rain"}.share(c.callers, c.clients)
+		if each != c.each || (note != "") != c.short || each*c.clients > max(c.connections, 0) && c.callers > c.connections {
+			t.Errorf("%+v: each %d, note %q", c, each, note)
+		}
+		if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// Every caller has its connection; what a Redis does not allow is not asked of it.
+func TestBenchKeepsToMaxClients(t *testing.T) {
+	for _, c := range []struct {
+		name, flags string
+		connections float64
+		note        string
+	}{
+		{"enough", "-c 100", 100, ""},
+		{"more than a client's default", "-c 1500 --transport memory", 1500, ""},
+		{"too few", "-c 300 --server-workers 10", 164, "300 callers share 164 connections, as maxclients of this Redis is 200 with 1 in use, and a tenth is left to others: the other calls wait inside the client"},
+		{"over all clients", "-c 300 --server-workers 10 --clients 10", 160, "300 callers share 160 connections"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			rdb, url := startRedis(t, "--maxclients", "200")
+			args := append([]string{"bench", "--calls", "3000", "--warmup", "0s", "-o", "json"}, strings.Split(c.flags, " ")...)
+			if !strings.Contains(c.flags, "memory") {
+				args = append(args, "--redis", url)
+			}
+			r := redrpc(t, args...)
+			r.want(t, exitOK, c.note)
+			f := readReport(t, r.stdout)
+			note, _ := f.Run["note"].(string)
+			if f.Run["connections"] != c.connections || !strings.Contains(note, c.note) || *f.Errors != 0 {
+				t.Errorf("%v connections, errors %v, note %q; expected %v, none, %q", f.Run["connections"], f.ErrorsByKind, note, c.connections, c.note)
+			}
+			if c.note == "" && note != "" {
+				t.Errorf("note %q", note)
+			}
+			if rejected := rdb.InfoMap(t.Context(), "stats").Val()["Stats"]["rejected_connections"]; rejected != "0" {
+				t.Errorf("%s connections were rejected", rejected)
+			}
+		})
+	}
+	t.Run("not even one each", func(t *testing.T) {
+		_, url := startRedis(t, "--maxclients", "100")
+		redrpc(t, "bench", "--redis", url, "-c", "100", "--clients", "90").want(t, exitFailed, "--clients 90 is too many: there can be ")
+	})
+	t.Run("a Redis that does not say", func(t *testing.T) {
+		rdb, url := startRedis(t)
+		if err := rdb.Do(t.Context(), "acl", "setuser", "default", "-info", "-config").Err(); err != nil {
+			t.Fatal(err)
+		}
+		r := redrpc(t, "bench", "--redis", url, "-c", "1200", "--calls", "3000", "--warmup", "0s")
+		r.want(t, exitOK, "note: 1200 callers share 1000 connections, as this Redis does not say what its maxclients is")
+	})
+}

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// A stallable is a TCP proxy that can stop to pass anything on, as a process that
+// hangs does: connections stay open, and new ones are taken.
+type stallable struct {
+	net.Listener
+	flows   sync.RWMutex // held for writing while nothing flows
+	stalled bool
+	conns   sync.Map // all net.Conn
+	running sync.WaitGroup
+}
+
+func startProxy(t *testing.T, to string) *stallable {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &stallable{Listener: l}
+	p.running.Go(func() {
+		for {
+			from, err := p.Accept()
+			if err != nil {
+				return
+			}
+			p.conns.Store(from, true)
+			p.running.Go(func() { p.pass(from, to) })
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		p.resume()
+		p.conns.Range(func(conn, _ any) bool {
+			conn.(net.Conn).Close()
+			return true
+		})
+		p.running.Wait()
+	})
+	return p
+}
+
+func (p *stallable) url() string { return "redis://" + p.Addr().String() }
+
+func (p *stallable) stall() {
+	p.flows.Lock()
+	p.stalled = true
+}
+
+func (p *stallable) resume() {
+	if p.stalled {
+		p.stalled = false
+		p.flows.Unlock()
+	}
+}
+
+func (p *stallable) pass(from net.Conn, addr string) {
+	defer from.Close()
+	p.flows.RLock() // a new connection is not passed on while stalled
+	to, err := net.Dial("tcp", addr)
+	p.flows.RUnlock()
+	if err != nil {
+		return
+	}
+	p.conns.Store(to, true)
+	var both sync.WaitGroup
+	both.Go(func() { p.copy(to, from) })
+	both.Go(func() { p.copy(from, to) })
+	both.Wait()
+}
+
+func (p *stallable) copy(to, from net.Conn) {
+	defer to.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		if err != nil {
+			return
+		}
+		p.flows.RLock()
+		_, err = to.Write(buf[:n])
+		p.flows.RUnlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// A Redis that hangs holds up neither the report nor, for long, the end.
+func TestBenchWithARedisThatHangs(t *testing.T) {
+	b := start(t, nil, "broker", "--addr", "127.0.0.1:0")
+	url := strings.TrimSpace(b.await(t, &b.stdout, "\n"))
+	for name, args := range map[string][]string{
+		"idle connections": {"-c", "10"},
+		"more clients":     {"-c", "20", "--clients", "4"},
+		"blocked calls":    {"-c", "100", "--func", "sleep", "--args", `{"seconds":0.3}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			proxy := startProxy(t, strings.TrimPrefix(url, "redis://"))
+			r := start(t, nil, append([]string{"bench", "--redis", proxy.url(), "--duration", "1h", "--warmup", "0s", "--timeout", "1s"}, args...)...)
+			r.await(t, &r.stderr, "errors 0")
+			proxy.stall()
+			began := time.Now()
+			r.stop()
+			r.await(t, &r.stderr, "deleting this run's keys, for up to 3s\n")
+			if report := r.stdout.String(); !strings.Contains(report, ", interrupted\n") || !strings.HasSuffix(report, "\n") || !strings.Contains(report, "p99.9") {
+				t.Errorf("expected the report before the keys are deleted, got %s", report)
+			}
+			if took := time.Since(began); took > 4*time.Second {
+				t.Errorf("the report came after %v, expected at most a second's time-out and a little more", took)
+			}
+			r.wait()
+			if took := time.Since(began); took > 8*time.Second {
+				t.Errorf("the run ended after %v, expected a second's time-out, 3 s of cleaning up and a little more", took)
+			}
+			if !strings.Contains(r.stderr.String(), "could not all be deleted, they expire within two minutes") {
+				t.Errorf("nothing of the keys that are left: %s", r.stderr.String())
+			}
+		})
+	}
+}
+
+func TestLifeline(t *testing.T) {
+	var ours []net.Conn
+	line := newLifeline(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if addr == "hangs" {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		here, there := net.Pipe()
+		ours = append(ours, there)
+		return here, nil
+	})
+	dial := func(addr string) net.Conn {
+		conn, err := line.Dial(t.Context(), "", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	a, b := dial("a"), dial("b")
+	if err := a.Close(); err != nil || len(line.conns) != 1 {
+		t.Errorf("%v, %d connections kept after one of two was closed", err, len(line.conns))
+	}
+	hanging := make(chan error)
+	go func() {
+		_, err := line.Dial(t.Context(), "", "hangs")
+		hanging <- err
+	}()
+	line.cut()
+	line.cut()
+	if err := <-hanging; !errors.Is(err, errCut) {
+		t.Errorf("a dial that was cut: %v", err)
+	}
+	if _, err := b.Read(make([]byte, 1)); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("read from a connection that was cut: %v", err)
+	}
+	if _, err := line.Dial(t.Context(), "", "c"); !errors.Is(err, errCut) {
+		t.Errorf("a dial after the cut: %v", err)
+	}
+	for i, there := range ours {
+		if _, err := there.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("connection %d is open: %v", i, err)
+		}
+	}
+}
