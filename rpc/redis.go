@@ -101,24 +101,21 @@ func (p *payload) withdraw() bool {
 	return p.state.CompareAndSwap(pending, withdrawn) || p.state.Load() == withdrawn
 }
 
-// A gate is the name of the first command of a pipeline, and lets it out only if
-// the payload has not been withdrawn. go-redis asks an argument for its bytes
-// when it writes the command, which is after all that takes time or can fail
-// without a trace in Redis: admission, dialling, authentication.
-type gate struct {
-	*payload
-	name string
-}
+// A gate is the MULTI that starts a pipeline, and lets it out only if the
+// payload has not been withdrawn. go-redis asks an argument for its bytes when
+// it writes the command, which is after all that takes time or can fail without
+// a trace in Redis: admission, dialling, authentication.
+type gate payload
 
 // MarshalBinary implements encoding.BinaryMarshaler for go-redis.
-func (g gate) MarshalBinary() ([]byte, error) {
-	if !g.write() {
+func (g *gate) MarshalBinary() ([]byte, error) {
+	if !(*payload)(g).write() {
 		return nil, errWithdrawn{}
 	}
-	return []byte(g.name), nil
+	return []byte("multi"), nil
 }
 
-func (g gate) String() string { return g.name }
+func (*gate) String() string { return "multi" } // go-redis asks for the name of a command too
 
 // errWithdrawn keeps a pipeline from being written. It passes for a reply of
 // Redis, after which go-redis keeps the connection: any other error costs it,
@@ -148,7 +145,7 @@ func (f *failure) Unwrap() []error { return []error{f.kind, f.cause} }
 func (l *link) push(key string, p *payload, life time.Duration) *failure {
 	ctx := context.Background()
 	pipe := l.Pipeline()
-	multi := pipe.Do(ctx, gate{p, "multi"})
+	multi := pipe.Do(ctx, (*gate)(p))
 	push := pipe.Do(ctx, "rpush", key, p.message)
 	pipe.Do(ctx, "expire", key, seconds(life))
 	exec := pipe.Do(ctx, "exec")
