@@ -181,7 +181,7 @@ func (b *Broker) serve(k readyKey) {
 			return
 		}
 		c := &b.running
-		*c = call{Broker: b, session: s, db: w.db, command: s.command, serving: !k.late}
+		*c = call{Broker: b, session: s, db: w.db, command: s.command, woken: !k.late}
 		s.unblock(b.run(c, func(c *call) reply { return w.serve(c, e, l) }))
 		b.tracking.deliverOwn()
 	}

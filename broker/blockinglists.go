@@ -55,6 +55,7 @@ func blmpop(c *call, args [][]byte) reply {
 		return *err
 	}
 	return c.popOrWait(names, timeout, func(c *call, e *entry, l *list) reply {
+		c.woken = false // of what BLMPOP takes Redis tells, unlike BLPOP and BLMOVE
 		return array(bulkString(e.key), c.pop(e, l, from, n))
 	})
 }

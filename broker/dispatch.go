@@ -13,7 +13,7 @@ type call struct {
 	session *session
 	db      *database
 	command *command
-	serving bool // the client was blocked, and now a key is ready
+	woken   bool // the client was blocked, and a key has been made
 }
 
 // changed tells everyone who wants to know that the client changed a key.

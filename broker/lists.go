@@ -31,7 +31,7 @@ func (c *call) shrunk(e *entry, l *list) {
 	if l.length == 0 {
 		c.remove(e)
 	}
-	if !c.serving {
+	if !c.woken {
 		c.changed([]byte(e.key))
 	}
 }
