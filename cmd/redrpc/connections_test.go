@@ -46,7 +46,7 @@ func TestBenchKeepsToMaxClients(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rdb, url := startRedis(t, "--maxclients", "200")
-			args := append([]string{"bench", "--calls", "3000", "--warmup", "0s", "-o", "json"}, strings.Split(c.flags, " ")...)
+			args := append([]string{"bench", "--calls", "2000", "--warmup", "0s", "--timeout", "1m", "-o", "json"}, strings.Split(c.flags, " ")...)
 			if !strings.Contains(c.flags, "memory") {
 				args = append(args, "--redis", url)
 			}
@@ -74,7 +74,7 @@ func TestBenchKeepsToMaxClients(t *testing.T) {
 		if err := rdb.Do(t.Context(), "acl", "setuser", "default", "-info", "-config").Err(); err != nil {
 			t.Fatal(err)
 		}
-		r := redrpc(t, "bench", "--redis", url, "-c", "1200", "--calls", "3000", "--warmup", "0s")
+		r := redrpc(t, "bench", "--redis", url, "-c", "1200", "--calls", "2000", "--warmup", "0s", "--timeout", "1m")
 		r.want(t, exitOK, "note: 1200 callers share 1000 connections, as this Redis does not say what its maxclients is")
 	})
 }
