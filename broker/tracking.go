@@ -108,9 +108,7 @@ func (s *session) endCaching(cmd *command) {
 func (t *tracking) changed(by *session, key []byte) {
 	for name, p := range t.prefixes {
 		if strings.HasPrefix(string(key), name) {
-			if _, known := p.changed[string(key)]; !known { // as in Redis, the first counts
-				p.changed[string(key)] = by
-			}
+			p.changed[string(key)] = by
 		}
 	}
 	t.changedForReaders(by, key)
