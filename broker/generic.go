@@ -152,36 +152,23 @@ func (c *call) parseExpiry(arg []byte, unit timeUnit) (at int64, err *reply) {
 // toSeconds rounds milliseconds.
 func toSeconds(ms int64) int64 { return ms/1000 + (ms%1000+500)/1000 }
 
-func ttl(c *call, args [][]byte) reply { return ttlGeneric(c, args, toSeconds) }
+func ttl(c *call, args [][]byte) reply         { return expiry(c, args, true, toSeconds) }
+func pttl(c *call, args [][]byte) reply        { return expiry(c, args, true, toMilliseconds) }
+func expiretime(c *call, args [][]byte) reply  { return expiry(c, args, false, toSeconds) }
+func pexpiretime(c *call, args [][]byte) reply { return expiry(c, args, false, toMilliseconds) }
 
-func pttl(c *call, args [][]byte) reply {
-	return ttlGeneric(c, args, func(ms int64) int64 { return ms })
-}
+func toMilliseconds(ms int64) int64 { return ms }
 
-func ttlGeneric(c *call, args [][]byte, unit func(ms int64) int64) reply {
+// expiry answers when a key expires, from now or since 1970.
+func expiry(c *call, args [][]byte, fromNow bool, unit func(ms int64) int64) reply {
 	e := c.lookup(args[1])
 	switch {
 	case e == nil:
 		return integer(-2)
 	case e.at == 0:
 		return integer(-1)
-	}
-	return integer(unit(max(0, e.at-c.milliseconds())))
-}
-
-func expiretime(c *call, args [][]byte) reply { return expiresAt(c, args, toSeconds) }
-
-func pexpiretime(c *call, args [][]byte) reply {
-	return expiresAt(c, args, func(ms int64) int64 { return ms })
-}
-
-func expiresAt(c *call, args [][]byte, unit func(ms int64) int64) reply {
-	e := c.lookup(args[1])
-	switch {
-	case e == nil:
-		return integer(-2)
-	case e.at == 0:
-		return integer(-1)
+	case fromNow:
+		return integer(unit(e.at - c.milliseconds()))
 	}
 	return integer(unit(e.at))
 }
