@@ -142,17 +142,7 @@ func TestAdvance(t *testing.T) {
 // passes; one that waits has one for the next deadline.
 func TestRealClockInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, err := New(Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		conn, err := b.Dial(t.Context(), "", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		w := newWire(conn)
+		w := inMemory(t, newBroker(t, Options{}))
 		for _, step := range []struct{ ttl, wait time.Duration }{
 			{10 * time.Millisecond, time.Millisecond},
 			{time.Hour, 30 * time.Minute},

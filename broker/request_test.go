@@ -90,21 +90,11 @@ func FuzzCommands(f *testing.F) {
 	}
 	f.Add("MULTI\nSET k v\nEXEC\nRPUSH l a b\nLMOVE l l LEFT RIGHT\nLINSERT l BEFORE a x\nLREM l 0 a")
 	f.Fuzz(func(t *testing.T, script string) {
-		b, err := New(Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer b.Close()
-		conn, err := b.Dial(t.Context(), "", "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
-		w := newWire(conn)
+		w := inMemory(t, newBroker(t, Options{}))
 		if _, err := w.Write([]byte(script + "\r\n")); err != nil {
 			return // QUIT, or a mistake in the protocol
 		}
-		c := conn.(*memoryConn)
+		c := w.Conn.(*memoryConn)
 		c.mu.Lock()
 		out := string(c.in)
 		c.mu.Unlock()
