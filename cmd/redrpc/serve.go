@@ -55,15 +55,10 @@ func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, 
 		return err
 	}
 	defer func() { err = errors.Join(err, admin.Close()) }()
-	server, err := rpc.NewServer(admin, opt)
+	server, ended, err := runServer(admin, opt)
 	if err != nil {
 		return err
 	}
-	if err := offer(server); err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(context.Background()) }()
 	log.Info("serving add, echo, fail, sleep", "redis", where(redisOpt), "version", version,
 		"prefix", opt.Prefix, "kind", opt.Kind, "id", server.ID(), "workers", opt.Workers)
 	select {

@@ -154,19 +154,28 @@ func (sys *system) startBroker(f *benchFlags) (*redis.Options, error) {
 
 // startServer serves the builtin functions until the system is closed.
 func (sys *system) startServer(rdb *redis.Client, opt rpc.ServerOptions) error {
-	server, err := rpc.NewServer(rdb, opt)
+	server, ended, err := runServer(rdb, opt)
 	if err != nil {
 		return err
 	}
-	if err := offer(server); err != nil {
-		return err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run(context.Background()) }()
 	sys.closers = append(sys.closers, func() error {
 		return stopServer(server, ended, time.Second)
 	})
 	return nil
+}
+
+// runServer makes a server of the builtin functions run. What its Run returns comes
+// over ended.
+func runServer(rdb *redis.Client, opt rpc.ServerOptions) (server *rpc.Server, ended <-chan error, err error) {
+	if server, err = rpc.NewServer(rdb, opt); err != nil {
+		return nil, nil, err
+	}
+	if err := offer(server); err != nil {
+		return nil, nil, err
+	}
+	result := make(chan error, 1)
+	go func() { result <- server.Run(context.Background()) }()
+	return server, result, nil
 }
 
 // stopServer stops a server whose Run reports to ended. Calls that run for longer
