@@ -80,8 +80,7 @@ func (s *session) block(d *database, w *wait) {
 	b.stats.blocked++
 	b.blockedChanged()
 	if at := b.now + int64(w.timeout); at > b.now { // beyond the year 2262 it overflows
-		s.alarm.session = s
-		b.alarms.set(&s.alarm, at)
+		b.alarms.set(&s.patience, s, at)
 	}
 }
 
@@ -116,7 +115,7 @@ func (p *waiter) leave() {
 	b := s.broker
 	s.waiter = nil
 	s.serveDelayed()
-	b.alarms.clear(&s.alarm)
+	b.alarms.clear(&s.patience)
 	b.stats.blocked--
 	b.blockedChanged()
 }
@@ -129,8 +128,8 @@ func (s *session) unblock(r reply) {
 	s.broker.resumed = append(s.broker.resumed, s)
 }
 
-// timeOut answers a client that has waited long enough.
-func (s *session) timeOut() { s.unblock(s.waiter.late) }
+// due answers a client that has waited long enough.
+func (s *session) due(*Broker) { s.unblock(s.waiter.late) }
 
 // wake marks a key as ready if clients wait for it.
 func (b *Broker) wake(d *database, key string) {

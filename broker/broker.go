@@ -34,6 +34,7 @@ type Broker struct {
 	timer     *time.Timer
 	armed     int64 // when timer goes off; 0: it is not running
 	dbs       []*database
+	used      int // bytes of the data, while Options.MaxMemory has to be held
 	sessions  map[int64]*session
 	lastID    int64
 	running   call       // the call being made
@@ -123,6 +124,9 @@ func (b *Broker) open(l interface {
 		return nil
 	}
 	b.sessions[s.id] = s
+	if b.options.IdleTimeout > 0 {
+		s.watchIdle()
+	}
 	return nil
 }
 

@@ -22,8 +22,8 @@ func TestOptionsAreChecked(t *testing.T) {
 		{Options{MaxClients: -1}, "MaxClients"},
 		{Options{MaxBulk: -1}, "MaxBulk"},
 		{Options{MaxQuery: -1}, "MaxQuery"},
-		{Options{MaxPending: -1}, "MaxPending"},
-		{Options{MaxPendingPubSub: -1}, "MaxPendingPubSub"},
+		{Options{Pending: PendingLimit{SoftFor: -1}}, "Pending.SoftFor"},
+		{Options{IdleTimeout: time.Millisecond}, "IdleTimeout"},
 		{Options{ManualTime: time.Unix(-1, 0)}, "ManualTime"},
 	} {
 		_, err := New(c.options)

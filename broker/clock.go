@@ -25,20 +25,24 @@ func (c *clock) read() int64 {
 	return c.start.UnixNano() + int64(time.Since(c.start))
 }
 
-// An alarm is a time at which something is due: a key to delete, or a client
-// that has waited long enough. Exactly one of entry and session is set.
+// An alarm is a time at which something is due: a key to delete, for example, or
+// a client that has waited long enough.
 type alarm struct {
-	at      int64 // nanoseconds since 1970
-	place   int   // in the heap, counted from 1; 0: not set
-	entry   *entry
-	session *session
+	at    int64 // nanoseconds since 1970
+	place int   // in the heap, counted from 1; 0: not set
+	owner owner
 }
+
+// An owner of an alarm does what is due. It is called under the broker's lock, and
+// its alarm is not set any more.
+type owner interface{ due(*Broker) }
 
 // alarms is a heap with the earliest alarm first.
 type alarms []*alarm
 
-func (h *alarms) set(a *alarm, at int64) {
-	a.at = at
+// set makes an alarm go off at a time, at which its owner does what is due.
+func (h *alarms) set(a *alarm, o owner, at int64) {
+	a.at, a.owner = at, o
 	if a.place == 0 {
 		*h = append(*h, a)
 		a.place = len(*h)
@@ -104,11 +108,7 @@ func (b *Broker) runDue() {
 	b.now = b.clock.read()
 	for a := b.alarms.first(); a != nil && a.at <= b.now; a = b.alarms.first() {
 		b.alarms.clear(a)
-		if a.session != nil {
-			a.session.timeOut()
-		} else {
-			b.expire(a.entry)
-		}
+		a.owner.due(b)
 	}
 }
 

@@ -45,6 +45,8 @@ var grammar = map[string]string{
 	"config":               "nothing | unknownSub value*",
 	"config|get":           "setting+",
 	"config|help":          "nothing",
+	"config|resetstat":     "nothing",
+	"config|set":           "aSetting | aSetting | aSetting aSetting | aSetting aSetting+ | aSetting word",
 	"info":                 "section*",
 	"dbsize":               "nothing",
 	"flushdb":              "nothing | flushMode | word",
@@ -160,9 +162,12 @@ var parts = map[string]string{
 	"broadcasting":   "BCAST | BCAST | PREFIX prefix | NOLOOP | REDIRECT clientID",
 	"optMode":        "OPTIN | OPTOUT | NOLOOP",
 	"flushMode":      "SYNC | ASYNC",
-	"unblockReason":  "TIMEOUT | ERROR | word",
-	"cursor":         "0 | 0 | 0 | int",
-	"int":            "small | small | small | small | edge",
+	"aSetting": "TIMEOUT idle | MAXCLIENTS maximum | CLIENT-QUERY-BUFFER-LIMIT memory | PROTO-MAX-BULK-LEN memory | " +
+		"CLIENT-OUTPUT-BUFFER-LIMIT pendingLimit | TRACKING-TABLE-MAX-KEYS maximum | REQUIREPASS password | SAVE noSave | APPENDONLY NO | DATABASES 16 | " +
+		"MAXMEMORY-POLICY NOEVICTION | MAXMEMORY 0 | MAXMEMORY limit | setting word",
+	"unblockReason": "TIMEOUT | ERROR | word",
+	"cursor":        "0 | 0 | 0 | int",
+	"int":           "small | small | small | small | edge",
 }
 
 // pools are what a token is drawn from, each word as likely as the others.
@@ -188,7 +193,14 @@ var pools = map[string][]string{
 	"unknownSub": {"NOSUCH", "", "x\x00y", "a\r\nb", "%d", strings.Repeat("u", 200), strings.Repeat("\u00fc", 100)},
 	"unknown":    {"NOSUCH", "", "x\x00y", "a\r\nb", "G ET", "%s", "getx", "client|id", "CLIENT|NOSUCH", strings.Repeat("u", 200), strings.Repeat("\u00fc", 100)},
 	"setting":    {"databases", "DATABASES", "maxmemory", "maxmem*", "d?tabases", "save", "nosuch", "", "[", "appendonly", "timeout", "proto-max-bulk-len", "*"},
-	"section":    {"server", "clients", "CLIENTS", "memory", "stats", "keyspace", "Keyspace", "replication", "cluster", "commandstats", "default", "all", "everything", "nosuch", ""},
+	"noSave":     {""},
+	"idle":       {"0", "100000", "2147483647", "2147483648", "-1", "x", "", "01"},
+	"limit":      {"1", "1b", "0", "100gb", "100GB", "", "-1", "x"},
+	"maximum":    {"0", "-1", "9000", "10000", "4294967296", "9223372036854775808", "x", ""},
+	"memory":     {"1mb", "1MB", "512mb", "1g", "1GB", "2000k", "1048575", "1048576", "0", "1tb", "1.5mb", "-1", "x", "1 mb"},
+	"pendingLimit": {"normal 0 0 0", "normal 1gb 512mb 60", "pubsub 32mb 8mb 60", "PUBSUB 1g 0 0 Normal 0 1g 10", "replica 256mb 64mb 60", "normal 1 2", "nosuch 0 0 0", "normal x 0 0",
+		"normal 0 0 -1", "normal 0 0 1x", "", "normal 0 0 0 pubsub 1", "slave 0 1.5 0"},
+	"section": {"server", "clients", "CLIENTS", "memory", "stats", "keyspace", "Keyspace", "replication", "cluster", "commandstats", "default", "all", "everything", "nosuch", ""},
 }
 
 // rarely gives rows a weight in percent: those that wipe out what others built,

@@ -396,15 +396,11 @@ func (v *answer) knownSettings() {
 	if len(v.items) == 0 || v.items[0].kind != '$' {
 		return // nothing, or done before
 	}
-	known := (&Broker{}).settings()
 	var kept []*answer
 	for i := 0; i+1 < len(v.items); i += 2 {
 		name, setting := v.items[i], v.items[i+1]
-		if _, is := known[strings.ToLower(name.text)]; !is {
+		if _, is := settings[strings.ToLower(name.text)]; !is {
 			continue
-		}
-		if strings.Contains(name.text, "limit") || name.text == "maxclients" {
-			setting.text = ""
 		}
 		kept = append(kept, &answer{kind: '*', items: []*answer{name, setting}})
 	}

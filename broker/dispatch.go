@@ -106,9 +106,11 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 	case !cmd.accepts(len(args)):
 		r := failuref("ERR wrong number of arguments for '%s' command", cmd.fullName)
 		return &r
-	case !s.authenticated && cmd.flags&noAuth == 0:
+	case !s.authenticated && s.broker.options.Password != "" && cmd.flags&noAuth == 0:
 		r := failure("NOAUTH Authentication required.")
 		return &r
+	case s.broker.options.MaxMemory > 0 && s.lacksMemory(cmd):
+		return &outOfMemory
 	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions.any():
 		r := failuref("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.fullName)
 		return &r

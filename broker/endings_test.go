@@ -86,9 +86,9 @@ func TestReaderThatLags(t *testing.T) {
 	}
 }
 
-// MaxPending holds within one batch, too.
+// Pending holds within one batch, too.
 func TestPendingWithinABatch(t *testing.T) {
-	transports(t, Options{MaxPending: 1 << 20}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+	transports(t, Options{Pending: PendingLimit{Hard: 1 << 20}}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 		w := newWire(dial(t))
 		w.expect(t, "+OK", "SET", "k", strings.Repeat("x", 900_000))
 		var before, after runtime.MemStats
@@ -144,7 +144,7 @@ func (h *callingHandler) Handle(context.Context, slog.Record) error {
 func TestDelayedClientThatEnds(t *testing.T) {
 	for _, how := range []string{"CLIENT UNBLOCK", "overrun", "time-out"} {
 		t.Run(how, func(t *testing.T) {
-			b := newBroker(t, Options{ManualTime: time.Unix(1e9, 0), MaxPendingPubSub: 1 << 20})
+			b := newBroker(t, Options{ManualTime: time.Unix(1e9, 0), PendingPubSub: PendingLimit{Hard: 1 << 20}})
 			first := &fakeLink{}
 			b.enter()
 			if err := b.open(first); err != nil {

@@ -196,7 +196,7 @@ func TestQueryLimit(t *testing.T) {
 // A push does not wait for a subscriber that does not read; one that falls too far
 // behind is closed.
 func TestSlowReader(t *testing.T) {
-	transports(t, Options{MaxPendingPubSub: 4 << 20}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+	transports(t, Options{PendingPubSub: PendingLimit{Hard: 4 << 20}}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 		slow, publisher := newWire(dial(t)), newWire(dial(t))
 		slow.expect(t, "[subscribe news 1]", "SUBSCRIBE", "news")
 		message := strings.Repeat("x", 64<<10)

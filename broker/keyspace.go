@@ -9,6 +9,7 @@ import (
 type value interface {
 	typeName() string // as TYPE reports it
 	clone() value     // a copy that shares nothing with it
+	size() int        // bytes of memory, about
 }
 
 // A text is the value of a string key.
@@ -24,6 +25,7 @@ type entry struct {
 	at    int64 // when it expires, in milliseconds since 1970; 0: never
 	alarm alarm
 	place int // in database.order
+	bytes int // by which it counts in broker.used
 }
 
 // A database is one numbered keyspace.
@@ -67,6 +69,7 @@ func (b *Broker) add(d *database, key []byte, v value) *entry {
 func (b *Broker) remove(e *entry) {
 	d := e.db
 	b.persist(e)
+	b.used -= e.bytes
 	delete(d.entries, e.key)
 	last := len(d.order) - 1
 	d.order[e.place] = d.order[last]
@@ -85,8 +88,7 @@ func (b *Broker) expireAt(e *entry, at int64) {
 	}
 	e.at = at
 	if at <= math.MaxInt64/int64(time.Millisecond) {
-		e.alarm.entry = e
-		b.alarms.set(&e.alarm, at*int64(time.Millisecond))
+		b.alarms.set(&e.alarm, e, at*int64(time.Millisecond))
 	} else { // some time after the year 2262
 		b.alarms.clear(&e.alarm)
 	}
@@ -103,8 +105,8 @@ func (b *Broker) persist(e *entry) bool {
 	return true
 }
 
-// expire deletes an entry whose time has come.
-func (b *Broker) expire(e *entry) {
+// due deletes an entry whose time has come.
+func (e *entry) due(b *Broker) {
 	b.remove(e)
 	b.stats.expired++
 	b.changed(nil, e.db, []byte(e.key))
@@ -113,6 +115,11 @@ func (b *Broker) expire(e *entry) {
 // changed tells everyone who wants to know that a key was written or deleted, by
 // a client or, if by is nil, by the broker itself.
 func (b *Broker) changed(by *session, d *database, key []byte) {
+	if b.options.MaxMemory > 0 {
+		if e := d.find(key); e != nil {
+			b.measure(e)
+		}
+	}
 	if len(d.watched) > 0 {
 		d.spoil(key)
 	}
@@ -125,6 +132,7 @@ func (b *Broker) changed(by *session, d *database, key []byte) {
 func (b *Broker) flush(d *database) {
 	for _, e := range d.order {
 		b.alarms.clear(&e.alarm)
+		b.used -= e.bytes
 	}
 	for key := range d.watched {
 		if d.entries[key] != nil {

@@ -19,6 +19,7 @@ const chunkSize = 8 << 10
 type list struct {
 	head, tail *chunk
 	length     int
+	packed     int // bytes of the elements with their lengths
 }
 
 // A chunk packs elements into one piece of memory, from buf[lo:] on. Before and
@@ -61,6 +62,7 @@ func (l *list) push(e end, value []byte) {
 		c.count++
 	}
 	l.length++
+	l.packed += size
 }
 
 // grow adds a chunk at an end with room for size bytes there. The first chunk of
@@ -154,17 +156,21 @@ func (c *chunk) roomBefore(size int) bool {
 func (l *list) pop(e end) []byte {
 	var c *chunk
 	var value []byte
+	size := 0
 	if e == left {
 		c = l.head
 		value = l.front().value()
-		c.lo += packedSize(len(value))
+		size = packedSize(len(value))
+		c.lo += size
 	} else {
 		c = l.tail
 		value = l.back().value()
-		c.buf = c.buf[:len(c.buf)-packedSize(len(value))]
+		size = packedSize(len(value))
+		c.buf = c.buf[:len(c.buf)-size]
 	}
 	c.count--
 	l.length--
+	l.packed -= size
 	if c.count == 0 {
 		l.unlink(c)
 	}
@@ -316,7 +322,9 @@ func (l *list) insertAfter(p place, value []byte) {
 // element, which changes the number of elements by more. A chunk that gets too
 // large is cut in two.
 func (l *list) splice(c *chunk, from, to int, value []byte, more int) {
-	buf := make([]byte, 0, len(c.buf)-c.lo-(to-from)+packedSize(len(value)))
+	grows := packedSize(len(value)) - (to - from)
+	l.packed += grows
+	buf := make([]byte, 0, len(c.buf)-c.lo+grows)
 	buf = append(buf, c.buf[c.lo:from]...)
 	buf = pack(buf, value)
 	buf = append(buf, c.buf[to:]...)
@@ -336,6 +344,7 @@ func (l *list) splice(c *chunk, from, to int, value []byte, more int) {
 func (l *list) remove(p place) place {
 	c := p.chunk
 	l.length--
+	l.packed -= p.to - p.from
 	c.count--
 	if c.count == 0 {
 		l.unlink(c)
@@ -364,6 +373,7 @@ func (l *list) drop(e end, n int) {
 		if c.count <= n {
 			n -= c.count
 			l.length -= c.count
+			l.packed -= len(c.buf) - c.lo
 			l.unlink(c)
 			continue
 		}

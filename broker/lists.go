@@ -28,8 +28,11 @@ func (c *call) listOf(key []byte) (*entry, *list, bool) {
 // shrunk deletes a list that has become empty, and tells of the change; not for a
 // client that was blocked, as the push that woke it has told of the key.
 func (c *call) shrunk(e *entry, l *list) {
-	if l.length == 0 {
+	switch {
+	case l.length == 0:
 		c.remove(e)
+	case c.woken && c.options.MaxMemory > 0:
+		c.measure(e)
 	}
 	if !c.woken {
 		c.changed([]byte(e.key))

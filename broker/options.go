@@ -28,11 +28,25 @@ type Options struct {
 	// that sends more is closed. 0 means 1 GiB.
 	MaxQuery int
 
-	// MaxPending is how many bytes of replies may wait for one client that does
-	// not read them. A client that falls behind further is closed. Two classes,
-	// as in Redis's client-output-buffer-limit: 0 means without limit for
-	// clients that ask, and 32 MiB for those that subscribe to channels.
-	MaxPending, MaxPendingPubSub int
+	// Pending is how many bytes of replies may wait for one client that does not
+	// read them, and PendingPubSub the same for those that subscribe to channels.
+	// The zero values are Redis's: no limit, and 32 MiB or 8 MiB for 60 s.
+	Pending, PendingPubSub PendingLimit
+
+	// IdleTimeout is after how long a client is closed that sends nothing, unless
+	// it is blocked or subscribed; whole seconds, and 0 means never.
+	IdleTimeout time.Duration
+
+	// MaxMemory is how many bytes the data may take before commands that could add
+	// to them are refused with an OOM error, as Redis does with its policy
+	// noeviction. What they take is estimated; a broker without keys counts as 1
+	// MiB. 0 means any number.
+	MaxMemory int
+
+	// MaxTracked is how many keys are remembered to have been read by clients that
+	// track them; of one more, another is forgotten, and its readers are told. 0
+	// means 1,000,000, a negative number any.
+	MaxTracked int
 
 	// ManualTime, if it is not zero, makes the broker's clock stand still at
 	// that time and move only by [Broker.Advance].
@@ -43,12 +57,22 @@ type Options struct {
 	Logger *slog.Logger
 }
 
+// A PendingLimit is when a client is closed that does not read its replies. A
+// negative number of bytes means no limit.
+type PendingLimit struct {
+	Hard    int           // bytes at which it is closed at once
+	Soft    int           // bytes at which it is closed if it stays there
+	SoftFor time.Duration // for so long
+}
+
+var defaultPendingPubSub = PendingLimit{Hard: 32 << 20, Soft: 8 << 20, SoftFor: time.Minute}
+
 const (
-	defaultDatabases     = 16
-	defaultMaxClients    = 10_000
-	defaultMaxBulk       = 512 << 20
-	defaultMaxQuery      = 1 << 30
-	defaultPendingPubSub = 32 << 20
+	defaultDatabases  = 16
+	defaultMaxClients = 10_000
+	defaultMaxBulk    = 512 << 20
+	defaultMaxQuery   = 1 << 30
+	defaultMaxTracked = 1_000_000
 )
 
 // withDefaults returns the options with every zero value replaced, or an error
@@ -63,14 +87,31 @@ func (o Options) withDefaults() (Options, error) {
 		{"MaxClients", &o.MaxClients, defaultMaxClients},
 		{"MaxBulk", &o.MaxBulk, defaultMaxBulk},
 		{"MaxQuery", &o.MaxQuery, defaultMaxQuery},
-		{"MaxPending", &o.MaxPending, 0},
-		{"MaxPendingPubSub", &o.MaxPendingPubSub, defaultPendingPubSub},
+		{"MaxMemory", &o.MaxMemory, 0},
 	} {
 		if *f.value < 0 {
 			return o, fmt.Errorf("broker: Options.%s is %d: expected 0 (the default) or more", f.name, *f.value)
 		}
 		if *f.value == 0 {
 			*f.value = f.zero
+		}
+	}
+	if o.MaxTracked == 0 {
+		o.MaxTracked = defaultMaxTracked
+	}
+	if o.PendingPubSub == (PendingLimit{}) {
+		o.PendingPubSub = defaultPendingPubSub
+	}
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+	}{
+		{"IdleTimeout", o.IdleTimeout},
+		{"Pending.SoftFor", o.Pending.SoftFor},
+		{"PendingPubSub.SoftFor", o.PendingPubSub.SoftFor},
+	} {
+		if f.value < 0 || f.value%time.Second != 0 {
+			return o, fmt.Errorf("broker: Options.%s is %v: expected whole seconds, 0 or more", f.name, f.value)
 		}
 	}
 	if !o.ManualTime.IsZero() && o.ManualTime.Unix() < 0 {

@@ -1,13 +1,10 @@
 package broker
 
 import (
-	"bytes"
 	"fmt"
-	"maps"
 	"math"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,53 +57,6 @@ func timeOfDay(c *call, _ [][]byte) reply {
 		bulkString(strconv.FormatInt(t.Unix(), 10)),
 		bulkString(strconv.Itoa(t.Nanosecond()/1000)),
 	)
-}
-
-// settings are what CONFIG GET knows: only what this broker really has.
-func (b *Broker) settings() map[string]string {
-	pubsubLimit := b.options.MaxPendingPubSub
-	return map[string]string{
-		"appendonly":                 "no",
-		"client-output-buffer-limit": fmt.Sprintf("normal %d 0 0 slave 0 0 0 pubsub %d 0 0", b.options.MaxPending, pubsubLimit),
-		"client-query-buffer-limit":  strconv.Itoa(b.options.MaxQuery),
-		"cluster-enabled":            "no",
-		"databases":                  strconv.Itoa(len(b.dbs)),
-		"maxclients":                 strconv.Itoa(b.options.MaxClients),
-		"maxmemory":                  "0",
-		"maxmemory-policy":           "noeviction",
-		"proto-max-bulk-len":         strconv.Itoa(b.options.MaxBulk),
-		"requirepass":                b.options.Password,
-		"save":                       "",
-		"timeout":                    "0",
-	}
-}
-
-// configGet finds settings by their names, which it repeats as they were given, and
-// by patterns.
-func configGet(c *call, args [][]byte) reply {
-	settings := c.settings()
-	found := map[string]string{} // what to call them
-	find := func(name, as string) {
-		if _, known := settings[name]; known && found[name] == "" {
-			found[name] = as
-		}
-	}
-	for _, arg := range args[2:] {
-		if !bytes.ContainsAny(arg, "[*?") {
-			find(strings.ToLower(string(arg)), string(arg))
-			continue
-		}
-		for name := range settings {
-			if match(string(arg), name, true) {
-				find(name, name)
-			}
-		}
-	}
-	var pairs []reply
-	for _, name := range slices.Sorted(maps.Keys(found)) {
-		pairs = append(pairs, bulkString(found[name]), bulkString(settings[name]))
-	}
-	return fields(pairs...)
 }
 
 // sections are the parts of INFO, in order. Those that are not by default are
@@ -184,7 +134,7 @@ func (b *Broker) infoServer(out *strings.Builder) {
 func (b *Broker) infoClients(out *strings.Builder) {
 	timeouts := 0
 	for _, a := range b.alarms {
-		if a.session != nil {
+		if _, isClient := a.owner.(*session); isClient {
 			timeouts++
 		}
 	}
@@ -201,9 +151,10 @@ func (b *Broker) infoMemory(out *strings.Builder) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	writeFields(out,
-		field{"used_memory", m.HeapAlloc},
+		field{"used_memory", b.usedMemory()},
+		field{"used_memory_heap", m.HeapAlloc},
 		field{"used_memory_rss", m.Sys - m.HeapReleased},
-		field{"maxmemory", 0},
+		field{"maxmemory", b.options.MaxMemory},
 		field{"maxmemory_policy", "noeviction"},
 		field{"mem_allocator", "go"},
 	)

@@ -25,9 +25,11 @@ type session struct {
 	command       *command // the last one, for CLIENT LIST
 	created, used int64    // nanoseconds since 1970
 
-	waiter  *waiter    // not nil while it is blocked
-	alarm   alarm      // when it has waited long enough
-	delayed []readyKey // keys to serve it from, once more of its input has been read
+	waiter   *waiter    // not nil while it is blocked
+	patience alarm      // when it has waited long enough
+	idling   alarm      // when it may have been idle for too long
+	lagging  alarm      // when it has had too much unread for too long
+	delayed  []readyKey // keys to serve it from, once more of its input has been read
 
 	transaction   transaction
 	subscriptions subscriptions
@@ -173,6 +175,8 @@ func (s *session) close() {
 	if s.waiter != nil {
 		s.waiter.leave()
 	}
+	s.broker.alarms.clear(&s.idling)
+	s.broker.alarms.clear(&s.lagging)
 	s.unwatch()
 	s.unsubscribeAll()
 	if s.broker.tracking.active {
@@ -212,23 +216,73 @@ const checkPendingFrom = 64 << 10
 // is queued for it, and it is closed at the end of the batch.
 func (s *session) checkPending() {
 	limit := s.pendingLimit()
-	if limit == 0 || s.closed || s.overrun {
+	if limit.Hard <= 0 && limit.Soft <= 0 || s.closed || s.overrun {
 		return
 	}
-	if n := len(s.out) + s.link.backlog(); n > limit {
-		s.broker.log(slog.LevelWarn, "client closed: it does not read its replies",
-			"client", s.String(), "bytes", n, "limit", limit)
-		s.overrun, s.closing = true, true
-		s.out = nil
+	n := len(s.out) + s.link.backlog()
+	switch {
+	case limit.Hard > 0 && n > limit.Hard:
+		s.overflow(n)
+	case limit.Soft <= 0 || n <= limit.Soft:
+		s.broker.alarms.clear(&s.lagging)
+	case s.lagging.place == 0:
+		s.broker.alarms.set(&s.lagging, (*laggard)(s), s.broker.now+int64(limit.SoftFor))
 	}
 }
 
-// pendingLimit is how many bytes may wait for the client; 0: any number.
-func (s *session) pendingLimit() int {
+func (s *session) overflow(unread int) {
+	s.broker.log(slog.LevelWarn, "client closed: it does not read its replies",
+		"client", s.String(), "bytes", unread, "limit", s.pendingLimit())
+	s.overrun, s.closing = true, true
+	s.out = nil
+	s.soil()
+}
+
+func (s *session) pendingLimit() *PendingLimit {
 	if s.subscriptions.any() {
-		return s.broker.options.MaxPendingPubSub
+		return &s.broker.options.PendingPubSub
 	}
-	return s.broker.options.MaxPending
+	return &s.broker.options.Pending
+}
+
+// A laggard is a session that had more unread than its soft limit some time ago.
+type laggard session
+
+// due gives the client up if it is still over its soft limit.
+func (l *laggard) due(*Broker) {
+	s := (*session)(l)
+	if n := len(s.out) + s.link.backlog(); n > s.pendingLimit().Soft && s.pendingLimit().Soft > 0 {
+		s.overflow(n)
+	}
+}
+
+// An idler is a session that may have been idle for too long.
+type idler session
+
+// watchIdle makes the client be closed when it has been idle for too long.
+func (s *session) watchIdle() {
+	b := s.broker
+	if b.options.IdleTimeout == 0 {
+		b.alarms.clear(&s.idling)
+		return
+	}
+	b.alarms.set(&s.idling, (*idler)(s), s.used+int64(b.options.IdleTimeout))
+}
+
+// due closes an idle client. One that waits for something is not idle, and one that
+// was active meanwhile is looked at again later.
+func (i *idler) due(b *Broker) {
+	s := (*session)(i)
+	switch {
+	case s.closing || s.closed:
+	case s.waiter != nil || s.subscriptions.any():
+		b.alarms.set(&s.idling, i, b.now+int64(b.options.IdleTimeout))
+	case s.used+int64(b.options.IdleTimeout) > b.now:
+		s.watchIdle()
+	default:
+		b.log(slog.LevelDebug, "client closed: it was idle", "client", s.String())
+		s.abort()
+	}
 }
 
 // reset takes everything back that the client has set, as RESET does.

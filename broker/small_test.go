@@ -88,7 +88,7 @@ func TestAlarms(t *testing.T) {
 		if random.IntN(3) == 0 {
 			h.clear(a)
 		} else {
-			h.set(a, random.Int64N(1000))
+			h.set(a, nil, random.Int64N(1000))
 		}
 	}
 	var want, got []int64

@@ -52,6 +52,8 @@ var rows = []command{
 	{name: "config", arity: -2, group: "server", since: "2.0.0", cost: "Depends on the sub-command.", summary: "Commands about the configuration.", order: []*command{
 		{name: "get", arity: -3, flags: admin | perSession, run: configGet, since: "2.0.0", cost: "O(N) where N is the number of settings", summary: "Returns the settings whose names match."},
 		{name: "help", arity: 2, flags: always, run: help, since: "5.0.0", cost: "O(1)", summary: "Lists the sub-commands."},
+		{name: "resetstat", arity: 2, flags: admin | perSession, run: configResetStat, since: "2.0.0", cost: "O(1)", summary: "Sets the figures of INFO back."},
+		{name: "set", arity: -4, flags: admin | perSession, run: configSet, tips: "request_policy:all_nodes response_policy:all_succeeded", since: "2.0.0", cost: "O(N) where N is the number of settings", summary: "Changes settings."},
 	}},
 	{name: "info", arity: -1, flags: always, run: info, acl: "dangerous", tips: "nondeterministic_output request_policy:all_shards response_policy:special",
 		group: "server", since: "1.0.0", cost: "O(1)", summary: "Returns figures about the server."},

@@ -12,10 +12,6 @@ import (
 // invalidateChannel is where a RESP2 client that others redirect to is told.
 const invalidateChannel = "__redis__:invalidate"
 
-// maxTracked is how many keys are remembered to have been read, as Redis's
-// tracking-table-max-keys.
-const maxTracked = 1_000_000
-
 // trackingState is what one client has asked for with CLIENT TRACKING.
 type trackingState struct {
 	on, broadcast, optIn, optOut, noLoop bool
@@ -77,7 +73,7 @@ func (s *session) track(cmd *command, args [][]byte) {
 	for _, i := range indexes {
 		ids := readers[string(args[i])]
 		if ids == nil {
-			if len(readers) >= maxTracked {
+			if most := s.broker.options.MaxTracked; most > 0 && len(readers) >= most {
 				s.broker.tracking.evict()
 			}
 			ids = map[int64]struct{}{}

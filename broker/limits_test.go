@@ -1,0 +1,153 @@
+package broker
+
+import (
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A subscriber that stays over its soft limit is closed when its time is up, and
+// one that catches up is not.
+func TestSoftLimit(t *testing.T) {
+	o := Options{ManualTime: time.Unix(1e9, 0), PendingPubSub: PendingLimit{Hard: 64 << 20, Soft: 1 << 20, SoftFor: 10 * time.Second}}
+	b := newBroker(t, o)
+	slow, fast, publisher := inMemory(t, b), inMemory(t, b), inMemory(t, b)
+	slow.expect(t, "[subscribe news 1]", "SUBSCRIBE", "news")
+	fast.expect(t, "[subscribe news 1]", "SUBSCRIBE", "news")
+	message := strings.Repeat("x", 2<<20)
+	publisher.expect(t, "2", "PUBLISH", "news", message)
+	fast.reply(t)
+	publisher.expect(t, "2", "PUBLISH", "news", "")
+	b.Advance(10*time.Second - 1)
+	publisher.expect(t, "2", "PUBLISH", "news", "")
+	b.Advance(1)
+	publisher.expect(t, "1", "PUBLISH", "news", "")
+}
+
+// A client that sends nothing for too long is closed; one that waits, subscribes or
+// says something is not.
+func TestIdleTimeout(t *testing.T) {
+	transports(t, Options{ManualTime: time.Unix(1e9, 0), IdleTimeout: 10 * time.Second}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+		idle, active, waiting, subscribed := newWire(dial(t)), newWire(dial(t)), newWire(dial(t)), newWire(dial(t))
+		idle.expect(t, "+PONG", "PING")
+		active.expect(t, "+PONG", "PING")
+		subscribed.expect(t, "[subscribe news 1]", "SUBSCRIBE", "news")
+		waiting.send(t, "BLPOP", "q", "0")
+		if err := b.WaitBlocked(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		b.Advance(9 * time.Second)
+		active.expect(t, "+PONG", "PING")
+		b.Advance(time.Second)
+		if _, err := idle.read(); err != io.EOF && !strings.Contains(err.Error(), "reset") {
+			t.Errorf("the idle client got %v, expected to be closed", err)
+		}
+		active.expect(t, "1", "PUBLISH", "news", "hello")
+		if got := subscribed.reply(t); got != "[message news hello]" {
+			t.Error(got)
+		}
+		b.Advance(time.Minute)
+		if got := b.Clients(); len(got) != 2 {
+			t.Errorf("%d clients are left, expected the blocked one and the subscriber: %q", len(got), got)
+		}
+	})
+}
+
+// CONFIG SET timeout holds for clients that are connected already.
+func TestIdleTimeoutSetLate(t *testing.T) {
+	b := newBroker(t, Options{ManualTime: time.Unix(1e9, 0)})
+	idle := inMemory(t, b)
+	b.Advance(time.Hour)
+	inMemory(t, b).expect(t, "+OK", "CONFIG", "SET", "timeout", "5")
+	b.Advance(0)
+	if _, err := idle.read(); err != io.EOF {
+		t.Errorf("got %v, expected to be closed", err)
+	}
+}
+
+// With a limit of memory, what takes more is refused and what frees some is not. The
+// count follows every way in which data change.
+func TestMaxMemory(t *testing.T) {
+	b := newBroker(t, Options{MaxMemory: emptyBytes + 100_000, ManualTime: time.Unix(1e9, 0)})
+	w := inMemory(t, b)
+	const oom = "-OOM command not allowed when used memory > 'maxmemory'."
+	pushed := 0
+	for ; w.do(t, "RPUSH", "q", strings.Repeat("x", 1000)) != oom; pushed++ {
+		if pushed > 1000 {
+			t.Fatal("a megabyte was taken with a limit of 100,000 bytes")
+		}
+	}
+	if pushed < 90 || pushed > 110 {
+		t.Errorf("%d elements of 1,000 bytes were taken, with a limit of 100,000 bytes", pushed)
+	}
+	w.expect(t, oom, "SET", "k", "v")
+	w.expect(t, "+OK", "MULTI")
+	w.expect(t, oom, "GET", "k")
+	w.expect(t, "-EXECABORT Transaction discarded because of previous errors.", "EXEC")
+	if got := w.do(t, "LPOP", "q", "50"); !strings.HasPrefix(got, "[") {
+		t.Error(got)
+	}
+	for _, c := range []string{
+		"SET k 1234567890", "APPEND k abc", "SETRANGE k 100 x", "SET gone v PX 100", "RENAME k l", "COPY l m", "COPY l m DB 1", "MOVE m 2", "INCR n", "GETDEL n",
+		"RPUSH a 1 2 3", "LINSERT a BEFORE 2 x", "LSET a 0 long-long-long", "LREM a 1 x", "LMOVE a b LEFT RIGHT", "LTRIM a 1 1", "MSET x 1 y 2", "SWAPDB 0 1", "SELECT 1",
+		"DEL x", "SELECT 2", "FLUSHDB",
+	} {
+		if got := w.do(t, strings.Fields(c)...); strings.HasPrefix(got, "-") {
+			t.Errorf("%s: %s", c, got)
+		}
+		checkCount(t, b, c)
+	}
+	waiting := inMemory(t, b)
+	waiting.send(t, "BLPOP", "waited", "0")
+	w.expect(t, "2", "RPUSH", "waited", "1", "2")
+	checkCount(t, b, "RPUSH to a client that waits")
+	b.Advance(time.Second)
+	checkCount(t, b, "expiry")
+	w.expect(t, "+OK", "FLUSHALL")
+	if got := b.usedMemory(); got != emptyBytes {
+		t.Errorf("%d bytes are used without any key, expected %d", got, emptyBytes)
+	}
+}
+
+// checkCount compares the count of memory with what counting anew gives.
+func checkCount(t *testing.T, b *Broker, after string) {
+	t.Helper()
+	b.enter()
+	defer b.leave()
+	sum := 0
+	for _, d := range b.dbs {
+		for _, e := range d.order {
+			sum += e.footprint()
+			if l, isList := e.value.(*list); isList {
+				packed := 0
+				for _, p := range l.walk(left) {
+					packed += packedSize(len(p.value()))
+				}
+				if packed != l.packed {
+					t.Errorf("after %s: a list has %d bytes, and counts %d", after, packed, l.packed)
+				}
+			}
+		}
+	}
+	if b.used != sum {
+		t.Errorf("after %s: %d bytes are counted, and counting anew gives %d", after, b.used, sum)
+	}
+}
+
+// Of more keys than the table of what was read may have, others are forgotten, and
+// who read them is told.
+func TestTrackingTableLimit(t *testing.T) {
+	b := newBroker(t, Options{MaxTracked: 2})
+	w := inMemory(t, b)
+	w.do(t, "HELLO", "3")
+	w.expect(t, "+OK", "CLIENT", "TRACKING", "ON")
+	w.expect(t, "nil", "GET", "a")
+	w.expect(t, "nil", "GET", "b")
+	w.send(t, "GET", "c")
+	got := []string{w.reply(t), w.reply(t)}
+	if s := strings.Join(got, " "); s != "nil >[invalidate [a]]" && s != "nil >[invalidate [b]]" && s != ">[invalidate [a]] nil" && s != ">[invalidate [b]] nil" {
+		t.Error(s)
+	}
+}

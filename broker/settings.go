@@ -1,0 +1,274 @@
+package broker
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// CONFIG and the settings it reads and writes: only what this broker really has,
+// under Redis's names. Their values are in Broker.options, which is guarded by the
+// lock.
+
+// A setting is one row of the table of settings.
+type setting struct {
+	get func(*Options) string
+
+	// set reads a value into the options, which are a copy that comes into force
+	// when all values of a CONFIG SET have been read. It returns what was expected,
+	// or "". A setting without it cannot be changed while the broker runs.
+	set func(o *Options, value string) (expected string)
+}
+
+// evictionPolicies are those of Redis that the broker does not have.
+var evictionPolicies = []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random"}
+
+var settings = map[string]setting{
+	"appendonly":      only("no", "argument must be 'yes' or 'no'", "yes"),
+	"cluster-enabled": {get: func(*Options) string { return "no" }},
+	"client-output-buffer-limit": {
+		func(o *Options) string {
+			return fmt.Sprintf("normal %v slave %v pubsub %v", o.Pending, replicaPending, o.PendingPubSub)
+		},
+		setPending,
+	},
+	"client-query-buffer-limit": bytesSetting(func(o *Options) *int { return &o.MaxQuery }, 1<<20),
+	"databases":                 {get: func(o *Options) string { return strconv.Itoa(o.Databases) }},
+	"maxclients":                integerSetting(func(o *Options) *int { return &o.MaxClients }, 1, math.MaxUint32),
+	"maxmemory":                 bytesSetting(func(o *Options) *int { return &o.MaxMemory }, 0),
+	"maxmemory-policy":          only("noeviction", "argument(s) must be one of the following: "+strings.Join(append(evictionPolicies, "noeviction"), ", "), evictionPolicies...),
+	"proto-max-bulk-len":        bytesSetting(func(o *Options) *int { return &o.MaxBulk }, 1<<20),
+	"requirepass": {
+		func(o *Options) string { return o.Password },
+		func(o *Options, value string) string { o.Password = value; return "" },
+	},
+	"save": only("", "Invalid save parameters"),
+	"timeout": {
+		func(o *Options) string { return strconv.FormatInt(int64(o.IdleTimeout/time.Second), 10) },
+		func(o *Options, value string) string {
+			seconds, expected := parseSetting(value, 0, math.MaxInt32)
+			o.IdleTimeout = time.Duration(seconds) * time.Second
+			return expected
+		},
+	},
+	"tracking-table-max-keys": {
+		func(o *Options) string { return strconv.Itoa(max(0, o.MaxTracked)) },
+		func(o *Options, value string) string {
+			n, expected := parseSetting(value, 0, math.MaxInt64)
+			o.MaxTracked = int(n)
+			if n == 0 {
+				o.MaxTracked = -1
+			}
+			return expected
+		},
+	},
+}
+
+// only is a setting that has one value here, and others in Redis. What it says of a
+// value that is neither is Redis's text.
+func only(value, invalid string, others ...string) setting {
+	return setting{
+		func(*Options) string { return value },
+		func(_ *Options, given string) string {
+			switch given = strings.ToLower(given); {
+			case given == value:
+				return ""
+			case slices.Contains(others, given):
+				return fmt.Sprintf("the broker can do '%s' only", value)
+			}
+			return invalid
+		},
+	}
+}
+
+// integerSetting is a setting with a least and a largest value.
+func integerSetting(field func(*Options) *int, least, most int64) setting {
+	return setting{
+		func(o *Options) string { return strconv.Itoa(*field(o)) },
+		func(o *Options, value string) string {
+			n, expected := parseSetting(value, least, most)
+			*field(o) = int(n)
+			return expected
+		},
+	}
+}
+
+// bytesSetting is a setting with a unit of memory and a least value.
+func bytesSetting(field func(*Options) *int, least int) setting {
+	return setting{
+		func(o *Options) string { return strconv.Itoa(*field(o)) },
+		func(o *Options, value string) string {
+			n, isMemory := parseMemory(value)
+			switch {
+			case !isMemory:
+				return "argument must be a memory value"
+			case n < uint64(least), n > math.MaxInt64 && least > 0:
+				return notBetween(int64(least), math.MaxInt64)
+			}
+			*field(o) = int(min(n, math.MaxInt))
+			return ""
+		},
+	}
+}
+
+// parseSetting reads an integer. It returns what was expected if it is none, or
+// out of range.
+func parseSetting(value string, least, most int64) (n int64, expected string) {
+	n, isInt := parseInt([]byte(value))
+	switch {
+	case !isInt:
+		return 0, "argument couldn't be parsed into an integer"
+	case n < least || n > most:
+		return 0, notBetween(least, most)
+	}
+	return n, ""
+}
+
+func notBetween(least, most int64) string {
+	return fmt.Sprintf("argument must be between %d and %d inclusive", least, most)
+}
+
+// parseMemory reads a number of bytes with a unit: none, k, m or g for powers of
+// 1000, kb, mb or gb for powers of 1024. What is too large is the largest number, and
+// nothing is 0.
+func parseMemory(s string) (n uint64, valid bool) {
+	digits := strings.TrimRight(s, "bBkKmMgG")
+	units := map[string]uint64{"": 1, "b": 1, "k": 1e3, "m": 1e6, "g": 1e9, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
+	unit, known := units[strings.ToLower(s[len(digits):])]
+	if !known || strings.Trim(digits, "0123456789") != "" {
+		return 0, false
+	}
+	if digits == "" {
+		return 0, true
+	}
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil || n > math.MaxUint64/unit {
+		return math.MaxUint64, true
+	}
+	return n * unit, true
+}
+
+// replicaPending is Redis's limit for replicas, of which the broker has none.
+var replicaPending = PendingLimit{Hard: 256 << 20, Soft: 64 << 20, SoftFor: time.Minute}
+
+// String writes a limit as in Redis's client-output-buffer-limit: bytes, bytes and
+// seconds.
+func (l PendingLimit) String() string {
+	return fmt.Sprintf("%d %d %d", max(0, l.Hard), max(0, l.Soft), l.SoftFor/time.Second)
+}
+
+// setPending reads groups of a class, a hard and a soft limit, and seconds.
+func setPending(o *Options, value string) string {
+	words := strings.Fields(value)
+	if len(words)%4 != 0 {
+		return "Wrong number of arguments in buffer limit configuration."
+	}
+	for group := range slices.Chunk(words, 4) {
+		var target *PendingLimit
+		switch strings.ToLower(group[0]) {
+		case "normal":
+			target = &o.Pending
+		case "pubsub":
+			target = &o.PendingPubSub
+		case "slave", "replica":
+			target = new(PendingLimit) // there are none that it could hold for
+		default:
+			return "Invalid client class specified in buffer limit configuration."
+		}
+		hard, valid1 := parseMemory(group[1])
+		soft, valid2 := parseMemory(group[2])
+		seconds, err := strconv.ParseInt(group[3], 10, 64)
+		if !valid1 || !valid2 || err != nil || seconds < 0 || seconds > math.MaxInt32 {
+			return "Error in hard, soft or soft_seconds setting in buffer limit configuration."
+		}
+		*target = PendingLimit{Hard: unlimited(hard), Soft: unlimited(soft), SoftFor: time.Duration(seconds) * time.Second}
+	}
+	return ""
+}
+
+// unlimited turns Redis's 0, for no limit, into that of Options.
+func unlimited(n uint64) int {
+	if n == 0 {
+		return -1
+	}
+	return int(min(n, math.MaxInt))
+}
+
+// configGet finds settings by their names, which it repeats as they were given, and
+// by patterns.
+func configGet(c *call, args [][]byte) reply {
+	found := map[string]string{} // what to call them
+	find := func(name, as string) {
+		if _, known := settings[name]; known && found[name] == "" {
+			found[name] = as
+		}
+	}
+	for _, arg := range args[2:] {
+		if !bytes.ContainsAny(arg, "[*?") {
+			find(strings.ToLower(string(arg)), string(arg))
+			continue
+		}
+		for name := range settings {
+			if match(string(arg), name, true) {
+				find(name, name)
+			}
+		}
+	}
+	var pairs []reply
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		pairs = append(pairs, bulkString(found[name]), bulkString(settings[name].get(&c.options)))
+	}
+	return fields(pairs...)
+}
+
+// configSet changes all settings that it is given, or none.
+func configSet(c *call, args [][]byte) reply {
+	if len(args)%2 != 0 {
+		return syntaxError
+	}
+	failed := func(arg any, why string) reply {
+		return failuref("ERR CONFIG SET failed (possibly related to argument '%s') - %s", arg, why)
+	}
+	given := map[string]bool{}
+	for i := 2; i < len(args); i += 2 {
+		name := strings.ToLower(string(args[i]))
+		s, known := settings[name]
+		switch {
+		case !known:
+			return failuref("ERR Unknown option or number of arguments for CONFIG SET - '%s'", args[i])
+		case s.set == nil:
+			return failed(args[i], "can't set immutable config")
+		case given[name]:
+			return failed(args[i], "duplicate parameter")
+		}
+		given[name] = true
+	}
+	o := c.options
+	for i := 2; i < len(args); i += 2 {
+		name := strings.ToLower(string(args[i]))
+		if expected := settings[name].set(&o, string(args[i+1])); expected != "" {
+			return failed(name, expected)
+		}
+	}
+	if c.options.MaxMemory == 0 && o.MaxMemory > 0 {
+		c.measureAll()
+	}
+	c.options = o
+	for _, s := range c.sessions {
+		s.requests.maxBulk = o.MaxBulk
+		s.watchIdle()
+	}
+	return ok
+}
+
+// configResetStat sets the figures of INFO back that count what happened.
+func configResetStat(c *call, _ [][]byte) reply {
+	c.stats = stats{started: c.stats.started, blocked: c.stats.blocked}
+	clear(c.calls)
+	return ok
+}
