@@ -26,6 +26,7 @@ lint: ## check formatting, vet and staticcheck
 	GOOS=windows go vet ./...
 	GOOS=darwin go vet ./...
 	go tool $(TOOLS) staticcheck ./...
+	cd results/peers && go mod verify && go vet ./...
 
 check: lint test ## all that has to pass before a change lands
 
@@ -41,7 +42,10 @@ bench: ## run the Go benchmarks
 differential: ## compare the broker with redis-server over 1,000,000 random commands
 	go test ./broker -run '^TestDifferential$$' -v -timeout 1h -differential.commands 1000000
 
+results: ## measure the broker beside redis-server and miniredis: results/broker.md (QUICK=1: a look, in bin)
+	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers $(if $(QUICK),-quick -out ../../bin)
+
 transcripts: ## write what redis-server answers into the broker's transcripts, and the command list
 	go test ./broker -run 'TestTranscripts/redis|TestCommandList' -update
 
-.PHONY: help build test race lint check fuzz bench differential transcripts
+.PHONY: help build test race lint check fuzz bench differential results transcripts

@@ -1,0 +1,174 @@
+// Command peers measures the broker beside redis-server and miniredis, in one run,
+// and writes what it measured as data and as a page. `make results` runs it.
+//
+// The servers run as processes of their own on one core, whatever loads them on
+// another. Each round gives every load to every server in turn, so that what
+// disturbs the machine disturbs all of them.
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "peers:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	out := flag.String("out", "..", "directory for broker.json and broker.md")
+	quick := flag.Bool("quick", false, "short rounds: for a look, not for the page")
+	only := flag.Bool("page", false, "measure nothing: write the page again, from the data")
+	miniredis := flag.Bool("miniredis", false, "serve miniredis on a free port, print its address, and wait for SIGTERM")
+	flag.Parse()
+	switch {
+	case *miniredis:
+		return serveMiniredis()
+	case *only:
+		return writePage(*out)
+	}
+	if err := pin(); err != nil {
+		return err
+	}
+	plan := plan{Rounds: 9, Seconds: 0.5, RPCRounds: 3, RPCSeconds: 4, Elements: 1_000_000, Idle: 1000, Starts: 1001}
+	if *quick {
+		plan.Quick = true
+		plan.Rounds, plan.Seconds, plan.RPCRounds, plan.RPCSeconds = 3, 0.3, 1, 2
+	}
+	results, err := measure(plan)
+	if err != nil {
+		return err
+	}
+	data, err := json.MarshalIndent(results, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(dataFile(*out), append(compact(data), '\n'), 0o644); err != nil {
+		return err
+	}
+	return writePage(*out)
+}
+
+func dataFile(dir string) string { return filepath.Join(dir, "broker.json") }
+
+// compact puts each list of numbers on one line.
+func compact(data []byte) []byte {
+	lines := strings.Split(string(data), "\n")
+	var b strings.Builder
+	for i, line := range lines {
+		text := strings.TrimSpace(line)
+		if i == 0 {
+			b.WriteString(line)
+			continue
+		}
+		inList := text != "" && (text[0] == '-' || text[0] >= '0' && text[0] <= '9')
+		closing := strings.HasPrefix(text, "]")
+		before := strings.TrimSpace(lines[i-1])
+		wasNumber := before != "" && (before[0] == '-' || before[0] >= '0' && before[0] <= '9')
+		switch {
+		case inList && wasNumber:
+			b.WriteString(" " + text)
+		case inList, closing && wasNumber:
+			b.WriteString(text)
+		default:
+			b.WriteString("\n" + line)
+		}
+	}
+	return []byte(b.String())
+}
+
+// A plan says how much is measured.
+type plan struct {
+	Quick      bool    `json:"quick"`
+	Rounds     int     `json:"rounds"`
+	Seconds    float64 `json:"seconds"` // a command of a load, about
+	RPCRounds  int     `json:"rpc_rounds"`
+	RPCSeconds int     `json:"rpc_seconds"`
+	Elements   int     `json:"elements"` // of the list whose memory is measured
+	Idle       int     `json:"idle"`     // connections
+	Starts     int     `json:"starts"`   // of a broker
+}
+
+// results are all that was measured, as it stands in broker.json.
+type results struct {
+	Plan       plan          `json:"plan"`
+	Machine    machine       `json:"machine"`
+	Throughput []series      `json:"throughput"`
+	RPC        []series      `json:"rpc"`
+	Memory     []memory      `json:"memory"`
+	Starting   []starting    `json:"starting"`
+	Thousand   []thousand    `json:"thousand_brokers"`
+	Allocs     []allocations `json:"allocations"`
+}
+
+func measure(p plan) (*results, error) {
+	r := &results{Plan: p}
+	usage := startUsage()
+	began := time.Now()
+	bin, err := os.MkdirTemp("", "peers")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(bin)
+	command := filepath.Join(bin, "redrpc")
+	build := exec.Command("go", "build", "-o", command, "./cmd/redrpc")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building redrpc: %w\n%s", err, out)
+	}
+	for _, step := range []struct {
+		name string
+		run  func() error
+	}{
+		{"start and memory, in process", func() error { return r.inProcess(p) }},
+		{"memory of redis-server", func() error { return r.redisMemory(p, bin) }},
+		{"throughput", func() (err error) { r.Throughput, err = throughput(p, command, bin); return }},
+		{"rpc", func() (err error) { r.RPC, err = calls(p, command, bin); return }},
+	} {
+		progress("%s", step.name)
+		if err := step.run(); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	r.Machine, err = describe(usage, time.Since(began))
+	return r, err
+}
+
+func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// serverCPU and clientCPU are where the servers run, and what loads them.
+const (
+	serverCPU = "0"
+	clientCPU = "1"
+)
+
+// pin makes this process run on clientCPU, and with it all that it starts except
+// the servers. The process is started again for that, as the Go runtime looks at
+// the processors it may use when it starts.
+func pin() error {
+	const done = "PEERS_PINNED"
+	if os.Getenv(done) != "" {
+		return nil
+	}
+	taskset, err := exec.LookPath("taskset")
+	if err != nil {
+		return errors.New("taskset is needed (Debian: util-linux), to give servers and clients a core each")
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	args := append([]string{"taskset", "-c", clientCPU, self}, os.Args[1:]...)
+	return fmt.Errorf("starting on processor %s: %w", clientCPU, syscall.Exec(taskset, args, append(os.Environ(), done+"=1")))
+}
