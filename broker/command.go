@@ -49,6 +49,7 @@ const (
 	// Flags of this broker.
 	immediate       // runs at once in a transaction instead of being queued
 	whileSubscribed // may be used by a RESP2 client that is subscribed
+	personal        // about the client's own connection: nothing for Do
 )
 
 const reported = immediate - 1

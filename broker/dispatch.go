@@ -59,12 +59,7 @@ func (s *session) fail(cmd *command, err *reply) {
 
 // perform runs a command whose arguments are in order, and queues its reply.
 func (s *session) perform(cmd *command, args [][]byte) {
-	b := s.broker
-	b.stats.commands++
-	b.calls[cmd.index]++
-	c := &b.running
-	*c = call{Broker: b, session: s, db: s.db, command: cmd}
-	r := b.run(c, func(c *call) reply { return cmd.run(c, args) })
+	r := s.run(cmd, args)
 	if s.tracking.on {
 		s.track(cmd, args)
 	}
@@ -72,11 +67,21 @@ func (s *session) perform(cmd *command, args [][]byte) {
 		s.reply(&r)
 		return
 	}
-	if s.transaction.running {
-		s.reply(&r.wait.refused)
-		return
-	}
 	s.block(s.db, r.wait)
+}
+
+// run runs a command whose arguments are in order. In a transaction nothing waits.
+func (s *session) run(cmd *command, args [][]byte) reply {
+	b := s.broker
+	b.stats.commands++
+	b.calls[cmd.index]++
+	c := &b.running
+	*c = call{Broker: b, session: s, db: s.db, command: cmd}
+	r := b.run(c, func(c *call) reply { return cmd.run(c, args) })
+	if r.kind == kindWait && s.transaction.running {
+		return r.wait.refused
+	}
+	return r
 }
 
 // wrongNumber is the answer to a number of arguments that the command's arity

@@ -3,7 +3,7 @@ package broker
 // Combinations of flags that many commands share.
 const (
 	always     = loading | stale
-	perSession = noScript | always // about the client's own connection
+	perSession = noScript | always | personal
 )
 
 // rows is the command table: everything the broker knows about a command stands
@@ -19,7 +19,7 @@ var rows = []command{
 		group: "connection", since: "6.0.0", cost: "O(1)", summary: "Chooses the protocol version, and may authenticate and name the client."},
 	{name: "auth", arity: -2, flags: perSession | fast | noAuth | allowBusy, run: auth, acl: "connection",
 		group: "connection", since: "1.0.0", cost: "O(1)", summary: "Authenticates the client."},
-	{name: "select", arity: 2, flags: always | fast, run: selectDB, acl: "connection",
+	{name: "select", arity: 2, flags: always | fast | personal, run: selectDB, acl: "connection",
 		group: "connection", since: "1.0.0", cost: "O(1)", summary: "Chooses the database."},
 	{name: "quit", arity: -1, flags: perSession | fast | noAuth | allowBusy | immediate | whileSubscribed, run: quit, acl: "connection",
 		group: "connection", since: "1.0.0", cost: "O(1)", summary: "Closes the connection."},
@@ -32,11 +32,11 @@ var rows = []command{
 		{name: "help", arity: 2, flags: always, run: help, acl: "connection", since: "5.0.0", cost: "O(1)", summary: "Lists the sub-commands."},
 		{name: "id", arity: 2, flags: perSession, run: clientID, acl: "connection", since: "5.0.0", cost: "O(1)", summary: "Returns the number of this client."},
 		{name: "info", arity: 2, flags: perSession, run: clientInfo, acl: "connection", tips: "nondeterministic_output", since: "6.2.0", cost: "O(1)", summary: "Describes this client."},
-		{name: "list", arity: -2, flags: admin | perSession, run: clientList, acl: "connection", tips: "nondeterministic_output", since: "2.4.0", cost: "O(N) where N is the number of clients", summary: "Describes all clients, those of a type or those with the given numbers."},
+		{name: "list", arity: -2, flags: admin | noScript | always, run: clientList, acl: "connection", tips: "nondeterministic_output", since: "2.4.0", cost: "O(N) where N is the number of clients", summary: "Describes all clients, those of a type or those with the given numbers."},
 		{name: "setname", arity: 3, flags: perSession, run: clientSetName, acl: "connection", since: "2.6.9", cost: "O(1)", summary: "Names this client."},
 		{name: "tracking", arity: -3, flags: perSession, run: clientTracking, acl: "connection", since: "6.0.0", cost: "O(1)", summary: "Starts or stops telling this client when keys change."},
 		{name: "trackinginfo", arity: 2, flags: perSession, run: clientTrackingInfo, acl: "connection", since: "6.2.0", cost: "O(1)", summary: "Describes what this client is told about."},
-		{name: "unblock", arity: -3, flags: admin | perSession, run: clientUnblock, acl: "connection", since: "5.0.0", cost: "O(log N) where N is the number of clients", summary: "Ends the waiting of a blocked client."},
+		{name: "unblock", arity: -3, flags: admin | noScript | always, run: clientUnblock, acl: "connection", since: "5.0.0", cost: "O(log N) where N is the number of clients", summary: "Ends the waiting of a blocked client."},
 	}},
 
 	// Server.
@@ -50,10 +50,10 @@ var rows = []command{
 			{name: "list", arity: -2, flags: always, run: commandList, acl: "connection", tips: "nondeterministic_output_order", since: "7.0.0", cost: "O(N) where N is the number of commands", summary: "Returns the names of the commands."},
 		}},
 	{name: "config", arity: -2, group: "server", since: "2.0.0", cost: "Depends on the sub-command.", summary: "Commands about the configuration.", order: []*command{
-		{name: "get", arity: -3, flags: admin | perSession, run: configGet, since: "2.0.0", cost: "O(N) where N is the number of settings", summary: "Returns the settings whose names match."},
+		{name: "get", arity: -3, flags: admin | noScript | always, run: configGet, since: "2.0.0", cost: "O(N) where N is the number of settings", summary: "Returns the settings whose names match."},
 		{name: "help", arity: 2, flags: always, run: help, since: "5.0.0", cost: "O(1)", summary: "Lists the sub-commands."},
-		{name: "resetstat", arity: 2, flags: admin | perSession, run: configResetStat, since: "2.0.0", cost: "O(1)", summary: "Sets the figures of INFO back."},
-		{name: "set", arity: -4, flags: admin | perSession, run: configSet, tips: "request_policy:all_nodes response_policy:all_succeeded", since: "2.0.0", cost: "O(N) where N is the number of settings", summary: "Changes settings."},
+		{name: "resetstat", arity: 2, flags: admin | noScript | always, run: configResetStat, since: "2.0.0", cost: "O(1)", summary: "Sets the figures of INFO back."},
+		{name: "set", arity: -4, flags: admin | noScript | always, run: configSet, tips: "request_policy:all_nodes response_policy:all_succeeded", since: "2.0.0", cost: "O(N) where N is the number of settings", summary: "Changes settings."},
 	}},
 	{name: "info", arity: -1, flags: always, run: info, acl: "dangerous", tips: "nondeterministic_output request_policy:all_shards response_policy:special",
 		group: "server", since: "1.0.0", cost: "O(1)", summary: "Returns figures about the server."},

@@ -1,0 +1,232 @@
+package broker
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+)
+
+// An Error is an error reply of a command, such as "WRONGTYPE Operation against a
+// key holding the wrong kind of value".
+type Error string
+
+func (e Error) Error() string { return string(e) }
+
+// RedisError makes it an error reply for go-redis, too: for redis.HasErrorPrefix,
+// for example.
+func (Error) RedisError() {}
+
+// Do runs a command in database 0, without a connection: as a client that needs
+// no password and is in no CLIENT LIST. When it returns, clients that were blocked
+// have been given what the command brought them.
+//
+// An argument is a string, a []byte, an integer, a float, a bool (1 or 0), or a
+// []string, which stands for as many arguments. A time.Duration is refused, as some
+// commands count seconds and others milliseconds.
+//
+// The result is a string (also for a status such as OK), an int64, nil, a []any, or
+// a map[string]any; see [As] for others. An error reply is an [Error]; ErrClosed
+// means that the broker is closed. As in a transaction, a command that would block
+// is answered as if its time were up. Commands about the client's own connection,
+// such as MULTI, SELECT or SUBSCRIBE, are refused.
+func (b *Broker) Do(args ...any) (any, error) { return b.DoIn(0, args...) }
+
+// DoIn is Do in a database of that number.
+func (b *Broker) DoIn(db int, args ...any) (any, error) {
+	words, err := toWords(args)
+	if err != nil {
+		return nil, fmt.Errorf("broker: Do: %w", err)
+	}
+	b.enter()
+	defer b.leave()
+	switch {
+	case b.closed:
+		return nil, ErrClosed
+	case db < 0 || db >= len(b.dbs):
+		return nil, fmt.Errorf("broker: DoIn: there is no database %d, only 0 to %d", db, len(b.dbs)-1)
+	}
+	r := b.insider(b.dbs[db]).answer(words)
+	if r.kind == kindError {
+		return nil, Error(r.text)
+	}
+	return r.value(), nil
+}
+
+// insider returns a client that has no connection, for commands that the broker's
+// user runs.
+func (b *Broker) insider(d *database) *session {
+	return &session{
+		broker: b, link: newMemoryConn(b).link(), protocol: 3, authenticated: true, db: d,
+		created: b.now, used: b.now, transaction: transaction{running: true},
+	}
+}
+
+// answer runs a command for an insider and returns the reply, which is valid until
+// something else runs.
+func (s *session) answer(args [][]byte) reply {
+	cmd, err := lookup(args)
+	if cmd != nil {
+		err = s.refuse(cmd, args, err)
+	}
+	switch {
+	case err != nil:
+		return *err
+	case cmd.flags&personal != 0:
+		return failuref("ERR '%s' is about a client's own connection, which there is none of here", cmd.fullName)
+	}
+	r := s.run(cmd, args)
+	if s.broker.tracking.active {
+		s.broker.tracking.deliverOwn()
+	}
+	return r
+}
+
+// value turns a reply into what Do returns.
+func (r *reply) value() any {
+	switch r.kind {
+	case kindSimple:
+		return r.text
+	case kindError:
+		return Error(r.text)
+	case kindInteger:
+		return r.n
+	case kindBulk, kindVerbatim:
+		return string(r.bytes)
+	case kindMap:
+		m := make(map[string]any, len(r.items)/2)
+		for i := 0; i+1 < len(r.items); i += 2 {
+			m[fmt.Sprint(r.items[i].value())] = r.items[i+1].value()
+		}
+		return m
+	case kindArray, kindSet, kindPush:
+		list := make([]any, len(r.items))
+		for i := range r.items {
+			list[i] = r.items[i].value()
+		}
+		return list
+	case kindNothing, kindNull, kindNullList, kindSequence, kindOpening, kindWait:
+	}
+	return nil
+}
+
+// toWords encodes the arguments of a command.
+func toWords(args []any) ([][]byte, error) {
+	var words [][]byte
+	for i, arg := range args {
+		if several, is := arg.([]string); is {
+			for _, word := range several {
+				words = append(words, []byte(word))
+			}
+			continue
+		}
+		word, err := toWord(arg)
+		if err != nil {
+			return nil, fmt.Errorf("argument %d %w", i, err)
+		}
+		words = append(words, word)
+	}
+	if len(words) == 0 {
+		return nil, fmt.Errorf("expected a command")
+	}
+	return words, nil
+}
+
+func toWord(arg any) ([]byte, error) {
+	switch v := arg.(type) {
+	case string:
+		return []byte(v), nil
+	case []byte:
+		return v, nil
+	case time.Duration:
+		return nil, fmt.Errorf("is the time.Duration %v: expected a number of the command's unit, such as d.Milliseconds()", v)
+	}
+	switch v := reflect.ValueOf(arg); v.Kind() {
+	case reflect.String:
+		return []byte(v.String()), nil
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return strconv.AppendInt(nil, v.Int(), 10), nil
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return strconv.AppendUint(nil, v.Uint(), 10), nil
+	case reflect.Float32, reflect.Float64:
+		return strconv.AppendFloat(nil, v.Float(), 'f', -1, v.Type().Bits()), nil
+	case reflect.Bool:
+		if v.Bool() {
+			return []byte("1"), nil
+		}
+		return []byte("0"), nil
+	default:
+		return nil, fmt.Errorf("is of type %T: expected a string, []byte, number, bool or []string", arg)
+	}
+}
+
+// As turns the result of [Broker.Do] into a type that it fits in:
+//
+//	n, err := broker.As[int](b.Do("LLEN", "jobs"))
+//
+// An int or a float64 may be a string that holds a number, a bool is an integer
+// that is not 0, and a map may be a list of names and values in turn. nil fits in
+// none. An error of Do is returned as it is.
+func As[T string | int | float64 | bool | []string | map[string]string](result any, err error) (T, error) {
+	var to, zero T
+	if err != nil {
+		return zero, err
+	}
+	if !convert(any(&to), result) {
+		return zero, fmt.Errorf("broker: As: got %#v, expected what fits in a %T", result, zero)
+	}
+	return to, nil
+}
+
+// convert sets what to points to. It reports false if the result does not fit in.
+func convert(to, result any) (fits bool) {
+	text, isText := result.(string)
+	n, isInt := result.(int64)
+	list, isList := result.([]any)
+	var err error
+	switch to := to.(type) {
+	case *string:
+		*to = text
+		return isText
+	case *int:
+		if isText {
+			n, err = strconv.ParseInt(text, 10, strconv.IntSize)
+		}
+		*to = int(n)
+		return (isInt || isText) && err == nil
+	case *float64:
+		*to = float64(n)
+		if isText {
+			*to, err = strconv.ParseFloat(text, 64)
+		}
+		return (isInt || isText) && err == nil
+	case *bool:
+		*to = n != 0
+		return isInt
+	case *[]string:
+		*to = make([]string, len(list))
+		for i, element := range list {
+			if !convert(&(*to)[i], element) {
+				return false
+			}
+		}
+		return isList
+	case *map[string]string:
+		pairs, isMap := result.(map[string]any)
+		if !isMap {
+			pairs = map[string]any{}
+			for i := 0; i+1 < len(list); i += 2 {
+				pairs[fmt.Sprint(list[i])] = list[i+1]
+			}
+		}
+		*to = make(map[string]string, len(pairs))
+		for name, value := range pairs {
+			if text, isText = value.(string); !isText {
+				return false
+			}
+			(*to)[name] = text
+		}
+		return isMap || isList && len(list)%2 == 0
+	}
+	return false
+}
