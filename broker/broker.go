@@ -99,8 +99,7 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return c, nil
 }
 
-// open makes a session for a link. Over the limit of clients the session says so
-// and ends.
+// open makes a session for a link. One that cannot be served is told why, and ends.
 func (b *Broker) open(l interface {
 	link
 	attach(*session)
@@ -116,10 +115,9 @@ func (b *Broker) open(l interface {
 	}
 	l.attach(s)
 	b.stats.connections++
-	if len(b.sessions) >= b.options.MaxClients {
+	if r := b.turnAway(l); r != nil {
 		b.stats.rejected++
-		r := failure("ERR max number of clients reached")
-		s.reply(&r)
+		s.reply(r)
 		s.finish()
 		return nil
 	}
@@ -129,6 +127,19 @@ func (b *Broker) open(l interface {
 	}
 	return nil
 }
+
+// turnAway returns what a new client is told that cannot be served, or nil.
+func (b *Broker) turnAway(l link) *reply {
+	switch {
+	case len(b.sessions) >= b.options.MaxClients:
+		return &tooManyClients
+	case !b.options.Unprotected && b.options.Password == "" && l.remote():
+		return &protectedMode
+	}
+	return nil
+}
+
+var tooManyClients = failure("ERR max number of clients reached")
 
 // enter takes the lock and lets everything happen that was due.
 func (b *Broker) enter() {

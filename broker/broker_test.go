@@ -62,7 +62,7 @@ func TestClose(t *testing.T) {
 
 func TestListenOnATakenAddress(t *testing.T) {
 	b := newBroker(t, Options{})
-	addr := listen(t, b, "tcp")
+	addr := listen(t, b, "tcp", "")
 	if _, err := b.Listen("tcp", addr.String()); err == nil || !strings.Contains(err.Error(), addr.String()) {
 		t.Errorf("got %v, expected an error that names the address", err)
 	}

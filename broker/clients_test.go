@@ -30,7 +30,7 @@ func run(t *testing.T, stdin, name string, args ...string) string {
 
 func hostPort(t *testing.T, b *Broker) (host, port string) {
 	t.Helper()
-	host, port, err := net.SplitHostPort(listen(t, b, "tcp").String())
+	host, port, err := net.SplitHostPort(listen(t, b, "tcp", "").String())
 	if err != nil {
 		t.Fatal(err)
 	}

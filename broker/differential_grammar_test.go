@@ -163,7 +163,7 @@ var parts = map[string]string{
 	"optMode":        "OPTIN | OPTOUT | NOLOOP",
 	"flushMode":      "SYNC | ASYNC",
 	"aSetting": "TIMEOUT idle | MAXCLIENTS maximum | CLIENT-QUERY-BUFFER-LIMIT memory | PROTO-MAX-BULK-LEN memory | " +
-		"CLIENT-OUTPUT-BUFFER-LIMIT pendingLimit | TRACKING-TABLE-MAX-KEYS maximum | REQUIREPASS password | SAVE noSave | APPENDONLY NO | DATABASES 16 | " +
+		"CLIENT-OUTPUT-BUFFER-LIMIT pendingLimit | TRACKING-TABLE-MAX-KEYS maximum | REQUIREPASS password | SAVE noSave | APPENDONLY NO | PROTECTED-MODE yesNo | DATABASES 16 | " +
 		"MAXMEMORY-POLICY NOEVICTION | MAXMEMORY 0 | MAXMEMORY limit | setting word",
 	"unblockReason": "TIMEOUT | ERROR | word",
 	"cursor":        "0 | 0 | 0 | int",
@@ -192,8 +192,9 @@ var pools = map[string][]string{
 	"clientType": {"normal", "PUBSUB", "pubsub", "replica", "slave", "master", "nosuch", ""},
 	"unknownSub": {"NOSUCH", "", "x\x00y", "a\r\nb", "%d", strings.Repeat("u", 200), strings.Repeat("\u00fc", 100)},
 	"unknown":    {"NOSUCH", "", "x\x00y", "a\r\nb", "G ET", "%s", "getx", "client|id", "CLIENT|NOSUCH", strings.Repeat("u", 200), strings.Repeat("\u00fc", 100)},
-	"setting":    {"databases", "DATABASES", "maxmemory", "maxmem*", "d?tabases", "save", "nosuch", "", "[", "appendonly", "timeout", "proto-max-bulk-len", "*"},
+	"setting":    {"databases", "DATABASES", "maxmemory", "maxmem*", "d?tabases", "save", "nosuch", "", "[", "appendonly", "timeout", "protected-mode", "proto-max-bulk-len", "*"},
 	"noSave":     {""},
+	"yesNo":      {"yes", "no", "YES", "No", "maybe", ""},
 	"idle":       {"0", "100000", "2147483647", "2147483648", "-1", "x", "", "01"},
 	"limit":      {"1", "1b", "0", "100gb", "100GB", "", "-1", "x"},
 	"maximum":    {"0", "-1", "9000", "10000", "4294967296", "9223372036854775808", "x", ""},

@@ -147,7 +147,8 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 	d.redis.expect(d, "+OK", "FLUSHALL")
 	var err error
 	d.redis.expect(d, "+OK", "CONFIG", "SET", "requirepass", d.password, "timeout", "0", "maxmemory", "0", "maxclients", "10000", "client-query-buffer-limit", "1gb",
-		"proto-max-bulk-len", "512mb", "client-output-buffer-limit", "normal 0 0 0 pubsub 32mb 8mb 60 replica 256mb 64mb 60", "tracking-table-max-keys", "1000000")
+		"proto-max-bulk-len", "512mb", "client-output-buffer-limit", "normal 0 0 0 pubsub 32mb 8mb 60 replica 256mb 64mb 60", "tracking-table-max-keys", "1000000",
+		"protected-mode", "yes")
 	if b.opponent, err = New(Options{Password: d.password}); err != nil {
 		d.Fatal(err)
 	}

@@ -10,8 +10,8 @@
 //	defer b.Close()
 //	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
 //
-// or over TCP and Unix sockets, see [Broker.Listen]. The broker keeps its data
-// in memory only and forgets it on Close.
+// or over sockets, see [Broker.Listen], [Broker.ListenTLS] and [Broker.ListenUnix].
+// The broker keeps its data in memory only and forgets it on Close.
 //
 // # How a command runs
 //

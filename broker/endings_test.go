@@ -31,7 +31,7 @@ func TestCloseEndsWhoDoesNotRead(t *testing.T) {
 	}
 	before := open()
 	t.Run("clients", func(t *testing.T) {
-		check := func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+		transports(t, Options{}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 			w := newWire(dial(t))
 			w.expect(t, "+OK", "SET", "k", strings.Repeat("x", 20<<20))
 			for range 5 {
@@ -49,11 +49,6 @@ func TestCloseEndsWhoDoesNotRead(t *testing.T) {
 			if took := time.Since(started); took > 2*time.Second {
 				t.Errorf("Close took %v", took)
 			}
-		}
-		transports(t, Options{}, check)
-		t.Run("tls", func(t *testing.T) {
-			b := newBroker(t, Options{})
-			check(t, b, overTLS(t, b))
 		})
 	})
 	runtime.GC()

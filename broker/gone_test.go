@@ -2,11 +2,8 @@ package broker
 
 import (
 	"bytes"
-	"crypto/tls"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 )
@@ -18,7 +15,7 @@ func TestBlockedClientThatGoesLosesNothing(t *testing.T) {
 	const times = 200
 	for _, more := range []string{"nothing", "a PING", "1,000 PINGs"} {
 		t.Run(more+" behind it", func(t *testing.T) {
-			loseNothing := func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+			transports(t, Options{}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 				pusher := newWire(dial(t))
 				for i := range times {
 					goer := newWire(dial(t))
@@ -42,38 +39,8 @@ func TestBlockedClientThatGoesLosesNothing(t *testing.T) {
 					pusher.expect(t, "1", "RPUSH", "q", fmt.Sprint("element ", i))
 					pusher.expect(t, fmt.Sprintf("%q", fmt.Sprint("element ", i)), "LPOP", "q")
 				}
-			}
-			transports(t, Options{}, loseNothing)
-			t.Run("tls", func(t *testing.T) {
-				b := newBroker(t, Options{})
-				loseNothing(t, b, overTLS(t, b))
 			})
 		})
-	}
-}
-
-// overTLS makes the broker serve TLS, and returns how to connect.
-func overTLS(t *testing.T, b *Broker) func(testing.TB) net.Conn {
-	t.Helper()
-	model := httptest.NewUnstartedServer(nil) // it has a certificate for 127.0.0.1
-	model.StartTLS()
-	defer model.Close()
-	roots := model.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
-	plain, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Serve(tls.NewListener(plain, model.TLS)); err != nil {
-		t.Fatal(err)
-	}
-	return func(t testing.TB) net.Conn {
-		t.Helper()
-		conn, err := tls.Dial("tcp", plain.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "example.com"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		return conn
 	}
 }
 
@@ -140,6 +107,7 @@ func (f *fakeLink) deliver(out []byte) ([]byte, bool) {
 	}
 	return out[:0], false
 }
+func (f *fakeLink) remote() bool                { return false }
 func (f *fakeLink) flush()                      {}
 func (f *fakeLink) backlog() int                { return 0 }
 func (f *fakeLink) peer() peer                  { return f.state }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"redrpc/internal/tlstest"
 )
 
 // transports connects to a broker in each way there is.
@@ -21,25 +24,25 @@ func transports(t *testing.T, o Options, test func(t *testing.T, b *Broker, dial
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
 			b := newBroker(t, o)
-			addr := listen(t, b, network)
-			test(t, b, func(t testing.TB) net.Conn { return dial(t, addr) })
+			test(t, b, serve(t, b, network))
 		})
 	}
 }
 
 // networks are those that a broker is tested on. Where there is a poller, it
 // serves "tcp" and "unix"; "goroutines" is TCP without it.
-var networks = []string{"tcp", "unix", "goroutines"}
+var networks = []string{"tcp", "unix", "goroutines", "tls"}
 
 // plainListener hides what a listener is, so that no poller takes it.
 type plainListener struct{ net.Listener }
 
-// listen makes a broker serve a network and returns its address.
-func listen(t testing.TB, b *Broker, network string) net.Addr {
+// serve makes a broker serve a network, and returns how to connect.
+func serve(t testing.TB, b *Broker, network string) func(testing.TB) net.Conn {
 	t.Helper()
+	var addr net.Addr
 	switch network {
 	case "unix":
-		return listenAt(t, b, "unix", filepath.Join(t.TempDir(), "broker.sock"))
+		addr = listen(t, b, "unix", filepath.Join(t.TempDir(), "broker.sock"))
 	case "goroutines":
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -48,12 +51,24 @@ func listen(t testing.TB, b *Broker, network string) net.Addr {
 		if err := b.Serve(plainListener{l}); err != nil {
 			t.Fatal(err)
 		}
-		return l.Addr()
+		addr = l.Addr()
+	case "tls":
+		pair, roots := tlstest.Certificate()
+		addr, err := b.ListenTLS("tcp", "", &tls.Config{Certificates: []tls.Certificate{pair}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func(t testing.TB) net.Conn {
+			t.Helper()
+			return tls.Client(dial(t, addr), &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"})
+		}
+	default:
+		addr = listen(t, b, network, "127.0.0.1:0")
 	}
-	return listenAt(t, b, network, "127.0.0.1:0")
+	return func(t testing.TB) net.Conn { return dial(t, addr) }
 }
 
-func listenAt(t testing.TB, b *Broker, network, address string) net.Addr {
+func listen(t testing.TB, b *Broker, network, address string) net.Addr {
 	t.Helper()
 	addr, err := b.Listen(network, address)
 	if err != nil {

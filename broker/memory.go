@@ -208,3 +208,5 @@ func (l memoryLink) abort() {
 func (l memoryLink) addresses() (client, broker string) {
 	return l.LocalAddr().String(), l.RemoteAddr().String()
 }
+
+func (l memoryLink) remote() bool { return false }

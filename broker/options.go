@@ -13,6 +13,10 @@ type Options struct {
 	// requirepass; "" asks for none.
 	Password string
 
+	// Unprotected serves clients on other machines although there is no Password.
+	// Otherwise they are told DENIED and closed, as in Redis's protected mode.
+	Unprotected bool
+
 	// Databases is the number of databases that SELECT chooses from; 0 means 16.
 	Databases int
 

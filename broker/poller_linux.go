@@ -176,7 +176,7 @@ func (p *poller) handle(events []unix.EpollEvent, buf []byte) {
 
 // serve takes over a connection.
 func (p *poller) serve(conn net.Conn) {
-	s := &polled{poller: p}
+	s := &polled{poller: p, far: isRemote(conn.RemoteAddr())}
 	s.client, s.server = socketAddresses(conn)
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	if err == nil {
@@ -216,6 +216,7 @@ type polled struct {
 	session        *session
 	key            int32
 	client, server string // addresses
+	far            bool   // the client may be on another machine
 
 	// using guards what follows, and every use of the descriptor, so that it is
 	// not closed, and its number given to another, in the middle. Taken last.
@@ -226,6 +227,7 @@ type polled struct {
 
 func (s *polled) attach(x *session)           { s.session = x }
 func (s *polled) addresses() (string, string) { return s.client, s.server }
+func (s *polled) remote() bool                { return s.far }
 func (s *polled) flush()                      { s.write(s) }
 func (s *polled) finish()                     { s.outbox.finish(s) }
 func (s *polled) abort()                      { s.outbox.abort(s) }

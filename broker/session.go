@@ -64,6 +64,9 @@ type link interface {
 	// addresses are those of the client and of the broker, as CLIENT LIST shows
 	// them.
 	addresses() (client, broker string)
+
+	// remote reports whether the client may be on another machine.
+	remote() bool
 }
 
 // A peer is what a link knows of the other side.

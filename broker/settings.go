@@ -29,7 +29,7 @@ type setting struct {
 var evictionPolicies = []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random"}
 
 var settings = map[string]setting{
-	"appendonly":      only("no", "argument must be 'yes' or 'no'", "yes"),
+	"appendonly":      only("no", notYesOrNo, "yes"),
 	"cluster-enabled": {get: func(*Options) string { return "no" }},
 	"client-output-buffer-limit": {
 		func(o *Options) string {
@@ -43,6 +43,7 @@ var settings = map[string]setting{
 	"maxmemory":                 bytesSetting(func(o *Options) *int { return &o.MaxMemory }, 0),
 	"maxmemory-policy":          only("noeviction", "argument(s) must be one of the following: "+strings.Join(append(evictionPolicies, "noeviction"), ", "), evictionPolicies...),
 	"proto-max-bulk-len":        bytesSetting(func(o *Options) *int { return &o.MaxBulk }, 1<<20),
+	"protected-mode":            protectedSetting,
 	"requirepass": {
 		func(o *Options) string { return o.Password },
 		func(o *Options, value string) string { o.Password = value; return "" },
@@ -68,6 +69,29 @@ var settings = map[string]setting{
 		},
 	},
 }
+
+// protectedSetting is "yes" or "no", in any case.
+var protectedSetting = setting{
+	func(o *Options) string {
+		if o.Unprotected {
+			return "no"
+		}
+		return "yes"
+	},
+	func(o *Options, value string) string {
+		switch strings.ToLower(value) {
+		case "yes":
+			o.Unprotected = false
+		case "no":
+			o.Unprotected = true
+		default:
+			return notYesOrNo
+		}
+		return ""
+	},
+}
+
+const notYesOrNo = "argument must be 'yes' or 'no'"
 
 // only is a setting that has one value here, and others in Redis. What it says of a
 // value that is neither is Redis's text.

@@ -1,63 +1,10 @@
 package broker
 
 import (
-	"errors"
-	"fmt"
-	"log/slog"
 	"net"
 	"syscall"
 	"time"
 )
-
-// Listen serves clients on a network address until Close: "tcp" with a host and
-// port, where port 0 chooses a free one, or "unix" with a path. It returns the
-// address that it listens on.
-func (b *Broker) Listen(network, address string) (net.Addr, error) {
-	l, err := net.Listen(network, address)
-	if err != nil {
-		return nil, fmt.Errorf("broker: %w", err)
-	}
-	if err := b.Serve(l); err != nil {
-		l.Close()
-		return nil, err
-	}
-	return l.Addr(), nil
-}
-
-// Serve serves the clients that a listener accepts, until Close, which closes the
-// listener. It does not wait.
-func (b *Broker) Serve(l net.Listener) error {
-	name := "listener " + l.Addr().String()
-	b.enter()
-	defer b.leave()
-	if b.closed || !b.goroutines.enter(name) {
-		return ErrClosed
-	}
-	serve := b.driver(l)
-	b.listeners[l] = struct{}{}
-	go func() {
-		defer b.goroutines.leave(name)
-		b.accept(l, serve)
-	}()
-	return nil
-}
-
-func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
-	for {
-		conn, err := l.Accept()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			// Out of file descriptors, or a client that gave up while it waited: try
-			// again, without spinning.
-			b.options.Logger.Warn("accept failed", "listener", l.Addr().String(), slog.Any("error", err))
-			time.Sleep(10 * time.Millisecond)
-			continue
-		}
-		serve(conn)
-	}
-}
 
 // serveConn serves a connection in a goroutine of its own.
 func (b *Broker) serveConn(conn net.Conn) {
@@ -146,6 +93,8 @@ func (s *socket) stall(rest []byte) {
 func (s *socket) addresses() (client, broker string) {
 	return socketAddresses(s.conn)
 }
+
+func (s *socket) remote() bool { return isRemote(s.conn.RemoteAddr()) }
 
 // socketAddresses are those of the client and of the broker. On a Unix socket the
 // client has none, and Redis shows the broker's for both.

@@ -51,9 +51,9 @@ func TestTranscripts(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			replayAll(t, func(t *testing.T) stage {
 				b := newBroker(t, Options{ManualTime: time.Unix(1_700_000_000, 0)})
-				addr := listen(t, b, network)
+				dial := serve(t, b, network)
 				return stage{
-					func(t testing.TB) net.Conn { return dial(t, addr) },
+					dial,
 					func(_ testing.TB, d time.Duration) { b.Advance(d) },
 				}
 			})
