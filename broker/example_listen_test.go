@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"log"
 	"os"
 	"path/filepath"
 
@@ -13,12 +12,6 @@ import (
 	"redrpc/broker"
 	"redrpc/internal/tlstest"
 )
-
-func check(err error) {
-	if err != nil {
-		log.Fatal(err)
-	}
-}
 
 // A broker on a Unix socket that only this user can connect to.
 func ExampleBroker_ListenUnix() {
