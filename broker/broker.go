@@ -29,7 +29,8 @@ type Broker struct {
 
 	// mu is the one lock: it guards all that follows, and the sessions.
 	mu        sync.Mutex
-	now       int64 // time of the running command, nanoseconds since 1970
+	now       int64  // time of the running command, nanoseconds since 1970
+	second    uint32 // now in seconds
 	alarms    alarms
 	timer     *time.Timer
 	armed     int64 // when timer goes off; 0: it is not running
@@ -75,7 +76,7 @@ func New(o Options) (*Broker, error) {
 	for i := range b.dbs {
 		b.dbs[i] = newDatabase(i)
 	}
-	b.now = b.clock.read()
+	b.setTime()
 	b.stats.started = b.now
 	b.pubsub.init()
 	b.tracking.init(b)

@@ -105,11 +105,17 @@ func (h alarms) down(i int) {
 
 // runDue sounds every alarm whose time has come.
 func (b *Broker) runDue() {
-	b.now = b.clock.read()
+	b.setTime()
 	for a := b.alarms.first(); a != nil && a.at <= b.now; a = b.alarms.first() {
 		b.alarms.clear(a)
 		a.owner.due(b)
 	}
+}
+
+// setTime reads the clock.
+func (b *Broker) setTime() {
+	b.now = b.clock.read()
+	b.second = uint32(b.now / int64(time.Second))
 }
 
 // rearm makes the timer go off at the next alarm. There is no timer while there

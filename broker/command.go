@@ -88,7 +88,7 @@ func (c *command) categories() []string {
 	}
 	has["slow"] = !has["fast"]
 	var names []string
-	for _, name := range []string{"keyspace", "read", "write", "list", "string", "pubsub", "admin", "fast", "slow",
+	for _, name := range []string{"keyspace", "read", "write", "set", "sortedset", "list", "string", "bitmap", "pubsub", "admin", "fast", "slow",
 		"blocking", "dangerous", "connection", "transaction"} {
 		if has[name] {
 			names = append(names, "@"+name)
@@ -109,11 +109,19 @@ type keySpec struct {
 	last  int    // index of the last, relative to first; negative: counted from the end of the arguments
 	step  int    // distance between two keys
 	count bool   // the argument at first is the number of keys that follow it
+
+	// use returns the flags for given arguments, if they depend on those. Find lists
+	// the keys, if no rule tells where they are.
+	use  func(args [][]byte) string
+	find func(args [][]byte) []int
 }
 
 // indexes lists where in args the keys are. It reports nothing for arguments that
 // do not hold as many keys as they say.
 func (k keySpec) indexes(args [][]byte) (indexes []int, ok bool) {
+	if k.find != nil {
+		return k.find(args), true
+	}
 	first, last := k.first, k.first+k.last
 	if k.count {
 		if k.first >= len(args) {
@@ -155,18 +163,25 @@ func (c *command) hasKeys() bool { return len(c.keys) > 0 && c.keys[0].flags != 
 // span is the place of the keys in the form that COMMAND had before Redis 7:
 // first, last and step; zeros where the keys can move.
 func (c *command) span() (first, last, step int) {
-	if len(c.keys) == 0 || c.flags&movableKeys != 0 {
-		return 0, 0, 0
-	}
-	first, last, step = c.keys[0].first, c.keys[0].last, c.keys[0].step
-	if last >= 0 {
-		end := c.keys[len(c.keys)-1]
-		last = end.first + end.last
+	for _, k := range c.keys {
+		if k.count || k.find != nil {
+			continue
+		}
+		if step == 0 {
+			first, step = k.first, k.step
+		}
+		if last = k.last; last >= 0 {
+			last += k.first
+		}
 	}
 	return first, last, step
 }
 
-func oneKey(flags string) []keySpec { return []keySpec{{flags: flags, first: 1, step: 1}} }
+func oneKey(flags string) []keySpec { return keyAt(1, flags) }
+
+func keyAt(index int, flags string) []keySpec {
+	return []keySpec{{flags: flags, first: index, step: 1}}
+}
 
 func twoKeys(flags1, flags2 string) []keySpec {
 	return []keySpec{{flags: flags1, first: 1, step: 1}, {flags: flags2, first: 2, step: 1}}

@@ -54,6 +54,15 @@ var rules = []rule{
 			}
 		})
 	}},
+	{"command|getkeysandflags", "redis-server loses the flags where the number of keys is not written as it should be", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			for i, key := range r.items {
+				if i < len(b.items) && len(b.items[i].items) == 2 && len(key.items) == 2 && strings.Contains("*~", string(key.items[1].kind)) && len(key.items[1].items) == 0 {
+					b.items[i].items[1] = key.items[1]
+				}
+			}
+		})
+	}},
 	{"config|get", "the broker has few settings, in the order of their names, and limits of its own", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			r.knownSettings()
@@ -99,7 +108,41 @@ var rules = []rule{
 			r.text, b.text = selectFields(r.text), selectFields(b.text)
 		})
 	}},
-	{"client|help command|help config|help pubsub|help", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
+	{"object|idletime", "redis-server counts the use of a small integer for all keys that share it", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.kind == ':' {
+				b.text = r.text
+			}
+		})
+	}},
+	{"object|refcount", "in a transaction of redis-server the queued command counts too", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.kind == ':' && r.text == "2" && b.text == "1" {
+				b.text = r.text
+			}
+		})
+	}},
+	{"memory|usage", "the broker estimates what values take", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.kind == ':' {
+				b.text = r.text
+			}
+		})
+	}},
+	{"memory|stats", "memory is managed in another way", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			r.keepField("keys.count")
+			b.keepField("keys.count")
+		})
+	}},
+	{"memory|malloc-stats", "the allocator is another", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if strings.Contains(r.text, "jemalloc") && strings.Contains(b.text, "Go's allocator") {
+				b.text = r.text
+			}
+		})
+	}},
+	{"client|help command|help config|help memory|help object|help pubsub|help", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if len(r.items) > 1 && len(b.items) > 1 && r.items[0].text == b.items[0].text {
 				b.items = r.items
@@ -388,6 +431,16 @@ func (v *answer) knownCommands() {
 		return strings.Compare(a.items[0].text, b.items[0].text)
 	})
 	v.items = kept
+}
+
+// keepField reduces a map to one field, as far as its value goes.
+func (v *answer) keepField(name string) {
+	for i := 0; i+1 < len(v.items); i += 2 {
+		if v.items[i].text == name {
+			v.items = v.items[i : i+2]
+			return
+		}
+	}
 }
 
 // knownSettings reduces what CONFIG GET answers to the settings that the broker

@@ -424,6 +424,8 @@ func (b *bout) inspect() {
 			ask("GET", key)
 			ask("LRANGE", key, "0", "-1")
 			ask("PTTL", key)
+			ask("OBJECT", "ENCODING", key)
+			ask("OBJECT", "REFCOUNT", key)
 		}
 	}
 	ask("SELECT", "0")

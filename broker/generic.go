@@ -9,9 +9,27 @@ import (
 
 // Commands for keys of any type.
 
+// find returns the entry of a key that is used, or nil.
+func (c *call) find(key []byte) *entry {
+	e := c.db.find(key)
+	if e != nil {
+		e.used = c.second
+	}
+	return e
+}
+
 // lookup returns the entry of a key that is read, or nil, and counts hits and
 // misses.
 func (c *call) lookup(key []byte) *entry {
+	e := c.peek(key)
+	if e != nil {
+		e.used = c.second
+	}
+	return e
+}
+
+// peek is lookup for commands that ask about a key and do not count as use of it.
+func (c *call) peek(key []byte) *entry {
 	e := c.db.find(key)
 	if e == nil {
 		c.stats.misses++
@@ -24,7 +42,7 @@ func (c *call) lookup(key []byte) *entry {
 func del(c *call, args [][]byte) reply {
 	n := 0
 	for _, key := range args[1:] {
-		if e := c.db.find(key); e != nil {
+		if e := c.find(key); e != nil {
 			c.remove(e)
 			c.changed(key)
 			n++
@@ -33,10 +51,13 @@ func del(c *call, args [][]byte) reply {
 	return count(n)
 }
 
-func exists(c *call, args [][]byte) reply {
+func exists(c *call, args [][]byte) reply { return countKeys(args[1:], c.peek) }
+func touch(c *call, args [][]byte) reply  { return countKeys(args[1:], c.lookup) }
+
+func countKeys(names [][]byte, lookup func(key []byte) *entry) reply {
 	n := 0
-	for _, key := range args[1:] {
-		if c.lookup(key) != nil {
+	for _, key := range names {
+		if lookup(key) != nil {
 			n++
 		}
 	}
@@ -44,7 +65,7 @@ func exists(c *call, args [][]byte) reply {
 }
 
 func typeOf(c *call, args [][]byte) reply {
-	if e := c.lookup(args[1]); e != nil {
+	if e := c.peek(args[1]); e != nil {
 		return simple(e.value.typeName())
 	}
 	return simple("none")
@@ -103,7 +124,7 @@ func expireGeneric(c *call, args [][]byte, unit timeUnit) reply {
 		return c.invalidExpire()
 	}
 	at := when*unit.scale + base
-	e := c.db.find(args[1])
+	e := c.find(args[1])
 	switch {
 	case e == nil,
 		nx && e.at != 0,
@@ -161,7 +182,7 @@ func toMilliseconds(ms int64) int64 { return ms }
 
 // expiry answers when a key expires, from now or since 1970.
 func expiry(c *call, args [][]byte, fromNow bool, unit func(ms int64) int64) reply {
-	e := c.lookup(args[1])
+	e := c.peek(args[1])
 	switch {
 	case e == nil:
 		return integer(-2)
@@ -181,7 +202,7 @@ func randomkey(c *call, _ [][]byte) reply {
 }
 
 func persist(c *call, args [][]byte) reply {
-	e := c.db.find(args[1])
+	e := c.find(args[1])
 	if e == nil || !c.persist(e) {
 		return zero
 	}

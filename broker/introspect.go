@@ -98,13 +98,16 @@ func (k keySpec) describe() reply {
 	typed := func(name string, spec ...reply) reply {
 		return fields(bulkString("type"), bulkString(name), bulkString("spec"), fields(spec...))
 	}
-	find := typed("range", bulkString("lastkey"), count(k.last), bulkString("keystep"), count(k.step), bulkString("limit"), zero)
-	if k.count {
+	begin, find := typed("index", bulkString("index"), count(k.first)), typed("range", bulkString("lastkey"), count(k.last), bulkString("keystep"), count(k.step), bulkString("limit"), zero)
+	switch {
+	case k.find != nil:
+		begin, find = typed("unknown"), typed("unknown")
+	case k.count:
 		find = typed("keynum", bulkString("keynumidx"), zero, bulkString("firstkey"), one, bulkString("keystep"), count(k.step))
 	}
 	return fields(
 		bulkString("flags"), set(flags...),
-		bulkString("begin_search"), typed("index", bulkString("index"), count(k.first)),
+		bulkString("begin_search"), begin,
 		bulkString("find_keys"), find,
 	)
 }
@@ -170,7 +173,21 @@ func commandList(c *call, args [][]byte) reply {
 }
 
 func commandGetKeys(c *call, args [][]byte) reply {
-	given := args[2:]
+	return eachKey(args[2:], func(name []byte, _ string) reply { return bulk(name) })
+}
+
+func commandGetKeysAndFlags(c *call, args [][]byte) reply {
+	return eachKey(args[2:], func(name []byte, flags string) reply {
+		names := []reply{}
+		for _, flag := range strings.Fields(flags) {
+			names = append(names, simple(flag))
+		}
+		return array(bulk(name), set(names...))
+	})
+}
+
+// eachKey answers something for each key in a command.
+func eachKey(given [][]byte, answer func(name []byte, flags string) reply) reply {
 	cmd, _ := lookup(given)
 	switch {
 	case cmd == nil:
@@ -180,15 +197,21 @@ func commandGetKeys(c *call, args [][]byte) reply {
 	case !cmd.accepts(len(given)):
 		return failure("ERR Invalid number of arguments specified for command")
 	}
-	indexes, valid := cmd.keyIndexes(given)
-	if !valid {
-		return failure("ERR Invalid arguments specified for command")
+	answers := []reply{}
+	for _, k := range cmd.keys {
+		indexes, valid := k.indexes(given)
+		if !valid {
+			return failure("ERR Invalid arguments specified for command")
+		}
+		flags := k.flags
+		if k.use != nil {
+			flags = k.use(given)
+		}
+		for _, at := range indexes {
+			answers = append(answers, answer(given[at], flags))
+		}
 	}
-	names := make([]reply, len(indexes))
-	for i, at := range indexes {
-		names[i] = bulk(given[at])
-	}
-	return array(names...)
+	return array(answers...)
 }
 
 // help lists the sub-commands of the container that it belongs to.

@@ -10,10 +10,14 @@ type value interface {
 	typeName() string // as TYPE reports it
 	clone() value     // a copy that shares nothing with it
 	size() int        // bytes of memory, about
+	encoding() string // as OBJECT ENCODING reports it
 }
 
 // A text is the value of a string key.
-type text struct{ bytes []byte }
+type text struct {
+	bytes []byte
+	form  form
+}
 
 func (*text) typeName() string { return "string" }
 
@@ -24,8 +28,9 @@ type entry struct {
 	db    *database
 	at    int64 // when it expires, in milliseconds since 1970; 0: never
 	alarm alarm
-	place int // in database.order
-	bytes int // by which it counts in broker.used
+	place uint32 // in database.order
+	used  uint32 // when it was used last, by Broker.second
+	bytes int    // by which it counts in broker.used
 }
 
 // A database is one numbered keyspace.
@@ -58,7 +63,7 @@ func (d *database) find(key []byte) *entry { return d.entries[string(key)] }
 // add makes an entry for a key that has none. Clients waiting for the key are
 // served once the command, or its transaction, is done.
 func (b *Broker) add(d *database, key []byte, v value) *entry {
-	e := &entry{key: string(key), value: v, db: d, place: len(d.order)}
+	e := &entry{key: string(key), value: v, db: d, place: uint32(len(d.order)), used: b.second}
 	d.entries[e.key] = e
 	d.order = append(d.order, e)
 	b.wake(d, e.key)

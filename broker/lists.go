@@ -20,7 +20,7 @@ func (e *entry) list() (*list, bool) {
 // listOf returns the list that a key holds, for a command that writes it: nil if
 // there is no such key, false if it holds something else.
 func (c *call) listOf(key []byte) (*entry, *list, bool) {
-	e := c.db.find(key)
+	e := c.find(key)
 	l, isList := e.list()
 	return e, l, isList
 }

@@ -19,11 +19,11 @@ func renamenx(c *call, args [][]byte) reply {
 // rename gives a value another key, replacing what that holds or else refusing
 // to. It returns the answer if there is nothing to do.
 func (c *call) rename(from, to []byte, replace bool) *reply {
-	e := c.db.find(from)
+	e := c.find(from)
 	if e == nil {
 		return &noSuchKey
 	}
-	if old := c.db.find(to); old != nil {
+	if old := c.find(to); old != nil {
 		switch {
 		case !replace:
 			return &zero
@@ -113,7 +113,7 @@ func move(c *call, args [][]byte) reply {
 	if target == c.db {
 		return sameObject
 	}
-	e := c.db.find(args[1])
+	e := c.find(args[1])
 	if e == nil || target.find(args[1]) != nil {
 		return zero
 	}
@@ -172,7 +172,13 @@ func (b *Broker) swap(x, y *database) {
 	}
 }
 
-func (t *text) clone() value { return &text{append([]byte(nil), t.bytes...)} }
+func (t *text) clone() value {
+	copied := &text{append([]byte(nil), t.bytes...), t.form}
+	if copied.form == compact {
+		copied.form = unshared
+	}
+	return copied
+}
 
 func (l *list) clone() value {
 	copied := &list{}

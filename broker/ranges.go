@@ -46,7 +46,7 @@ func setrange(c *call, args [][]byte) reply {
 		return failure("ERR offset is out of range")
 	}
 	value := args[3]
-	e := c.db.find(args[1])
+	e := c.find(args[1])
 	t, isText := e.text()
 	switch {
 	case !isText:
@@ -65,6 +65,7 @@ func setrange(c *call, args [][]byte) reply {
 		t.bytes = append(t.bytes, make([]byte, end-len(t.bytes))...)
 	}
 	copy(t.bytes[offset:], value)
+	t.form = grown
 	c.changed(args[1])
 	return count(len(t.bytes))
 }
@@ -95,7 +96,7 @@ func parseLongDouble(b []byte) (f *big.Float, infinite bool) {
 }
 
 func incrbyfloat(c *call, args [][]byte) reply {
-	e := c.db.find(args[1])
+	e := c.find(args[1])
 	t, isText := e.text()
 	if !isText {
 		return wrongType
@@ -122,6 +123,7 @@ func incrbyfloat(c *call, args [][]byte) reply {
 	if digits == "-0" {
 		digits = "0"
 	}
-	c.assign(e, args[1], []byte(digits), true)
+	e = c.assign(e, args[1], []byte(digits), true)
+	e.value.(*text).form = spelled
 	return bulkString(digits)
 }

@@ -59,6 +59,18 @@ func timeOfDay(c *call, _ [][]byte) reply {
 	)
 }
 
+func role(*call, [][]byte) reply { return array(bulkString("master"), zero, emptyList) }
+
+// lolwut tells the version. Redis draws for some of its old versions.
+func lolwut(_ *call, args [][]byte) reply {
+	if len(args) > 2 && is(args[1], "VERSION") {
+		if _, isInt := parseInt(args[2]); !isInt {
+			return notAnInteger
+		}
+	}
+	return verbatim("Redis ver. " + version + "\n")
+}
+
 // sections are the parts of INFO, in order. Those that are not by default are
 // given when asked for by name, or with "all" or "everything".
 var sections = []struct {

@@ -290,6 +290,10 @@ func configSet(c *call, args [][]byte) reply {
 	return ok
 }
 
+func configRewrite(*call, [][]byte) reply {
+	return failure("ERR The server is running without a config file")
+}
+
 // configResetStat sets the figures of INFO back that count what happened.
 func configResetStat(c *call, _ [][]byte) reply {
 	c.stats = stats{started: c.stats.started, blocked: c.stats.blocked}

@@ -21,12 +21,12 @@ func (e *entry) text() (*text, bool) {
 // reuses the memory of the string that the key held.
 func (c *call) assign(e *entry, key, value []byte, keepTTL bool) *entry {
 	if e == nil {
-		e = c.add(c.db, key, &text{append([]byte(nil), value...)})
+		e = c.add(c.db, key, &text{bytes: append([]byte(nil), value...)})
 	} else {
 		if t, isText := e.value.(*text); isText && cap(t.bytes) >= len(value) && cap(t.bytes) <= 2*len(value)+64 {
-			t.bytes = append(t.bytes[:0], value...)
+			t.bytes, t.form = append(t.bytes[:0], value...), compact
 		} else {
-			e.value = &text{append([]byte(nil), value...)}
+			e.value = &text{bytes: append([]byte(nil), value...)}
 		}
 		if !keepTTL {
 			c.Broker.persist(e)
@@ -95,6 +95,16 @@ func (o *setOptions) parse(args [][]byte, isSet bool) bool {
 	return true
 }
 
+// useBySet is what SET does to its key.
+func useBySet(args [][]byte) string {
+	for _, arg := range args[3:] {
+		if is(arg, "GET") {
+			return "RW access update"
+		}
+	}
+	return "OW update"
+}
+
 func setString(c *call, args [][]byte) reply {
 	var o setOptions
 	if len(args) > 3 && !o.parse(args[3:], true) {
@@ -107,7 +117,7 @@ func setString(c *call, args [][]byte) reply {
 			return *err
 		}
 	}
-	e := c.db.find(args[1])
+	e := c.find(args[1])
 	answer, refused := ok, null
 	if o.get {
 		t, isText := e.text()
@@ -138,14 +148,14 @@ func setExpiring(c *call, args [][]byte, unit timeUnit) reply {
 	if err != nil {
 		return *err
 	}
-	c.setExpiry(c.assign(c.db.find(args[1]), args[1], args[3], false), at)
+	c.setExpiry(c.assign(c.find(args[1]), args[1], args[3], false), at)
 	return ok
 }
 
 func psetex(c *call, args [][]byte) reply { return setExpiring(c, args, inMilliseconds) }
 
 func getset(c *call, args [][]byte) reply {
-	e := c.db.find(args[1])
+	e := c.find(args[1])
 	t, isText := e.text()
 	if !isText {
 		return wrongType
@@ -159,7 +169,7 @@ func getset(c *call, args [][]byte) reply {
 }
 
 func setnx(c *call, args [][]byte) reply {
-	if c.db.find(args[1]) != nil {
+	if c.find(args[1]) != nil {
 		return zero
 	}
 	c.assign(nil, args[1], args[2], false)
@@ -185,7 +195,7 @@ func getex(c *call, args [][]byte) reply {
 	if r.kind != kindBulk {
 		return r
 	}
-	e := c.db.find(args[1])
+	e := c.find(args[1])
 	switch {
 	case o.expiry != nil:
 		at, err := c.parseExpiry(o.expiry, o.unit)
@@ -217,7 +227,7 @@ func msetnx(c *call, args [][]byte) reply {
 		return c.wrongNumber()
 	}
 	for i := 1; i < len(args); i += 2 {
-		if c.db.find(args[i]) != nil {
+		if c.find(args[i]) != nil {
 			return zero
 		}
 	}
@@ -230,7 +240,7 @@ func mset(c *call, args [][]byte) reply {
 		return c.wrongNumber()
 	}
 	for i := 1; i < len(args); i += 2 {
-		c.assign(c.db.find(args[i]), args[i], args[i+1], false)
+		c.assign(c.find(args[i]), args[i], args[i+1], false)
 	}
 	return ok
 }
@@ -258,7 +268,7 @@ func decrby(c *call, args [][]byte) reply {
 }
 
 func add(c *call, key []byte, by int64) reply {
-	e := c.db.find(key)
+	e := c.find(key)
 	t, isText := e.text()
 	if !isText {
 		return wrongType
@@ -280,7 +290,7 @@ func add(c *call, key []byte, by int64) reply {
 }
 
 func appendString(c *call, args [][]byte) reply {
-	e := c.db.find(args[1])
+	e := c.find(args[1])
 	t, isText := e.text()
 	switch {
 	case !isText:
@@ -291,7 +301,7 @@ func appendString(c *call, args [][]byte) reply {
 	case len(t.bytes)+len(args[2]) > c.options.MaxBulk:
 		return tooLong
 	}
-	t.bytes = append(t.bytes, args[2]...)
+	t.bytes, t.form = append(t.bytes, args[2]...), grown
 	c.changed(args[1])
 	return count(len(t.bytes))
 }

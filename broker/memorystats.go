@@ -1,0 +1,74 @@
+package broker
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strings"
+)
+
+// MEMORY, but for MEMORY USAGE.
+
+// memoryStats tells what Redis does and the broker knows too. What the allocator
+// has is that of the whole process.
+func memoryStats(c *call, _ [][]byte) reply {
+	total, keys, dataset := c.usedMemory(), 0, 0
+	for _, d := range c.dbs {
+		keys += len(d.order)
+		for _, e := range d.order {
+			dataset += e.value.size()
+		}
+	}
+	clients := 0
+	for _, s := range c.sessions {
+		clients += s.requests.waiting() + len(s.out) + s.link.backlog()
+	}
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	var pairs []reply
+	for _, f := range []struct {
+		name  string
+		bytes int
+	}{
+		{"total.allocated", total},
+		{"startup.allocated", emptyBytes},
+		{"clients.normal", clients},
+		{"overhead.total", total - dataset},
+		{"keys.count", keys},
+		{"keys.bytes-per-key", (total - emptyBytes) / max(keys, 1)},
+		{"dataset.bytes", dataset},
+		{"allocator.allocated", int(m.HeapAlloc)},
+		{"allocator.active", int(m.HeapInuse)},
+		{"allocator.resident", int(m.HeapSys - m.HeapReleased)},
+	} {
+		pairs = append(pairs, bulkString(f.name), count(f.bytes))
+	}
+	return fields(pairs...)
+}
+
+// memoryMallocStats tells what Go's allocator says of itself.
+func memoryMallocStats(*call, [][]byte) reply {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	var out strings.Builder
+	fmt.Fprintf(&out, "Go's allocator, of the whole process, in bytes:\n")
+	for _, f := range []field{
+		{"heap, allocated", m.HeapAlloc},
+		{"heap, in use", m.HeapInuse},
+		{"heap, idle", m.HeapIdle},
+		{"heap, given back", m.HeapReleased},
+		{"stacks", m.StackSys},
+		{"from the system", m.Sys},
+		{"objects, counted", m.HeapObjects},
+		{"collections, counted", m.NumGC},
+	} {
+		fmt.Fprintf(&out, "%s: %d\n", f.name, f.value)
+	}
+	return verbatim(out.String())
+}
+
+// memoryPurge gives memory that is not used back to the system.
+func memoryPurge(*call, [][]byte) reply {
+	debug.FreeOSMemory()
+	return ok
+}

@@ -1,0 +1,102 @@
+package broker
+
+import "math"
+
+// OBJECT and MEMORY USAGE: how a value is held, or would be by Redis.
+
+// A form is what the bytes of a string do not tell of how Redis would hold it.
+type form uint8
+
+const (
+	compact  form = iota // as compactly as the bytes allow
+	unshared             // likewise, but a small integer is not shared with other keys
+	spelled              // likewise, but not as an integer
+	grown                // as it came to be when it was changed in place
+)
+
+// sharedIntegers is how many integers, from 0 on, all keys share in Redis, and
+// longestEmbedded the length of the longest string held in one piece with its
+// object.
+const (
+	sharedIntegers  = 10_000
+	longestEmbedded = 44
+)
+
+// integer returns the integer that a string is held as, if it is.
+func (t *text) integer() (n int64, isInt bool) {
+	if t.form > unshared {
+		return 0, false
+	}
+	return parseInt(t.bytes)
+}
+
+func (t *text) encoding() string {
+	if _, isInt := t.integer(); isInt {
+		return "int"
+	}
+	if t.form == grown || len(t.bytes) > longestEmbedded {
+		return "raw"
+	}
+	return "embstr"
+}
+
+func (*list) encoding() string { return "quicklist" }
+
+// references is how many keys share a value, which for the small integers is not
+// counted.
+func (e *entry) references() int64 {
+	t, isText := e.value.(*text)
+	if !isText || t.form != compact {
+		return 1
+	}
+	if n, isInt := t.integer(); !isInt || n < 0 || n >= sharedIntegers {
+		return 1
+	}
+	return math.MaxInt32
+}
+
+// inspect answers what a key's entry tells, without using it.
+func inspect(c *call, args [][]byte, tell func(*entry) reply) reply {
+	e := c.db.find(args[2])
+	if e == nil {
+		return null
+	}
+	return tell(e)
+}
+
+func objectEncoding(c *call, args [][]byte) reply {
+	return inspect(c, args, func(e *entry) reply { return bulkString(e.value.encoding()) })
+}
+
+func objectRefCount(c *call, args [][]byte) reply {
+	return inspect(c, args, func(e *entry) reply { return integer(e.references()) })
+}
+
+func objectIdleTime(c *call, args [][]byte) reply {
+	return inspect(c, args, func(e *entry) reply { return integer(int64(c.second - e.used)) })
+}
+
+// memoryUsage takes the number of elements that Redis would look at, which here are
+// all.
+func memoryUsage(c *call, args [][]byte) reply {
+	for i := 3; i < len(args); i += 2 {
+		if !is(args[i], "SAMPLES") || i+1 == len(args) {
+			return syntaxError
+		}
+		n, isInt := parseInt(args[i+1])
+		switch {
+		case !isInt:
+			return notAnInteger
+		case n < 0:
+			return syntaxError
+		}
+	}
+	return inspect(c, args, func(e *entry) reply { return count(e.footprint()) })
+}
+
+func objectFreq(c *call, args [][]byte) reply {
+	return inspect(c, args, func(*entry) reply {
+		return failure("ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
+			"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+	})
+}
