@@ -86,8 +86,10 @@ func (s *session) run(cmd *command, args [][]byte) reply {
 
 // wrongNumber is the answer to a number of arguments that the command's arity
 // does not rule out.
-func (c *call) wrongNumber() reply {
-	return failuref("ERR wrong number of arguments for '%s' command", c.command.fullName)
+func (c *call) wrongNumber() reply { return c.command.wrongNumber() }
+
+func (c *command) wrongNumber() reply {
+	return failuref("ERR wrong number of arguments for '%s' command", c.fullName)
 }
 
 // run calls a handler. One that panics costs its client an error.
@@ -109,7 +111,7 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 	case err != nil:
 		return err
 	case !cmd.accepts(len(args)):
-		r := failuref("ERR wrong number of arguments for '%s' command", cmd.fullName)
+		r := cmd.wrongNumber()
 		return &r
 	case !s.authenticated && s.broker.options.Password != "" && cmd.flags&noAuth == 0:
 		r := failure("NOAUTH Authentication required.")

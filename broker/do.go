@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -29,7 +30,7 @@ func (Error) RedisError() {}
 // a map[string]any; see [As] for others. An error reply is an [Error]; ErrClosed
 // means that the broker is closed. As in a transaction, a command that would block
 // is answered as if its time were up. Commands about the client's own connection,
-// such as MULTI, SELECT or SUBSCRIBE, are refused.
+// such as MULTI or SUBSCRIBE, are refused.
 func (b *Broker) Do(args ...any) (any, error) { return b.DoIn(0, args...) }
 
 // DoIn is Do in a database of that number.
@@ -45,6 +46,8 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 		return nil, ErrClosed
 	case db < 0 || db >= len(b.dbs):
 		return nil, fmt.Errorf("broker: DoIn: there is no database %d, only 0 to %d", db, len(b.dbs)-1)
+	case is(words[0], "SELECT"):
+		return nil, errors.New("broker: Do: SELECT would hold for no other command: use DoIn")
 	}
 	r := b.insider(b.dbs[db]).answer(words)
 	if r.kind == kindError {
@@ -62,18 +65,32 @@ func (b *Broker) insider(d *database) *session {
 	}
 }
 
+// forInsider finds a command for an insider. It returns the error reply to one that can
+// never be run.
+func forInsider(args [][]byte) (*command, *reply) {
+	cmd, err := lookup(args)
+	switch {
+	case err != nil:
+		return nil, err
+	case !cmd.accepts(len(args)):
+		r := cmd.wrongNumber()
+		return nil, &r
+	case cmd.flags&personal != 0:
+		r := failuref("ERR '%s' is about a client's own connection, which there is none of here", cmd.fullName)
+		return nil, &r
+	}
+	return cmd, nil
+}
+
 // answer runs a command for an insider and returns the reply, which is valid until
 // something else runs.
 func (s *session) answer(args [][]byte) reply {
-	cmd, err := lookup(args)
-	if cmd != nil {
-		err = s.refuse(cmd, args, err)
+	cmd, err := forInsider(args)
+	if err == nil {
+		err = s.refuse(cmd, args, nil)
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return *err
-	case cmd.flags&personal != 0:
-		return failuref("ERR '%s' is about a client's own connection, which there is none of here", cmd.fullName)
 	}
 	r := s.run(cmd, args)
 	if s.broker.tracking.active {

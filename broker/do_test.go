@@ -65,7 +65,7 @@ func TestDoErrors(t *testing.T) {
 		{do("NONSENSE", "q"), "ERR unknown command 'NONSENSE'"},
 		{do("GET"), "ERR wrong number of arguments for 'get'"},
 		{do("MULTI"), "ERR 'multi' is about a client's own connection"},
-		{do("SELECT", 1), "ERR 'select' is about"},
+		{do("SELECT", 1), "broker: Do: SELECT would hold for no other command: use DoIn"},
 		{do("SUBSCRIBE", "c"), "ERR 'subscribe' is about"},
 		{do("CLIENT", "SETNAME", "me"), "ERR 'client|setname' is about"},
 		{do(), "broker: Do: expected a command"},

@@ -2,6 +2,7 @@ package broker_test
 
 import (
 	"fmt"
+	"time"
 
 	"redrpc/broker"
 )
@@ -26,6 +27,38 @@ func ExampleBroker_Do() {
 	// 2 <nil>
 	// [one two] <nil>
 	// WRONGTYPE Operation against a key holding the wrong kind of value
+}
+
+// A snapshot is the commands that bring about what the broker holds. A test can keep it
+// as a golden file, write one by hand, or pipe it into redis-cli.
+func ExampleBroker_Snapshot() {
+	b, err := broker.New(broker.Options{ManualTime: time.Unix(1_700_000_000, 0)})
+	check(err)
+	defer b.Close()
+	check(b.Seed(`
+		# what the last run left
+		RPUSH jobs '{"id": 1}' '{"id": 2}'
+		SET lock worker-1 PX 1500
+	`))
+
+	b.Advance(time.Second)
+	saved := b.Snapshot()
+	fmt.Print(saved)
+
+	b.Advance(time.Second)
+	_, err = b.Do("LPOP", "jobs")
+	check(err)
+	fmt.Println("---")
+	fmt.Print(b.Snapshot())
+
+	check(b.Seed("FLUSHALL\n" + saved)) // back to what it was
+	fmt.Println("---", b.Snapshot() == saved)
+	// Output:
+	// RPUSH jobs '{"id": 1}' '{"id": 2}'
+	// SET lock worker-1 PX 500
+	// ---
+	// RPUSH jobs '{"id": 2}'
+	// --- true
 }
 
 func check(err error) {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"iter"
 	"math"
 	"time"
 )
@@ -11,6 +12,10 @@ type value interface {
 	clone() value     // a copy that shares nothing with it
 	size() int        // bytes of memory, about
 	encoding() string // as OBJECT ENCODING reports it
+
+	// recipe is the command that makes the value, from parts of which so many are
+	// an element.
+	recipe() (command string, size int, parts iter.Seq[[]byte])
 }
 
 // A text is the value of a string key.

@@ -19,7 +19,7 @@ var rows = []command{
 		group: "connection", since: "6.0.0", cost: "O(1)", summary: "Chooses the protocol version, and may authenticate and name the client."},
 	{name: "auth", arity: -2, flags: perSession | fast | noAuth | allowBusy, run: auth, acl: "connection",
 		group: "connection", since: "1.0.0", cost: "O(1)", summary: "Authenticates the client."},
-	{name: "select", arity: 2, flags: always | fast | personal, run: selectDB, acl: "connection",
+	{name: "select", arity: 2, flags: always | fast, run: selectDB, acl: "connection",
 		group: "connection", since: "1.0.0", cost: "O(1)", summary: "Chooses the database."},
 	{name: "quit", arity: -1, flags: perSession | fast | noAuth | allowBusy | immediate | whileSubscribed, run: quit, acl: "connection",
 		group: "connection", since: "1.0.0", cost: "O(1)", summary: "Closes the connection."},
