@@ -3,60 +3,71 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net"
-	"syscall"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
 	"redrpc/broker"
 )
 
-func newBroker() *cobra.Command {
-	addr := "127.0.0.1:6379"
+func newBroker(getenv func(string) string) *cobra.Command {
+	var at listenFlags
+	var secret passwordFlag
+	opt := broker.Options{Databases: 16, MaxClients: 10_000}
+	level := slog.LevelInfo
 	cmd := &cobra.Command{
 		Use:   "broker",
 		Short: "Run the in-process Redis broker on its own",
 		Long: `Serve the in-process broker, which speaks the Redis protocol and keeps its data in
-memory, until SIGINT or SIGTERM. Its URL is the only line on stdout.
+memory, until SIGINT or SIGTERM. Stdout has a line for each address, with a URL for
+clients; the log goes to stderr.
 
-There is no password: whoever reaches the address can use it.`,
+A password comes from a file or from REDRPC_PASSWORD, and is not part of the URLs.
+Without one, whoever reaches the broker can use it, but clients on other machines are
+refused, as in Redis's protected mode.`,
 		Example: `  redrpc broker
-  redrpc broker --addr 127.0.0.1:0`,
+  redrpc broker --addr 127.0.0.1:0 --unix /tmp/broker.sock
+  REDRPC_PASSWORD=... redrpc broker --addr 0.0.0.0:6379 --tls-cert broker.pem --tls-key broker.key
+  redrpc broker --maxmemory 100mb --timeout 5m --log-level debug`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			b, err := broker.New(broker.Options{Logger: newLog(cmd.ErrOrStderr())})
+			if err := at.check(); err != nil {
+				return err
+			}
+			if opt.Password, err = secret.read(); err != nil {
+				return err
+			}
+			opt.Logger = newLog(cmd.ErrOrStderr(), level)
+			b, err := broker.New(opt)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, b.Close()) }()
-			at, err := b.Listen("tcp", addr)
-			if errors.Is(err, syscall.EADDRINUSE) {
-				return fmt.Errorf("%s is taken, perhaps by a Redis: choose another --addr, or port 0 for any: %w", addr, err)
-			}
+			urls, err := at.listen(b)
 			if err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintf(cmd.OutOrStdout(), "redis://%s\n", at); err != nil {
-				return err
+			if opt.Password == "" && !opt.Unprotected && at.reachable() {
+				opt.Logger.Warn("clients on other machines are refused, as there is no password: see --password-file and --unprotected")
+			}
+			for _, url := range urls {
+				if _, err := fmt.Fprintln(cmd.OutOrStdout(), url); err != nil {
+					return err
+				}
 			}
 			<-cmd.Context().Done()
 			return nil
 		},
 	}
-	cmd.Flags().Var(address(&addr), "addr", "where to listen; port 0 is any free one")
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	at.register(flags)
+	secret.register(flags, getenv)
+	flags.BoolVar(&opt.Unprotected, "unprotected", false, "serve clients on other machines without a password, too")
+	flags.Var(memory(&opt.MaxMemory), "maxmemory", "how much the data may take, such as 100mb or 1gb (default any)")
+	flags.Var(count(&opt.MaxClients, 1, 1_000_000), "maxclients", "clients served at a time")
+	flags.Var(count(&opt.Databases, 1, 1_000_000), "databases", "databases that SELECT chooses from")
+	flags.Var(wholeSeconds(&opt.IdleTimeout), "timeout", "after how long an idle client is closed; 0s is never")
+	flags.Var(logLevel(&level), "log-level", "what to log: this and what is worse")
 	return cmd
-}
-
-// address takes a host and a port.
-func address(to *string) value[string] {
-	return value[string]{to, "HOST:PORT", func(s string) (string, error) {
-		_, port, err := net.SplitHostPort(s)
-		if err == nil {
-			_, err = net.LookupPort("tcp", port)
-		}
-		if err != nil {
-			return "", errors.New("expected a host and a port, such as 127.0.0.1:6379, :6379 or [::1]:0")
-		}
-		return s, nil
-	}}
 }

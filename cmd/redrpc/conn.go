@@ -4,13 +4,11 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -146,22 +144,19 @@ func (f *connFlags) checkTLS(config *tls.Config) error {
 		}
 	}
 	if f.given("tls-ca") {
-		pem, err := os.ReadFile(f.ca)
+		pool, err := readPool(f.ca)
 		if err != nil {
-			return usagef("--tls-ca: expected a PEM file: %w", err)
+			return err
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return usagef("--tls-ca: expected certificates in PEM, found none in %s", f.ca)
-		}
+		config.RootCAs = pool
 	}
 	if f.given("tls-cert") != f.given("tls-key") {
 		return usagef("--tls-cert and --tls-key: expected both or neither")
 	}
 	if f.given("tls-cert") {
-		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		pair, err := readPair(f.cert, f.key)
 		if err != nil {
-			return usagef("--tls-cert and --tls-key: expected a certificate and its key in PEM: %w", err)
+			return err
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}

@@ -4,6 +4,9 @@ package main
 
 import "syscall"
 
+// socketMode has the permissions of a new Unix socket: only this user can connect.
+const socketMode = 0o700
+
 // maxFiles is how many files this process may have open. Go has raised the limit
 // as far as it may.
 func maxFiles() int {

@@ -7,8 +7,10 @@ import (
 	"sync"
 )
 
-// newLog logs to w.
-func newLog(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+// newLog logs to w what is of a level, or worse.
+func newLog(w io.Writer, level slog.Level) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
 
 // newBriefLog logs to w the first record of each message, so that a Redis that is
 // gone does not fill the screen a thousand times a second.

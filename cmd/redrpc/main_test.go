@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -126,6 +127,12 @@ func (w *watched) String() string {
 // without it.
 func (b *background) await(t *testing.T, w *watched, text string) string {
 	t.Helper()
+	return b.awaitThat(t, w, strconv.Quote(text), func(all string) bool { return strings.Contains(all, text) })
+}
+
+// awaitThat waits for what is described.
+func (b *background) awaitThat(t *testing.T, w *watched, what string, is func(text string) bool) string {
+	t.Helper()
 	ended := false
 	go func() { // the end is news, too
 		<-b.ended
@@ -136,9 +143,9 @@ func (b *background) await(t *testing.T, w *watched, text string) string {
 	}()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for !strings.Contains(w.text.String(), text) {
+	for !is(w.text.String()) {
 		if ended {
-			t.Fatalf("the command ended with %d without writing %q, it wrote %q", b.code, text, w.text.String())
+			t.Fatalf("the command ended with %d without writing %s, it wrote %q", b.code, what, w.text.String())
 		}
 		w.changed.Wait()
 	}

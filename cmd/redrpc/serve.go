@@ -32,7 +32,7 @@ taken by then are finished and answered; a second signal kills.
 			if err != nil {
 				return err
 			}
-			log := newLog(cmd.ErrOrStderr())
+			log := newLog(cmd.ErrOrStderr(), slog.LevelInfo)
 			opt.Logger = log
 			return serve(cmd.Context(), redisOpt, opt, patience, log)
 		},

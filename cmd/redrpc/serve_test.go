@@ -127,33 +127,6 @@ func awaitTaken(t *testing.T, url string) {
 	}
 }
 
-func TestBroker(t *testing.T) {
-	b := start(t, nil, "broker", "--addr", "127.0.0.1:0")
-	url := strings.TrimSpace(b.await(t, &b.stdout, "\n"))
-	rdb := connectTo(t, url)
-	if err := rdb.Ping(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
-	taken := strings.TrimPrefix(url, "redis://")
-	redrpc(t, "broker", "--addr", taken).want(t, exitFailed, taken+" is taken, perhaps by a Redis: choose another --addr, or port 0 for any")
-
-	s := start(t, nil, "serve", "--redis", url)
-	s.await(t, &s.stderr, "serving")
-	r := redrpc(t, "call", "add", "a:=40", "b:=2", "--redis", url)
-	r.want(t, exitOK)
-	if r.stdout != "42\n" {
-		t.Errorf("got %s", r.stdout)
-	}
-	s.stop()
-	if code := s.wait(); code != exitOK {
-		t.Errorf("serve: exit code %d: %s", code, s.stderr.String())
-	}
-	b.stop()
-	if code := b.wait(); code != exitOK || b.stderr.String() != "" {
-		t.Errorf("broker: exit code %d: %s", code, b.stderr.String())
-	}
-}
-
 // A call reaches a server through the Redis's Unix socket as well.
 func TestCallThroughAUnixSocket(t *testing.T) {
 	server := redistest.Start(t)

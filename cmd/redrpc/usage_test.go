@@ -14,6 +14,10 @@ func TestUsage(t *testing.T) {
 	if err := os.WriteFile(notPEM, []byte("not a certificate"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	twoLines := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(twoLines, []byte("secret\nsecret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args string // words by blanks
 		want string
@@ -73,6 +77,27 @@ func TestUsage(t *testing.T) {
 		{"broker --addr here", "expected a host and a port, such as 127.0.0.1:6379"},
 		{"broker --addr 127.0.0.1:99999", "expected a host and a port"},
 		{"broker extra", "expected flags only"},
+		{"broker --unix=", "expected text that is not empty"},
+		{"broker --unix-mode 0700", "--unix-mode: expected together with --unix"},
+		{"broker --unix s --unix-mode 0800", "expected permissions in octal digits, such as 0700 or 0660"},
+		{"broker --unix s --unix-mode 01777", "expected permissions in octal digits"},
+		{"broker --unix s --unix-mode 0", "expected permissions in octal digits"},
+		{"broker --tls-cert x", "--tls-cert and --tls-key: expected both or neither"},
+		{"broker --tls-ca x", "--tls-ca: expected together with --tls-cert and --tls-key"},
+		{"broker --tls-cert x --tls-key x --unix s", "--tls-cert: expected together with --addr"},
+		{"broker --tls-cert x --tls-key x", "--tls-cert and --tls-key: expected a certificate and its key in PEM"},
+		{"broker --password-file /nonexistent/password", "--password-file: expected a file with a password: open /nonexistent/password"},
+		{"broker --password-file " + twoLines, "--password-file: expected one line with a password in"},
+		{"broker --password-file " + os.DevNull, "--password-file: expected one line with a password in"},
+		{"broker --password secret", "unknown flag: --password: expected one of --addr"},
+		{"broker --maxmemory many", "expected a number of bytes, such as 1000000, 512kb, 100mb or 1gb"},
+		{"broker --maxmemory -1", "expected a number of bytes"},
+		{"broker --maxmemory 10tb", "expected a number of bytes"},
+		{"broker --maxmemory 99999999999999999999gb", "expected a number of bytes"},
+		{"broker --maxclients 0", "expected a whole number from 1 to 1000000"},
+		{"broker --databases 0", "expected a whole number from 1 to 1000000"},
+		{"broker --timeout 1500ms", "expected whole seconds, such as 0s, 30s or 5m"},
+		{"broker --log-level loud", "expected debug, info, warn or error"},
 		{"serve --workers 0", "expected a whole number from 1 to"},
 		{"serve --kind a:b", "expected text that is not empty and has no colon"},
 		{"serve --id a:b", "expected text that is not empty and has no colon"},

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,8 +25,15 @@ func (v value[T]) String() string {
 	if v.to == nil {
 		return ""
 	}
-	if raw, ok := any(*v.to).(json.RawMessage); ok {
-		return string(raw)
+	switch to := any(*v.to).(type) {
+	case json.RawMessage:
+		return string(to)
+	case []string:
+		return strings.Join(to, " ")
+	case fs.FileMode:
+		return fmt.Sprintf("%#o", uint32(to))
+	case slog.Level:
+		return strings.ToLower(to.String())
 	}
 	return fmt.Sprint(*v.to)
 }
