@@ -120,16 +120,16 @@ func (p *waiter) leave() {
 	b.blockedChanged()
 }
 
-// unblock answers a blocked client. What it sent meanwhile is looked at once the
+// unblock answers a blocked client, at a place of its output, see call.place. What it sent meanwhile is looked at once the
 // command that woke it is done.
-func (s *session) unblock(r reply) {
+func (s *session) unblock(place int, r reply) {
 	s.waiter.leave()
-	s.reply(&r)
+	s.replyAt(place, &r)
 	s.broker.resumed = append(s.broker.resumed, s)
 }
 
 // due answers a client that has waited long enough.
-func (s *session) due(*Broker) { s.unblock(s.waiter.late) }
+func (s *session) due(*Broker) { s.unblock(0, s.waiter.late) }
 
 // wake marks a key as ready if clients wait for it.
 func (b *Broker) wake(d *database, key string) {
@@ -181,7 +181,8 @@ func (b *Broker) serve(k readyKey) {
 		}
 		c := &b.running
 		*c = call{Broker: b, session: s, db: w.db, command: s.command, woken: !k.late}
-		s.unblock(b.run(c, func(c *call) reply { return w.serve(c, e, l) }))
+		r := b.run(c, func(c *call) reply { return w.serve(c, e, l) })
+		s.unblock(c.place, r)
 		b.tracking.deliverOwn()
 	}
 }

@@ -40,7 +40,8 @@ func blockingPop(c *call, args [][]byte, from end) reply {
 	}
 	return c.popOrWait(args[1:len(args)-1], timeout, func(c *call, e *entry, l *list) reply {
 		r := array(bulkString(e.key), bulk(l.pop(from)))
-		c.shrunk(e, l)
+		c.answerFirst()
+		c.shrunk(e, l, from.popped())
 		return r
 	})
 }

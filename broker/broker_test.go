@@ -25,6 +25,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		{Options{Pending: PendingLimit{SoftFor: -1}}, "Pending.SoftFor"},
 		{Options{IdleTimeout: time.Millisecond}, "IdleTimeout"},
 		{Options{ManualTime: time.Unix(-1, 0)}, "ManualTime"},
+		{Options{KeyspaceEvents: "KEq"}, "KeyspaceEvents"},
 	} {
 		_, err := New(c.options)
 		if err == nil || !strings.Contains(err.Error(), "Options."+c.field) || !strings.Contains(err.Error(), "expected") {

@@ -96,7 +96,7 @@ func clientUnblock(c *call, args [][]byte) reply {
 	if answer.kind == kindNothing {
 		answer = s.waiter.late
 	}
-	s.unblock(answer)
+	s.unblock(0, answer)
 	return one
 }
 

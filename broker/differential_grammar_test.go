@@ -180,7 +180,7 @@ var parts = map[string]string{
 	"optMode":        "OPTIN | OPTOUT | NOLOOP",
 	"flushMode":      "SYNC | ASYNC",
 	"aSetting": "TIMEOUT idle | MAXCLIENTS maximum | CLIENT-QUERY-BUFFER-LIMIT memory | PROTO-MAX-BULK-LEN memory | " +
-		"CLIENT-OUTPUT-BUFFER-LIMIT pendingLimit | TRACKING-TABLE-MAX-KEYS maximum | REQUIREPASS password | SAVE noSave | APPENDONLY NO | PROTECTED-MODE yesNo | DATABASES 16 | " +
+		"CLIENT-OUTPUT-BUFFER-LIMIT pendingLimit | TRACKING-TABLE-MAX-KEYS maximum | NOTIFY-KEYSPACE-EVENTS events | REQUIREPASS password | SAVE noSave | APPENDONLY NO | PROTECTED-MODE yesNo | DATABASES 16 | " +
 		"MAXMEMORY-POLICY NOEVICTION | MAXMEMORY 0 | MAXMEMORY limit | setting word",
 	"unblockReason": "TIMEOUT | ERROR | word",
 	"cursor":        "0 | 0 | 0 | int",
@@ -194,8 +194,8 @@ var pools = map[string][]string{
 	"small":      {"0", "1", "-1", "2", "-2", "3", "-3", "5", "10", "-10"},
 	"edge":       {"9223372036854775807", "9223372036854775808", "-9223372036854775807", "-9223372036854775808", "-9223372036854775809", "2147483647", "2147483648", "-2147483648", "-2147483649", "4294967296", "18446744073709551615", "18446744073709551616", "99999999999999999999999", "+1", "01", " 1", "1 ", "1.0", "", "-0", "-", "1e3", "0x10", "x", "1\x00"},
 	"word":       {"", "NOSUCH", "key", "\r\n", "n\x00x", "KEEPTTL", "EX", "COUNT", "GET", "9223372036854775808", "-1.5", "PREFIX", "REDIRECT", "'", "%s", strings.Repeat("w", 150)},
-	"pattern":    {"*", "", "?", "[a-m]", "[^a]*", "\\*", "[", "[]", "[l", "[^", "[z-a]", "[\\l]", "[a-", "user:[12]", "*:*", "u*r:?", "\\", "l\\", "**", "l*", "new*", "news", "NEWS", "*\xff*", "*e*t*", "blpo[ps]", "*|get*"},
-	"channel":    {"news", "new", "", "sport", "news", "l", "\xff\x00", "__redis__:invalidate"},
+	"pattern":    {"*", "", "?", "[a-m]", "[^a]*", "\\*", "[", "[]", "[l", "[^", "[z-a]", "[\\l]", "[a-", "user:[12]", "*:*", "u*r:?", "\\", "l\\", "**", "l*", "new*", "news", "NEWS", "*\xff*", "*e*t*", "blpo[ps]", "*|get*", "__key*", "__keyevent@0__:*", "__keyspace@*:l"},
+	"channel":    {"news", "new", "", "sport", "news", "l", "\xff\x00", "__redis__:invalidate", "__keyspace@0__:l", "__keyevent@0__:del"},
 	"prefix":     {"", "u", "user:", "user:1", "l", "m", "\x00"},
 	"db":         {"0", "0", "0", "0", "1", "2", "15", "16", "-1", "2147483647", "2147483648", "-2147483649", "9223372036854775808", "x", "", "01"},
 	"float":      {"0", "1", "-1", "0.1", "3.0e5", "-2.5", "1e10", "1e-10", "123456789.123456789", "0x1p-4", "9007199254740993", "1e4000", "-1e4000", "1e400", "inf", "-inf", "nan", "", " 1", "1 ", "x", "01.5", ".5", "5.", "+1.25", "-0", "0.00000000000000001"},
@@ -218,6 +218,7 @@ var pools = map[string][]string{
 	"memory":     {"1mb", "1MB", "512mb", "1g", "1GB", "2000k", "1048575", "1048576", "0", "1tb", "1.5mb", "-1", "x", "1 mb"},
 	"pendingLimit": {"normal 0 0 0", "normal 1gb 512mb 60", "pubsub 32mb 8mb 60", "PUBSUB 1g 0 0 Normal 0 1g 10", "replica 256mb 64mb 60", "normal 1 2", "nosuch 0 0 0", "normal x 0 0",
 		"normal 0 0 -1", "normal 0 0 1x", "", "normal 0 0 0 pubsub 1", "slave 0 1.5 0"},
+	"events":  {"", "KEA", "g$lxKEmn", "g$lxKEmn", "KEg", "Klm", "E$n", "xe", "Kq", "ke", "szthd"}, // not A and n: redis-server forgets the n when a CONFIG SET fails
 	"section": {"server", "clients", "CLIENTS", "memory", "stats", "keyspace", "Keyspace", "replication", "cluster", "commandstats", "default", "all", "everything", "nosuch", ""},
 }
 

@@ -14,10 +14,6 @@ import (
 // Where the broker and redis-server may differ. What is not listed here is
 // compared byte for byte.
 
-// redirectedTo stands in a rule for whatever comes to a client that others redirect
-// their invalidations to.
-const redirectedTo = "(redirected to)"
-
 // A rule makes equal what may be different in the replies to a row.
 type rule struct {
 	rows  string // full names, separated by spaces; "": any
@@ -92,12 +88,8 @@ var rules = []rule{
 		sortUnsubscribed(broker)
 	}},
 	{"", "a message for several patterns of a client comes in the order of a hash table", func(_ []string, redis, broker []*answer) {
-		sortRuns(redis, "pmessage")
-		sortRuns(broker, "pmessage")
-	}},
-	{redirectedTo, "whether redis-server tells of a change before or after the reply is an accident of each command", func(_ []string, redis, broker []*answer) {
-		invalidationsFirst(redis)
-		invalidationsFirst(broker)
+		sortPatterns(redis)
+		sortPatterns(broker)
 	}},
 	{"", "redis-server tells a client that others redirect to of a flush in the protocol of the other: a null that its own may not have", func(_ []string, redis, broker []*answer) {
 		levelNulls(redis)
@@ -170,8 +162,9 @@ type answer struct {
 	kind  byte // the type byte of the protocol
 	null  bool // $-1
 	text  string
-	items []*answer // without the pushes that came between them, which follow in extra
-	extra []*answer
+	items []*answer // without the pushes that came between them
+	extra []*answer // these pushes
+	after []int     // how many items came before each
 }
 
 // parseReplies reads all replies in p. It reports false if the last is incomplete.
@@ -218,8 +211,8 @@ func parseReply(p []byte) (v *answer, rest []byte, ok bool) {
 			return nil, nil, false
 		}
 		rest = after
-		if item.kind == '>' && item.isPush() {
-			v.extra = append(v.extra, item)
+		if item.isPush() {
+			v.extra, v.after = append(v.extra, item), append(v.after, len(v.items))
 		} else {
 			v.items = append(v.items, item)
 		}
@@ -232,7 +225,19 @@ func (v *answer) String() string {
 	if v.items == nil && v.extra == nil {
 		return fmt.Sprintf("%c%q", v.kind, v.text)
 	}
-	return fmt.Sprintf("%c%v%v", v.kind, v.items, v.extra)
+	return fmt.Sprintf("%c%v", v.kind, v.woven())
+}
+
+// woven returns the items and the pushes between them as they came.
+func (v *answer) woven() []*answer {
+	var all []*answer
+	done := 0
+	for i, push := range v.extra {
+		upTo := max(done, min(v.after[i], len(v.items)))
+		all = append(append(all, v.items[done:upTo]...), push)
+		done = upTo
+	}
+	return append(all, v.items[done:]...)
 }
 
 // number is an integer, or 0.
@@ -264,10 +269,20 @@ func (v *answer) isSubscription() bool {
 func flatten(values []*answer) []*answer {
 	for i, v := range values {
 		if v.kind == '*' && !v.isPush() {
-			return slices.Concat(values[:i], v.items, v.extra, values[i+1:])
+			return slices.Concat(values[:i], v.woven(), values[i+1:])
 		}
 	}
 	return values
+}
+
+// hoist puts the pushes in the middle of replies before them.
+func hoist(values []*answer) []*answer {
+	var all []*answer
+	for _, v := range values {
+		all = append(append(all, v.extra...), v)
+		v.extra = nil
+	}
+	return all
 }
 
 // pairs calls f for the replies of both servers, as far as they are of one kind.
@@ -312,31 +327,24 @@ func sortUnsubscribed(values []*answer) {
 	}
 }
 
-// sortRuns sorts messages of a kind that come one after the other.
-func sortRuns(values []*answer, kind string) {
-	is := func(v *answer) bool { return len(v.items) > 0 && v.items[0].text == kind }
+// sortPatterns sorts a message that comes for several patterns, one after the other.
+func sortPatterns(values []*answer) {
+	message := func(v *answer) string { // channel and text
+		if len(v.items) != 4 || v.items[0].text != "pmessage" {
+			return ""
+		}
+		return fmt.Sprint(v.items[2:])
+	}
 	for from := 0; from < len(values); from++ {
-		to := from
-		for to < len(values) && is(values[to]) {
+		to := from + 1
+		for to < len(values) && message(values[to]) != "" && message(values[to]) == message(values[from]) {
 			to++
 		}
 		slices.SortFunc(values[from:to], byText)
-		sortRuns(values[from].items, kind)
-		sortRuns(values[from].extra, kind)
-		from = max(from, to-1)
+		sortPatterns(values[from].items)
+		sortPatterns(values[from].extra)
+		from = to - 1
 	}
-}
-
-// invalidationsFirst puts what is said of changed keys before all else.
-func invalidationsFirst(values []*answer) {
-	slices.SortStableFunc(values, func(a, b *answer) int { return a.rank() - b.rank() })
-}
-
-func (v *answer) rank() int {
-	if v.isPush() && (v.items[0].text == "invalidate" || v.items[1].text == invalidateChannel) {
-		return 0
-	}
-	return 1
 }
 
 // levelNulls writes the null of an invalidation of all keys in one way.

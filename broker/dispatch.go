@@ -14,10 +14,13 @@ type call struct {
 	db      *database
 	command *command
 	woken   bool // the client was blocked, and a key has been made
+	place   int  // of the answer in the client's output, from 1 on; 0: at its end
 }
 
-// changed tells everyone who wants to know that the client changed a key.
-func (c *call) changed(key []byte) { c.Broker.changed(c.session, c.db, key) }
+// answerFirst puts the answer before what the client itself is told from here on,
+// about keys that it has asked to hear of, instead of after it: Redis does the one or
+// the other, command by command.
+func (c *call) answerFirst() { c.place = len(c.session.out) + 1 }
 
 // execute checks a command and runs it, or queues it in a transaction, and
 // queues the reply.
@@ -64,7 +67,7 @@ func (s *session) perform(cmd *command, args [][]byte) {
 		s.track(cmd, args)
 	}
 	if r.kind != kindWait {
-		s.reply(&r)
+		s.replyAt(s.broker.running.place, &r)
 		return
 	}
 	s.block(s.db, r.wait)

@@ -1,8 +1,11 @@
 package broker_test
 
 import (
+	"context"
 	"fmt"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"redrpc/broker"
 )
@@ -59,6 +62,30 @@ func ExampleBroker_Snapshot() {
 	// ---
 	// RPUSH jobs '{"id": 2}'
 	// --- true
+}
+
+// With KeyspaceEvents a client hears of what happens to keys: here, that one expires.
+func ExampleOptions_keyspaceEvents() {
+	b, err := broker.New(broker.Options{KeyspaceEvents: "Ex", ManualTime: time.Unix(1_700_000_000, 0)})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+
+	ctx := context.Background()
+	events := rdb.Subscribe(ctx, "__keyevent@0__:expired")
+	defer events.Close()
+	_, err = events.Receive(ctx) // that it is subscribed
+	check(err)
+
+	_, err = b.Do("SET", "session:7", "somebody", "EX", 60)
+	check(err)
+	b.Advance(time.Minute)
+
+	event, err := events.ReceiveMessage(ctx)
+	check(err)
+	fmt.Println(event.Channel, event.Payload)
+	// Output: __keyevent@0__:expired session:7
 }
 
 func check(err error) {

@@ -33,6 +33,7 @@ func (c *call) peek(key []byte) *entry {
 	e := c.db.find(key)
 	if e == nil {
 		c.stats.misses++
+		c.notify(c.db, key, missEvent, "keymiss")
 	} else {
 		c.stats.hits++
 	}
@@ -44,7 +45,7 @@ func del(c *call, args [][]byte) reply {
 	for _, key := range args[1:] {
 		if e := c.find(key); e != nil {
 			c.remove(e)
-			c.changed(key)
+			c.changed(key, genericEvent, "del")
 			n++
 		}
 	}
@@ -133,8 +134,10 @@ func expireGeneric(c *call, args [][]byte, unit timeUnit) reply {
 		lt && e.at != 0 && at >= e.at:
 		return zero
 	}
+	if at > c.milliseconds() {
+		c.answerFirst()
+	}
 	c.setExpiry(e, at)
-	c.changed(args[1])
 	return one
 }
 
@@ -142,14 +145,17 @@ func (c *call) invalidExpire() reply {
 	return failuref("ERR invalid expire time in '%s' command", c.command.fullName)
 }
 
-// setExpiry sets when an entry expires, in milliseconds since 1970; one that
+// setExpiry changes when an entry expires, in milliseconds since 1970; one that
 // should have expired already is deleted.
 func (c *call) setExpiry(e *entry, at int64) {
+	key, event := []byte(e.key), "expire"
 	if at <= c.milliseconds() {
 		c.remove(e)
+		event = "del"
 	} else {
 		c.expireAt(e, at)
 	}
+	c.changed(key, genericEvent, event)
 }
 
 // parseExpiry reads a time to live that has to be positive, and returns when it
@@ -206,7 +212,7 @@ func persist(c *call, args [][]byte) reply {
 	if e == nil || !c.persist(e) {
 		return zero
 	}
-	c.changed(args[1])
+	c.changed(args[1], genericEvent, "persist")
 	return one
 }
 

@@ -72,6 +72,7 @@ func (b *Broker) add(d *database, key []byte, v value) *entry {
 	d.entries[e.key] = e
 	d.order = append(d.order, e)
 	b.wake(d, e.key)
+	b.notify(d, key, newEvent, "new")
 	return e
 }
 
@@ -119,12 +120,14 @@ func (b *Broker) persist(e *entry) bool {
 func (e *entry) due(b *Broker) {
 	b.remove(e)
 	b.stats.expired++
-	b.changed(nil, e.db, []byte(e.key))
+	key := []byte(e.key)
+	b.notify(e.db, key, expiredEvent, "expired")
+	b.modified(nil, e.db, key)
 }
 
-// changed tells everyone who wants to know that a key was written or deleted, by
-// a client or, if by is nil, by the broker itself.
-func (b *Broker) changed(by *session, d *database, key []byte) {
+// modified tells everyone who depends on its value that a key was written or
+// deleted, by a client or, if by is nil, by the broker itself.
+func (b *Broker) modified(by *session, d *database, key []byte) {
 	if b.options.MaxMemory > 0 {
 		if e := d.find(key); e != nil {
 			b.measure(e)

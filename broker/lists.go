@@ -25,17 +25,41 @@ func (c *call) listOf(key []byte) (*entry, *list, bool) {
 	return e, l, isList
 }
 
-// shrunk deletes a list that has become empty, and tells of the change; not for a
-// client that was blocked, as the push that woke it has told of the key.
-func (c *call) shrunk(e *entry, l *list) {
+// pushed and popped are the events of what happens at an end of a list.
+func (e end) pushed() string {
+	if e == left {
+		return "lpush"
+	}
+	return "rpush"
+}
+
+func (e end) popped() string {
+	if e == left {
+		return "lpop"
+	}
+	return "rpop"
+}
+
+// shrunk tells that elements were taken off a list, and deletes it if it has become
+// empty. For a client that was blocked the change is only published, as the push
+// that woke it has told who depends on the key.
+func (c *call) shrunk(e *entry, l *list, event string) {
+	key := []byte(e.key)
+	c.notify(c.db, key, listEvent, event)
+	c.dropEmpty(e, l)
 	switch {
-	case l.length == 0:
-		c.remove(e)
-	case c.woken && c.options.MaxMemory > 0:
+	case !c.woken:
+		c.modified(c.session, c.db, key)
+	case c.options.MaxMemory > 0 && l.length > 0:
 		c.measure(e)
 	}
-	if !c.woken {
-		c.changed([]byte(e.key))
+}
+
+// dropEmpty deletes a list that has become empty.
+func (c *call) dropEmpty(e *entry, l *list) {
+	if l.length == 0 {
+		c.remove(e)
+		c.notify(c.db, []byte(e.key), genericEvent, "del")
 	}
 }
 
@@ -58,7 +82,8 @@ func pushAll(c *call, args [][]byte, e end, create bool) reply {
 	for _, value := range args[2:] {
 		l.push(e, value)
 	}
-	c.changed(args[1])
+	c.answerFirst()
+	c.changed(args[1], listEvent, e.pushed())
 	return count(l.length)
 }
 
@@ -87,7 +112,8 @@ func popSome(c *call, args [][]byte, from end) reply {
 		return emptyList
 	case n < 0:
 		value := l.pop(from)
-		c.shrunk(e, l)
+		c.answerFirst()
+		c.shrunk(e, l, from.popped())
 		return bulk(value)
 	}
 	return c.pop(e, l, from, n)
@@ -99,7 +125,8 @@ func (c *call) pop(e *entry, l *list, from end, n int64) reply {
 	for int64(len(values)) < n && l.length > 0 {
 		values = append(values, bulk(l.pop(from)))
 	}
-	c.shrunk(e, l)
+	c.answerFirst()
+	c.shrunk(e, l, from.popped())
 	return array(values...)
 }
 
@@ -210,7 +237,8 @@ func lset(c *call, args [][]byte) reply {
 		return indexOutside
 	}
 	l.set(p, args[3])
-	c.changed(args[1])
+	c.answerFirst()
+	c.changed(args[1], listEvent, "lset")
 	return ok
 }
 
@@ -228,7 +256,8 @@ func lrem(c *call, args [][]byte) reply {
 	}
 	removed := l.removeEqual(args[3], n)
 	if removed > 0 {
-		c.shrunk(e, l)
+		c.changed(args[1], listEvent, "lrem")
+		c.dropEmpty(e, l)
 	}
 	return count(removed)
 }
@@ -282,7 +311,7 @@ func ltrim(c *call, args [][]byte) reply {
 	behind := l.length - first - n
 	l.drop(left, first)
 	l.drop(right, behind)
-	c.shrunk(e, l)
+	c.shrunk(e, l, "ltrim")
 	return ok
 }
 
@@ -307,7 +336,7 @@ func linsert(c *call, args [][]byte) reply {
 		} else {
 			l.insertAfter(p, args[4])
 		}
-		c.changed(args[1])
+		c.changed(args[1], listEvent, "linsert")
 		return count(l.length)
 	}
 	return integer(-1)
@@ -437,8 +466,9 @@ func (c *call) moveFrom(e *entry, l *list, target []byte, from, to end) reply {
 		c.add(c.db, target, into)
 	}
 	into.push(to, value)
-	c.changed(target) // before the source, as those who track both are told
-	c.shrunk(e, l)
+	c.changed(target, listEvent, to.pushed())
+	c.answerFirst()
+	c.shrunk(e, l, from.popped())
 	return bulk(value)
 }
 

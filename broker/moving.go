@@ -38,8 +38,10 @@ func (c *call) rename(from, to []byte, replace bool) *reply {
 	if at != 0 {
 		c.expireAt(e, at)
 	}
-	c.changed(from)
-	c.changed(to)
+	c.modified(c.session, c.db, from)
+	c.modified(c.session, c.db, to)
+	c.notify(c.db, from, genericEvent, "rename_from")
+	c.notify(c.db, to, genericEvent, "rename_to")
 	return nil
 }
 
@@ -101,7 +103,8 @@ func copyKey(c *call, args [][]byte) reply {
 	if e.at != 0 {
 		c.expireAt(added, e.at)
 	}
-	c.Broker.changed(c.session, target, args[2])
+	c.modified(c.session, target, args[2])
+	c.notify(target, args[2], genericEvent, "copy_to")
 	return one
 }
 
@@ -123,8 +126,10 @@ func move(c *call, args [][]byte) reply {
 	if at != 0 {
 		c.expireAt(e, at)
 	}
-	c.changed(args[1])
-	c.Broker.changed(c.session, target, args[1])
+	c.modified(c.session, c.db, args[1])
+	c.modified(c.session, target, args[1])
+	c.notify(c.db, args[1], genericEvent, "move_from")
+	c.notify(target, args[1], genericEvent, "move_to")
 	return one
 }
 

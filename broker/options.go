@@ -52,6 +52,12 @@ type Options struct {
 	// means 1,000,000, a negative number any.
 	MaxTracked int
 
+	// KeyspaceEvents says which events of keys are published, and on which channels,
+	// in the letters of Redis's notify-keyspace-events: "KEA", for example, is all of
+	// them on all channels. "" means none.
+	KeyspaceEvents string
+	events         eventClass // the same
+
 	// ManualTime, if it is not zero, makes the broker's clock stand still at
 	// that time and move only by [Broker.Advance].
 	ManualTime time.Time
@@ -117,6 +123,10 @@ func (o Options) withDefaults() (Options, error) {
 		if f.value < 0 || f.value%time.Second != 0 {
 			return o, fmt.Errorf("broker: Options.%s is %v: expected whole seconds, 0 or more", f.name, f.value)
 		}
+	}
+	var valid bool
+	if o.events, valid = parseEvents(o.KeyspaceEvents); !valid {
+		return o, fmt.Errorf("broker: Options.KeyspaceEvents is %q: expected letters out of %q", o.KeyspaceEvents, "A"+eventLetters)
 	}
 	if !o.ManualTime.IsZero() && o.ManualTime.Unix() < 0 {
 		return o, fmt.Errorf("broker: Options.ManualTime is %v: expected a time after 1970", o.ManualTime)

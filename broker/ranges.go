@@ -66,7 +66,7 @@ func setrange(c *call, args [][]byte) reply {
 	}
 	copy(t.bytes[offset:], value)
 	t.form = grown
-	c.changed(args[1])
+	c.changed(args[1], stringEvent, "setrange")
 	return count(len(t.bytes))
 }
 
@@ -123,7 +123,7 @@ func incrbyfloat(c *call, args [][]byte) reply {
 	if digits == "-0" {
 		digits = "0"
 	}
-	e = c.assign(e, args[1], []byte(digits), true)
+	e = c.assign(e, args[1], []byte(digits), true, "incrbyfloat")
 	e.value.(*text).form = spelled
 	return bulkString(digits)
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -146,6 +147,18 @@ func (s *session) reply(r *reply) {
 	if len(s.out) > checkPendingFrom {
 		s.checkPending()
 	}
+}
+
+// replyAt queues a reply for the client at a place of its output, see call.place.
+func (s *session) replyAt(place int, r *reply) {
+	from := len(s.out)
+	s.reply(r)
+	if place == 0 || place > from || from > len(s.out) {
+		return
+	}
+	told := bytes.Clone(s.out[place-1 : from])
+	n := copy(s.out[place-1:], s.out[from:])
+	copy(s.out[place-1+n:], told)
 }
 
 // soil makes the broker look after the session when the lock is released.

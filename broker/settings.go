@@ -42,8 +42,19 @@ var settings = map[string]setting{
 	"maxclients":                integerSetting(func(o *Options) *int { return &o.MaxClients }, 1, math.MaxUint32),
 	"maxmemory":                 bytesSetting(func(o *Options) *int { return &o.MaxMemory }, 0),
 	"maxmemory-policy":          only("noeviction", "argument(s) must be one of the following: "+strings.Join(append(evictionPolicies, "noeviction"), ", "), evictionPolicies...),
-	"proto-max-bulk-len":        bytesSetting(func(o *Options) *int { return &o.MaxBulk }, 1<<20),
-	"protected-mode":            protectedSetting,
+	"notify-keyspace-events": {
+		func(o *Options) string { return o.events.String() },
+		func(o *Options, value string) string {
+			events, valid := parseEvents(value)
+			if !valid {
+				return "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
+			}
+			o.KeyspaceEvents, o.events = events.String(), events
+			return ""
+		},
+	},
+	"proto-max-bulk-len": bytesSetting(func(o *Options) *int { return &o.MaxBulk }, 1<<20),
+	"protected-mode":     protectedSetting,
 	"requirepass": {
 		func(o *Options) string { return o.Password },
 		func(o *Options, value string) string { o.Password = value; return "" },

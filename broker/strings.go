@@ -17,9 +17,9 @@ func (e *entry) text() (*text, bool) {
 	return t, isText
 }
 
-// assign makes a key hold a string, and not expire unless keepTTL says so. It
-// reuses the memory of the string that the key held.
-func (c *call) assign(e *entry, key, value []byte, keepTTL bool) *entry {
+// assign makes a key hold a string, and not expire unless keepTTL says so, and tells
+// that event of it. It reuses the memory of the string that the key held.
+func (c *call) assign(e *entry, key, value []byte, keepTTL bool, event string) *entry {
 	if e == nil {
 		e = c.add(c.db, key, &text{bytes: append([]byte(nil), value...)})
 	} else {
@@ -32,7 +32,7 @@ func (c *call) assign(e *entry, key, value []byte, keepTTL bool) *entry {
 			c.Broker.persist(e)
 		}
 	}
-	c.changed(key)
+	c.changed(key, stringEvent, event)
 	return e
 }
 
@@ -120,7 +120,8 @@ func setString(c *call, args [][]byte) reply {
 	e := c.find(args[1])
 	answer, refused := ok, null
 	if o.get {
-		t, isText := e.text()
+		t, isText := c.lookup(args[1]).text()
+		c.answerFirst()
 		switch {
 		case !isText:
 			return wrongType
@@ -134,9 +135,9 @@ func setString(c *call, args [][]byte) reply {
 	if o.nx && e != nil || o.xx && e == nil {
 		return refused
 	}
-	e = c.assign(e, args[1], args[2], o.keepTTL)
+	e = c.assign(e, args[1], args[2], o.keepTTL, "set")
 	if o.expiry != nil {
-		c.setExpiry(e, at)
+		c.setFirstExpiry(e, at)
 	}
 	return answer
 }
@@ -148,14 +149,25 @@ func setExpiring(c *call, args [][]byte, unit timeUnit) reply {
 	if err != nil {
 		return *err
 	}
-	c.setExpiry(c.assign(c.find(args[1]), args[1], args[3], false), at)
+	c.setFirstExpiry(c.assign(c.find(args[1]), args[1], args[3], false, "set"), at)
 	return ok
+}
+
+// setFirstExpiry sets when an entry expires that has just been written, in
+// milliseconds since 1970. It may do so at once.
+func (c *call) setFirstExpiry(e *entry, at int64) {
+	c.notify(c.db, []byte(e.key), genericEvent, "expire")
+	if at <= c.milliseconds() {
+		e.due(c.Broker)
+	} else {
+		c.expireAt(e, at)
+	}
 }
 
 func psetex(c *call, args [][]byte) reply { return setExpiring(c, args, inMilliseconds) }
 
 func getset(c *call, args [][]byte) reply {
-	e := c.find(args[1])
+	e := c.lookup(args[1])
 	t, isText := e.text()
 	if !isText {
 		return wrongType
@@ -164,7 +176,8 @@ func getset(c *call, args [][]byte) reply {
 	if t != nil {
 		old = bulkString(string(t.bytes)) // a copy, as the memory is reused
 	}
-	c.assign(e, args[1], args[2], false)
+	c.answerFirst()
+	c.assign(e, args[1], args[2], false, "set")
 	return old
 }
 
@@ -172,16 +185,16 @@ func setnx(c *call, args [][]byte) reply {
 	if c.find(args[1]) != nil {
 		return zero
 	}
-	c.assign(nil, args[1], args[2], false)
+	c.assign(nil, args[1], args[2], false, "set")
 	return one
 }
 
 func getdel(c *call, args [][]byte) reply {
-	e := c.lookup(args[1])
 	r := get(c, args)
 	if r.kind == kindBulk {
-		c.remove(e)
-		c.changed(args[1])
+		c.answerFirst()
+		c.remove(c.db.find(args[1]))
+		c.changed(args[1], genericEvent, "del")
 	}
 	return r
 }
@@ -195,6 +208,7 @@ func getex(c *call, args [][]byte) reply {
 	if r.kind != kindBulk {
 		return r
 	}
+	c.answerFirst()
 	e := c.find(args[1])
 	switch {
 	case o.expiry != nil:
@@ -203,9 +217,8 @@ func getex(c *call, args [][]byte) reply {
 			return *err
 		}
 		c.setExpiry(e, at)
-		c.changed(args[1])
 	case o.persist && c.Broker.persist(e):
-		c.changed(args[1])
+		c.changed(args[1], genericEvent, "persist")
 	}
 	return r
 }
@@ -240,7 +253,7 @@ func mset(c *call, args [][]byte) reply {
 		return c.wrongNumber()
 	}
 	for i := 1; i < len(args); i += 2 {
-		c.assign(c.find(args[i]), args[i], args[i+1], false)
+		c.assign(c.find(args[i]), args[i], args[i+1], false, "set")
 	}
 	return ok
 }
@@ -285,7 +298,7 @@ func add(c *call, key []byte, by int64) reply {
 	}
 	n += by
 	var digits [20]byte
-	c.assign(e, key, strconv.AppendInt(digits[:0], n, 10), true)
+	c.assign(e, key, strconv.AppendInt(digits[:0], n, 10), true, "incrby")
 	return integer(n)
 }
 
@@ -296,13 +309,13 @@ func appendString(c *call, args [][]byte) reply {
 	case !isText:
 		return wrongType
 	case t == nil:
-		c.assign(nil, args[1], args[2], false)
+		c.assign(nil, args[1], args[2], false, "append")
 		return count(len(args[2]))
 	case len(t.bytes)+len(args[2]) > c.options.MaxBulk:
 		return tooLong
 	}
 	t.bytes, t.form = append(t.bytes, args[2]...), grown
-	c.changed(args[1])
+	c.changed(args[1], stringEvent, "append")
 	return count(len(t.bytes))
 }
 
