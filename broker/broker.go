@@ -91,6 +91,7 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, context.Cause(ctx)
 	}
 	c := newMemoryConn(b)
+	c.origin.dial()
 	b.enter()
 	err := b.open(c.link())
 	b.leave()
@@ -243,13 +244,24 @@ func (b *Broker) log(level slog.Level, message string, args ...any) {
 }
 
 // Clients describes the clients that are connected, a line each, as CLIENT LIST
-// does.
+// does. Of those in memory it also says where they were dialled, as dialled=FILE:LINE
+// at the end: the caller of go-redis, for a client of that.
 func (b *Broker) Clients() []string {
 	b.enter()
 	defer b.leave()
 	var lines []string
 	for _, id := range slices.Sorted(maps.Keys(b.sessions)) {
-		lines = append(lines, b.sessions[id].String())
+		s := b.sessions[id]
+		line := s.String()
+		if s.link.peer() == gone { // its connection's reader will find out, too
+			continue
+		}
+		if l, inMemory := s.link.(memoryLink); inMemory {
+			if place := l.dialledAt(); place != "" {
+				line += " dialled=" + place
+			}
+		}
+		lines = append(lines, line)
 	}
 	return lines
 }

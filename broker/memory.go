@@ -24,7 +24,8 @@ type memoryConn struct {
 	in       []byte     // replies not yet read
 	taken    int        // how many bytes of in have been read
 	ended    bool       // the broker has closed the connection
-	deadline time.Time  // for reading
+	origin   origin
+	deadline time.Time // for reading
 	timer    *time.Timer
 	writeBy  time.Time
 }
@@ -88,6 +89,9 @@ func (c *memoryConn) wakeUp() {
 func (c *memoryConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	late, ended := expired(c.writeBy), c.ended
+	if c.origin.written == nil {
+		c.origin.write()
+	}
 	c.mu.Unlock()
 	switch {
 	case c.closed.Load():
@@ -153,6 +157,13 @@ func (a memoryAddr) String() string { return "memory:" + strconv.FormatInt(int64
 type memoryLink struct{ *memoryConn }
 
 func (c *memoryConn) link() memoryLink { return memoryLink{c} }
+
+// dialledAt is where the client dialled, if that is known.
+func (l memoryLink) dialledAt() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.origin.String()
+}
 
 func (l memoryLink) attach(s *session) { l.session = s }
 

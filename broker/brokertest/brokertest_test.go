@@ -1,9 +1,7 @@
 package brokertest_test
 
 import (
-	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,35 +74,4 @@ func TestFakeExpiry(t *testing.T) {
 			t.Error("the key did not expire at its deadline")
 		}
 	})
-}
-
-// A failing is a test that may fail without failing this one.
-type failing struct {
-	testing.TB
-	errors []string
-	clean  []func()
-}
-
-func (f *failing) Helper()                      {}
-func (f *failing) Cleanup(fn func())            { f.clean = append(f.clean, fn) }
-func (f *failing) Error(args ...any)            { f.errors = append(f.errors, fmt.Sprint(args...)) }
-func (f *failing) Errorf(s string, args ...any) { f.errors = append(f.errors, fmt.Sprintf(s, args...)) }
-
-func TestClientLeftConnected(t *testing.T) {
-	f := &failing{TB: t}
-	b, _ := brokertest.Start(f)
-	conn, err := b.Dial(context.Background(), "", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.Write([]byte("CLIENT SETNAME forgotten\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	for _, fn := range f.clean {
-		fn()
-	}
-	if len(f.errors) != 1 || !strings.Contains(f.errors[0], "name=forgotten") {
-		t.Errorf("got %q, expected one error that names the client", f.errors)
-	}
 }

@@ -1,0 +1,168 @@
+package brokertest_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"regexp"
+	"runtime"
+	"testing"
+	"testing/synctest"
+
+	"github.com/redis/go-redis/v9"
+
+	"redrpc/broker/brokertest"
+)
+
+// A trial is a test that may fail without failing this one.
+type trial struct {
+	testing.TB
+	errors []string
+	clean  []func()
+}
+
+func (f *trial) Helper()                      {}
+func (f *trial) Failed() bool                 { return len(f.errors) > 0 }
+func (f *trial) Cleanup(fn func())            { f.clean = append(f.clean, fn) }
+func (f *trial) Error(args ...any)            { f.errors = append(f.errors, fmt.Sprint(args...)) }
+func (f *trial) Errorf(s string, args ...any) { f.errors = append(f.errors, fmt.Sprintf(s, args...)) }
+
+// end runs what a test runs when it ends.
+func (f *trial) end() {
+	for i := len(f.clean) - 1; i >= 0; i-- {
+		f.clean[i]()
+	}
+}
+
+// expect fails the test unless there was one error with each of the texts.
+func (f *trial) expect(t *testing.T, patterns ...string) {
+	t.Helper()
+	if len(f.errors) != len(patterns) {
+		t.Fatalf("got %d errors, want %d: %q", len(f.errors), len(patterns), f.errors)
+	}
+	for i, pattern := range patterns {
+		if !regexp.MustCompile(pattern).MatchString(f.errors[i]) {
+			t.Errorf("got   %s\nwant  %s", f.errors[i], pattern)
+		}
+	}
+}
+
+// here is the place of its caller's caller, with a distance in lines.
+func here(distance int) string {
+	_, _, line, _ := runtime.Caller(1)
+	return fmt.Sprintf(`dialled=left_test\.go:%d$`, line+distance)
+}
+
+func TestClientLeftConnected(t *testing.T) {
+	t.Parallel()
+	f, other := &trial{TB: t}, &trial{TB: t}
+	b, _ := brokertest.Start(f)
+	brokertest.Start(other)
+
+	conn, err := b.Dial(t.Context(), "", "")
+	want := here(-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("CLIENT SETNAME forgotten\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	other.end()
+	other.expect(t)
+	f.end()
+	f.expect(t, "the test left a client connected: id=.* name=forgotten .* "+want)
+}
+
+// The pools of go-redis dial in goroutines of their own: then it is who uses the
+// connection first.
+func TestGoRedisClientLeftConnected(t *testing.T) {
+	t.Parallel()
+	f := &trial{TB: t}
+	b, _ := brokertest.Start(f)
+	rdb := redis.NewClient(brokertest.ClientOptions(b, ""))
+	defer rdb.Close()
+	err := rdb.Ping(t.Context()).Err()
+	want := here(-1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub := rdb.Subscribe(t.Context(), "c")
+	wantSub := here(-1)
+	if _, err := sub.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer sub.Close()
+	f.end()
+	f.expect(t, want, wantSub)
+}
+
+// A socket that was closed just before the end is not left connected; one that was not
+// is named by its address.
+func TestSocketLeftConnected(t *testing.T) {
+	t.Parallel()
+	f := &trial{TB: t}
+	b, _ := brokertest.Start(f)
+	addr, err := b.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns [2]net.Conn
+	for i := range conns {
+		if conns[i], err = net.Dial("tcp", addr.String()); err != nil {
+			t.Fatal(err)
+		}
+		defer conns[i].Close()
+		if _, err := conns[i].Write([]byte("PING\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conns[i].Read(make([]byte, 7)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conns[0].Close()
+	f.end()
+	f.expect(t, "the test left a client connected: id=.* addr="+regexp.QuoteMeta(conns[1].LocalAddr().String())+" ")
+}
+
+// A stubborn listener goes on waiting for a client when it is closed.
+type stubborn struct{ release chan struct{} }
+
+func (l stubborn) Accept() (net.Conn, error) {
+	<-l.release
+	return nil, net.ErrClosed
+}
+func (l stubborn) Close() error   { return errors.New("no") }
+func (l stubborn) Addr() net.Addr { return &net.UnixAddr{Name: "stubborn", Net: "unix"} }
+
+func TestGoroutineLeftRunning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &trial{TB: t}
+		b, _ := brokertest.Start(f)
+		l := stubborn{make(chan struct{})}
+		if err := b.Serve(l); err != nil {
+			t.Fatal(err)
+		}
+		f.end()
+		f.expect(t, "still running after 5 s: listener stubborn")
+		close(l.release)
+	})
+}
+
+// Clients that leave when the test's context ends are not left connected.
+func TestClientOnItsWayOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &trial{TB: t}
+		ctx, cancel := context.WithCancel(t.Context())
+		b, _ := brokertest.Start(f)
+		conn, err := b.Dial(ctx, "", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		context.AfterFunc(ctx, func() { conn.Close() })
+		cancel()
+		f.end()
+		f.expect(t)
+	})
+}
