@@ -111,7 +111,7 @@ func (b *Broker) open(l interface {
 	}
 	b.lastID++
 	s := &session{
-		broker: b, link: l, id: b.lastID, requests: newRequests(b.options.MaxBulk),
+		broker: b, link: l, id: b.lastID, requests: newRequests(&b.options),
 		protocol: 2, authenticated: b.options.Password == "", db: b.dbs[0],
 		created: b.now, used: b.now,
 	}

@@ -37,6 +37,7 @@ func (s *session) execute(args [][]byte) {
 	case s.transaction.open && cmd.flags&immediate == 0:
 		s.transaction.add(cmd, args)
 		s.reply(&queued)
+		s.checkQuery(0)
 	default:
 		s.perform(cmd, args)
 		if b.tracking.active {

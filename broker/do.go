@@ -50,6 +50,9 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 		return nil, errors.New("broker: Do: SELECT would hold for no other command: use DoIn")
 	}
 	r := b.insider(b.dbs[db]).answer(words)
+	if r.isDeeper(b.options.MaxDepth) {
+		r = b.tooDeep()
+	}
 	if r.kind == kindError {
 		return nil, Error(r.text)
 	}

@@ -27,10 +27,22 @@ type Options struct {
 	// MaxBulk is the largest argument accepted, in bytes; 0 means 512 MiB.
 	MaxBulk int
 
+	// MaxArguments is how many arguments a command may have, its name included; 0
+	// means 1,048,576.
+	MaxArguments int
+
+	// MaxInline is the longest line accepted, in bytes: a command typed as a line,
+	// or the length of what follows; 0 means 64 KiB.
+	MaxInline int
+
 	// MaxQuery is how much input one client may have waiting, in bytes: an
-	// unfinished command, or commands pipelined behind one that blocks. A client
-	// that sends more is closed. 0 means 1 GiB.
+	// unfinished command, commands pipelined behind one that blocks, or commands
+	// queued by MULTI. A client that sends more is closed. 0 means 1 GiB.
 	MaxQuery int
+
+	// MaxDepth is how deep lists may be nested in a reply. One that is deeper is
+	// replaced by an error. 0 means 128.
+	MaxDepth int
 
 	// Pending is how many bytes of replies may wait for one client that does not
 	// read them, and PendingPubSub the same for those that subscribe to channels.
@@ -81,6 +93,9 @@ const (
 	defaultDatabases  = 16
 	defaultMaxClients = 10_000
 	defaultMaxBulk    = 512 << 20
+	defaultMaxArgs    = 1_048_576
+	defaultMaxInline  = 64 << 10
+	defaultMaxDepth   = 128
 	defaultMaxQuery   = 1 << 30
 	defaultMaxTracked = 1_000_000
 )
@@ -96,7 +111,10 @@ func (o Options) withDefaults() (Options, error) {
 		{"Databases", &o.Databases, defaultDatabases},
 		{"MaxClients", &o.MaxClients, defaultMaxClients},
 		{"MaxBulk", &o.MaxBulk, defaultMaxBulk},
+		{"MaxArguments", &o.MaxArguments, defaultMaxArgs},
+		{"MaxInline", &o.MaxInline, defaultMaxInline},
 		{"MaxQuery", &o.MaxQuery, defaultMaxQuery},
+		{"MaxDepth", &o.MaxDepth, defaultMaxDepth},
 		{"MaxMemory", &o.MaxMemory, 0},
 	} {
 		if *f.value < 0 {

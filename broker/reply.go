@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -106,33 +107,35 @@ func bulkStrings(values []string) reply {
 	return array(items...)
 }
 
-// encode appends a reply in the given version of the protocol, 2 or 3.
-func (r *reply) encode(b []byte, protocol int) []byte {
+// encode appends a reply in the given version of the protocol, 2 or 3. Lists may be
+// nested in it as deep as depth says; of a reply that is deeper it appends a part,
+// and reports false.
+func (r *reply) encode(b []byte, protocol, depth int) (_ []byte, fits bool) {
 	switch r.kind {
 	case kindSimple:
-		return redcon.AppendString(b, r.text)
+		return redcon.AppendString(b, r.text), true
 	case kindError:
-		return redcon.AppendError(b, r.text)
+		return redcon.AppendError(b, r.text), true
 	case kindInteger:
-		return redcon.AppendInt(b, r.n)
+		return redcon.AppendInt(b, r.n), true
 	case kindBulk:
-		return redcon.AppendBulk(b, r.bytes)
+		return redcon.AppendBulk(b, r.bytes), true
 	case kindVerbatim:
 		if protocol == 2 {
-			return redcon.AppendBulk(b, r.bytes)
+			return redcon.AppendBulk(b, r.bytes), true
 		}
 		b = header(b, '=', len(r.bytes)+len("txt:"))
 		b = append(b, "txt:"...)
 		b = append(b, r.bytes...)
-		return append(b, '\r', '\n')
+		return append(b, '\r', '\n'), true
 	case kindNull, kindNullList:
 		switch {
 		case protocol == 3:
-			return append(b, "_\r\n"...)
+			return append(b, "_\r\n"...), true
 		case r.kind == kindNullList:
-			return append(b, "*-1\r\n"...)
+			return append(b, "*-1\r\n"...), true
 		}
-		return redcon.AppendNull(b)
+		return redcon.AppendNull(b), true
 	case kindArray:
 		b = redcon.AppendArray(b, len(r.items))
 	case kindMap:
@@ -146,13 +149,28 @@ func (r *reply) encode(b []byte, protocol int) []byte {
 	case kindPush:
 		b = typed(b, '>', len(r.items), protocol)
 	case kindOpening:
-		return redcon.AppendArray(b, int(r.n))
+		return redcon.AppendArray(b, int(r.n)), true
 	case kindNothing, kindWait, kindSequence:
 	}
-	for i := range r.items {
-		b = r.items[i].encode(b, protocol)
+	if depth == 0 && len(r.items) > 0 {
+		return b, false
 	}
-	return b
+	for i := range r.items {
+		if b, fits = r.items[i].encode(b, protocol, depth-1); !fits {
+			return b, false
+		}
+	}
+	return b, true
+}
+
+// isDeeper reports whether lists are nested in a reply deeper than depth says.
+func (r *reply) isDeeper(depth int) bool {
+	return len(r.items) > 0 && (depth == 0 || slices.ContainsFunc(r.items, func(item reply) bool { return item.isDeeper(depth - 1) }))
+}
+
+// tooDeep is what comes in the place of a reply in which lists are nested too deep.
+func (b *Broker) tooDeep() reply {
+	return failuref("ERR the reply has lists nested more than %d deep, the limit of Options.MaxDepth", b.options.MaxDepth)
 }
 
 // typed opens an aggregate that RESP2 knows only as an array.

@@ -6,12 +6,8 @@ import (
 	"fmt"
 )
 
-// Limits of the request protocol that are not options.
+// Before a client has given the password, it can make the broker hold little.
 const (
-	maxInline    = 64 << 10  // bytes of a line: an inline command, or a count
-	maxArguments = 1_048_576 // of one command
-
-	// Before a client has given the password, it can make the broker hold little.
 	maxArgumentsUnauthenticated = 10
 	maxBulkUnauthenticated      = 16 << 10
 )
@@ -24,7 +20,7 @@ const (
 // compared with what has arrived; nothing is allocated for it, and no byte is
 // looked at twice.
 type requests struct {
-	maxBulk int
+	limits *Options // MaxArguments, MaxBulk and MaxInline, as they are now
 
 	window []byte // where commands are read from: the piece fed, or rest
 	rest   []byte // input kept from earlier pieces, owned
@@ -48,7 +44,7 @@ func (e protocolError) Error() string { return "Protocol error: " + string(e) }
 
 var errIncomplete = errors.New("the command is incomplete")
 
-func newRequests(maxBulk int) requests { return requests{maxBulk: maxBulk, bulk: -1} }
+func newRequests(limits *Options) requests { return requests{limits: limits, bulk: -1} }
 
 // feed hands over a piece of input. It stays the caller's: after keep no part of
 // it is referred to.
@@ -77,7 +73,7 @@ func (r *requests) next(authenticated bool) ([][]byte, error) {
 		if r.window[r.pos] != '*' {
 			return r.inline()
 		}
-		n, err := r.count("too big mbulk count string", "invalid multibulk length", -1<<31, maxArguments)
+		n, err := r.count("too big mbulk count string", "invalid multibulk length", -1<<31, r.limits.MaxArguments)
 		switch {
 		case err != nil:
 			return nil, err
@@ -93,7 +89,7 @@ func (r *requests) next(authenticated bool) ([][]byte, error) {
 			if r.pos < len(r.window) && r.window[r.pos] != '$' {
 				return nil, r.unexpected()
 			}
-			n, err := r.count("too big bulk count string", "invalid bulk length", 0, r.maxBulk)
+			n, err := r.count("too big bulk count string", "invalid bulk length", 0, r.limits.MaxBulk)
 			if err != nil {
 				return nil, err
 			}
@@ -148,7 +144,7 @@ func (r *requests) line(tooLong string) (end int, err error) {
 	rest := r.window[r.pos:]
 	cr := bytes.IndexByte(rest[r.scanned:], '\r')
 	if cr < 0 {
-		if len(rest) > maxInline {
+		if len(rest) > r.limits.MaxInline {
 			return 0, protocolError(tooLong)
 		}
 		r.scanned = len(rest)
@@ -168,7 +164,7 @@ func (r *requests) inline() ([][]byte, error) {
 	rest := r.window[r.pos:]
 	lf := bytes.IndexByte(rest[r.scanned:], '\n')
 	if lf < 0 {
-		if len(rest) > maxInline {
+		if len(rest) > r.limits.MaxInline {
 			return nil, protocolError("too big inline request")
 		}
 		r.scanned = len(rest)

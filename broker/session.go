@@ -128,10 +128,18 @@ func (s *session) proceed() {
 		}
 	}
 	s.requests.keep()
-	if n := s.requests.waiting(); n > s.broker.options.MaxQuery {
-		s.broker.log(slog.LevelWarn, "client closed: it sent more than Options.MaxQuery", "client", s.String(), "bytes", n)
-		s.abort()
+	s.checkQuery(s.requests.waiting())
+}
+
+// checkQuery gives a client up that has sent more than it may of what cannot be run
+// yet: so many bytes, and what its transaction holds.
+func (s *session) checkQuery(waiting int) {
+	n := waiting + s.transaction.bytes
+	if n <= s.broker.options.MaxQuery || s.closed {
+		return
 	}
+	s.broker.log(slog.LevelWarn, "client closed: it sent more than Options.MaxQuery", "client", s.String(), "bytes", n)
+	s.abort()
 }
 
 // reply queues a reply for the client.
@@ -142,7 +150,17 @@ func (s *session) reply(r *reply) {
 	if r.kind == kindError {
 		s.broker.stats.errors++
 	}
-	s.out = r.encode(s.out, s.protocol)
+	depth := s.broker.options.MaxDepth
+	if r.kind == kindSequence {
+		depth++ // which is no list
+	}
+	out, fits := r.encode(s.out, s.protocol, depth)
+	if !fits {
+		instead := s.broker.tooDeep()
+		s.reply(&instead)
+		return
+	}
+	s.out = out
 	s.soil()
 	if len(s.out) > checkPendingFrom {
 		s.checkPending()

@@ -295,7 +295,6 @@ func configSet(c *call, args [][]byte) reply {
 	}
 	c.options = o
 	for _, s := range c.sessions {
-		s.requests.maxBulk = o.MaxBulk
 		s.watchIdle()
 	}
 	return ok

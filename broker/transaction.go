@@ -7,8 +7,16 @@ type transaction struct {
 	spoiled bool // a watched key was changed: EXEC will do nothing
 	running bool // EXEC is at work, so nothing may block
 	queue   []queuedCommand
+	bytes   int // that queue takes, about
 	watched []*watch
 }
+
+// What a queued command and each of its arguments take besides the bytes of the
+// latter.
+const (
+	queuedBytes   = 64
+	argumentBytes = 24
+)
 
 type queuedCommand struct {
 	command *command
@@ -38,6 +46,7 @@ func (t *transaction) add(cmd *command, args [][]byte) {
 		copied[i] = bytes[from:len(bytes):len(bytes)]
 	}
 	t.queue = append(t.queue, queuedCommand{cmd, copied})
+	t.bytes += size + queuedBytes + argumentBytes*len(args)
 }
 
 func multi(c *call, _ [][]byte) reply {
