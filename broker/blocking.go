@@ -76,9 +76,8 @@ func (s *session) block(d *database, w *wait) {
 		}
 		q.last = t
 	}
-	s.waiter = p
-	b.stats.blocked++
-	b.blockedChanged()
+	s.waiter, s.waits = p, true
+	b.countBlocked(1)
 	if at := b.now + int64(w.timeout); at > b.now { // beyond the year 2262 it overflows
 		b.alarms.set(&s.patience, s, at)
 	}
@@ -113,11 +112,10 @@ func (p *waiter) leave() {
 	}
 	s := p.session
 	b := s.broker
-	s.waiter = nil
+	s.waiter, s.waits = nil, false
 	s.serveDelayed()
 	b.alarms.clear(&s.patience)
-	b.stats.blocked--
-	b.blockedChanged()
+	b.countBlocked(-1)
 }
 
 // unblock answers a blocked client, at a place of its output, see call.place. What it sent meanwhile is looked at once the
@@ -194,6 +192,12 @@ func (s *session) serveDelayed() {
 	s.delayed = nil
 }
 
+// countBlocked notes that more or fewer clients are blocked, or paused.
+func (b *Broker) countBlocked(more int) {
+	b.stats.blocked += more
+	b.blockedChanged()
+}
+
 // blockedChanged tells WaitBlocked that the number of blocked clients changed.
 func (b *Broker) blockedChanged() {
 	for i := 0; i < len(b.watchers); {
@@ -212,7 +216,8 @@ type blockedWatch struct {
 	done chan struct{} // closed when there are so many, or the broker is closed
 }
 
-// WaitBlocked returns once at least n clients are blocked, in BLPOP for example. It
+// WaitBlocked returns once at least n clients are blocked, in BLPOP for example, or
+// with a command that CLIENT PAUSE postpones. It
 // returns the context's error if that ends first, or ErrClosed.
 func (b *Broker) WaitBlocked(ctx context.Context, n int) error {
 	w := &blockedWatch{n: n, done: make(chan struct{})}

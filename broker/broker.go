@@ -40,7 +40,11 @@ type Broker struct {
 	lastID    int64
 	running   call       // the call being made
 	ready     []readyKey // keys made since waiting clients were served
-	resumed   []*session // unblocked sessions that may have more to do
+	resumed   []*session // sessions that were unblocked or released, and may have more to do
+	gates     gates      // what may keep commands from running
+	holds     holds
+	pause     pause
+	stall     stall
 	dirty     []*session // sessions with output for their links
 	watchers  []*blockedWatch
 	pubsub    pubsub
@@ -70,6 +74,7 @@ func New(o Options) (*Broker, error) {
 		dbs:       make([]*database, o.Databases),
 		sessions:  map[int64]*session{},
 		calls:     make([]int64, commandCount),
+		holds:     holds{all: map[*hold]struct{}{}},
 		listeners: map[net.Listener]struct{}{},
 		sockets:   map[*socket]struct{}{},
 	}
@@ -181,14 +186,12 @@ func (b *Broker) leave() {
 // links are lists of links to flush, to be used again.
 var links = sync.Pool{New: func() any { return new([]link) }}
 
-// settle goes on with the clients that were unblocked, and tells the clients that
-// track prefixes what changed.
+// settle goes on with the clients that were unblocked or released, and tells the
+// clients that track prefixes what changed.
 func (b *Broker) settle() {
 	b.serveReady()
 	for i := 0; i < len(b.resumed); i++ {
-		if s := b.resumed[i]; !s.closed {
-			s.proceed()
-		}
+		b.resumed[i].resume()
 	}
 	b.resumed = b.resumed[:0]
 	b.serveReady() // for whom a session that was closed has kept waiting
@@ -211,6 +214,9 @@ func (b *Broker) Close() error {
 	}
 	for _, s := range b.sessions {
 		s.abort()
+	}
+	for h := range b.holds.all { // also those of clients that have gone
+		h.session.close()
 	}
 	for s := range b.sockets { // also those that have no session any more, but output
 		s.abort()

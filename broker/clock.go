@@ -28,9 +28,10 @@ func (c *clock) read() int64 {
 // An alarm is a time at which something is due: a key to delete, for example, or
 // a client that has waited long enough.
 type alarm struct {
-	at    int64 // nanoseconds since 1970
-	place int   // in the heap, counted from 1; 0: not set
-	owner owner
+	at     int64  // nanoseconds since 1970
+	place  int32  // in the heap, counted from 1; 0: not set
+	number uint32 // of alarms for the same time, the one that was set first comes first
+	owner  owner
 }
 
 // An owner of an alarm does what is due. It is called under the broker's lock, and
@@ -38,14 +39,18 @@ type alarm struct {
 type owner interface{ due(*Broker) }
 
 // alarms is a heap with the earliest alarm first.
-type alarms []*alarm
+type alarms struct {
+	heap []*alarm
+	sets uint32 // how many were set, modulo 2^32
+}
 
 // set makes an alarm go off at a time, at which its owner does what is due.
 func (h *alarms) set(a *alarm, o owner, at int64) {
-	a.at, a.owner = at, o
+	h.sets++
+	a.at, a.number, a.owner = at, h.sets, o
 	if a.place == 0 {
-		*h = append(*h, a)
-		a.place = len(*h)
+		h.heap = append(h.heap, a)
+		a.place = int32(len(h.heap))
 	}
 	h.up(a.place)
 	h.down(a.place)
@@ -55,10 +60,10 @@ func (h *alarms) clear(a *alarm) {
 	if a.place == 0 {
 		return
 	}
-	i, last := a.place, len(*h)
+	i, last := a.place, int32(len(h.heap))
 	h.swap(i, last)
-	(*h)[last-1] = nil
-	*h = (*h)[:last-1]
+	h.heap[last-1] = nil
+	h.heap = h.heap[:last-1]
 	a.place = 0
 	if i < last {
 		h.up(i)
@@ -67,35 +72,41 @@ func (h *alarms) clear(a *alarm) {
 }
 
 // first returns the earliest alarm, or nil.
-func (h alarms) first() *alarm {
-	if len(h) == 0 {
+func (h *alarms) first() *alarm {
+	if len(h.heap) == 0 {
 		return nil
 	}
-	return h[0]
+	return h.heap[0]
 }
 
-func (h alarms) swap(i, j int) {
-	h[i-1], h[j-1] = h[j-1], h[i-1]
-	h[i-1].place, h[j-1].place = i, j
+// before reports whether the alarm at place i goes off before the one at j.
+func (h *alarms) before(i, j int32) bool {
+	a, b := h.heap[i-1], h.heap[j-1]
+	return a.at < b.at || a.at == b.at && int32(a.number-b.number) < 0
 }
 
-func (h alarms) up(i int) {
-	for i > 1 && h[i-1].at < h[i/2-1].at {
+func (h *alarms) swap(i, j int32) {
+	h.heap[i-1], h.heap[j-1] = h.heap[j-1], h.heap[i-1]
+	h.heap[i-1].place, h.heap[j-1].place = i, j
+}
+
+func (h *alarms) up(i int32) {
+	for i > 1 && h.before(i, i/2) {
 		h.swap(i, i/2)
 		i /= 2
 	}
 }
 
-func (h alarms) down(i int) {
-	for {
+func (h *alarms) down(i int32) {
+	for last := int32(len(h.heap)); ; {
 		child := 2 * i
-		if child > len(h) {
+		if child > last {
 			return
 		}
-		if child < len(h) && h[child].at < h[child-1].at {
+		if child < last && h.before(child+1, child) {
 			child++
 		}
-		if h[i-1].at <= h[child-1].at {
+		if !h.before(child, i) {
 			return
 		}
 		h.swap(i, child)
@@ -103,10 +114,31 @@ func (h alarms) down(i int) {
 	}
 }
 
-// runDue sounds every alarm whose time has come.
+// runDue does all that is due, in order. During a stall that is nothing, and at its
+// end the alarms of that time come before the commands.
 func (b *Broker) runDue() {
 	b.setTime()
-	for a := b.alarms.first(); a != nil && a.at <= b.now; a = b.alarms.first() {
+	if b.stall.until != 0 {
+		if b.now < b.stall.until {
+			return
+		}
+		b.sound(b.stall.until)
+		b.endStall()
+		b.settle()
+	}
+	if b.stall.until == 0 {
+		b.sound(b.now)
+	}
+}
+
+// sound sounds the alarms that are set for a time or before, and lets clients go on
+// after each. A stall that begins meanwhile is the end of it.
+func (b *Broker) sound(until int64) {
+	for stall := b.stall.until; b.stall.until == stall; b.settle() {
+		a := b.alarms.first()
+		if a == nil || a.at > until {
+			return
+		}
 		b.alarms.clear(a)
 		a.owner.due(b)
 	}
@@ -118,22 +150,33 @@ func (b *Broker) setTime() {
 	b.second = uint32(b.now / int64(time.Second))
 }
 
-// rearm makes the timer go off at the next alarm. There is no timer while there
-// is nothing to wait for.
+// next is when something is due next, if at all.
+func (b *Broker) next() (at int64, ok bool) {
+	if b.stall.until != 0 {
+		return b.stall.until, true
+	}
+	if a := b.alarms.first(); a != nil {
+		return a.at, true
+	}
+	return 0, false
+}
+
+// rearm makes the timer go off when something is due next. There is no timer while
+// there is nothing to wait for.
 func (b *Broker) rearm() {
 	if b.clock.manual || b.closed {
 		return
 	}
-	a := b.alarms.first()
+	at, ok := b.next()
 	switch {
-	case a == nil:
+	case !ok:
 		if b.armed != 0 {
 			b.timer.Stop()
 			b.armed = 0
 		}
-	case b.armed == 0 || a.at < b.armed:
-		b.armed = a.at
-		wait := max(0, time.Duration(a.at-b.clock.read()))
+	case b.armed == 0 || at < b.armed:
+		b.armed = at
+		wait := max(0, time.Duration(at-b.clock.read()))
 		if b.timer == nil {
 			b.timer = time.AfterFunc(wait, b.tick)
 		} else {
@@ -166,10 +209,9 @@ func (b *Broker) Advance(d time.Duration) {
 	}
 	b.enter()
 	until := b.clock.now + int64(d)
-	for a := b.alarms.first(); a != nil && a.at <= until; a = b.alarms.first() {
-		b.clock.now = max(b.clock.now, a.at)
+	for at, ok := b.next(); ok && at <= until; at, ok = b.next() {
+		b.clock.now = max(b.clock.now, at)
 		b.runDue()
-		b.settle()
 	}
 	b.clock.now = until
 	b.leave()

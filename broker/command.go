@@ -50,6 +50,8 @@ const (
 	immediate       // runs at once in a transaction instead of being queued
 	whileSubscribed // may be used by a RESP2 client that is subscribed
 	personal        // about the client's own connection: nothing for Do
+	mayReplicate    // changes no key, but a replica would have to know: CLIENT PAUSE WRITE postpones it
+	unhindered      // no pause, stall or fault keeps it from running
 )
 
 const reported = immediate - 1

@@ -31,10 +31,12 @@ var grammar = map[string]string{
 	"client|id":               "nothing",
 	"client|info":             "nothing",
 	"client|list":             "nothing | TYPE clientType | ID clientID+ | word",
+	"client|pause":            "0 WRITE | long WRITE | long WRITE | long WRITE | word | int word",
 	"client|setname":          "name",
 	"client|tracking":         "onOff trackingOption* | ON broadcasting* | ON REDIRECT clientID | ON optMode? | ON REDIRECT clientID optMode | ON OPTIN | ON OPTOUT | OFF",
 	"client|trackinginfo":     "nothing",
 	"client|unblock":          "clientID unblockReason?",
+	"client|unpause":          "nothing",
 	"command":                 "nothing | unknownSub value*",
 	"command|count":           "nothing",
 	"command|docs":            "row+ | row+ | row+ | nothing",
@@ -50,6 +52,7 @@ var grammar = map[string]string{
 	"config|rewrite":          "nothing",
 	"config|set":              "aSetting | aSetting | aSetting aSetting | aSetting aSetting+ | aSetting word",
 	"info":                    "section*",
+	"debug":                   "HELP | SLEEP | SLEEP noTime | ERROR value | LOG value | unknownSub value*",
 	"dbsize":                  "nothing",
 	"lolwut":                  "nothing | VERSION word | VERSION 7 | word",
 	"memory":                  "nothing | unknownSub value*",
@@ -212,6 +215,8 @@ var pools = map[string][]string{
 	"setting":    {"databases", "DATABASES", "maxmemory", "maxmem*", "d?tabases", "save", "nosuch", "", "[", "appendonly", "timeout", "protected-mode", "proto-max-bulk-len", "*"},
 	"noSave":     {""},
 	"yesNo":      {"yes", "no", "YES", "No", "maybe", ""},
+	"long":       {"1000000", "2000000", "100000000000"},
+	"noTime":     {"0", "", "x", "0.0", "-1", "-0.5", "0x", " 0"},
 	"idle":       {"0", "100000", "2147483647", "2147483648", "-1", "x", "", "01"},
 	"limit":      {"1", "1b", "0", "100gb", "100GB", "", "-1", "x"},
 	"maximum":    {"0", "-1", "9000", "10000", "4294967296", "9223372036854775808", "x", ""},
@@ -236,6 +241,7 @@ type generator struct {
 	rows    []string // those this bout uses: few of them meet more often than many
 	keys    []string // likewise
 	crowded bool     // some client is blocked
+	paused  bool     // a CLIENT PAUSE was sent, and no CLIENT UNPAUSE
 	unique  int      // how many times to live were given out
 }
 
@@ -246,8 +252,10 @@ func newGenerator(seed uint64) *generator {
 		all = append(all, name)
 	}
 	share := []float64{0.15, 0.3, 1}[g.IntN(3)]
+	// CLIENT UNBLOCK kills redis-server if the client is paused.
+	without := pick(g, []string{"client|pause", "client|unblock"})
 	for _, name := range all {
-		if g.Float64() < share {
+		if g.Float64() < share && name != without {
 			g.rows = append(g.rows, name)
 		}
 	}
@@ -255,7 +263,7 @@ func newGenerator(seed uint64) *generator {
 		g.keys = append(g.keys, pick(g, pools["key"]))
 	}
 	if len(g.rows) == 0 {
-		g.rows = all
+		g.rows = []string{"ping"}
 	}
 	return g
 }
@@ -275,6 +283,8 @@ func (g *generator) pickRow(c *combatant) string {
 		return pick(g, []string{"client|caching", "client|caching", "get", "exists", "llen", "multi", "client|trackinginfo"})
 	case g.crowded && g.chance(20):
 		return pick(g, []string{"blpop", "brpop", "blmove", "blmpop", "brpoplpush", "rpush", "lpush", "lmove", "exec"})
+	case g.paused && g.chance(10):
+		return "client|unpause"
 	case g.chance(8):
 		return pick(g, []string{"multi", "watch", "hello", "rpush", "rpush", "lmove", "set"})
 	}

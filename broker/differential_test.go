@@ -99,7 +99,7 @@ type duel struct {
 }
 
 func newDuel(t testing.TB) *duel {
-	d := &duel{TB: t, server: redistest.Start(t), answers: map[string]map[string]int{}}
+	d := &duel{TB: t, server: redistest.Start(t, "--enable-debug-command", "yes"), answers: map[string]map[string]int{}}
 	d.redis = newWire(d.dial())
 	var err error
 	if d.id, err = strconv.ParseInt(d.redis.do(t, "CLIENT", "ID"), 10, 64); err != nil {
@@ -148,6 +148,7 @@ type combatant struct {
 // end the bout.
 func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, found string) {
 	b := &bout{duel: d, record: record}
+	d.redis.expect(d, "+OK", "CLIENT", "UNPAUSE")
 	d.redis.expect(d, "+OK", "FLUSHALL")
 	var err error
 	d.redis.expect(d, "+OK", "CONFIG", "SET", "requirepass", d.password, "timeout", "0", "maxmemory", "0", "maxclients", "10000", "client-query-buffer-limit", "1gb",
@@ -607,6 +608,9 @@ func (g *generator) steps() func(*bout) []step {
 			alone := isLoose(row) || row == "exec" // so that the rule touches few replies
 			if isAvoided(row, args) || alone && c.blocked || row == "exec" && len(steps) > 0 {
 				continue
+			}
+			if row == "client|pause" || row == "client|unpause" {
+				g.paused = row == "client|pause"
 			}
 			steps = append(steps, step{client: client, args: args, joined: true})
 			if alone || row == "quit" {

@@ -34,6 +34,8 @@ func (s *session) execute(args [][]byte) {
 	switch {
 	case err != nil:
 		s.fail(cmd, err)
+	case b.gates != 0 && !s.admit(cmd, args):
+		return
 	case s.transaction.open && cmd.flags&immediate == 0:
 		s.transaction.add(cmd, args)
 		s.reply(&queued)
@@ -120,7 +122,7 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 	case !s.authenticated && s.broker.options.Password != "" && cmd.flags&noAuth == 0:
 		r := failure("NOAUTH Authentication required.")
 		return &r
-	case s.broker.options.MaxMemory > 0 && s.lacksMemory(cmd):
+	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):
 		return &outOfMemory
 	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions.any():
 		r := failuref("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.fullName)

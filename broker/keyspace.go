@@ -119,10 +119,23 @@ func (b *Broker) persist(e *entry) bool {
 // due deletes an entry whose time has come.
 func (e *entry) due(b *Broker) {
 	b.remove(e)
+	if b.pause.mode == notPaused {
+		b.tellExpired(e.db, []byte(e.key))
+	} else {
+		b.pause.expired = append(b.pause.expired, readyKey{db: e.db, key: e.key})
+	}
+	if len(e.db.watched) > 0 {
+		e.db.spoil([]byte(e.key))
+	}
+}
+
+// tellExpired tells everyone who wants to know that a key has expired.
+func (b *Broker) tellExpired(d *database, key []byte) {
 	b.stats.expired++
-	key := []byte(e.key)
-	b.notify(e.db, key, expiredEvent, "expired")
-	b.modified(nil, e.db, key)
+	b.notify(d, key, expiredEvent, "expired")
+	if b.tracking.active {
+		b.tracking.changed(nil, key)
+	}
 }
 
 // modified tells everyone who depends on its value that a key was written or

@@ -242,7 +242,8 @@ func (s *polled) receive(buf []byte) {
 	case n > 0:
 		s.session.input(buf[:n])
 	case err != unix.EAGAIN: // the end, or a connection that is of no more use
-		s.session.abort()
+		s.session.hangUp()
+		s.abort()
 	}
 }
 

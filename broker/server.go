@@ -145,7 +145,7 @@ func (b *Broker) infoServer(out *strings.Builder) {
 
 func (b *Broker) infoClients(out *strings.Builder) {
 	timeouts := 0
-	for _, a := range b.alarms {
+	for _, a := range b.alarms.heap {
 		if _, isClient := a.owner.(*session); isClient {
 			timeouts++
 		}

@@ -26,7 +26,9 @@ type session struct {
 	command       *command // the last one, for CLIENT LIST
 	created, used int64    // nanoseconds since 1970
 
+	waits    bool       // no command of it runs: it is blocked, or held
 	waiter   *waiter    // not nil while it is blocked
+	held     *hold      // not nil while it is held
 	patience alarm      // when it has waited long enough
 	idling   alarm      // when it may have been idle for too long
 	lagging  alarm      // when it has had too much unread for too long
@@ -36,6 +38,8 @@ type session struct {
 	subscriptions subscriptions
 	tracking      trackingState
 
+	sleeps  bool // its replies wait for the end of the stall
+	gone    bool // the client has closed the connection, and commands of it are still held
 	closing bool // no more commands; closed once what is queued has been sent
 	overrun bool // it is closing since it does not read: at once
 	closed  bool // closed and forgotten
@@ -90,7 +94,7 @@ func (b *Broker) receive(s *session, p []byte) {
 // closed for another reason.
 func (b *Broker) hangUp(s *session) {
 	b.enter()
-	s.close()
+	s.hangUp()
 	b.leave()
 }
 
@@ -108,9 +112,9 @@ func (s *session) input(p []byte) {
 }
 
 // proceed runs the commands that have come in, until there are no more, one
-// blocks or the connection is to be closed.
+// blocks or is held, or the connection is to be closed.
 func (s *session) proceed() {
-	for s.waiter == nil && !s.closing && !s.closed {
+	for !s.waits && !s.closing && !s.closed {
 		args, err := s.requests.next(s.authenticated)
 		if errors.Is(err, errIncomplete) {
 			break
@@ -132,9 +136,12 @@ func (s *session) proceed() {
 }
 
 // checkQuery gives a client up that has sent more than it may of what cannot be run
-// yet: so many bytes, and what its transaction holds.
+// yet: so many bytes, what its transaction holds, and a command that is kept.
 func (s *session) checkQuery(waiting int) {
 	n := waiting + s.transaction.bytes
+	if s.held != nil {
+		n += s.held.bytes
+	}
 	if n <= s.broker.options.MaxQuery || s.closed {
 		return
 	}
@@ -209,20 +216,32 @@ func (s *session) close() {
 	if s.waiter != nil {
 		s.waiter.leave()
 	}
-	s.broker.alarms.clear(&s.idling)
-	s.broker.alarms.clear(&s.lagging)
-	s.unwatch()
-	s.unsubscribeAll()
-	if s.broker.tracking.active {
-		s.broker.tracking.forget(s)
+	if s.held != nil {
+		s.held.forget()
 	}
-	delete(s.broker.sessions, s.id)
+	s.unwatch()
+	s.withdraw()
+}
+
+// withdraw makes the broker forget a client that may still have commands to run.
+func (s *session) withdraw() {
+	b := s.broker
+	b.alarms.clear(&s.idling)
+	b.alarms.clear(&s.lagging)
+	s.unsubscribeAll()
+	if b.tracking.active {
+		b.tracking.forget(s)
+	}
+	delete(b.sessions, s.id)
 }
 
 // settle hands a session's output to its link. It reports whether the link has
 // to be flushed.
 func (s *session) settle() (flush bool) {
 	s.dirty = false
+	if s.sleeps {
+		return false
+	}
 	if len(s.out) > 0 {
 		s.broker.stats.bytesOut += int64(len(s.out))
 		s.out, flush = s.link.deliver(s.out)
@@ -309,7 +328,7 @@ func (i *idler) due(b *Broker) {
 	s := (*session)(i)
 	switch {
 	case s.closing || s.closed:
-	case s.waiter != nil || s.subscriptions.any():
+	case s.waits || s.subscriptions.any():
 		b.alarms.set(&s.idling, i, b.now+int64(b.options.IdleTimeout))
 	case s.used+int64(b.options.IdleTimeout) > b.now:
 		s.watchIdle()
@@ -350,6 +369,12 @@ func (s *session) String() string {
 		s.requests.waiting(), len(s.out)+s.link.backlog(), name, s.tracking.redirection(), s.protocol)
 }
 
+// blocked reports whether the client counts as blocked: it waits for a key, or is
+// paused.
+func (s *session) blocked() bool {
+	return s.waiter != nil || s.held != nil && s.held.why == paused
+}
+
 // flags are the letters by which CLIENT LIST tells what a client is doing.
 func (s *session) flags() string {
 	f := ""
@@ -359,7 +384,7 @@ func (s *session) flags() string {
 	}{
 		{s.subscriptions.any(), "P"},
 		{s.transaction.open || s.transaction.running, "x"},
-		{s.waiter != nil, "b"},
+		{s.blocked(), "b"},
 		{s.tracking.on, "t"},
 		{s.tracking.broken, "R"},
 		{s.tracking.broadcast, "B"},

@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"cmp"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -76,12 +78,14 @@ func TestMatchTakesBoundedTime(t *testing.T) {
 	}
 }
 
-// Alarms come out in order, whatever was set, moved and cleared before.
+// Alarms come out in order, whatever was set, moved and cleared before; those for the
+// same time in the order in which they were set.
 func TestAlarms(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	var h alarms
+	h.sets = math.MaxUint32 - 2000 // it overflows meanwhile
 	all := make([]alarm, 500)
 	for range 5000 {
 		a := &all[random.IntN(len(all))]
@@ -91,15 +95,17 @@ func TestAlarms(t *testing.T) {
 			h.set(a, nil, random.Int64N(1000))
 		}
 	}
-	var want, got []int64
+	var want, got []*alarm
 	for i := range all {
 		if all[i].place != 0 {
-			want = append(want, all[i].at)
+			want = append(want, &all[i])
 		}
 	}
-	slices.Sort(want)
+	slices.SortFunc(want, func(a, b *alarm) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(int32(a.number), int32(b.number)))
+	})
 	for a := h.first(); a != nil; a = h.first() {
-		got = append(got, a.at)
+		got = append(got, a)
 		h.clear(a)
 	}
 	if !slices.Equal(got, want) {

@@ -27,7 +27,7 @@ func (b *Broker) serveConn(conn net.Conn) {
 		}
 		s.read(func(p []byte) { b.receive(s.session, p) })
 		b.enter()
-		s.session.close()
+		s.session.hangUp()
 		delete(b.sockets, s)
 		b.leave()
 	}()

@@ -33,10 +33,12 @@ var rows = []command{
 		{name: "id", arity: 2, flags: perSession, run: clientID, acl: "connection", since: "5.0.0", cost: "O(1)", summary: "Returns the number of this client."},
 		{name: "info", arity: 2, flags: perSession, run: clientInfo, acl: "connection", tips: "nondeterministic_output", since: "6.2.0", cost: "O(1)", summary: "Describes this client."},
 		{name: "list", arity: -2, flags: admin | noScript | always, run: clientList, acl: "connection", tips: "nondeterministic_output", since: "2.4.0", cost: "O(N) where N is the number of clients", summary: "Describes all clients, those of a type or those with the given numbers."},
+		{name: "pause", arity: -3, flags: admin | noScript | always, run: clientPause, acl: "connection", since: "2.9.50", cost: "O(1)", summary: "Postpones all commands, or those that write, for a time."},
 		{name: "setname", arity: 3, flags: perSession, run: clientSetName, acl: "connection", since: "2.6.9", cost: "O(1)", summary: "Names this client."},
 		{name: "tracking", arity: -3, flags: perSession, run: clientTracking, acl: "connection", since: "6.0.0", cost: "O(1)", summary: "Starts or stops telling this client when keys change."},
 		{name: "trackinginfo", arity: 2, flags: perSession, run: clientTrackingInfo, acl: "connection", since: "6.2.0", cost: "O(1)", summary: "Describes what this client is told about."},
 		{name: "unblock", arity: -3, flags: admin | noScript | always, run: clientUnblock, acl: "connection", since: "5.0.0", cost: "O(log N) where N is the number of clients", summary: "Ends the waiting of a blocked client."},
+		{name: "unpause", arity: 2, flags: admin | noScript | always, run: clientUnpause, acl: "connection", since: "6.2.0", cost: "O(N) where N is the number of clients with a command that is postponed", summary: "Ends a pause."},
 	}},
 
 	// Server.
@@ -57,6 +59,8 @@ var rows = []command{
 		{name: "rewrite", arity: 2, flags: admin | noScript | always, run: configRewrite, since: "2.8.0", cost: "O(1)", summary: "Refuses, as there is no configuration file."},
 		{name: "set", arity: -4, flags: admin | noScript | always, run: configSet, tips: "request_policy:all_nodes response_policy:all_succeeded", since: "2.0.0", cost: "O(N) where N is the number of settings", summary: "Changes settings."},
 	}},
+	{name: "debug", arity: -2, flags: admin | noScript | always, run: debugCommand,
+		group: "server", since: "1.0.0", cost: "Depends on the sub-command.", summary: "Stalls the broker, answers with an error, or writes to the log."},
 	{name: "info", arity: -1, flags: always, run: info, acl: "dangerous", tips: "nondeterministic_output request_policy:all_shards response_policy:special",
 		group: "server", since: "1.0.0", cost: "O(1)", summary: "Returns figures about the server."},
 	{name: "dbsize", arity: 1, flags: readOnly | fast, run: dbsize, acl: "keyspace", tips: "request_policy:all_shards response_policy:agg_sum",
@@ -250,9 +254,9 @@ var rows = []command{
 		group: "pubsub", since: "7.0.0", cost: "O(N) where N is the number of channels", summary: "Subscribes to channels of a shard."},
 	{name: "sunsubscribe", arity: -1, flags: pubSub | perSession | whileSubscribed, keys: keysUpTo(-1, 1, "not_key"), run: sunsubscribe,
 		group: "pubsub", since: "7.0.0", cost: "O(N) where N is the number of subscribers of a channel", summary: "Ends subscriptions to channels of a shard, or to all."},
-	{name: "spublish", arity: 3, flags: pubSub | always | fast, keys: oneKey("not_key"), run: spublish,
+	{name: "spublish", arity: 3, flags: pubSub | always | fast | mayReplicate, keys: oneKey("not_key"), run: spublish,
 		group: "pubsub", since: "7.0.0", cost: "O(N) where N is the number of subscribers", summary: "Sends a message to the subscribers of a shard's channel."},
-	{name: "publish", arity: 3, flags: pubSub | always | fast, run: publish,
+	{name: "publish", arity: 3, flags: pubSub | always | fast | mayReplicate, run: publish,
 		group: "pubsub", since: "2.0.0", cost: "O(N+M) where N is the number of subscribers and M the number of patterns", summary: "Sends a message to the subscribers of a channel."},
 	{name: "pubsub", arity: -2, group: "pubsub", since: "2.8.0", cost: "Depends on the sub-command.", summary: "Commands about subscriptions.", order: []*command{
 		{name: "channels", arity: -2, flags: pubSub | always, run: pubsubChannels, since: "2.8.0", cost: "O(N) where N is the number of channels", summary: "Returns the channels that have subscribers."},

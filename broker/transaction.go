@@ -35,16 +35,7 @@ func (t *transaction) add(cmd *command, args [][]byte) {
 	if t.failed || t.spoiled {
 		return
 	}
-	size := 0
-	for _, arg := range args {
-		size += len(arg)
-	}
-	copied, bytes := make([][]byte, len(args)), make([]byte, 0, size)
-	for i, arg := range args {
-		from := len(bytes)
-		bytes = append(bytes, arg...)
-		copied[i] = bytes[from:len(bytes):len(bytes)]
-	}
+	copied, size := copyArgs(args)
 	t.queue = append(t.queue, queuedCommand{cmd, copied})
 	t.bytes += size + queuedBytes + argumentBytes*len(args)
 }

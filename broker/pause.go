@@ -1,0 +1,103 @@
+package broker
+
+import (
+	"math"
+	"time"
+)
+
+// CLIENT PAUSE postpones the commands of all clients for a time, or those that
+// write. Blocked clients time out meanwhile. Keys are gone when their time has come,
+// but nobody is told before the end.
+
+// A pause is what CLIENT PAUSE asked for.
+type pause struct {
+	mode  pauseMode
+	alarm alarm // its end
+
+	// expired are the keys that have gone since, whom to tell is still open.
+	expired []readyKey
+}
+
+type pauseMode int
+
+const (
+	notPaused pauseMode = iota
+	writesPaused
+	allPaused
+)
+
+// postpones reports whether a command has to wait.
+func (p *pause) postpones(s *session, cmd *command) bool {
+	const writing = write | mayReplicate
+	if p.mode == allPaused || cmd.flags&writing != 0 {
+		return true
+	}
+	if cmd.name == "exec" {
+		for _, q := range s.transaction.queue {
+			if q.command.flags&writing != 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// pauseClients begins a pause. One that is in force is neither shortened nor
+// weakened.
+func (b *Broker) pauseClients(mode pauseMode, until int64) {
+	if b.pause.mode == notPaused && until <= b.now {
+		return
+	}
+	b.gates |= pausing
+	b.pause.mode = max(b.pause.mode, mode)
+	if b.pause.alarm.place == 0 || until > b.pause.alarm.at {
+		b.alarms.set(&b.pause.alarm, &b.pause, until)
+	}
+}
+
+// due ends the pause.
+func (p *pause) due(b *Broker) { b.unpauseClients() }
+
+func (b *Broker) unpauseClients() {
+	b.gates &^= pausing
+	b.alarms.clear(&b.pause.alarm)
+	expired := b.pause.expired
+	b.pause = pause{}
+	for _, k := range expired {
+		b.tellExpired(k.db, []byte(k.key))
+	}
+	b.release(func(h *hold) bool { return h.why == paused })
+}
+
+func clientPause(c *call, args [][]byte) reply {
+	mode := allPaused
+	switch {
+	case len(args) > 4:
+		return tooManyArguments(args)
+	case len(args) == 3 || is(args[3], "ALL"):
+	case is(args[3], "WRITE"):
+		mode = writesPaused
+	default:
+		return failure("ERR CLIENT PAUSE mode must be WRITE or ALL")
+	}
+	ms, isInt := parseInt(args[2])
+	switch {
+	case !isInt:
+		return failure("ERR timeout is not an integer or out of range")
+	case ms < 0:
+		return failure("ERR timeout is negative")
+	case ms > math.MaxInt64-c.milliseconds():
+		ms = 0 // in Redis the sum overflows, and the end is in the past
+	}
+	until := int64(math.MaxInt64)
+	if ms < (until-c.now)/int64(time.Millisecond) {
+		until = c.now + ms*int64(time.Millisecond)
+	}
+	c.pauseClients(mode, until)
+	return ok
+}
+
+func clientUnpause(c *call, _ [][]byte) reply {
+	c.unpauseClients()
+	return ok
+}

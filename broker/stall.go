@@ -1,0 +1,111 @@
+package broker
+
+import (
+	"log/slog"
+	"math"
+	"time"
+)
+
+// A stall stops the broker: no command runs, no key expires and nobody times out,
+// as if its process had been stopped. At the end, by the broker's clock, all happens
+// that was due, in order, and then the commands run that have come in meanwhile.
+type stall struct {
+	until    int64      // 0: there is none
+	sleepers []*session // those that called DEBUG SLEEP: their replies wait for the end
+}
+
+// Stall stops the broker for a time by its clock, as DEBUG SLEEP does: no command
+// runs, no key expires and no blocked client times out. Then everything that was due
+// happens in order, and the commands run that clients have sent meanwhile, in the
+// order in which they came, also those of clients that have gone since. Methods of the
+// broker work during a stall. A stall that ends later is not shortened; a d that is
+// not positive does nothing. See also [Broker.Resume].
+func (b *Broker) Stall(d time.Duration) {
+	b.enter()
+	b.stallFor(d)
+	b.leave()
+}
+
+// Resume ends a stall.
+func (b *Broker) Resume() {
+	b.enter()
+	if b.stall.until != 0 {
+		b.sound(b.now)
+		b.endStall()
+	}
+	b.leave()
+}
+
+func (b *Broker) stallFor(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	b.gates |= stalling
+	until := int64(math.MaxInt64)
+	if int64(d) < until-b.now {
+		until = b.now + int64(d)
+	}
+	b.stall.until = max(b.stall.until, until)
+}
+
+func (b *Broker) endStall() {
+	b.gates &^= stalling
+	for _, s := range b.stall.sleepers {
+		s.sleeps = false
+		s.soil()
+	}
+	b.stall = stall{}
+	b.release(func(h *hold) bool { return h.why == stalled })
+}
+
+// sleep stalls the broker and keeps the client's replies, this command's too, until
+// the end.
+func (c *call) sleep(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	c.stallFor(d)
+	if s := c.session; !s.sleeps {
+		s.sleeps = true
+		c.stall.sleepers = append(c.stall.sleepers, s)
+	}
+}
+
+// debugHelp lists what the broker has of DEBUG.
+var debugHelp = []reply{
+	simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
+	simple("ERROR <string>"),
+	simple("    Answers with an error of this text."),
+	simple("LOG <message>"),
+	simple("    Writes a message to the log."),
+	simple("SLEEP <seconds>"),
+	simple("    Stalls the broker for a time, which may have a fraction."),
+	simple("HELP"),
+	simple("    Lists the sub-commands."),
+}
+
+func debugCommand(c *call, args [][]byte) reply {
+	switch {
+	case len(args) == 2 && is(args[1], "HELP"):
+		return array(debugHelp...)
+	case len(args) == 3 && is(args[1], "SLEEP"):
+		c.sleep(sleepTime(args[2]))
+		return ok
+	case len(args) == 3 && is(args[1], "ERROR"):
+		return failure(string(args[2]))
+	case len(args) == 3 && is(args[1], "LOG"):
+		c.log(slog.LevelWarn, "DEBUG LOG", "message", string(args[2]))
+		return ok
+	}
+	return tooManyArguments(args)
+}
+
+// sleepTime reads seconds as C's strtod does: up to what is no number any more.
+func sleepTime(arg []byte) time.Duration {
+	for end := min(len(arg), 64); end > 0; end-- {
+		if seconds, isFloat := parseFloat(arg[:end]); isFloat {
+			return time.Duration(max(0, min(seconds*1e9, math.MaxInt64/2)))
+		}
+	}
+	return 0
+}
