@@ -40,6 +40,17 @@ func (c *call) peek(key []byte) *entry {
 	return e
 }
 
+// replace makes a key hold a value, whatever it held, and not expire.
+func (c *call) replace(key []byte, v value) *entry {
+	e := c.find(key)
+	if e == nil {
+		return c.add(c.db, key, v)
+	}
+	e.value = v
+	c.Broker.persist(e)
+	return e
+}
+
 func del(c *call, args [][]byte) reply {
 	n := 0
 	for _, key := range args[1:] {

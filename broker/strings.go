@@ -17,6 +17,14 @@ func (e *entry) text() (*text, bool) {
 	return t, isText
 }
 
+// content returns the bytes of a string, or none of one that does not exist.
+func (t *text) content() []byte {
+	if t == nil {
+		return nil
+	}
+	return t.bytes
+}
+
 // assign makes a key hold a string, and not expire unless keepTTL says so, and tells
 // that event of it. It reuses the memory of the string that the key held.
 func (c *call) assign(e *entry, key, value []byte, keepTTL bool, event string) *entry {

@@ -131,6 +131,10 @@ var rows = []command{
 		group: "generic", since: "3.2.1", cost: "O(N) where N is the number of keys", summary: "Counts how many of the given keys exist, as if they had been used."},
 	{name: "wait", arity: 3, flags: noScript, run: waitForReplicas, acl: "connection", tips: "request_policy:all_shards response_policy:agg_min",
 		group: "generic", since: "3.0.0", cost: "O(1)", summary: "Waits for replicas, which there are none of."},
+	{name: "sort", arity: -2, flags: write | denyOOM | movableKeys, keys: append(oneKey("RO access"), keySpec{flags: "RO access", find: derived}, keySpec{flags: "OW update", find: storesSorted}), run: sortKey, acl: "set sortedset list dangerous",
+		group: "generic", since: "1.0.0", cost: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", summary: "Sorts a list, by its elements or by what keys hold, and returns or stores it."},
+	{name: "sort_ro", arity: -2, flags: readOnly | movableKeys, keys: append(oneKey("RO access"), keySpec{flags: "RO access", find: derived}), run: sortKeyReadOnly, acl: "set sortedset list dangerous",
+		group: "generic", since: "7.0.0", cost: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", summary: "Sorts a list, by its elements or by what keys hold, and returns it."},
 	{name: "object", arity: -2, group: "generic", since: "2.2.3", cost: "Depends on the sub-command.", summary: "Commands about how values are held.", order: []*command{
 		{name: "encoding", arity: 3, flags: readOnly, keys: keyAt(2, "RO"), run: objectEncoding, acl: "keyspace", tips: "nondeterministic_output", since: "2.2.3", cost: "O(1)", summary: "Returns how a value would be held by Redis."},
 		{name: "freq", arity: 3, flags: readOnly, keys: keyAt(2, "RO"), run: objectFreq, acl: "keyspace", tips: "nondeterministic_output", since: "4.0.0", cost: "O(1)", summary: "Refuses, as how often a key is used is not counted."},
@@ -182,6 +186,8 @@ var rows = []command{
 		group: "string", since: "2.0.0", cost: "O(1), amortised", summary: "Appends to the string that a key holds."},
 	{name: "strlen", arity: 2, flags: readOnly | fast, keys: oneKey("RO"), run: strlen, acl: "string",
 		group: "string", since: "2.2.0", cost: "O(1)", summary: "Returns the length of the string that a key holds, in bytes."},
+	{name: "lcs", arity: -3, flags: readOnly, keys: []keySpec{{flags: "RO access", first: 1, last: 1, step: 1}}, run: lcs, acl: "string",
+		group: "string", since: "7.0.0", cost: "O(N*M) where N and M are the lengths of the strings", summary: "Returns the longest common subsequence of two strings."},
 
 	// Lists.
 	{name: "lpush", arity: -3, flags: write | denyOOM | fast, keys: oneKey("RW insert"), run: lpush, acl: "list",

@@ -1,0 +1,152 @@
+package broker
+
+// LCS: the longest common subsequence of two strings.
+
+// lcsOptions are those of LCS.
+type lcsOptions struct {
+	length, ranges, withLength bool
+
+	shortest int64 // the shortest range to tell of
+}
+
+func (o *lcsOptions) parse(args [][]byte) *reply {
+	for i := 0; i < len(args); i++ {
+		switch {
+		case is(args[i], "LEN"):
+			o.length = true
+		case is(args[i], "IDX"):
+			o.ranges = true
+		case is(args[i], "WITHMATCHLEN"):
+			o.withLength = true
+		case is(args[i], "MINMATCHLEN") && i+1 < len(args):
+			i++
+			var isInt bool
+			if o.shortest, isInt = parseInt(args[i]); !isInt {
+				return &notAnInteger
+			}
+		default:
+			return &syntaxError
+		}
+	}
+	if o.length && o.ranges {
+		r := failure("ERR If you want both the length and indexes, please just use IDX.")
+		return &r
+	}
+	return nil
+}
+
+func lcs(c *call, args [][]byte) reply {
+	first, isText1 := c.lookup(args[1]).text()
+	second, isText2 := c.lookup(args[2]).text()
+	if !isText1 || !isText2 {
+		return failure("ERR The specified keys must contain string values")
+	}
+	var o lcsOptions
+	if err := o.parse(args[3:]); err != nil {
+		return *err
+	}
+	a, b := first.content(), second.content()
+	// Redis makes a table of so many numbers of 4 bytes.
+	if cells := (int64(len(a)) + 1) * (int64(len(b)) + 1); cells > int64(c.options.MaxBulk)/4 {
+		return failure("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
+	}
+	length, up := commonLength(a, b)
+	if o.length {
+		return count(length)
+	}
+	ranges := commonRanges(a, b, up)
+	if !o.ranges {
+		common, at := make([]byte, length), length
+		for _, r := range ranges {
+			at -= r.size
+			copy(common[at:], a[r.a:r.a+r.size])
+		}
+		return bulk(common)
+	}
+	matches := []reply{}
+	for _, r := range ranges {
+		if int64(r.size) < o.shortest {
+			continue
+		}
+		match := []reply{
+			array(count(r.a), count(r.a+r.size-1)),
+			array(count(r.b), count(r.b+r.size-1)),
+		}
+		if o.withLength {
+			match = append(match, count(r.size))
+		}
+		matches = append(matches, array(match...))
+	}
+	return fields(bulkString("matches"), array(matches...), bulkString("len"), count(length))
+}
+
+// directions has a bit for each byte of one string and each of the other: where
+// they differ, whether leaving out that of the first is better than leaving out
+// that of the second.
+type directions struct {
+	width int
+	bits  []uint64
+}
+
+func (d *directions) set(i, j int) {
+	n := i*d.width + j
+	d.bits[n/64] |= 1 << (n % 64)
+}
+
+func (d *directions) has(i, j int) bool {
+	n := i*d.width + j
+	return d.bits[n/64]>>(n%64)&1 != 0
+}
+
+// commonLength returns the length of the longest common subsequence, and the way
+// to it. It goes through all pairs of prefixes, and keeps the lengths of two rows.
+func commonLength(a, b []byte) (int, *directions) {
+	up := &directions{len(b), make([]uint64, (len(a)*len(b)+63)/64)}
+	above, row := make([]uint32, len(b)+1), make([]uint32, len(b)+1)
+	for i := range a {
+		for j := range b {
+			switch {
+			case a[i] == b[j]:
+				row[j+1] = above[j] + 1
+			case above[j+1] > row[j]:
+				row[j+1] = above[j+1]
+				up.set(i, j)
+			default:
+				row[j+1] = row[j]
+			}
+		}
+		above, row = row, above
+	}
+	return int(above[len(b)]), up
+}
+
+// A commonRange is a run of bytes that two strings share, at an index in each.
+type commonRange struct{ a, b, size int }
+
+// commonRanges lists the runs that make up the longest common subsequence, the
+// last first.
+func commonRanges(a, b []byte, up *directions) []commonRange {
+	var ranges []commonRange
+	size := 0 // of the run that begins at i and j
+	i, j := len(a), len(b)
+	end := func() {
+		if size > 0 {
+			ranges = append(ranges, commonRange{i, j, size})
+			size = 0
+		}
+	}
+	for i > 0 && j > 0 {
+		switch {
+		case a[i-1] == b[j-1]:
+			i, j, size = i-1, j-1, size+1
+		case up.has(i-1, j-1):
+			end()
+			i--
+		default:
+			end()
+			j--
+		}
+	}
+	end()
+	return ranges
+}

@@ -1,0 +1,254 @@
+package broker
+
+import (
+	"bytes"
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+)
+
+// SORT and SORT_RO.
+
+// sortOptions are what SORT is to do.
+type sortOptions struct {
+	by          []byte // pattern of the keys that hold the weights; nil: none
+	unsorted    bool   // a BY was no pattern, so nothing is sorted
+	desc, alpha bool
+	start       int64
+	most        int64    // how many elements from start on; negative: all
+	get         [][]byte // patterns of the keys to answer with
+	store       []byte   // where to put the result; nil: it is the answer
+}
+
+// parse reads options. The last of a kind counts.
+func (o *sortOptions) parse(args [][]byte, mayStore bool) *reply {
+	o.most = -1
+	for i := 0; i < len(args); i++ {
+		rest := args[i+1:]
+		switch {
+		case is(args[i], "ASC"):
+			o.desc = false
+		case is(args[i], "DESC"):
+			o.desc = true
+		case is(args[i], "ALPHA"):
+			o.alpha = true
+		case is(args[i], "LIMIT") && len(rest) >= 2:
+			var isInt bool
+			if o.start, o.most, isInt = parseRange(rest); !isInt {
+				return &notAnInteger
+			}
+			i += 2
+		case is(args[i], "BY") && len(rest) >= 1:
+			o.by = rest[0]
+			o.unsorted = o.unsorted || !isPattern(o.by)
+			i++
+		case is(args[i], "GET") && len(rest) >= 1:
+			o.get = append(o.get, rest[0])
+			i++
+		case is(args[i], "STORE") && len(rest) >= 1 && mayStore:
+			o.store = rest[0]
+			i++
+		default:
+			return &syntaxError
+		}
+	}
+	return nil
+}
+
+// storesSorted finds the key that SORT stores in.
+func storesSorted(args [][]byte) (indexes []int) {
+	for i := 2; i < len(args); i++ {
+		switch {
+		case is(args[i], "LIMIT"):
+			i += 2
+		case is(args[i], "BY"), is(args[i], "GET"):
+			i++
+		case is(args[i], "STORE") && i+1 < len(args):
+			indexes = []int{i + 1}
+		}
+	}
+	return indexes
+}
+
+// derived says that SORT makes up keys from the elements that it sorts.
+func derived([][]byte) []int { return nil }
+
+func sortKey(c *call, args [][]byte) reply         { return sortGeneric(c, args, true) }
+func sortKeyReadOnly(c *call, args [][]byte) reply { return sortGeneric(c, args, false) }
+
+func sortGeneric(c *call, args [][]byte, mayStore bool) reply {
+	var o sortOptions
+	if err := o.parse(args[2:], mayStore); err != nil {
+		return *err
+	}
+	l, isList := c.lookup(args[1]).list()
+	if !isList {
+		return wrongType
+	}
+	var elements []sortable
+	if l != nil {
+		elements = make([]sortable, 0, l.length)
+		for _, p := range l.walk(left) {
+			elements = append(elements, sortable{element: p.value()})
+		}
+	}
+	switch {
+	case !o.unsorted:
+		if !c.weigh(elements, &o) {
+			return failure("ERR One or more scores can't be converted into double")
+		}
+		slices.SortStableFunc(elements, o.compare)
+	case o.desc: // from the end
+		slices.Reverse(elements)
+	}
+	values := c.answers(o.limit(elements), o.get)
+	if o.store == nil {
+		return array(values...)
+	}
+	c.store(o.store, values)
+	return count(len(values))
+}
+
+// A sortable is an element with what it is sorted by.
+type sortable struct {
+	element []byte
+	weight  []byte
+	light   bool    // there is no weight, which comes before any
+	score   float64 // the weight as a number; 0 if there is none
+}
+
+// weigh finds what elements are sorted by. It reports false if one weight is no
+// number and has to be.
+func (c *call) weigh(elements []sortable, o *sortOptions) bool {
+	valid := true
+	for i := range elements {
+		s := &elements[i]
+		s.weight = s.element
+		if o.by != nil {
+			var found bool
+			if s.weight, found = c.lookupPattern(o.by, s.element); !found {
+				s.light = true
+				continue
+			}
+		}
+		if !o.alpha {
+			var isScore bool
+			s.score, isScore = parseScore(s.weight)
+			valid = valid && isScore
+		}
+	}
+	return valid
+}
+
+// compare orders two elements. Texts are compared up to a zero byte, as C does it,
+// but for a result that is stored.
+func (o *sortOptions) compare(x, y sortable) int {
+	order := 0
+	switch {
+	case !o.alpha:
+		if order = cmp.Compare(x.score, y.score); order == 0 {
+			order = bytes.Compare(x.element, y.element)
+		}
+	case x.light && y.light:
+	case x.light:
+		order = -1
+	case y.light:
+		order = 1
+	case o.store != nil:
+		order = bytes.Compare(x.weight, y.weight)
+	default:
+		order = strings.Compare(cString(x.weight, len(x.weight)), cString(y.weight, len(y.weight)))
+	}
+	if o.desc {
+		return -order
+	}
+	return order
+}
+
+// limit returns the elements that are wanted.
+func (o *sortOptions) limit(elements []sortable) []sortable {
+	n := int64(len(elements))
+	start := min(max(o.start, 0), n)
+	if o.most < 0 {
+		return elements[start:]
+	}
+	return elements[start : start+min(o.most, n-start)]
+}
+
+// answers lists the elements, or what the patterns make of them.
+func (c *call) answers(elements []sortable, patterns [][]byte) []reply {
+	values := make([]reply, 0, len(elements)*max(1, len(patterns)))
+	for _, s := range elements {
+		if patterns == nil {
+			values = append(values, bulk(s.element))
+		}
+		for _, pattern := range patterns {
+			value := null
+			if text, found := c.lookupPattern(pattern, s.element); found {
+				value = bulk(text)
+			}
+			values = append(values, value)
+		}
+	}
+	return values
+}
+
+// isPattern reports whether a pattern has a place for an element.
+func isPattern(pattern []byte) bool { return strings.Contains(cString(pattern, len(pattern)), "*") }
+
+// lookupPattern returns the string that a key holds, whose name is the pattern
+// with an element in place of its first *; or the element itself if the pattern is
+// #. Behind -> would stand a field of a hash, which there are none of.
+func (c *call) lookupPattern(pattern, element []byte) (found []byte, ok bool) {
+	text := cString(pattern, len(pattern))
+	if text == "#" {
+		return element, true
+	}
+	star := strings.IndexByte(text, '*')
+	if star < 0 {
+		return nil, false
+	}
+	if _, field, _ := strings.Cut(text[star+1:], "->"); field != "" {
+		return nil, false
+	}
+	t, isText := c.lookup(slices.Concat(pattern[:star], element, pattern[star+1:])).text()
+	if !isText || t == nil {
+		return nil, false
+	}
+	return t.bytes, true
+}
+
+// store puts values into a list, replacing what its key holds, or deletes it if
+// there are none.
+func (c *call) store(key []byte, values []reply) {
+	if len(values) == 0 {
+		if e := c.find(key); e != nil {
+			c.remove(e)
+			c.changed(key, genericEvent, "del")
+		}
+		return
+	}
+	l := &list{}
+	for _, v := range values {
+		l.push(right, v.bytes)
+	}
+	c.replace(key, l)
+	c.changed(key, listEvent, "sortstore")
+}
+
+// parseScore reads a number as C's strtod does: space before it is skipped, it ends
+// at the first zero byte, and nothing is 0. What is too large or too small for a
+// float64 is refused.
+func parseScore(b []byte) (float64, bool) {
+	s := cString(b, len(b))
+	if s == "" {
+		return 0, true
+	}
+	s = strings.TrimLeft(s, " \t\n\v\f\r")
+	f, isFloat := parseFloat([]byte(s))
+	digits, _, _ := strings.Cut(strings.ToLower(s), "e")
+	tooLarge := math.IsInf(f, 0) && strings.ContainsAny(digits, "0123456789")
+	tooSmall := math.Abs(f) < 0x1p-1022 && strings.ContainsAny(digits, "123456789")
+	return f, isFloat && !tooLarge && !tooSmall
+}
