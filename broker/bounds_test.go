@@ -179,9 +179,9 @@ func TestMaxDepth(t *testing.T) {
 func addRow(t testing.TB, c *command) {
 	t.Helper()
 	c.fullName = c.name
-	if table[c.name] != nil {
+	if table.byName[c.name] != nil {
 		t.Fatalf("there is a command %s", c.name)
 	}
-	table[c.name] = c
-	t.Cleanup(func() { delete(table, c.name) })
+	table.byName[c.name] = c
+	t.Cleanup(func() { delete(table.byName, c.name) })
 }

@@ -22,6 +22,7 @@ var ErrClosed = errors.New("broker: closed")
 // several goroutines at once.
 type Broker struct {
 	options Options
+	table   *commandTable // the commands that there are
 	clock   clock
 	runID   string
 
@@ -68,15 +69,19 @@ func New(o Options) (*Broker, error) {
 	var id [20]byte
 	rand.Read(id[:]) // never fails, by its contract
 	b := &Broker{
+		table:     table,
 		options:   o,
 		clock:     newClock(o.ManualTime),
 		runID:     hex.EncodeToString(id[:]),
 		dbs:       make([]*database, o.Databases),
 		sessions:  map[int64]*session{},
-		calls:     make([]int64, commandCount),
 		holds:     holds{all: map[*hold]struct{}{}},
+		calls:     make([]int64, testTable.count),
 		listeners: map[net.Listener]struct{}{},
 		sockets:   map[*socket]struct{}{},
+	}
+	if o.TestCommands {
+		b.table = testTable
 	}
 	for i := range b.dbs {
 		b.dbs[i] = newDatabase(i)

@@ -2,7 +2,9 @@ package broker
 
 import (
 	"iter"
+	"maps"
 	"math/bits"
+	"slices"
 	"strings"
 )
 
@@ -199,36 +201,93 @@ func countedKeys(at int, flags string) []keySpec {
 	return []keySpec{{flags: flags, first: at, step: 1, count: true}}
 }
 
-// table has every command by its name in lower case. commandCount includes the
-// sub-commands.
-var (
-	table        map[string]*command
-	tableOrder   []*command
-	commandCount int
-)
+// A commandTable is the commands that a broker knows.
+type commandTable struct {
+	byName map[string]*command // in lower case
+	order  []*command
+	count  int // sub-commands included
+}
+
+// table has Redis's commands, and testTable those of Options.TestCommands, too.
+var table, testTable *commandTable
 
 func init() {
-	table = map[string]*command{}
+	table = (&commandTable{}).with(rows)
+	testTable = table.with(testRows)
+}
+
+// with returns a table that has more rows.
+func (t *commandTable) with(rows []command) *commandTable {
+	t = &commandTable{byName: maps.Clone(t.byName), order: slices.Clone(t.order), count: t.count}
+	if t.byName == nil {
+		t.byName = map[string]*command{}
+	}
 	for i := range rows {
 		c := &rows[i]
-		c.number(c.name)
-		table[c.name] = c
-		tableOrder = append(tableOrder, c)
+		t.number(c, c.name)
+		t.byName[c.name] = c
+		t.order = append(t.order, c)
 		for _, sub := range c.order {
-			sub.number(c.name + "|" + sub.name)
+			t.number(sub, c.name+"|"+sub.name)
 			if sub.group == "" {
 				sub.group = c.group
 			}
 			c.subs[sub.name] = sub
 		}
 	}
+	return t
 }
 
-func (c *command) number(fullName string) {
+func (t *commandTable) number(c *command, fullName string) {
 	c.fullName = fullName
-	c.index = commandCount
-	commandCount++
+	c.index = t.count
+	t.count++
 	if c.order != nil {
 		c.subs = map[string]*command{}
 	}
+}
+
+// all lists every command and sub-command by its full name.
+func (t *commandTable) all() iter.Seq2[string, *command] {
+	return func(yield func(string, *command) bool) {
+		for _, c := range t.order {
+			if !yield(c.fullName, c) {
+				return
+			}
+			for _, sub := range c.order {
+				if !yield(sub.fullName, sub) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// named returns a command by its name, or a sub-command by container|name.
+func (t *commandTable) named(name []byte) *command {
+	container, sub, isSub := strings.Cut(strings.ToLower(string(name)), "|")
+	c := t.byName[container]
+	if c == nil || !isSub {
+		return c
+	}
+	return c.subs[sub]
+}
+
+// lookup finds a command, or the sub-command of one, by its name in args.
+func (t *commandTable) lookup(args [][]byte) (*command, *reply) {
+	var buf [32]byte
+	cmd := t.byName[string(lower(buf[:], args[0]))]
+	if cmd == nil {
+		r := unknownCommand(args)
+		return nil, &r
+	}
+	if cmd.subs == nil || len(args) == 1 {
+		return cmd, nil
+	}
+	sub := cmd.subs[string(lower(buf[:], args[1]))]
+	if sub == nil {
+		r := failuref("ERR unknown subcommand '%s'. Try %s HELP.", cString(args[1], 128), strings.ToUpper(cmd.name))
+		return nil, &r
+	}
+	return sub, nil
 }

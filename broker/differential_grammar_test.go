@@ -254,7 +254,7 @@ type generator struct {
 func newGenerator(seed uint64) *generator {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
 	var all []string
-	for name := range commands() {
+	for name := range table.all() {
 		all = append(all, name)
 	}
 	share := []float64{0.15, 0.3, 1}[g.IntN(3)]

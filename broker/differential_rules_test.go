@@ -45,7 +45,7 @@ var rules = []rule{
 	}},
 	{"command|count", "the broker has fewer commands", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
-			if r.number() == 240 && b.number() == int64(len(table)) {
+			if r.number() == 240 && b.number() == int64(len(table.order)) {
 				b.text = r.text
 			}
 		})
@@ -417,7 +417,7 @@ func selectClientFields(line string) string {
 // knownCommands reduces what COMMAND and its sub-commands answer to the commands
 // that the broker has.
 func (v *answer) knownCommands() {
-	known := func(name string) bool { return named([]byte(name)) != nil }
+	known := func(name string) bool { return table.named([]byte(name)) != nil }
 	var kept []*answer
 	for i, item := range v.items {
 		switch {

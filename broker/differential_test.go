@@ -39,13 +39,13 @@ var (
 const maxDifferences = 5
 
 func TestDifferential(t *testing.T) {
-	for name, c := range commands() {
+	for name, c := range table.all() {
 		if _, known := grammar[name]; !known && (c.run != nil || c.order != nil) {
 			t.Errorf("%s has no rule in the grammar of the differential test", name)
 		}
 	}
 	for name := range grammar {
-		if named([]byte(name)) == nil {
+		if table.named([]byte(name)) == nil {
 			t.Errorf("the grammar of the differential test has a rule for %s, which is no command", name)
 		}
 	}
@@ -379,7 +379,7 @@ func rowOf(args []string) string {
 	for i, arg := range args {
 		b[i] = []byte(arg)
 	}
-	cmd, err := lookup(b)
+	cmd, err := table.lookup(b)
 	if err != nil {
 		return "unknown"
 	}
@@ -552,7 +552,7 @@ func (d *duel) shrink(steps []step) []step {
 // tour returns what sends a command of each row.
 func (g *generator) tour() func(*bout) []step {
 	var rows []string
-	for name := range commands() {
+	for name := range table.all() {
 		rows = append(rows, name)
 	}
 	return func(*bout) []step {
@@ -681,7 +681,7 @@ func (b *bout) count(c *combatant, p []byte, commands [][]string) {
 // test is verbose, else in short if the test was made long by its flag.
 func (d *duel) report(t testing.TB) {
 	kinds, noValue := 0, []string{}
-	for name, c := range commands() {
+	for name, c := range table.all() {
 		answers := d.answers[name]
 		if answers["sent"] == 0 {
 			t.Errorf("%s was never sent", name)
@@ -699,7 +699,7 @@ func (d *duel) report(t testing.TB) {
 	}
 	if *differentialCommands >= 100_000 {
 		fmt.Printf("%d commands of %d rows; %d kinds of error replies by row; never answered with a value: %v\n",
-			d.sent, commandCount, kinds, noValue)
+			d.sent, table.count, kinds, noValue)
 	}
 }
 

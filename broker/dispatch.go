@@ -26,7 +26,7 @@ func (c *call) answerFirst() { c.place = len(c.session.out) + 1 }
 // queues the reply.
 func (s *session) execute(args [][]byte) {
 	b := s.broker
-	cmd, err := lookup(args)
+	cmd, err := b.table.lookup(args)
 	s.command = cmd
 	if cmd != nil {
 		err = s.refuse(cmd, args, err)
@@ -129,25 +129,6 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 		return &r
 	}
 	return nil
-}
-
-// lookup finds a command, or the sub-command of one, by its name in args.
-func lookup(args [][]byte) (*command, *reply) {
-	var buf [32]byte
-	cmd := table[string(lower(buf[:], args[0]))]
-	if cmd == nil {
-		r := unknownCommand(args)
-		return nil, &r
-	}
-	if cmd.subs == nil || len(args) == 1 {
-		return cmd, nil
-	}
-	sub := cmd.subs[string(lower(buf[:], args[1]))]
-	if sub == nil {
-		r := failuref("ERR unknown subcommand '%s'. Try %s HELP.", cString(args[1], 128), strings.ToUpper(cmd.name))
-		return nil, &r
-	}
-	return sub, nil
 }
 
 func unknownCommand(args [][]byte) reply {

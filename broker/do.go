@@ -70,8 +70,8 @@ func (b *Broker) insider(d *database) *session {
 
 // forInsider finds a command for an insider. It returns the error reply to one that can
 // never be run.
-func forInsider(args [][]byte) (*command, *reply) {
-	cmd, err := lookup(args)
+func (b *Broker) forInsider(args [][]byte) (*command, *reply) {
+	cmd, err := b.table.lookup(args)
 	switch {
 	case err != nil:
 		return nil, err
@@ -86,18 +86,21 @@ func forInsider(args [][]byte) (*command, *reply) {
 }
 
 // answer runs a command for an insider and returns the reply, which is valid until
-// something else runs.
+// something else runs. It may be called by the handler of another command.
 func (s *session) answer(args [][]byte) reply {
-	cmd, err := forInsider(args)
+	b := s.broker
+	cmd, err := b.forInsider(args)
 	if err == nil {
 		err = s.refuse(cmd, args, nil)
 	}
 	if err != nil {
 		return *err
 	}
+	outer := b.running
 	r := s.run(cmd, args)
-	if s.broker.tracking.active {
-		s.broker.tracking.deliverOwn()
+	b.running = outer
+	if b.tracking.active {
+		b.tracking.deliverOwn()
 	}
 	return r
 }

@@ -122,7 +122,7 @@ func TestDoServesBlockedClients(t *testing.T) {
 
 // Every command can be tried, with any number of arguments.
 func TestDoOfEveryCommand(t *testing.T) {
-	for name, cmd := range commands() {
+	for name, cmd := range table.all() {
 		b := newBroker(t, Options{})
 		for more := range 4 {
 			args := []any{strings.Split(name, "|")}

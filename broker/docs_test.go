@@ -12,7 +12,7 @@ func TestCommandList(t *testing.T) {
 	var doc strings.Builder
 	doc.WriteString("# Commands of the broker\n\nMade from the table in broker/table.go. Anything else is answered like an unknown command of Redis.\n")
 	group := ""
-	for name, c := range commands() {
+	for name, c := range table.all() {
 		if c.group != group {
 			group = c.group
 			fmt.Fprintf(&doc, "\n## %s\n\n| command | |\n|---|---|\n", strings.ToUpper(group[:1])+group[1:])

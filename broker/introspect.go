@@ -1,50 +1,23 @@
 package broker
 
 import (
-	"iter"
 	"strings"
 )
 
 // COMMAND and its sub-commands, and the HELP of all containers: what the table
 // says about itself.
 
-// commands lists every command and sub-command by its full name.
-func commands() iter.Seq2[string, *command] {
-	return func(yield func(string, *command) bool) {
-		for _, c := range tableOrder {
-			if !yield(c.fullName, c) {
-				return
-			}
-			for _, sub := range c.order {
-				if !yield(sub.fullName, sub) {
-					return
-				}
-			}
-		}
-	}
-}
+func commandAll(c *call, _ [][]byte) reply { return c.describeAll() }
 
-// named returns a command by its name, or a sub-command by container|name.
-func named(name []byte) *command {
-	container, sub, isSub := strings.Cut(strings.ToLower(string(name)), "|")
-	c := table[container]
-	if c == nil || !isSub {
-		return c
-	}
-	return c.subs[sub]
-}
-
-func commandAll(*call, [][]byte) reply { return describeAll((*command).describe) }
-
-func commandCountAll(*call, [][]byte) reply { return count(len(table)) }
+func commandCountAll(c *call, _ [][]byte) reply { return count(len(c.table.order)) }
 
 func commandInfo(c *call, args [][]byte) reply {
 	if len(args) == 2 {
-		return describeAll((*command).describe)
+		return c.describeAll()
 	}
 	infos := make([]reply, 0, len(args)-2)
 	for _, name := range args[2:] {
-		if cmd := named(name); cmd != nil {
+		if cmd := c.table.named(name); cmd != nil {
 			infos = append(infos, cmd.describe())
 		} else {
 			infos = append(infos, null)
@@ -53,10 +26,10 @@ func commandInfo(c *call, args [][]byte) reply {
 	return array(infos...)
 }
 
-func describeAll(describe func(*command) reply) reply {
-	infos := make([]reply, len(tableOrder))
-	for i, c := range tableOrder {
-		infos[i] = describe(c)
+func (c *call) describeAll() reply {
+	infos := make([]reply, len(c.table.order))
+	for i, cmd := range c.table.order {
+		infos[i] = cmd.describe()
 	}
 	return array(infos...)
 }
@@ -113,11 +86,11 @@ func (k keySpec) describe() reply {
 }
 
 func commandDocs(c *call, args [][]byte) reply {
-	chosen := tableOrder
+	chosen := c.table.order
 	if len(args) > 2 {
 		chosen = nil
 		for _, name := range args[2:] {
-			if cmd := named(name); cmd != nil {
+			if cmd := c.table.named(name); cmd != nil {
 				chosen = append(chosen, cmd)
 			}
 		}
@@ -164,7 +137,7 @@ func commandList(c *call, args [][]byte) reply {
 		return syntaxError
 	}
 	names := []reply{}
-	for name, cmd := range commands() {
+	for name, cmd := range c.table.all() {
 		if wanted(cmd) {
 			names = append(names, bulkString(name))
 		}
@@ -173,11 +146,11 @@ func commandList(c *call, args [][]byte) reply {
 }
 
 func commandGetKeys(c *call, args [][]byte) reply {
-	return eachKey(args[2:], func(name []byte, _ string) reply { return bulk(name) })
+	return c.eachKey(args[2:], func(name []byte, _ string) reply { return bulk(name) })
 }
 
 func commandGetKeysAndFlags(c *call, args [][]byte) reply {
-	return eachKey(args[2:], func(name []byte, flags string) reply {
+	return c.eachKey(args[2:], func(name []byte, flags string) reply {
 		names := []reply{}
 		for _, flag := range strings.Fields(flags) {
 			names = append(names, simple(flag))
@@ -187,8 +160,8 @@ func commandGetKeysAndFlags(c *call, args [][]byte) reply {
 }
 
 // eachKey answers something for each key in a command.
-func eachKey(given [][]byte, answer func(name []byte, flags string) reply) reply {
-	cmd, _ := lookup(given)
+func (c *call) eachKey(given [][]byte, answer func(name []byte, flags string) reply) reply {
+	cmd, _ := c.table.lookup(given)
 	switch {
 	case cmd == nil:
 		return failure("ERR Invalid command specified")
@@ -218,7 +191,7 @@ func eachKey(given [][]byte, answer func(name []byte, flags string) reply) reply
 func help(c *call, _ [][]byte) reply {
 	container, _, _ := strings.Cut(c.command.fullName, "|")
 	lines := []reply{simple(strings.ToUpper(container) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
-	for _, sub := range table[container].order {
+	for _, sub := range c.table.byName[container].order {
 		lines = append(lines, simple(strings.ToUpper(sub.name)), simple("    "+sub.summary))
 	}
 	return array(lines...)

@@ -74,6 +74,10 @@ type Options struct {
 	// that time and move only by [Broker.Advance].
 	ManualTime time.Time
 
+	// TestCommands adds commands for test suites in other languages, which look in and
+	// let time pass by them: REDRPC.SNAPSHOT, for example. docs/commands.md lists them.
+	TestCommands bool
+
 	// Logger is told about clients that were closed for what they did, and about
 	// failures of the broker itself; nil discards that.
 	Logger *slog.Logger

@@ -84,7 +84,7 @@ func FuzzRequests(f *testing.F) {
 // What commands of any kind do to a broker, they do not make it panic: the run
 // of a handler that panics answers with an error which names the broker.
 func FuzzCommands(f *testing.F) {
-	for name, c := range commands() {
+	for name, c := range table.all() {
 		words := strings.ReplaceAll(name, "|", " ")
 		f.Add(words + strings.Repeat(" 1", max(0, c.arity-1)) + "\n" + words + " k -1 LEFT RIGHT\n" + words + " k k 0")
 	}

@@ -52,7 +52,7 @@ func (b *Broker) seed(text []byte) error {
 		if !closed {
 			return fmt.Errorf("line %d, %.80s: a quote is not closed, or not followed by a space", number, given)
 		}
-		if _, err := forInsider(args); err != nil {
+		if _, err := b.forInsider(args); err != nil {
 			return fmt.Errorf("line %d, %.80s: %w", number, given, Error(err.text))
 		}
 		lines = append(lines, line{number, given, args})

@@ -201,7 +201,7 @@ func (b *Broker) infoReplication(out *strings.Builder) {
 }
 
 func (b *Broker) infoCommands(out *strings.Builder) {
-	for name, c := range commands() {
+	for name, c := range b.table.all() {
 		if n := b.calls[c.index]; n > 0 {
 			fmt.Fprintf(out, "cmdstat_%s:calls=%d\r\n", name, n)
 		}

@@ -42,7 +42,9 @@ func (b *Broker) snapshot() []byte {
 			out = append(out, '\n')
 		}
 		for _, key := range slices.Sorted(maps.Keys(d.entries)) {
-			out = d.entries[key].appendCommands(out, b.milliseconds())
+			if e := d.entries[key]; e.at == 0 || e.at > b.milliseconds() { // else it expires once a stall has ended
+				out = e.appendCommands(out, b.milliseconds())
+			}
 		}
 	}
 	return out
