@@ -30,6 +30,7 @@ type waiter struct {
 	db      *database
 	late    reply
 	tickets []ticket
+	took    int64 // the command so far, nanoseconds
 }
 
 // A ticket is a place in a queue, which is a doubly linked list.
@@ -55,7 +56,7 @@ type readyKey struct {
 // block parks the client until it is served, timed out or gone.
 func (s *session) block(d *database, w *wait) {
 	b := s.broker
-	p := &waiter{session: s, serve: w.serve, db: d, late: w.late}
+	p := &waiter{session: s, serve: w.serve, db: d, late: w.late, took: s.broker.took}
 	p.tickets = make([]ticket, 0, len(w.keys))
 	for i, key := range w.keys {
 		q := d.blocked[string(key)]
@@ -179,7 +180,9 @@ func (b *Broker) serve(k readyKey) {
 		}
 		c := &b.running
 		*c = call{Broker: b, session: s, db: w.db, command: s.command, woken: !k.late}
+		began := b.lap
 		r := b.run(c, func(c *call) reply { return w.serve(c, e, l) })
+		s.served(began, &r)
 		s.unblock(c.place, r)
 		b.tracking.deliverOwn()
 	}

@@ -37,6 +37,7 @@ type Broker struct {
 	armed     int64 // when timer goes off; 0: it is not running
 	dbs       []*database
 	used      int // bytes of the data, while Options.MaxMemory has to be held
+	peak      int // the most that the data were seen to take
 	sessions  map[int64]*session
 	lastID    int64
 	running   call       // the call being made
@@ -50,7 +51,8 @@ type Broker struct {
 	watchers  []*blockedWatch
 	pubsub    pubsub
 	tracking  tracking
-	calls     []int64 // how often each command was run, by its index
+	lap, took int64   // when the last command ended, by clock.elapsed, and how long it took
+	usage     []usage // what has become of each command, by its index
 	stats     stats
 	logs      []logRecord // to be handed to the logger once the lock is released
 	listeners map[net.Listener]struct{}
@@ -76,7 +78,7 @@ func New(o Options) (*Broker, error) {
 		dbs:       make([]*database, o.Databases),
 		sessions:  map[int64]*session{},
 		holds:     holds{all: map[*hold]struct{}{}},
-		calls:     make([]int64, testTable.count),
+		usage:     make([]usage, testTable.count),
 		listeners: map[net.Listener]struct{}{},
 		sockets:   map[*socket]struct{}{},
 	}
@@ -88,6 +90,7 @@ func New(o Options) (*Broker, error) {
 	}
 	b.setTime()
 	b.stats.started = b.now
+	b.resetStats()
 	b.pubsub.init()
 	b.tracking.init(b)
 	return b, nil
@@ -129,7 +132,7 @@ func (b *Broker) open(l interface {
 	b.stats.connections++
 	if r := b.turnAway(l); r != nil {
 		b.stats.rejected++
-		s.reply(r)
+		s.out, _ = r.encode(s.out, s.protocol, 1) // as in Redis it is no error of a command's
 		s.finish()
 		return nil
 	}
@@ -275,17 +278,4 @@ func (b *Broker) Clients() []string {
 		lines = append(lines, line)
 	}
 	return lines
-}
-
-// stats count what happened since the broker was made.
-type stats struct {
-	started           int64 // nanoseconds since 1970
-	connections       int64
-	rejected          int64
-	commands          int64
-	errors            int64
-	expired           int64
-	hits, misses      int64
-	bytesIn, bytesOut int64
-	blocked           int // clients now
 }

@@ -7,23 +7,31 @@ import "time"
 // until it is set.
 type clock struct {
 	manual bool
-	start  time.Time // real: when the clock was made, with a monotonic reading
-	now    int64     // manual: the time
+	start  time.Time // when the clock was made, with a monotonic reading
+	now    int64     // manual: the time; real: the time at start
 }
 
 func newClock(manual time.Time) clock {
-	if manual.IsZero() {
-		return clock{start: time.Now()}
+	c := clock{manual: !manual.IsZero(), start: time.Now(), now: manual.UnixNano()}
+	if !c.manual {
+		c.now = c.start.UnixNano()
 	}
-	return clock{manual: true, now: manual.UnixNano()}
+	return c
 }
 
-func (c *clock) read() int64 {
+// elapsed is by how much real time has gone on since the clock was made, in
+// nanoseconds. It is what commands are measured with, whatever the clock.
+func (c *clock) elapsed() int64 { return int64(time.Since(c.start)) }
+
+// at is the time that the clock shows when so much real time has gone on.
+func (c *clock) at(elapsed int64) int64 {
 	if c.manual {
 		return c.now
 	}
-	return c.start.UnixNano() + int64(time.Since(c.start))
+	return c.now + elapsed
 }
+
+func (c *clock) read() int64 { return c.at(c.elapsed()) }
 
 // An alarm is a time at which something is due: a key to delete, for example, or
 // a client that has waited long enough.
@@ -118,6 +126,9 @@ func (h *alarms) down(i int32) {
 // end the alarms of that time come before the commands.
 func (b *Broker) runDue() {
 	b.setTime()
+	if b.now >= b.stats.nextReading {
+		b.readCounters()
+	}
 	if b.stall.until != 0 {
 		if b.now < b.stall.until {
 			return
@@ -146,7 +157,8 @@ func (b *Broker) sound(until int64) {
 
 // setTime reads the clock.
 func (b *Broker) setTime() {
-	b.now = b.clock.read()
+	b.startLap()
+	b.now = b.clock.at(b.lap)
 	b.second = uint32(b.now / int64(time.Second))
 }
 

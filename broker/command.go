@@ -25,7 +25,7 @@ type command struct {
 	subs     map[string]*command
 	order    []*command // subs in the order of the table
 	fullName string     // of a sub-command: container|name
-	index    int        // in Broker.calls
+	index    int        // in Broker.usage
 }
 
 // A commandFlag says how a command is treated, or what it does.

@@ -187,7 +187,7 @@ var parts = map[string]string{
 	"broadcasting":   "BCAST | BCAST | PREFIX prefix | NOLOOP | REDIRECT clientID",
 	"optMode":        "OPTIN | OPTOUT | NOLOOP",
 	"flushMode":      "SYNC | ASYNC",
-	"aSetting": "TIMEOUT idle | MAXCLIENTS maximum | CLIENT-QUERY-BUFFER-LIMIT memory | PROTO-MAX-BULK-LEN memory | " +
+	"aSetting": "LATENCY-TRACKING yesNo | LATENCY-TRACKING-INFO-PERCENTILES percents | TIMEOUT idle | MAXCLIENTS maximum | CLIENT-QUERY-BUFFER-LIMIT memory | PROTO-MAX-BULK-LEN memory | " +
 		"CLIENT-OUTPUT-BUFFER-LIMIT pendingLimit | TRACKING-TABLE-MAX-KEYS maximum | NOTIFY-KEYSPACE-EVENTS events | REQUIREPASS password | SAVE noSave | APPENDONLY NO | PROTECTED-MODE yesNo | DATABASES 16 | " +
 		"MAXMEMORY-POLICY NOEVICTION | MAXMEMORY 0 | MAXMEMORY limit | setting word",
 	"unblockReason": "TIMEOUT | ERROR | word",
@@ -221,6 +221,7 @@ var pools = map[string][]string{
 	"setting":    {"databases", "DATABASES", "maxmemory", "maxmem*", "d?tabases", "save", "nosuch", "", "[", "appendonly", "timeout", "protected-mode", "proto-max-bulk-len", "*"},
 	"noSave":     {""},
 	"yesNo":      {"yes", "no", "YES", "No", "maybe", ""},
+	"percents":   {"50", "50 99.9", "", "0 100.0", "1e1 0x10 .5", "33.3333333", "-0", "50  99", " 50", "101", "-1", "x", "nan"},
 	"long":       {"1000000", "2000000", "100000000000"},
 	"noTime":     {"0", "", "x", "0.0", "-1", "-0.5", "0x", " 0"},
 	"idle":       {"0", "100000", "2147483647", "2147483648", "-1", "x", "", "01"},
@@ -230,7 +231,7 @@ var pools = map[string][]string{
 	"pendingLimit": {"normal 0 0 0", "normal 1gb 512mb 60", "pubsub 32mb 8mb 60", "PUBSUB 1g 0 0 Normal 0 1g 10", "replica 256mb 64mb 60", "normal 1 2", "nosuch 0 0 0", "normal x 0 0",
 		"normal 0 0 -1", "normal 0 0 1x", "", "normal 0 0 0 pubsub 1", "slave 0 1.5 0"},
 	"events":  {"", "KEA", "g$lxKEmn", "g$lxKEmn", "KEg", "Klm", "E$n", "xe", "Kq", "ke", "szthd"}, // not A and n: redis-server forgets the n when a CONFIG SET fails
-	"section": {"server", "clients", "CLIENTS", "memory", "stats", "keyspace", "Keyspace", "replication", "cluster", "commandstats", "default", "all", "everything", "nosuch", ""},
+	"section": {"server", "clients", "CLIENTS", "memory", "stats", "keyspace", "Keyspace", "replication", "cluster", "commandstats", "errorstats", "latencystats", "cpu", "modules", "default", "all", "everything", "nosuch", ""},
 }
 
 // rarely gives rows a weight in percent: those that wipe out what others built,

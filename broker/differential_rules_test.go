@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -374,26 +375,55 @@ func levelNulls(values []*answer) {
 
 // selectFields keeps of CLIENT LIST and INFO what must be equal.
 func selectFields(text string) string {
-	var kept []string
+	var kept, usages []string
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "id=") {
 			kept = append(kept, selectClientFields(line))
 			continue
 		}
+		if strings.HasPrefix(line, "cmdstat_") {
+			usages = append(usages, selectUsage(line))
+			continue
+		}
 		name, _, _ := strings.Cut(line, ":")
-		if strings.HasPrefix(name, "db") {
+		switch {
+		case strings.HasPrefix(name, "db"):
 			line, _, _ = strings.Cut(line, ",avg_ttl")
 			kept = append(kept, line)
-		}
-		switch name {
-		case "# Server", "# Clients", "# Memory", "# Persistence", "# Stats", "# Replication", "# Cluster", "# Keyspace",
-			"redis_version", "redis_mode", "connected_clients", "maxclients", "blocked_clients", "tracking_clients",
-			"maxmemory", "maxmemory_policy", "pubsub_channels", "pubsub_patterns", "tracking_total_prefixes", "role", "cluster_enabled":
+		case strings.HasPrefix(line, "# "), strings.HasPrefix(name, "errorstat_"), slices.Contains(sameFields, name):
 			kept = append(kept, line)
 		}
 	}
-	return strings.Join(kept, "\n")
+	slices.Sort(usages)
+	return strings.Join(append(kept, usages...), "\n")
+}
+
+// sameFields are the fields of INFO that are the same on both servers.
+var sameFields = strings.Fields("redis_version redis_mode arch_bits config_file connected_clients cluster_connections maxclients " +
+	"blocked_clients tracking_clients maxmemory maxmemory_human maxmemory_policy loading async_loading rdb_bgsave_in_progress aof_enabled " +
+	"aof_rewrite_in_progress rejected_connections evicted_keys evicted_clients pubsub_channels pubsub_patterns " +
+	"pubsubshard_channels tracking_total_prefixes total_error_replies role connected_slaves " +
+	"master_failover_state master_repl_offset repl_backlog_active cluster_enabled")
+
+// usageTimes is what a usage says about times.
+var usageTimes = regexp.MustCompile(`usec=.*,(rejected_calls)`)
+
+// selectUsage keeps of a line of INFO's section Commandstats what must be equal:
+// nothing of the commands by which the test looks at the servers.
+func selectUsage(line string) string {
+	for _, name := range []string{"client|list", "config|set"} {
+		if strings.HasPrefix(line, "cmdstat_"+name+":") {
+			return ""
+		}
+	}
+	line = usageTimes.ReplaceAllString(line, "$1")
+	name, _, _ := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
+	if c := table.named([]byte(name)); name == "client|unblock" || c != nil && c.flags&blocking != 0 {
+		// CLIENT UNBLOCK counts as failed, together with the command that it ends
+		line, _, _ = strings.Cut(line, ",failed_calls")
+	}
+	return line
 }
 
 // selectClientFields keeps of a line of CLIENT LIST what must be equal.

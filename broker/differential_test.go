@@ -153,7 +153,7 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 	var err error
 	d.redis.expect(d, "+OK", "CONFIG", "SET", "requirepass", d.password, "timeout", "0", "maxmemory", "0", "maxclients", "10000", "client-query-buffer-limit", "1gb",
 		"proto-max-bulk-len", "512mb", "client-output-buffer-limit", "normal 0 0 0 pubsub 32mb 8mb 60 replica 256mb 64mb 60", "tracking-table-max-keys", "1000000",
-		"protected-mode", "yes", "notify-keyspace-events", d.events)
+		"protected-mode", "yes", "notify-keyspace-events", d.events, "latency-tracking", "yes", "latency-tracking-info-percentiles", "50 99 99.9")
 	if b.opponent, err = New(Options{Password: d.password, KeyspaceEvents: d.events}); err != nil {
 		d.Fatal(err)
 	}
@@ -162,6 +162,8 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 	if d.password != "" {
 		b.broker.expect(d, "+OK", "AUTH", d.password)
 	}
+	d.redis.expect(d, "+OK", "CONFIG", "RESETSTAT")
+	b.broker.expect(d, "+OK", "CONFIG", "RESETSTAT")
 	for i := range b.clients {
 		b.clients[i] = &combatant{name: string(rune('a' + i))}
 		b.connect(b.clients[i])
@@ -421,6 +423,7 @@ func (b *bout) inspect() {
 		}
 		return redis
 	}
+	b.inspectStats()
 	for _, db := range []string{"0", "1", "2", "15"} {
 		ask("SELECT", db)
 		if ask("DBSIZE") == "0" {
@@ -436,6 +439,19 @@ func (b *bout) inspect() {
 		}
 	}
 	ask("SELECT", "0")
+}
+
+// inspectStats compares what the servers have noted.
+func (b *bout) inspectStats() {
+	question := []string{"INFO", "everything"}
+	redis, err1 := strconv.Unquote(b.redis.do(b, question...))
+	broker, err2 := strconv.Unquote(b.broker.do(b, question...))
+	if err := errors.Join(err1, err2); err != nil {
+		b.Fatal(err)
+	}
+	if want, got := selectFields(redis), selectFields(broker); want != got {
+		b.found = fmt.Sprintf("INFO says on redis-server and the broker:\n# %s", parting(want, got))
+	}
 }
 
 // note adds a line to the transcript.

@@ -54,6 +54,7 @@ func (s *session) execute(args [][]byte) {
 // fail answers a command that cannot be run. It spoils the transaction; EXEC ends
 // it.
 func (s *session) fail(cmd *command, err *reply) {
+	s.broker.reject(cmd)
 	if cmd != nil && cmd.name == "exec" {
 		s.endTransaction()
 		r := failure("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(err.text, "ERR "))
@@ -79,14 +80,14 @@ func (s *session) perform(cmd *command, args [][]byte) {
 // run runs a command whose arguments are in order. In a transaction nothing waits.
 func (s *session) run(cmd *command, args [][]byte) reply {
 	b := s.broker
-	b.stats.commands++
-	b.calls[cmd.index]++
+	began := b.lap
 	c := &b.running
 	*c = call{Broker: b, session: s, db: s.db, command: cmd}
 	r := b.run(c, func(c *call) reply { return cmd.run(c, args) })
 	if r.kind == kindWait && s.transaction.running {
-		return r.wait.refused
+		r = r.wait.refused
 	}
+	b.account(cmd, began, &r)
 	return r
 }
 

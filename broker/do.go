@@ -53,6 +53,9 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	if r.isDeeper(b.options.MaxDepth) {
 		r = b.tooDeep()
 	}
+	if r.isFailure() {
+		b.countError(r.text)
+	}
 	if r.kind == kindError {
 		return nil, Error(r.text)
 	}
@@ -77,10 +80,10 @@ func (b *Broker) forInsider(args [][]byte) (*command, *reply) {
 		return nil, err
 	case !cmd.accepts(len(args)):
 		r := cmd.wrongNumber()
-		return nil, &r
+		return cmd, &r
 	case cmd.flags&personal != 0:
 		r := failuref("ERR '%s' is about a client's own connection, which there is none of here", cmd.fullName)
-		return nil, &r
+		return cmd, &r
 	}
 	return cmd, nil
 }
@@ -94,6 +97,7 @@ func (s *session) answer(args [][]byte) reply {
 		err = s.refuse(cmd, args, nil)
 	}
 	if err != nil {
+		s.broker.reject(cmd)
 		return *err
 	}
 	outer := b.running

@@ -88,6 +88,25 @@ func ExampleOptions_keyspaceEvents() {
 	// Output: __keyevent@0__:expired session:7
 }
 
+// Stats are what INFO tells, in Go types.
+func ExampleBroker_Stats() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+
+	b.Do("SET", "greeting", "hello")
+	b.Do("LPUSH", "greeting", "world")
+	b.Do("FLY")
+
+	s := b.Stats()
+	fmt.Println(s.Commands, "commands, unknown:", s.Unknown, "errors:", s.ErrorCodes)
+	lpush := s.ByCommand["lpush"]
+	fmt.Println("LPUSH failed", lpush.Failed, "time in", lpush.Calls)
+	// Output:
+	// 2 commands, unknown: 1 errors: map[ERR:1 WRONGTYPE:1]
+	// LPUSH failed 1 time in 1
+}
+
 func check(err error) {
 	if err != nil {
 		panic(err)

@@ -22,6 +22,7 @@ func (b *Broker) measure(e *entry) {
 	n := e.footprint()
 	b.used += n - e.bytes
 	e.bytes = n
+	b.peak = max(b.peak, emptyBytes+b.used)
 }
 
 // usedMemory is what the data take, in bytes.
@@ -29,6 +30,7 @@ func (b *Broker) usedMemory() int {
 	if b.options.MaxMemory == 0 {
 		b.measureAll()
 	}
+	b.peak = max(b.peak, emptyBytes+b.used)
 	return emptyBytes + b.used
 }
 

@@ -81,6 +81,9 @@ type Options struct {
 	// Logger is told about clients that were closed for what they did, and about
 	// failures of the broker itself; nil discards that.
 	Logger *slog.Logger
+
+	// observing is what only CONFIG SET changes of what is noted about commands.
+	observing observing
 }
 
 // A PendingLimit is when a client is closed that does not read its replies. A
@@ -153,6 +156,7 @@ func (o Options) withDefaults() (Options, error) {
 	if !o.ManualTime.IsZero() && o.ManualTime.Unix() < 0 {
 		return o, fmt.Errorf("broker: Options.ManualTime is %v: expected a time after 1970", o.ManualTime)
 	}
+	o.observing = defaultObserving
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -240,6 +240,7 @@ func (s *polled) receive(buf []byte) {
 	s.using.Unlock()
 	switch {
 	case n > 0:
+		s.poller.broker.startLap() // to read is no part of a command
 		s.session.input(buf[:n])
 	case err != unix.EAGAIN: // the end, or a connection that is of no more use
 		s.session.hangUp()

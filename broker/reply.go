@@ -15,7 +15,7 @@ import (
 // wait. It may refer to stored data, so it is encoded before anything else runs.
 type reply struct {
 	kind  kind
-	n     int64   // integer, boolean, push: how many elements follow
+	n     int64   // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
 	text  string  // simple string, error
 	bytes []byte  // bulk string, verbatim text
 	items []reply // array, map, set, push, sequence
@@ -76,6 +76,9 @@ func fields(items ...reply) reply   { return reply{kind: kindMap, items: items} 
 func set(items ...reply) reply      { return reply{kind: kindSet, items: items} }
 func push(items ...reply) reply     { return reply{kind: kindPush, items: items} }
 func sequence(items ...reply) reply { return reply{kind: kindSequence, items: items} }
+
+// isFailure reports whether a reply counts as an error.
+func (r *reply) isFailure() bool { return r.kind == kindError && r.n == 0 }
 
 // failuref formats an error as Redis does, in C: what a client sent ends at its
 // first zero byte, and the text has no line breaks at its end. Those within it are

@@ -104,6 +104,7 @@ func (s *session) input(p []byte) {
 	if s.closing || s.closed {
 		return
 	}
+	s.broker.stats.reads++
 	s.broker.stats.bytesIn += int64(len(p))
 	s.used = s.broker.now
 	s.serveDelayed()
@@ -132,7 +133,11 @@ func (s *session) proceed() {
 		}
 	}
 	s.requests.keep()
-	s.checkQuery(s.requests.waiting())
+	n := s.requests.waiting()
+	if n > 0 {
+		s.broker.stats.input.note(s.broker.now, n)
+	}
+	s.checkQuery(n)
 }
 
 // checkQuery gives a client up that has sent more than it may of what cannot be run
@@ -154,8 +159,8 @@ func (s *session) reply(r *reply) {
 	if s.closing || s.closed {
 		return
 	}
-	if r.kind == kindError {
-		s.broker.stats.errors++
+	if r.isFailure() {
+		s.broker.countError(r.text)
 	}
 	depth := s.broker.options.MaxDepth
 	if r.kind == kindSequence {
@@ -243,7 +248,9 @@ func (s *session) settle() (flush bool) {
 		return false
 	}
 	if len(s.out) > 0 {
+		s.broker.stats.writes++
 		s.broker.stats.bytesOut += int64(len(s.out))
+		s.broker.stats.output.note(s.broker.now, len(s.out))
 		s.out, flush = s.link.deliver(s.out)
 		s.checkPending()
 	}

@@ -39,9 +39,14 @@ var settings = map[string]setting{
 	},
 	"client-query-buffer-limit": bytesSetting(func(o *Options) *int { return &o.MaxQuery }, 1<<20),
 	"databases":                 {get: func(o *Options) string { return strconv.Itoa(o.Databases) }},
-	"maxclients":                integerSetting(func(o *Options) *int { return &o.MaxClients }, 1, math.MaxUint32),
-	"maxmemory":                 bytesSetting(func(o *Options) *int { return &o.MaxMemory }, 0),
-	"maxmemory-policy":          only("noeviction", "argument(s) must be one of the following: "+strings.Join(append(evictionPolicies, "noeviction"), ", "), evictionPolicies...),
+	"latency-tracking":          boolSetting(func(o *Options) *bool { return &o.observing.latencies }),
+	"latency-tracking-info-percentiles": {
+		func(o *Options) string { return o.observing.percentiles },
+		setPercentiles,
+	},
+	"maxclients":       integerSetting(func(o *Options) *int { return &o.MaxClients }, 1, math.MaxUint32),
+	"maxmemory":        bytesSetting(func(o *Options) *int { return &o.MaxMemory }, 0),
+	"maxmemory-policy": only("noeviction", "argument(s) must be one of the following: "+strings.Join(append(evictionPolicies, "noeviction"), ", "), evictionPolicies...),
 	"notify-keyspace-events": {
 		func(o *Options) string { return o.events.String() },
 		func(o *Options, value string) string {
@@ -117,6 +122,26 @@ func only(value, invalid string, others ...string) setting {
 				return fmt.Sprintf("the broker can do '%s' only", value)
 			}
 			return invalid
+		},
+	}
+}
+
+// boolSetting is a setting that is yes or no.
+func boolSetting(field func(*Options) *bool) setting {
+	return setting{
+		func(o *Options) string {
+			if *field(o) {
+				return "yes"
+			}
+			return "no"
+		},
+		func(o *Options, value string) string {
+			value = strings.ToLower(value)
+			*field(o) = value == "yes"
+			if value != "yes" && value != "no" {
+				return "argument must be 'yes' or 'no'"
+			}
+			return ""
 		},
 	}
 }
@@ -226,6 +251,27 @@ func setPending(o *Options, value string) string {
 	return ""
 }
 
+// setPercentiles reads the percentiles of INFO's section Latencystats.
+func setPercentiles(o *Options, value string) string {
+	const name = "latency-tracking-info-percentiles"
+	var words []string
+	if value != "" {
+		words = strings.Split(value, " ")
+	}
+	for i, word := range words {
+		p, isFloat := parseFloat([]byte(word))
+		switch {
+		case !isFloat:
+			return "Invalid " + name + " parameters"
+		case p < 0 || p > 100:
+			return name + " parameters should sit between [0.0,100.0]"
+		}
+		words[i] = strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.6f", p), "0"), ".")
+	}
+	o.observing.percentiles = strings.Join(words, " ")
+	return ""
+}
+
 // unlimited turns Redis's 0, for no limit, into that of Options.
 func unlimited(n uint64) int {
 	if n == 0 {
@@ -306,7 +352,6 @@ func configRewrite(*call, [][]byte) reply {
 
 // configResetStat sets the figures of INFO back that count what happened.
 func configResetStat(c *call, _ [][]byte) reply {
-	c.stats = stats{started: c.stats.started, blocked: c.stats.blocked}
-	clear(c.calls)
+	c.resetStats()
 	return ok
 }

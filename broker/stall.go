@@ -92,7 +92,7 @@ func debugCommand(c *call, args [][]byte) reply {
 		c.sleep(sleepTime(args[2]))
 		return ok
 	case len(args) == 3 && is(args[1], "ERROR"):
-		return failure(string(args[2]))
+		return reply{kind: kindError, text: string(args[2]), n: 1} // which Redis does not count
 	case len(args) == 3 && is(args[1], "LOG"):
 		c.log(slog.LevelWarn, "DEBUG LOG", "message", string(args[2]))
 		return ok

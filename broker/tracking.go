@@ -22,6 +22,15 @@ type trackingState struct {
 	caching  bool     // CLIENT CACHING was called for the next command
 }
 
+// items is how many times a key was read by a client.
+func (t *tracking) items() int {
+	n := 0
+	for _, ids := range t.readers {
+		n += len(ids)
+	}
+	return n
+}
+
 // redirection is what CLIENT GETREDIR answers.
 func (t *trackingState) redirection() int64 {
 	if !t.on {

@@ -1,0 +1,27 @@
+//go:build unix
+
+package broker
+
+import (
+	"fmt"
+	"strings"
+	"syscall"
+)
+
+// infoCPU tells what the whole process has used, and its children that have ended.
+func (b *Broker) infoCPU(out *strings.Builder) {
+	for _, who := range []struct {
+		id     int
+		suffix string
+	}{{syscall.RUSAGE_SELF, ""}, {syscall.RUSAGE_CHILDREN, "_children"}} {
+		var u syscall.Rusage
+		if err := syscall.Getrusage(who.id, &u); err != nil {
+			continue
+		}
+		seconds := func(t syscall.Timeval) string { return fmt.Sprintf("%.6f", float64(t.Nano())/1e9) }
+		writeFields(out,
+			field{"used_cpu_sys" + who.suffix, seconds(u.Stime)},
+			field{"used_cpu_user" + who.suffix, seconds(u.Utime)},
+		)
+	}
+}

@@ -1,0 +1,164 @@
+package broker
+
+import (
+	"maps"
+	"slices"
+	"time"
+)
+
+// Stats are figures about a broker: those of INFO's sections Clients, Stats,
+// Commandstats and Errorstats. What counts begins with New, or with the last CONFIG
+// RESETSTAT.
+type Stats struct {
+	Clients  int // that are connected
+	Blocked  int // of them, those that wait in a command such as BLPOP
+	Tracking int // of them, those that CLIENT TRACKING is on for
+
+	Connections int64 // that were accepted
+	Rejected    int64 // of them, those over Options.MaxClients
+
+	Commands int64 // that were run, alone or in a transaction
+	Unknown  int64 // commands and sub-commands that the broker does not know
+
+	Errors     int64            // error replies
+	ErrorCodes map[string]int64 // of them, by their first word, such as WRONGTYPE
+
+	Expired      int64 // keys that were deleted when their time had come
+	Hits, Misses int64 // keys that were read, and keys that were to be and did not exist
+
+	Reads, Writes     int64 // pieces of input and of output
+	BytesIn, BytesOut int64
+
+	// Rate is how many commands were run per second, in the last 1.6 s.
+	Rate float64
+
+	// ByCommand has the commands that were sent, by their full names in lower case,
+	// such as "get" or "client|list".
+	ByCommand map[string]CommandStats
+}
+
+// CommandStats are figures about one command.
+type CommandStats struct {
+	Calls    int64 // how often it ran
+	Failed   int64 // how often with an error
+	Rejected int64 // how often it was refused, and did not run
+
+	// Took is the time that all runs took together, by the machine's monotonic clock:
+	// Options.ManualTime has no say in it. Waiting does not count.
+	Took time.Duration
+}
+
+// Stats returns the broker's figures.
+func (b *Broker) Stats() Stats {
+	b.enter()
+	defer b.leave()
+	s := &b.stats
+	byCommand := map[string]CommandStats{}
+	for name, c := range b.table.all() {
+		if u := &b.usage[c.index]; u.calls+u.rejected > 0 {
+			byCommand[name] = CommandStats{Calls: u.calls, Failed: u.failed, Rejected: u.rejected, Took: time.Duration(u.time)}
+		}
+	}
+	return Stats{
+		Clients: len(b.sessions), Blocked: s.blocked, Tracking: b.tracking.clients,
+		Connections: s.connections, Rejected: s.rejected,
+		Commands: b.commandsRun(), Unknown: s.unknown,
+		Errors: s.errors, ErrorCodes: maps.Clone(s.errorCodes),
+		Expired: s.expired, Hits: s.hits, Misses: s.misses,
+		Reads: s.reads, Writes: s.writes, BytesIn: s.bytesIn, BytesOut: s.bytesOut,
+		Rate: b.rate().commands, ByCommand: byCommand,
+	}
+}
+
+// stats count what happened since the broker was made, or CONFIG RESETSTAT.
+type stats struct {
+	started           int64 // nanoseconds since 1970
+	connections       int64
+	rejected          int64
+	unknown           int64
+	errors            int64
+	errorCodes        map[string]int64
+	expired           int64
+	hits, misses      int64
+	reads, writes     int64
+	bytesIn, bytesOut int64
+	input, output     recent // bytes of input waiting, and of one batch's output
+	blocked           int    // clients now
+	readings          ring[reading]
+	nextReading       int64
+}
+
+// resetStats begins to count anew.
+func (b *Broker) resetStats() {
+	b.stats = stats{
+		started: b.stats.started, blocked: b.stats.blocked,
+		errorCodes: map[string]int64{}, readings: ring[reading]{most: rateReadings + 1},
+	}
+	clear(b.usage)
+}
+
+func (s *stats) codes() []string { return slices.Sorted(maps.Keys(s.errorCodes)) }
+
+// commandsRun is how many commands have been run.
+func (b *Broker) commandsRun() int64 {
+	n := int64(0)
+	for i := range b.usage {
+		n += b.usage[i].calls
+	}
+	return n
+}
+
+// A reading is how far the counters were at some time. One is taken before the first
+// thing that happens 100 ms after the last.
+type reading struct{ at, commands, in, out int64 }
+
+const (
+	readingEvery = int64(100 * time.Millisecond)
+	rateReadings = 16 // that the window of a rate spans
+)
+
+func (b *Broker) readCounters() {
+	*b.stats.readings.put() = reading{b.now, b.commandsRun(), b.stats.bytesIn, b.stats.bytesOut}
+	b.stats.nextReading = b.now + readingEvery
+}
+
+// A rate is what happened per second.
+type rate struct{ commands, in, out float64 }
+
+// rate is that of the last 1.6 s, as Redis has it.
+func (b *Broker) rate() rate {
+	const window = rateReadings * readingEvery
+	r := &b.stats.readings
+	for i := range r.items {
+		from := r.at(i)
+		if from.at < b.now-window {
+			continue
+		}
+		perSecond := func(n int64) float64 { return float64(n) / time.Duration(window).Seconds() }
+		return rate{perSecond(b.commandsRun() - from.commands), perSecond(b.stats.bytesIn - from.in), perSecond(b.stats.bytesOut - from.out)}
+	}
+	return rate{}
+}
+
+// A recent is the largest number noted in the last four to eight seconds.
+type recent struct {
+	since           int64 // nanoseconds since 1970
+	current, before int   // since then, and in the four seconds before
+}
+
+func (r *recent) note(now int64, n int) {
+	const span = int64(4 * time.Second)
+	if age := now - r.since; age >= span {
+		r.before = r.current
+		if age >= 2*span {
+			r.before = 0
+		}
+		r.since, r.current = now, 0
+	}
+	r.current = max(r.current, n)
+}
+
+func (r *recent) most(now int64) int {
+	r.note(now, 0)
+	return max(r.current, r.before)
+}
