@@ -124,6 +124,7 @@ func (p *waiter) leave() {
 func (s *session) unblock(place int, r reply) {
 	s.waiter.leave()
 	s.replyAt(place, &r)
+	s.silence.pass()
 	s.broker.resumed = append(s.broker.resumed, s)
 }
 

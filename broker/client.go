@@ -36,19 +36,13 @@ func clientInfo(c *call, _ [][]byte) reply { return verbatim(c.session.String() 
 
 func clientList(c *call, args [][]byte) reply {
 	ids := slices.Sorted(maps.Keys(c.sessions))
-	wanted := func(*session) bool { return true }
+	var kind string
 	switch {
 	case len(args) == 2:
 	case len(args) == 4 && is(args[2], "TYPE"):
-		switch strings.ToLower(string(args[3])) {
-		case "normal":
-			wanted = func(s *session) bool { return !s.subscriptions.any() }
-		case "pubsub":
-			wanted = func(s *session) bool { return s.subscriptions.any() }
-		case "master", "replica", "slave":
-			wanted = func(*session) bool { return false }
-		default:
-			return failuref("ERR Unknown client type '%s'", args[3])
+		var err *reply
+		if kind, err = parseClientType(args[3]); err != nil {
+			return *err
 		}
 	case len(args) > 3 && is(args[2], "ID"):
 		ids = nil
@@ -64,11 +58,25 @@ func clientList(c *call, args [][]byte) reply {
 	}
 	var lines strings.Builder
 	for _, id := range ids {
-		if s := c.sessions[id]; s != nil && wanted(s) {
+		if s := c.sessions[id]; s != nil && (kind == "" || kind == s.kind()) {
 			lines.WriteString(s.String() + "\n")
 		}
 	}
 	return verbatim(lines.String())
+}
+
+// clientNoEvict is what CLIENT LIST shows as flag e. Clients are not evicted in any
+// case.
+func clientNoEvict(c *call, args [][]byte) reply {
+	switch {
+	case is(args[2], "ON"):
+		c.session.noEvict = true
+	case is(args[2], "OFF"):
+		c.session.noEvict = false
+	default:
+		return syntaxError
+	}
+	return ok
 }
 
 func clientUnblock(c *call, args [][]byte) reply {

@@ -30,6 +30,9 @@ var grammar = map[string]string{
 	"client|help":             "nothing",
 	"client|id":               "nothing",
 	"client|info":             "nothing",
+	"client|kill":             "ID clientID killOption* | killOption ID clientID | word",
+	"client|no-evict":         "onOff",
+	"client|reply":            "ON | ON | ON | OFF | SKIP | SKIP | word",
 	"client|list":             "nothing | TYPE clientType | ID clientID+ | word",
 	"client|pause":            "0 WRITE | long WRITE | long WRITE | long WRITE | word | int word",
 	"client|setname":          "name",
@@ -191,6 +194,7 @@ var parts = map[string]string{
 		"CLIENT-OUTPUT-BUFFER-LIMIT pendingLimit | TRACKING-TABLE-MAX-KEYS maximum | NOTIFY-KEYSPACE-EVENTS events | REQUIREPASS password | SAVE noSave | APPENDONLY NO | PROTECTED-MODE yesNo | DATABASES 16 | " +
 		"MAXMEMORY-POLICY NOEVICTION | MAXMEMORY 0 | MAXMEMORY limit | setting word",
 	"unblockReason": "TIMEOUT | ERROR | word",
+	"killOption":    "ID clientID | TYPE clientType | USER user | ADDR word | LADDR word | SKIPME yesNo | word word",
 	"cursor":        "0 | 0 | 0 | int",
 	"int":           "small | small | small | small | edge",
 }
@@ -238,7 +242,7 @@ var pools = map[string][]string{
 // or say little.
 var rarely = map[string]int{
 	"flushall": 15, "flushdb": 15, "quit": 15, "reset": 30, "command": 10, "command|docs": 10, "command|info": 20,
-	"command|list": 20, "command|help": 10, "client|help": 10, "config|help": 10, "object|help": 10, "pubsub|help": 10, "config": 20,
+	"command|list": 20, "command|help": 10, "client|help": 10, "client|reply": 40, "client|kill": 50, "config|help": 10, "object|help": 10, "pubsub|help": 10, "config": 20,
 	"client": 20, "pubsub": 20, "info": 20, "memory": 20, "memory|help": 10, "memory|malloc-stats": 2, "memory|purge": 2, "memory|stats": 10, "object": 20, "time": 20, "command|count": 20,
 }
 

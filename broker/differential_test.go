@@ -254,13 +254,13 @@ func (b *bout) perform(steps []step) {
 }
 
 // await waits until redis-server has done all that it was asked for and has sent
-// every reply, and returns its list of clients.
+// every reply, and returns the lines of its list of clients.
 //
 // It does its work in rounds: it reads what has come in from all clients and
 // runs it, and then writes to all of them. So a question that was sent after a
 // command is answered in the same round as the command or later, and a second
 // question in a round after that.
-func (b *bout) await() string {
+func (b *bout) await() []string {
 	b.list(b.redis)
 	for {
 		list := b.list(b.redis)
@@ -270,7 +270,7 @@ func (b *bout) await() string {
 			unsent = unsent || (name == "obl" || name == "oll") && n != "0"
 		}
 		if !unsent {
-			return list
+			return strings.Split(list, "\n")
 		}
 		for _, c := range b.clients { // a long reply has to be read for the rest to come
 			c.redis.drain()
@@ -299,10 +299,17 @@ func (b *bout) list(control *wire) string {
 // compare compares what all clients have received and how they stand. The
 // commands sent last are those of client c.
 func (b *bout) compare(by *combatant, commands [][]string) {
-	redisList, brokerList := b.await(), b.list(b.broker)
+	redisLines, brokerLines := b.await(), strings.Split(b.list(b.broker), "\n")
+	// One that has asked for silence is not sent what it would be closed after.
+	closing := func(c *combatant) bool {
+		return slices.ContainsFunc(redisLines, func(line string) bool {
+			return strings.HasPrefix(line, fmt.Sprintf("id=%d ", c.id)) && isClosing(line)
+		})
+	}
 	for _, c := range b.clients {
 		redis, redisClosed := c.redis.take()
 		broker, brokerClosed := c.broker.take()
+		redisClosed = redisClosed || closing(c)
 		if c == by {
 			b.count(c, redis, commands)
 		}
@@ -324,8 +331,7 @@ func (b *bout) compare(by *combatant, commands [][]string) {
 			b.await() // else its first command may be read in a later round than a question
 		}
 	}
-	redisLines, brokerLines := strings.Split(redisList, "\n"), strings.Split(brokerList, "\n")
-	for i, line := range redisLines {
+	for i, line := range slices.DeleteFunc(redisLines, isClosing) {
 		want, got := selectClientFields(line), ""
 		if i < len(brokerLines) {
 			got = selectClientFields(brokerLines[i])
@@ -335,6 +341,14 @@ func (b *bout) compare(by *combatant, commands [][]string) {
 		}
 		b.learn(line)
 	}
+}
+
+// isClosing reports whether a line of CLIENT LIST is about a client that is closed
+// once it has been sent its answer.
+func isClosing(line string) bool {
+	_, flags, _ := strings.Cut(line, " flags=")
+	flags, _, _ = strings.Cut(flags, " ")
+	return strings.Contains(flags, "c")
 }
 
 // parting shows where two texts begin to differ.

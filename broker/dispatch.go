@@ -49,6 +49,9 @@ func (s *session) execute(args [][]byte) {
 	if s.tracking.caching {
 		s.endCaching(cmd)
 	}
+	if s.waiter == nil {
+		s.silence.pass()
+	}
 }
 
 // fail answers a command that cannot be run. It spoils the transaction; EXEC ends

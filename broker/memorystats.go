@@ -21,7 +21,7 @@ func memoryStats(c *call, _ [][]byte) reply {
 	}
 	clients := 0
 	for _, s := range c.sessions {
-		clients += s.requests.waiting() + len(s.out) + s.link.backlog()
+		clients += s.memory()
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

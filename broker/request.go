@@ -60,6 +60,9 @@ func (r *requests) feed(p []byte) {
 // waiting is the number of bytes fed and not yet taken.
 func (r *requests) waiting() int { return len(r.window) - r.start }
 
+// spare is how many bytes there is room for without taking more memory.
+func (r *requests) spare() int { return cap(r.rest) - len(r.rest) }
+
 // next returns the next command, without arguments for an empty line. It returns
 // errIncomplete if more input is needed, or a protocolError. The arguments are
 // valid until the next call of any method.

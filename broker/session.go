@@ -3,9 +3,7 @@ package broker
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"log/slog"
-	"time"
 )
 
 // A session is one client's connection: what it has sent, what it is doing and
@@ -37,6 +35,8 @@ type session struct {
 	transaction   transaction
 	subscriptions subscriptions
 	tracking      trackingState
+	silence       silence
+	noEvict       bool // CLIENT NO-EVICT, which asks for nothing that the broker would do
 
 	sleeps  bool // its replies wait for the end of the stall
 	gone    bool // the client has closed the connection, and commands of it are still held
@@ -143,10 +143,7 @@ func (s *session) proceed() {
 // checkQuery gives a client up that has sent more than it may of what cannot be run
 // yet: so many bytes, what its transaction holds, and a command that is kept.
 func (s *session) checkQuery(waiting int) {
-	n := waiting + s.transaction.bytes
-	if s.held != nil {
-		n += s.held.bytes
-	}
+	n := waiting + s.transaction.bytes + s.heldBytes()
 	if n <= s.broker.options.MaxQuery || s.closed {
 		return
 	}
@@ -161,6 +158,9 @@ func (s *session) reply(r *reply) {
 	}
 	if r.isFailure() {
 		s.broker.countError(r.text)
+	}
+	if s.silence != 0 && s.silence.covers(r) {
+		return
 	}
 	depth := s.broker.options.MaxDepth
 	if r.kind == kindSequence {
@@ -205,8 +205,9 @@ func (s *session) finish() {
 	s.soil()
 }
 
-// abort closes the connection at once.
+// abort closes the connection at once, without sending what is queued.
 func (s *session) abort() {
+	s.out = nil
 	s.close()
 	s.link.abort()
 }
@@ -350,60 +351,15 @@ func (s *session) reset() {
 	s.stopTracking()
 	s.endTransaction()
 	s.unsubscribeAll()
+	s.silence &= skipping // which ends with this command
 	s.name = ""
 	s.protocol = 2
 	s.db = s.broker.dbs[0]
 	s.authenticated = s.broker.options.Password == ""
 }
 
-// String describes the client as CLIENT LIST does.
-func (s *session) String() string {
-	b := s.broker
-	addr, laddr := s.link.addresses()
-	queuedCommands := -1
-	if s.transaction.open || s.transaction.running {
-		queuedCommands = len(s.transaction.queue)
-	}
-	name := "NULL"
-	if s.command != nil {
-		name = s.command.fullName
-	}
-	seconds := func(since int64) int64 { return (b.now - since) / int64(time.Second) }
-	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
-		"qbuf=%d obl=%d cmd=%s user=default redir=%d resp=%d",
-		s.id, addr, laddr, s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.index,
-		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
-		s.requests.waiting(), len(s.out)+s.link.backlog(), name, s.tracking.redirection(), s.protocol)
-}
-
 // blocked reports whether the client counts as blocked: it waits for a key, or is
 // paused.
 func (s *session) blocked() bool {
 	return s.waiter != nil || s.held != nil && s.held.why == paused
-}
-
-// flags are the letters by which CLIENT LIST tells what a client is doing.
-func (s *session) flags() string {
-	f := ""
-	for _, flag := range []struct {
-		on     bool
-		letter string
-	}{
-		{s.subscriptions.any(), "P"},
-		{s.transaction.open || s.transaction.running, "x"},
-		{s.blocked(), "b"},
-		{s.tracking.on, "t"},
-		{s.tracking.broken, "R"},
-		{s.tracking.broadcast, "B"},
-		{s.transaction.spoiled, "d"},
-		{s.closing, "c"},
-	} {
-		if flag.on {
-			f += flag.letter
-		}
-	}
-	if f == "" {
-		return "N"
-	}
-	return f
 }

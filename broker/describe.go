@@ -1,0 +1,73 @@
+package broker
+
+import (
+	"fmt"
+	"time"
+	"unsafe"
+)
+
+// What CLIENT LIST tells of a client. Fields of Redis's that say nothing here are
+// left out.
+
+// String describes the client as CLIENT LIST does.
+func (s *session) String() string {
+	b := s.broker
+	addr, laddr := s.link.addresses()
+	queuedCommands := -1
+	if s.transaction.open || s.transaction.running {
+		queuedCommands = len(s.transaction.queue)
+	}
+	name := "NULL"
+	if s.command != nil {
+		name = s.command.fullName
+	}
+	seconds := func(since int64) int64 { return (b.now - since) / int64(time.Second) }
+	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d obl=%d omem=%d tot-mem=%d cmd=%s user=default redir=%d resp=%d",
+		s.id, addr, laddr, s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.index,
+		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
+		s.requests.waiting(), s.requests.spare(), s.heldBytes(), s.transaction.bytes, cap(s.out), len(s.out), s.link.backlog(),
+		s.memory(), name, s.tracking.redirection(), s.protocol)
+}
+
+// memory is how many bytes a client takes, but for what it subscribes to, tracks and
+// watches.
+func (s *session) memory() int {
+	return int(unsafe.Sizeof(*s)) + s.requests.waiting() + s.requests.spare() + s.heldBytes() + s.transaction.bytes +
+		cap(s.out) + s.link.backlog()
+}
+
+// heldBytes is how many bytes the arguments of a command have that may not run yet.
+func (s *session) heldBytes() int {
+	if s.held == nil {
+		return 0
+	}
+	return s.held.bytes
+}
+
+// flags are the letters by which CLIENT LIST tells what a client is doing.
+func (s *session) flags() string {
+	f := ""
+	for _, flag := range []struct {
+		on     bool
+		letter string
+	}{
+		{s.subscriptions.any(), "P"},
+		{s.transaction.open || s.transaction.running, "x"},
+		{s.blocked(), "b"},
+		{s.tracking.on, "t"},
+		{s.tracking.broken, "R"},
+		{s.tracking.broadcast, "B"},
+		{s.transaction.spoiled, "d"},
+		{s.closing, "c"},
+		{s.noEvict, "e"},
+	} {
+		if flag.on {
+			f += flag.letter
+		}
+	}
+	if f == "" {
+		return "N"
+	}
+	return f
+}

@@ -1,0 +1,125 @@
+package broker
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// CLIENT KILL.
+
+// A clientFilter says which clients a command is about. What is zero does not
+// matter.
+type clientFilter struct {
+	id          int64
+	kind        string // normal, master, replica or pubsub
+	addr, laddr []byte
+	butOneself  bool
+}
+
+// clientKill ends the connection of one client, that with an address, or of all that
+// a filter is about. To oneself the answer still goes.
+func clientKill(c *call, args [][]byte) reply {
+	f, one := clientFilter{addr: args[2]}, len(args) == 3
+	if !one {
+		var err *reply
+		if f, err = parseClientFilter(args[2:]); err != nil {
+			return *err
+		}
+	}
+	killed, own := 0, false
+	for _, id := range slices.Sorted(maps.Keys(c.sessions)) {
+		s := c.sessions[id]
+		switch {
+		case !f.matches(s, c.session):
+			continue
+		case s == c.session:
+			own = true
+		default:
+			s.abort()
+		}
+		killed++
+	}
+	answer := count(killed)
+	switch {
+	case one && killed == 0:
+		answer = failure("ERR No such client")
+	case one:
+		answer = ok
+	}
+	if !own {
+		return answer
+	}
+	c.session.reply(&answer)
+	c.session.finish()
+	return nothing
+}
+
+// parseClientFilter reads names and values. Of several values for one name the last
+// counts.
+func parseClientFilter(args [][]byte) (f clientFilter, err *reply) {
+	f.butOneself = true
+	for i := 0; i < len(args); i += 2 {
+		if i+1 == len(args) {
+			return f, &syntaxError
+		}
+		switch value := args[i+1]; {
+		case is(args[i], "ID"):
+			var isInt bool
+			if f.id, isInt = parseInt(value); !isInt || f.id < 1 {
+				r := failure("ERR client-id should be greater than 0")
+				return f, &r
+			}
+		case is(args[i], "TYPE"):
+			if f.kind, err = parseClientType(value); err != nil {
+				return f, err
+			}
+		case is(args[i], "ADDR"):
+			f.addr = value
+		case is(args[i], "LADDR"):
+			f.laddr = value
+		case is(args[i], "USER"):
+			if string(value) != "default" {
+				r := failuref("ERR No such user '%s'", value)
+				return f, &r
+			}
+		case is(args[i], "SKIPME") && is(value, "YES"):
+			f.butOneself = true
+		case is(args[i], "SKIPME") && is(value, "NO"):
+			f.butOneself = false
+		default:
+			return f, &syntaxError
+		}
+	}
+	return f, nil
+}
+
+// matches reports whether the filter is about a client, if another asks.
+func (f *clientFilter) matches(s, asking *session) bool {
+	addr, laddr := s.link.addresses()
+	return (f.id == 0 || f.id == s.id) &&
+		(f.kind == "" || f.kind == s.kind()) &&
+		(f.addr == nil || string(f.addr) == addr) &&
+		(f.laddr == nil || string(f.laddr) == laddr) &&
+		!(f.butOneself && s == asking)
+}
+
+// parseClientType reads a type of clients.
+func parseClientType(name []byte) (kind string, err *reply) {
+	switch kind = strings.ToLower(string(name)); kind {
+	case "normal", "master", "replica", "pubsub":
+		return kind, nil
+	case "slave":
+		return "replica", nil
+	}
+	r := failuref("ERR Unknown client type '%s'", name)
+	return "", &r
+}
+
+// kind is the type of a client, by the names of CLIENT LIST.
+func (s *session) kind() string {
+	if s.subscriptions.any() {
+		return "pubsub"
+	}
+	return "normal"
+}
