@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"slices"
 	"time"
 )
@@ -21,6 +20,10 @@ type wait struct {
 	// serve answers the client from a key that holds a list. Like a handler it
 	// runs under the lock, but later: it must not refer to the arguments.
 	serve func(c *call, e *entry, l *list) reply
+
+	// left is called when the client waits no more, whatever the reason, if it waits
+	// for something else than keys. Then it does not count as blocked.
+	left func()
 }
 
 // A waiter is a blocked client.
@@ -29,6 +32,7 @@ type waiter struct {
 	serve   func(c *call, e *entry, l *list) reply
 	db      *database
 	late    reply
+	left    func()
 	tickets []ticket
 	took    int64 // the command so far, nanoseconds
 }
@@ -56,7 +60,7 @@ type readyKey struct {
 // block parks the client until it is served, timed out or gone.
 func (s *session) block(d *database, w *wait) {
 	b := s.broker
-	p := &waiter{session: s, serve: w.serve, db: d, late: w.late, took: s.broker.took}
+	p := &waiter{session: s, serve: w.serve, db: d, late: w.late, left: w.left, took: s.broker.took}
 	p.tickets = make([]ticket, 0, len(w.keys))
 	for i, key := range w.keys {
 		q := d.blocked[string(key)]
@@ -78,7 +82,9 @@ func (s *session) block(d *database, w *wait) {
 		q.last = t
 	}
 	s.waiter, s.waits = p, true
-	b.countBlocked(1)
+	if p.left == nil {
+		b.countBlocked(1)
+	}
 	if at := b.now + int64(w.timeout); at > b.now { // beyond the year 2262 it overflows
 		b.alarms.set(&s.patience, s, at)
 	}
@@ -116,7 +122,11 @@ func (p *waiter) leave() {
 	s.waiter, s.waits = nil, false
 	s.serveDelayed()
 	b.alarms.clear(&s.patience)
-	b.countBlocked(-1)
+	if p.left == nil {
+		b.countBlocked(-1)
+	} else {
+		p.left()
+	}
 }
 
 // unblock answers a blocked client, at a place of its output, see call.place. What it sent meanwhile is looked at once the
@@ -194,58 +204,4 @@ func (b *Broker) serve(k readyKey) {
 func (s *session) serveDelayed() {
 	s.broker.ready = append(s.broker.ready, s.delayed...)
 	s.delayed = nil
-}
-
-// countBlocked notes that more or fewer clients are blocked, or paused.
-func (b *Broker) countBlocked(more int) {
-	b.stats.blocked += more
-	b.blockedChanged()
-}
-
-// blockedChanged tells WaitBlocked that the number of blocked clients changed.
-func (b *Broker) blockedChanged() {
-	for i := 0; i < len(b.watchers); {
-		if b.stats.blocked < b.watchers[i].n {
-			i++
-			continue
-		}
-		close(b.watchers[i].done)
-		b.watchers = append(b.watchers[:i], b.watchers[i+1:]...)
-	}
-}
-
-// A blockedWatch is a call of WaitBlocked.
-type blockedWatch struct {
-	n    int
-	done chan struct{} // closed when there are so many, or the broker is closed
-}
-
-// WaitBlocked returns once at least n clients are blocked, in BLPOP for example, or
-// with a command that CLIENT PAUSE postpones. It
-// returns the context's error if that ends first, or ErrClosed.
-func (b *Broker) WaitBlocked(ctx context.Context, n int) error {
-	w := &blockedWatch{n: n, done: make(chan struct{})}
-	b.mu.Lock()
-	if b.closed {
-		b.mu.Unlock()
-		return ErrClosed
-	}
-	b.watchers = append(b.watchers, w)
-	b.blockedChanged()
-	b.mu.Unlock()
-	select {
-	case <-w.done:
-	case <-ctx.Done():
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	at := slices.Index(b.watchers, w)
-	switch {
-	case at >= 0:
-		b.watchers = slices.Delete(b.watchers, at, at+1)
-		return context.Cause(ctx)
-	case b.closed:
-		return ErrClosed
-	}
-	return nil
 }

@@ -49,6 +49,7 @@ type Broker struct {
 	stall     stall
 	dirty     []*session // sessions with output for their links
 	watchers  []*blockedWatch
+	moves     []*clockMove // to be made once nothing else is going on
 	pubsub    pubsub
 	tracking  tracking
 	lap, took int64   // when the last command ended, by clock.elapsed, and how long it took
@@ -167,13 +168,14 @@ func (b *Broker) enter() {
 func (b *Broker) leave() {
 	flush := links.Get().(*[]link)
 	b.settle()
-	for len(b.dirty) > 0 { // to settle a session may close it, and so give its turn to another
+	for len(b.dirty)+len(b.moves) > 0 { // to settle a session may close it, and so give its turn to another
 		for i := 0; i < len(b.dirty); i++ {
 			if s := b.dirty[i]; s.settle() {
 				*flush = append(*flush, s.link)
 			}
 		}
 		b.dirty = b.dirty[:0]
+		b.moveClock()
 		b.settle()
 	}
 	b.rearm()
@@ -230,7 +232,7 @@ func (b *Broker) Close() error {
 		s.abort()
 	}
 	for _, w := range b.watchers {
-		close(w.done)
+		w.done()
 	}
 	b.watchers = nil
 	poller := b.poller

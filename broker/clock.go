@@ -220,13 +220,17 @@ func (b *Broker) Advance(d time.Duration) {
 		panic("broker: Advance: time does not go back")
 	}
 	b.enter()
+	b.advance(d)
+	b.leave()
+}
+
+func (b *Broker) advance(d time.Duration) {
 	until := b.clock.now + int64(d)
 	for at, ok := b.next(); ok && at <= until; at, ok = b.next() {
 		b.clock.now = max(b.clock.now, at)
 		b.runDue()
 	}
 	b.clock.now = until
-	b.leave()
 }
 
 // Now is the time by the broker's clock.
