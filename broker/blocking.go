@@ -34,7 +34,8 @@ type waiter struct {
 	late    reply
 	left    func()
 	tickets []ticket
-	took    int64 // the command so far, nanoseconds
+	since   int64 // nanoseconds since 1970
+	took    int64 // how long the command has run, nanoseconds
 }
 
 // A ticket is a place in a queue, which is a doubly linked list.
@@ -60,7 +61,7 @@ type readyKey struct {
 // block parks the client until it is served, timed out or gone.
 func (s *session) block(d *database, w *wait) {
 	b := s.broker
-	p := &waiter{session: s, serve: w.serve, db: d, late: w.late, left: w.left, took: s.broker.took}
+	p := &waiter{session: s, serve: w.serve, db: d, late: w.late, left: w.left, since: b.now, took: b.took}
 	p.tickets = make([]ticket, 0, len(w.keys))
 	for i, key := range w.keys {
 		q := d.blocked[string(key)]
@@ -132,6 +133,9 @@ func (p *waiter) leave() {
 // unblock answers a blocked client, at a place of its output, see call.place. What it sent meanwhile is looked at once the
 // command that woke it is done.
 func (s *session) unblock(place int, r reply) {
+	if s.broker.observed {
+		s.noteEnd(r.outcome())
+	}
 	s.waiter.leave()
 	s.replyAt(place, &r)
 	s.silence.pass()

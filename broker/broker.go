@@ -54,6 +54,9 @@ type Broker struct {
 	tracking  tracking
 	lap, took int64   // when the last command ended, by clock.elapsed, and how long it took
 	usage     []usage // what has become of each command, by its index
+	observed  bool    // somebody wants to hear of every command: the log, or a monitor
+	history   ring[logged]
+	noted     int64 // how many commands were logged
 	stats     stats
 	logs      []logRecord // to be handed to the logger once the lock is released
 	listeners map[net.Listener]struct{}
@@ -83,6 +86,8 @@ func New(o Options) (*Broker, error) {
 		listeners: map[net.Listener]struct{}{},
 		sockets:   map[*socket]struct{}{},
 	}
+	b.history.most = o.LogSize
+	b.observed = o.LogSize > 0
 	if o.TestCommands {
 		b.table = testTable
 	}

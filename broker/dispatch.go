@@ -33,12 +33,15 @@ func (s *session) execute(args [][]byte) {
 	}
 	switch {
 	case err != nil:
-		s.fail(cmd, err)
+		s.fail(cmd, args, err)
 	case b.gates != 0 && !s.admit(cmd, args):
 		return
 	case s.transaction.open && cmd.flags&immediate == 0:
 		s.transaction.add(cmd, args)
 		s.reply(&queued)
+		if b.observed {
+			s.noteUnrun(cmd, args, Queued, "")
+		}
 		s.checkQuery(0)
 	default:
 		s.perform(cmd, args)
@@ -56,7 +59,7 @@ func (s *session) execute(args [][]byte) {
 
 // fail answers a command that cannot be run. It spoils the transaction; EXEC ends
 // it.
-func (s *session) fail(cmd *command, err *reply) {
+func (s *session) fail(cmd *command, args [][]byte, err *reply) {
 	s.broker.reject(cmd)
 	if cmd != nil && cmd.name == "exec" {
 		s.endTransaction()
@@ -65,6 +68,9 @@ func (s *session) fail(cmd *command, err *reply) {
 	}
 	s.transaction.failed = s.transaction.open
 	s.reply(err)
+	if s.broker.observed {
+		s.noteUnrun(cmd, args, Refused, err.text)
+	}
 }
 
 // perform runs a command whose arguments are in order, and queues its reply.
@@ -73,11 +79,15 @@ func (s *session) perform(cmd *command, args [][]byte) {
 	if s.tracking.on {
 		s.track(cmd, args)
 	}
-	if r.kind != kindWait {
+	if r.kind == kindWait {
+		s.block(s.db, r.wait)
+		s.kept = appendArguments(s.kept[:0], cmd, args)
+	} else {
 		s.replyAt(s.broker.running.place, &r)
-		return
 	}
-	s.block(s.db, r.wait)
+	if s.broker.observed {
+		s.observe(cmd, args, &r)
+	}
 }
 
 // run runs a command whose arguments are in order. In a transaction nothing waits.

@@ -97,12 +97,18 @@ func (s *session) answer(args [][]byte) reply {
 		err = s.refuse(cmd, args, nil)
 	}
 	if err != nil {
-		s.broker.reject(cmd)
+		b.reject(cmd)
+		if b.observed {
+			s.noteUnrun(cmd, args, Refused, err.text)
+		}
 		return *err
 	}
 	outer := b.running
 	r := s.run(cmd, args)
 	b.running = outer
+	if b.observed {
+		s.observe(cmd, args, &r)
+	}
 	if b.tracking.active {
 		b.tracking.deliverOwn()
 	}

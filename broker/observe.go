@@ -63,7 +63,16 @@ func (s *session) served(began int64, r *reply) {
 	if r.isFailure() {
 		u.failed++
 	}
-	b.measured(u, s.waiter.took+b.took)
+	s.waiter.took += b.took
+	b.measured(u, s.waiter.took)
+}
+
+// observe tells whoever wants to hear of it that a command has run, or waits.
+func (s *session) observe(cmd *command, args [][]byte, r *reply) {
+	outcome, err := r.outcome()
+	if l := s.note(cmd, outcome, err, s.broker.took); l != nil {
+		l.args = appendArguments(l.args, cmd, args)
+	}
 }
 
 // measured counts how long a whole command took.

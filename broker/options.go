@@ -78,6 +78,10 @@ type Options struct {
 	// let time pass by them: REDRPC.SNAPSHOT, for example. docs/commands.md lists them.
 	TestCommands bool
 
+	// LogSize is how many commands [Broker.Log] remembers. It has nothing to do with
+	// Logger. 0 means none.
+	LogSize int
+
 	// Logger is told about clients that were closed for what they did, and about
 	// failures of the broker itself; nil discards that.
 	Logger *slog.Logger
@@ -123,6 +127,7 @@ func (o Options) withDefaults() (Options, error) {
 		{"MaxQuery", &o.MaxQuery, defaultMaxQuery},
 		{"MaxDepth", &o.MaxDepth, defaultMaxDepth},
 		{"MaxMemory", &o.MaxMemory, 0},
+		{"LogSize", &o.LogSize, 0},
 	} {
 		if *f.value < 0 {
 			return o, fmt.Errorf("broker: Options.%s is %d: expected 0 (the default) or more", f.name, *f.value)

@@ -26,6 +26,7 @@ type session struct {
 
 	waits    bool       // no command of it runs: it is blocked, or held
 	waiter   *waiter    // not nil while it is blocked
+	kept     []byte     // arguments of the command that it is, or was last, blocked in: see appendArguments
 	held     *hold      // not nil while it is held
 	patience alarm      // when it has waited long enough
 	idling   alarm      // when it may have been idle for too long
@@ -220,6 +221,9 @@ func (s *session) close() {
 	}
 	s.closed = true
 	if s.waiter != nil {
+		if s.broker.observed {
+			s.noteEnd(Dropped, "")
+		}
 		s.waiter.leave()
 	}
 	if s.held != nil {
