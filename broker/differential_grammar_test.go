@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -79,6 +80,8 @@ var grammar = map[string]string{
 	"ttl":                     "key",
 	"pttl":                    "key",
 	"persist":                 "key",
+	"dump":                    "key",
+	"restore":                 "key restoreTTL payload restoreOption* | key 0 payload | key 0 payload REPLACE | key restoreTTL payload REPLACE",
 	"expiretime":              "key",
 	"pexpiretime":             "key",
 	"rename":                  "key key",
@@ -172,6 +175,8 @@ var parts = map[string]string{
 	"counted":        "1 key | 2 key key | 3 key key key | int key+",
 	"counter":        "COUNT int",
 	"copyOption":     "REPLACE | REPLACE | DB db | word",
+	"restoreTTL":     "0 | 0 | milliseconds",
+	"restoreOption":  "REPLACE | REPLACE | ABSTTL | IDLETIME int | FREQ int | FREQ 255 | word",
 	"lcsOption":      "LEN | IDX | IDX | WITHMATCHLEN | MINMATCHLEN int | MINMATCHLEN 2 | word",
 	"sortOption":     "ASC | DESC | ALPHA | ALPHA | LIMIT int int | LIMIT int int | BY weight | BY NOSORT | GET weight | GET # | word",
 	"samples":        "SAMPLES int | SAMPLES 0 | word",
@@ -375,6 +380,8 @@ func (g *generator) token(token string) []string {
 		return []string{pick(g, []string{"4102444800000", "4102444800001", "5000000000000", "1", "0", "-1", "9223372036854775807", "-9223372036854775808", "x", ""})}
 	case "clientID":
 		return []string{pick(g, []string{"{a}", "{b}", "{c}", "{d}", "{a}", "{b}", "{c}", "{d}", "0", "-1", "x", "", "99999999999"})}
+	case "payload":
+		return []string{g.payload()}
 	case "row":
 		return []string{g.anyCase(pick(g, append(g.rows, "nosuch", "get|x", "client|nosuch", "")))}
 	case "wholeCommand":
@@ -384,6 +391,36 @@ func (g *generator) token(token string) []string {
 		panic("the grammar knows no " + token)
 	}
 	return []string{g.anyCase(token)}
+}
+
+// payload is what DUMP may have returned, of a version that redis-server knows or
+// not, and now and then changed.
+func (g *generator) payload() string {
+	var body []byte
+	switch g.IntN(4) {
+	case 0:
+		body, _ = undumped(dumped(&text{bytes: []byte(pick(g, pools["value"]))}))
+	case 1:
+		l := &list{}
+		for range 1 + g.IntN(5) {
+			l.push(right, []byte(pick(g, pools["value"])))
+		}
+		body, _ = undumped(dumped(l))
+	case 2:
+		body = []byte(pick(g, []string{
+			"\x00\xc3\x09\x40\x64\x01xx\xe0\x57\x00\x01xx",                              // compressed
+			"\x01\x03\x03one\xc0\x02\x00",                                               // a list of version 1
+			"\x0e\x01\x11\x11\x00\x00\x00\x0d\x00\x00\x00\x02\x00\x00\xf2\x02\x01x\xff", // of version 7
+		}))
+	case 3:
+		body = []byte(pick(g, []string{"", "\x00\x20x", "\x00\xc4x", "\x63", "\x12\x00", "\x01\x00", "\x00\xc3\x02\x03\x00x"})) // not in order
+	}
+	b := binary.LittleEndian.AppendUint16(body, pick(g, []uint16{6, 9, 10, 10, 10, 10, 10, 11}))
+	b = binary.LittleEndian.AppendUint64(b, checksum(b))
+	if g.chance(5) {
+		b[g.IntN(len(b))]++
+	}
+	return string(b)
 }
 
 // timeToLive is a time long enough for the key to outlive the test, or one that

@@ -101,6 +101,14 @@ var rules = []rule{
 			r.text, b.text = selectFields(r.text), selectFields(b.text)
 		})
 	}},
+	{"dump", "how a list is cut into pieces depends on how it came about", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			x, y := r.dumpedList(), b.dumpedList()
+			if x != nil && y != nil && fmt.Sprintf("%q", content(x)) == fmt.Sprintf("%q", content(y)) {
+				b.text = r.text
+			}
+		})
+	}},
 	{"object|idletime", "redis-server counts the use of a small integer for all keys that share it", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if r.kind == ':' {
@@ -501,6 +509,16 @@ func (v *answer) keepField(name string) {
 			return
 		}
 	}
+}
+
+// dumpedList returns the list that is the answer to DUMP, or nil.
+func (v *answer) dumpedList() *list {
+	body, valid := undumped([]byte(v.text))
+	if !valid {
+		return nil
+	}
+	l, _ := loaded(body, 0).(*list) // nil, if it is something else
+	return l
 }
 
 // knownSettings reduces what CONFIG GET answers to the settings that the broker

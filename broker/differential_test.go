@@ -99,7 +99,7 @@ type duel struct {
 }
 
 func newDuel(t testing.TB) *duel {
-	d := &duel{TB: t, server: redistest.Start(t, "--enable-debug-command", "yes"), answers: map[string]map[string]int{}}
+	d := &duel{TB: t, server: redistest.Start(t, "--enable-debug-command", "yes", "--rdbcompression", "no"), answers: map[string]map[string]int{}}
 	d.redis = newWire(d.dial())
 	var err error
 	if d.id, err = strconv.ParseInt(d.redis.do(t, "CLIENT", "ID"), 10, 64); err != nil {

@@ -99,6 +99,10 @@ func TestMaxMemory(t *testing.T) {
 		}
 		checkCount(t, b, c)
 	}
+	for _, v := range []value{&text{bytes: []byte("v")}, &text{bytes: []byte("a longer one")}} {
+		w.expect(t, "+OK", "RESTORE", "restored", "0", string(dumped(v)), "REPLACE")
+		checkCount(t, b, "RESTORE")
+	}
 	waiting := inMemory(t, b)
 	waiting.send(t, "BLPOP", "waited", "0")
 	w.expect(t, "2", "RPUSH", "waited", "1", "2")

@@ -60,6 +60,7 @@ var settings = map[string]setting{
 	},
 	"proto-max-bulk-len": bytesSetting(func(o *Options) *int { return &o.MaxBulk }, 1<<20),
 	"protected-mode":     protectedSetting,
+	"rdbcompression":     only("no", "argument must be 'yes' or 'no'", "yes"),
 	"requirepass": {
 		func(o *Options) string { return o.Password },
 		func(o *Options, value string) string { o.Password = value; return "" },

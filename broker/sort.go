@@ -209,11 +209,13 @@ func (c *call) lookupPattern(pattern, element []byte) (found []byte, ok bool) {
 	if star < 0 {
 		return nil, false
 	}
-	if _, field, _ := strings.Cut(text[star+1:], "->"); field != "" {
-		return nil, false
+	behind := pattern[star+1:]
+	name, field, _ := strings.Cut(text[star+1:], "->")
+	if field != "" {
+		behind = behind[:len(name)]
 	}
-	t, isText := c.lookup(slices.Concat(pattern[:star], element, pattern[star+1:])).text()
-	if !isText || t == nil {
+	t, isText := c.lookup(slices.Concat(pattern[:star], element, behind)).text()
+	if !isText || t == nil || field != "" {
 		return nil, false
 	}
 	return t.bytes, true

@@ -1,0 +1,256 @@
+package broker
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"redrpc/internal/redistest"
+)
+
+func TestChecksum(t *testing.T) {
+	if got := checksum([]byte("123456789")); got != 0xe9c6d914c4b8d9ca {
+		t.Errorf("got %x", got)
+	}
+}
+
+// dumpable are values at the edges of the ways in which they are written.
+func dumpable() map[string][]string {
+	repeat := strings.Repeat
+	cases := map[string][]string{
+		"empty":            {"SET", ""},
+		"zero":             {"SET", "0"},
+		"almost a number":  {"SET", "01"},
+		"another":          {"SET", "-0"},
+		"incompressible":   {"SET", "abcdefghijklmnopqrstuvwxyz"},
+		"compressible":     {"SET", repeat("x", 100)},
+		"long repetitions": {"SET", repeat("long ", 5000)},
+		"far repetitions":  {"SET", repeat(fmt.Sprint(dumpPrimes(2000)), 2)},
+		"one element":      {"RPUSH", ""},
+		"many elements":    append([]string{"RPUSH"}, strings.Fields(repeat("some ", 70_000))...),
+		"many pieces":      append([]string{"RPUSH"}, strings.Fields(repeat("a b ccccccccccccccccc 1234567 ", 3000))...),
+		"large elements":   {"RPUSH", repeat("a", 8000), repeat("b", 8192), repeat("c", 9000), "d", repeat("e", 100_000), repeat("f", 300_000)},
+	}
+	numbers := []string{"RPUSH"}
+	for _, limit := range []int64{0, 1 << 7, 1 << 12, 1 << 13, 1 << 15, 1 << 23, 1 << 31, 1 << 40} {
+		for n := limit - 2; n <= limit+2; n++ {
+			cases[fmt.Sprint("number ", n)] = []string{"SET", fmt.Sprint(n)}
+			cases[fmt.Sprint("number ", -n)] = []string{"SET", fmt.Sprint(-n)}
+			numbers = append(numbers, fmt.Sprint(n), fmt.Sprint(-n))
+		}
+	}
+	numbers = append(numbers, "9223372036854775807", "-9223372036854775808", "9223372036854775808")
+	cases["numbers"] = numbers
+	for _, size := range []int{20, 21, 63, 64, 126, 127, 128, 4095, 4096, 16377, 16378, 16379, 16380, 16381, 16382, 16383, 16384, 16385} {
+		cases[fmt.Sprint("string of ", size)] = []string{"SET", repeat("s", size)}
+		cases[fmt.Sprint("element of ", size)] = []string{"RPUSH", repeat("e", size), "behind"}
+	}
+	return cases
+}
+
+// dumpPrimes are numbers without much to compress in them.
+func dumpPrimes(n int) (primes []int) {
+	for i := 2; len(primes) < n; i++ {
+		isPrime := true
+		for _, p := range primes {
+			isPrime = isPrime && i%p != 0
+		}
+		if isPrime {
+			primes = append(primes, i)
+		}
+	}
+	return primes
+}
+
+// What the broker dumps Redis restores, and the other way round, compressed or not.
+// Uncompressed Redis's form of a string is the broker's.
+func TestDumpAndRedis(t *testing.T) {
+	redis := newWire(dial(t, redistest.Start(t).TCPAddr()))
+	broker := inMemory(t, newBroker(t, Options{}))
+	unquoted := func(reply string) string {
+		if !strings.HasPrefix(reply, `"`) {
+			return reply
+		}
+		s, err := strconv.Unquote(reply)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	for name, c := range dumpable() {
+		for _, w := range []*wire{redis, broker} {
+			w.do(t, "DEL", "k")
+			w.do(t, append([]string{c[0], "k"}, c[1:]...)...)
+		}
+		read := []string{"GET", "k"}
+		if c[0] == "RPUSH" {
+			read = []string{"LRANGE", "k", "0", "-1"}
+		}
+		want := redis.do(t, read...)
+		ours := unquoted(broker.do(t, "DUMP", "k"))
+		for _, compress := range []string{"yes", "no"} {
+			redis.do(t, "CONFIG", "SET", "rdbcompression", compress)
+			theirs := unquoted(redis.do(t, "DUMP", "k"))
+			if compress == "no" && theirs != ours {
+				t.Errorf("%s: Redis dumps %q, the broker %q", name, theirs, ours)
+			}
+			broker.do(t, "FLUSHALL")
+			if got := broker.do(t, "RESTORE", "k", "0", theirs); got != "+OK" {
+				t.Errorf("%s, compression %s: the broker restores Redis's form with %s", name, compress, got)
+			} else if got := broker.do(t, read...); got != want {
+				t.Errorf("%s, compression %s: the broker restored Redis's form as %.200s, expected %.200s", name, compress, got, want)
+			}
+		}
+		redis.do(t, "FLUSHALL")
+		if got := redis.do(t, "RESTORE", "k", "0", ours); got != "+OK" {
+			t.Errorf("%s: Redis restores the broker's form with %s", name, got)
+		} else if got := redis.do(t, read...); got != want {
+			t.Errorf("%s: Redis restored the broker's form as %.200s, expected %.200s", name, got, want)
+		}
+	}
+}
+
+// What is not in order is refused, whatever it says of its size.
+func TestLoadedRefuses(t *testing.T) {
+	huge := []byte{0x81, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF}
+	join := func(parts ...any) []byte {
+		var b []byte
+		for _, p := range parts {
+			switch p := p.(type) {
+			case int:
+				b = append(b, byte(p))
+			case string:
+				b = append(b, p...)
+			case []byte:
+				b = append(b, p...)
+			}
+		}
+		return b
+	}
+	packed := func(p []byte) []byte { return join(rdbListpacks, 1, rdbPacked, appendLength(nil, len(p)), p) }
+	var pack listpack
+	pack.add([]byte("element"))
+	good := pack.bytes()
+	if loaded(packed(good), 0) == nil {
+		t.Fatal("a good one is refused")
+	}
+	changed := func(at int, to byte) []byte {
+		p := bytes.Clone(good)
+		p[at] = to
+		return packed(p)
+	}
+	for name, body := range map[string][]byte{
+		"nothing":                           nil,
+		"no such type":                      join(255, 1, "x"),
+		"a set":                             join(2, 1, 1, "x"),
+		"no string":                         join(rdbString),
+		"a string that is too short":        join(rdbString, 5, "xxxx"),
+		"a huge string":                     join(rdbString, huge),
+		"an odd length":                     join(rdbString, 0x82, 0, 0, 0, 0),
+		"an odd mark":                       join(rdbString, 0xC4, 0),
+		"an integer that is too short":      join(rdbString, 0xC2, 1, 2, 3),
+		"a bomb":                            join(rdbString, 0xC3, 2, 0x80, 0, 0x10, 0, 0, 0, 'x'),
+		"a huge bomb":                       join(rdbString, 0xC3, 2, huge, 0, 'x'),
+		"a bomb that is worse than it says": join(rdbString, 0xC3, 5, 10, 0, 'x', 0xE0, 255, 0),
+		"a run before the beginning":        join(rdbString, 0xC3, 3, 3, 0x20, 0, 0),
+		"a run without its distance":        join(rdbString, 0xC3, 3, 4, 0, 'x', 0x20),
+		"a run without its length":          join(rdbString, 0xC3, 3, 10, 0, 'x', 0xE0),
+		"a compressed string without end":   join(rdbString, 0xC3, 2, 5, 4, 'x'),
+		"less than it says":                 join(rdbString, 0xC3, 2, 2, 0, 'x'),
+		"no elements":                       join(rdbStrings, 0),
+		"too few elements":                  join(rdbStrings, 2, 1, "x"),
+		"huge numbers of elements":          join(rdbStrings, huge, 1, "x"),
+		"huge numbers of pieces":            join(rdbListpacks, huge, 1, "x"),
+		"a mark for a number":               join(rdbListpacks, 0xC0, 1, 1, 1, "x"),
+		"no pieces":                         join(rdbListpacks, 0),
+		"an odd kind of piece":              join(rdbListpacks, 1, 3, 1, "x"),
+		"an empty piece":                    packed((&listpack{}).bytes()),
+		"a short listpack":                  packed(good[:5]),
+		"a listpack of another size":        changed(0, 200),
+		"a listpack with another count":     changed(4, 2),
+		"a listpack without end":            changed(len(good)-1, 0),
+		"an element of another size":        changed(6, 0x83),
+		"an element of no kind":             changed(6, 0xF9),
+		"a back length that is wrong":       changed(len(good)-2, 1),
+		"a short ziplist":                   join(rdbZiplist, 3, "abc"),
+	} {
+		if v := loaded(body, 1<<20); v != nil {
+			t.Errorf("%s is taken for %v", name, v)
+		}
+	}
+}
+
+// content lists the elements of a list, or the one string.
+func content(v value) (elements [][]byte) {
+	if s, isText := v.(*text); isText {
+		return [][]byte{s.bytes}
+	}
+	for _, p := range v.(*list).walk(left) {
+		elements = append(elements, p.value())
+	}
+	return elements
+}
+
+// RESTORE survives any value with a valid checksum; it takes memory in proportion to
+// it, and what it accepts can be dumped and restored.
+func FuzzRestore(f *testing.F) {
+	for _, c := range dumpable() {
+		b := newBroker(f, Options{})
+		args := []any{c[0], "k", c[1:]}
+		if _, err := b.Do(args...); err != nil {
+			f.Fatal(err)
+		}
+		body, _ := undumped(dumped(b.dbs[0].entries["k"].value))
+		if len(body) < 1000 {
+			f.Add(body)
+		}
+	}
+	f.Add([]byte("\x0e\x01\x1f\x1f\x00\x00\x00\x17\x00\x00\x00\x04\x00\x00\xf2\x02\xc0\xe8\x03\x04\xf0\x01\x00\x10\x05\xfe\xff\x03\xff"))
+	f.Add([]byte("\x00\xc3\x09\x40\x64\x01xx\xe0\x57\x00\x01xx"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		v := loaded(body, 1<<20)
+		if v == nil {
+			return
+		}
+		elements := content(v)
+		size := 0
+		for _, e := range elements {
+			size += len(e)
+		}
+		if most := 20*len(body) + 20*maxExpansion*len(body); size > most {
+			t.Errorf("%d bytes became %d", len(body), size)
+		}
+		again, valid := undumped(dumped(v))
+		if !valid {
+			t.Fatal("what was dumped has no valid checksum")
+		}
+		if got := content(loaded(again, 0)); fmt.Sprintf("%q", got) != fmt.Sprintf("%q", elements) {
+			t.Errorf("got %q, want %q", got, elements)
+		}
+	})
+}
+
+// A payload of another version than Redis 7.0 knows is refused, as is a changed one.
+func TestUndumped(t *testing.T) {
+	good := dumped(&text{bytes: []byte("x")})
+	if body, valid := undumped(good); !valid || string(body) != "\x00\x01x" {
+		t.Fatalf("got %q, %t", body, valid)
+	}
+	signed := func(version uint16) []byte {
+		b := binary.LittleEndian.AppendUint16([]byte("\x00\x01x"), version)
+		return binary.LittleEndian.AppendUint64(b, checksum(b))
+	}
+	if _, valid := undumped(signed(6)); !valid {
+		t.Error("version 6 is refused")
+	}
+	for name, p := range map[string][]byte{
+		"version 11": signed(11), "nothing": nil, "a short one": good[:9], "a cut one": good[:len(good)-1], "a changed one": append([]byte{1}, good[1:]...),
+	} {
+		if _, valid := undumped(p); valid {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+}
