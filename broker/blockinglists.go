@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"math"
+	"math/big"
 	"time"
 )
 
@@ -17,6 +18,12 @@ func (c *call) parseTimeout(arg []byte) (time.Duration, *reply) {
 		return 0, &r
 	}
 	ms := math.Ceil(seconds * 1000)
+	if seconds < 0 && ms >= -1 { // a matter of the last bit: -0.001 is rounded to none
+		exact, _ := parseLongDouble(arg)
+		if exact.Mul(exact, big.NewFloat(1000)).Cmp(big.NewFloat(-1)) > 0 {
+			ms = 0
+		}
+	}
 	switch {
 	case ms < 0 || ms >= math.MaxInt64: // Redis reads what is far too large as negative
 		r := failure("ERR timeout is negative")

@@ -107,7 +107,7 @@ func hello(c *call, args [][]byte) reply {
 			return failuref("ERR Syntax error in HELLO option '%s'", args[i])
 		}
 	}
-	if !s.authenticated && c.options.Password != "" {
+	if !s.authenticated { // even if no password is asked for any more
 		return failure("NOAUTH HELLO must be called with the client already authenticated, otherwise the " +
 			"HELLO AUTH <user> <pass> option can be used to authenticate the client and select the " +
 			"RESP protocol version at the same time")

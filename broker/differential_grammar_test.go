@@ -2,13 +2,7 @@
 
 package broker
 
-import (
-	"encoding/binary"
-	"fmt"
-	"math/rand/v2"
-	"slices"
-	"strings"
-)
+import "strings"
 
 // What the differential test sends: a grammar with one rule for each row of the
 // table, and pools of words that make commands meet and go wrong.
@@ -200,6 +194,13 @@ var parts = map[string]string{
 		"MAXMEMORY-POLICY NOEVICTION | MAXMEMORY 0 | MAXMEMORY limit | setting word",
 	"unblockReason": "TIMEOUT | ERROR | word",
 	"killOption":    "ID clientID | TYPE clientType | USER user | ADDR word | LADDR word | SKIPME yesNo | word word",
+	"longTime":      "0 | 1000 | 3600.5",
+	"someDB":        "0 | 0 | 1 | 2",
+	"someProtocol":  "2 | 3",
+	"someKeys":      "1 key | 2 key key",
+	"someElements":  "COUNT positive",
+	"someOffset":    "0 | 1 | 5",
+	"someClient":    "{a} | {b} | {c} | {d}",
 	"cursor":        "0 | 0 | 0 | int",
 	"int":           "small | small | small | small | edge",
 }
@@ -217,7 +218,7 @@ var pools = map[string][]string{
 	"prefix":     {"", "u", "user:", "user:1", "l", "m", "\x00"},
 	"db":         {"0", "0", "0", "0", "1", "2", "15", "16", "-1", "2147483647", "2147483648", "-2147483649", "9223372036854775808", "x", "", "01"},
 	"float":      {"0", "1", "-1", "0.1", "3.0e5", "-2.5", "1e10", "1e-10", "123456789.123456789", "0x1p-4", "9007199254740993", "1e4000", "-1e4000", "1e400", "inf", "-inf", "nan", "", " 1", "1 ", "x", "01.5", ".5", "5.", "+1.25", "-0", "0.00000000000000001"},
-	"timeout":    {"0", "0", "0", "1000", "1e3", "3600.5", "-1", "-0", "x", "", " 1", "+0", "nan", "-nan", "inf", "-inf", "infinity", "1e400", "0x7d0", "0x", "9223372036854775807", "9223372036854775", "9223372036854774", "1000000000000", "1e15", "1e18", "1_000", "1000\x00", "."},
+	"timeout":    {"0", "0", "0", "-0.001", "1000", "1e3", "3600.5", "-1", "-0", "x", "", " 1", "+0", "nan", "-nan", "inf", "-inf", "infinity", "1e400", "0x7d0", "0x", "9223372036854775807", "9223372036854775", "9223372036854774", "1000000000000", "1e15", "1e18", "1_000", "1000\x00", "."},
 	"protocol":   {"2", "3", "2", "3", "3", "3", "3", "3", "1", "4", "x", "", "03", "9223372036854775808"},
 	"user":       {"default", "default", "default", "nobody", "", "DEFAULT"},
 	"password":   {"secret", "secret", "secret", "wrong", ""},
@@ -239,8 +240,50 @@ var pools = map[string][]string{
 	"memory":     {"1mb", "1MB", "512mb", "1g", "1GB", "2000k", "1048575", "1048576", "0", "1tb", "1.5mb", "-1", "x", "1 mb"},
 	"pendingLimit": {"normal 0 0 0", "normal 1gb 512mb 60", "pubsub 32mb 8mb 60", "PUBSUB 1g 0 0 Normal 0 1g 10", "replica 256mb 64mb 60", "normal 1 2", "nosuch 0 0 0", "normal x 0 0",
 		"normal 0 0 -1", "normal 0 0 1x", "", "normal 0 0 0 pubsub 1", "slave 0 1.5 0"},
-	"events":  {"", "KEA", "g$lxKEmn", "g$lxKEmn", "KEg", "Klm", "E$n", "xe", "Kq", "ke", "szthd"}, // not A and n: redis-server forgets the n when a CONFIG SET fails
+	"events": {"", "KEA", "g$lxKEmn", "g$lxKEmn", "KEg", "Klm", "E$n", "xe", "Kq", "ke", "szthd"}, // not A and n: redis-server forgets the n when a CONFIG SET fails
+	// What RESTORE is given: compressed, a list of version 1, one of version 7.
+	"oldBody": {"\x00\xc3\x09\x40\x64\x01xx\xe0\x57\x00\x01xx", "\x01\x03\x03one\xc0\x02\x00", "\x0e\x01\x11\x11\x00\x00\x00\x0d\x00\x00\x00\x02\x00\x00\xf2\x02\x01x\xff"},
+	"badBody": {"", "\x00\x20x", "\x00\xc4x", "\x63", "\x12\x00", "\x01\x00", "\x00\xc3\x02\x03\x00x"},
+
+	// For what is to go right, or wrong in one way.
+	"empty":      {""},
+	"noInt":      {"x", "", "01", "+1", " 1", "1 ", "1.0", "1e3", "-", "-0", "9223372036854775808", "-9223372036854775809", "1\x00", "0x10"},
+	"beyond32":   {"2147483648", "-2147483649", "4294967296", "9223372036854775807", "-9223372036854775808"},
+	"beyondDBs":  {"16", "-1", "2147483647", "-2147483648"},
+	"positive":   {"1", "2", "3", "10"},
+	"noCount":    {"-1", "-10", "-9223372036854775808", "x", ""},
+	"noTimeout":  {"x", "", " 1", "nan", "-nan", "inf", "1_000", "0x", "."},
+	"negative":   {"-1", "-0.002", "-1e10", "-9223372036854775808"},
+	"soon":       {"0.001", "0.002", "0.0001", "1e-3"},
+	"20kB":       {strings.Repeat("k", 20<<10)},
+	"longCount":  {"*" + strings.Repeat("1", 70_000)},
+	"badCount":   {"*x\r\n", "*\r\n", "*1 \r\n", "*01\r\n", "*2147483648\r\n", "*-2147483649\r\n", "*9223372036854775808\r\n"},
+	"longLength": {"*1\r\n$" + strings.Repeat("1", 70_000)},
+	"badLength":  {"*1\r\n$x\r\n", "*1\r\n$-1\r\n", "*1\r\n$\r\n", "*1\r\n$+1\r\n", "*1\r\n$9223372036854775808\r\n", "*2\r\n$4\r\nECHO\r\n$-5\r\n", "*1\r\n$1099511627776\r\n"},
+	"noBulk":     {"*1\r\nPING\r\n", "*1\r\n+PING\r\n", "*2\r\n$4\r\nECHO\r\n:1\r\n", "*1\r\n*1\r\n$4\r\nPING\r\n", "*1\r\n\r\n"},
+	"longLine":   {strings.Repeat("PING ", 14_000)},
+	"badQuotes":  {"ECHO \"x\r\n", "ECHO 'x\r\n", "ECHO \"x\"y\r\n", "ECHO 'x'y\r\n", "\"\n", "ECHO \"\\\"\r\n"},
+	"noNumber":   {"x", "", "a", "01x", "\x00"},
+	"goodFloat":  {"1", "-1", "0.1", "3.0e5", "-2.5", "1e10", "1e-10", "0x1p-4", "01.5", ".5", "+1.25", "-0"},
+	"noFloat":    {"x", "", " 1", "1 ", "nan", "1x"},
+	"noMemory":   {"x", "-1", "1tb", "1.5mb", "1 mb", "1mbb"},
+	"someName":   {"me", "you", "~!"},
+	"theUser":    {"default"}, "nobody": {"nobody", "", "DEFAULT"}, "thePassword": {"secret"},
+	"longPrefix": {"user:"}, "shortPrefix": {"u"},
+	"badName": {"a b", "\n", "\xff", "me\x00"},
+	"2Words":  {"normal 0", "normal 0 0 0 pubsub"},
+	"noClass": {"nosuch 0 0 0", "normal 0 0 0 nosuch 0 0 0"},
+	"noLimit": {"normal x 0 0", "normal 0 0 -1", "normal 0 0 1x", "pubsub 0 1.5 0"},
+
 	"section": {"server", "clients", "CLIENTS", "memory", "stats", "keyspace", "Keyspace", "replication", "cluster", "commandstats", "errorstats", "latencystats", "cpu", "modules", "default", "all", "everything", "nosuch", ""},
+}
+
+// sound has what to read in the place of a token where all arguments but one, or all,
+// are to be right. What is not in it is so by nature, or taken care of by the
+// generator.
+var sound = map[string]string{
+	"key": "own", "int": "small", "timeout": "longTime", "db": "someDB", "float": "goodFloat", "protocol": "someProtocol", "counted": "someKeys",
+	"counter": "someElements", "offset": "someOffset", "cursor": "0", "name": "someName", "idle": "0", "clientID": "someClient",
 }
 
 // rarely gives rows a weight in percent: those that wipe out what others built,
@@ -249,206 +292,4 @@ var rarely = map[string]int{
 	"flushall": 15, "flushdb": 15, "quit": 15, "reset": 30, "command": 10, "command|docs": 10, "command|info": 20,
 	"command|list": 20, "command|help": 10, "client|help": 10, "client|reply": 40, "client|kill": 50, "config|help": 10, "object|help": 10, "pubsub|help": 10, "config": 20,
 	"client": 20, "pubsub": 20, "info": 20, "memory": 20, "memory|help": 10, "memory|malloc-stats": 2, "memory|purge": 2, "memory|stats": 10, "object": 20, "time": 20, "command|count": 20,
-}
-
-// A generator makes the steps of one bout.
-type generator struct {
-	*rand.Rand
-	rows    []string // those this bout uses: few of them meet more often than many
-	keys    []string // likewise
-	crowded bool     // some client is blocked
-	paused  bool     // a CLIENT PAUSE was sent, and no CLIENT UNPAUSE
-	unique  int      // how many times to live were given out
-}
-
-func newGenerator(seed uint64) *generator {
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0))}
-	var all []string
-	for name := range table.all() {
-		all = append(all, name)
-	}
-	share := []float64{0.15, 0.3, 1}[g.IntN(3)]
-	// CLIENT UNBLOCK kills redis-server if the client is paused.
-	without := pick(g, []string{"client|pause", "client|unblock"})
-	for _, name := range all {
-		if g.Float64() < share && name != without {
-			g.rows = append(g.rows, name)
-		}
-	}
-	for range 1 + g.IntN(4) {
-		g.keys = append(g.keys, pick(g, pools["key"]))
-	}
-	if len(g.rows) == 0 {
-		g.rows = []string{"ping"}
-	}
-	return g
-}
-
-func pick[T any](g *generator, of []T) T { return of[g.IntN(len(of))] }
-
-func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
-
-// pickRow chooses a row that the state of the client gives a sense.
-func (g *generator) pickRow(c *combatant) string {
-	switch {
-	case c.inTransaction && g.chance(15):
-		return pick(g, []string{"exec", "exec", "exec", "exec", "discard"})
-	case c.subscribed && c.protocol == 2 && g.chance(30):
-		return pick(g, []string{"unsubscribe", "punsubscribe", "ping", "reset", "quit"})
-	case c.tracking && g.chance(15):
-		return pick(g, []string{"client|caching", "client|caching", "get", "exists", "llen", "multi", "client|trackinginfo"})
-	case g.crowded && g.chance(20):
-		return pick(g, []string{"blpop", "brpop", "blmove", "blmpop", "brpoplpush", "rpush", "lpush", "lmove", "exec"})
-	case g.paused && g.chance(10):
-		return "client|unpause"
-	case g.chance(8):
-		return pick(g, []string{"multi", "watch", "hello", "rpush", "rpush", "lmove", "set"})
-	}
-	for {
-		row := pick(g, g.rows)
-		if weight, rare := rarely[row]; !rare || g.chance(weight) {
-			return row
-		}
-	}
-}
-
-// command makes a command of a row, now and then with arguments too many, too
-// few or wrong.
-func (g *generator) command(row string) []string {
-	if g.chance(1) {
-		return append([]string{pick(g, pools["unknown"])}, g.expand("value*")...)
-	}
-	container, sub, isSub := strings.Cut(row, "|")
-	args := []string{g.anyCase(container)}
-	if isSub {
-		args = append(args, g.anyCase(sub))
-	}
-	args = append(args, g.expand(grammar[row])...)
-	at := g.IntN(len(args))
-	switch g.IntN(60) {
-	case 0:
-		args = args[:max(1, len(args)-1)]
-	case 1:
-		args = append(args, pick(g, pools["word"]))
-	case 2:
-		args = slices.Insert(args, at, args[at])
-	case 3:
-		args[at] = pick(g, pools["word"])
-	}
-	return args
-}
-
-// expand makes arguments by a rule of the grammar.
-func (g *generator) expand(rule string) []string {
-	var args []string
-	for _, token := range strings.Fields(pick(g, strings.Split(rule, " | "))) {
-		times := 1
-		switch token[len(token)-1] {
-		case '?':
-			times = g.IntN(2)
-		case '*':
-			times = max(0, g.IntN(5)-1)
-		case '+':
-			times = max(1, g.IntN(5))
-		}
-		token = strings.TrimRight(token, "?*+")
-		for range times {
-			args = append(args, g.token(token)...)
-		}
-	}
-	return args
-}
-
-func (g *generator) token(token string) []string {
-	if token == "key" && g.chance(85) {
-		return []string{pick(g, g.keys)}
-	}
-	if words, isPool := pools[token]; isPool {
-		return []string{pick(g, words)}
-	}
-	if rule, isPart := parts[token]; isPart {
-		return g.expand(rule)
-	}
-	switch token {
-	case "seconds":
-		return []string{g.timeToLive("")}
-	case "milliseconds":
-		return []string{g.timeToLive("000")}
-	case "atSecond":
-		return []string{pick(g, []string{"4102444800", "4102444801", "5000000000", "1", "0", "-1", "9223372036854775", "9223372036854775807", "-9223372036854775808", "x", ""})}
-	case "atMillisecond":
-		return []string{pick(g, []string{"4102444800000", "4102444800001", "5000000000000", "1", "0", "-1", "9223372036854775807", "-9223372036854775808", "x", ""})}
-	case "clientID":
-		return []string{pick(g, []string{"{a}", "{b}", "{c}", "{d}", "{a}", "{b}", "{c}", "{d}", "0", "-1", "x", "", "99999999999"})}
-	case "payload":
-		return []string{g.payload()}
-	case "row":
-		return []string{g.anyCase(pick(g, append(g.rows, "nosuch", "get|x", "client|nosuch", "")))}
-	case "wholeCommand":
-		return g.command(pick(g, g.rows))
-	}
-	if strings.ToUpper(token) != token {
-		panic("the grammar knows no " + token)
-	}
-	return []string{g.anyCase(token)}
-}
-
-// payload is what DUMP may have returned, of a version that redis-server knows or
-// not, and now and then changed.
-func (g *generator) payload() string {
-	var body []byte
-	switch g.IntN(4) {
-	case 0:
-		body, _ = undumped(dumped(&text{bytes: []byte(pick(g, pools["value"]))}))
-	case 1:
-		l := &list{}
-		for range 1 + g.IntN(5) {
-			l.push(right, []byte(pick(g, pools["value"])))
-		}
-		body, _ = undumped(dumped(l))
-	case 2:
-		body = []byte(pick(g, []string{
-			"\x00\xc3\x09\x40\x64\x01xx\xe0\x57\x00\x01xx",                              // compressed
-			"\x01\x03\x03one\xc0\x02\x00",                                               // a list of version 1
-			"\x0e\x01\x11\x11\x00\x00\x00\x0d\x00\x00\x00\x02\x00\x00\xf2\x02\x01x\xff", // of version 7
-		}))
-	case 3:
-		body = []byte(pick(g, []string{"", "\x00\x20x", "\x00\xc4x", "\x63", "\x12\x00", "\x01\x00", "\x00\xc3\x02\x03\x00x"})) // not in order
-	}
-	b := binary.LittleEndian.AppendUint16(body, pick(g, []uint16{6, 9, 10, 10, 10, 10, 10, 11}))
-	b = binary.LittleEndian.AppendUint64(b, checksum(b))
-	if g.chance(5) {
-		b[g.IntN(len(b))]++
-	}
-	return string(b)
-}
-
-// timeToLive is a time long enough for the key to outlive the test, or one that
-// has passed, or a wrong one; unit is empty for seconds, "000" for milliseconds.
-// Each is different from all others by more than the two servers' clocks, so that
-// GT and LT have one answer.
-func (g *generator) timeToLive(unit string) string {
-	if g.chance(25) {
-		return pick(g, []string{"0", "-1", "-100", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "x", "", "1.5", "01"})
-	}
-	g.unique++
-	base := pick(g, []int{5_000_000, 2_147_483_647, 4_294_967_296})
-	return fmt.Sprintf("%d%s", base+pick(g, []int{-1000, 1000})*g.unique, unit)
-}
-
-// anyCase changes the case of a word's letters.
-func (g *generator) anyCase(word string) string {
-	switch g.IntN(5) {
-	case 0:
-		return strings.ToLower(word)
-	case 1:
-		b := []byte(word)
-		for i, c := range b {
-			if g.chance(50) && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
-				b[i] = c ^ 0x20
-			}
-		}
-		return string(b)
-	}
-	return strings.ToUpper(word)
 }

@@ -223,7 +223,7 @@ func (b *Broker) infoReplication(out *strings.Builder) {
 func (b *Broker) infoCommands(out *strings.Builder) {
 	for name, c := range b.table.all() {
 		u := &b.usage[c.index]
-		if u.calls+u.rejected == 0 {
+		if u.calls+u.rejected+u.failed == 0 {
 			continue
 		}
 		usec, perCall := u.time/1000, 0.0

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 )
 
 // Before a client has given the password, it can make the broker hold little.
@@ -76,7 +77,7 @@ func (r *requests) next(authenticated bool) ([][]byte, error) {
 		if r.window[r.pos] != '*' {
 			return r.inline()
 		}
-		n, err := r.count("too big mbulk count string", "invalid multibulk length", -1<<31, r.limits.MaxArguments)
+		n, err := r.count("too big mbulk count string", "invalid multibulk length", math.MinInt, r.limits.MaxArguments)
 		switch {
 		case err != nil:
 			return nil, err

@@ -31,7 +31,9 @@ func clientReply(c *call, args [][]byte) reply {
 	case is(args[2], "OFF"):
 		*q |= silent
 	case is(args[2], "SKIP"):
-		*q |= skipNext
+		if *q&silent == 0 { // else RESET, which ends the silence, would be skipped
+			*q |= skipNext
+		}
 	default:
 		return syntaxError
 	}

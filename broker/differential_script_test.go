@@ -1,0 +1,318 @@
+//go:build unix
+
+package broker
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Scripts of the differential test: steps that lead to an ending of a row.
+
+// A scene is a state in which most rows end in the same way.
+type scene struct {
+	open, shut string
+	has        func(*command) bool // rows that end so
+}
+
+var scenes = map[string]scene{
+	endQueued: {"MULTI", "EXEC", func(c *command) bool { return c.flags&immediate == 0 }},
+	"noAuth": {"CONFIG SET REQUIREPASS thePassword ; RESET", "AUTH thePassword ; CONFIG SET REQUIREPASS empty",
+		func(c *command) bool { return c.flags&noAuth == 0 }},
+	"context": {"HELLO 2 ; SUBSCRIBE channel", "RESET",
+		func(c *command) bool { return c.flags&whileSubscribed == 0 }},
+	"memory": {"CONFIG SET MAXMEMORY 1 ; MULTI", "DISCARD ; CONFIG SET MAXMEMORY 0",
+		func(c *command) bool { return !slices.Contains([]string{"exec", "discard", "quit", "reset"}, c.name) }},
+}
+
+// outOfMemoryScene is what scenes["memory"] is in a transaction.
+var outOfMemoryScene = scene{"CONFIG SET MAXMEMORY 1", "CONFIG SET MAXMEMORY 0", func(c *command) bool { return c.flags&denyOOM != 0 }}
+
+// provoke makes a script for what was seen least. There is none if it needs a
+// client that is not there.
+func (g *generator) provoke() []step {
+	g.careful = true
+	defer func() { g.careful = false }()
+	allowed := func(p path) bool {
+		return p.row != g.without && !(g.without == "client|unblock" && strings.Contains(g.coverage.recipes[p], "CLIENT UNBLOCK"))
+	}
+	p, found := g.coverage.missing(g, allowed)
+	if !found {
+		return nil
+	}
+	steps, found := g.prepare()
+	if !found {
+		return nil
+	}
+	if s, isScene := scenes[p.ending]; isScene && g.coverage.recipes[p] == "" {
+		return join(append(steps, g.enact(p, s, allowed)...))
+	}
+	more, found := g.follow(p, g.coverage.recipes[p])
+	if !found {
+		return nil
+	}
+	steps = append(steps, more...)
+	for range g.IntN(4) {
+		p, found := g.coverage.missing(g, func(p path) bool {
+			return allowed(p) && scenes[p.ending].has == nil && !strings.ContainsAny(g.coverage.recipes[p], ";")
+		})
+		if found {
+			more, _ := g.follow(p, g.coverage.recipes[p])
+			steps = append(steps, more...)
+		}
+	}
+	return join(steps)
+}
+
+// prepare chooses a client that can do anything, or can be brought to it by the
+// steps that are returned.
+func (g *generator) prepare() (steps []step, found bool) {
+	b := g.bout
+	b.opponent.mu.Lock()
+	defer b.opponent.mu.Unlock()
+	g.client = g.IntN(len(b.clients))
+	for range b.clients {
+		s := b.clients[g.client].broker.session
+		if isFree(s) {
+			return g.plain(s), true
+		}
+		g.client = (g.client + 1) % len(b.clients)
+	}
+	return nil, false
+}
+
+// isFree reports whether a client can send a command and have it answered.
+func isFree(s *session) bool { return s.waiter == nil && s.held == nil && !s.closed }
+
+// paused reports whether there is a CLIENT PAUSE in force.
+func (g *generator) paused() bool {
+	g.bout.opponent.mu.Lock()
+	defer g.bout.opponent.mu.Unlock()
+	return g.bout.opponent.gates&pausing != 0
+}
+
+// plain makes what brings a client back that is in a transaction or the like, and
+// what undoes scripts that were cut short.
+func (g *generator) plain(s *session) []step {
+	o := &s.broker.options
+	script := ""
+	if s.silence != 0 || !s.authenticated || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
+		script += "RESET ; "
+		if o.Password != "" {
+			script += "AUTH thePassword ; "
+		}
+	}
+	if o.Password != g.bout.password {
+		script += "CONFIG SET REQUIREPASS empty ; "
+	}
+	if s.broker.gates&pausing != 0 {
+		script += "CLIENT UNPAUSE ; "
+	}
+	if o.MaxMemory > 0 {
+		script += "CONFIG SET MAXMEMORY 0 ; "
+	}
+	if script == "" {
+		return nil
+	}
+	steps, _ := g.follow(path{}, strings.TrimSuffix(script, " ; "))
+	return steps
+}
+
+// enact makes what leads to a scene, commands of several rows in it, and what ends
+// it.
+func (g *generator) enact(p path, s scene, allowed func(path) bool) []step {
+	if fits := outOfMemoryScene.has; p.ending == "memory" && fits(table.named([]byte(p.row))) && g.chance(60) {
+		s = outOfMemoryScene
+	}
+	open, _ := g.follow(path{}, s.open)
+	var steps []step
+	for range 3 + g.IntN(6) {
+		rule := g.coverage.recipes[path{p.row, endValue}]
+		if rule == "" || strings.Contains(rule, ";") {
+			rule = grammar[p.row]
+		}
+		g.row = table.named([]byte(p.row))
+		args := append(g.name(p.row), g.expand(rule)...)
+		if !isAvoided(p.row, args) && (len(args) <= maxArgumentsUnauthenticated || p.ending != "noAuth") {
+			steps = append(steps, g.step(args))
+		}
+		p, _ = g.coverage.missing(g, func(q path) bool {
+			return q.ending == p.ending && allowed(q) && g.coverage.recipes[q] == "" && s.has(table.named([]byte(q.row)))
+		})
+		if p.row == "" {
+			break
+		}
+	}
+	steps = slices.Concat(g.before, open, steps)
+	g.before = nil
+	more, _ := g.follow(path{}, s.shut)
+	return append(steps, more...)
+}
+
+func (g *generator) step(args []string) step { return step{client: g.client, args: args} }
+
+// follow makes the steps of a recipe.
+func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
+	if recipe == "" {
+		return []step{g.step(g.miscount(p.row))}, true
+	}
+	recipe = pick(g, strings.Split(recipe, " | "))
+	if p.row != "" && !slices.Contains(strings.Fields(recipe), "this") {
+		recipe = "this " + recipe
+	}
+	g.row = table.named([]byte(p.row))
+	me := g.client
+	defer func() { g.client = me }()
+	others := map[string]int{}
+	for command := range strings.SplitSeq(recipe, " ; ") {
+		if command == "pause" {
+			steps[len(steps)-1].pause = true
+			continue
+		}
+		words := strings.Fields(command)
+		g.client = me
+		if who := words[0]; who == "other" || who == "third" {
+			words = words[1:]
+			if _, known := others[who]; !known {
+				more, found := g.enlist(me, others, who)
+				if !found {
+					return nil, false
+				}
+				steps = append(steps, more...)
+			}
+			g.client = others[who]
+		}
+		var args []string
+		form := asArray
+		for _, word := range words {
+			switch word {
+			case "this":
+				args, g.first = g.name(p.row), ""
+			case "raw":
+				form = raw
+			case "{me}":
+				args = append(args, "{"+g.bout.clients[me].name+"}")
+			default:
+				args = append(args, g.repeat(word)...)
+			}
+		}
+		if isAvoided(rowOf(args), args) {
+			return nil, false
+		}
+		steps = append(steps, g.before...)
+		steps = append(steps, step{client: g.client, args: args, form: form})
+		g.before = nil
+	}
+	return steps, true
+}
+
+// enlist finds a client besides me and the others that a script has, and makes what
+// brings it to where it can do anything.
+func (g *generator) enlist(me int, others map[string]int, who string) (steps []step, found bool) {
+	b := g.bout
+	b.opponent.mu.Lock()
+	defer b.opponent.mu.Unlock()
+	taken := slices.Collect(maps.Values(others))
+	for _, i := range g.Perm(len(b.clients)) {
+		if s := b.clients[i].broker.session; i != me && !slices.Contains(taken, i) && isFree(s) {
+			others[who], g.client = i, i
+			return g.plain(s), true
+		}
+	}
+	return nil, false
+}
+
+// miscount makes a command with too few or too many arguments.
+func (g *generator) miscount(row string) []string {
+	args, names := append(g.name(row), g.expand(grammar[row])...), 1+strings.Count(row, "|")
+	arity := table.named([]byte(row)).arity
+	if least := max(arity, -arity); least > names && (arity < 0 || g.chance(50)) {
+		return args[:names+g.IntN(least-names)]
+	}
+	return append(args, g.expand("value value*")...)
+}
+
+// keyWith returns a key that holds what is wanted: a "list", a "string", a "number" or
+// "noNumber", nothing ("missing"), what the row is for ("own", now and then nothing) or
+// what it is not for ("other"). If there is none it is made first.
+func (g *generator) keyWith(wanted string) string {
+	kinds := []string{"list", "string"}
+	group := ""
+	if g.row != nil {
+		group = g.row.group
+	}
+	switch {
+	case wanted == "own" && g.chance(15):
+		wanted = "missing"
+	case wanted == "own" && slices.Contains(kinds, group):
+		wanted = group
+	case wanted == "other" && group == "string":
+		wanted = "list"
+	case wanted == "other" && group == "list":
+		wanted = "string"
+	case wanted == "own" || wanted == "other":
+		wanted = pick(g, kinds)
+	}
+	b := g.bout
+	b.opponent.mu.Lock()
+	defer b.opponent.mu.Unlock()
+	d := b.clients[g.client].broker.session.db
+	for _, i := range g.Perm(len(g.keys)) {
+		if key := g.keys[i]; key != g.it && d.holds(key, wanted) {
+			return key
+		}
+	}
+	key := pick(g, g.keys)
+	if key == g.it {
+		key = pick(g, pools["key"])
+	}
+	make := func(words ...string) { g.before = append(g.before, g.step(words)) }
+	if d.find([]byte(key)) != nil {
+		make("DEL", key)
+	}
+	switch wanted {
+	case "list":
+		make(append([]string{"RPUSH", key}, g.expand("value+")...)...)
+	case "string":
+		make("SET", key, pick(g, pools["value"]))
+	case "number":
+		make("SET", key, pick(g, pools["small"]))
+	case "noNumber":
+		make("SET", key, pick(g, pools["noNumber"]))
+	}
+	return key
+}
+
+// holds reports whether a key holds what generator.keyWith names.
+func (d *database) holds(key, wanted string) bool {
+	e := d.find([]byte(key))
+	if e == nil {
+		return wanted == "missing"
+	}
+	t, isString := e.text()
+	switch wanted {
+	case "list":
+		return !isString
+	case "string":
+		return isString
+	case "number", "noNumber":
+		if !isString {
+			return false
+		}
+		_, isInt := parseInt(t.bytes)
+		_, isFloat := parseFloat(t.bytes)
+		return isInt == isFloat && isInt == (wanted == "number")
+	}
+	return false
+}
+
+// join lets steps be sent together as far as that is clear: nothing with EXEC or
+// behind a pause, and a command that a rule is about ends what is sent.
+func join(steps []step) []step {
+	for i, s := range steps {
+		row := rowOf(s.args)
+		steps[i].joined = !s.pause && s.form != raw && row != "exec" && row != "quit" && !isLoose(row) && i+1 < len(steps) && rowOf(steps[i+1].args) != "exec"
+	}
+	return steps
+}

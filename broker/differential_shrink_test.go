@@ -1,0 +1,89 @@
+//go:build unix
+
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// asTyped writes a command as a line that splitLine reads.
+func asTyped(args []string) string {
+	words := make([]string, len(args))
+	for i, arg := range args {
+		words[i] = arg
+		if arg == "" || strings.ContainsFunc(arg, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`"'\`, c) }) {
+			var w strings.Builder
+			for _, c := range []byte(arg) {
+				switch {
+				case c == '"' || c == '\\':
+					w.WriteString(`\` + string(c))
+				case c < ' ' || c > '~':
+					fmt.Fprintf(&w, `\x%02x`, c)
+				default:
+					w.WriteByte(c)
+				}
+			}
+			words[i] = `"` + w.String() + `"`
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// replay has a bout with given steps.
+func (d *duel) replay(steps []step, record *[]string) (found string) {
+	_, found = d.play(func(*bout) []step {
+		if len(steps) == 0 {
+			return nil
+		}
+		n := together(steps)
+		first := steps[:n]
+		steps = steps[n:]
+		return first
+	}, record)
+	return found
+}
+
+// explain shrinks the steps that lead to a difference and returns them as a
+// transcript.
+func (d *duel) explain(steps []step, found string) string {
+	sent, coverage := d.sent, d.coverage
+	defer func() { d.sent, d.coverage = sent, coverage }()
+	d.coverage = nil
+	var transcript []string
+	if d.replay(steps, &transcript) == "" {
+		return "# " + found + "\n# It did not happen again. The steps were:\n" + strings.Join(transcript, "\n")
+	}
+	steps = d.shrink(steps)
+	transcript = nil
+	found = d.replay(steps, &transcript)
+	return strings.Join(append(transcript, "# "+found), "\n")
+}
+
+// shrink leaves out steps as long as a difference remains: first many at once,
+// then one by one.
+func (d *duel) shrink(steps []step) []step {
+	single := slices.Clone(steps)
+	for i := range single {
+		single[i].joined = false
+	}
+	if d.replay(single, nil) != "" {
+		steps = single
+	}
+	for size := (len(steps) + 1) / 2; size > 0; {
+		shorter := false
+		for at := 0; at < len(steps); {
+			fewer := slices.Concat(steps[:at], steps[min(at+size, len(steps)):])
+			if len(fewer) > 0 && d.replay(fewer, nil) != "" {
+				steps, shorter = fewer, true
+			} else {
+				at += size
+			}
+		}
+		if size > 1 || !shorter {
+			size /= 2
+		}
+	}
+	return steps
+}
