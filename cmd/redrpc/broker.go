@@ -34,6 +34,9 @@ refused, as in Redis's protected mode.`,
 			if err := at.check(); err != nil {
 				return err
 			}
+			if !opt.ManualTime.IsZero() && !opt.TestCommands {
+				return usagef("--manual-time: expected together with --test-commands, which move the clock")
+			}
 			if opt.Password, err = secret.read(); err != nil {
 				return err
 			}
@@ -68,6 +71,9 @@ refused, as in Redis's protected mode.`,
 	flags.Var(count(&opt.MaxClients, 1, 1_000_000), "maxclients", "clients served at a time")
 	flags.Var(count(&opt.Databases, 1, 1_000_000), "databases", "databases that SELECT chooses from")
 	flags.Var(wholeSeconds(&opt.IdleTimeout), "timeout", "after how long an idle client is closed; 0s is never")
+	flags.BoolVar(&opt.TestCommands, "test-commands", false, "have the commands REDRPC.*, by which a test looks in and lets time pass")
+	flags.Var(momentOrNow(&opt.ManualTime), "manual-time", "let the clock stand still, at this moment, until REDRPC.ADVANCE moves it")
+	flags.Lookup("manual-time").NoOptDefVal = "now"
 	flags.Var(logLevel(&level), "log-level", "what to log: this and what is worse")
 	return cmd
 }

@@ -133,6 +133,28 @@ func TestBrokerLimits(t *testing.T) {
 	}
 }
 
+// With --test-commands a test looks in and lets time pass; without it, it cannot.
+func TestBrokerTestCommands(t *testing.T) {
+	b := start(t, nil, "broker", "--addr", "127.0.0.1:0", "--test-commands", "--manual-time=2026-01-31T12:00:00Z")
+	rdb, ctx := connectTo(t, b.lines(t, 1)[0]), t.Context()
+	if at := rdb.Time(ctx).Val(); at.UTC().String() != "2026-01-31 12:00:00 +0000 UTC" {
+		t.Errorf("the clock says %v", at)
+	}
+	if err := rdb.Do(ctx, "REDRPC.SEED", "SET k v PX 1500").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := rdb.Do(ctx, "REDRPC.ADVANCE", 1499).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if got := rdb.Do(ctx, "REDRPC.SNAPSHOT").Val(); got != "SET k v PX 1\n" {
+		t.Errorf("got %q", got)
+	}
+	b = start(t, nil, "broker", "--addr", "127.0.0.1:0")
+	if err := connectTo(t, b.lines(t, 1)[0]).Do(ctx, "REDRPC.SNAPSHOT").Err(); !redis.HasErrorPrefix(err, "unknown command") {
+		t.Errorf("without --test-commands: got %v", err)
+	}
+}
+
 // What the broker has to say of a client is logged from --log-level on.
 func TestBrokerLogLevel(t *testing.T) {
 	for level, want := range map[string]bool{"info": true, "warn": false} {

@@ -64,6 +64,20 @@ func wholeSeconds(to *time.Duration) value[time.Duration] {
 	}}
 }
 
+// momentOrNow takes a date with a time of day, or now.
+func momentOrNow(to *time.Time) value[time.Time] {
+	return value[time.Time]{to, "TIME", func(s string) (time.Time, error) {
+		if s == "now" {
+			return time.Now(), nil
+		}
+		at, err := time.Parse(time.RFC3339, s)
+		if err != nil || at.Unix() <= 0 || at.Year() > 2200 {
+			return time.Time{}, errors.New("expected now, or a moment from 1970 to 2200 such as 2026-01-31T12:00:00Z")
+		}
+		return at, nil
+	}}
+}
+
 // logLevel takes the name of a level.
 func logLevel(to *slog.Level) value[slog.Level] {
 	levels := map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}

@@ -32,6 +32,11 @@ func (v value[T]) String() string {
 		return strings.Join(to, " ")
 	case fs.FileMode:
 		return fmt.Sprintf("%#o", uint32(to))
+	case time.Time:
+		if to.IsZero() {
+			return ""
+		}
+		return to.Format(time.RFC3339)
 	case slog.Level:
 		return strings.ToLower(to.String())
 	}
