@@ -54,7 +54,8 @@ type Broker struct {
 	tracking  tracking
 	lap, took int64   // when the last command ended, by clock.elapsed, and how long it took
 	usage     []usage // what has become of each command, by its index
-	observed  bool    // somebody wants to hear of every command: the log, or a monitor
+	breaches  []Violation
+	observed  bool // somebody wants to hear of every command: the log, or a monitor
 	history   ring[logged]
 	noted     int64 // how many commands were logged
 	stats     stats

@@ -96,16 +96,13 @@ func (r Record) String() string {
 func (b *Broker) Log() []Record {
 	b.enter()
 	defer b.leave()
+	return b.records()
+}
+
+func (b *Broker) records() []Record {
 	records := make([]Record, len(b.history.items))
 	for i := range records {
-		l := b.history.at(i)
-		records[i] = Record{
-			Number: l.number, Time: time.Unix(0, l.at), Client: l.client, Name: l.name, DB: l.db, Args: keptArgumentsOf(l.args),
-			Took: time.Duration(l.took), Outcome: l.outcome, Error: l.err, Waited: time.Duration(l.waited),
-		}
-		if l.command != nil {
-			records[i].Command = l.command.fullName
-		}
+		records[i] = b.history.at(i).record()
 	}
 	return records
 }
@@ -120,6 +117,17 @@ type logged struct {
 	took, waited       int64
 	outcome            Outcome
 	err                string
+}
+
+func (l *logged) record() Record {
+	r := Record{
+		Number: l.number, Time: time.Unix(0, l.at), Client: l.client, Name: l.name, DB: l.db, Args: keptArgumentsOf(l.args),
+		Took: time.Duration(l.took), Outcome: l.outcome, Error: l.err, Waited: time.Duration(l.waited),
+	}
+	if l.command != nil {
+		r.Command = l.command.fullName
+	}
+	return r
 }
 
 // note makes a record of a command, with the arguments to be set, or returns nil if
@@ -152,5 +160,6 @@ func (s *session) noteUnrun(cmd *command, args [][]byte, outcome Outcome, err st
 	err, _, _ = strings.Cut(err, ", with args beginning with:")
 	if l := s.note(cmd, outcome, err, 0); l != nil {
 		l.args = appendArguments(l.args, cmd, args)
+		s.judge(l)
 	}
 }

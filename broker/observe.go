@@ -72,6 +72,7 @@ func (s *session) observe(cmd *command, args [][]byte, r *reply) {
 	outcome, err := r.outcome()
 	if l := s.note(cmd, outcome, err, s.broker.took); l != nil {
 		l.args = appendArguments(l.args, cmd, args)
+		s.judge(l)
 	}
 }
 

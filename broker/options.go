@@ -75,12 +75,17 @@ type Options struct {
 	ManualTime time.Time
 
 	// TestCommands adds commands for test suites in other languages, which look in and
-	// let time pass by them: REDRPC.SNAPSHOT, for example. docs/commands.md lists them.
+	// let time pass by them: REDRPC.SNAPSHOT, for example. docs/testing-from-python.md
+	// lists them. It also turns Strict on.
 	TestCommands bool
 
 	// LogSize is how many commands [Broker.Log] remembers. It has nothing to do with
 	// Logger. 0 means none.
 	LogSize int
+
+	// Strict notes what clients do that they should not: see [Broker.Violations]. It
+	// makes LogSize 1000 if that is 0.
+	Strict bool
 
 	// Logger is told about clients that were closed for what they did, and about
 	// failures of the broker itself; nil discards that.
@@ -109,6 +114,7 @@ const (
 	defaultMaxDepth   = 128
 	defaultMaxQuery   = 1 << 30
 	defaultMaxTracked = 1_000_000
+	strictLogSize     = 1000
 )
 
 // withDefaults returns the options with every zero value replaced, or an error
@@ -135,6 +141,10 @@ func (o Options) withDefaults() (Options, error) {
 		if *f.value == 0 {
 			*f.value = f.zero
 		}
+	}
+	o.Strict = o.Strict || o.TestCommands
+	if o.Strict && o.LogSize == 0 {
+		o.LogSize = strictLogSize
 	}
 	if o.MaxTracked == 0 {
 		o.MaxTracked = defaultMaxTracked

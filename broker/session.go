@@ -34,6 +34,7 @@ type session struct {
 	delayed  []readyKey // keys to serve it from, once more of its input has been read
 
 	transaction   transaction
+	opened        *Record // in strict mode: the last MULTI or WATCH
 	subscriptions subscriptions
 	tracking      trackingState
 	silence       silence
@@ -229,6 +230,7 @@ func (s *session) close() {
 	if s.held != nil {
 		s.held.forget()
 	}
+	s.judgeEnd()
 	s.unwatch()
 	s.withdraw()
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"math"
 	"time"
 )
@@ -12,10 +13,14 @@ import (
 var testRows = []command{
 	{name: "redrpc.advance", arity: 2, flags: forTests, run: testAdvance,
 		group: "test", since: "0.1.0", cost: "O(N) where N is the number of keys that expire", summary: "Moves a manual clock forward, in milliseconds."},
+	{name: "redrpc.log", arity: -1, flags: forTests, run: testLog,
+		group: "test", since: "0.1.0", cost: "O(N) where N is the number of commands returned", summary: "Returns the last commands that the broker saw, or so many of them, a line each."},
 	{name: "redrpc.seed", arity: 2, flags: forTests, run: testSeed,
 		group: "test", since: "0.1.0", cost: "O(N) where N is the number of lines", summary: "Runs the commands in a text, one per line."},
 	{name: "redrpc.snapshot", arity: 1, flags: forTests, run: testSnapshot,
 		group: "test", since: "0.1.0", cost: "O(N) where N is the number of elements in all databases", summary: "Returns what all databases hold, as text that REDRPC.SEED takes."},
+	{name: "redrpc.violations", arity: 1, flags: forTests, run: testViolations,
+		group: "test", since: "0.1.0", cost: "O(N) where N is the number of violations", summary: "Returns what clients have done that strict mode does not let pass, a line each."},
 	{name: "redrpc.waitblocked", arity: -3, flags: forTests, run: testWaitBlocked,
 		group: "test", since: "0.1.0", cost: "O(1)", summary: "Waits until a number of clients are blocked, on one of the keys if any are given; for so many milliseconds at most, or for ever if that is 0."},
 }
@@ -86,4 +91,30 @@ func testWaitBlocked(c *call, args [][]byte) reply {
 		keys = append(keys, string(key))
 	}
 	return c.waitBlocked(int(n), time.Duration(ms)*time.Millisecond, keys)
+}
+
+func testLog(c *call, args [][]byte) reply {
+	records := c.records()
+	switch {
+	case len(args) > 2:
+		return c.wrongNumber()
+	case len(args) == 2:
+		n, isInt := parseInt(args[1])
+		if !isInt || n < 0 {
+			return notPositive
+		}
+		records = records[max(0, len(records)-int(min(n, math.MaxInt32))):]
+	}
+	return lines(records)
+}
+
+func testViolations(c *call, _ [][]byte) reply { return lines(c.breaches) }
+
+// lines answers each in one line.
+func lines[T fmt.Stringer](all []T) reply {
+	answers := make([]reply, len(all))
+	for i, one := range all {
+		answers[i] = bulkString(one.String())
+	}
+	return array(answers...)
 }

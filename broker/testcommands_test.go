@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"net"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -148,4 +150,28 @@ func TestWaitBlockedOnKeys(t *testing.T) {
 	if err := wait(1, "d"); err != context.Canceled {
 		t.Error(err)
 	}
+}
+
+func TestLogCommand(t *testing.T) {
+	w := inMemory(t, newBroker(t, Options{TestCommands: true, ManualTime: noon}))
+	w.expect(t, "+OK", "SET", "k", "a b")
+	w.do(t, "EVAL", "1", "0")
+	w.do(t, "GET")
+	log := []string{`1 22:13:20.123456 client 1 db 0: SET k "a b" -> value`, `2 22:13:20.123456 client 1 db 0: EVAL 1 0 -> refused: ERR unknown command 'EVAL'`,
+		`3 22:13:20.123456 client 1 db 0: GET -> refused: ERR wrong number of arguments for 'get' command`}
+	want := func(lines ...string) string {
+		for i, line := range lines {
+			lines[i] = strconv.Quote(line)
+		}
+		return "[" + strings.Join(lines, " ") + "]"
+	}
+	w.expect(t, want(slices.Clone(log)...), "REDRPC.LOG")
+	w.expect(t, want(log[2], `4 22:13:20.123456 client 1 db 0: REDRPC.LOG -> value`), "REDRPC.LOG", "2")
+	w.expect(t, "[]", "REDRPC.LOG", "0")
+	w.expect(t, "-ERR value is out of range, must be positive", "REDRPC.LOG", "x")
+	for i, place := 1, "; dialled=wire_test.go:29"; i < 3; i++ {
+		log[i] += place
+	}
+	w.expect(t, want(log[1:]...), "REDRPC.VIOLATIONS")
+	w.expect(t, "-ERR wrong number of arguments for 'redrpc.log' command", "REDRPC.LOG", "1", "2")
 }

@@ -11,6 +11,7 @@
 package brokertest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -26,7 +27,9 @@ import (
 // When the test ends both are closed. The test fails if it has left other clients
 // connected to this broker: those in memory are named with the place where they were
 // dialled. It also fails if the broker cannot be closed within 5 s, with the names of
-// the goroutines that do not end.
+// the goroutines that do not end, and with what clients have done that Options.Strict
+// does not let pass. A test that has failed shows the last commands that the broker saw:
+// 50, or Options.LogSize; a benchmark does so only if that is set.
 func Start(t testing.TB, options ...broker.Options) (*broker.Broker, *redis.Client) {
 	t.Helper()
 	var o broker.Options
@@ -36,6 +39,9 @@ func Start(t testing.TB, options ...broker.Options) (*broker.Broker, *redis.Clie
 		o = options[0]
 	default:
 		t.Fatalf("brokertest: Start: got %d broker.Options, expected one or none", len(options))
+	}
+	if _, isBenchmark := t.(*testing.B); !isBenchmark && o.LogSize == 0 {
+		o.LogSize = 50
 	}
 	b, err := broker.New(o)
 	if err != nil {
@@ -52,8 +58,27 @@ func Start(t testing.TB, options ...broker.Options) (*broker.Broker, *redis.Clie
 		if err := b.Close(); err != nil {
 			t.Error(err)
 		}
+		for _, v := range b.Violations() {
+			t.Errorf("brokertest: strict: %v", v)
+		}
+		if t.Failed() {
+			showLog(t, b)
+		}
 	})
 	return b, rdb
+}
+
+// showLog shows the last commands.
+func showLog(t testing.TB, b *broker.Broker) {
+	records := b.Log()
+	if len(records) == 0 {
+		return
+	}
+	var lines strings.Builder
+	for _, r := range records {
+		lines.WriteString("\n\t" + r.String())
+	}
+	t.Logf("brokertest: the last commands:%s", lines.String())
 }
 
 // clientsLeft describes the clients that stay connected. Those that are on their way

@@ -7,11 +7,13 @@ import (
 	"net"
 	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 	"testing/synctest"
 
 	"github.com/redis/go-redis/v9"
 
+	"redrpc/broker"
 	"redrpc/broker/brokertest"
 )
 
@@ -19,6 +21,7 @@ import (
 type trial struct {
 	testing.TB
 	errors []string
+	logs   []string
 	clean  []func()
 }
 
@@ -26,6 +29,7 @@ func (f *trial) Helper()                      {}
 func (f *trial) Failed() bool                 { return len(f.errors) > 0 }
 func (f *trial) Cleanup(fn func())            { f.clean = append(f.clean, fn) }
 func (f *trial) Error(args ...any)            { f.errors = append(f.errors, fmt.Sprint(args...)) }
+func (f *trial) Logf(s string, args ...any)   { f.logs = append(f.logs, fmt.Sprintf(s, args...)) }
 func (f *trial) Errorf(s string, args ...any) { f.errors = append(f.errors, fmt.Sprintf(s, args...)) }
 
 // end runs what a test runs when it ends.
@@ -165,4 +169,53 @@ func TestClientOnItsWayOut(t *testing.T) {
 		f.end()
 		f.expect(t)
 	})
+}
+
+// A test that has failed shows the last commands; one that has passed does not.
+func TestLog(t *testing.T) {
+	t.Parallel()
+	f := &trial{TB: t}
+	_, rdb := brokertest.Start(f)
+	for range 60 {
+		if err := rdb.Get(t.Context(), "k").Err(); err != redis.Nil {
+			t.Fatal(err)
+		}
+	}
+	f.Error("failed")
+	f.end()
+	if len(f.logs) != 1 || strings.Count(f.logs[0], "get k -> nil") != 50 || strings.Contains(f.logs[0], "hello") {
+		t.Errorf("expected the last 50 commands, got %q", f.logs)
+	}
+	f = &trial{TB: t}
+	_, rdb = brokertest.Start(f)
+	if err := rdb.Get(t.Context(), "k").Err(); err != redis.Nil {
+		t.Fatal(err)
+	}
+	f.end()
+	if len(f.errors)+len(f.logs) != 0 {
+		t.Errorf("got %q, %q", f.errors, f.logs)
+	}
+}
+
+// In strict mode go-redis connects without a violation; what it is made to do wrong is
+// shown with the log.
+func TestStrict(t *testing.T) {
+	t.Parallel()
+	f := &trial{TB: t}
+	_, rdb := brokertest.Start(f, broker.Options{Strict: true})
+	if err := rdb.Watch(t.Context(), func(tx *redis.Tx) error { return tx.Get(t.Context(), "k").Err() }, "k"); err != redis.Nil {
+		t.Fatal(err)
+	}
+	if err := rdb.Do(t.Context(), "EVAL", "return 1", 0).Err(); err == nil {
+		t.Fatal("EVAL is known")
+	}
+	conn := rdb.Conn()
+	if err := conn.Do(t.Context(), "WATCH", "k").Err(); err != nil {
+		t.Fatal(err)
+	}
+	f.end()
+	f.expect(t, `EVAL "return 1" 0 -> refused: ERR unknown command 'EVAL'`, `WATCH k -> value; the connection ended before EXEC or UNWATCH \(watched: 1\)`)
+	if len(f.logs) != 1 || !strings.Contains(f.logs[0], `EVAL "return 1" 0 -> refused`) {
+		t.Errorf("got the log %q", f.logs)
+	}
 }

@@ -1,0 +1,100 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Strict mode: what a client gets away with in Redis, but is a mistake in a program
+// nearly always.
+
+// A Violation is what Options.Strict does not let pass: an unknown command or
+// sub-command, a wrong number of arguments, or a client whose connection ends inside
+// MULTI, or while it watches keys. What client libraries try when they connect, and
+// know how to do without, is none (CLIENT SETINFO).
+type Violation struct {
+	// Record is the command in the log: the one that was refused, or the MULTI or WATCH
+	// that the client left behind.
+	Record Record
+
+	// Left says what was left open, and how many commands or keys that concerns; "" for
+	// a command that was refused.
+	Left string
+
+	// Dialled is where the client was dialled, FILE:LINE, if it is in memory and that is
+	// known.
+	Dialled string
+}
+
+// String is the violation as a line: the record, and what is wrong.
+func (v Violation) String() string {
+	line := v.Record.String()
+	if v.Left != "" {
+		line += "; the connection ended " + v.Left
+	}
+	if v.Dialled != "" {
+		line += "; dialled=" + v.Dialled
+	}
+	return line
+}
+
+// Violations returns what clients have done that Options.Strict does not let pass, the
+// first 1000 of it. A client that is still connected has not left anything behind yet:
+// after Close none is.
+func (b *Broker) Violations() []Violation {
+	b.enter()
+	defer b.leave()
+	return slices.Clone(b.breaches)
+}
+
+const maxBreaches = 1000
+
+func (s *session) breach(r Record, left string) {
+	b := s.broker
+	if len(b.breaches) == maxBreaches {
+		return
+	}
+	v := Violation{Record: r, Left: left}
+	if l, inMemory := s.link.(memoryLink); inMemory {
+		v.Dialled = l.dialledAt()
+	}
+	b.breaches = append(b.breaches, v)
+}
+
+// misuses begin the errors that are violations.
+var misuses = []string{"ERR unknown command", "ERR unknown subcommand", "ERR wrong number of arguments"}
+
+// probes are sub-commands that client libraries try when they connect.
+var probes = []string{"client setinfo", "client maint_notifications"}
+
+// judge looks at a command that has run, or was refused.
+func (s *session) judge(l *logged) {
+	switch {
+	case !s.broker.options.Strict || l.client == 0:
+	case l.err != "":
+		isMisuse := func(beginning string) bool { return strings.HasPrefix(l.err, beginning) }
+		if r := l.record(); slices.ContainsFunc(misuses, isMisuse) && !isProbe(r.Args) {
+			s.breach(r, "")
+		}
+	case l.command.name == "multi" || l.command.name == "watch":
+		r := l.record()
+		s.opened = &r
+	}
+}
+
+func isProbe(args []string) bool {
+	return len(args) > 1 && slices.Contains(probes, strings.ToLower(args[0]+" "+args[1]))
+}
+
+// judgeEnd looks at what a client leaves behind.
+func (s *session) judgeEnd() {
+	t := &s.transaction
+	switch {
+	case s.opened == nil:
+	case t.open:
+		s.breach(*s.opened, fmt.Sprintf("before EXEC or DISCARD (queued: %d)", len(t.queue)))
+	case len(t.watched) > 0:
+		s.breach(*s.opened, fmt.Sprintf("before EXEC or UNWATCH (watched: %d)", len(t.watched)))
+	}
+}
