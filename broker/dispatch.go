@@ -46,7 +46,7 @@ func (s *session) execute(args [][]byte) {
 	default:
 		s.perform(cmd, args)
 		if b.tracking.active {
-			b.tracking.deliverOwn()
+			b.tracking.settle()
 		}
 	}
 	if s.tracking.caching {

@@ -82,9 +82,6 @@ func (s *session) track(cmd *command, args [][]byte) {
 	for _, i := range indexes {
 		ids := readers[string(args[i])]
 		if ids == nil {
-			if most := s.broker.options.MaxTracked; most > 0 && len(readers) >= most {
-				s.broker.tracking.evict()
-			}
 			ids = map[int64]struct{}{}
 			readers[string(args[i])] = ids
 		}
@@ -92,11 +89,17 @@ func (s *session) track(cmd *command, args [][]byte) {
 	}
 }
 
-// evict forgets any key that was read, and tells its readers as if it had changed.
-func (t *tracking) evict() {
+// settle ends a command: it tells the client that ran it of its own changes, and if
+// more keys are remembered to have been read than may be, forgets some, and tells
+// their readers as if they had changed.
+func (t *tracking) settle() {
+	t.deliverOwn()
+	most := t.broker.options.MaxTracked
 	for key := range t.readers {
+		if most <= 0 || len(t.readers) <= most {
+			return
+		}
 		t.changedForReaders(nil, []byte(key))
-		return
 	}
 }
 
