@@ -78,6 +78,10 @@ func (c *call) authenticate(user, password []byte) bool {
 	return true
 }
 
+// isLockedOut reports whether the client has yet to give the password, if there is
+// one now.
+func (s *session) isLockedOut() bool { return !s.authenticated && s.broker.options.Password != "" }
+
 func hello(c *call, args [][]byte) reply {
 	s := c.session
 	protocol := int64(s.protocol)

@@ -397,8 +397,8 @@ func (c *combatant) level(redis, broker []byte) (want, got string) {
 	if n := len(c.sent); n > 0 && rowOf(c.sent[n-1]) == "exec" {
 		rs, bs = flatten(rs), flatten(bs)
 	}
-	if slices.ContainsFunc(c.sent, func(args []string) bool { return rowOf(args) == "mget" }) {
-		rs, bs = hoist(rs), hoist(bs) // in redis-server, keys that MGET misses are told of between its elements
+	if slices.ContainsFunc(c.sent, func(args []string) bool { return slices.Contains([]string{"mget", "sort", "sort_ro"}, rowOf(args)) }) {
+		rs, bs = hoist(rs), hoist(bs) // in redis-server, keys that they miss are told of between the elements
 	}
 	for _, rule := range rules {
 		if rule.rows == "" {

@@ -133,7 +133,7 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 	case !cmd.accepts(len(args)):
 		r := cmd.wrongNumber()
 		return &r
-	case !s.authenticated && s.broker.options.Password != "" && cmd.flags&noAuth == 0:
+	case s.isLockedOut() && cmd.flags&noAuth == 0:
 		r := failure("NOAUTH Authentication required.")
 		return &r
 	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):

@@ -118,7 +118,7 @@ func (s *session) input(p []byte) {
 // blocks or is held, or the connection is to be closed.
 func (s *session) proceed() {
 	for !s.waits && !s.closing && !s.closed {
-		args, err := s.requests.next(s.authenticated)
+		args, err := s.requests.next(!s.isLockedOut())
 		if errors.Is(err, errIncomplete) {
 			break
 		}
