@@ -170,6 +170,13 @@ func (b *Broker) serve(k readyKey) {
 	if q == nil {
 		return
 	}
+	var s *session
+	defer func() {
+		if p := recover(); p != nil {
+			s.fatal(p)
+			b.ready = append(b.ready, k) // for the others
+		}
+	}()
 	for t := q.first; t != nil; {
 		e := k.db.entries[k.key]
 		if e == nil {
@@ -181,7 +188,7 @@ func (b *Broker) serve(k readyKey) {
 		}
 		w := t.waiter
 		t = t.next
-		s := w.session
+		s = w.session
 		switch s.link.peer() {
 		case gone:
 			s.close()
@@ -196,7 +203,7 @@ func (b *Broker) serve(k readyKey) {
 		c := &b.running
 		*c = call{Broker: b, session: s, db: w.db, command: s.command, woken: !k.late}
 		began := b.lap
-		r := b.run(c, func(c *call) reply { return w.serve(c, e, l) })
+		r := b.run(c, nil, func(c *call) reply { return w.serve(c, e, l) })
 		s.served(began, &r)
 		s.unblock(c.place, r)
 		b.tracking.deliverOwn()

@@ -250,22 +250,3 @@ func TestScanMissesNothing(t *testing.T) {
 		}
 	}
 }
-
-// A handler that panics costs its client an error, and nobody else anything.
-func TestPanic(t *testing.T) {
-	b := newBroker(t, Options{})
-	w, other := inMemory(t, b), inMemory(t, b)
-	broken := &command{name: "broken", fullName: "broken", arity: 1, run: func(*call, [][]byte) reply { panic("oh") }}
-	b.enter()
-	for _, s := range b.sessions {
-		if s.id == 1 {
-			s.perform(broken, [][]byte{[]byte("broken")})
-		}
-	}
-	b.leave()
-	if got := w.reply(t); !strings.HasPrefix(got, "-ERR internal error in 'broken'") {
-		t.Error(got)
-	}
-	w.expect(t, "+PONG", "PING")
-	other.expect(t, "+PONG", "PING")
-}

@@ -151,8 +151,14 @@ func (b *Broker) sound(until int64) {
 			return
 		}
 		b.alarms.clear(a)
-		a.owner.due(b)
+		b.alert(a.owner)
 	}
+}
+
+// alert lets the owner of an alarm do what is due.
+func (b *Broker) alert(o owner) {
+	defer b.contain()
+	o.due(b)
 }
 
 // setTime reads the clock.

@@ -1,10 +1,6 @@
 package broker
 
-import (
-	"log/slog"
-	"runtime/debug"
-	"strings"
-)
+import "strings"
 
 // A call is one run of a command: what its handler may look at and change, under
 // the broker's lock.
@@ -96,7 +92,7 @@ func (s *session) run(cmd *command, args [][]byte) reply {
 	began := b.lap
 	c := &b.running
 	*c = call{Broker: b, session: s, db: s.db, command: cmd}
-	r := b.run(c, func(c *call) reply { return cmd.run(c, args) })
+	r := b.run(c, args, func(c *call) reply { return cmd.run(c, args) })
 	if r.kind == kindWait && s.transaction.running {
 		r = r.wait.refused
 	}
@@ -110,18 +106,6 @@ func (c *call) wrongNumber() reply { return c.command.wrongNumber() }
 
 func (c *command) wrongNumber() reply {
 	return failuref("ERR wrong number of arguments for '%s' command", c.fullName)
-}
-
-// run calls a handler. One that panics costs its client an error.
-func (b *Broker) run(c *call, handler func(*call) reply) (r reply) {
-	defer func() {
-		if p := recover(); p != nil {
-			b.log(slog.LevelError, "a command failed inside the broker",
-				"command", c.command.fullName, "client", c.session.String(), "panic", p, "stack", string(debug.Stack()))
-			r = failuref("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
-		}
-	}()
-	return handler(c)
 }
 
 // refuse returns the error reply to a command that the client cannot run now, or

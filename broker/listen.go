@@ -100,6 +100,7 @@ func (b *Broker) Serve(l net.Listener) error {
 }
 
 func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
+	defer b.containIn("listener", l)
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -112,8 +113,14 @@ func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		serve(conn)
+		b.welcome(conn, serve)
 	}
+}
+
+// welcome begins to serve a connection.
+func (b *Broker) welcome(conn net.Conn, serve func(net.Conn)) {
+	defer b.containIn("a new connection", conn)
+	serve(conn)
 }
 
 // isRemote reports whether a client may be on another machine: it has an IP address,

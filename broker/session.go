@@ -117,6 +117,7 @@ func (s *session) input(p []byte) {
 // proceed runs the commands that have come in, until there are no more, one
 // blocks or is held, or the connection is to be closed.
 func (s *session) proceed() {
+	defer s.contain()
 	for !s.waits && !s.closing && !s.closed {
 		args, err := s.requests.next(!s.isLockedOut())
 		if errors.Is(err, errIncomplete) {
@@ -250,6 +251,7 @@ func (s *session) withdraw() {
 // settle hands a session's output to its link. It reports whether the link has
 // to be flushed.
 func (s *session) settle() (flush bool) {
+	defer s.contain()
 	s.dirty = false
 	if s.sleeps {
 		return false

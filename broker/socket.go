@@ -25,12 +25,18 @@ func (b *Broker) serveConn(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		s.read(func(p []byte) { b.receive(s.session, p) })
+		s.readAll()
 		b.enter()
 		s.session.hangUp()
 		delete(b.sockets, s)
 		b.leave()
 	}()
+}
+
+// readAll passes on what the client sends, until the connection ends.
+func (s *socket) readAll() {
+	defer s.broker.containIn(s.name)
+	s.read(func(p []byte) { s.broker.receive(s.session, p) })
 }
 
 // A socket is the link of a client on a net.Conn. A goroutine reads, and another
@@ -44,10 +50,14 @@ type socket struct {
 	raw     syscall.RawConn // of the file descriptor; nil: not to be had
 	direct  bool            // raw carries the client's bytes as they are
 	name    string
+
+	client, server string // addresses
+	far            bool   // the client may be on another machine
 }
 
 func newSocket(b *Broker, conn net.Conn) *socket {
-	s := &socket{broker: b, conn: conn, name: "client " + conn.RemoteAddr().String()}
+	s := &socket{broker: b, conn: conn, name: "client " + conn.RemoteAddr().String(), far: isRemote(conn.RemoteAddr())}
+	s.client, s.server = socketAddresses(conn)
 	under := conn
 	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		under = wrapped.NetConn()
@@ -85,16 +95,20 @@ func (s *socket) stall(rest []byte) {
 	}
 	go func() {
 		defer s.broker.goroutines.leave(name)
-		_, err := s.conn.Write(rest)
-		s.resume(s, err)
+		s.resume(s, s.writeAll(name, rest))
 	}()
 }
 
-func (s *socket) addresses() (client, broker string) {
-	return socketAddresses(s.conn)
+// writeAll writes as long as it takes.
+func (s *socket) writeAll(name string, p []byte) (err error) {
+	err = net.ErrClosed // unless it returns
+	defer s.broker.containIn(name)
+	_, err = s.conn.Write(p)
+	return err
 }
 
-func (s *socket) remote() bool { return isRemote(s.conn.RemoteAddr()) }
+func (s *socket) addresses() (client, broker string) { return s.client, s.server }
+func (s *socket) remote() bool                       { return s.far }
 
 // socketAddresses are those of the client and of the broker. On a Unix socket the
 // client has none, and Redis shows the broker's for both.

@@ -173,6 +173,7 @@ func (t *tracking) deliverOwn() {
 
 // broadcast tells the clients of each prefix what changed since the last time.
 func (t *tracking) broadcast() {
+	defer t.broker.contain()
 	for _, name := range slices.Sorted(maps.Keys(t.prefixes)) {
 		p := t.prefixes[name]
 		if len(p.changed) == 0 {

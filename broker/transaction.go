@@ -64,13 +64,19 @@ func exec(c *call, _ [][]byte) reply {
 	case t.spoiled:
 		return nullList
 	}
-	// Each reply is encoded as it comes, while what it refers to is unchanged.
-	opening := reply{kind: kindOpening, n: int64(len(t.queue))}
+	s.runQueued(t.queue)
+	return nothing
+}
+
+// runQueued runs the commands of a transaction. Each reply is encoded as it comes,
+// while what it refers to is unchanged.
+func (s *session) runQueued(queue []queuedCommand) {
+	defer s.contain()
+	opening := reply{kind: kindOpening, n: int64(len(queue))}
 	s.reply(&opening)
-	for _, q := range t.queue {
+	for _, q := range queue {
 		s.perform(q.command, q.args)
 	}
-	return nothing
 }
 
 func discard(c *call, _ [][]byte) reply {
