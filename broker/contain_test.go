@@ -279,15 +279,15 @@ func TestWithArguments(t *testing.T) {
 		if !ok {
 			t.Fatal(c.args)
 		}
-		cmd, _ := lookup(args)
+		cmd, _ := table.lookup(args)
 		if got := cmd.withArguments(args); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.args, got, c.want)
 		}
 	}
-	if got := len(table["mget"].withArguments(make([][]byte, 1000))); got > 2*maxShown {
+	if got := len(table.byName["mget"].withArguments(make([][]byte, 1000))); got > 2*maxShown {
 		t.Errorf("%d bytes of 1,000 arguments are shown", got)
 	}
-	if got := fmt.Sprint(len(table["set"].withArguments([][]byte{nil, bytes.Repeat([]byte{0}, 1<<20), bytes.Repeat([]byte{0}, 1<<20)}))); len(got) > 4 {
+	if got := fmt.Sprint(len(table.byName["set"].withArguments([][]byte{nil, bytes.Repeat([]byte{0}, 1<<20), bytes.Repeat([]byte{0}, 1<<20)}))); len(got) > 4 {
 		t.Errorf("%s bytes of two long arguments are shown", got)
 	}
 }

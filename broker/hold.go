@@ -110,6 +110,7 @@ func (b *Broker) release(wanted func(*hold) bool) {
 // resume goes on with a client that waited: first with the command that was kept,
 // then with what it sent behind it.
 func (s *session) resume() {
+	defer s.contain()
 	if s.closing || s.closed {
 		return
 	}
