@@ -1,12 +1,9 @@
 package broker
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 	"runtime/debug"
-	"strconv"
-	"strings"
 )
 
 // A panic inside the broker is a mistake of the broker, or of a net.Listener that it
@@ -14,20 +11,32 @@ import (
 // connection; the process, the lock and everybody else are spared.
 
 // run calls a handler. One that panics costs its client an error. The arguments are
-// those of the command, for the log; nil where they are not known any more.
+// those of the command; nil if the client was blocked, and has kept them.
 func (b *Broker) run(c *call, args [][]byte, handler func(*call) reply) (r reply) {
 	defer func() {
 		if p := recover(); p != nil {
-			shown := c.command.fullName
+			kept := c.session.kept
 			if args != nil {
-				shown = c.command.withArguments(args)
+				kept = appendArguments(nil, c.command, args)
 			}
 			b.log(slog.LevelError, "a command failed inside the broker",
-				"command", shown, "client", c.session.String(), "panic", p, "stack", string(debug.Stack()))
+				"command", asLine(kept), "client", c.session.String(), "panic", p, "stack", string(debug.Stack()))
 			r = failuref("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
 		}
 	}()
 	return handler(c)
+}
+
+// asLine writes arguments of appendArguments as a client would type them.
+func asLine(kept []byte) string {
+	var line []byte
+	for i, arg := range keptArgumentsOf(kept) {
+		if i > 0 {
+			line = append(line, ' ')
+		}
+		line = appendWord(line, []byte(arg))
+	}
+	return string(line)
 }
 
 // contain is to be deferred by what is done for a client under the lock. A panic
@@ -65,44 +74,4 @@ func (b *Broker) containIn(what string, useless ...io.Closer) {
 			c.Close()
 		}
 	}
-}
-
-// maxShown is how many bytes of a command are logged.
-const maxShown = 256
-
-// withArguments writes a command with its arguments for people: without secrets, in
-// printable characters, and cut short.
-func (c *command) withArguments(args [][]byte) string {
-	var out strings.Builder
-	out.WriteString(c.fullName)
-	from := 1 + strings.Count(c.fullName, "|")
-	for i := from; i < len(args); i++ {
-		if out.Len() >= maxShown {
-			fmt.Fprintf(&out, " ... (%d more arguments)", len(args)-i)
-			break
-		}
-		switch arg := args[i]; {
-		case c.isSecret(args, i):
-			out.WriteString(" (redacted)")
-		case len(arg) > maxShown:
-			fmt.Fprintf(&out, " %s... (%d bytes)", strconv.QuoteToASCII(string(arg[:maxShown/2])), len(arg))
-		default:
-			out.WriteString(" " + strconv.QuoteToASCII(string(arg)))
-		}
-	}
-	return out.String()
-}
-
-// isSecret reports whether an argument is not to be shown: a password, or what may
-// hold one.
-func (c *command) isSecret(args [][]byte, i int) bool {
-	switch c.fullName {
-	case "auth":
-		return true
-	case "hello": // AUTH user password
-		return i > 2 && is(args[i-1], "AUTH") || i > 3 && is(args[i-2], "AUTH")
-	case "config|set":
-		return i%2 == 1 && is(args[i-1], "REQUIREPASS")
-	}
-	return false
 }
