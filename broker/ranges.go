@@ -61,9 +61,7 @@ func setrange(c *call, args [][]byte) reply {
 		t = &text{}
 		c.add(c.db, args[1], t)
 	}
-	if end := int(offset) + len(value); end > len(t.bytes) {
-		t.bytes = append(t.bytes, make([]byte, end-len(t.bytes))...)
-	}
+	t.extend(int(offset) + len(value))
 	copy(t.bytes[offset:], value)
 	t.form = grown
 	c.changed(args[1], stringEvent, "setrange")

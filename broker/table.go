@@ -196,6 +196,22 @@ var rows = []command{
 	{name: "lcs", arity: -3, flags: readOnly, keys: []keySpec{{flags: "RO access", first: 1, last: 1, step: 1}}, run: lcs, acl: "string",
 		group: "string", since: "7.0.0", cost: "O(N*M) where N and M are the lengths of the strings", summary: "Returns the longest common subsequence of two strings."},
 
+	// Bits of strings.
+	{name: "getbit", arity: 3, flags: readOnly | fast, keys: oneKey("RO access"), run: getbit, acl: "bitmap",
+		group: "bitmap", since: "2.2.0", cost: "O(1)", summary: "Returns a bit of the string that a key holds."},
+	{name: "setbit", arity: 4, flags: write | denyOOM, keys: oneKey("RW access update"), run: setbit, acl: "bitmap",
+		group: "bitmap", since: "2.2.0", cost: "O(1)", summary: "Sets a bit of the string that a key holds."},
+	{name: "bitcount", arity: -2, flags: readOnly, keys: oneKey("RO access"), run: bitcount, acl: "bitmap",
+		group: "bitmap", since: "2.6.0", cost: "O(N) where N is the length of the range", summary: "Counts the ones in the string that a key holds."},
+	{name: "bitpos", arity: -3, flags: readOnly, keys: oneKey("RO access"), run: bitpos, acl: "bitmap",
+		group: "bitmap", since: "2.8.7", cost: "O(N) where N is the length of the range", summary: "Finds the first 0 or 1 in the string that a key holds."},
+	{name: "bitop", arity: -4, flags: write | denyOOM, keys: []keySpec{{flags: "OW update", first: 2, step: 1}, {flags: "RO access", first: 3, last: -1, step: 1}}, run: bitop, acl: "bitmap",
+		group: "bitmap", since: "2.6.0", cost: "O(N*M) where N is the length of the longest string and M their number", summary: "Combines the bits of strings, and stores the result."},
+	{name: "bitfield", arity: -2, flags: write | denyOOM, keys: []keySpec{{flags: "RW access update variable_flags", first: 1, step: 1, use: useByBitfield}}, run: bitfield, acl: "bitmap",
+		group: "bitmap", since: "3.2.0", cost: "O(1) for each step", summary: "Reads and writes integers of any width in the string that a key holds."},
+	{name: "bitfield_ro", arity: -2, flags: readOnly | fast, keys: oneKey("RO access"), run: bitfieldReadOnly, acl: "bitmap",
+		group: "bitmap", since: "6.0.0", cost: "O(1) for each step", summary: "Reads integers of any width in the string that a key holds."},
+
 	// Lists.
 	{name: "lpush", arity: -3, flags: write | denyOOM | fast, keys: oneKey("RW insert"), run: lpush, acl: "list",
 		group: "list", since: "1.0.0", cost: "O(1) for each element", summary: "Adds elements at the head of a list."},

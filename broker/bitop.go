@@ -1,0 +1,59 @@
+package broker
+
+// BITOP.
+
+// bitOperations combine the bytes of two strings.
+var bitOperations = map[string]func(x, y byte) byte{
+	"and": func(x, y byte) byte { return x & y },
+	"or":  func(x, y byte) byte { return x | y },
+	"xor": func(x, y byte) byte { return x ^ y },
+}
+
+func bitop(c *call, args [][]byte) reply {
+	var buf [3]byte
+	name := string(lower(buf[:], args[1]))
+	combine := bitOperations[name]
+	switch {
+	case name == "not" && len(args) != 4:
+		return failure("ERR BITOP NOT must be called with a single source key.")
+	case name != "not" && combine == nil:
+		return syntaxError
+	}
+	sources := make([][]byte, len(args)-3)
+	longest := 0
+	for i, key := range args[3:] {
+		t, isText := c.lookup(key).text()
+		if !isText {
+			return wrongType
+		}
+		sources[i] = t.content()
+		longest = max(longest, len(sources[i]))
+	}
+	target := args[2]
+	if longest == 0 {
+		if e := c.find(target); e != nil {
+			c.remove(e)
+			c.changed(target, genericEvent, "del")
+		}
+		return zero
+	}
+	result := make([]byte, longest)
+	copy(result, sources[0])
+	if name == "not" {
+		for i := range result {
+			result[i] = ^result[i]
+		}
+	}
+	for _, s := range sources[1:] {
+		for i := range result {
+			b := byte(0) // behind the end of a shorter string
+			if i < len(s) {
+				b = s[i]
+			}
+			result[i] = combine(result[i], b)
+		}
+	}
+	c.replace(target, &text{result, grown})
+	c.changed(target, stringEvent, "set")
+	return count(longest)
+}

@@ -1,0 +1,240 @@
+package broker
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Commands for strings as rows of bits, where the highest bit of a byte is the
+// first.
+
+var (
+	badBit    = failure("ERR bit is not an integer or out of range")
+	badOffset = failure("ERR bit offset is not an integer or out of range")
+)
+
+// parseOffset reads the place of a bit. It has to be in a string of the greatest
+// length there may be.
+func (c *call) parseOffset(arg []byte) (offset int64, err *reply) {
+	offset, isInt := parseInt(arg)
+	if !isInt || !c.isOffset(offset) {
+		return 0, &badOffset
+	}
+	return offset, nil
+}
+
+func (c *call) isOffset(n int64) bool { return n >= 0 && n>>3 < int64(c.options.MaxBulk) }
+
+// bit returns a bit of a string, 0 behind its end.
+func bit(p []byte, offset int64) byte {
+	if offset>>3 >= int64(len(p)) {
+		return 0
+	}
+	return p[offset>>3] >> (7 - offset&7) & 1
+}
+
+// setBit sets a bit that the string has to 0 or 1.
+func setBit(p []byte, offset int64, to byte) {
+	shift := 7 - offset&7
+	p[offset>>3] = p[offset>>3]&^(1<<shift) | to<<shift
+}
+
+// extend makes a string n bytes long, if it is shorter, by adding zeros.
+func (t *text) extend(n int) (extended bool) {
+	if n <= len(t.bytes) {
+		return false
+	}
+	t.bytes = append(t.bytes, make([]byte, n-len(t.bytes))...)
+	return true
+}
+
+// bitsOf returns the string that a key holds with so many bits at least, for a
+// command that writes some of them. It reports whether the string is longer than it
+// was, or new; and false if the key holds something else.
+func (c *call) bitsOf(key []byte, n int64) (t *text, extended, isText bool) {
+	t, isText = c.find(key).text()
+	if !isText {
+		return nil, false, false
+	}
+	if t == nil {
+		t = &text{}
+		c.add(c.db, key, t)
+	}
+	extended = t.extend(int((n + 7) / 8))
+	t.form = grown
+	return t, extended, true
+}
+
+func getbit(c *call, args [][]byte) reply {
+	offset, err := c.parseOffset(args[2])
+	if err != nil {
+		return *err
+	}
+	t, isText := c.lookup(args[1]).text()
+	if !isText {
+		return wrongType
+	}
+	return integer(int64(bit(t.content(), offset)))
+}
+
+func setbit(c *call, args [][]byte) reply {
+	offset, err := c.parseOffset(args[2])
+	if err != nil {
+		return *err
+	}
+	to, isInt := parseInt(args[3])
+	if !isInt || to != 0 && to != 1 {
+		return badBit
+	}
+	t, extended, isText := c.bitsOf(args[1], offset+1)
+	if !isText {
+		return wrongType
+	}
+	old := bit(t.bytes, offset)
+	setBit(t.bytes, offset, byte(to))
+	if extended || int64(old) != to {
+		c.changed(args[1], stringEvent, "setbit")
+	}
+	return integer(int64(old))
+}
+
+// A bitRange is given by two indexes of bytes or bits, both of which it includes;
+// negative ones count from the end.
+type bitRange struct {
+	first, last int64
+	inBits      bool
+}
+
+// parseUnit reads what the indexes count.
+func (r *bitRange) parseUnit(arg []byte) bool {
+	r.inBits = is(arg, "BIT")
+	return r.inBits || is(arg, "BYTE")
+}
+
+// resolve turns a range into the bits of a string of some bytes, from one to before
+// another.
+func (r *bitRange) resolve(size int) (from, to int64) {
+	length, unit := int64(size), int64(8)
+	if r.inBits {
+		length, unit = 8*length, 1
+	}
+	first, last := r.first, r.last
+	if first < 0 {
+		first = max(0, first+length)
+	}
+	if last < 0 {
+		last = max(0, last+length)
+	}
+	last = min(last, length-1)
+	if first > last {
+		return 0, 0
+	}
+	return first * unit, (last + 1) * unit
+}
+
+func bitcount(c *call, args [][]byte) reply {
+	t, isText := c.lookup(args[1]).text()
+	switch {
+	case !isText:
+		return wrongType
+	case t == nil:
+		return zero
+	}
+	r := bitRange{last: -1}
+	switch len(args) {
+	case 2:
+	case 4, 5:
+		var isInt bool
+		if r.first, r.last, isInt = parseRange(args[2:]); !isInt {
+			return notAnInteger
+		}
+		if r.first < 0 && r.last < 0 && r.first > r.last {
+			return zero
+		}
+		if len(args) == 5 && !r.parseUnit(args[4]) {
+			return syntaxError
+		}
+	default:
+		return syntaxError
+	}
+	return count(countOnes(t.bytes, r))
+}
+
+// countOnes counts the ones in a range of a string.
+func countOnes(p []byte, r bitRange) int {
+	from, to := r.resolve(len(p))
+	n := 0
+	for ; from < to && from&7 != 0; from++ {
+		n += int(bit(p, from))
+	}
+	for ; from < to && to&7 != 0; to-- {
+		n += int(bit(p, to-1))
+	}
+	p = p[from>>3 : max(from, to)>>3]
+	for ; len(p) >= 8; p = p[8:] {
+		n += bits.OnesCount64(binary.LittleEndian.Uint64(p))
+	}
+	for _, b := range p {
+		n += bits.OnesCount8(b)
+	}
+	return n
+}
+
+func bitpos(c *call, args [][]byte) reply {
+	want, isInt := parseInt(args[2])
+	switch {
+	case !isInt:
+		return notAnInteger
+	case want != 0 && want != 1:
+		return failure("ERR The bit argument must be 1 or 0.")
+	}
+	t, isText := c.lookup(args[1]).text()
+	switch {
+	case !isText:
+		return wrongType
+	case t == nil:
+		return integer(-want)
+	case len(args) > 6:
+		return syntaxError
+	}
+	r := bitRange{last: -1}
+	if len(args) > 3 {
+		if r.first, isInt = parseInt(args[3]); !isInt {
+			return notAnInteger
+		}
+	}
+	if len(args) > 5 && !r.parseUnit(args[5]) {
+		return syntaxError
+	}
+	if len(args) > 4 {
+		if r.last, isInt = parseInt(args[4]); !isInt {
+			return notAnInteger
+		}
+	}
+	from, to := r.resolve(len(t.bytes))
+	at := findBit(t.bytes, byte(want), from, to)
+	switch {
+	case at < to:
+		return integer(at)
+	case want == 0 && from < to && len(args) < 5: // there are zeros behind the end
+		return integer(to)
+	}
+	return integer(-1)
+}
+
+// findBit returns the place of the first 0 or 1 from a place to before another, or
+// that.
+func findBit(p []byte, want byte, from, to int64) int64 {
+	others := want - 1 // eight bits that are not wanted
+	for from < to {
+		if from&7 == 0 && p[from>>3] == others {
+			from += 8
+			continue
+		}
+		if bit(p, from) == want {
+			return from
+		}
+		from++
+	}
+	return to
+}
