@@ -13,6 +13,25 @@
 // or over sockets, see [Broker.Listen], [Broker.ListenTLS] and [Broker.ListenUnix].
 // The broker keeps its data in memory only and forgets it on Close.
 //
+// # Testing with it
+//
+// Package brokertest starts a broker for a test in one line. What tests do with it:
+//
+//   - Time. In a testing/synctest bubble it passes at once; elsewhere
+//     [Options].ManualTime stops it, and [Broker.Advance] moves it. Keys expire and
+//     clients time out exactly when their time has come.
+//   - Waiting. [Broker.WaitBlocked] returns when clients wait in BLPOP and the like, so
+//     no test has to sleep.
+//   - Looking in. [Broker.Do] runs a command without a connection, [Broker.Seed] and
+//     [Broker.Snapshot] read and write all data as text, [Broker.Log] has the commands
+//     that were sent, and [Broker.Stats] and [Broker.Clients] what INFO and CLIENT LIST
+//     have.
+//   - Strictness. With [Options].Strict, [Broker.Violations] has unknown commands, wrong
+//     numbers of arguments, and transactions that were left open.
+//
+// Suites in other languages do the same by commands: see [Options].TestCommands and
+// docs/testing-from-python.md.
+//
 // # How a command runs
 //
 // Bytes are split into commands by a reader that trusts nothing (request.go),

@@ -141,6 +141,47 @@ func ExampleBroker_Log() {
 	// 9 22:13:20.250000 Do db 0: INCR jobs -> failed: WRONGTYPE Operation against a key holding the wrong kind of value
 }
 
+// A test waits until a worker waits, lets time pass, and sees what has become of it,
+// without a sleep.
+func ExampleBroker_WaitBlocked() {
+	b, err := broker.New(broker.Options{ManualTime: time.Unix(1_700_000_000, 0)})
+	check(err)
+	defer b.Close()
+	ctx := context.Background()
+	worker := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial, ReadTimeout: -1})
+	defer worker.Close()
+	gaveUp := make(chan error)
+	go func() { gaveUp <- worker.BLPop(ctx, time.Minute, "jobs").Err() }()
+
+	check(b.WaitBlocked(ctx, 1, "jobs"))
+	b.Advance(time.Minute)
+	fmt.Println(<-gaveUp)
+	// Output: redis: nil
+}
+
+// Strict mode tells of what a client gets away with in Redis.
+func ExampleBroker_Violations() {
+	b, err := broker.New(broker.Options{Strict: true, ManualTime: time.Unix(1_700_000_000, 0)})
+	check(err)
+	defer b.Close()
+	conn, err := b.Dial(context.Background(), "", "")
+	check(err)
+	for _, command := range []string{"SET k v", "NONSENSE k", "WATCH k"} {
+		_, err := fmt.Fprintf(conn, "%s\r\n", command)
+		check(err)
+	}
+	check(conn.Close())
+	for _, v := range b.Violations() {
+		fmt.Println(v.Record)
+		fmt.Println(v.Left)
+	}
+	// Output:
+	// 2 22:13:20.000000 client 1 db 0: NONSENSE k -> refused: ERR unknown command 'NONSENSE'
+	//
+	// 3 22:13:20.000000 client 1 db 0: WATCH k -> value
+	// before EXEC or UNWATCH (watched: 1)
+}
+
 func check(err error) {
 	if err != nil {
 		panic(err)

@@ -219,3 +219,9 @@ func TestStrict(t *testing.T) {
 		t.Errorf("got the log %q", f.logs)
 	}
 }
+
+// The example is one.
+func TestExample(t *testing.T) {
+	t.Run("worker", testWorker)
+	t.Run("lock", testLock)
+}
