@@ -98,17 +98,24 @@ func (v *coverage) add(row, ending string, reply *answer) {
 }
 
 // missing chooses a path that was not seen often enough, of those for which want
-// holds.
+// holds: rather one that was seen little, but not always, as it may be out of reach.
 func (v *coverage) missing(g *generator, want func(path) bool) (p path, found bool) {
 	for range 12 {
 		if len(v.lacking) == 0 {
 			break
 		}
-		if p := pick(g, v.lacking); v.seen[p] < v.share && want(p) {
-			return p, true
+		q := pick(g, v.lacking)
+		if v.seen[q] >= v.share || !want(q) {
+			continue
+		}
+		if !found || v.seen[q] < v.seen[p] {
+			p, found = q, true
+		}
+		if g.chance(25) {
+			break
 		}
 	}
-	return path{}, false
+	return p, found
 }
 
 // review looks again for what was not seen often enough. It reports whether there is

@@ -23,8 +23,8 @@ type step struct {
 	client int
 	args   []string // a command; "{b}" is the id of client b. None: it closes its connection
 	joined bool     // sent together with the next step, if that is of the same client
+	brief  bool     // a key that it makes ends soon, and what follows may see it or not
 	form   stepForm
-	pause  bool // time goes on until what was to happen soon has happened
 }
 
 // A stepForm is how a command is sent.
@@ -225,10 +225,7 @@ func (b *bout) perform(steps []step) {
 			b.Fatal(err)
 		}
 	}
-	if steps[len(steps)-1].pause {
-		b.note("# a pause")
-		b.pause(c)
-	}
+	b.outlast()
 	b.compare()
 }
 
@@ -250,22 +247,27 @@ func (b *Broker) silenced(s *session) bool {
 	return s.silence != 0
 }
 
-// pause lets time go on until all that was to happen within three milliseconds has
-// happened: time-outs of a client, and the end of keys, which redis-server deletes for
-// certain only when it comes across them.
-func (b *bout) pause(c *combatant) {
-	b.await()
-	waits := func(list string) bool {
-		_, rest, _ := strings.Cut(list, fmt.Sprintf("id=%d ", c.id))
-		_, flags, _ := strings.Cut(rest, " flags=")
-		flags, _, _ = strings.Cut(flags, " ")
-		return strings.Contains(flags, "b")
+// soon is the time within which nothing is due but what the test waits for.
+const soon = time.Second
+
+// outlast lets time go on until all that was to happen soon has happened: time-outs,
+// and the end of keys, which redis-server deletes for certain only when it comes
+// across them.
+func (b *bout) outlast() {
+	wait := b.opponent.dueSoon()
+	if wait < 0 {
+		return
 	}
-	for range 20 {
-		time.Sleep(5 * time.Millisecond)
-		if !waits(b.list(b.redis)) && !waits(b.list(b.broker)) {
+	b.await()
+	for ; wait >= 0; wait = b.opponent.dueSoon() {
+		time.Sleep(wait + 2*time.Millisecond)
+		b.list(b.broker)
+	}
+	for range 100 {
+		if waiting(b.list(b.redis)) <= waiting(b.list(b.broker)) {
 			break
 		}
+		time.Sleep(time.Millisecond)
 	}
 	for _, db := range append(databases, "0") {
 		for _, w := range []*wire{b.redis, b.broker} {
@@ -273,6 +275,27 @@ func (b *bout) pause(c *combatant) {
 			w.do(b, "KEYS", "*")
 		}
 	}
+}
+
+// dueSoon is how long it is until something is due, if that is soon, else negative.
+func (b *Broker) dueSoon() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a := b.alarms.first(); a != nil && a.at < b.clock.read()+int64(soon) {
+		return time.Duration(max(0, a.at-b.clock.read()))
+	}
+	return -1
+}
+
+// waiting is how many clients in a list are blocked.
+func waiting(list string) int {
+	n := 0
+	for field := range strings.FieldsSeq(list) {
+		if flags, is := strings.CutPrefix(field, "flags="); is && strings.Contains(flags, "b") {
+			n++
+		}
+	}
+	return n
 }
 
 // await waits until redis-server has done all that it was asked for and has sent

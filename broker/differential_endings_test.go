@@ -156,8 +156,8 @@ var failures = map[string]failing{
 //
 // A recipe is a rule like those of the grammar. Alternatives may be several
 // commands, separated by semicolons: "this" is the row itself, and what begins with
-// "other" or "third" is sent by another client. After "pause" time goes on until
-// what is to happen "soon" has happened. "it" is the key named last.
+// "other" or "third" is sent by another client. "it" is the key named last, and "first"
+// the first that "this" has named.
 var endings = map[string][]string{
 	"unknown": {"command: unknown value*"},
 
@@ -229,7 +229,7 @@ var endings = map[string][]string{
 	"getrange":    {"type", "integer"},
 	"substr":      {"type", "integer"},
 	"setrange":    {"type: other 0 value", "integer: key noInt value", "offset: key -1 value", "tooLong: key 536870912 value"},
-	"append":      {"type", "tooLong: CONFIG SET PROTO-MAX-BULK-LEN 1048576 ; SETRANGE missing 1048575 value ; this it value ; DEL it ; CONFIG SET PROTO-MAX-BULK-LEN 536870912"},
+	"append":      {"type", "tooLong: CONFIG SET PROTO-MAX-BULK-LEN 1048576 ; SETRANGE missing 1048575 X ; this it X ; DEL it ; CONFIG SET PROTO-MAX-BULK-LEN 536870912"},
 	"lcs":         {"bothLCS: key key LEN IDX", "lcsType: other key | key other", "syntax: key key word | key key MINMATCHLEN", "integer: key key MINMATCHLEN noInt"},
 	"sort":        {"type: string", "syntax: list word | list LIMIT 0 | list BY", "integer: list LIMIT noInt 0", "score: DEL key ; RPUSH it A 1 ; this it"},
 	"sort_ro":     {"type: string", "syntax: list word | list STORE key", "integer: list LIMIT 0 noInt", "score: DEL key ; RPUSH it A 1 ; this it"},
@@ -253,11 +253,11 @@ var endings = map[string][]string{
 	"lmove":      {"value: list own end end", "null: missing own end end", "type: string own end end | list string end end", "syntax: list own word end | list own end word"},
 	"rpoplpush":  {"value: list own", "null: missing own", "type: string own | list string"},
 	"lmpop":      {"value: 1 list end", "null: 1 missing end", "type: 1 string end", "syntax: 1 list word | 1 list end word | 5 list end | 1 list end COUNT", "numkeys: noCount list end", "count: 1 list end COUNT noCount"},
-	"blpop":      {"value: list 0", "served: missing 0 ; other RPUSH it value", "late: missing soon ; pause | missing 0 ; other CLIENT UNBLOCK {me}", "null: MULTI ; this missing 0 ; EXEC", "type: string 0", "timeout", "negative", "unblocked: missing 0 ; other CLIENT UNBLOCK {me} ERROR"},
-	"brpop":      {"value: list 0", "served: missing 0 ; other RPUSH it value", "late: missing soon ; pause | missing 0 ; other CLIENT UNBLOCK {me}", "null: MULTI ; this missing 0 ; EXEC", "type: string 0", "timeout", "negative", "unblocked: missing 0 ; other CLIENT UNBLOCK {me} ERROR"},
-	"blmove":     {"value: list own end end 0", "served: missing own end end 0 ; other RPUSH first value", "late: missing own end end soon ; pause | missing own end end 0 ; other CLIENT UNBLOCK {me}", "null: MULTI ; this missing own end end 0 ; EXEC", "type: string own end end 0 | list string end end 0", "syntax: list own word end 0 | list own end word 0", "timeout", "negative", "unblocked: missing own end end 0 ; other CLIENT UNBLOCK {me} ERROR"},
-	"brpoplpush": {"value: list own 0", "served: missing own 0 ; other RPUSH first value", "late: missing own soon ; pause | missing own 0 ; other CLIENT UNBLOCK {me}", "null: MULTI ; this missing own 0 ; EXEC", "type: string own 0 | list string 0", "timeout", "negative", "unblocked: missing own 0 ; other CLIENT UNBLOCK {me} ERROR"},
-	"blmpop":     {"value: 0 1 list end", "served: 0 1 missing end ; other RPUSH it value", "late: soon 1 missing end ; pause | 0 1 missing end ; other CLIENT UNBLOCK {me}", "null: MULTI ; this 0 1 missing end ; EXEC", "type: 0 1 string end", "syntax: 0 1 list word | 0 1 list end word | 0 5 list end", "timeout", "negative", "numkeys: 0 noCount list end", "count: 0 1 list end COUNT noCount", "unblocked: 0 1 missing end ; other CLIENT UNBLOCK {me} ERROR"},
+	"blpop":      {"value: list 0", "served: missing 0 ; other RPUSH it value", "late: missing soon | missing 0 ; other CLIENT UNBLOCK {me}", "null: MULTI ; this missing 0 ; EXEC", "type: string 0", "timeout", "negative", "unblocked: missing 0 ; other CLIENT UNBLOCK {me} ERROR"},
+	"brpop":      {"value: list 0", "served: missing 0 ; other RPUSH it value", "late: missing soon | missing 0 ; other CLIENT UNBLOCK {me}", "null: MULTI ; this missing 0 ; EXEC", "type: string 0", "timeout", "negative", "unblocked: missing 0 ; other CLIENT UNBLOCK {me} ERROR"},
+	"blmove":     {"value: list own end end 0", "served: missing own end end 0 ; other RPUSH first value", "late: missing own end end soon | missing own end end 0 ; other CLIENT UNBLOCK {me}", "null: MULTI ; this missing own end end 0 ; EXEC", "type: string own end end 0 | list string end end 0", "syntax: list own word end 0 | list own end word 0", "timeout", "negative", "unblocked: missing own end end 0 ; other CLIENT UNBLOCK {me} ERROR"},
+	"brpoplpush": {"value: list own 0", "served: missing own 0 ; other RPUSH first value", "late: missing own soon | missing own 0 ; other CLIENT UNBLOCK {me}", "null: MULTI ; this missing own 0 ; EXEC", "type: string own 0 | list string 0", "timeout", "negative", "unblocked: missing own 0 ; other CLIENT UNBLOCK {me} ERROR"},
+	"blmpop":     {"value: 0 1 list end", "served: 0 1 missing end ; other RPUSH it value", "late: soon 1 missing end | 0 1 missing end ; other CLIENT UNBLOCK {me}", "null: MULTI ; this 0 1 missing end ; EXEC", "type: 0 1 string end", "syntax: 0 1 list word | 0 1 list end word | 0 5 list end", "timeout", "negative", "numkeys: 0 noCount list end", "count: 0 1 list end COUNT noCount", "unblocked: 0 1 missing end ; other CLIENT UNBLOCK {me} ERROR"},
 
 	// Transactions.
 	"multi":   {"nested: MULTI ; this"},

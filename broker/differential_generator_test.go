@@ -31,6 +31,7 @@ type generator struct {
 	careful bool     // arguments are to be right, for
 	row     *command // this row
 	before  []step   // what makes the keys that were named
+	brief   bool     // the next step makes a key end soon
 	it      string   // the key named last
 	first   string   // and first
 }
@@ -330,13 +331,17 @@ func (g *generator) payload(bad bool) string {
 	return string(b)
 }
 
-// timeToLive is a time long enough for the key to outlive the test, or one that
-// has passed, or a wrong one; unit is empty for seconds, "000" for milliseconds.
+// timeToLive is a time long enough for the key to outlive the test, or so short that
+// the next step does not see it, or one that has passed, or a wrong one; unit is empty for seconds, "000" for milliseconds.
 // Each is different from all others by more than the two servers' clocks, so that
 // GT and LT have one answer.
 func (g *generator) timeToLive(unit string) string {
 	if g.chance(25) && !g.careful {
 		return pick(g, []string{"0", "-1", "-100", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "x", "", "1.5", "01"})
+	}
+	if unit == "000" && g.chance(4) && !g.paused() {
+		g.brief = true
+		return pick(g, []string{"1", "2", "3"})
 	}
 	g.unique++
 	base := pick(g, []int{5_000_000, 2_147_483_647, 4_294_967_296})

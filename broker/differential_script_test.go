@@ -150,7 +150,17 @@ func (g *generator) enact(p path, s scene, allowed func(path) bool) []step {
 	return append(steps, more...)
 }
 
-func (g *generator) step(args []string) step { return step{client: g.client, args: args} }
+// step makes a step of the client whose turn it is.
+func (g *generator) step(args []string) step {
+	s := step{client: g.client, args: args, brief: g.brief}
+	g.brief = false
+	return s
+}
+
+func (s step) as(f stepForm) step {
+	s.form = f
+	return s
+}
 
 // follow makes the steps of a recipe.
 func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
@@ -166,10 +176,6 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 	defer func() { g.client = me }()
 	others := map[string]int{}
 	for command := range strings.SplitSeq(recipe, " ; ") {
-		if command == "pause" {
-			steps[len(steps)-1].pause = true
-			continue
-		}
 		words := strings.Fields(command)
 		g.client = me
 		if who := words[0]; who == "other" || who == "third" {
@@ -201,7 +207,7 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 			return nil, false
 		}
 		steps = append(steps, g.before...)
-		steps = append(steps, step{client: g.client, args: args, form: form})
+		steps = append(steps, g.step(args).as(form))
 		g.before = nil
 	}
 	return steps, true
@@ -267,19 +273,19 @@ func (g *generator) keyWith(wanted string) string {
 	if key == g.it {
 		key = pick(g, pools["key"])
 	}
-	make := func(words ...string) { g.before = append(g.before, g.step(words)) }
+	first := func(words ...string) { g.before = append(g.before, g.step(words)) }
 	if d.find([]byte(key)) != nil {
-		make("DEL", key)
+		first("DEL", key)
 	}
 	switch wanted {
 	case "list":
-		make(append([]string{"RPUSH", key}, g.expand("value+")...)...)
+		first(append([]string{"RPUSH", key}, g.expand("value+")...)...)
 	case "string":
-		make("SET", key, pick(g, pools["value"]))
+		first("SET", key, pick(g, pools["value"]))
 	case "number":
-		make("SET", key, pick(g, pools["small"]))
+		first("SET", key, pick(g, pools["small"]))
 	case "noNumber":
-		make("SET", key, pick(g, pools["noNumber"]))
+		first("SET", key, pick(g, pools["noNumber"]))
 	}
 	return key
 }
@@ -308,11 +314,11 @@ func (d *database) holds(key, wanted string) bool {
 }
 
 // join lets steps be sent together as far as that is clear: nothing with EXEC or
-// behind a pause, and a command that a rule is about ends what is sent.
+// behind what ends soon, and a command that a rule is about ends what is sent.
 func join(steps []step) []step {
 	for i, s := range steps {
 		row := rowOf(s.args)
-		steps[i].joined = !s.pause && s.form != raw && row != "exec" && row != "quit" && !isLoose(row) && i+1 < len(steps) && rowOf(steps[i+1].args) != "exec"
+		steps[i].joined = !s.brief && s.form != raw && row != "exec" && row != "quit" && !isLoose(row) && i+1 < len(steps) && rowOf(steps[i+1].args) != "exec"
 	}
 	return steps
 }

@@ -369,5 +369,5 @@ func (s *session) reset() {
 // blocked reports whether the client counts as blocked: it waits for a key, or is
 // paused.
 func (s *session) blocked() bool {
-	return s.waiter != nil || s.held != nil && s.held.why == paused
+	return s.waiter != nil || s.held != nil && s.held.why == paused && !s.held.released
 }
