@@ -130,6 +130,13 @@ var failures = map[string]failing{
 	"bothLCS":        {"If you want both the length and indexes, please just use IDX.", ""},
 	"lcsType":        {"The specified keys must contain string values", ""},
 	"score":          {"One or more scores can't be converted into double", ""},
+	"bitOffset":      {"bit offset is not an integer or out of range", "bit=noBit"},
+	"bit":            {"bit is not an integer or out of range", "zeroOne=noBit"},
+	"bitArgument":    {"The bit argument must be 1 or 0.", ""},
+	"oneSource":      {"BITOP NOT must be called with a single source key.", ""},
+	"fieldType":      {"Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.", ""},
+	"overflowType":   {"Invalid OVERFLOW type specified", ""},
+	"onlyGet":        {"BITFIELD_RO only supports the GET subcommand", ""},
 	"timeout":        {"timeout is not a float or out of range", "timeout=noTimeout"},
 	"negative":       {"timeout is negative", "timeout=negative"},
 	"overflowDown":   {"decrement would overflow", ""},
@@ -234,6 +241,17 @@ var endings = map[string][]string{
 	"sort":        {"type: string", "syntax: list word | list LIMIT 0 | list BY", "integer: list LIMIT noInt 0", "score: DEL key ; RPUSH it A 1 ; this it"},
 	"sort_ro":     {"type: string", "syntax: list word | list STORE key", "integer: list LIMIT 0 noInt", "score: DEL key ; RPUSH it A 1 ; this it"},
 	"strlen":      {"type"},
+
+	// Bits of strings.
+	"getbit":   {"type", "bitOffset"},
+	"setbit":   {"type", "bitOffset", "bit"},
+	"bitcount": {"type: list | list 0 1", "integer: string noInt 1 | string 0 noInt", "syntax: string 0 | string 0 1 word"},
+	"bitpos":   {"type", "integer: key noInt | string 1 noInt | string 1 0 noInt", "bitArgument: key 2 | key -1", "syntax: string 1 0 1 word | string 1 0 1 BIT word"},
+	"bitop":    {"type: AND own list | NOT own list | XOR own string list", "syntax: word own string", "oneSource: NOT own string string"},
+	"bitfield": {"type: list GET someType 0 | list SET someType 0 1", "syntax: key word | key GET someType", "integer: key SET someType 0 noInt", "bitOffset: key GET someType noBit",
+		"fieldType: key GET noType 0 | key SET noType 0 1", "overflowType: key OVERFLOW word"},
+	"bitfield_ro": {"value: key fieldRead+", "type: list GET someType 0", "syntax: key word | key GET someType", "integer: key SET someType 0 noInt", "bitOffset: key GET someType noBit", "fieldType: key GET noType 0",
+		"overflowType: key OVERFLOW word", "onlyGet: key SET someType 0 1 | key GET someType 0 INCRBY someType 0 1"},
 
 	// Lists.
 	"lpush":      {"type"},

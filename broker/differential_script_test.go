@@ -248,6 +248,9 @@ func (g *generator) keyWith(wanted string) string {
 	if g.row != nil {
 		group = g.row.group
 	}
+	if group == "bitmap" {
+		group = "string"
+	}
 	switch {
 	case wanted == "own" && g.chance(15):
 		wanted = "missing"
