@@ -2,8 +2,8 @@
 //
 // It speaks the Redis protocol (RESP2 and RESP3) and behaves like Redis 7.0.15
 // for what message queues are made of: keys that expire, strings, lists with
-// their blocking commands, transactions, Pub/Sub and client tracking. A client
-// reaches it in memory, without a port:
+// their blocking commands, transactions, Pub/Sub with keyspace notifications, and
+// client tracking. A client reaches it in memory, without a port:
 //
 //	b, err := broker.New(broker.Options{})
 //	if err != nil { ... }

@@ -52,11 +52,13 @@ func (o *subscriptions) count(kind subscriptionKind) reply {
 // returns how many times.
 func (p *pubsub) publish(kind subscriptionKind, channel, message []byte) int {
 	receivers := p[kind][string(channel)]
-	m := push(bulkString(subscriptionWords[kind].message), bulk(channel), bulk(message))
-	for _, s := range receivers {
-		s.reply(&m)
-	}
 	n := len(receivers)
+	if n > 0 {
+		m := push(bulkString(subscriptionWords[kind].message), bulk(channel), bulk(message))
+		for _, s := range receivers {
+			s.reply(&m)
+		}
+	}
 	if kind == shards || len(p[patterns]) == 0 {
 		return n
 	}

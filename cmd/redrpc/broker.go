@@ -71,6 +71,7 @@ refused, as in Redis's protected mode.`,
 	flags.Var(count(&opt.MaxClients, 1, 1_000_000), "maxclients", "clients served at a time")
 	flags.Var(count(&opt.Databases, 1, 1_000_000), "databases", "databases that SELECT chooses from")
 	flags.Var(wholeSeconds(&opt.IdleTimeout), "timeout", "after how long an idle client is closed; 0s is never")
+	flags.Var(keyspaceEvents(&opt.KeyspaceEvents), "notify-keyspace-events", "events of keys to publish, in Redis's letters, such as KEA for all (default none)")
 	flags.BoolVar(&opt.TestCommands, "test-commands", false, "have the commands REDRPC.*, by which a test looks in and lets time pass")
 	flags.Var(momentOrNow(&opt.ManualTime), "manual-time", "let the clock stand still, at this moment, until REDRPC.ADVANCE moves it")
 	flags.Lookup("manual-time").NoOptDefVal = "now"

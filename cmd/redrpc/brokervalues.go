@@ -53,6 +53,16 @@ func memory(to *int) value[int] {
 	}}
 }
 
+// keyspaceEvents takes the letters of Redis's notify-keyspace-events.
+func keyspaceEvents(to *string) value[string] {
+	return value[string]{to, "LETTERS", func(s string) (string, error) {
+		if strings.Trim(s, "KEAg$lshzxetdnm") != "" {
+			return "", errors.New("expected letters out of KEAg$lshzxetdnm, such as KEA or Ex")
+		}
+		return s, nil
+	}}
+}
+
 // wholeSeconds takes a time of 0 or more.
 func wholeSeconds(to *time.Duration) value[time.Duration] {
 	return value[time.Duration]{to, "TIME", func(s string) (time.Duration, error) {

@@ -90,6 +90,7 @@ func TestUsage(t *testing.T) {
 		{"broker --password-file " + twoLines, "--password-file: expected one line with a password in"},
 		{"broker --password-file " + os.DevNull, "--password-file: expected one line with a password in"},
 		{"broker --password secret", "unknown flag: --password: expected one of --addr"},
+		{"broker --notify-keyspace-events KEy", "expected letters out of KEAg$lshzxetdnm, such as KEA or Ex"},
 		{"broker --maxmemory many", "expected a number of bytes, such as 1000000, 512kb, 100mb or 1gb"},
 		{"broker --maxmemory -1", "expected a number of bytes"},
 		{"broker --maxmemory 10tb", "expected a number of bytes"},
