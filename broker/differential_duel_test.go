@@ -90,6 +90,7 @@ type bout struct {
 	broker   *wire // a connection to ask questions on
 	clients  [4]*combatant
 	unread   int       // bytes sent that redis-server may not have read
+	ended    int64     // how many keys of the broker have ended, as far as has been waited for
 	record   *[]string // the transcript, if one is wanted
 	found    string    // the first difference
 }
@@ -255,26 +256,35 @@ const soon = time.Second
 // across them.
 func (b *bout) outlast() {
 	wait := b.opponent.dueSoon()
-	if wait < 0 {
+	if n := b.opponent.Stats().Expired; wait < 0 && n == b.ended {
 		return
 	}
 	b.await()
 	for ; wait >= 0; wait = b.opponent.dueSoon() {
-		time.Sleep(wait + 2*time.Millisecond)
+		time.Sleep(wait)
 		b.list(b.broker)
 	}
-	for range 100 {
-		if waiting(b.list(b.redis)) <= waiting(b.list(b.broker)) {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
+	time.Sleep(5 * time.Millisecond) // redis-server may have been late, and nothing is sooner than in 3 ms
 	for _, db := range append(databases, "0") {
 		for _, w := range []*wire{b.redis, b.broker} {
 			w.do(b, "SELECT", db)
 			w.do(b, "KEYS", "*")
 		}
 	}
+	b.ended = b.opponent.Stats().Expired
+}
+
+// lists returns the lines of CLIENT LIST of both servers, when all blocked clients
+// have timed out that are to do so soon.
+func (b *bout) lists() (redis, broker []string) {
+	for range 100 {
+		redis, broker = b.await(), strings.Split(b.list(b.broker), "\n")
+		if waiting(redis) <= waiting(broker) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return redis, broker
 }
 
 // dueSoon is how long it is until something is due, if that is soon, else negative.
@@ -288,14 +298,21 @@ func (b *Broker) dueSoon() time.Duration {
 }
 
 // waiting is how many clients in a list are blocked.
-func waiting(list string) int {
+func waiting(lines []string) int {
 	n := 0
-	for field := range strings.FieldsSeq(list) {
-		if flags, is := strings.CutPrefix(field, "flags="); is && strings.Contains(flags, "b") {
+	for _, line := range lines {
+		if strings.Contains(flagsOf(line), "b") {
 			n++
 		}
 	}
 	return n
+}
+
+// flagsOf returns the flags in a line of CLIENT LIST.
+func flagsOf(line string) string {
+	_, flags, _ := strings.Cut(line, " flags=")
+	flags, _, _ = strings.Cut(flags, " ")
+	return flags
 }
 
 // await waits until redis-server has done all that it was asked for and has sent
@@ -346,7 +363,7 @@ func (b *bout) list(control *wire) string {
 
 // compare compares what all clients have received and how they stand.
 func (b *bout) compare() {
-	redisLines, brokerLines := b.await(), strings.Split(b.list(b.broker), "\n")
+	redisLines, brokerLines := b.lists()
 	// One that has asked for silence is not sent what it would be closed after.
 	closing := func(c *combatant) bool {
 		return slices.ContainsFunc(redisLines, func(line string) bool {
@@ -394,11 +411,7 @@ func (b *bout) compare() {
 
 // isClosing reports whether a line of CLIENT LIST is about a client that is closed
 // once it has been sent its answer.
-func isClosing(line string) bool {
-	_, flags, _ := strings.Cut(line, " flags=")
-	flags, _, _ = strings.Cut(flags, " ")
-	return strings.Contains(flags, "c")
-}
+func isClosing(line string) bool { return strings.Contains(flagsOf(line), "c") }
 
 // parting shows where two texts begin to differ.
 func parting(want, got string) string {

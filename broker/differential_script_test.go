@@ -246,7 +246,7 @@ func (g *generator) keyWith(wanted string) string {
 	kinds := []string{"list", "string"}
 	group := ""
 	if g.row != nil {
-		group = g.row.group
+		group = strings.Replace(g.row.group, "bitmap", "string", 1)
 	}
 	if group == "bitmap" {
 		group = "string"
