@@ -57,7 +57,11 @@ type Broker struct {
 	breaches  []Violation
 	observed  bool // somebody wants to hear of every command: the log, or a monitor
 	history   ring[logged]
-	noted     int64 // how many commands were logged
+	noted     int64      // how many commands were logged
+	monitors  []*session // in the order of their MONITOR
+	notable   int64      // nanoseconds from which it is noted that a command took long
+	slowlog   slowlog
+	spikes    map[string]*spikes // by their kind
 	stats     stats
 	logs      []logRecord // to be handed to the logger once the lock is released
 	listeners map[net.Listener]struct{}
@@ -82,13 +86,15 @@ func New(o Options) (*Broker, error) {
 		runID:     hex.EncodeToString(id[:]),
 		dbs:       make([]*database, o.Databases),
 		sessions:  map[int64]*session{},
+		spikes:    map[string]*spikes{},
 		holds:     holds{all: map[*hold]struct{}{}},
 		usage:     make([]usage, testTable.count),
 		listeners: map[net.Listener]struct{}{},
 		sockets:   map[*socket]struct{}{},
 	}
 	b.history.most = o.LogSize
-	b.observed = o.LogSize > 0
+	b.setObserved()
+	b.applyObserving()
 	if o.TestCommands {
 		b.table = testTable
 	}

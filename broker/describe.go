@@ -52,6 +52,7 @@ func (s *session) flags() string {
 		on     bool
 		letter string
 	}{
+		{s.monitors, "O"},
 		{s.subscriptions.any(), "P"},
 		{s.transaction.open || s.transaction.running, "x"},
 		{s.blocked(), "b"},

@@ -192,7 +192,7 @@ func (v *coverage) tally(c *combatant, closed bool) {
 	if v == nil {
 		return
 	}
-	replies = slices.DeleteFunc(replies, (*answer).isPush)
+	replies = slices.DeleteFunc(replies, func(v *answer) bool { return v.isPush() || v.isShown() })
 	type counted struct {
 		row, ending string
 		reply       *answer

@@ -111,7 +111,7 @@ type combatant struct {
 	silenced bool       // it may get fewer replies than it has sent commands
 
 	// What redis-server says of it.
-	blocked, inTransaction, subscribed, tracking bool
+	blocked, inTransaction, subscribed, tracking, monitoring bool
 
 	protocol int
 }
@@ -126,7 +126,8 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 	var err error
 	d.redis.expect(d, "+OK", "CONFIG", "SET", "requirepass", d.password, "timeout", "0", "maxmemory", "0", "maxclients", "10000", "client-query-buffer-limit", "1gb",
 		"proto-max-bulk-len", "512mb", "client-output-buffer-limit", "normal 0 0 0 pubsub 32mb 8mb 60 replica 256mb 64mb 60", "tracking-table-max-keys", "1000000",
-		"protected-mode", "yes", "notify-keyspace-events", d.events, "latency-tracking", "yes", "latency-tracking-info-percentiles", "50 99 99.9")
+		"protected-mode", "yes", "notify-keyspace-events", d.events, "latency-tracking", "yes", "latency-tracking-info-percentiles", "50 99 99.9",
+		"slowlog-log-slower-than", "-1", "slowlog-max-len", "128", "latency-monitor-threshold", "0") // lest a slow machine matters
 	if b.opponent, err = New(Options{Password: d.password, KeyspaceEvents: d.events}); err != nil {
 		d.Fatal(err)
 	}
@@ -136,6 +137,7 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 		b.broker.expect(d, "+OK", "AUTH", d.password)
 	}
 	d.redis.expect(d, "+OK", "CONFIG", "RESETSTAT")
+	b.broker.expect(d, "+OK", "CONFIG", "SET", "slowlog-log-slower-than", "-1")
 	b.broker.expect(d, "+OK", "CONFIG", "RESETSTAT")
 	for i := range b.clients {
 		b.clients[i] = &combatant{name: string(rune('a' + i))}
@@ -482,6 +484,7 @@ func (b *bout) learn(line string) {
 		c.blocked = strings.Contains(fields["flags"], "b")
 		c.inTransaction = strings.Contains(fields["flags"], "x")
 		c.subscribed = strings.Contains(fields["flags"], "P")
+		c.monitoring = strings.Contains(fields["flags"], "O")
 		c.tracking = strings.Contains(fields["flags"], "t")
 		c.protocol = 2
 		if fields["resp"] == "3" {

@@ -154,6 +154,10 @@ var failures = map[string]failing{
 	"discardAlone":   {"DISCARD without MULTI", ""},
 	"aborted":        {"EXECABORT Transaction discarded because of previous errors.", ""},
 	"watchInside":    {"WATCH inside MULTI is not allowed", ""},
+	"monitoring":     {"Replica can't interact with the keyspace", ""},
+	"denyMonitoring": {"MONITOR isn't allowed for DENY BLOCKING client", ""},
+	"slowCount":      {"count should be greater than or equal to -1", ""},
+	"noSamples":      {"No samples available for event '*'", ""},
 	"denyBlocking":   {"SSUBSCRIBE isn't allowed for a DENY BLOCKING client", ""},
 }
 
@@ -196,6 +200,9 @@ var endings = map[string][]string{
 	"memory|usage":            {"null", "syntax: key word | key SAMPLES", "integer: key SAMPLES noInt"},
 	"command|list":            {"syntax"},
 	"config|set":              {"value: TIMEOUT 100000 | MAXCLIENTS 9000 | PROTO-MAX-BULK-LEN 536870912 | TRACKING-TABLE-MAX-KEYS 9000", "syntax: TIMEOUT 0 MAXCLIENTS", "setting: NOSUCH value", "immutable: DATABASES 16 | CLUSTER-ENABLED NO", "duplicate: TIMEOUT 0 TIMEOUT 0", "settingInteger: TIMEOUT noInt | MAXCLIENTS noInt", "settingRange: TIMEOUT -1 | MAXCLIENTS 0 | PROTO-MAX-BULK-LEN 1 | TIMEOUT 2147483648", "settingMemory: MAXMEMORY noMemory | PROTO-MAX-BULK-LEN noMemory", "settingYesNo: APPENDONLY MAYBE", "settingOneOf: MAXMEMORY-POLICY NOSUCH", "saveParameters: SAVE X", "settingPercents: LATENCY-TRACKING-INFO-PERCENTILES X", "settingPercentRange: LATENCY-TRACKING-INFO-PERCENTILES 101", "settingEvents: NOTIFY-KEYSPACE-EVENTS KQ", "limitArity: CLIENT-OUTPUT-BUFFER-LIMIT 2Words", "limitClass: CLIENT-OUTPUT-BUFFER-LIMIT noClass", "limitNumber: CLIENT-OUTPUT-BUFFER-LIMIT noLimit"},
+	"slowlog|get":             {"value: nothing | 1", "slowCount: -2 | noInt", "subarity: 1 word"},
+	"latency|graph":           {"never value", "noSamples: event"},
+	"monitor":                 {"denyMonitoring: MULTI ; this ; EXEC"},
 	"flushdb":                 {"syntax: word"},
 	"flushall":                {"syntax: word"},
 	"swapdb":                  {"firstDB: noInt db | beyond32 db", "secondDB: db noInt | db beyond32", "noDB"},

@@ -160,6 +160,8 @@ func (g *generator) pickRow(c *combatant) string {
 		return pick(g, []string{"unsubscribe", "punsubscribe", "ping", "reset", "quit"})
 	case c.tracking && g.chance(15):
 		return pick(g, []string{"client|caching", "client|caching", "get", "exists", "llen", "multi", "client|trackinginfo"})
+	case c.monitoring && g.chance(20):
+		return "reset"
 	case crowded && g.chance(20):
 		return pick(g, []string{"blpop", "brpop", "blmove", "blmpop", "brpoplpush", "rpush", "lpush", "lmove", "exec"})
 	case g.paused() && g.chance(10):

@@ -160,6 +160,20 @@ var grammar = map[string]string{
 	"ssubscribe":              "channel+",
 	"sunsubscribe":            "channel*",
 	"spublish":                "channel value",
+	"slowlog":                 "nothing | unknownSub value*",
+	"slowlog|get":             "int?",
+	"slowlog|help":            "nothing",
+	"slowlog|len":             "nothing",
+	"slowlog|reset":           "nothing",
+	"latency":                 "nothing | unknownSub value*",
+	"latency|doctor":          "nothing",
+	"latency|graph":           "event",
+	"latency|help":            "nothing",
+	"latency|histogram":       "row*",
+	"latency|history":         "event",
+	"latency|latest":          "nothing",
+	"latency|reset":           "event*",
+	"monitor":                 "nothing",
 	"pubsub":                  "nothing | unknownSub value*",
 	"pubsub|channels":         "pattern?",
 	"pubsub|help":             "nothing",
@@ -198,7 +212,7 @@ var parts = map[string]string{
 	"broadcasting":   "BCAST | BCAST | PREFIX prefix | NOLOOP | REDIRECT clientID",
 	"optMode":        "OPTIN | OPTOUT | NOLOOP",
 	"flushMode":      "SYNC | ASYNC",
-	"aSetting": "LATENCY-TRACKING yesNo | LATENCY-TRACKING-INFO-PERCENTILES percents | TIMEOUT idle | MAXCLIENTS maximum | CLIENT-QUERY-BUFFER-LIMIT memory | PROTO-MAX-BULK-LEN memory | " +
+	"aSetting": "SLOWLOG-LOG-SLOWER-THAN never | SLOWLOG-MAX-LEN maximum | LATENCY-MONITOR-THRESHOLD never | LATENCY-TRACKING yesNo | LATENCY-TRACKING-INFO-PERCENTILES percents | TIMEOUT idle | MAXCLIENTS maximum | CLIENT-QUERY-BUFFER-LIMIT memory | PROTO-MAX-BULK-LEN memory | " +
 		"CLIENT-OUTPUT-BUFFER-LIMIT pendingLimit | TRACKING-TABLE-MAX-KEYS maximum | NOTIFY-KEYSPACE-EVENTS events | REQUIREPASS password | SAVE noSave | APPENDONLY NO | PROTECTED-MODE yesNo | DATABASES 16 | " +
 		"MAXMEMORY-POLICY NOEVICTION | MAXMEMORY 0 | MAXMEMORY limit | setting word",
 	"unblockReason": "TIMEOUT | ERROR | word",
@@ -255,6 +269,8 @@ var pools = map[string][]string{
 	"noSave":     {""},
 	"yesNo":      {"yes", "no", "YES", "No", "maybe", ""},
 	"percents":   {"50", "50 99.9", "", "0 100.0", "1e1 0x10 .5", "33.3333333", "-0", "50  99", " 50", "101", "-1", "x", "nan"},
+	"never":      {"1000000000", "9223372036854775807", "9223372036854775808", "-2", "x", ""},
+	"event":      {"command", "fast-command", "COMMAND", "", "\x00x", "%s"},
 	"long":       {"1000000", "2000000", "100000000000"},
 	"noTime":     {"0", "", "x", "0.0", "-1", "-0.5", "0x", " 0"},
 	"idle":       {"0", "100000", "2147483647", "2147483648", "-1", "x", "", "01"},
@@ -315,5 +331,5 @@ var sound = map[string]string{
 var rarely = map[string]int{
 	"flushall": 15, "flushdb": 15, "quit": 15, "reset": 30, "command": 10, "command|docs": 10, "command|info": 20,
 	"command|list": 20, "command|help": 10, "client|help": 10, "client|reply": 40, "client|kill": 50, "config|help": 10, "object|help": 10, "pubsub|help": 10, "config": 20,
-	"client": 20, "pubsub": 20, "info": 20, "memory": 20, "memory|help": 10, "memory|malloc-stats": 2, "memory|purge": 2, "memory|stats": 10, "object": 20, "time": 20, "command|count": 20,
+	"client": 20, "pubsub": 20, "info": 20, "memory": 20, "memory|help": 10, "memory|malloc-stats": 2, "memory|purge": 2, "memory|stats": 10, "object": 20, "time": 20, "slowlog": 20, "slowlog|help": 10, "latency": 20, "latency|help": 10, "latency|doctor": 30, "monitor": 40, "command|count": 20,
 }

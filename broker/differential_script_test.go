@@ -20,6 +20,8 @@ var scenes = map[string]scene{
 	endQueued: {"MULTI", "EXEC", func(c *command) bool { return c.flags&immediate == 0 }},
 	"noAuth": {"CONFIG SET REQUIREPASS thePassword ; RESET", "AUTH thePassword ; CONFIG SET REQUIREPASS empty",
 		func(c *command) bool { return c.flags&noAuth == 0 }},
+	"monitoring": {"MONITOR", "RESET",
+		func(c *command) bool { return c.flags&(readOnly|write|mayReplicate) != 0 }},
 	"context": {"HELLO 2 ; SUBSCRIBE channel", "RESET",
 		func(c *command) bool { return c.flags&whileSubscribed == 0 }},
 	"memory": {"CONFIG SET MAXMEMORY 1 ; MULTI", "DISCARD ; CONFIG SET MAXMEMORY 0",
@@ -97,7 +99,7 @@ func (g *generator) paused() bool {
 func (g *generator) plain(s *session) []step {
 	o := &s.broker.options
 	script := ""
-	if s.silence != 0 || !s.authenticated || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
+	if s.silence != 0 || s.monitors || !s.authenticated || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
 		script += "RESET ; "
 		if o.Password != "" {
 			script += "AUTH thePassword ; "

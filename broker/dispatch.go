@@ -9,8 +9,9 @@ type call struct {
 	session *session
 	db      *database
 	command *command
-	woken   bool // the client was blocked, and a key has been made
-	place   int  // of the answer in the client's output, from 1 on; 0: at its end
+	woken   bool  // the client was blocked, and a key has been made
+	slept   int64 // nanoseconds that it is to count for, besides what is measured
+	place   int   // of the answer in the client's output, from 1 on; 0: at its end
 }
 
 // answerFirst puts the answer before what the client itself is told from here on,
@@ -66,6 +67,9 @@ func (s *session) fail(cmd *command, args [][]byte, err *reply) {
 	s.reply(err)
 	if s.broker.observed {
 		s.noteUnrun(cmd, args, Refused, err.text)
+		if cmd != nil && cmd.name == "exec" {
+			s.broker.show(s, cmd, args) // so that monitors see the end of the transaction
+		}
 	}
 }
 
@@ -96,7 +100,7 @@ func (s *session) run(cmd *command, args [][]byte) reply {
 	if r.kind == kindWait && s.transaction.running {
 		r = r.wait.refused
 	}
-	b.account(cmd, began, &r)
+	s.account(cmd, args, began, &r)
 	return r
 }
 
@@ -124,6 +128,9 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 		return &outOfMemory
 	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions.any():
 		r := failuref("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.fullName)
+		return &r
+	case s.monitors && cmd.flags&(readOnly|write|mayReplicate) != 0:
+		r := failure("ERR Replica can't interact with the keyspace") // as Redis calls it
 		return &r
 	}
 	return nil

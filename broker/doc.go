@@ -32,6 +32,12 @@
 // Suites in other languages do the same by commands: see [Options].TestCommands and
 // docs/testing-from-python.md.
 //
+// To any client INFO tells what Stats does and more, SLOWLOG which commands took long,
+// LATENCY when, and how long all took, and MONITOR what runs. Times of day are those of
+// the broker's clock; how long a command took is measured with the machine's, also where
+// the broker's stands still. In a testing/synctest bubble, where there is no other clock,
+// commands take no time. No log shows a password.
+//
 // # How a command runs
 //
 // Bytes are split into commands by a reader that trusts nothing (request.go),

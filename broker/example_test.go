@@ -3,7 +3,6 @@ package broker_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -87,58 +86,6 @@ func ExampleOptions_keyspaceEvents() {
 	check(err)
 	fmt.Println(event.Channel, event.Payload)
 	// Output: __keyevent@0__:expired session:7
-}
-
-// Stats are what INFO tells, in Go types.
-func ExampleBroker_Stats() {
-	b, err := broker.New(broker.Options{})
-	check(err)
-	defer b.Close()
-
-	b.Do("SET", "greeting", "hello")
-	b.Do("LPUSH", "greeting", "world")
-	b.Do("FLY")
-
-	s := b.Stats()
-	fmt.Println(s.Commands, "commands, unknown:", s.Unknown, "errors:", s.ErrorCodes)
-	lpush := s.ByCommand["lpush"]
-	fmt.Println("LPUSH failed", lpush.Failed, "time in", lpush.Calls)
-	// Output:
-	// 2 commands, unknown: 1 errors: map[ERR:1 WRONGTYPE:1]
-	// LPUSH failed 1 time in 1
-}
-
-// The log says what happened, in which order and how it ended; a loop picks what a test
-// wants to know.
-func ExampleBroker_Log() {
-	b, err := broker.New(broker.Options{LogSize: 1000, ManualTime: time.Unix(1_700_000_000, 0)})
-	check(err)
-	defer b.Close()
-	ctx := context.Background()
-	worker := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial, ClientName: "worker"})
-	defer worker.Close()
-	got := make(chan []string)
-	go func() { got <- worker.BLPop(ctx, 0, "jobs").Val() }()
-	check(b.WaitBlocked(ctx, 1))
-
-	b.Advance(250 * time.Millisecond)
-	_, err = b.Do("RPUSH", "jobs", "one", "two")
-	check(err)
-	<-got
-	_, err = b.Do("INCR", "jobs")
-	fmt.Println(err)
-
-	for _, r := range b.Log() {
-		if slices.Contains(r.Args, "jobs") {
-			fmt.Println(r)
-		}
-	}
-	// Output:
-	// WRONGTYPE Operation against a key holding the wrong kind of value
-	// 6 22:13:20.000000 client 1 (worker) db 0: blpop jobs 0 -> blocked
-	// 7 22:13:20.250000 Do db 0: RPUSH jobs one two -> value
-	// 8 22:13:20.250000 client 1 (worker) db 0: blpop jobs 0 -> value after 250ms
-	// 9 22:13:20.250000 Do db 0: INCR jobs -> failed: WRONGTYPE Operation against a key holding the wrong kind of value
 }
 
 // A test waits until a worker waits, lets time pass, and sees what has become of it,

@@ -1,6 +1,9 @@
 package broker
 
-import "math/bits"
+import (
+	"iter"
+	"math/bits"
+)
 
 // A histogram counts times in nanoseconds, in buckets that are no wider than 1/128
 // of what is in them: those of an HDR histogram with two significant digits, as
@@ -56,4 +59,40 @@ func (h *histogram) percentile(p float64) int64 {
 		}
 	}
 	return 0
+}
+
+// powers goes through powers of two and tells how many times are not above each, as
+// exactly as its bucket says, in microseconds. A power is left out if it has no more
+// than the one before.
+func (h *histogram) powers() iter.Seq2[int64, int64] {
+	return func(yield func(int64, int64) bool) {
+		told := int64(0)
+		for power := int64(1024); told < h.total; power *= 2 {
+			row, at := bucketOf(power)
+			if n := h.count(row, at); n > told {
+				told = n
+				if !yield(upTo(row, at)/1000, n) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// count is how many times are in a bucket, or below it.
+func (h *histogram) count(row, at int) int64 {
+	sum := int64(0)
+	for i, buckets := range h.rows[:row+1] {
+		if buckets == nil {
+			continue
+		}
+		end := histogramRow
+		if i == row {
+			end = at + 1
+		}
+		for _, n := range buckets[:end] {
+			sum += n
+		}
+	}
+	return sum
 }

@@ -53,7 +53,7 @@ func (s *session) admit(cmd *command, args [][]byte) bool {
 	case b.gates&stalling != 0:
 		s.hold(stalled, args)
 		return false
-	case b.gates&pausing != 0 && b.pause.postpones(s, cmd):
+	case b.gates&pausing != 0 && !s.monitors && b.pause.postpones(s, cmd):
 		s.hold(paused, args)
 		return false
 	}

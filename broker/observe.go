@@ -25,11 +25,14 @@ type usage struct {
 
 // observing is what CONFIG SET says about it.
 type observing struct {
+	slowFrom    int    // microseconds from which a command is in the slow log; negative: none is
+	slowLength  int    // entries of the slow log
+	spikeFrom   int    // milliseconds from which it is a spike for LATENCY; 0: it never is
 	latencies   bool   // are counted, command by command
 	percentiles string // of them, which INFO shows, separated by spaces
 }
 
-var defaultObserving = observing{latencies: true, percentiles: "50 99 99.9"}
+var defaultObserving = observing{slowFrom: 10_000, slowLength: 128, latencies: true, percentiles: "50 99 99.9"}
 
 // startLap begins to measure the commands of a batch.
 func (b *Broker) startLap() { b.lap = b.clock.elapsed() }
@@ -41,8 +44,10 @@ func (b *Broker) endLap(began int64) {
 }
 
 // account notes that a command has run, or has begun to wait.
-func (b *Broker) account(cmd *command, began int64, r *reply) {
+func (s *session) account(cmd *command, args [][]byte, began int64, r *reply) {
+	b := s.broker
 	b.endLap(began)
+	b.took += b.running.slept
 	u := &b.usage[cmd.index]
 	u.calls++
 	u.time += b.took
@@ -51,6 +56,25 @@ func (b *Broker) account(cmd *command, began int64, r *reply) {
 	}
 	if r.kind != kindWait {
 		b.measured(u, b.took)
+	}
+	if b.took >= b.notable {
+		s.tookLong(cmd, args, r)
+	}
+}
+
+// tookLong notes what is only noted of commands that took long.
+func (s *session) tookLong(cmd *command, args [][]byte, r *reply) {
+	kind := commandSpike
+	if cmd.flags&fast != 0 {
+		kind = fastCommandSpike
+	}
+	took := s.broker.took
+	s.broker.noteSpike(kind, took)
+	if r.kind == kindWait {
+		return // it is not over yet
+	}
+	if e := s.addSlow(cmd, took); e != nil {
+		e.args = appendArguments(e.args, cmd, args)
 	}
 }
 
@@ -65,6 +89,13 @@ func (s *session) served(began int64, r *reply) {
 	}
 	s.waiter.took += b.took
 	b.measured(u, s.waiter.took)
+	if s.waiter.took < b.notable {
+		return
+	}
+	b.noteSpike(unblockingSpike, b.took)
+	if e := s.addSlow(s.command, s.waiter.took); e != nil {
+		e.args = append(e.args, s.kept...)
+	}
 }
 
 // observe tells whoever wants to hear of it that a command has run, or waits.
@@ -74,6 +105,7 @@ func (s *session) observe(cmd *command, args [][]byte, r *reply) {
 		l.args = appendArguments(l.args, cmd, args)
 		s.judge(l)
 	}
+	s.broker.show(s, cmd, args)
 }
 
 // measured counts how long a whole command took.

@@ -50,7 +50,7 @@ type Options struct {
 	Pending, PendingPubSub PendingLimit
 
 	// IdleTimeout is after how long a client is closed that sends nothing, unless
-	// it is blocked or subscribed; whole seconds, and 0 means never.
+	// it is blocked, subscribed or monitors; whole seconds, and 0 means never.
 	IdleTimeout time.Duration
 
 	// MaxMemory is how many bytes the data may take before commands that could add

@@ -37,6 +37,7 @@ type session struct {
 	opened        *Record // in strict mode: the last MULTI or WATCH
 	subscriptions subscriptions
 	tracking      trackingState
+	monitors      bool // MONITOR
 	silence       silence
 	noEvict       bool // CLIENT NO-EVICT, which asks for nothing that the broker would do
 
@@ -242,6 +243,7 @@ func (s *session) withdraw() {
 	b.alarms.clear(&s.idling)
 	b.alarms.clear(&s.lagging)
 	s.unsubscribeAll()
+	s.stopMonitoring()
 	if b.tracking.active {
 		b.tracking.forget(s)
 	}
@@ -344,7 +346,7 @@ func (i *idler) due(b *Broker) {
 	s := (*session)(i)
 	switch {
 	case s.closing || s.closed:
-	case s.waits || s.subscriptions.any():
+	case s.waits || s.monitors || s.subscriptions.any():
 		b.alarms.set(&s.idling, i, b.now+int64(b.options.IdleTimeout))
 	case s.used+int64(b.options.IdleTimeout) > b.now:
 		s.watchIdle()
@@ -356,6 +358,7 @@ func (i *idler) due(b *Broker) {
 
 // reset takes everything back that the client has set, as RESET does.
 func (s *session) reset() {
+	s.stopMonitoring()
 	s.stopTracking()
 	s.endTransaction()
 	s.unsubscribeAll()

@@ -39,6 +39,7 @@ var settings = map[string]setting{
 	},
 	"client-query-buffer-limit": bytesSetting(func(o *Options) *int { return &o.MaxQuery }, 1<<20),
 	"databases":                 {get: func(o *Options) string { return strconv.Itoa(o.Databases) }},
+	"latency-monitor-threshold": integerSetting(func(o *Options) *int { return &o.observing.spikeFrom }, 0, math.MaxInt64),
 	"latency-tracking":          boolSetting(func(o *Options) *bool { return &o.observing.latencies }),
 	"latency-tracking-info-percentiles": {
 		func(o *Options) string { return o.observing.percentiles },
@@ -65,7 +66,9 @@ var settings = map[string]setting{
 		func(o *Options) string { return o.Password },
 		func(o *Options, value string) string { o.Password = value; return "" },
 	},
-	"save": only("", "Invalid save parameters"),
+	"slowlog-log-slower-than": integerSetting(func(o *Options) *int { return &o.observing.slowFrom }, -1, math.MaxInt64),
+	"slowlog-max-len":         integerSetting(func(o *Options) *int { return &o.observing.slowLength }, 0, math.MaxInt64),
+	"save":                    only("", "Invalid save parameters"),
 	"timeout": {
 		func(o *Options) string { return strconv.FormatInt(int64(o.IdleTimeout/time.Second), 10) },
 		func(o *Options, value string) string {
@@ -341,6 +344,7 @@ func configSet(c *call, args [][]byte) reply {
 		c.measureAll()
 	}
 	c.options = o
+	c.applyObserving()
 	for _, s := range c.sessions {
 		s.watchIdle()
 	}

@@ -64,6 +64,7 @@ func (c *call) sleep(d time.Duration) {
 	if d <= 0 {
 		return
 	}
+	c.slept += int64(d)
 	c.stallFor(d)
 	if s := c.session; !s.sleeps {
 		s.sleeps = true

@@ -26,10 +26,15 @@ import (
 //	wait 20ms           time passes
 //	a closes            client a closes its connection
 //
+// The times and addresses that MONITOR shows are left out.
+//
 // A client whose command is not followed by its reply, but by a line about
 // another client, is expected to be blocked.
 
 var update = flag.Bool("update", false, "write the replies of redis-server into the transcripts")
+
+// shownBy is how MONITOR begins to show a command: when, where and by whom.
+var shownBy = regexp.MustCompile(`^\+\d+\.\d{6} \[(\d+) [^\]]+\]`)
 
 // A stage is a server that a transcript is replayed on.
 type stage struct {
@@ -157,6 +162,7 @@ func (r *replay) run(t *testing.T, lines []string, record bool) []string {
 			if err != nil {
 				got = "closed"
 			}
+			got = shownBy.ReplaceAllString(got, "+(time) [$1 (client)]")
 			if record {
 				lines[i] = who + " " + r.withNames(got)
 			} else if want := r.substitute(what); got != want {

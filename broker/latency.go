@@ -1,0 +1,168 @@
+package broker
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// LATENCY: when commands took so long that everybody had to wait, and how long each
+// command takes.
+//
+// There are spikes of three kinds. Redis has more, of what the broker does not do:
+// forks, files, eviction.
+const (
+	commandSpike     = "command"
+	fastCommandSpike = "fast-command"       // one of those that COMMAND INFO calls fast
+	unblockingSpike  = "command-unblocking" // to serve a client that was blocked
+)
+
+// spikes are those of one kind: the last 160, no more than one for each second.
+type spikes struct {
+	ring[spike]
+	worst int64 // ever, milliseconds
+}
+
+// A spike is the longest that something took in one second.
+type spike struct{ second, ms int64 }
+
+// note adds to the spikes of a kind if it took long enough.
+func (b *Broker) noteSpike(kind string, took int64) {
+	ms := took / int64(time.Millisecond)
+	if from := int64(b.options.observing.spikeFrom); from == 0 || ms < from {
+		return
+	}
+	s := b.spikes[kind]
+	if s == nil {
+		s = &spikes{ring: ring[spike]{most: 160}}
+		b.spikes[kind] = s
+	}
+	s.worst = max(s.worst, ms)
+	now := b.now / int64(time.Second)
+	if n := len(s.items); n > 0 && s.at(n-1).second == now {
+		s.at(n - 1).ms = max(s.at(n-1).ms, ms)
+		return
+	}
+	*s.put() = spike{now, ms}
+}
+
+// all are the spikes, the oldest first.
+func (s *spikes) all() []spike {
+	list := make([]spike, len(s.items))
+	for i := range list {
+		list[i] = *s.at(i)
+	}
+	return list
+}
+
+func latencyLatest(c *call, _ [][]byte) reply {
+	kinds := []reply{}
+	for _, kind := range slices.Sorted(maps.Keys(c.spikes)) {
+		s := c.spikes[kind]
+		last := s.at(len(s.items) - 1)
+		kinds = append(kinds, array(bulkString(kind), integer(last.second), integer(last.ms), integer(s.worst)))
+	}
+	return array(kinds...)
+}
+
+func latencyHistory(c *call, args [][]byte) reply {
+	pairs := []reply{}
+	if s := c.spikes[string(args[2])]; s != nil {
+		for _, spike := range s.all() {
+			pairs = append(pairs, array(integer(spike.second), integer(spike.ms)))
+		}
+	}
+	return array(pairs...)
+}
+
+// latencyReset forgets the spikes of some kinds, or all, and answers of how many.
+func latencyReset(c *call, args [][]byte) reply {
+	before := len(c.spikes)
+	if len(args) == 2 {
+		clear(c.spikes)
+	}
+	for _, kind := range args[2:] {
+		delete(c.spikes, string(kind))
+	}
+	return count(before - len(c.spikes))
+}
+
+// latencyGraph draws a bar for each spike.
+func latencyGraph(c *call, args [][]byte) reply {
+	s := c.spikes[string(args[2])]
+	if s == nil {
+		return failuref("ERR No samples available for event '%s'", args[2])
+	}
+	all := s.all()
+	highest := slices.MaxFunc(all, func(a, b spike) int { return int(a.ms - b.ms) }).ms
+	var out strings.Builder
+	fmt.Fprintf(&out, "%s: at most %d ms, ever %d ms\n", args[2], highest, s.worst)
+	for _, spike := range all {
+		age := time.Duration(c.now/int64(time.Second)-spike.second) * time.Second
+		fmt.Fprintf(&out, "%10v ago %6d ms %s\n", age, spike.ms, strings.Repeat("#", int(max(1, 50*spike.ms/highest))))
+	}
+	return verbatim(out.String())
+}
+
+// latencyDoctor sums up the spikes, and says where to look next.
+func latencyDoctor(c *call, _ [][]byte) reply {
+	o := &c.options.observing
+	switch {
+	case o.spikeFrom == 0 && len(c.spikes) == 0:
+		return verbatim("The latency monitor is off. CONFIG SET latency-monitor-threshold <milliseconds> turns it on.\n")
+	case len(c.spikes) == 0:
+		return verbatim(fmt.Sprintf("No command has taken %d ms or longer.\n", o.spikeFrom))
+	}
+	var out strings.Builder
+	for _, kind := range slices.Sorted(maps.Keys(c.spikes)) {
+		all, sum := c.spikes[kind].all(), int64(0)
+		for _, spike := range all {
+			sum += spike.ms
+		}
+		age := time.Duration(c.now/int64(time.Second)-all[len(all)-1].second) * time.Second
+		fmt.Fprintf(&out, "%s: seconds with a spike: %d, %d ms on average, %d ms at worst; the last one %v ago.\n",
+			kind, len(all), sum/int64(len(all)), c.spikes[kind].worst, age)
+	}
+	if o.slowFrom < 0 || o.slowFrom > 1000*o.spikeFrom {
+		fmt.Fprintf(&out, "The slow log leaves such commands out: CONFIG SET slowlog-log-slower-than %d has them shown.\n", 1000*o.spikeFrom)
+	}
+	out.WriteString("SLOWLOG GET tells which commands took long. One that does little, and is seldom slow, was kept by the machine: " +
+		"the process had no processor, or its garbage was collected.\n")
+	return verbatim(out.String())
+}
+
+// latencyHistogram answers how many runs of commands took up to 1, 2, 4, ...
+// microseconds, about.
+func latencyHistogram(c *call, args [][]byte) reply {
+	var pairs []reply
+	add := func(cmd *command) {
+		h := c.usage[cmd.index].latency
+		if h == nil {
+			return
+		}
+		var buckets []reply
+		for micros, n := range h.powers() {
+			buckets = append(buckets, integer(micros), integer(n))
+		}
+		pairs = append(pairs, bulkString(cmd.fullName),
+			fields(bulkString("calls"), integer(h.total), bulkString("histogram_usec"), fields(buckets...)))
+	}
+	chosen := c.table.order
+	if len(args) > 2 {
+		chosen = nil
+		for _, name := range args[2:] {
+			if cmd := c.table.named(name); cmd != nil {
+				chosen = append(chosen, cmd)
+			}
+		}
+	}
+	for _, cmd := range chosen {
+		add(cmd)
+		for _, sub := range cmd.order {
+			add(sub)
+		}
+	}
+	return fields(pairs...)
+}

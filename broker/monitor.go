@@ -1,0 +1,96 @@
+package broker
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MONITOR: a client that monitors is shown every command that runs, those of
+// administrators excepted, right after the answer to it: in a transaction when it is
+// run by EXEC, and EXEC last. A command that waits is shown when it begins to. Such a
+// client cannot read or write keys until RESET.
+
+func monitor(c *call, _ [][]byte) reply {
+	s := c.session
+	switch {
+	case s.transaction.running:
+		return failure("ERR MONITOR isn't allowed for DENY BLOCKING client")
+	case s.monitors:
+		return nothing
+	}
+	s.monitors = true
+	c.monitors = append(c.monitors, s)
+	c.setObserved()
+	return ok
+}
+
+// stopMonitoring ends what MONITOR began.
+func (s *session) stopMonitoring() {
+	if !s.monitors {
+		return
+	}
+	s.monitors = false
+	b := s.broker
+	b.monitors = slices.DeleteFunc(b.monitors, func(x *session) bool { return x == s })
+	b.setObserved()
+}
+
+// setObserved notes whether anybody wants to hear of every command.
+func (b *Broker) setObserved() { b.observed = b.history.most > 0 || len(b.monitors) > 0 }
+
+// show shows a command to the clients that monitor.
+func (b *Broker) show(by *session, cmd *command, args [][]byte) {
+	if len(b.monitors) == 0 || cmd.flags&admin != 0 {
+		return
+	}
+	var line strings.Builder
+	micros := b.now / int64(time.Microsecond)
+	line.WriteString(strconv.FormatInt(micros/1e6, 10) + "." + strconv.FormatInt(1e6+micros%1e6, 10)[1:])
+	line.WriteString(" [" + strconv.Itoa(by.db.index) + " " + by.address() + "]")
+	for i, arg := range args {
+		if cmd.isSecret(args, i) {
+			arg = []byte(redacted)
+		}
+		line.WriteByte(' ')
+		writeQuoted(&line, arg)
+	}
+	r := simple(line.String())
+	for _, s := range b.monitors {
+		s.reply(&r)
+	}
+}
+
+// address is where the client is, as MONITOR shows it: the path of a Unix socket,
+// which has no port, or an address with one.
+func (s *session) address() string {
+	if s.id == 0 {
+		return "Do"
+	}
+	client, _ := s.link.addresses()
+	if path, isUnix := strings.CutSuffix(client, ":0"); isUnix {
+		return "unix:" + path
+	}
+	return client
+}
+
+// writeQuoted writes a text as Redis quotes it for people.
+func writeQuoted(out *strings.Builder, s []byte) {
+	out.WriteByte('"')
+	for _, c := range s {
+		switch at := strings.IndexByte("\\\"\n\r\t\a\b", c); {
+		case at >= 0:
+			out.WriteByte('\\')
+			out.WriteByte(`\"nrtab`[at])
+		case c < ' ' || c > '~':
+			const digits = "0123456789abcdef"
+			out.WriteString(`\x`)
+			out.WriteByte(digits[c>>4])
+			out.WriteByte(digits[c&15])
+		default:
+			out.WriteByte(c)
+		}
+	}
+	out.WriteByte('"')
+}

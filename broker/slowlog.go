@@ -1,0 +1,92 @@
+package broker
+
+import (
+	"math"
+	"time"
+)
+
+// SLOWLOG: the last commands that took long.
+
+type slowlog struct {
+	ring[slowEntry]
+	next int64 // number of the next entry
+}
+
+// A slowEntry is one command.
+type slowEntry struct {
+	number        int64
+	at, took      int64  // nanoseconds, since 1970 and by the machine's clock
+	args          []byte // see appendArguments; its memory is used again
+	address, name string // of the client
+}
+
+// addSlow makes an entry for a command if it took long enough, with the arguments to
+// be set, or returns nil.
+func (s *session) addSlow(cmd *command, took int64) *slowEntry {
+	b := s.broker
+	from := b.options.observing.slowFrom
+	if from < 0 || took/int64(time.Microsecond) < int64(from) || cmd.flags&skipSlowlog != 0 || b.slowlog.most == 0 {
+		return nil
+	}
+	e := b.slowlog.put()
+	*e = slowEntry{number: b.slowlog.next, at: b.now, took: took, args: e.args[:0], name: s.name}
+	if s.id != 0 { // else it is Do
+		e.address, _ = s.link.addresses()
+	}
+	b.slowlog.next++
+	return e
+}
+
+func slowlogGet(c *call, args [][]byte) reply {
+	n := int64(10)
+	switch {
+	case len(args) > 3:
+		return tooManyArguments(args)
+	case len(args) == 3:
+		var isInt bool
+		if n, isInt = parseInt(args[2]); !isInt || n < -1 {
+			return failure("ERR count should be greater than or equal to -1")
+		}
+	}
+	log := &c.slowlog
+	if n == -1 || n > int64(len(log.items)) {
+		n = int64(len(log.items))
+	}
+	entries := make([]reply, n)
+	for i := range entries {
+		e := log.at(len(log.items) - 1 - i)
+		entries[i] = array(
+			integer(e.number), integer(e.at/int64(time.Second)), integer(e.took/int64(time.Microsecond)),
+			bulkStrings(keptArgumentsOf(e.args)), bulkString(e.address), bulkString(e.name),
+		)
+	}
+	return array(entries...)
+}
+
+func slowlogLen(c *call, _ [][]byte) reply { return count(len(c.slowlog.items)) }
+
+func slowlogReset(c *call, _ [][]byte) reply {
+	c.slowlog.clear()
+	return ok
+}
+
+// applyObserving brings into force what CONFIG SET said about commands.
+func (b *Broker) applyObserving() {
+	o := &b.options.observing
+	b.slowlog.resize(o.slowLength)
+	b.notable = math.MaxInt64
+	if o.slowFrom >= 0 {
+		b.notable = saturate(o.slowFrom, time.Microsecond)
+	}
+	if o.spikeFrom > 0 {
+		b.notable = min(b.notable, saturate(o.spikeFrom, time.Millisecond))
+	}
+}
+
+// saturate is a number of units of time in nanoseconds, or as many as there can be.
+func saturate(n int, unit time.Duration) int64 {
+	if int64(n) > math.MaxInt64/int64(unit) {
+		return math.MaxInt64
+	}
+	return int64(n) * int64(unit)
+}
