@@ -270,7 +270,7 @@ func (b *bout) outlast() {
 	for _, db := range append(databases, "0") {
 		for _, w := range []*wire{b.redis, b.broker} {
 			w.do(b, "SELECT", db)
-			w.do(b, "KEYS", "*")
+			w.do(b, "SCAN", "0", "COUNT", "1000")
 		}
 	}
 	b.ended = b.opponent.Stats().Expired
