@@ -33,7 +33,7 @@ check: lint test ## all that has to pass before a change lands
 fuzz: ## fuzz every parser for FUZZTIME (30s) each
 	@grep -rhoE '^func Fuzz\w+' --include='*_test.go' -H . | sed 's|/[^/]*_test.go:func | |' | sort -u | \
 	while read -r dir name; do \
-		echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$$dir" || exit 1; \
+		echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 200x "$$dir" || exit 1; \
 	done
 
 bench: ## run the Go benchmarks

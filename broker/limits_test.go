@@ -118,28 +118,14 @@ func TestMaxMemory(t *testing.T) {
 	}
 }
 
-// checkCount compares the count of memory with what counting anew gives.
+// checkCount compares the count of memory with what counting anew gives, and all else
+// that has to agree.
 func checkCount(t *testing.T, b *Broker, after string) {
 	t.Helper()
 	b.enter()
 	defer b.leave()
-	sum := 0
-	for _, d := range b.dbs {
-		for _, e := range d.order {
-			sum += e.footprint()
-			if l, isList := e.value.(*list); isList {
-				packed := 0
-				for _, p := range l.walk(left) {
-					packed += packedSize(len(p.value()))
-				}
-				if packed != l.packed {
-					t.Errorf("after %s: a list has %d bytes, and counts %d", after, packed, l.packed)
-				}
-			}
-		}
-	}
-	if b.used != sum {
-		t.Errorf("after %s: %d bytes are counted, and counting anew gives %d", after, b.used, sum)
+	if v := b.violation(); v != "" {
+		t.Errorf("after %s: %s", after, v)
 	}
 }
 

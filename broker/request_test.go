@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 )
 
@@ -77,39 +76,6 @@ func FuzzRequests(f *testing.F) {
 		pieces, piecesErr := parseAll(input, max(1, piece))
 		if fmt.Sprint(whole) != fmt.Sprint(pieces) || fmt.Sprint(wholeErr) != fmt.Sprint(piecesErr) {
 			t.Errorf("%q: whole %s, %v; in pieces of %d %s, %v", input, whole, wholeErr, piece, pieces, piecesErr)
-		}
-	})
-}
-
-// What commands of any kind do to a broker, they do not make it panic: the run
-// of a handler that panics answers with an error which names the broker.
-func FuzzCommands(f *testing.F) {
-	for name, c := range table.all() {
-		words := strings.ReplaceAll(name, "|", " ")
-		f.Add(words + strings.Repeat(" 1", max(0, c.arity-1)) + "\n" + words + " k -1 LEFT RIGHT\n" + words + " k k 0")
-	}
-	f.Add("MULTI\nSET k v\nEXEC\nRPUSH l a b\nLMOVE l l LEFT RIGHT\nLINSERT l BEFORE a x\nLREM l 0 a")
-	f.Fuzz(func(t *testing.T, script string) {
-		w := inMemory(t, newBroker(t, Options{}))
-		if _, err := w.Write([]byte(script + "\r\n")); err != nil {
-			return // QUIT, or a mistake in the protocol
-		}
-		c := w.Conn.(*memoryConn)
-		c.mu.Lock()
-		out := string(c.in)
-		c.mu.Unlock()
-		if strings.Contains(out, "internal error") {
-			t.Errorf("%q: %q", script, out)
-		}
-		in := strings.NewReader(out)
-		for in.Len() > 0 { // whatever comes back is well formed
-			r := newWire(nil)
-			r.in.Reset(in)
-			for r.in.Buffered() > 0 || in.Len() > 0 {
-				if _, err := readReply(r.in); err != nil {
-					t.Fatalf("%q: %q: %v", script, out, err)
-				}
-			}
 		}
 	})
 }

@@ -1,0 +1,221 @@
+//go:build unix
+
+package broker
+
+import (
+	"encoding/binary"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Any bytes can be read as acts. A byte says who does what; a command is the number
+// of its row, and that of each of its arguments among words that are known, so that
+// a byte which changes makes another command that is about as sensible.
+
+// The words that commands are made of: those that come often, and all others of the
+// differential test's grammar. What is in neither is spelled out.
+var (
+	frequentWords = []string{
+		"l", "m", "s", "l", "m", "0", "1", "-1", "2", "10", "a", "b", "1000", "news", "*", "LEFT", "RIGHT", "COUNT",
+		"EX", "PX", "GET", "ON", "OFF", "REDIRECT", "3", "100", "YES", "secret",
+	}
+	otherWords = grammarWords()
+	durations  = []time.Duration{
+		0, 1, time.Millisecond, 10 * time.Millisecond, 50 * time.Millisecond, 100 * time.Millisecond, 500 * time.Millisecond, time.Second,
+		5 * time.Second, 10 * time.Second, time.Minute, time.Hour, 24 * time.Hour, 365 * 24 * time.Hour,
+	}
+)
+
+// actableRows returns the full names of all rows.
+var actableRows = sync.OnceValue(func() (names []string) {
+	for name := range testTable.all() {
+		names = append(names, name)
+	}
+	return names
+})
+
+func grammarWords() []string {
+	words := map[string]struct{}{}
+	for _, pool := range pools {
+		for _, word := range pool {
+			words[word] = struct{}{}
+		}
+	}
+	for _, rules := range []map[string]string{grammar, parts} {
+		for _, rule := range rules {
+			for word := range strings.FieldsSeq(rule) {
+				if word = strings.TrimRight(word, "?*+"); strings.ToUpper(word) == word {
+					words[word] = struct{}{}
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(words))
+}
+
+const (
+	noRow         = 0xffff // the command's name is among the arguments
+	fromOthers    = 0x8000 // numbers of words from here on are of otherWords
+	spelledOut    = 0xe000 // from here on: the length of a word that follows
+	mostArguments = 32
+)
+
+// actBytes are bytes that are read as acts. Behind their end there are zeros.
+type actBytes []byte
+
+func (b *actBytes) byte() int {
+	if len(*b) == 0 {
+		return 0
+	}
+	c := (*b)[0]
+	*b = (*b)[1:]
+	return int(c)
+}
+
+func (b *actBytes) number() int { return b.byte()<<8 | b.byte() }
+
+func (b *actBytes) text(n int) string {
+	n = min(n, len(*b))
+	s := string((*b)[:n])
+	*b = (*b)[n:]
+	return s
+}
+
+func (b *actBytes) word() string {
+	switch n := b.number(); {
+	case n < fromOthers:
+		return frequentWords[n%len(frequentWords)]
+	case n < spelledOut:
+		return otherWords[(n-fromOthers)%len(otherWords)]
+	default:
+		return b.text(n - spelledOut)
+	}
+}
+
+func (b *actBytes) command() (args []string) {
+	if n := b.number(); n != noRow {
+		args = strings.Split(actableRows()[n%len(actableRows())], "|")
+	}
+	for range b.byte() % mostArguments {
+		args = append(args, b.word())
+	}
+	return args
+}
+
+// decodeActs reads acts.
+func decodeActs(data []byte) iter.Seq[act] {
+	return func(yield func(act) bool) {
+		for b := actBytes(data); len(b) > 0; {
+			who := b.byte()
+			a := act{kind: actKind(who) % actKinds, client: who / int(actKinds) % players}
+			switch a.kind {
+			case commands, moreCommands, doing:
+				a.args = b.command()
+			case pieces:
+				a.raw = b.text(b.byte())
+			case doubting:
+				a.peer = peer(b.byte() % 3)
+			case passings:
+				if n := b.byte(); n < 0x80 {
+					a.time = durations[n%len(durations)]
+				} else {
+					a.time = time.Duration(b.number()) * time.Millisecond
+				}
+			}
+			if !yield(a) {
+				return
+			}
+		}
+	}
+}
+
+// encodeActs writes acts of transcripts so that decodeActs reads them, behind a byte
+// for the options.
+func encodeActs(options byte, acts []act) []byte {
+	b := []byte{options}
+	for _, a := range acts {
+		b = append(b, byte(int(a.kind)+a.client*int(actKinds)))
+		switch a.kind {
+		case commands:
+			b = appendCommand(b, a.args)
+		case passings:
+			if i := slices.Index(durations, a.time); i >= 0 {
+				b = append(b, byte(i))
+			} else {
+				b = binary.BigEndian.AppendUint16(append(b, 0x80), uint16(a.time.Milliseconds()))
+			}
+		}
+	}
+	return b
+}
+
+func appendCommand(b []byte, args []string) []byte {
+	row, words := slices.Index(actableRows(), args[0]), 1
+	if len(args) > 1 {
+		if sub := slices.Index(actableRows(), args[0]+"|"+args[1]); sub >= 0 {
+			row, words = sub, 2
+		}
+	}
+	if row < 0 {
+		row, words = noRow, 0
+	}
+	b = binary.BigEndian.AppendUint16(b, uint16(row))
+	b = append(b, byte(len(args)-words))
+	for _, arg := range args[words:] {
+		if i := slices.Index(frequentWords, arg); i >= 0 {
+			b = binary.BigEndian.AppendUint16(b, uint16(i))
+		} else if i := slices.Index(otherWords, arg); i >= 0 {
+			b = binary.BigEndian.AppendUint16(b, uint16(fromOthers+i))
+		} else {
+			b = append(binary.BigEndian.AppendUint16(b, uint16(spelledOut+len(arg))), arg...)
+		}
+	}
+	return b
+}
+
+// actsOf reads the acts in a transcript. Names of commands become those of their
+// rows, and the number of a client is what a play gives it.
+func actsOf(transcript string) (acts []act) {
+	clients := map[string]int{}
+	client := func(name string) int {
+		if _, known := clients[name]; !known {
+			clients[name] = len(clients) % players
+		}
+		return clients[name]
+	}
+	for line := range strings.Lines(transcript) {
+		who, what, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		switch {
+		case strings.HasSuffix(who, ">"):
+			a := act{client: client(strings.TrimSuffix(who, ">"))}
+			for name, number := range clients {
+				what = strings.ReplaceAll(what, "{"+name+"}", strconv.Itoa(number+1))
+			}
+			words, _ := splitLine([]byte(what))
+			for _, word := range words {
+				a.args = append(a.args, string(word))
+			}
+			for n := min(2, len(a.args)); n > 0; n-- {
+				if c := testTable.named([]byte(strings.Join(a.args[:n], "|"))); c != nil {
+					copy(a.args, strings.Split(c.fullName, "|"))
+					break
+				}
+			}
+			if 0 < len(a.args) && len(a.args) < mostArguments {
+				acts = append(acts, a)
+			}
+		case what == "closes":
+			acts = append(acts, act{kind: closings, client: client(who)})
+		case who == "wait":
+			if d, err := time.ParseDuration(what); err == nil {
+				acts = append(acts, act{kind: passings, time: d})
+			}
+		}
+	}
+	return acts
+}
