@@ -68,6 +68,7 @@ type Broker struct {
 	poller    *poller              // serves plain sockets; nil: none yet, or none here
 	sockets   map[*socket]struct{} // those with a goroutine
 	closed    bool
+	done      chan struct{} // closed when the broker is
 }
 
 // New returns a broker that serves no one yet: see Dial and Listen. It uses no
@@ -90,6 +91,7 @@ func New(o Options) (*Broker, error) {
 		holds:     holds{all: map[*hold]struct{}{}},
 		usage:     make([]usage, testTable.count),
 		listeners: map[net.Listener]struct{}{},
+		done:      make(chan struct{}),
 		sockets:   map[*socket]struct{}{},
 	}
 	b.history.most = o.LogSize
@@ -227,6 +229,27 @@ func (b *Broker) settle() {
 // runs. A second call does the same.
 func (b *Broker) Close() error {
 	b.enter()
+	b.shut()
+	poller := b.poller
+	b.leave()
+	if poller != nil {
+		poller.stop()
+	}
+	if names := b.goroutines.shut(5 * time.Second); len(names) > 0 {
+		return fmt.Errorf("broker: Close: still running after 5 s: %s", strings.Join(names, ", "))
+	}
+	return nil
+}
+
+// Done returns a channel that is closed once the broker is: by Close, or by a client
+// with SHUTDOWN, which waits for nothing, so that Close has to be called all the same.
+func (b *Broker) Done() <-chan struct{} { return b.done }
+
+// shut disconnects all clients and stops listening.
+func (b *Broker) shut() {
+	if !b.closed {
+		close(b.done)
+	}
 	b.closed = true
 	if b.timer != nil {
 		b.timer.Stop()
@@ -247,15 +270,6 @@ func (b *Broker) Close() error {
 		w.done()
 	}
 	b.watchers = nil
-	poller := b.poller
-	b.leave()
-	if poller != nil {
-		poller.stop()
-	}
-	if names := b.goroutines.shut(5 * time.Second); len(names) > 0 {
-		return fmt.Errorf("broker: Close: still running after 5 s: %s", strings.Join(names, ", "))
-	}
-	return nil
 }
 
 // A logRecord is something to log. The logger is not called under the lock, as it

@@ -44,7 +44,8 @@ const (
 	stale
 	skipSlowlog
 	fast
-	noAuth // runs before the client has given the password
+	noAuth  // runs before the client has given the password
+	noMulti // cannot be queued
 	allowBusy
 	movableKeys
 
@@ -59,7 +60,7 @@ const (
 const reported = immediate - 1
 
 var flagNames = []string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
-	"skip_slowlog", "fast", "no_auth", "allow_busy", "movablekeys"}
+	"skip_slowlog", "fast", "no_auth", "no_multi", "allow_busy", "movablekeys"}
 
 // names lists the flags that COMMAND reports.
 func (f commandFlag) names() iter.Seq[string] {

@@ -59,6 +59,7 @@ var grammar = map[string]string{
 	"memory|purge":            "nothing",
 	"memory|stats":            "nothing",
 	"memory|usage":            "key samples*",
+	"shutdown":                "ABORT | ABORT word | SAVE NOSAVE | word",
 	"role":                    "nothing",
 	"flushdb":                 "nothing | flushMode | word",
 	"flushall":                "nothing | flushMode | word",

@@ -186,6 +186,17 @@ var avoided = []struct {
 		ms, isInt := parseInt([]byte(args[2]))
 		return isInt && ms >= 0
 	}},
+	{"redis-server would be gone", func(row string, args []string) bool {
+		given := map[string]bool{}
+		for _, arg := range args[1:] {
+			given[strings.ToUpper(arg)] = true
+		}
+		refused := given["SAVE"] && given["NOSAVE"]
+		for _, option := range []string{"SAVE", "NOSAVE", "NOW", "FORCE"} {
+			delete(given, option)
+		}
+		return row == "shutdown" && !refused && len(given) == 0
+	}},
 	{"what is equal comes in any order if but a part of it is asked for", func(row string, args []string) bool {
 		words := strings.ToUpper(strings.Join(args, " "))
 		return strings.HasPrefix(row, "sort") && strings.Contains(words, "ALPHA") && strings.Contains(words, "BY") && strings.Contains(words, "LIMIT")

@@ -124,6 +124,9 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 	case s.isLockedOut() && cmd.flags&noAuth == 0:
 		r := failure("NOAUTH Authentication required.")
 		return &r
+	case s.transaction.open && cmd.flags&noMulti != 0:
+		r := failure("ERR Command not allowed inside a transaction")
+		return &r
 	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):
 		return &outOfMemory
 	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions.any():

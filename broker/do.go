@@ -65,10 +65,13 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 // insider returns a client that has no connection, for commands that the broker's
 // user runs.
 func (b *Broker) insider(d *database) *session {
-	return &session{
-		broker: b, link: newMemoryConn(b).link(), protocol: 3, authenticated: true, db: d,
+	l := newMemoryConn(b).link()
+	s := &session{
+		broker: b, link: l, protocol: 3, authenticated: true, db: d,
 		created: b.now, used: b.now, transaction: transaction{running: true},
 	}
+	l.attach(s)
+	return s
 }
 
 // forInsider finds a command for an insider. It returns the error reply to one that can

@@ -100,6 +100,8 @@ var rows = []command{
 	}},
 	{name: "role", arity: 1, flags: noScript | always | fast, run: role, acl: "admin dangerous",
 		group: "server", since: "2.8.12", cost: "O(1)", summary: "Says that the server is a master without replicas."},
+	{name: "shutdown", arity: -1, flags: admin | noScript | always | noMulti | allowBusy, run: shutdown, acl: "dangerous",
+		group: "server", since: "1.0.0", cost: "O(N) where N is the number of clients", summary: "Closes the broker."},
 	{name: "swapdb", arity: 3, flags: write | fast, run: swapdb, acl: "keyspace dangerous",
 		group: "server", since: "4.0.0", cost: "O(N) where N is the number of keys in both databases", summary: "Exchanges what two databases hold."},
 	{name: "time", arity: 1, flags: always | fast, run: timeOfDay, tips: "nondeterministic_output",

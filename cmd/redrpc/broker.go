@@ -19,8 +19,8 @@ func newBroker(getenv func(string) string) *cobra.Command {
 		Use:   "broker",
 		Short: "Run the in-process Redis broker on its own",
 		Long: `Serve the in-process broker, which speaks the Redis protocol and keeps its data in
-memory, until SIGINT or SIGTERM. Stdout has a line for each address, with a URL for
-clients; the log goes to stderr.
+memory, until SIGINT, SIGTERM or a client's SHUTDOWN. Stdout has a line for each
+address, with a URL for clients; the log goes to stderr.
 
 A password comes from a file or from REDRPC_PASSWORD, and is not part of the URLs.
 Without one, whoever reaches the broker can use it, but clients on other machines are
@@ -58,7 +58,10 @@ refused, as in Redis's protected mode.`,
 					return err
 				}
 			}
-			<-cmd.Context().Done()
+			select {
+			case <-cmd.Context().Done():
+			case <-b.Done(): // a client's SHUTDOWN
+			}
 			return nil
 		},
 	}

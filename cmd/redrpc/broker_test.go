@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -194,5 +195,17 @@ func TestReachable(t *testing.T) {
 		if got := dialable(addr); got != want {
 			t.Errorf("%s is reached at %s, expected %s", addr, got, want)
 		}
+	}
+}
+
+// A client's SHUTDOWN ends the command.
+func TestBrokerShutdown(t *testing.T) {
+	b := start(t, nil, "broker", "--addr", "127.0.0.1:0")
+	rdb := connectTo(t, strings.TrimSpace(b.await(t, &b.stdout, "\n")))
+	if err := rdb.Do(t.Context(), "SHUTDOWN", "NOSAVE").Err(); !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, expected that there is no answer", err)
+	}
+	if code := b.wait(); code != exitOK || !strings.Contains(b.stderr.String(), "SHUTDOWN") {
+		t.Errorf("exit code %d: %s", code, b.stderr.String())
 	}
 }
