@@ -30,10 +30,18 @@ func (c *call) lookup(key []byte) *entry {
 
 // peek is lookup for commands that ask about a key and do not count as use of it.
 func (c *call) peek(key []byte) *entry {
+	e := c.inspect(key)
+	if e == nil {
+		c.notify(c.db, key, missEvent, "keymiss")
+	}
+	return e
+}
+
+// inspect is peek for commands that do not even tell of a miss.
+func (c *call) inspect(key []byte) *entry {
 	e := c.db.find(key)
 	if e == nil {
 		c.stats.misses++
-		c.notify(c.db, key, missEvent, "keymiss")
 	} else {
 		c.stats.hits++
 	}
@@ -279,9 +287,16 @@ func scan(c *call, args [][]byte) reply {
 	for ; at > 0 && number > 0; number-- {
 		at--
 		e := order[at]
-		if (pattern == "*" || match(pattern, e.key, false)) && (anyType || typeName == e.value.typeName()) {
-			names = append(names, bulkString(e.key))
+		if pattern != "*" && !match(pattern, e.key, false) {
+			continue
 		}
+		if !anyType {
+			c.stats.hits++ // Redis looks the key up
+			if typeName != e.value.typeName() {
+				continue
+			}
+		}
+		names = append(names, bulkString(e.key))
 	}
 	return array(bulkString(strconv.FormatInt(at, 10)), array(names...))
 }

@@ -55,9 +55,8 @@ func (e *entry) references() int64 {
 	return math.MaxInt32
 }
 
-// inspect answers what a key's entry tells, without using it.
-func inspect(c *call, args [][]byte, tell func(*entry) reply) reply {
-	e := c.db.find(args[2])
+// asked answers what an entry tells, or that there is none.
+func asked(e *entry, tell func(*entry) reply) reply {
 	if e == nil {
 		return null
 	}
@@ -65,15 +64,15 @@ func inspect(c *call, args [][]byte, tell func(*entry) reply) reply {
 }
 
 func objectEncoding(c *call, args [][]byte) reply {
-	return inspect(c, args, func(e *entry) reply { return bulkString(e.value.encoding()) })
+	return asked(c.inspect(args[2]), func(e *entry) reply { return bulkString(e.value.encoding()) })
 }
 
 func objectRefCount(c *call, args [][]byte) reply {
-	return inspect(c, args, func(e *entry) reply { return integer(e.references()) })
+	return asked(c.inspect(args[2]), func(e *entry) reply { return integer(e.references()) })
 }
 
 func objectIdleTime(c *call, args [][]byte) reply {
-	return inspect(c, args, func(e *entry) reply { return integer(int64(c.second - e.used)) })
+	return asked(c.inspect(args[2]), func(e *entry) reply { return integer(int64(c.second - e.used)) })
 }
 
 // memoryUsage takes the number of elements that Redis would look at, which here are
@@ -91,11 +90,11 @@ func memoryUsage(c *call, args [][]byte) reply {
 			return syntaxError
 		}
 	}
-	return inspect(c, args, func(e *entry) reply { return count(e.footprint()) })
+	return asked(c.db.find(args[2]), func(e *entry) reply { return count(e.footprint()) })
 }
 
 func objectFreq(c *call, args [][]byte) reply {
-	return inspect(c, args, func(*entry) reply {
+	return asked(c.inspect(args[2]), func(*entry) reply {
 		return failure("ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
 			"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 	})
