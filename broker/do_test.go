@@ -122,8 +122,8 @@ func TestDoServesBlockedClients(t *testing.T) {
 
 // Every command can be tried, with any number of arguments.
 func TestDoOfEveryCommand(t *testing.T) {
-	for name, cmd := range table.all() {
-		b := newBroker(t, Options{})
+	for name, cmd := range testTable.all() {
+		b := newBroker(t, Options{TestCommands: true})
 		for more := range 4 {
 			args := []any{strings.Split(name, "|")}
 			for len(args) < max(cmd.arity, -cmd.arity)+more {

@@ -38,6 +38,7 @@ func FuzzSessions(f *testing.F) {
 			}
 		}
 	}
+	f.Add(encodeActs(2, actsOf(testCommandActs))) // with Options.TestCommands
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) == 0 {
 			return
@@ -49,6 +50,25 @@ func FuzzSessions(f *testing.F) {
 		p.end()
 	})
 }
+
+// testCommandActs are commands that no transcript has, as redis-server has none of them.
+const testCommandActs = `
+a> REDRPC.WAITBLOCKED 2 0 q
+b> BLPOP q 1
+c> BLPOP q p 0
+d> REDRPC.SEED "RPUSH p x\\nREDRPC.SEED 'SELECT 1'\\nSET k v PX 1500\\nREDRPC.ADVANCE 1"
+d> MULTI
+d> REDRPC.ADVANCE 500
+d> REDRPC.WAITBLOCKED 1 1
+d> EXEC
+e> REDRPC.WAITBLOCKED 9 5
+e closes
+a> REDRPC.ADVANCE 1000
+d> REDRPC.SNAPSHOT
+d> NONSENSE
+d> REDRPC.LOG 3
+d> REDRPC.VIOLATIONS
+`
 
 // An act is what happens to a broker in one moment.
 type act struct {
