@@ -68,8 +68,8 @@ func TestAdvanceCommand(t *testing.T) {
 			t.Errorf("the clock is at %v", got)
 		}
 		w.expect(t, "-ERR value is not an integer or out of range", "REDRPC.ADVANCE", "1.5")
-		w.expect(t, "-ERR time does not go back, nor beyond the year 2262", "REDRPC.ADVANCE", "-1")
-		w.expect(t, "-ERR time does not go back, nor beyond the year 2262", "REDRPC.ADVANCE", "9223372036854775807")
+		w.expect(t, "-ERR time can be moved by 0 to 10 years, and not beyond the year 2262", "REDRPC.ADVANCE", "-1")
+		w.expect(t, "-ERR time can be moved by 0 to 10 years, and not beyond the year 2262", "REDRPC.ADVANCE", "315360000001")
 		w.expect(t, "+OK", "SET", "k", "v", "PX", "500")
 		w.expect(t, "+OK", "MULTI")
 		w.expect(t, "+QUEUED", "REDRPC.ADVANCE", "500")
