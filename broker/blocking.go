@@ -33,6 +33,7 @@ type waiter struct {
 	db      *database
 	late    reply
 	left    func()
+	drop    Drop // when the client is answered, its connection is closed
 	tickets []ticket
 	since   int64 // nanoseconds since 1970
 	took    int64 // how long the command has run, nanoseconds
@@ -133,12 +134,20 @@ func (p *waiter) leave() {
 // unblock answers a blocked client, at a place of its output, see call.place. What it sent meanwhile is looked at once the
 // command that woke it is done.
 func (s *session) unblock(place int, r reply) {
+	drop, mark := s.waiter.drop, len(s.out)
 	if s.broker.observed {
-		s.noteEnd(r.outcome())
+		outcome, err := r.outcome()
+		if drop != 0 {
+			outcome, err = Dropped, ""
+		}
+		s.noteEnd(outcome, err)
 	}
 	s.waiter.leave()
 	s.replyAt(place, &r)
 	s.silence.pass()
+	if drop != 0 {
+		s.drop(mark, drop)
+	}
 	s.broker.resumed = append(s.broker.resumed, s)
 }
 

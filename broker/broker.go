@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -48,8 +49,12 @@ type Broker struct {
 	pause     pause
 	stall     stall
 	dirty     []*session // sessions with output for their links
-	watchers  []*blockedWatch
+	watchers  []*watcher
 	moves     []*clockMove // to be made once nothing else is going on
+	rules     []*Rule      // in the order in which they were made
+	lastRule  int64
+	lines     int         // how many clients have a slow network
+	questions []*question // to be asked once the lock is released
 	pubsub    pubsub
 	tracking  tracking
 	lap, took int64   // when the last command ended, by clock.elapsed, and how long it took
@@ -123,6 +128,9 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	b.enter()
 	err := b.open(c.link())
 	b.leave()
+	if err == syscall.ECONNREFUSED {
+		return nil, &net.OpError{Op: "dial", Net: memoryAddr(0).Network(), Addr: memoryAddr(0), Err: err}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +151,9 @@ func (b *Broker) open(l interface {
 		protocol: 2, authenticated: b.options.Password == "", db: b.dbs[0],
 		created: b.now, used: b.now,
 	}
+	if b.refuses() {
+		return syscall.ECONNREFUSED
+	}
 	l.attach(s)
 	b.stats.connections++
 	if r := b.turnAway(l); r != nil {
@@ -152,6 +163,7 @@ func (b *Broker) open(l interface {
 		return nil
 	}
 	b.sessions[s.id] = s
+	s.rewire()
 	if b.options.IdleTimeout > 0 {
 		s.watchIdle()
 	}
@@ -179,7 +191,11 @@ func (b *Broker) enter() {
 
 // leave settles what happened under the lock, releases it, and sends what is to
 // be sent.
-func (b *Broker) leave() {
+func (b *Broker) leave() { b.leaveTo(nil) }
+
+// leaveTo is leave for a client in whose goroutine it is called. It returns a question
+// about a command of this client, which is to be asked.
+func (b *Broker) leaveTo(own *session) (rest *question) {
 	flush := links.Get().(*[]link)
 	b.settle()
 	for len(b.dirty)+len(b.moves) > 0 { // to settle a session may close it, and so give its turn to another
@@ -193,8 +209,8 @@ func (b *Broker) leave() {
 		b.settle()
 	}
 	b.rearm()
-	logs := b.logs
-	b.logs = nil
+	logs, questions := b.logs, b.questions
+	b.logs, b.questions = nil, nil
 	b.mu.Unlock()
 	for _, l := range *flush {
 		l.flush()
@@ -205,6 +221,7 @@ func (b *Broker) leave() {
 	clear(*flush)
 	*flush = (*flush)[:0]
 	links.Put(flush)
+	return b.askAll(questions, own)
 }
 
 // links are lists of links to flush, to be used again.
@@ -221,6 +238,11 @@ func (b *Broker) settle() {
 	b.serveReady() // for whom a session that was closed has kept waiting
 	if b.tracking.active {
 		b.tracking.broadcast()
+	}
+	if b.lines > 0 {
+		for _, s := range b.dirty {
+			s.sendOut()
+		}
 	}
 }
 

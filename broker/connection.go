@@ -137,6 +137,6 @@ func (s *session) setName(name []byte) *reply {
 			return &r
 		}
 	}
-	s.name = string(name)
+	s.rename(string(name))
 	return nil
 }

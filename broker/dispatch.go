@@ -22,30 +22,51 @@ func (c *call) answerFirst() { c.place = len(c.session.out) + 1 }
 // execute checks a command and runs it, or queues it in a transaction, and
 // queues the reply.
 func (s *session) execute(args [][]byte) {
-	b := s.broker
-	cmd, err := b.table.lookup(args)
+	cmd := s.check(args)
+	switch {
+	case cmd == nil:
+	case s.broker.gates != 0:
+		s.pass(cmd, args, journey{})
+	default:
+		s.carryOut(cmd, args)
+	}
+}
+
+// check finds a command that may run. One that may not is answered, and there is none.
+func (s *session) check(args [][]byte) *command {
+	cmd, err := s.broker.table.lookup(args)
 	s.command = cmd
 	if cmd != nil {
 		err = s.refuse(cmd, args, err)
 	}
-	switch {
-	case err != nil:
-		s.fail(cmd, args, err)
-	case b.gates != 0 && !s.admit(cmd, args):
-		return
-	case s.transaction.open && cmd.flags&immediate == 0:
+	if err == nil {
+		return cmd
+	}
+	s.fail(cmd, args, err)
+	s.over(cmd)
+	return nil
+}
+
+// carryOut runs a command, or queues it in a transaction.
+func (s *session) carryOut(cmd *command, args [][]byte) {
+	if s.transaction.open && cmd.flags&immediate == 0 {
 		s.transaction.add(cmd, args)
 		s.reply(&queued)
-		if b.observed {
+		if s.broker.observed {
 			s.noteUnrun(cmd, args, Queued, "")
 		}
 		s.checkQuery(0)
-	default:
+	} else {
 		s.perform(cmd, args)
-		if b.tracking.active {
+		if b := s.broker; b.tracking.active {
 			b.tracking.settle()
 		}
 	}
+	s.over(cmd)
+}
+
+// over is called when a command has been answered, or waits for keys.
+func (s *session) over(cmd *command) {
 	if s.tracking.caching {
 		s.endCaching(cmd)
 	}

@@ -127,7 +127,9 @@ func (r *reply) value() any {
 		return Error(r.text)
 	case kindInteger:
 		return r.n
-	case kindBulk, kindVerbatim:
+	case kindBoolean:
+		return r.n != 0
+	case kindBulk, kindVerbatim, kindDouble:
 		return string(r.bytes)
 	case kindMap:
 		m := make(map[string]any, len(r.items)/2)

@@ -3,14 +3,16 @@ package broker
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
+	"time"
 )
 
 // A client is held when a command of it may not run yet, although it awaits no key:
-// the broker stalls, or clients are paused. The command is kept, what
-// the client sends behind it is not looked at, and when it is released it is looked
-// at as if it had come just then. Clients that are released together go on in the
-// order in which they were held.
+// the broker stalls, clients are paused, a fault delays the command, or a function is
+// asked what to do with it. The command is kept, what the client sends behind it is not
+// looked at, and when it is released it is checked as if it had come just then. Clients
+// that are released together go on in the order in which they were held.
 
 // A hold keeps a command that may not run yet.
 type hold struct {
@@ -18,9 +20,10 @@ type hold struct {
 	why      holdReason
 	args     [][]byte // copied
 	bytes    int      // in args
-	number   int64    // of holds, counted since the broker was made
-	alarm    alarm    // at the end of which it is released, if it is set
-	released bool     // the session goes on when it comes to its turn in Broker.resumed
+	journey  journey
+	number   int64 // of holds, counted since the broker was made
+	alarm    alarm // at the end of which it is released, if it is set
+	released bool  // the session goes on when it comes to its turn in Broker.resumed
 }
 
 type holdReason int
@@ -28,6 +31,8 @@ type holdReason int
 const (
 	paused  holdReason = iota // by CLIENT PAUSE
 	stalled                   // by a stall of the broker
+	delayed                   // by a fault
+	asked                     // until a function has decided
 )
 
 // holds are all commands that are kept.
@@ -36,35 +41,101 @@ type holds struct {
 	last int64 // number of the last one
 }
 
-// A gate lets commands pass or not. While all are open, a command costs one look at
-// broker.gates.
+// gates say what may keep commands from running. While it is 0, that costs a command
+// one look.
 type gates uint8
 
 const (
 	pausing  gates = 1 << iota // clients are paused
 	stalling                   // the broker stalls
+	ruled                      // there are rules about commands
 )
 
-// admit reports whether a command may go on. Otherwise it is kept.
-func (s *session) admit(cmd *command, args [][]byte) bool {
+// A journey is how far a command has come among the rules.
+type journey struct {
+	rule int64 // the last one that it has met
+	fate fate  // what that one has still in store for it
+}
+
+// A fate is what a rule does to a command, in this order.
+type fate struct {
+	stall, delay time.Duration
+	function     func(*Command) Verdict
+	err          string
+	answer       *reply
+	drop         Drop
+}
+
+// pass lets a command through the gates and runs it, unless it is kept or its fate is
+// another.
+func (s *session) pass(cmd *command, args [][]byte, j journey) {
 	b := s.broker
 	switch {
 	case cmd.flags&unhindered != 0:
+		s.carryOut(cmd, args)
+		return
 	case b.gates&stalling != 0:
-		s.hold(stalled, args)
-		return false
+		s.hold(stalled, args, j)
+		return
 	case b.gates&pausing != 0 && !s.monitors && b.pause.postpones(s, cmd):
-		s.hold(paused, args)
-		return false
+		s.hold(paused, args, j)
+		return
 	}
-	return true
+	for {
+		f := &j.fate
+		switch {
+		case f.stall > 0:
+			b.stallFor(f.stall)
+			f.stall = 0
+			s.hold(stalled, args, j)
+			return
+		case f.delay > 0:
+			until := b.now + int64(min(f.delay, time.Duration(math.MaxInt64-b.now)))
+			f.delay = 0
+			h := s.hold(delayed, args, j)
+			b.alarms.set(&h.alarm, h, until)
+			return
+		case f.function != nil:
+			ask := f.function
+			f.function = nil
+			s.ask(ask, cmd, s.hold(asked, args, j))
+			return
+		case s.meet(cmd, args, f):
+			s.over(cmd)
+			return
+		case f.drop != 0:
+			mark := len(s.out)
+			if s.carryOut(cmd, args); s.waiter != nil {
+				s.waiter.drop = f.drop
+			} else if !s.closed {
+				s.drop(mark, f.drop)
+				s.broker.noteDropped()
+			}
+			return
+		case !s.meetNext(cmd, args, &j):
+			s.carryOut(cmd, args)
+			return
+		}
+	}
+}
+
+// meetNext makes a command meet the next rule that fires. It reports false if there is
+// none.
+func (s *session) meetNext(cmd *command, args [][]byte, j *journey) bool {
+	for _, r := range s.broker.rules {
+		if r.id > j.rule && r.isAbout(s, cmd, args) && r.fires() {
+			*j = journey{r.id, r.fate()}
+			return true
+		}
+	}
+	return false
 }
 
 // hold keeps a command, whose arguments are copied.
-func (s *session) hold(why holdReason, args [][]byte) *hold {
+func (s *session) hold(why holdReason, args [][]byte, j journey) *hold {
 	b := s.broker
 	b.holds.last++
-	h := &hold{session: s, why: why, number: b.holds.last}
+	h := &hold{session: s, why: why, journey: j, number: b.holds.last}
 	h.args, h.bytes = copyArgs(args)
 	b.holds.all[h] = struct{}{}
 	s.held, s.waits = h, true
@@ -123,11 +194,19 @@ func (s *session) resume() {
 			s.abort()
 			return
 		}
-		s.execute(h.args)
+		if cmd := s.check(h.args); cmd != nil {
+			s.pass(cmd, h.args, h.journey)
+		}
 		s.broker.serveReady()
 	}
 	s.proceed()
-	if s.gone && s.held == nil { // it has nothing more to do, or waits for what it would not receive
+	s.endIfGone()
+}
+
+// endIfGone closes the session of a client that has gone and has nothing more to do,
+// or waits for what it would not receive.
+func (s *session) endIfGone() {
+	if s.gone && s.held == nil && !s.line.sending() {
 		s.close()
 	}
 }
@@ -139,7 +218,7 @@ func (s *session) hangUp() {
 	if s.closed || s.gone {
 		return
 	}
-	if s.held == nil || s.held.why == paused {
+	if (s.held == nil || s.held.why == paused) && !s.line.sending() {
 		s.close()
 		return
 	}

@@ -193,6 +193,8 @@ func (b *Broker) infoStats(out *strings.Builder) {
 		field{"instantaneous_input_kbps", fmt.Sprintf("%.2f", rate.in/1024)},
 		field{"instantaneous_output_kbps", fmt.Sprintf("%.2f", rate.out/1024)},
 		field{"rejected_connections", b.stats.rejected},
+		field{"faults_refused_connections", b.stats.refused},
+		field{"faults_dropped_clients", b.stats.dropped},
 		field{"expired_keys", b.stats.expired},
 		field{"evicted_keys", 0},
 		field{"evicted_clients", 0},

@@ -154,6 +154,14 @@ func (s *session) noteEnd(outcome Outcome, err string) {
 	}
 }
 
+// noteDropped makes the last record one of a command that ended without an answer.
+func (b *Broker) noteDropped() {
+	if n := len(b.history.items); b.observed && n > 0 {
+		l := b.history.at(n - 1)
+		l.outcome, l.err = Dropped, ""
+	}
+}
+
 // noteUnrun makes a record of a command that was not run. An error need not repeat the
 // arguments, which may be secret.
 func (s *session) noteUnrun(cmd *command, args [][]byte, outcome Outcome, err string) {

@@ -17,7 +17,7 @@ type reply struct {
 	kind  kind
 	n     int64   // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
 	text  string  // simple string, error
-	bytes []byte  // bulk string, verbatim text
+	bytes []byte  // bulk string, verbatim text, double
 	items []reply // array, map, set, push, sequence
 	wait  *wait   // how to wait
 }
@@ -31,6 +31,8 @@ const (
 	kindInteger              // :n
 	kindBulk                 // $bytes
 	kindVerbatim             // text for people: a bulk string in RESP2
+	kindBoolean              // an integer in RESP2
+	kindDouble               // $bytes: a bulk string in RESP2
 	kindNull                 // null: the null bulk string in RESP2
 	kindNullList             // null: the null array in RESP2
 	kindArray
@@ -130,6 +132,17 @@ func (r *reply) encode(b []byte, protocol, depth int) (_ []byte, fits bool) {
 		b = header(b, '=', len(r.bytes)+len("txt:"))
 		b = append(b, "txt:"...)
 		b = append(b, r.bytes...)
+		return append(b, '\r', '\n'), true
+	case kindBoolean:
+		if protocol == 2 {
+			return redcon.AppendInt(b, r.n), true
+		}
+		return append(b, '#', "ft"[r.n], '\r', '\n'), true
+	case kindDouble:
+		if protocol == 2 {
+			return redcon.AppendBulk(b, r.bytes), true
+		}
+		b = append(append(b, ','), r.bytes...)
 		return append(b, '\r', '\n'), true
 	case kindNull, kindNullList:
 		switch {

@@ -24,6 +24,7 @@ type session struct {
 	command       *command // the last one, for CLIENT LIST
 	created, used int64    // nanoseconds since 1970
 
+	line     *line      // the slow network between it and the client; nil: there is none
 	waits    bool       // no command of it runs: it is blocked, or held
 	waiter   *waiter    // not nil while it is blocked
 	kept     []byte     // arguments of the command that it is, or was last, blocked in: see appendArguments
@@ -90,7 +91,7 @@ const (
 func (b *Broker) receive(s *session, p []byte) {
 	b.enter()
 	s.input(p)
-	b.leave()
+	b.answer(b.leaveTo(s))
 }
 
 // hangUp is called by a link when the client has gone, or the connection is
@@ -107,6 +108,18 @@ func (s *session) input(p []byte) {
 	if s.closing || s.closed {
 		return
 	}
+	if s.line != nil {
+		s.line.up.send(p)
+		s.checkQuery(s.requests.waiting())
+		p = s.line.up.arrived()
+	}
+	if len(p) > 0 {
+		s.take(p)
+	}
+}
+
+// take is input behind a slow network, if there is one.
+func (s *session) take(p []byte) {
 	s.broker.stats.reads++
 	s.broker.stats.bytesIn += int64(len(p))
 	s.used = s.broker.now
@@ -148,6 +161,9 @@ func (s *session) proceed() {
 // yet: so many bytes, what its transaction holds, and a command that is kept.
 func (s *session) checkQuery(waiting int) {
 	n := waiting + s.transaction.bytes + s.heldBytes()
+	if s.line != nil {
+		n += s.line.up.backlog
+	}
 	if n <= s.broker.options.MaxQuery || s.closed {
 		return
 	}
@@ -233,6 +249,7 @@ func (s *session) close() {
 		s.held.forget()
 	}
 	s.judgeEnd()
+	s.line.clear(s.broker)
 	s.unwatch()
 	s.withdraw()
 }
@@ -258,7 +275,9 @@ func (s *session) settle() (flush bool) {
 	if s.sleeps {
 		return false
 	}
-	if len(s.out) > 0 {
+	if s.line != nil {
+		flush = s.settleLine()
+	} else if len(s.out) > 0 {
 		s.broker.stats.writes++
 		s.broker.stats.bytesOut += int64(len(s.out))
 		s.broker.stats.output.note(s.broker.now, len(s.out))
@@ -272,7 +291,7 @@ func (s *session) settle() (flush bool) {
 	if cap(s.out) > 64<<10 { // a large reply should not weigh on an idle client
 		s.out = nil
 	}
-	if s.closing && !s.closed {
+	if s.closing && !s.closed && !s.line.delivering() {
 		s.close()
 		s.link.finish()
 	}
@@ -290,7 +309,7 @@ func (s *session) checkPending() {
 	if limit.Hard <= 0 && limit.Soft <= 0 || s.closed || s.overrun {
 		return
 	}
-	n := len(s.out) + s.link.backlog()
+	n := s.unread()
 	switch {
 	case limit.Hard > 0 && n > limit.Hard:
 		s.overflow(n)
@@ -299,6 +318,15 @@ func (s *session) checkPending() {
 	case s.lagging.place == 0:
 		s.broker.alarms.set(&s.lagging, (*laggard)(s), s.broker.now+int64(limit.SoftFor))
 	}
+}
+
+// unread is the number of bytes that the client has not taken yet.
+func (s *session) unread() int {
+	n := len(s.out) + s.link.backlog()
+	if s.line != nil {
+		n += s.line.down.backlog
+	}
+	return n
 }
 
 func (s *session) overflow(unread int) {
@@ -322,7 +350,7 @@ type laggard session
 // due gives the client up if it is still over its soft limit.
 func (l *laggard) due(*Broker) {
 	s := (*session)(l)
-	if n := len(s.out) + s.link.backlog(); n > s.pendingLimit().Soft && s.pendingLimit().Soft > 0 {
+	if n := s.unread(); n > s.pendingLimit().Soft && s.pendingLimit().Soft > 0 {
 		s.overflow(n)
 	}
 }
@@ -363,7 +391,7 @@ func (s *session) reset() {
 	s.endTransaction()
 	s.unsubscribeAll()
 	s.silence &= skipping // which ends with this command
-	s.name = ""
+	s.rename("")
 	s.protocol = 2
 	s.db = s.broker.dbs[0]
 	s.authenticated = s.broker.options.Password == ""

@@ -16,6 +16,8 @@ type Stats struct {
 
 	Connections int64 // that were accepted
 	Rejected    int64 // of them, those over Options.MaxClients
+	Refused     int64 // that a fault has refused
+	Dropped     int64 // that a fault has closed
 
 	Commands int64 // that were run, alone or in a transaction
 	Unknown  int64 // commands and sub-commands that the broker does not know
@@ -61,7 +63,7 @@ func (b *Broker) Stats() Stats {
 	}
 	return Stats{
 		Clients: len(b.sessions), Blocked: s.blocked, Tracking: b.tracking.clients,
-		Connections: s.connections, Rejected: s.rejected,
+		Connections: s.connections, Rejected: s.rejected, Refused: s.refused, Dropped: s.dropped,
 		Commands: b.commandsRun(), Unknown: s.unknown,
 		Errors: s.errors, ErrorCodes: maps.Clone(s.errorCodes),
 		Expired: s.expired, Hits: s.hits, Misses: s.misses,
@@ -75,6 +77,7 @@ type stats struct {
 	started           int64 // nanoseconds since 1970
 	connections       int64
 	rejected          int64
+	refused, dropped  int64 // by faults
 	unknown           int64
 	errors            int64
 	errorCodes        map[string]int64

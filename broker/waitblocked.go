@@ -6,19 +6,24 @@ import (
 	"time"
 )
 
-// A blockedWatch is somebody who waits until clients are blocked.
-type blockedWatch struct {
-	n    int
-	keys []string // the clients that count: those that wait for one of them; nil: all
-	done func()   // called when there are so many, once
+// A watcher is somebody who waits until something holds of the broker: that clients
+// are blocked, for example.
+type watcher struct {
+	holds func() bool
+	done  func() // called when it does, once
 }
 
 // countBlocked notes that more or fewer clients are blocked, or paused.
 func (b *Broker) countBlocked(more int) {
 	b.stats.blocked += more
+	b.tellWatchers()
+}
+
+// tellWatchers is called when something has changed that may be waited for.
+func (b *Broker) tellWatchers() {
 	for i := 0; i < len(b.watchers); {
 		w := b.watchers[i]
-		if !b.areBlocked(w.n, w.keys) {
+		if !w.holds() {
 			i++
 			continue
 		}
@@ -46,8 +51,8 @@ func (b *Broker) areBlocked(n int, keys []string) bool {
 	return len(waiters) >= n
 }
 
-// unwatchBlocked forgets a watch. It reports whether it was still open.
-func (b *Broker) unwatchBlocked(w *blockedWatch) bool {
+// forgetWatcher reports whether it was still there.
+func (b *Broker) forgetWatcher(w *watcher) bool {
 	at := slices.Index(b.watchers, w)
 	if at < 0 {
 		return false
@@ -61,14 +66,21 @@ func (b *Broker) unwatchBlocked(w *blockedWatch) bool {
 // count that wait for one of them, in any database. It returns the context's error if
 // that ends first, or ErrClosed.
 func (b *Broker) WaitBlocked(ctx context.Context, n int, keys ...string) error {
+	keys = slices.Clone(keys)
+	return b.waitUntil(ctx, func() bool { return b.areBlocked(n, keys) })
+}
+
+// waitUntil returns once something holds, which is asked for under the lock, whenever
+// tellWatchers is called.
+func (b *Broker) waitUntil(ctx context.Context, holds func() bool) error {
 	done := make(chan struct{})
-	w := &blockedWatch{n: n, keys: slices.Clone(keys), done: func() { close(done) }}
+	w := &watcher{holds: holds, done: func() { close(done) }}
 	b.mu.Lock()
 	switch {
 	case b.closed:
 		b.mu.Unlock()
 		return ErrClosed
-	case b.areBlocked(n, keys):
+	case holds():
 		b.mu.Unlock()
 		return nil
 	}
@@ -81,7 +93,7 @@ func (b *Broker) WaitBlocked(ctx context.Context, n int, keys ...string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.unwatchBlocked(w):
+	case b.forgetWatcher(w):
 		return context.Cause(ctx)
 	case b.closed:
 		return ErrClosed
@@ -100,7 +112,7 @@ func (c *call) waitBlocked(n int, timeout time.Duration, keys []string) reply {
 		return refused
 	}
 	b, s := c.Broker, c.session
-	w := &blockedWatch{n: n, keys: keys, done: func() { s.unblock(0, ok) }}
+	w := &watcher{holds: func() bool { return b.areBlocked(n, keys) }, done: func() { s.unblock(0, ok) }}
 	b.watchers = append(b.watchers, w)
 	var timer *time.Timer
 	late := failuref("ERR fewer than %d clients were blocked for %v", n, timeout)
@@ -118,7 +130,7 @@ func (c *call) waitBlocked(n int, timeout time.Duration, keys []string) reply {
 		})
 	}
 	return reply{kind: kindWait, wait: &wait{late: late, left: func() {
-		b.unwatchBlocked(w)
+		b.forgetWatcher(w)
 		if timer != nil {
 			timer.Stop()
 		}

@@ -1,0 +1,146 @@
+package broker
+
+import (
+	"fmt"
+	"runtime/debug"
+	"time"
+)
+
+// A Command is what a function that intercepts commands sees of one.
+type Command struct {
+	Name       string   // in lower case; of a sub-command such as "client|list"
+	Args       []string // what the client sent behind the name
+	Client     int64    // the client's number, as in CLIENT LIST
+	ClientName string   // "" if it has given itself none
+	InMulti    bool     // the client has sent MULTI, and not yet EXEC
+}
+
+// A Verdict is what is to become of a command. The zero Verdict is that of Pass.
+type Verdict struct{ fate fate }
+
+// Pass lets the command go on: it meets the next rule, or runs.
+func (*Command) Pass() Verdict { return Verdict{} }
+
+// Answer gives the client a reply instead of having the command run.
+//
+// The value is nil, a string or []byte, a bool, an integer or a float, a [Status], an
+// error (whose text is then an error reply), or a pointer, a slice, an array or a map
+// of these. A map's entries are sent in the order of its keys' text. Anything else, such
+// as a struct, and what is nested more than 128 deep, gives the client an error that
+// says so.
+//
+// In a transaction the client gets the reply in the place of QUEUED, and the command is
+// not queued. EXEC ends the transaction, also if it is answered so.
+func (c *Command) Answer(value any) Verdict {
+	r, err := toReply(value, maxAnswerDepth)
+	if err != nil {
+		return c.Fail(fmt.Sprintf("ERR the function that intercepts '%s' answers with %v", c.Name, err))
+	}
+	return Verdict{fate{answer: &r}}
+}
+
+// Fail gives the client an error reply, such as "ERR no", instead of having the command
+// run. In a transaction it makes EXEC refuse the whole.
+func (*Command) Fail(text string) Verdict {
+	if text == "" {
+		text = "ERR"
+	}
+	return Verdict{fate{err: text}}
+}
+
+// Drop closes the client's connection.
+func (*Command) Drop(when Drop) Verdict { return Verdict{fate{drop: when}} }
+
+// After makes the command wait by the broker's clock before the verdict is carried out,
+// as a fault's Delay does.
+func (v Verdict) After(d time.Duration) Verdict {
+	v.fate.delay = d
+	return v
+}
+
+// Intercept has a function decide about every command, where and as [Broker.Inject]
+// says of rules. For some commands only use a [Fault] with a Func.
+//
+// The function is called without any lock, so it may wait, and may call the broker's
+// methods, but for Close. While it works nothing that this client has sent behind the
+// command is looked at; other clients are not held up. It may be called by several
+// goroutines at once. It runs in the goroutine of the client's Write if the client is in
+// memory and has just sent the command, else in one of its own, which Close waits for. If
+// it panics, its client gets an error, and the broker's log the stack.
+//
+// What Remove was called for may be at work for some time still.
+func (b *Broker) Intercept(f func(*Command) Verdict) (*Rule, error) { return b.Inject(Fault{Func: f}) }
+
+// A question is a command that a function is to be asked about, as soon as the lock
+// has been released.
+type question struct {
+	hold    *hold
+	ask     func(*Command) Verdict
+	command *Command
+}
+
+// ask has a function asked about a command that is held.
+func (s *session) ask(f func(*Command) Verdict, cmd *command, h *hold) {
+	c := &Command{Name: cmd.fullName, Client: s.id, ClientName: s.name, InMulti: s.transaction.open}
+	behind := h.args[1:]
+	if cmd.fullName != cmd.name { // a sub-command
+		behind = behind[1:]
+	}
+	for _, arg := range behind {
+		c.Args = append(c.Args, string(arg))
+	}
+	s.broker.questions = append(s.broker.questions, &question{h, f, c})
+}
+
+// askAll asks those questions that do not belong to the client whose goroutine this is,
+// and returns the one that does.
+func (b *Broker) askAll(questions []*question, own *session) (rest *question) {
+	for _, q := range questions {
+		if q.hold.session == own {
+			rest = q
+			continue
+		}
+		name := fmt.Sprintf("a function that intercepts %s of client %d", q.command.Name, q.command.Client)
+		if !b.goroutines.enter(name) {
+			continue // the broker is closed, and the client with it
+		}
+		go func() {
+			defer b.goroutines.leave(name)
+			b.answer(q)
+		}()
+	}
+	return rest
+}
+
+// answer asks a question, and those that follow from it for the same client.
+func (b *Broker) answer(q *question) {
+	for q != nil {
+		b.askOne(q)
+		b.enter()
+		q.hold.release()
+		q = b.leaveTo(q.hold.session)
+	}
+}
+
+// askOne calls the function and notes the verdict. If the function does not return, that
+// is an error for the client, which has to go on.
+func (b *Broker) askOne(q *question) {
+	h := q.hold
+	verdict, returned := q.command.Fail("ERR the function that intercepts commands has ended its goroutine"), false
+	defer func() {
+		if p := recover(); p != nil {
+			b.options.Logger.Error("a function that intercepts commands panicked",
+				"command", q.command.Name, "client", q.command.Client, "panic", p, "stack", string(debug.Stack()))
+			verdict = q.command.Fail(fmt.Sprintf("ERR the function that intercepts commands panicked: %v", p))
+			returned = true
+		}
+		h.journey.fate = verdict.fate
+		if !returned {
+			b.enter()
+			h.release()
+			b.leave()
+		}
+	}()
+	verdict = q.ask(q.command)
+	returned = true
+}

@@ -1,0 +1,238 @@
+package broker
+
+import (
+	"bytes"
+	"math"
+	"math/bits"
+	"slices"
+	"time"
+)
+
+// A slow network lies between a link and its session: what either of them sends is
+// under way for a time by the broker's clock before the other has it.
+
+// A line is the slow network of one client.
+type line struct {
+	up, down flow
+	in       []byte  // what has arrived at the client's link, and not been handed to it
+	rules    []*Rule // that make it slow
+}
+
+// A flow is one direction of a line.
+type flow struct {
+	session *session
+	rate    int64 // bytes per second; 0: any number
+	lag     int64 // nanoseconds that a byte is under way
+	packets []packet
+	backlog int   // bytes that are under way
+	free    int64 // when the sender can send more
+	alarm   alarm // when more arrives
+}
+
+// A packet is bytes that are sent one after the other.
+type packet struct {
+	rest []byte // what has not arrived
+	from int64  // when the first byte of rest is sent
+}
+
+// tick is how often bytes arrive while a packet is under way.
+const tick = int64(10 * time.Millisecond)
+
+// rewire gives a client the network that the rules say. What is under way goes on at
+// the new speed.
+func (s *session) rewire() {
+	var rate [2]int64
+	var lag time.Duration
+	var active []*Rule
+	for _, r := range s.broker.rules {
+		f := &r.fault
+		if !f.slows() || f.Client != "" && !match(f.Client, s.name, false) {
+			continue
+		}
+		if (s.line == nil || !slices.Contains(s.line.rules, r)) && !r.fires() {
+			continue
+		}
+		active = append(active, r)
+		lag += f.RTT
+		for i, given := range []int{f.Upload, f.Download} {
+			if given > 0 && (rate[i] == 0 || int64(given) < rate[i]) {
+				rate[i] = int64(given)
+			}
+		}
+	}
+	if s.line == nil {
+		if len(active) == 0 {
+			return
+		}
+		s.line = &line{up: flow{session: s}, down: flow{session: s}}
+		s.broker.lines++
+	}
+	s.line.rules = active
+	s.soil() // to take an end to it
+	s.line.up.change(rate[0], int64(lag/2))
+	s.line.down.change(rate[1], int64(lag-lag/2))
+}
+
+// rename gives a client a name, which may be one that has a slow network.
+func (s *session) rename(name string) {
+	s.name = name
+	s.rewire()
+}
+
+// sending and delivering report whether anything is under way from or to the client.
+func (l *line) sending() bool    { return l != nil && len(l.up.packets) > 0 }
+func (l *line) delivering() bool { return l != nil && len(l.down.packets) > 0 }
+
+// sendOut sends a session's output on its way, if it has a slow network.
+func (s *session) sendOut() {
+	if s.line != nil && !s.sleeps {
+		s.line.down.send(s.out)
+		s.out = s.out[:0]
+	}
+}
+
+// settleLine sends a session's output, and hands what has arrived to its link.
+func (s *session) settleLine() (flush bool) {
+	s.sendOut()
+	p := append(s.line.in, s.line.down.arrived()...)
+	s.line.in = nil
+	if len(p) > 0 {
+		s.broker.stats.writes++
+		s.broker.stats.bytesOut += int64(len(p))
+		_, flush = s.link.deliver(p)
+	}
+	if l := s.line; len(l.rules) == 0 && !l.sending() && !l.delivering() {
+		l.clear(s.broker)
+		s.line = nil
+	}
+	s.checkPending()
+	return flush
+}
+
+// clear forgets what is under way.
+func (l *line) clear(b *Broker) {
+	if l != nil {
+		b.lines--
+		b.alarms.clear(&l.up.alarm)
+		b.alarms.clear(&l.down.alarm)
+		l.up.packets, l.down.packets = nil, nil
+		l.up.backlog, l.down.backlog = 0, 0
+	}
+}
+
+// change sets the speed.
+func (f *flow) change(rate, lag int64) {
+	if f.rate == rate && f.lag == lag {
+		return
+	}
+	b := f.session.broker
+	f.rate, f.lag, f.free = rate, lag, b.now
+	for i := range f.packets {
+		f.packets[i].from = f.free
+		f.free += f.duration(len(f.packets[i].rest))
+	}
+	if len(f.packets) > 0 {
+		f.due(b)
+	}
+}
+
+// duration is how long it takes to send n bytes, in nanoseconds, rounded up.
+func (f *flow) duration(n int) int64 {
+	if f.rate == 0 {
+		return 0
+	}
+	ns := mulDiv(int64(n), int64(time.Second), f.rate)
+	for mulDiv(int64(ns), f.rate, int64(time.Second)) < uint64(n) {
+		ns++
+	}
+	return int64(ns)
+}
+
+// send takes over bytes, which are copied.
+func (f *flow) send(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	now := f.session.broker.now
+	c := packet{bytes.Clone(p), max(now, f.free)}
+	f.free = c.from + f.duration(len(p))
+	f.packets = append(f.packets, c)
+	f.backlog += len(p)
+	f.schedule()
+}
+
+// arrived takes what has arrived.
+func (f *flow) arrived() []byte {
+	var p []byte
+	now := f.session.broker.now
+	for len(f.packets) > 0 {
+		c := &f.packets[0]
+		n := f.progress(c, now-f.lag-c.from)
+		p = append(p, c.rest[:n]...)
+		if n < len(c.rest) {
+			c.rest = c.rest[n:]
+			c.from += f.duration(n)
+			break
+		}
+		f.packets[0].rest = nil
+		f.packets = f.packets[1:]
+	}
+	f.backlog -= len(p)
+	f.schedule()
+	return p
+}
+
+// progress is how many bytes of a packet have arrived some time after the first could.
+func (f *flow) progress(c *packet, after int64) int {
+	switch {
+	case after < 0:
+		return 0
+	case f.rate == 0:
+		return len(c.rest)
+	}
+	return int(min(mulDiv(after, f.rate, int64(time.Second)), uint64(len(c.rest))))
+}
+
+// schedule sets the alarm for when more arrives: the whole packet, or as much as in a
+// tick, but at least a byte.
+func (f *flow) schedule() {
+	b := f.session.broker
+	if len(f.packets) == 0 {
+		b.alarms.clear(&f.alarm)
+		f.packets = nil
+		return
+	}
+	c := &f.packets[0]
+	n := min(len(c.rest), max(1, int(f.rate*tick/int64(time.Second))))
+	if f.rate == 0 {
+		n = len(c.rest)
+	}
+	at := c.from + f.lag + f.duration(n)
+	if f.alarm.place == 0 || f.alarm.at != at {
+		b.alarms.set(&f.alarm, f, at)
+	}
+}
+
+// due hands over what has arrived.
+func (f *flow) due(*Broker) {
+	s := f.session
+	if f == &s.line.down {
+		s.line.in = append(s.line.in, f.arrived()...)
+		s.soil()
+		return
+	}
+	if p := f.arrived(); len(p) > 0 && !s.closing && !s.closed {
+		s.take(p)
+	}
+	s.endIfGone()
+}
+
+// mulDiv is a * b / c, rounded down, or the largest number if it is more than that.
+func mulDiv(a, b, c int64) uint64 {
+	high, low := bits.Mul64(uint64(a), uint64(b))
+	if high >= uint64(c) {
+		return math.MaxUint64
+	}
+	n, _ := bits.Div64(high, low, uint64(c))
+	return n
+}

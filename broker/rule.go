@@ -1,0 +1,220 @@
+package broker
+
+import (
+	"context"
+	"maps"
+	"math/rand/v2"
+	"slices"
+)
+
+// A Rule is a fault that has been injected into a broker. Its methods may be called by
+// several goroutines at once.
+type Rule struct {
+	broker   *Broker
+	id       int64
+	fault    Fault
+	commands []bool // whether the fault is about a command, by its index; nil: about any
+	random   *rand.Rand
+
+	matched, fired int // guarded by the broker's lock
+}
+
+// Inject makes a rule of a fault, which holds from now on. An error names the field
+// that is wrong.
+//
+// Rules are looked at in the order in which they were made, when a command has come in
+// and is neither unknown nor refused for its number of arguments, for want of a
+// password or of memory, and before MULTI queues it. A command may meet several rules:
+// delays add up, and an error, a drop or a function that does not pass it on ends its
+// way, so that later rules do not see it. This means for
+//
+//   - commands in a transaction: they meet the rules when they are sent, not when EXEC
+//     runs them. A delay delays the QUEUED, an error makes EXEC refuse the transaction,
+//     as an error of Redis does.
+//   - EXEC: it is a command by itself, which has no key. An error instead of EXEC ends
+//     the transaction without running it.
+//   - a command that CLIENT PAUSE or a stall postpones: it meets the rules afterwards,
+//     once.
+//   - a command that waits, such as BLPOP: it has met the rules before it began to.
+//
+// The commands that one client sends run one after the other, so that what it sends
+// behind a command that is delayed waits, too. Those of clients that have gone
+// meanwhile are run nevertheless, as by a server that is slow.
+func (b *Broker) Inject(f Fault) (*Rule, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	r := &Rule{broker: b, fault: f, random: rand.New(rand.NewPCG(f.Seed, 0))}
+	if f.Command != "" {
+		r.commands = f.rows()
+	}
+	b.enter()
+	defer b.leave()
+	if b.closed {
+		return nil, ErrClosed
+	}
+	b.lastRule++
+	r.id = b.lastRule
+	b.rules = append(b.rules, r)
+	b.rulesChanged(r)
+	return r, nil
+}
+
+// Rules returns the rules that hold, in the order in which they were made.
+func (b *Broker) Rules() []*Rule {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.rules)
+}
+
+// ID is the number of the rule, counted from 1 in each broker.
+func (r *Rule) ID() int64 { return r.id }
+
+// Fault is what the rule was made of.
+func (r *Rule) Fault() Fault { return r.fault }
+
+// String is the text of the fault, see [ParseFault].
+func (r *Rule) String() string { return r.fault.String() }
+
+// Matched is how many commands, or new connections, the rule was about. For a slow
+// network it is how many clients have come to have it.
+func (r *Rule) Matched() int {
+	r.broker.mu.Lock()
+	defer r.broker.mu.Unlock()
+	return r.matched
+}
+
+// Fired is how many of them something happened to.
+func (r *Rule) Fired() int {
+	r.broker.mu.Lock()
+	defer r.broker.mu.Unlock()
+	return r.fired
+}
+
+// WaitFired returns once the rule has fired at least n times. It returns the context's
+// error if that ends first, or ErrClosed.
+func (r *Rule) WaitFired(ctx context.Context, n int) error {
+	return r.broker.waitUntil(ctx, func() bool { return r.fired >= n })
+}
+
+// Remove ends the rule. Commands that it delays go on at once, and so does what is
+// under way in a slow network.
+func (r *Rule) Remove() {
+	b := r.broker
+	b.enter()
+	defer b.leave()
+	at := slices.Index(b.rules, r)
+	if at < 0 {
+		return
+	}
+	b.rules = slices.Delete(slices.Clone(b.rules), at, at+1)
+	b.rulesChanged(r)
+	b.release(func(h *hold) bool { return h.why == delayed && h.journey.rule == r.id })
+}
+
+// rulesChanged is called when a rule was made or removed.
+func (b *Broker) rulesChanged(r *Rule) {
+	b.gates &^= ruled
+	if slices.ContainsFunc(b.rules, func(r *Rule) bool { return r.fault.forCommands() }) {
+		b.gates |= ruled
+	}
+	if r.fault.slows() {
+		for _, id := range slices.Sorted(maps.Keys(b.sessions)) {
+			b.sessions[id].rewire()
+		}
+	}
+}
+
+// isAbout reports whether a rule is about a command of a client.
+func (r *Rule) isAbout(s *session, cmd *command, args [][]byte) bool {
+	f := &r.fault
+	switch {
+	case !f.forCommands(),
+		r.commands != nil && !r.commands[cmd.index],
+		f.Client != "" && !match(f.Client, s.name, false):
+		return false
+	case f.Key == "":
+		return true
+	case !cmd.hasKeys():
+		return false
+	}
+	indexes, _ := cmd.keyIndexes(args)
+	return slices.ContainsFunc(indexes, func(i int) bool { return match(f.Key, string(args[i]), false) })
+}
+
+// fires counts a match, and reports whether it is one that something happens to.
+func (r *Rule) fires() bool {
+	f := &r.fault
+	r.matched++
+	if f.Nth > 0 && r.matched != f.Nth || f.Times > 0 && r.fired >= f.Times ||
+		f.Probability > 0 && r.random.Float64() >= f.Probability {
+		return false
+	}
+	r.fired++
+	r.broker.tellWatchers()
+	return true
+}
+
+// fate is what a rule that fires has in store for a command.
+func (r *Rule) fate() fate {
+	f := &r.fault
+	what := fate{stall: f.Stall, function: f.Func, err: f.Error, drop: f.Drop}
+	if f.Delay != nil {
+		what.delay = f.Delay.Draw(r.random)
+	}
+	return what
+}
+
+// refuses reports whether a rule refuses a new connection.
+func (b *Broker) refuses() bool {
+	for _, r := range b.rules {
+		if r.fault.Refuse && r.fires() {
+			b.stats.refused++
+			return true
+		}
+	}
+	return false
+}
+
+// meet makes a command meet its fate, if that is its end. It reports false if the
+// command is to run.
+func (s *session) meet(cmd *command, args [][]byte, f *fate) bool {
+	outcome, err := Dropped, ""
+	switch {
+	case f.drop == DropBefore:
+		s.drop(len(s.out), DropBefore)
+	case f.err != "" || f.answer != nil:
+		if f.err != "" {
+			r := failure(f.err)
+			f.answer = &r
+			s.transaction.failed = s.transaction.open
+			s.broker.reject(cmd)
+		}
+		if cmd.name == "exec" {
+			s.endTransaction()
+		}
+		s.reply(f.answer)
+		if outcome, err = f.answer.outcome(); outcome == Failed {
+			outcome = Refused
+		}
+	default:
+		return false
+	}
+	if s.broker.observed {
+		s.noteUnrun(cmd, args, outcome, err)
+	}
+	return true
+}
+
+// drop closes the connection. Of what it was to be sent since a mark in its output,
+// the client receives nothing, or the first half.
+func (s *session) drop(mark int, d Drop) {
+	s.broker.stats.dropped++
+	if rest := len(s.out) - mark; rest > 0 {
+		s.out = s.out[:mark]
+		if d == DropHalf {
+			s.out = s.out[:mark+rest/2]
+		}
+	}
+	s.finish()
+}
