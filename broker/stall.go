@@ -101,11 +101,15 @@ func debugCommand(c *call, args [][]byte) reply {
 	return tooManyArguments(args)
 }
 
-// sleepTime reads seconds as C's strtod does: up to what is no number any more.
+// sleepTime reads seconds as C's strtod does: up to what is no number any more. What is
+// more than fits in 64 bits, in microseconds, is no time at all, as for Redis.
 func sleepTime(arg []byte) time.Duration {
 	for end := min(len(arg), 64); end > 0; end-- {
 		if seconds, isFloat := parseFloat(arg[:end]); isFloat {
-			return time.Duration(max(0, min(seconds*1e9, math.MaxInt64/2)))
+			if seconds < 0 || seconds*1e6 >= math.MaxInt64 {
+				return 0
+			}
+			return time.Duration(min(seconds*1e9, math.MaxInt64/2))
 		}
 	}
 	return 0
