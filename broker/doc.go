@@ -26,6 +26,10 @@
 //     [Broker.Snapshot] read and write all data as text, [Broker.Log] has the commands
 //     that were sent, and [Broker.Stats] and [Broker.Clients] what INFO and CLIENT LIST
 //     have.
+//   - Faults. [Broker.Inject] makes a rule of a [Fault]: errors, delays, connections that
+//     are dropped before or after a command has run or within its reply, or refused, a
+//     slow network. [Broker.Intercept] has a function decide about every command, and
+//     [Broker.Stall] stops everything for a time.
 //   - Strictness. With [Options].Strict, [Broker.Violations] has unknown commands, wrong
 //     numbers of arguments, and transactions that were left open.
 //
@@ -42,7 +46,8 @@
 //
 // Bytes are split into commands by a reader that trusts nothing (request.go),
 // and each command is looked up in one table (table.go), checked, and then
-// queued by MULTI or run under the broker's one lock (dispatch.go). Its handler
+// queued by MULTI or run under the broker's one lock (dispatch.go), unless it is held:
+// by CLIENT PAUSE, by a stall, or by a rule that it meets (hold.go, rule.go). Its handler
 // returns a reply value, which is encoded for the client's protocol (reply.go).
 // "Wait" is a reply too: it parks the client until a key is ready, its time is
 // up, or it goes away (blocking.go).

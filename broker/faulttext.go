@@ -14,28 +14,28 @@ import (
 // A faultWord is a word of a fault's text, name=value.
 type faultWord struct {
 	name string
-	help string // what the value is
+	help string
 	get  func(*Fault) string
 	set  func(*Fault, string) error
 }
 
 // faultWords has them in the order in which String writes them.
 var faultWords = []faultWord{
-	textWord("command", "pattern of the name, such as blpop, client|list or l*", func(f *Fault) *string { return &f.Command }),
-	textWord("key", "pattern of a key", func(f *Fault) *string { return &f.Key }),
-	textWord("client", "pattern of the client's name", func(f *Fault) *string { return &f.Client }),
-	countWord("nth", "only the nth that matches", func(f *Fault) *int { return &f.Nth }),
-	countWord("times", "at most so many", func(f *Fault) *int { return &f.Times }),
-	{"probability", "of each that matches, from 0 to 1", getProbability, setProbability},
-	{"seed", "of what is random", getSeed, setSeed},
-	timeWord("stall", "stop everything for so long", func(f *Fault) *time.Duration { return &f.Stall }),
-	{"delay", "50ms, uniform(10ms,50ms), normal(50ms,10ms) or exponential(50ms)", getDelay, setDelay},
-	textWord("error", "answer with this error", func(f *Fault) *string { return &f.Error }),
-	{"drop", "close the connection before the command runs, after it, or after half of its reply", getDrop, setDrop},
-	{"refuse", "connections", getRefuse, setRefuse},
-	timeWord("rtt", "time to the client and back", func(f *Fault) *time.Duration { return &f.RTT }),
-	bytesWord("upload", "bytes a second from the client, such as 64kb", func(f *Fault) *int { return &f.Upload }),
-	bytesWord("download", "bytes a second to the client", func(f *Fault) *int { return &f.Download }),
+	textWord("command", "only commands of this name; a pattern such as blpop, client|list or l*", func(f *Fault) *string { return &f.Command }),
+	textWord("key", "only those with a key that matches this pattern", func(f *Fault) *string { return &f.Key }),
+	textWord("client", "only those of clients that have given themselves such a name", func(f *Fault) *string { return &f.Client }),
+	countWord("nth", "only the nth of those", func(f *Fault) *int { return &f.Nth }),
+	countWord("times", "no more than so many of them", func(f *Fault) *int { return &f.Times }),
+	{"probability", "only some of them, at random: 0.1 is one in ten", getProbability, setProbability},
+	{"seed", "chance takes another course", getSeed, setSeed},
+	timeWord("stall", "the whole broker stops for so long", func(f *Fault) *time.Duration { return &f.Stall }),
+	{"delay", "the command waits: 50ms, uniform(10ms,50ms), normal(50ms,10ms), exponential(50ms)", getDelay, setDelay},
+	textWord("error", "the client gets this error instead", func(f *Fault) *string { return &f.Error }),
+	{"drop", "the connection is closed: before or after it ran, or when half of the reply is sent", getDrop, setDrop},
+	{"refuse", "no commands: new connections are refused", getRefuse, setRefuse},
+	timeWord("rtt", "no commands: a slow network, with this time there and back", func(f *Fault) *time.Duration { return &f.RTT }),
+	bytesWord("upload", "likewise, bytes a second from the client, such as 64kb", func(f *Fault) *int { return &f.Upload }),
+	bytesWord("download", "likewise, bytes a second to the client", func(f *Fault) *int { return &f.Download }),
 }
 
 // ParseFault reads a fault from a text, which is checked as by [Broker.Inject]:

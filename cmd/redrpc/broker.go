@@ -13,6 +13,7 @@ import (
 func newBroker(getenv func(string) string) *cobra.Command {
 	var at listenFlags
 	var secret passwordFlag
+	var faults faultFlags
 	opt := broker.Options{Databases: 16, MaxClients: 10_000}
 	level := slog.LevelInfo
 	cmd := &cobra.Command{
@@ -24,11 +25,15 @@ address, with a URL for clients; the log goes to stderr.
 
 A password comes from a file or from REDRPC_PASSWORD, and is not part of the URLs.
 Without one, whoever reaches the broker can use it, but clients on other machines are
-refused, as in Redis's protected mode.`,
+refused, as in Redis's protected mode.
+
+` + faultHelp(),
 		Example: `  redrpc broker
   redrpc broker --addr 127.0.0.1:0 --unix /tmp/broker.sock
   REDRPC_PASSWORD=... redrpc broker --addr 0.0.0.0:6379 --tls-cert broker.pem --tls-key broker.key
-  redrpc broker --maxmemory 100mb --timeout 5m --log-level debug`,
+  redrpc broker --maxmemory 100mb --timeout 5m --log-level debug
+  redrpc broker --fault "command=blpop key='jobs:*' nth=3 drop=after"
+  redrpc broker --fault 'rtt=40ms upload=64kb' --fault 'command=set probability=0.1 error="OOM no"'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if err := at.check(); err != nil {
@@ -46,6 +51,9 @@ refused, as in Redis's protected mode.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, b.Close()) }()
+			if err := faults.inject(b); err != nil {
+				return err
+			}
 			urls, err := at.listen(b)
 			if err != nil {
 				return err
@@ -78,6 +86,7 @@ refused, as in Redis's protected mode.`,
 	flags.BoolVar(&opt.TestCommands, "test-commands", false, "have the commands REDRPC.*, by which a test looks in and lets time pass")
 	flags.Var(momentOrNow(&opt.ManualTime), "manual-time", "let the clock stand still, at this moment, until REDRPC.ADVANCE moves it")
 	flags.Lookup("manual-time").NoOptDefVal = "now"
+	flags.Var(&faults, "fault", "break something on purpose, see above; can be repeated")
 	flags.Var(logLevel(&level), "log-level", "what to log: this and what is worse")
 	return cmd
 }

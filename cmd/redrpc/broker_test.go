@@ -209,3 +209,27 @@ func TestBrokerShutdown(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, b.stderr.String())
 	}
 }
+
+// With --fault things go wrong as the rules say, for the first client already.
+func TestBrokerFaults(t *testing.T) {
+	b := start(t, nil, "broker", "--addr", "127.0.0.1:0",
+		"--fault", `command=incr nth=2 error='READONLY You can\'t write'`, "--fault", "command=lpush drop=after", "--fault", "refuse nth=1")
+	url := b.lines(t, 1)[0]
+	ctx := t.Context()
+	if err := connectTo(t, url).Ping(ctx).Err(); err == nil {
+		t.Error("the first connection was not refused")
+	}
+	rdb := connectTo(t, url)
+	if got, err := rdb.Incr(ctx, "n").Result(); got != 1 || err != nil {
+		t.Errorf("the first INCR: %d, %v", got, err)
+	}
+	if err := rdb.Incr(ctx, "n").Err(); err == nil || err.Error() != "READONLY You can't write" {
+		t.Errorf("the second INCR: %v", err)
+	}
+	if err := rdb.LPush(ctx, "q", "x").Err(); err == nil {
+		t.Error("LPUSH was answered")
+	}
+	if n := rdb.LLen(ctx, "q").Val(); n != 1 {
+		t.Errorf("the list has %d elements, expected that LPUSH has run once", n)
+	}
+}

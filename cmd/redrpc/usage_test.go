@@ -95,6 +95,8 @@ func TestUsage(t *testing.T) {
 		{"broker --maxmemory -1", "expected a number of bytes"},
 		{"broker --maxmemory 10tb", "expected a number of bytes"},
 		{"broker --maxmemory 99999999999999999999gb", "expected a number of bytes"},
+		{"broker --fault colour=red", `"--fault" flag: expected words such as command=get error='ERR no': the fault "colour=red" has the word "colour": expected command, key,`},
+		{"broker --fault command=get", "Fault has no effect: expected Stall, Delay,"},
 		{"broker --manual-time", "--manual-time: expected together with --test-commands"},
 		{"broker --test-commands --manual-time=noon", "expected now, or a moment from 1970 to 2200 such as 2026-01-31T12:00:00Z"},
 		{"broker --test-commands --manual-time=1969-12-31T00:00:00Z", "expected now, or a moment"},
