@@ -29,10 +29,10 @@ type hold struct {
 type holdReason int
 
 const (
-	paused  holdReason = iota // by CLIENT PAUSE
-	stalled                   // by a stall of the broker
-	delayed                   // by a fault
-	asked                     // until a function has decided
+	paused    holdReason = iota // by CLIENT PAUSE
+	stalled                     // by a stall of the broker
+	delayed                     // by a fault
+	undecided                   // until a function has decided
 )
 
 // holds are all commands that are kept.
@@ -98,7 +98,7 @@ func (s *session) pass(cmd *command, args [][]byte, j journey) {
 		case f.function != nil:
 			ask := f.function
 			f.function = nil
-			s.ask(ask, cmd, s.hold(asked, args, j))
+			s.ask(ask, cmd, s.hold(undecided, args, j))
 			return
 		case s.meet(cmd, args, f):
 			s.over(cmd)
