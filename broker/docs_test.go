@@ -46,7 +46,7 @@ func TestCommandList(t *testing.T) {
 	for _, o := range leftOut {
 		var what []string
 		if o.groups != "" {
-			what = []string{"all in the groups " + strings.Join(strings.Fields(o.groups), ", ")}
+			what = []string{"all of " + strings.Join(strings.Fields(o.groups), ", ")}
 		}
 		for name := range strings.FieldsSeq(o.names) {
 			if table.named([]byte(name)) == nil {
