@@ -12,12 +12,13 @@ import (
 // Args are the arguments of a call, by name.
 type Args map[string]any
 
-// encodeArgs returns the JSON object that carries the arguments.
-func encodeArgs(args any) ([]byte, error) {
+// args returns the JSON object that carries the arguments. It is valid until the
+// next use of e.
+func (e *encoder) args(args any) ([]byte, error) {
 	if args == nil {
 		return []byte("{}"), nil
 	}
-	kw, err := encodeValue(args)
+	kw, err := e.encode(args)
 	if err != nil {
 		return nil, fmt.Errorf("arguments cannot be encoded: %w", err)
 	}
@@ -129,7 +130,11 @@ func (ps parameters) find(name []byte) int {
 
 func (ps parameters) decode(kw json.RawMessage, v any) error {
 	target := reflect.ValueOf(v).Elem()
-	given := make([]bool, len(ps))
+	var few [16]bool
+	given := few[:]
+	if len(ps) > len(few) {
+		given = make([]bool, len(ps))
+	}
 	for name, raw := range members(kw) {
 		i := ps.find(name)
 		if i < 0 {
@@ -168,9 +173,10 @@ func (ps parameters) String() string {
 	return strings.Join(names, ", ")
 }
 
-// encodeResult returns the JSON that carries a handler's result.
-func encodeResult(v any) ([]byte, error) {
-	res, err := encodeValue(v)
+// result returns the JSON that carries a handler's result. It is valid until the
+// next use of e.
+func (e *encoder) result(v any) ([]byte, error) {
+	res, err := e.encode(v)
 	if err != nil {
 		return nil, fmt.Errorf("the result cannot be encoded: %w", err)
 	}

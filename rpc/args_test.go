@@ -233,7 +233,7 @@ func TestEncodeArgs(t *testing.T) {
 		{args: Args{"x": math.NaN()}, err: "cannot be encoded"},
 		{args: Args{"x": func() {}}, err: "cannot be encoded"},
 	} {
-		got, err := encodeArgs(c.args)
+		got, err := newEncoder().args(c.args)
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%v: got error %v, want %q", c.args, err, c.err)
@@ -246,7 +246,7 @@ func TestEncodeArgs(t *testing.T) {
 
 func TestEncodeResult(t *testing.T) {
 	for _, v := range []any{"<&>\n", json.RawMessage(`"<&>\n"`), testing.Short} {
-		got, err := encodeResult(v)
+		got, err := newEncoder().result(v)
 		if reflect.TypeOf(v).Kind() == reflect.Func {
 			if err == nil {
 				t.Errorf("a function: got %s, want an error", got)

@@ -54,14 +54,21 @@ func TestPythonOnBroker(t *testing.T) {
 	pythonSuite(t, redistest.Python(t), listening(t, newBroker(t)))
 }
 
-// bubble is a test in fake time: minutes pass in milliseconds, and are exact.
+// bubble is a test in fake time: minutes pass in milliseconds, and are exact. It is
+// run for each way of waiting.
 func bubble(t *testing.T, test func(*house)) {
+	for _, way := range ways {
+		t.Run(string(way), func(t *testing.T) { bubbleOf(t, way, test) })
+	}
+}
+
+func bubbleOf(t *testing.T, way rpc.Wait, test func(*house)) {
 	synctest.Test(t, func(t *testing.T) {
 		opt := inMemory(newBroker(t))
 		opt.MaxRetries = -1
 		rdb := redis.NewClient(opt)
 		t.Cleanup(func() { rdb.Close() })
-		test(&house{T: t, rdb: rdb, prefix: "p"})
+		test(&house{T: t, rdb: rdb, prefix: "p", wait: way})
 	})
 }
 
@@ -125,7 +132,7 @@ func TestLastMoment(t *testing.T) {
 
 // TestGivenUpCallFreesItsConnection: within a slice, a second.
 func TestGivenUpCallFreesItsConnection(t *testing.T) {
-	bubble(t, func(h *house) {
+	bubbleOf(t, rpc.WaitBLPOP, func(h *house) {
 		client, ctx := h.client(rpc.ClientOptions{MaxConns: 1, Timeout: time.Hour}), context.Background()
 		short, cancel := context.WithCancel(ctx)
 		time.AfterFunc(300*time.Millisecond, cancel)
@@ -200,7 +207,7 @@ func TestSlowDial(t *testing.T) {
 		}
 		rdb := redis.NewClient(&opt)
 		defer rdb.Close()
-		slow := &house{T: h.T, rdb: rdb, prefix: h.prefix}
+		slow := &house{T: h.T, rdb: rdb, prefix: h.prefix, wait: h.wait}
 		client := slow.client(rpc.ClientOptions{Timeout: timeout, MaxConns: conns})
 		const calls = 50
 		var answered int32

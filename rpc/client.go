@@ -1,14 +1,16 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -25,23 +27,61 @@ type ClientOptions struct {
 	// Redis counts it in whole seconds: a part of one is rounded up. Default 120 s.
 	Expiry time.Duration
 
-	// MaxConns is the most connections that the client opens. A call holds one
-	// until its result is there. If it is given up sooner, it goes on to hold it:
-	// up to a second if it had been sent, else until the connection is set up,
-	// which then serves other calls. Further calls wait for a connection within
-	// their time-out. Default 1024.
+	// Wait is how results are waited for. Default WaitAuto.
+	Wait Wait
+
+	// MaxConns is the most connections that the client opens. With tracking it
+	// opens no more than three. Where results are waited for by BLPOP alone a call
+	// holds one until its result is there, and if it is given up sooner, for up to
+	// a second more; further calls wait for a connection within their time-out.
+	// Default 1024.
 	MaxConns int
+
+	// Logger is told which way of waiting was found to work, and why. Default
+	// slog.Default().
+	Logger *slog.Logger
 }
+
+// Wait is a way of waiting for results.
+type Wait string
+
+const (
+	// WaitAuto waits by BLPOP while no more calls are in flight than there are
+	// connections to spare for it, and by tracking for the others. If tracking does
+	// not work it waits by BLPOP alone.
+	WaitAuto Wait = "auto"
+
+	// WaitTracking waits for all calls on one connection, on which Redis (6.0 or
+	// newer) tells that a result has come. Where that does not work no call is
+	// sent.
+	WaitTracking Wait = "tracking"
+
+	// WaitBLPOP waits for each call on a connection of its own.
+	WaitBLPOP Wait = "blpop"
+)
 
 func (o *ClientOptions) complete() error {
 	if o.Prefix == "" {
 		o.Prefix = defaultPrefix
 	}
+	o.Wait = cmp.Or(o.Wait, WaitAuto)
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
 	return errors.Join(
+		o.Wait.check("ClientOptions.Wait"),
 		orDefault(&o.Timeout, time.Second, "ClientOptions.Timeout"),
 		orDefault(&o.Expiry, defaultExpiry, "ClientOptions.Expiry"),
 		orDefault(&o.MaxConns, 1024, "ClientOptions.MaxConns"),
 	)
+}
+
+func (w Wait) check(name string) error {
+	switch w {
+	case WaitAuto, WaitTracking, WaitBLPOP:
+		return nil
+	}
+	return fmt.Errorf("rpc: %s: expected %q, %q or %q, or an empty text for %[2]q, got %q", name, WaitAuto, WaitTracking, WaitBLPOP, w)
 }
 
 // orDefault replaces a zero by its default, and refuses less.
@@ -57,32 +97,15 @@ func orDefault[T int | time.Duration](field *T, def T, name string) error {
 
 // Client calls functions. It is safe for concurrent use.
 type Client struct {
-	opt    ClientOptions
-	via    transport
-	closed atomic.Bool
-	done   chan struct{} // closed when the first Close has finished
-}
+	opt      ClientOptions
+	link     *link
+	via      transport
+	waiters  sync.Pool // of *waiter
+	encoders encoders
+	closing  chan struct{} // closed by the first Close
+	closed   chan struct{} // closed when the first Close has finished
 
-// A transport takes calls to Redis and brings back their results. This is where
-// ways of waiting differ.
-type transport interface {
-	// roundTrip pushes x's message and returns the message of its result. Its
-	// error is a *failure. It returns at once when ctx ends or stop delivers,
-	// whatever Redis does, and may go on to read x, which is no longer the
-	// caller's to change.
-	roundTrip(ctx context.Context, x *exchange, stop <-chan time.Time) ([]byte, error)
-
-	// close ends what is in flight with redis.ErrClosed, and returns when
-	// nothing runs any more.
-	close() error
-}
-
-// An exchange is one call on its way.
-type exchange struct {
-	payload
-	queue    string    // the list to push to
-	reply    string    // the list to wait at
-	deadline time.Time // when its caller will have given up
+	isClosing atomic.Bool
 }
 
 // NewClient returns a client that reaches Redis as rdb does: it takes rdb's
@@ -100,19 +123,31 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	return &Client{opt: opt, via: newPopTransport(single, opt), done: make(chan struct{})}, nil
+	link := newLink(single)
+	return &Client{
+		opt: opt, link: link, via: newTransport(link, opt),
+		closed: make(chan struct{}),
+	}, nil
 }
+
+// Waiting says which way of waiting for results is in use, and why. WaitAuto
+// means that it is still open: so far there was no need to try.
+func (c *Client) Waiting() (way Wait, why string) { return c.via.waiting() }
+
+// Conns is how many connections the client has now.
+func (c *Client) Conns() int { return c.link.open() }
 
 // Close ends the calls in flight with an error that matches redis.ErrClosed,
 // closes the client's connections, and returns when nothing of the client runs
 // any more. A second Close only waits for the first.
 func (c *Client) Close() error {
-	if c.closed.Swap(true) {
-		<-c.done
+	if c.isClosing.Swap(true) {
+		<-c.closed
 		return nil
 	}
-	defer close(c.done)
-	return c.via.close()
+	c.via.close()
+	close(c.closed)
+	return nil
 }
 
 // A CallOption changes a single call.
@@ -143,65 +178,76 @@ func (c *Client) Call(ctx context.Context, fn string, args, out any, opts ...Cal
 	for _, set := range opts {
 		set(&o)
 	}
-	x, err := c.prepare(ctx, fn, args, out, o)
+	f, err := c.prepare(ctx, fn, args, out, o)
 	if err != nil {
 		return &callError{fn, ErrNotSent, err}
 	}
-	var stop <-chan time.Time
-	if d, ok := ctx.Deadline(); ok && d.Before(x.deadline) {
-		x.deadline = d
+	got := c.await(ctx, f, o.timeout)
+	if got.err != nil {
+		return &callError{fn, got.err.kind, got.err.cause}
+	}
+	return read(fn, got.message, out)
+}
+
+// await sends f and waits until there is an outcome, ctx ends, timeout is over or
+// the client is closed.
+func (c *Client) await(ctx context.Context, f *flight, timeout time.Duration) outcome {
+	w, _ := c.waiters.Get().(*waiter)
+	if w == nil {
+		w = newWaiter()
+	}
+	w.start(f, timeout)
+	c.via.send(f)
+	var o outcome
+	if ctx.Done() == nil {
+		o = <-w.done
 	} else {
-		timer := time.NewTimer(o.timeout)
-		defer timer.Stop()
-		stop = timer.C
-	}
-	message, err := c.via.roundTrip(ctx, x, stop)
-	if err != nil {
-		var f *failure
-		if !errors.As(err, &f) {
-			return &callError{fn, ErrNoResult, err}
+		select {
+		case o = <-w.done:
+		case <-ctx.Done():
+			f.abandon(ctx.Err())
+			o = <-w.done
 		}
-		if f.cause == errTimeUp {
-			f.cause = timeUp(o.timeout)
-		}
-		return &callError{fn, f.kind, f.cause}
 	}
-	return read(fn, message, out)
+	c.via.finished(f)
+	if w.stop() {
+		c.waiters.Put(w)
+	}
+	return o
 }
 
 // prepare checks what the caller gave and makes a message of it.
-func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOptions) (*exchange, error) {
+func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOptions) (*flight, error) {
 	switch {
 	case fn == "":
 		return nil, errors.New("expected the name of a function, got an empty one")
 	case o.timeout <= 0:
 		return nil, fmt.Errorf("Timeout: expected more than 0, got %v", o.timeout)
-	case c.closed.Load():
-		return nil, redis.ErrClosed
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case c.isClosing.Load():
+		return nil, redis.ErrClosed
 	}
 	if out != nil {
 		if p := reflect.ValueOf(out); p.Kind() != reflect.Pointer || p.IsNil() {
 			return nil, fmt.Errorf("expected a non-nil pointer to put the result in, got %T", out)
 		}
 	}
-	kw, err := encodeArgs(args)
-	if err != nil {
-		return nil, err
-	}
-	id, err := uuid.NewRandom()
+	e := c.encoders.get()
+	defer c.encoders.put(e)
+	kw, err := e.args(args)
 	if err != nil {
 		return nil, err
 	}
 	now := time.Now()
-	x := &exchange{
-		queue:    callsKey(c.opt.Prefix, fn),
-		reply:    resultKey(c.opt.Prefix, fn, id.String()),
-		deadline: now.Add(o.timeout),
+	f := &flight{queue: callsKey(c.opt.Prefix, fn), deadline: now.Add(o.timeout)}
+	if d, ok := ctx.Deadline(); ok && d.Before(f.deadline) {
+		f.deadline = d
 	}
-	x.message = appendCall(make([]byte, 0, len(kw)+96), id.String(), now, kw)
-	return x, nil
+	var id string
+	f.reply, id = newResultKey(c.opt.Prefix, fn)
+	f.message = appendCall(make([]byte, 0, len(kw)+96), id, now, kw)
+	return f, nil
 }
 
 // read makes the outcome of a call from the message of its result.

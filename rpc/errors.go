@@ -58,3 +58,12 @@ type timeUp time.Duration
 func (d timeUp) Error() string { return fmt.Sprintf("time-out of %v reached", time.Duration(d)) }
 func (timeUp) Unwrap() error   { return context.DeadlineExceeded }
 func (timeUp) Timeout() bool   { return true }
+
+// troubled is the cause of a call that was not answered in time, and whose
+// connection had been lost before.
+type troubled struct{ cause, lost error }
+
+func (e *troubled) Error() string {
+	return fmt.Sprintf("%v, after trouble with Redis: %v", e.cause, e.lost)
+}
+func (e *troubled) Unwrap() []error { return []error{e.cause, e.lost} }

@@ -1,9 +1,7 @@
 package rpc_test
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -27,21 +25,28 @@ func newHouse(t *testing.T, opt *redis.Options) *house {
 	return &house{T: t, rdb: rdb, prefix: "p"}
 }
 
+// inEachWay runs a test for each way of waiting.
+func inEachWay(t *testing.T, test func(*testing.T, rpc.Wait)) {
+	for _, way := range ways {
+		t.Run(string(way), func(t *testing.T) { test(t, way) })
+	}
+}
+
 // A wire is a connection on which a reply can be lost: what was written goes
-// out, but once it contained cut, the next read finds the connection gone.
+// out, but once it was a command to cut at, the next read finds the connection
+// gone.
 type wire struct {
 	net.Conn
-	cut  string
+	cut  func(string) bool
 	lost *atomic.Int32 // counts replies lost
 	hit  atomic.Bool
 }
 
 func (w *wire) Write(p []byte) (int, error) {
-	n, err := w.Conn.Write(p)
-	if w.cut != "" && bytes.Contains(bytes.ToLower(p), []byte(w.cut)) {
+	if w.cut(strings.ToLower(string(p))) {
 		w.hit.Store(true)
 	}
-	return n, err
+	return w.Conn.Write(p)
 }
 
 func (w *wire) Read(p []byte) (int, error) {
@@ -54,8 +59,8 @@ func (w *wire) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// losing dials addr for connections that lose the replies to commands with cut.
-func losing(addr, cut string) (*redis.Options, *atomic.Int32) {
+// losing dials addr for connections that lose the replies to what cut says.
+func losing(addr string, cut func(string) bool) (*redis.Options, *atomic.Int32) {
 	var lost atomic.Int32
 	return &redis.Options{Addr: addr, Dialer: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
@@ -66,36 +71,56 @@ func losing(addr, cut string) (*redis.Options, *atomic.Int32) {
 	}}, &lost
 }
 
-// TestReplyToPushLost: the call is in the queue, once, and the caller is told
-// that this is not known.
+// TestReplyToPushLost: the call is in the queue, once, and its result is waited for
+// over another connection. If none comes the caller is told of both.
 func TestReplyToPushLost(t *testing.T) {
-	addr := redistest.Start(t).Addr
-	opt, lost := losing(addr, "rpush")
-	h := newHouse(t, opt)
-	err := h.client(rpc.ClientOptions{}).Call(context.Background(), "f", nil, nil)
-	is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF)
-	if errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got error %v, which says that time was up", err)
-	}
-	plain := newHouse(t, &redis.Options{Addr: addr})
-	if n := plain.rdb.LLen(context.Background(), "p:f:calls").Val(); n != 1 || lost.Load() != 1 {
-		t.Errorf("got %d calls in the queue and %d lost replies, want one each", n, lost.Load())
-	}
+	inEachWay(t, func(t *testing.T, way rpc.Wait) {
+		addr := redistest.Start(t).Addr
+		opt, lost := losing(addr, func(sent string) bool { return strings.Contains(sent, `"kw"`) })
+		h := newHouse(t, opt)
+		h.wait = way
+		client := h.client(rpc.ClientOptions{})
+		err := client.Call(context.Background(), "f", nil, nil)
+		is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF, context.DeadlineExceeded)
+		plain := newHouse(t, &redis.Options{Addr: addr})
+		if n := plain.rdb.LLen(context.Background(), "p:f:calls").Val(); n != 1 || lost.Load() != 1 {
+			t.Errorf("got %d calls in the queue and %d lost replies, want one each", n, lost.Load())
+		}
+		if way != rpc.WaitTracking {
+			return // for a BLPOP was sent along, and may have popped what comes
+		}
+		var ran atomic.Int32
+		plain.serve(rpc.ServerOptions{}, offer("count", func(context.Context, struct{}) (int32, error) { return ran.Add(1), nil }))
+		for n := range int32(3) {
+			got, err := rpc.Call[int32](context.Background(), client, "count", nil, rpc.Timeout(10*time.Second))
+			if err != nil || got != n+1 || ran.Load() != n+1 {
+				t.Errorf("call %d: got %d, %v after %d runs", n+1, got, err, ran.Load())
+			}
+		}
+	})
 }
 
 // TestReplyToPopLost: the result was popped and lost with the connection.
 func TestReplyToPopLost(t *testing.T) {
-	addr := redistest.Start(t).Addr
-	opt, lost := losing(addr, "blpop")
-	newHouse(t, &redis.Options{Addr: addr}).serve(rpc.ServerOptions{}, echo)
-	err := newHouse(t, opt).client(rpc.ClientOptions{}).Call(context.Background(), "echo", rpc.Args{"x": 1}, nil)
-	is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF)
-	if lost.Load() != 1 {
-		t.Errorf("lost %d replies, want one: a pop is not tried again", lost.Load())
-	}
+	inEachWay(t, func(t *testing.T, way rpc.Wait) {
+		addr := redistest.Start(t).Addr
+		opt, lost := losing(addr, func(sent string) bool {
+			return strings.Contains(sent, "lpop") && !strings.Contains(sent, ":probe")
+		})
+		newHouse(t, &redis.Options{Addr: addr}).serve(rpc.ServerOptions{}, echo)
+		h := newHouse(t, opt)
+		h.wait = way
+		err := h.client(rpc.ClientOptions{}).Call(context.Background(), "echo", rpc.Args{"x": 1}, nil)
+		is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF, context.DeadlineExceeded)
+		if lost.Load() == 0 {
+			t.Error("no reply was lost")
+		}
+	})
 }
 
-func TestConnectionRefused(t *testing.T) {
+func TestConnectionRefused(t *testing.T) { inEachWay(t, testConnectionRefused) }
+
+func testConnectionRefused(t *testing.T, way rpc.Wait) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -106,7 +131,7 @@ func TestConnectionRefused(t *testing.T) {
 		dials.Add(1)
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}}
-	err = newHouse(t, opt).client(rpc.ClientOptions{}).Call(context.Background(), "f", nil, nil)
+	err = newHouse(t, opt).client(rpc.ClientOptions{Wait: way}).Call(context.Background(), "f", nil, nil)
 	is(t, err, rpc.ErrNotSent, syscall.ECONNREFUSED)
 	if want := "rpc: f: not sent: dial tcp " + l.Addr().String(); !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got error %q, want %q", err, want)
@@ -145,9 +170,11 @@ func silent(t *testing.T) string {
 }
 
 // TestSilentRedis: callers and Close don't wait for a Redis that says nothing.
-func TestSilentRedis(t *testing.T) {
+func TestSilentRedis(t *testing.T) { inEachWay(t, testSilentRedis) }
+
+func testSilentRedis(t *testing.T, way rpc.Wait) {
 	h := newHouse(t, &redis.Options{Addr: silent(t)})
-	client := h.client(rpc.ClientOptions{})
+	client := h.client(rpc.ClientOptions{Wait: way})
 	start := time.Now()
 	err := client.Call(context.Background(), "f", nil, nil, rpc.Timeout(30*time.Millisecond))
 	is(t, err, rpc.ErrNotSent, context.DeadlineExceeded) // the connection is not set up, so nothing went out
@@ -163,12 +190,14 @@ func TestSilentRedis(t *testing.T) {
 }
 
 // TestDialHangs: neither do they wait for a dialler.
-func TestDialHangs(t *testing.T) {
+func TestDialHangs(t *testing.T) { inEachWay(t, testDialHangs) }
+
+func testDialHangs(t *testing.T, way rpc.Wait) {
 	opt := &redis.Options{Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	client := newHouse(t, opt).client(rpc.ClientOptions{})
+	client := newHouse(t, opt).client(rpc.ClientOptions{Wait: way})
 	start := time.Now()
 	err := client.Call(context.Background(), "f", nil, nil, rpc.Timeout(30*time.Millisecond))
 	is(t, err, rpc.ErrNotSent, context.DeadlineExceeded)
@@ -180,9 +209,12 @@ func TestDialHangs(t *testing.T) {
 	}
 }
 
-// TestRedisKilledInMidCall: callers learn at once, a server goes on with the
-// next Redis at the same place.
-func TestRedisKilledInMidCall(t *testing.T) {
+// TestRedisKilledInMidCall: a call that runs while Redis is replaced by an empty one
+// at the same place is answered all the same. Calls in between are not sent, and
+// learn it at once; client and server go on with the new Redis.
+func TestRedisKilledInMidCall(t *testing.T) { inEachWay(t, testRedisKilledInMidCall) }
+
+func testRedisKilledInMidCall(t *testing.T, way rpc.Wait) {
 	var mu sync.Mutex
 	server := redistest.Start(t)
 	opt := &redis.Options{Addr: "redis:1", Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -191,36 +223,48 @@ func TestRedisKilledInMidCall(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", server.Addr)
 	}}
 	h := newHouse(t, opt)
+	h.wait = way
 	add, entered, goOn := blocked("f")
 	w := h.serve(rpc.ServerOptions{}, add, echo)
 	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
-	failed := make(chan error)
-	go func() { failed <- client.Call(context.Background(), "f", rpc.Args{"n": 1}, nil) }()
-	next(t, entered)
-	server.Stop()
-	err := next(t, failed)
-	is(t, err, rpc.ErrNoResult)
-	if errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got error %v, want that of a lost connection", err)
+	const calls = 5
+	outcomes := make(chan error)
+	for range calls {
+		go func() {
+			n, err := rpc.Call[int](context.Background(), client, "f", rpc.Args{"n": 1})
+			if err == nil && n != 1 {
+				err = fmt.Errorf("got %d, want 1", n)
+			}
+			outcomes <- err
+		}()
+		next(t, entered)
 	}
-	close(goOn) // its result cannot be delivered
+	server.Stop()
 	is(t, client.Call(context.Background(), "echo", rpc.Args{"x": 1}, nil), rpc.ErrNotSent, syscall.ECONNREFUSED)
+	close(goOn) // the results cannot be delivered now
 
-	next := redistest.Start(t)
+	other := redistest.Start(t)
 	mu.Lock()
-	server = next
+	server = other
 	mu.Unlock()
 	if x, err := rpc.Call[int](context.Background(), client, "echo", rpc.Args{"x": 2}); err != nil || x != 2 {
 		t.Errorf("after a restart of Redis: got %v, %v", x, err)
 	}
+	for range calls {
+		if err := next(t, outcomes); err != nil {
+			t.Errorf("a call that ran during the restart: %v", err)
+		}
+	}
 	w.stop(t)
-	if log := w.log.String(); !strings.Contains(log, "result lost") || !strings.Contains(log, "does not give calls") {
-		t.Errorf("got log %s, want the lost result and the failed pops", log)
+	if log := w.log.String(); strings.Contains(log, "result lost") || !strings.Contains(log, "does not give calls") {
+		t.Errorf("got log %s, want the failed pops and no lost result", log)
 	}
 }
 
 // TestRefused: Redis says no, and nothing is in the queue.
-func TestRefused(t *testing.T) {
+func TestRefused(t *testing.T) { inEachWay(t, testRefused) }
+
+func testRefused(t *testing.T, way rpc.Wait) {
 	addr := redistest.Start(t).Addr
 	admin := redis.NewClient(&redis.Options{Addr: addr})
 	defer admin.Close()
@@ -235,7 +279,7 @@ func TestRefused(t *testing.T) {
 	must("acl", "setuser", "nokey", "on", "nopass", "~other:*", "+@all")
 	must("acl", "setuser", "nomulti", "on", "nopass", "~*", "+@all", "-multi")
 	as := func(user string) error {
-		client := newHouse(t, &redis.Options{Addr: addr, Username: user, Password: "any"}).client(rpc.ClientOptions{})
+		client := newHouse(t, &redis.Options{Addr: addr, Username: user, Password: "any"}).client(rpc.ClientOptions{Wait: way})
 		return client.Call(ctx, "f", nil, nil)
 	}
 	refused := func(err error, prefix string) {

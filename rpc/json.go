@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"reflect"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -20,7 +21,7 @@ func checkObject(data []byte) error {
 	if !utf8.Valid(data) {
 		return errors.New("expected JSON in UTF-8, got bytes that are not UTF-8")
 	}
-	if !json.Valid(data) {
+	if end := scanValue(data, skipSpace(data, 0), 0); end < 0 || skipSpace(data, end) < len(data) {
 		var raw json.RawMessage
 		return fmt.Errorf("expected JSON: %w", json.Unmarshal(data, &raw))
 	}
@@ -108,7 +109,7 @@ func elements(array []byte) iter.Seq[json.RawMessage] {
 }
 
 func skipSpace(b []byte, i int) int {
-	for b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r' {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
 		i++
 	}
 	return i
@@ -164,21 +165,29 @@ func unquote(raw []byte) string {
 	return s
 }
 
-// encodeValue is json.Marshal, but leaves <, > and & as they are: nobody reads a
-// message as HTML.
-func encodeValue(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 // decodeValue decodes a valid JSON value into the pointer v. A number that
 // lands in an interface becomes a json.Number, so that it keeps every digit.
 func decodeValue(raw []byte, v any) error {
+	switch v := v.(type) { // what is common and simple, without encoding/json
+	case *string:
+		if raw[0] == '"' {
+			*v = unquote(raw)
+			return nil
+		}
+	case *json.RawMessage:
+		*v = append((*v)[:0], raw...)
+		return nil
+	case *int:
+		if n, err := strconv.Atoi(string(raw)); err == nil {
+			*v = n
+			return nil
+		}
+	case *float64:
+		if n, err := strconv.ParseFloat(string(raw), 64); err == nil {
+			*v = n
+			return nil
+		}
+	}
 	if t := reflect.TypeOf(v).Elem(); !mayHoldAny(t) {
 		return json.Unmarshal(raw, v)
 	}
@@ -201,6 +210,9 @@ func mayHoldAny(t reflect.Type) bool {
 
 // explain turns a decoding error into words that need no knowledge of Go.
 func explain(err error) error {
+	if err == nil {
+		return nil
+	}
 	var mismatch *json.UnmarshalTypeError
 	if !errors.As(err, &mismatch) {
 		return err

@@ -2,33 +2,31 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // A shift is one run of a server. One goroutine takes calls from Redis, as many
-// as there are free workers; workers run and answer them; one keeps the
-// heartbeat; one wakes the taker when it is time to stop.
+// as there are free workers; workers run them and hand the answers to the post;
+// one keeps the heartbeat; one wakes the taker when it is time to stop.
 type shift struct {
 	*Server
-	redis  *link
+	link   *link
+	post   *post
+	desk   *desk
 	log    *slog.Logger
 	byKey  map[string]function // by the key of the queue
 	queues []string            // sorted by the name of the function
 	wake   string
 	alive  string
-	calls  chan popped // never full: no more are popped than workers are free
 	free   seats
-	single bool // this Redis has no BLMPOP, or forbids it
 }
 
 type function struct {
@@ -48,17 +46,18 @@ const (
 	lastRetry  = 2 * time.Second
 )
 
-func newShift(s *Server) *shift {
+func newShift(ctx context.Context, s *Server) *shift {
 	r := &shift{
 		Server: s,
-		redis:  newLink(s.rdb, s.opt.Workers+3), // and the taker, the heartbeat, the waker
+		link:   newLink(s.rdb),
+		desk:   newDesk(),
 		log:    s.opt.Logger.With("server", s.opt.ID),
 		byKey:  map[string]function{},
 		wake:   wakeKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
 		alive:  aliveKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
-		calls:  make(chan popped, s.opt.Workers),
 		free:   seats{free: s.opt.Workers, freed: make(chan struct{}, 1)},
 	}
+	r.post = newPost(ctx, r.link, r.log, r.free.give)
 	for name, h := range s.handlers {
 		r.byKey[callsKey(s.opt.Prefix, name)] = function{name, h}
 	}
@@ -89,33 +88,37 @@ func (r *shift) serve(ctx context.Context) {
 	}
 
 	r.take(stop)
-	close(r.calls)
+	r.desk.close()
 	workers.Wait()
 	close(finished)
 	helpers.Wait()
-	if err := r.redis.Del(context.Background(), r.alive, r.wake).Err(); err != nil {
-		r.log.Warn("rpc: heartbeat not withdrawn, it will expire", "error", err)
-	}
-	if err := r.redis.close(); err != nil {
-		r.log.Warn("rpc: connections not closed cleanly", "error", err)
-	}
+	r.post.do("heartbeat not withdrawn, it will expire", []string{"DEL", r.alive, r.wake})
+	r.post.close()
 }
 
 // take moves calls from Redis to the workers until stop is closed. It takes
 // nothing after that, and loses nothing: what a command in progress still pops
 // is handed on too.
 func (r *shift) take(stop <-chan struct{}) {
+	t := taker{link: r.link, wake: r.wake, queues: r.queues}
+	defer t.hangUp()
 	retry := firstRetry
-	for turn := 0; ; turn++ {
+	for {
 		n := r.free.takeAll(stop)
 		if n == 0 {
 			return
 		}
-		calls, err := r.pop(turn, n)
-		for _, c := range calls {
-			r.calls <- c
+		key, messages, err := t.pop(n)
+		f, known := r.byKey[key]
+		if known {
+			calls := make([]popped, len(messages))
+			for i, m := range messages {
+				calls[i] = popped{f, m}
+			}
+			r.desk.put(calls)
+			n -= len(messages)
 		}
-		r.free.give(n - len(calls))
+		r.free.give(n)
 		if err == nil {
 			retry = firstRetry
 			continue
@@ -127,53 +130,18 @@ func (r *shift) take(stop <-chan struct{}) {
 	}
 }
 
-// pop takes up to n calls from the first queue that has any, waiting up to
-// maxSlice for one. The order of the queues starts one further at each turn.
-func (r *shift) pop(turn, n int) ([]popped, error) {
-	start := turn % len(r.queues)
-	keys := make([]any, 0, 1+len(r.queues))
-	keys = append(keys, r.wake)
-	for i := range r.queues {
-		keys = append(keys, r.queues[(start+i)%len(r.queues)])
-	}
-	key, elements, err := r.redis.popMany(keys, n, r.single)
-	if !r.single && (redis.HasErrorPrefix(err, "unknown command") || redis.HasErrorPrefix(err, "NOPERM")) {
-		r.single = true
-		key, elements, err = r.redis.popMany(keys, n, r.single)
-	}
-	if errors.Is(err, redis.Nil) || key == r.wake {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	f, ok := r.byKey[key]
-	if !ok {
-		return nil, fmt.Errorf("expected one of the keys %q, got %q", keys, key)
-	}
-	calls := make([]popped, len(elements))
-	for i, message := range elements {
-		calls[i] = popped{f, []byte(message)}
-	}
-	return calls, nil
-}
-
 // wakeTaker ends the taker's wait. If it fails the wait ends after its slice.
 func (r *shift) wakeTaker() {
-	p := payload{message: []byte("stop")}
-	if f := r.redis.push(r.wake, &p, 2*maxSlice); f != nil {
-		r.log.Warn("rpc: stopping takes a little longer", "error", f)
-	}
+	r.post.do("stopping takes a little longer", []string{"RPUSH", r.wake, "stop"}, []string{"EXPIRE", r.wake, "2"})
 }
 
 // beat keeps the heartbeat key alive until finished is closed.
 func (r *shift) beat(finished <-chan struct{}) {
+	life := strconv.FormatInt((2 * r.opt.Heartbeat).Milliseconds(), 10)
 	tick := time.NewTicker(r.opt.Heartbeat)
 	defer tick.Stop()
 	for {
-		if err := r.redis.Set(context.Background(), r.alive, "1", 2*r.opt.Heartbeat).Err(); err != nil {
-			r.log.Warn("rpc: no heartbeat", "error", err)
-		}
+		r.post.do("no heartbeat", []string{"SET", r.alive, "1", "PX", life})
 		select {
 		case <-tick.C:
 		case <-finished:
@@ -191,32 +159,31 @@ func (r *shift) work(ctx context.Context, workers *sync.WaitGroup) {
 			workers.Go(func() { r.work(ctx, workers) })
 		}
 	}()
-	for c := range r.calls {
+	for c, ok := r.desk.take(); ok; c, ok = r.desk.take() {
 		r.answer(ctx, c)
 	}
 	returned = true
 }
 
-// answer runs a call and pushes its result.
+// answer runs a call and hands in its result. Its seat is free when the result
+// has been delivered, or cannot be.
 func (r *shift) answer(ctx context.Context, c popped) {
-	defer r.free.give(1)
 	call, err := decodeCall(c.message)
 	if err != nil {
 		r.malformed.Add(1)
 		r.log.Warn("rpc: malformed call dropped", "func", c.name, "reason", err, "message", logExcerpt(c.message))
+		r.free.give(1)
 		return
 	}
-	reply := payload{}
+	var message []byte
 	defer func() {
-		if reply.message == nil {
+		if message == nil {
 			r.log.Error("rpc: handler ended its goroutine", "func", c.name, "id", call.id)
-			reply.message = appendFailure(nil, time.Now(), "the handler ended its goroutine", "")
+			message = appendFailure(nil, time.Now(), "the handler ended its goroutine", "")
 		}
-		if f := r.redis.push(resultKey(r.opt.Prefix, c.name, call.id), &reply, r.opt.Expiry); f != nil {
-			r.log.Error("rpc: result lost", "func", c.name, "id", call.id, "error", f)
-		}
+		r.post.answer(c.name, call.id, parcel{key: resultKey(r.opt.Prefix, c.name, call.id), life: r.opt.Expiry}, message)
 	}()
-	reply.message = r.run(ctx, c.function, call)
+	message = r.run(ctx, c.function, call)
 }
 
 // run runs the handler of a call and returns the message that answers it. A

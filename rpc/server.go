@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -81,6 +82,7 @@ type Server struct {
 	opt       ServerOptions
 	rdb       *redis.Client
 	malformed atomic.Uint64
+	encoders  encoders
 	stopping  chan struct{} // closed by the first Stop
 	done      chan struct{} // closed when Run has returned, or never will run
 
@@ -174,7 +176,10 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 		if err != nil {
 			return nil, err
 		}
-		return encodeResult(out)
+		e := s.encoders.get()
+		defer s.encoders.put(e)
+		res, err := e.result(out)
+		return bytes.Clone(res), err
 	}
 	return nil
 }
@@ -201,7 +206,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Unlock()
 
 	defer close(s.done)
-	newShift(s).serve(ctx)
+	newShift(ctx, s).serve(ctx)
 	return nil
 }
 

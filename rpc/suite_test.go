@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,26 +27,47 @@ func TestOnRedisServer(t *testing.T) {
 	suite(t, &redis.Options{Addr: redistest.Start(t).Addr})
 }
 
-// suite is what must hold on anything that speaks Redis's protocol.
+// ways are the ways of waiting that a client has.
+var ways = []rpc.Wait{rpc.WaitBLPOP, rpc.WaitTracking, rpc.WaitAuto}
+
+// suite is what must hold on anything that speaks Redis's protocol: for clients in
+// whatever way they wait, and for servers.
 func suite(t *testing.T, opt *redis.Options) {
-	for _, c := range []struct {
+	type test struct {
 		name string
 		test func(*testing.T, *house)
-	}{
-		{"values", testValues},
+	}
+	run := func(t *testing.T, c test, way rpc.Wait) {
+		t.Run(c.name, func(t *testing.T) {
+			h := &house{T: t, rdb: redis.NewClient(opt), prefix: strings.ReplaceAll(t.Name(), "/", ":"), wait: way}
+			defer h.rdb.Close()
+			c.test(t, h)
+		})
+	}
+	for _, way := range ways {
+		t.Run(string(way), func(t *testing.T) {
+			for _, c := range []test{
+				{"values", testValues},
+				{"call on the wire", testCallOnTheWire},
+				{"results of others", testResultsOfOthers},
+				{"time-outs", testTimeouts},
+				{"cancel", testCancel},
+				{"late result", testLateResult},
+				{"misuse", testMisuse},
+				{"queue of another type", testWrongType},
+				{"each call once", testEachCallOnce},
+				{"few connections", testFewConnections},
+				{"close in mid-call", testCloseInMidCall},
+				{"rolling restart", testRollingRestart},
+			} {
+				run(t, c, way)
+			}
+		})
+	}
+	for _, c := range []test{
 		{"failures", testFailures},
 		{"malformed calls", testMalformedCalls},
-		{"call on the wire", testCallOnTheWire},
 		{"result on the wire", testResultOnTheWire},
-		{"results of others", testResultsOfOthers},
-		{"time-outs", testTimeouts},
-		{"cancel", testCancel},
-		{"late result", testLateResult},
-		{"misuse", testMisuse},
-		{"queue of another type", testWrongType},
-		{"each call once", testEachCallOnce},
-		{"few connections", testFewConnections},
-		{"close in mid-call", testCloseInMidCall},
 		{"free workers only", testFreeWorkersOnly},
 		{"rotation", testRotation},
 		{"discovery", testDiscovery},
@@ -53,13 +75,8 @@ func suite(t *testing.T, opt *redis.Options) {
 		{"stop without patience", testStopWithoutPatience},
 		{"stop before run", testStopBeforeRun},
 		{"context of run", testContextOfRun},
-		{"rolling restart", testRollingRestart},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			h := &house{T: t, rdb: redis.NewClient(opt), prefix: strings.ReplaceAll(t.Name(), "/", ":")}
-			defer h.rdb.Close()
-			c.test(t, h)
-		})
+		run(t, c, rpc.WaitAuto)
 	}
 }
 
@@ -68,11 +85,14 @@ type house struct {
 	*testing.T
 	rdb    *redis.Client
 	prefix string
+	wait   rpc.Wait // of its clients, unless they say otherwise
 }
 
 func (h *house) client(opt rpc.ClientOptions) *rpc.Client {
 	h.Helper()
 	opt.Prefix = h.prefix
+	opt.Wait = cmp.Or(opt.Wait, h.wait)
+	opt.Logger = slog.New(slog.DiscardHandler)
 	client, err := rpc.NewClient(h.rdb, opt)
 	if err != nil {
 		h.Fatal(err)
@@ -582,30 +602,47 @@ func testEachCallOnce(t *testing.T, h *house) {
 	}
 }
 
+// testFewConnections: there are never more than allowed, or with tracking than
+// three. Where all are in use by BLPOP a call waits within its time-out, and is not
+// sent if it runs out.
 func testFewConnections(t *testing.T, h *house) {
 	add, entered, goOn := blocked("f")
-	h.serve(rpc.ServerOptions{}, add)
-	client, ctx := h.client(rpc.ClientOptions{Timeout: 30 * time.Second, MaxConns: 2}), context.Background()
-	var all sync.WaitGroup
-	call := func(n int) {
-		if got, err := rpc.Call[int](ctx, client, "f", rpc.Args{"n": n}); err != nil || got != n {
-			t.Errorf("call %d: got %v, %v", n, got, err)
+	h.serve(rpc.ServerOptions{Workers: 30}, add)
+	ctx := context.Background()
+	for _, most := range []int{1, 2, 100} {
+		client := h.client(rpc.ClientOptions{Timeout: 30 * time.Second, MaxConns: most})
+		var all sync.WaitGroup
+		call := func(n int) {
+			if got, err := rpc.Call[int](ctx, client, "f", rpc.Args{"n": n}); err != nil || got != n {
+				t.Errorf("call %d: got %v, %v", n, got, err)
+			}
 		}
-	}
-	for n := range 2 {
-		all.Go(func() { call(n) })
-		next(t, entered)
-	}
-	err := client.Call(ctx, "f", rpc.Args{"n": 99}, nil, rpc.Timeout(20*time.Millisecond))
-	is(t, err, rpc.ErrNotSent, context.DeadlineExceeded)
-	for n := range 20 {
-		all.Go(func() { call(n) })
-	}
-	close(goOn)
-	all.Wait()
-	for len(entered) > 0 {
-		if n := <-entered; n == 99 {
-			t.Error("a call that was not sent ran")
+		atOnce := min(most, 20)
+		if h.wait != rpc.WaitBLPOP {
+			atOnce, most = 20, min(most, 3)
+		}
+		for n := range atOnce {
+			all.Go(func() { call(n) })
+			next(t, entered)
+		}
+		if got := client.Conns(); got > most {
+			t.Errorf("got %d connections, want no more than %d", got, most)
+		}
+		if atOnce == most {
+			err := client.Call(ctx, "f", rpc.Args{"n": 99}, nil, rpc.Timeout(20*time.Millisecond))
+			is(t, err, rpc.ErrNotSent, context.DeadlineExceeded)
+		}
+		for n := range 20 {
+			all.Go(func() { call(n) })
+		}
+		for range atOnce + 20 {
+			goOn <- struct{}{}
+		}
+		all.Wait()
+		for len(entered) > 0 {
+			if n := <-entered; n == 99 {
+				t.Error("a call that was not sent ran")
+			}
 		}
 	}
 }

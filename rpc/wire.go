@@ -1,6 +1,8 @@
 package rpc
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -75,7 +77,7 @@ func appendTime(b []byte, t time.Time) []byte {
 }
 
 func appendText(b []byte, s string) []byte {
-	quoted, err := encodeValue(s)
+	quoted, err := newEncoder().encode(s)
 	if err != nil {
 		panic("rpc: a string does not encode: " + err.Error())
 	}
@@ -193,4 +195,24 @@ func logExcerpt(message []byte) string {
 		fmt.Fprintf(&b, "... (%d bytes)", len(message))
 	}
 	return b.String()
+}
+
+// newResultKey returns the key for the result of a new call, and the call's ID,
+// a UUID of version 4.
+func newResultKey(prefix, fn string) (key, id string) {
+	var u [16]byte
+	rand.Read(u[:]) // never fails
+	u[6] = u[6]&0x0f | 0x40
+	u[8] = u[8]&0x3f | 0x80
+	before := resultKey(prefix, fn, "")
+	b := make([]byte, 0, len(before)+36)
+	b = append(b, before...)
+	for i, part := range [][]byte{u[:4], u[4:6], u[6:8], u[8:10], u[10:]} {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, part)
+	}
+	key = string(b)
+	return key, key[len(before):]
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"redrpc/bench"
+	"redrpc/rpc"
 )
 
 // benchFlags are the flags of redrpc bench, and after check what to run.
@@ -34,6 +35,7 @@ type benchFlags struct {
 	prefix    string
 	noServer  bool
 	transport string
+	wait      string
 	format    string
 	out       string
 
@@ -46,7 +48,7 @@ func newBench(getenv func(string) string) *cobra.Command {
 	f := &benchFlags{
 		callers: 1000, clients: 1, workers: 64,
 		duration: 10 * time.Second, warmup: time.Second, timeout: 5 * time.Second,
-		fn: "echo", payload: 100, transport: "memory", format: "text",
+		fn: "echo", payload: 100, transport: "memory", wait: "auto", format: "text",
 	}
 	cmd := &cobra.Command{
 		Use:   "bench",
@@ -66,8 +68,9 @@ calls divided by the time from the end of the warm-up to the last answer.
 The first signal (Ctrl-C) ends the run early and reports what was measured, the
 second one kills. Progress goes to stderr, the report to stdout or --out.
 
-Every caller has a connection of its own as long as the broker or Redis allows
-it; where it does not, the report says so. After the report the keys of this run
+Callers that wait by BLPOP (--wait blpop, or where tracking does not work) have a
+connection each as long as the broker or Redis allows it; where it does not, the
+report says so. After the report the keys of this run
 are deleted, which a Redis that does not answer holds up for no more than 3 s.
 The keys of a --prefix of your own are left to expire, as others may use it, too.
 
@@ -98,6 +101,7 @@ Functions of the in-process server:
 	flags.Var(count(&f.payload, 0, 64<<20), "payload", "bytes of text to send as the argument x")
 	flags.Var(object(&f.args), "args", "arguments of every call, instead of --payload")
 	flags.Var(count(&f.clients, 1, 100_000), "clients", "clients with connections of their own, which the callers share")
+	flags.Var(oneOf(&f.wait, waits...), "wait", waitHelp)
 	flags.Var(count(&f.workers, 1, 100_000), "server-workers", "calls that the in-process server runs at a time")
 	flags.Var(oneOf(&f.transport, "memory", "tcp"), "transport", "of the in-process broker, instead of $REDIS_URL")
 	f.conn.register(flags, getenv, "an in-process broker")
@@ -107,6 +111,7 @@ Functions of the in-process server:
 	flags.Var(name(&f.out, "FILE"), "out", "write the report to this file instead of stdout")
 	completeChoices(cmd, "output", "text", "json")
 	completeChoices(cmd, "transport", "memory", "tcp")
+	completeChoices(cmd, "wait", waits...)
 	completeChoices(cmd, "func", slices.Sorted(maps.Keys(builtin))...)
 	return cmd
 }
@@ -261,12 +266,14 @@ func (f *benchFlags) report(res *bench.Result, sys *system, out output, live *li
 
 // settings is what was run.
 func (f *benchFlags) settings(sys *system) []bench.Setting {
+	way, why := sys.clients[0].Waiting()
 	set := []bench.Setting{
 		{Name: "broker", Value: sys.name},
 		{Name: "transport", Value: sys.transport},
 		{Name: "redis_version", Value: sys.version},
 		{Name: "clients", Value: f.clients},
-		{Name: "connections", Value: sys.connections * f.clients},
+		{Name: "waiting", Value: way},
+		{Name: "connections", Value: sys.open()},
 		{Name: "function", Value: f.fn},
 	}
 	if f.payload >= 0 {
@@ -280,7 +287,10 @@ func (f *benchFlags) settings(sys *system) []bench.Setting {
 		set = append(set, bench.Setting{Name: "server", Value: "in-process"},
 			bench.Setting{Name: "server_workers", Value: f.workers})
 	}
-	if sys.note != "" {
+	if f.wait != string(way) {
+		set = append(set, bench.Setting{Name: "waiting_because", Value: why})
+	}
+	if sys.note != "" && way == rpc.WaitBLPOP {
 		set = append(set, bench.Setting{Name: "note", Value: sys.note})
 	}
 	return append(set,

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -15,11 +16,17 @@ import (
 	"redrpc/rpc"
 )
 
+// waits are the ways of waiting for results, see rpc.Wait.
+var waits = []string{string(rpc.WaitAuto), string(rpc.WaitTracking), string(rpc.WaitBLPOP)}
+
+const waitHelp = "how results are waited for: all on one connection (tracking), each on its own (blpop), or what suits and works"
+
 // defaultPrefix is that of the protocol.
 const defaultPrefix = "redis_rpc"
 
 func newCall(getenv func(string) string) *cobra.Command {
 	var conn connFlags
+	wait := string(rpc.WaitAuto)
 	opt := rpc.ClientOptions{Prefix: defaultPrefix, Timeout: 5 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "call FUNC [NAME=TEXT | NAME:=JSON]...",
@@ -42,6 +49,7 @@ goes to stderr, with its traceback if the server sent one.`,
 			if err != nil {
 				return err
 			}
+			opt.Wait, opt.Logger = rpc.Wait(wait), slog.New(slog.DiscardHandler)
 			result, err := call(cmd.Context(), redisOpt, opt, fn, kw)
 			if remote, ok := errors.AsType[*rpc.RemoteError](err); ok && remote.Traceback != "" {
 				fmt.Fprintln(cmd.ErrOrStderr(), clean(strings.TrimRight(remote.Traceback, "\n")))
@@ -57,7 +65,9 @@ goes to stderr, with its traceback if the server sent one.`,
 	flags.SortFlags = false
 	flags.Var(positive(&opt.Timeout), "timeout", "how long the call may take")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
+	flags.Var(oneOf(&wait, waits...), "wait", waitHelp)
 	conn.register(flags, getenv, defaultRedis)
+	completeChoices(cmd, "wait", waits...)
 	return cmd
 }
 

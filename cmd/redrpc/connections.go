@@ -34,7 +34,7 @@ type budget struct {
 func (f *benchFlags) connectionBudget(ctx context.Context, admin *redis.Client) budget {
 	own := 2 // admin's, and one to spare
 	if !f.noServer {
-		own += f.workers + 3
+		own += 2
 	}
 	files := maxFiles() - otherFiles - own
 	switch {
@@ -73,7 +73,7 @@ func maxClients(ctx context.Context, rdb *redis.Client) (most, used int, ok bool
 }
 
 // share returns how many connections each client may open, and a note for people
-// if that is too few for every caller to have one. There is an error if not even
+// if that is too few for every caller to have one, as waiting by BLPOP needs. There is an error if not even
 // every client can have one.
 func (b budget) share(callers, clients int) (each int, note string, err error) {
 	if b.connections < clients {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -25,8 +26,7 @@ type system struct {
 	clients   []*rpc.Client
 	line      *lifeline // all connections
 
-	connections int    // that each client may open
-	note        string // if they are not one for each caller, else ""
+	note string // if callers that wait by BLPOP could not have a connection each, else ""
 
 	task    string         // what closing does, for people
 	closers []func() error // in the order of making
@@ -57,11 +57,11 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 		return nil, err
 	}
 	sys.closers = append(sys.closers, admin.Close)
-	sys.connections, sys.note, err = f.connectionBudget(ctx, admin).share(f.callers, f.clients)
+	each, note, err := f.connectionBudget(ctx, admin).share(f.callers, f.clients)
 	if err != nil {
 		return nil, err
 	}
-	if sys.note != "" {
+	if sys.note = note; note != "" && f.wait == string(rpc.WaitBLPOP) {
 		fmt.Fprintf(log, "note: %s\n", sys.note)
 	}
 	if f.mine {
@@ -81,7 +81,10 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 		}
 	}
 	for range f.clients {
-		client, err := rpc.NewClient(rdb, rpc.ClientOptions{Prefix: f.prefix, Timeout: f.timeout, MaxConns: sys.connections})
+		client, err := rpc.NewClient(rdb, rpc.ClientOptions{
+			Prefix: f.prefix, Timeout: f.timeout,
+			Wait: rpc.Wait(f.wait), MaxConns: each, Logger: slog.New(slog.DiscardHandler), // the report says it
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -89,6 +92,15 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 		sys.closers = append(sys.closers, client.Close)
 	}
 	return sys, nil
+}
+
+// open is how many connections the clients have.
+func (sys *system) open() int {
+	n := 0
+	for _, c := range sys.clients {
+		n += c.Conns()
+	}
+	return n
 }
 
 const (

@@ -31,10 +31,17 @@ func run() error {
 	quick := flag.Bool("quick", false, "short rounds: for a look, not for the page")
 	only := flag.Bool("page", false, "measure nothing: write the page again, from the data")
 	miniredis := flag.Bool("miniredis", false, "serve miniredis on a free port, print its address, and wait for SIGTERM")
+	nats := flag.Bool("nats", false, "serve nats-server in the same way")
+	var callers callersFlags
+	callers.register()
 	flag.Parse()
 	switch {
+	case callers.system != "":
+		return callers.run()
 	case *miniredis:
 		return serveMiniredis()
+	case *nats:
+		return serveNATS()
 	case *only:
 		return writePage(*out)
 	}

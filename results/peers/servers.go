@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	natsserver "github.com/nats-io/nats-server/v2/server"
 )
 
 // The servers, in the order of the page's columns.
@@ -99,8 +101,11 @@ func (s *server) stop() {
 }
 
 // cpu is the processor time that the server has used.
-func (s *server) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+func (s *server) cpu() (time.Duration, error) { return cpuOf(s.cmd.Process.Pid) }
+
+// cpuOf is the processor time that a process has used.
+func cpuOf(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -115,6 +120,23 @@ func (s *server) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * 10 * time.Millisecond, err
 }
 
+// serveNATS is a nats-server, which is a library, too.
+func serveNATS() error {
+	s, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true})
+	if err != nil {
+		return err
+	}
+	s.Start()
+	if !s.ReadyForConnections(5 * time.Second) {
+		return errors.New("nats-server did not start")
+	}
+	fmt.Println(s.Addr())
+	waitForEnd()
+	s.Shutdown()
+	s.WaitForShutdown()
+	return nil
+}
+
 // serveMiniredis is the peer that is a library, as a program.
 func serveMiniredis() error {
 	m := miniredis.NewMiniRedis()
@@ -122,9 +144,13 @@ func serveMiniredis() error {
 		return err
 	}
 	defer m.Close()
+	fmt.Println(m.Addr())
+	waitForEnd()
+	return nil
+}
+
+func waitForEnd() {
 	end := make(chan os.Signal, 1)
 	signal.Notify(end, syscall.SIGTERM, os.Interrupt)
-	fmt.Println(m.Addr())
 	<-end
-	return nil
 }

@@ -10,18 +10,21 @@ import (
 // TestLinkTimeouts: go-redis gives two values of a time-out a special meaning
 // each time that it takes options; ours are the caller's in the end.
 func TestLinkTimeouts(t *testing.T) {
-	const none, untouched = 0, -1 // what go-redis makes of -1 and -2
-	for _, c := range []struct{ given, read, blocking time.Duration }{
-		{0, 5 * time.Second, 6 * time.Second}, // go-redis's default
-		{-1, none, none},
-		{-2, untouched, untouched},
-		{7 * time.Second, 7 * time.Second, 8 * time.Second},
+	for _, c := range []struct {
+		given, read time.Duration
+		timed       bool
+		passed      time.Duration // to go-redis
+	}{
+		{0, 5 * time.Second, true, 5 * time.Second}, // go-redis's default
+		{-1, 0, true, -1},
+		{-2, 0, false, -2},
+		{7 * time.Second, 7 * time.Second, true, 7 * time.Second},
 	} {
 		rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ReadTimeout: c.given, WriteTimeout: c.given})
-		l := newLink(rdb, 1)
-		if o := l.Options(); o.ReadTimeout != c.read || o.WriteTimeout != c.read || l.blocking.Options().ReadTimeout != c.blocking {
-			t.Errorf("given %v: got read %v, write %v, blocking %v, want %v, %v, %v", c.given,
-				o.ReadTimeout, o.WriteTimeout, l.blocking.Options().ReadTimeout, c.read, c.read, c.blocking)
+		l := newLink(rdb)
+		if l.read != c.read || l.write != c.read || l.timed != c.timed || l.opt.ReadTimeout != c.passed || l.opt.WriteTimeout != c.passed {
+			t.Errorf("given %v: got read %v, write %v, timed %v, passed %v and %v, want %v, %v, %v, %v", c.given,
+				l.read, l.write, l.timed, l.opt.ReadTimeout, l.opt.WriteTimeout, c.read, c.read, c.timed, c.passed)
 		}
 		l.close()
 		rdb.Close()
@@ -35,7 +38,7 @@ func TestBlockFor(t *testing.T) {
 		-time.Hour:                     "0.001",
 		20 * time.Millisecond:          "0.020",
 		1900 * time.Millisecond:        "1.900",
-		time.Second:                    "1.000",
+		time.Second:                    "1", // as Redis before 6.0 takes it
 		time.Second - time.Second/5000: "1.000",
 	} {
 		if got := blockFor(d); got != want {

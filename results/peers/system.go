@@ -1,0 +1,245 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"redrpc/rpc"
+)
+
+// The systems that make calls, in the order of the page's columns.
+const (
+	oursSystem     = "redrpc"
+	originalSystem = "original"
+	natsSystem     = "NATS"
+)
+
+var systems = []string{oursSystem, originalSystem, natsSystem}
+
+const (
+	workers     = 64 // that serve at a time
+	loops       = 16 // of the original's server
+	callTimeout = time.Minute
+)
+
+// A system is a client and a server of one function, an echo, in this process, and
+// what they call through in another.
+type system struct {
+	call  func(context.Context) error // one call, with its answer compared
+	conns func() int                  // connections of the client
+	close func() error
+}
+
+// text is what is echoed.
+var text = strings.Repeat("x", valueSize)
+
+var errWrongEcho = errors.New("not the echo of what was sent")
+
+type echoArgs struct {
+	X string `json:"x"`
+}
+
+// startSystem starts a system for so many callers, which calls through addr.
+func startSystem(name, addr string, callers int) (*system, error) {
+	switch name {
+	case natsSystem:
+		return startNATS(addr)
+	case originalSystem:
+		return startOriginal(addr, callers)
+	}
+	way, ok := strings.CutPrefix(name, oursSystem)
+	if !ok {
+		return nil, fmt.Errorf("no system %q", name)
+	}
+	return startOurs(addr, rpc.Wait(strings.TrimPrefix(way, "-")))
+}
+
+// startOurs is package rpc.
+func startOurs(addr string, way rpc.Wait) (*system, error) {
+	rdb := redis.NewClient(&redis.Options{Addr: addr})
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{Workers: workers})
+	if err != nil {
+		return nil, err
+	}
+	if err := rpc.Handle(server, "echo", func(_ context.Context, in echoArgs) (string, error) { return in.X, nil }); err != nil {
+		return nil, err
+	}
+	ran := make(chan error, 1)
+	go func() { ran <- server.Run(context.Background()) }()
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{
+		Wait: way, Timeout: callTimeout, MaxConns: 20_000,
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &system{
+		call: func(ctx context.Context) error {
+			got, err := rpc.Call[string](ctx, client, "echo", echoArgs{text})
+			if err == nil && got != text {
+				err = errWrongEcho
+			}
+			return err
+		},
+		conns: client.Conns,
+		close: func() error {
+			err := errors.Join(client.Close(), server.Stop(context.Background()))
+			return errors.Join(err, <-ran, rdb.Close())
+		},
+	}, nil
+}
+
+// startOriginal does what the Go port of the protocol does: the client waits for
+// each result by BLPOP on a connection of its own, the server has loops that pop a
+// call, run it and answer it, and pushes are not atomic.
+func startOriginal(addr string, callers int) (*system, error) {
+	const prefix = "original"
+	clientDB := redis.NewClient(plainOptions(addr, callers))
+	serverDB := redis.NewClient(plainOptions(addr, loops))
+	queue := prefix + ":echo:calls"
+	push := func(ctx context.Context, rdb *redis.Client, key string, message any) error {
+		data, err := json.Marshal(message)
+		if err != nil {
+			return err
+		}
+		pipe := rdb.Pipeline()
+		pipe.RPush(ctx, key, data)
+		pipe.Expire(ctx, key, 2*time.Minute)
+		_, err = pipe.Exec(ctx)
+		return err
+	}
+	type callMessage struct {
+		ID string    `json:"id"`
+		TS time.Time `json:"ts"`
+		KW echoArgs  `json:"kw"`
+	}
+	type resultMessage struct {
+		TS  time.Time `json:"ts"`
+		Res string    `json:"res"`
+		Err any       `json:"err,omitempty"`
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for range loops {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				got, err := serverDB.BLPop(ctx, time.Second, queue).Result()
+				if err != nil {
+					continue // nothing came, or it is the end
+				}
+				var c callMessage
+				if err := json.Unmarshal([]byte(got[1]), &c); err != nil {
+					panic(err)
+				}
+				err = push(ctx, serverDB, prefix+":echo:result:"+c.ID, resultMessage{TS: time.Now(), Res: c.KW.X})
+				if err != nil && ctx.Err() == nil {
+					panic(err)
+				}
+			}
+		})
+	}
+	return &system{
+		call: func(ctx context.Context) error {
+			id := uuid.NewString()
+			if err := push(ctx, clientDB, queue, callMessage{id, time.Now(), echoArgs{text}}); err != nil {
+				return err
+			}
+			var r resultMessage
+			for {
+				got, err := clientDB.BLPop(ctx, time.Second, prefix+":echo:result:"+id).Result()
+				if err == redis.Nil {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				if err := json.Unmarshal([]byte(got[1]), &r); err != nil {
+					return err
+				}
+				if r.Res != text {
+					return errWrongEcho
+				}
+				return nil
+			}
+		},
+		conns: func() int { return int(clientDB.PoolStats().TotalConns) },
+		close: func() error {
+			cancel()
+			err := errors.Join(clientDB.Close(), serverDB.Close())
+			running.Wait()
+			return err
+		},
+	}, nil
+}
+
+// plainOptions are a go-redis client's for so many connections.
+func plainOptions(addr string, conns int) *redis.Options {
+	return &redis.Options{
+		Addr: addr, PoolSize: conns + 1, PoolTimeout: callTimeout, PipelinePoolSize: -1,
+		MaxRetries: -1, ReadTimeout: callTimeout, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
+
+// startNATS is request and reply of NATS, with the text as it is: nothing is
+// encoded or decoded.
+func startNATS(addr string) (*system, error) {
+	url := "nats://" + addr
+	serverConn, err := nats.Connect(url)
+	if err != nil {
+		return nil, err
+	}
+	clientConn, err := nats.Connect(url)
+	if err != nil {
+		return nil, err
+	}
+	messages := make(chan *nats.Msg, workers)
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
+			for m := range messages {
+				if err := m.Respond(m.Data); err != nil {
+					panic(err)
+				}
+			}
+		})
+	}
+	subscription, err := serverConn.Subscribe("echo", func(m *nats.Msg) { messages <- m })
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(subscription.SetPendingLimits(-1, -1), serverConn.Flush()); err != nil {
+		return nil, err
+	}
+	data := []byte(text)
+	return &system{
+		call: func(ctx context.Context) error {
+			got, err := clientConn.RequestWithContext(ctx, "echo", data)
+			if err == nil && string(got.Data) != text {
+				err = errWrongEcho
+			}
+			return err
+		},
+		conns: func() int { return 1 },
+		close: func() error {
+			clientConn.Close()
+			err := subscription.Unsubscribe()
+			serverConn.Close()
+			close(messages)
+			running.Wait()
+			return err
+		},
+	}, nil
+}

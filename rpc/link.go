@@ -1,0 +1,222 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// A link is where connections of our own come from. go-redis sets them up as the
+// caller's options say: dials, authenticates, selects the database, calls
+// OnConnect. Then they are ours, and nobody else reads or writes them.
+type link struct {
+	opt   redis.Options
+	read  time.Duration // longest that a reply takes; 0 is for ever
+	write time.Duration // longest that a write takes; 0 is for ever
+	timed bool          // connections have deadlines
+	life  context.Context
+	cut   context.CancelFunc
+
+	mu    sync.Mutex // guards conns
+	conns map[*conn]struct{}
+}
+
+// A conn is a connection to Redis.
+type conn struct {
+	net.Conn
+	reader
+	link  *link
+	quiet func() // if not nil, called before each read from the network
+}
+
+// A source is where a conn's reader reads.
+type source conn
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.quiet != nil {
+		s.quiet()
+	}
+	return s.Conn.Read(p)
+}
+
+// checkClient returns the client that links can be derived from. One of Sentinel
+// has the same type; that it follows a failover is not tested yet.
+func checkClient(rdb redis.UniversalClient) (*redis.Client, error) {
+	c, ok := rdb.(*redis.Client)
+	if !ok || c == nil {
+		return nil, fmt.Errorf("expected a non-nil *redis.Client (not of Cluster, nor a Ring), got %T", rdb)
+	}
+	return c, nil
+}
+
+// newLink derives a link from rdb. Address, dialer, TLS, credentials, database
+// and time-outs are the caller's.
+func newLink(rdb *redis.Client) *link {
+	l := &link{opt: *rdb.Options(), conns: map[*conn]struct{}{}} // options that have been through go-redis's defaults once
+	l.life, l.cut = context.WithCancel(context.Background())
+	l.timed = l.opt.ReadTimeout >= 0 && l.opt.WriteTimeout >= 0
+	l.read, l.write = max(0, l.opt.ReadTimeout), max(0, l.opt.WriteTimeout)
+
+	l.opt.MaxRetries = -1
+	l.opt.PoolSize, l.opt.PipelinePoolSize = 1, -1
+	l.opt.MaxConcurrentDials, l.opt.MinIdleConns, l.opt.MaxIdleConns, l.opt.MaxActiveConns = 0, 0, 0, 0
+	l.opt.ReadBufferSize, l.opt.WriteBufferSize = 1<<10, 1<<10
+	l.opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	l.opt.ClientSideCache, l.opt.ClientSideCacheConfig = nil, nil
+	l.opt.PushNotificationProcessor = nil
+	l.opt.Limiter = nil
+	l.opt.ReadTimeout = rawTimeout(l.opt.ReadTimeout)
+	l.opt.WriteTimeout = rawTimeout(l.opt.WriteTimeout)
+	return l
+}
+
+// rawTimeout undoes what go-redis makes of the two special values of a time-out
+// when it takes options, for it will do so again: -1, "none", becomes 0, and
+// -2, "don't touch deadlines", becomes -1.
+func rawTimeout(d time.Duration) time.Duration {
+	switch d {
+	case 0:
+		return -1
+	case -1:
+		return -2
+	}
+	return d
+}
+
+// connect sets up a connection that speaks RESP protocol (2 or 3, the latter if
+// Redis can) and reads through a buffer of size bytes. It ends when the link is
+// closed.
+func (l *link) connect(protocol, size int) (*conn, error) {
+	raw, err := l.dial()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: raw, link: l}
+	if !l.add(c) {
+		return nil, errors.Join(redis.ErrClosed, raw.Close())
+	}
+	if err := l.setUp(raw, protocol); err != nil {
+		c.Close()
+		if l.life.Err() != nil {
+			err = redis.ErrClosed
+		}
+		return nil, err
+	}
+	c.reader = newReader((*source)(c), size)
+	if err := c.anyTime(); err != nil { // after go-redis's time-outs
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
+}
+
+func (l *link) dial() (net.Conn, error) {
+	ctx, cancel := l.life, context.CancelFunc(func() {})
+	if l.opt.DialTimeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, l.opt.DialTimeout)
+	}
+	defer cancel()
+	raw, err := l.opt.Dialer(ctx, l.opt.Network, l.opt.Addr)
+	if err != nil && l.life.Err() != nil {
+		return nil, redis.ErrClosed
+	}
+	return raw, err
+}
+
+// errReady ends go-redis's part.
+var errReady = errors.New("ready")
+
+// setUp lends raw to a go-redis client, which sets it up and calls OnConnect
+// last. That is where it is taken back, so the client has no connection left.
+func (l *link) setUp(raw net.Conn, protocol int) error {
+	opt := l.opt
+	opt.Protocol = protocol
+	opt.Dialer = func(context.Context, string, string) (net.Conn, error) { return lent{raw}, nil }
+	ready, onConnect := false, opt.OnConnect
+	opt.OnConnect = func(ctx context.Context, c *redis.Conn) error {
+		if onConnect != nil {
+			if err := onConnect(ctx, c); err != nil {
+				return err
+			}
+		}
+		ready = true
+		return errReady
+	}
+	rdb := redis.NewClient(&opt)
+	err := rdb.Ping(l.life).Err()
+	err = errors.Join(err, rdb.Close())
+	if !ready {
+		return err
+	}
+	return nil
+}
+
+// A lent connection is not the borrower's to close.
+type lent struct{ net.Conn }
+
+func (lent) Close() error { return nil }
+
+// add reports whether the link is open, and then remembers c.
+func (l *link) add(c *conn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.life.Err() != nil {
+		return false
+	}
+	l.conns[c] = struct{}{}
+	return true
+}
+
+// Close closes the connection, whoever uses it.
+func (c *conn) Close() error {
+	c.link.mu.Lock()
+	delete(c.link.conns, c)
+	c.link.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// open is how many connections there are.
+func (l *link) open() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.conns)
+}
+
+// close cuts all connections, also those in use and those being set up.
+func (l *link) close() {
+	l.mu.Lock()
+	l.cut()
+	conns := l.conns
+	l.conns = map[*conn]struct{}{}
+	l.mu.Unlock()
+	for c := range conns {
+		c.Conn.Close() // what it says is of no interest: nobody counts on what was in flight
+	}
+}
+
+// within gives the next reads and writes d, beyond what Redis itself may take,
+// or any time if the caller's options set no time-out.
+func (c *conn) within(d time.Duration) {
+	if c.link.timed && c.link.read > 0 {
+		c.SetDeadline(time.Now().Add(d + c.link.read)) // fails only if it is closed, which the next read says
+	}
+}
+
+// anyTime takes back what within set.
+func (c *conn) anyTime() error {
+	if c.link.timed {
+		return c.SetDeadline(time.Time{})
+	}
+	return nil
+}
+
+// isReply says whether err is an error reply of Redis, rather than a failure to get one.
+func isReply(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply)
+}

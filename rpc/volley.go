@@ -1,0 +1,207 @@
+package rpc
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// A volley is one batch of a trackTransport's commands, in this order: the keys
+// of new calls' results are read, so that Redis tracks them; those of old calls
+// are read again; results are popped; what nobody waits for is deleted; and in one
+// transaction, last, the new calls are pushed. So if the end of the volley is not
+// written the calls are not in Redis.
+type volley struct {
+	t *trackTransport
+
+	sends  []*flight
+	checks []*flight
+	singly []*flight // to be checked, each by a command of its own
+	pops   []*flight
+	dels   []string
+
+	parcels []parcel    // of sends, one for each queue
+	flights [][]*flight // of each parcel
+}
+
+func (v *volley) append(out []byte) []byte {
+	v.sends = slices.DeleteFunc(v.sends, func(f *flight) bool { return !f.write() })
+	v.checks = slices.DeleteFunc(v.checks, func(f *flight) bool { return f.is(ended) })
+	v.singly = slices.DeleteFunc(v.singly, func(f *flight) bool { return f.is(ended) })
+	v.pops = slices.DeleteFunc(v.pops, func(f *flight) bool { return f.is(ended) })
+
+	for group := range v.groups() {
+		out = appendExists(out, group)
+	}
+	for _, f := range v.pops {
+		out = append(out, "*2\r\n$4\r\nLPOP\r\n"...)
+		out = appendArg(out, f.reply)
+	}
+	if len(v.dels) > 0 {
+		out = appendHeader(out, '*', 1+len(v.dels))
+		out = append(out, "$3\r\nDEL\r\n"...)
+		for _, key := range v.dels {
+			out = appendArg(out, key)
+		}
+	}
+	if len(v.sends) > 0 {
+		v.pack()
+		out = appendPushes(out, v.parcels)
+	}
+	return out
+}
+
+// groups are the flights of each EXISTS.
+func (v *volley) groups() iter.Seq[[]*flight] {
+	return func(yield func([]*flight) bool) {
+		for _, list := range [][]*flight{v.sends, v.checks} {
+			for group := range slices.Chunk(list, mostKeys) {
+				if !yield(group) {
+					return
+				}
+			}
+		}
+		for i := range v.singly {
+			if !yield(v.singly[i : i+1]) {
+				return
+			}
+		}
+	}
+}
+
+func appendExists(out []byte, flights []*flight) []byte {
+	out = appendHeader(out, '*', 1+len(flights))
+	out = append(out, "$6\r\nEXISTS\r\n"...)
+	for _, f := range flights {
+		out = appendArg(out, f.reply)
+	}
+	return out
+}
+
+// pack makes a parcel for each queue.
+func (v *volley) pack() {
+	at := map[string]int{}
+	for _, f := range v.sends {
+		i, ok := at[f.queue]
+		if !ok {
+			i = len(v.parcels)
+			at[f.queue] = i
+			v.parcels = append(v.parcels, parcel{key: f.queue, life: v.t.expiry})
+			v.flights = append(v.flights, nil)
+		}
+		v.parcels[i].messages = append(v.parcels[i].messages, f.message)
+		v.flights[i] = append(v.flights[i], f)
+	}
+}
+
+func (v *volley) read(r *reader) error {
+	for group := range v.groups() {
+		if err := v.readExists(r, group); err != nil {
+			return err
+		}
+	}
+	for _, f := range v.pops {
+		if err := v.readPop(r, f); err != nil {
+			return err
+		}
+	}
+	if len(v.dels) > 0 { // if it is refused the keys will expire
+		if err := r.skip(1); err != nil {
+			return err
+		}
+	}
+	if len(v.sends) > 0 {
+		return v.readPushes(r)
+	}
+	return nil
+}
+
+// readExists looks which flights of a group may have results.
+func (v *volley) readExists(r *reader, group []*flight) error {
+	n, err := r.integer()
+	switch {
+	case err == nil && n == 0:
+	case err == nil:
+		v.t.later(&v.t.pops, group...)
+	case !isReply(err) || isPassing(err):
+		return err
+	case len(group) == 1:
+		group[0].fail(ErrNoResult, err)
+	default: // one of the keys may be forbidden
+		v.t.later(&v.t.singly, group...)
+	}
+	return nil
+}
+
+func (v *volley) readPop(r *reader, f *flight) error {
+	message, err := r.bulk()
+	switch {
+	case err == nil:
+		f.end(outcome{message: message})
+	case err == errNull:
+		v.t.later(&v.t.checks, f)
+	case !isReply(err) || isPassing(err):
+		return err
+	default: // such as WRONGTYPE
+		f.fail(ErrNoResult, err)
+	}
+	return nil
+}
+
+func (v *volley) readPushes(r *reader) error {
+	fates := make([]fate, len(v.parcels))
+	if err := readPushes(r, fates); err != nil {
+		return err
+	}
+	var passing error
+	for i, fate := range fates {
+		switch fate.kind {
+		case refused:
+			if isPassing(fate.why) {
+				passing = fate.why
+			}
+			for _, f := range v.flights[i] {
+				f.fail(ErrNotSent, fate.why)
+			}
+		case aborted:
+			v.t.again(v.flights[i])
+		}
+	}
+	return passing
+}
+
+// again sends flights that are certainly not in Redis.
+func (t *trackTransport) again(flights []*flight) {
+	t.noticed = true
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range flights {
+		if f.unwrite() {
+			t.sends.push(f)
+		}
+	}
+}
+
+func (v *volley) unread(how wrote, why error) {
+	switch how {
+	case wroteNothing:
+		v.t.again(v.sends)
+	case wroteSome: // not again: what is in it may be why
+		for _, f := range v.sends {
+			f.fail(ErrNotSent, why)
+		}
+	case wroteAll: // the results may still come, over the next connection
+	}
+}
+
+// isPassing says whether Redis refuses for now, and another connection may be
+// to one that does not.
+func isPassing(err error) bool {
+	for _, prefix := range []string{"LOADING", "READONLY", "MASTERDOWN", "UNBLOCKED"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	return false
+}
