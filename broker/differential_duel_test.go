@@ -93,7 +93,18 @@ type bout struct {
 	unread   int       // bytes sent that redis-server may not have read
 	ended    int64     // how many keys of the broker have ended, as far as has been waited for
 	record   *[]string // the transcript, if one is wanted
-	found    string    // the first difference
+	made     []step
+	found    string // the first difference
+}
+
+// Fatalf says what led to a failure of a server, or of the test.
+func (b *bout) Fatalf(format string, args ...any) {
+	b.Helper()
+	var steps strings.Builder
+	for _, s := range b.made {
+		fmt.Fprintf(&steps, "\n%s%s %s", b.clients[s.client].name, s.form, asTyped(s.args))
+	}
+	b.duel.Fatalf(format+" after these steps:%s", append(args, steps.String())...)
 }
 
 // A combatant is a client of both servers.
@@ -152,6 +163,7 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 			return made, b.found
 		}
 		made = append(made, steps...)
+		b.made = made
 		b.perform(steps)
 		if b.found != "" {
 			return made, b.found
@@ -268,6 +280,7 @@ func (b *bout) outlast() {
 		b.list(b.broker)
 	}
 	time.Sleep(5 * time.Millisecond) // redis-server may have been late, and nothing is sooner than in 3 ms
+	b.lists()
 	for _, db := range append(databases, "0") {
 		for _, w := range []*wire{b.redis, b.broker} {
 			w.do(b, "SELECT", db)

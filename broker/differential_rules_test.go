@@ -208,6 +208,9 @@ var avoided = []struct {
 		}
 		return row == "client|kill" && !named
 	}},
+	{"DEBUG SLEEP stops the server", func(row string, args []string) bool {
+		return row == "debug" && len(args) == 3 && strings.EqualFold(args[1], "SLEEP") && sleepTime([]byte(args[2])) > 0
+	}},
 	{"a cursor out of range leaves an error number behind that SORT takes for its own", func(row string, args []string) bool {
 		_, isCursor := parseCursor([]byte(append(args, "", "")[1]))
 		return row == "scan" && len(args) > 1 && !isCursor && strings.Trim(args[1], "0123456789") == ""
