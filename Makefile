@@ -39,8 +39,8 @@ fuzz: ## fuzz every parser for FUZZTIME (30s) each
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-differential: ## compare the broker with redis-server over 1,000,000 random commands
-	go test ./broker -run '^TestDifferential$$' -v -timeout 1h -differential.commands 1000000
+differential: ## compare the broker with redis-server over 1,000,000 random commands, or more until it has seen all
+	GOGC=800 go test ./broker -run '^TestDifferential$$' -v -timeout 1h -differential.commands 1000000
 
 results: ## measure the broker beside redis-server and miniredis: results/broker.md (QUICK=1: a look, in bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers $(if $(QUICK),-quick -out ../../bin)

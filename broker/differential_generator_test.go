@@ -77,7 +77,7 @@ func (g *generator) next(b *bout) []step {
 		client := g.listeners[0]
 		g.listeners = g.listeners[1:]
 		g.script = join([]step{{client: client, args: []string{"HELLO", "3", "AUTH", "default", b.password}}, {client: client, args: []string{"PSUBSCRIBE", "__key*"}}})
-	case g.chance(50):
+	case g.chance(70):
 		g.script = g.provoke()
 	}
 	if len(g.script) == 0 {

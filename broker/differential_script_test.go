@@ -129,7 +129,7 @@ func (g *generator) enact(p path, s scene, allowed func(path) bool) []step {
 	}
 	open, _ := g.follow(path{}, s.open)
 	var steps []step
-	for range 3 + g.IntN(6) {
+	for range 4 + g.IntN(12) {
 		rule := g.coverage.recipes[path{p.row, endValue}]
 		if rule == "" || strings.Contains(rule, ";") {
 			rule = grammar[p.row]
