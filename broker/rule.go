@@ -41,17 +41,21 @@ type Rule struct {
 // behind a command that is delayed waits, too. Those of clients that have gone
 // meanwhile are run nevertheless, as by a server that is slow.
 func (b *Broker) Inject(f Fault) (*Rule, error) {
+	b.enter()
+	defer b.leave()
+	return b.inject(f)
+}
+
+func (b *Broker) inject(f Fault) (*Rule, error) {
 	if err := f.check(); err != nil {
 		return nil, err
+	}
+	if b.closed {
+		return nil, ErrClosed
 	}
 	r := &Rule{broker: b, fault: f, random: rand.New(rand.NewPCG(f.Seed, 0))}
 	if f.Command != "" {
 		r.commands = f.rows()
-	}
-	b.enter()
-	defer b.leave()
-	if b.closed {
-		return nil, ErrClosed
 	}
 	b.lastRule++
 	r.id = b.lastRule
@@ -100,9 +104,13 @@ func (r *Rule) WaitFired(ctx context.Context, n int) error {
 // Remove ends the rule. Commands that it delays go on at once, and so does what is
 // under way in a slow network.
 func (r *Rule) Remove() {
+	r.broker.enter()
+	defer r.broker.leave()
+	r.remove()
+}
+
+func (r *Rule) remove() {
 	b := r.broker
-	b.enter()
-	defer b.leave()
 	at := slices.Index(b.rules, r)
 	if at < 0 {
 		return

@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -13,6 +14,13 @@ import (
 var testRows = []command{
 	{name: "redrpc.advance", arity: 2, flags: forTests, run: testAdvance,
 		group: "test", since: "0.1.0", cost: "O(N) where N is the number of keys that expire", summary: "Moves a manual clock forward, in milliseconds."},
+	{name: "redrpc.fault", arity: -2, group: "test", since: "0.1.0", cost: "Depends on the sub-command.", summary: "Commands about rules by which things go wrong.", order: []*command{
+		{name: "add", arity: 3, flags: forTests, run: testFaultAdd, since: "0.1.0", cost: "O(1)", summary: "Makes a rule of a fault and returns its number."},
+		{name: "del", arity: 3, flags: forTests, run: testFaultDel, since: "0.1.0", cost: "O(N) where N is the number of rules", summary: "Ends the rule with a number."},
+		{name: "help", arity: 2, flags: forTests, run: help, since: "0.1.0", cost: "O(1)", summary: "Lists the sub-commands."},
+		{name: "list", arity: 2, flags: forTests, run: testFaultList, since: "0.1.0", cost: "O(N) where N is the number of rules", summary: "Returns the rules, with how many commands they were about, and how many something happened to."},
+		{name: "wait", arity: 5, flags: forTests, run: testFaultWait, since: "0.1.0", cost: "O(1)", summary: "Waits until a rule has fired a number of times; for so many milliseconds at most, or for ever if that is 0."},
+	}},
 	{name: "redrpc.log", arity: -1, flags: forTests, run: testLog,
 		group: "test", since: "0.1.0", cost: "O(N) where N is the number of commands returned", summary: "Returns the last commands that the broker saw, or so many of them, a line each."},
 	{name: "redrpc.seed", arity: 2, flags: forTests, run: testSeed,
@@ -81,20 +89,92 @@ func (b *Broker) moveClock() {
 	b.moves = nil
 }
 
-func testWaitBlocked(c *call, args [][]byte) reply {
-	n, isInt := parseInt(args[1])
-	ms, isInt2 := parseInt(args[2])
+// parseWait reads a number of times or clients, and how many milliseconds to wait for
+// them.
+func parseWait(times, wait []byte) (n int, timeout time.Duration, err *reply) {
+	number, isInt := parseInt(times)
+	ms, isInt2 := parseInt(wait)
 	switch {
 	case !isInt || !isInt2:
-		return notAnInteger
-	case n < 0 || ms < 0 || n > math.MaxInt32 || ms > math.MaxInt64/int64(time.Millisecond):
-		return notPositive
+		return 0, 0, &notAnInteger
+	case number < 0 || ms < 0 || number > math.MaxInt32 || ms > math.MaxInt64/int64(time.Millisecond):
+		return 0, 0, &notPositive
+	}
+	return int(number), time.Duration(ms) * time.Millisecond, nil
+}
+
+func testWaitBlocked(c *call, args [][]byte) reply {
+	n, timeout, err := parseWait(args[1], args[2])
+	if err != nil {
+		return *err
 	}
 	var keys []string
 	for _, key := range args[3:] {
 		keys = append(keys, string(key))
 	}
-	return c.waitBlocked(int(n), time.Duration(ms)*time.Millisecond, keys)
+	b := c.Broker
+	return c.waitUntil(func() bool { return b.areBlocked(n, keys) }, timeout,
+		failuref("ERR fewer than %d clients were blocked for %v", n, timeout))
+}
+
+func testFaultAdd(c *call, args [][]byte) reply {
+	f, err := ParseFault(string(args[2]))
+	if err != nil {
+		return failuref("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
+	}
+	r, err := c.inject(f)
+	if err != nil {
+		return failuref("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
+	}
+	return integer(r.id)
+}
+
+// rule finds a rule by its number.
+func (c *call) rule(number []byte) (*Rule, *reply) {
+	id, isInt := parseInt(number)
+	if !isInt {
+		return nil, &notAnInteger
+	}
+	for _, r := range c.rules {
+		if r.id == id {
+			return r, nil
+		}
+	}
+	err := failuref("ERR there is no rule %d", id)
+	return nil, &err
+}
+
+func testFaultDel(c *call, args [][]byte) reply {
+	r, err := c.rule(args[2])
+	if err != nil {
+		return *err
+	}
+	r.remove()
+	return ok
+}
+
+func testFaultList(c *call, _ [][]byte) reply {
+	var rules []reply
+	for _, r := range c.rules {
+		rules = append(rules, fields(
+			bulkString("id"), integer(r.id), bulkString("fault"), bulkString(r.String()),
+			bulkString("matched"), count(r.matched), bulkString("fired"), count(r.fired),
+		))
+	}
+	return array(rules...)
+}
+
+func testFaultWait(c *call, args [][]byte) reply {
+	r, err := c.rule(args[2])
+	if err != nil {
+		return *err
+	}
+	n, timeout, err := parseWait(args[3], args[4])
+	if err != nil {
+		return *err
+	}
+	return c.waitUntil(func() bool { return r.fired >= n }, timeout,
+		failuref("ERR rule %d fired less than %d times for %v", r.id, n, timeout))
 }
 
 func testLog(c *call, args [][]byte) reply {

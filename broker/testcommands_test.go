@@ -112,7 +112,7 @@ func TestWaitBlockedCommand(t *testing.T) {
 		w.expect(t, "+OK", "MULTI")
 		w.expect(t, "+QUEUED", "REDRPC.WAITBLOCKED", "2", "0", "q")
 		w.expect(t, "+QUEUED", "REDRPC.WAITBLOCKED", "3", "0", "q")
-		w.expect(t, "[+OK -ERR redrpc.waitblocked cannot wait inside a transaction]", "EXEC")
+		w.expect(t, "[+OK -ERR 'redrpc.waitblocked' cannot wait inside a transaction]", "EXEC")
 		if err := other.Close(); err != nil { // the timer of one that left goes with it
 			t.Fatal(err)
 		}
@@ -174,4 +174,48 @@ func TestLogCommand(t *testing.T) {
 	}
 	w.expect(t, want(log[1:]...), "REDRPC.VIOLATIONS")
 	w.expect(t, "-ERR wrong number of arguments for 'redrpc.log' command", "REDRPC.LOG", "1", "2")
+}
+
+func TestFaultCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t, Options{TestCommands: true})
+		w, other := inMemory(t, b), inMemory(t, b)
+		w.expect(t, "[]", "REDRPC.FAULT", "LIST")
+		w.expect(t, "1", "REDRPC.FAULT", "ADD", "command=incr key='n*' nth=2 error='OOM no'")
+		w.expect(t, "2", "REDRPC.FAULT", "ADD", "client=nobody error='ERR never'")
+		w.expect(t, "3", "REDRPC.FAULT", "ADD", "client=slow rtt=2s")
+		w.expect(t, "1", "INCR", "n")
+		other.send(t, "REDRPC.FAULT", "WAIT", "1", "1", "0")
+		w.expect(t, "-OOM no", "INCR", "n")
+		if got := other.reply(t); got != "+OK" {
+			t.Error(got)
+		}
+		w.expect(t, `[[id 1 fault "command=incr key=n* nth=2 error=\"OOM no\"" matched 2 fired 1] `+
+			`[id 2 fault "client=nobody error=\"ERR never\"" matched 0 fired 0] `+
+			`[id 3 fault "client=slow rtt=2s" matched 0 fired 0]]`, "REDRPC.FAULT", "LIST")
+		w.expect(t, "-ERR rule 1 fired less than 2 times for 1.5s", "REDRPC.FAULT", "WAIT", "1", "2", "1500")
+		w.expect(t, "+OK", "REDRPC.FAULT", "DEL", "1")
+		w.expect(t, "-ERR there is no rule 1", "REDRPC.FAULT", "DEL", "1")
+		w.expect(t, "-ERR there is no rule 1", "REDRPC.FAULT", "WAIT", "1", "1", "0")
+		w.expect(t, "-ERR value is not an integer or out of range", "REDRPC.FAULT", "DEL", "x")
+		if got := w.do(t, "REDRPC.FAULT", "ADD", "command=get nonsense=1"); !strings.HasPrefix(got, `-ERR the fault "command=get nonsense=1" has the word "nonsense": expected`) {
+			t.Error(got)
+		}
+		if got := w.do(t, "REDRPC.FAULT", "HELP"); !strings.Contains(got, "+ADD") {
+			t.Error(got)
+		}
+
+		began := time.Now()
+		w.expect(t, "+OK", "CLIENT", "SETNAME", "slow") // from here on it has a slow network
+		w.expect(t, "+PONG", "PING")
+		w.expect(t, "+OK", "REDRPC.FAULT", "DEL", "3")
+		if took := time.Since(began); took < 2*time.Second {
+			t.Errorf("took %v, expected a slow network", took)
+		}
+		began = time.Now()
+		w.expect(t, "+PONG", "PING")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("took %v when the rule was gone", took)
+		}
+	})
 }

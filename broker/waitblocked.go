@@ -101,21 +101,20 @@ func (b *Broker) waitUntil(ctx context.Context, holds func() bool) error {
 	return nil
 }
 
-// waitBlocked is WaitBlocked for a client, which gets an error reply when the time is
-// up: by the machine's clock, as a manual one may stand still. 0 means never.
-func (c *call) waitBlocked(n int, timeout time.Duration, keys []string) reply {
-	if c.areBlocked(n, keys) {
-		return ok
-	}
-	refused := failuref("ERR %s cannot wait inside a transaction", c.command.fullName)
-	if c.session.transaction.running {
-		return refused
-	}
+// waitUntil is Broker.waitUntil for a client, which is answered OK, or with an error
+// when the time is up: by the machine's clock, as a manual one may stand still. 0 means
+// never.
+func (c *call) waitUntil(holds func() bool, timeout time.Duration, late reply) reply {
 	b, s := c.Broker, c.session
-	w := &watcher{holds: func() bool { return b.areBlocked(n, keys) }, done: func() { s.unblock(0, ok) }}
+	switch {
+	case holds():
+		return ok
+	case s.transaction.running:
+		return failuref("ERR '%s' cannot wait inside a transaction", c.command.fullName)
+	}
+	w := &watcher{holds: holds, done: func() { s.unblock(0, ok) }}
 	b.watchers = append(b.watchers, w)
 	var timer *time.Timer
-	late := failuref("ERR fewer than %d clients were blocked for %v", n, timeout)
 	if timeout > 0 {
 		timer = time.AfterFunc(timeout, func() {
 			if !b.goroutines.enter("timer") {
