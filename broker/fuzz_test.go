@@ -56,7 +56,7 @@ const testCommandActs = `
 a> REDRPC.WAITBLOCKED 2 0 q
 b> BLPOP q 1
 c> BLPOP q p 0
-d> REDRPC.SEED "RPUSH p x\\nREDRPC.SEED 'SELECT 1'\\nSET k v PX 1500\\nREDRPC.ADVANCE 1"
+d> REDRPC.SEED "RPUSH p x\nREDRPC.SEED 'SELECT 1'\nSET k v PX 1500\nREDRPC.ADVANCE 1"
 d> MULTI
 d> REDRPC.ADVANCE 500
 d> REDRPC.WAITBLOCKED 1 1
@@ -70,8 +70,10 @@ a> REDRPC.FAULT WAIT 1 1 0
 b> GET k
 d> REDRPC.FAULT LIST
 d> REDRPC.FAULT DEL 1
-d> REDRPC.FAULT ADD "rtt=10ms upload=1kb"
-c> GET k
+d> CLIENT SETNAME me
+b> CLIENT SETNAME slow
+d> REDRPC.FAULT ADD "client=slow rtt=10ms upload=1kb"
+b> GET k
 d> REDRPC.FAULT DEL 2
 d> NONSENSE
 d> REDRPC.LOG 3
@@ -256,6 +258,9 @@ func (p *play) check() {
 // end closes all clients: nothing is left of them.
 func (p *play) end() {
 	b := p.broker
+	for _, r := range b.Rules() {
+		r.Remove()
+	}
 	b.Resume()
 	b.Do("CLIENT", "UNPAUSE")
 	for i, l := range p.links {

@@ -82,6 +82,10 @@ func (l *list) wrong() string {
 // wrongQueues looks at who waits for what.
 func (b *Broker) wrongQueues() string {
 	tickets := 0
+	waiting := map[*session]struct{}{} // of whom all is known
+	for _, s := range b.sessions {
+		waiting[s] = struct{}{}
+	}
 	for _, d := range b.dbs {
 		for key, q := range d.blocked {
 			if q.key != key || q.first == nil || q.first.prev != nil || q.last.next != nil {
@@ -89,6 +93,9 @@ func (b *Broker) wrongQueues() string {
 			}
 			for t := q.first; t != nil; t = t.next {
 				tickets++
+				if t.waiter.session.gone { // what it has sent may still be under way
+					waiting[t.waiter.session] = struct{}{}
+				}
 				switch s := t.waiter.session; {
 				case s.closed:
 					return fmt.Sprintf("the closed client %d waits for %q", s.id, key)
@@ -101,7 +108,7 @@ func (b *Broker) wrongQueues() string {
 		}
 	}
 	blocked := 0
-	for _, s := range b.sessions {
+	for s := range waiting {
 		if s.waiter != nil {
 			tickets -= len(s.waiter.tickets)
 			if s.waiter.left == nil {

@@ -122,6 +122,10 @@ func testFaultAdd(c *call, args [][]byte) reply {
 	if err != nil {
 		return failuref("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
 	}
+	if c.clock.manual && f.slows() && (f.Client == "" || match(f.Client, c.session.name, false)) {
+		return failure("ERR the network of this client would be slow, too, while the clock stands still: nobody could move it any more; " +
+			"expected client= with the name of others")
+	}
 	r, err := c.inject(f)
 	if err != nil {
 		return failuref("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))

@@ -219,3 +219,16 @@ func TestFaultCommand(t *testing.T) {
 		}
 	})
 }
+
+// A client that could not take it back cannot slow down its own network.
+func TestFaultCommandWithAManualClock(t *testing.T) {
+	w := inMemory(t, newBroker(t, Options{TestCommands: true, ManualTime: noon}))
+	for _, fault := range []string{"rtt=1s", "client=* download=10", "client=m[ef] upload=10"} {
+		w.expect(t, "+OK", "CLIENT", "SETNAME", "me")
+		if got := w.do(t, "REDRPC.FAULT", "ADD", fault); !strings.HasPrefix(got, "-ERR the network of this client would be slow, too") {
+			t.Errorf("%s: got %s", fault, got)
+		}
+	}
+	w.expect(t, "1", "REDRPC.FAULT", "ADD", "client=worker rtt=1s")
+	w.expect(t, "2", "REDRPC.FAULT", "ADD", "client=me delay=1s")
+}
