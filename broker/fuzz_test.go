@@ -45,7 +45,9 @@ func FuzzSessions(f *testing.F) {
 		}
 		p := newPlay(t, data[0])
 		for a := range decodeActs(data[1:]) {
-			p.perform(a)
+			if p.perform(a); p.over {
+				return
+			}
 		}
 		p.end()
 	})
@@ -137,6 +139,7 @@ type play struct {
 	links   [players]*fakeLink
 	panics  bytes.Buffer
 	history []string
+	over    bool // SHUTDOWN has closed the broker
 }
 
 // newPlay opens a broker. Each bit of the options sets one.
@@ -190,7 +193,7 @@ func (p *play) open(client int) {
 	p.broker.enter()
 	err := p.broker.open(l)
 	p.broker.leave()
-	if err != nil {
+	if p.over = errors.Is(err, ErrClosed); err != nil && !p.over {
 		p.Fatal(err)
 	}
 }
@@ -223,7 +226,7 @@ func (p *play) perform(a act) {
 	}
 	p.check()
 	for i, l := range p.links {
-		if l.session.closed || l.session.gone {
+		if (l.session.closed || l.session.gone) && !p.over {
 			p.open(i)
 		}
 	}
