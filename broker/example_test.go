@@ -129,6 +129,21 @@ func ExampleBroker_Violations() {
 	// before EXEC or UNWATCH (watched: 1)
 }
 
+// A client's SHUTDOWN closes the broker, which whoever runs it on its own waits for.
+func ExampleBroker_Done() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+
+	_, err = b.Do("SHUTDOWN", "NOSAVE")
+	check(err)
+	<-b.Done()
+	_, err = b.Do("PING")
+	fmt.Println(err)
+	// Output:
+	// broker: closed
+}
+
 func check(err error) {
 	if err != nil {
 		panic(err)

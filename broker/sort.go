@@ -119,7 +119,8 @@ type sortable struct {
 }
 
 // weigh finds what elements are sorted by. It reports false if one weight is no
-// number and has to be.
+// number and has to be. Of a text only what is before a zero byte counts, as in C,
+// but for a result that is stored.
 func (c *call) weigh(elements []sortable, o *sortOptions) bool {
 	valid := true
 	for i := range elements {
@@ -132,17 +133,19 @@ func (c *call) weigh(elements []sortable, o *sortOptions) bool {
 				continue
 			}
 		}
-		if !o.alpha {
+		switch {
+		case !o.alpha:
 			var isScore bool
 			s.score, isScore = parseScore(s.weight)
 			valid = valid && isScore
+		case o.store == nil:
+			s.weight, _, _ = bytes.Cut(s.weight, []byte{0})
 		}
 	}
 	return valid
 }
 
-// compare orders two elements. Texts are compared up to a zero byte, as C does it,
-// but for a result that is stored.
+// compare orders two elements.
 func (o *sortOptions) compare(x, y sortable) int {
 	order := 0
 	switch {
@@ -155,10 +158,8 @@ func (o *sortOptions) compare(x, y sortable) int {
 		order = -1
 	case y.light:
 		order = 1
-	case o.store != nil:
-		order = bytes.Compare(x.weight, y.weight)
 	default:
-		order = strings.Compare(cString(x.weight, len(x.weight)), cString(y.weight, len(y.weight)))
+		order = bytes.Compare(x.weight, y.weight)
 	}
 	if o.desc {
 		return -order
