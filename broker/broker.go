@@ -53,8 +53,8 @@ type Broker struct {
 	moves     []*clockMove // to be made once nothing else is going on
 	rules     []*Rule      // in the order in which they were made
 	lastRule  int64
-	lines     int         // how many clients have a slow network
-	questions []*question // to be asked once the lock is released
+	lines     map[*session]struct{} // clients that have a slow network
+	questions []*question           // to be asked once the lock is released
 	pubsub    pubsub
 	tracking  tracking
 	lap, took int64   // when the last command ended, by clock.elapsed, and how long it took
@@ -94,6 +94,7 @@ func New(o Options) (*Broker, error) {
 		sessions:  map[int64]*session{},
 		spikes:    map[string]*spikes{},
 		holds:     holds{all: map[*hold]struct{}{}},
+		lines:     map[*session]struct{}{},
 		usage:     make([]usage, testTable.count),
 		listeners: map[net.Listener]struct{}{},
 		done:      make(chan struct{}),
@@ -239,7 +240,7 @@ func (b *Broker) settle() {
 	if b.tracking.active {
 		b.tracking.broadcast()
 	}
-	if b.lines > 0 {
+	if len(b.lines) > 0 {
 		for _, s := range b.dirty {
 			s.sendOut()
 		}
@@ -284,6 +285,9 @@ func (b *Broker) shut() {
 	}
 	for h := range b.holds.all { // also those of clients that have gone
 		h.session.close()
+	}
+	for s := range b.lines {
+		s.close()
 	}
 	for s := range b.sockets { // also those that have no session any more, but output
 		s.abort()

@@ -48,8 +48,8 @@ type Fault struct {
 	// A slow network between the broker and the clients whose name matches Client: the
 	// time that bytes take there and back in all, and how many of them pass in a
 	// second from and to the client, 0 meaning any number. Several such rules for a
-	// client work together: times add up, and the least speed counts. No other field
-	// but Client goes with these.
+	// client work together: times add up, and the least speed counts. To connect takes
+	// no time. No other field but Client goes with these.
 	RTT              time.Duration
 	Upload, Download int
 }

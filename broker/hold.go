@@ -182,6 +182,7 @@ func (b *Broker) release(wanted func(*hold) bool) {
 // then with what it sent behind it.
 func (s *session) resume() {
 	defer s.contain()
+	s.receiveLine()
 	if s.closing || s.closed {
 		return
 	}

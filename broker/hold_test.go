@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"runtime"
 	"strings"
@@ -340,4 +341,121 @@ func TestHoldingInABubble(t *testing.T) {
 		b.Stall(time.Minute)
 		timed("a BLPOP of a second in a stall", time.Minute+time.Second, func() error { return slow.Do(ctx, "BLPOP", "q", "1").Err() })
 	})
+}
+
+// Whatever holds clients up, in whatever order, at random: no command is lost, none runs
+// twice and none before another of its client, also of clients that close.
+func TestHoldingLosesNothing(t *testing.T) {
+	transports(t, frozen, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+		seed := rand.Uint64()
+		t.Logf("seed %d", seed)
+		random := rand.New(rand.NewPCG(seed, 0))
+		const clients, rounds = 6, 300
+		control := newWire(dial(t))
+		control.expect(t, "+OK", "CLIENT", "SETNAME", "control")
+		var w [clients]*wire
+		var sent [clients]int
+		for i := range w {
+			w[i] = newWire(dial(t))
+			w[i].expect(t, "+OK", "CLIENT", "SETNAME", fmt.Sprint("client", i%2))
+		}
+		some := func(most time.Duration) time.Duration { return time.Duration(random.Int64N(int64(most))) + 1 }
+		var rules []*Rule
+		for range rounds {
+			i := random.IntN(clients)
+			switch random.IntN(12) {
+			case 0:
+				f := []Fault{
+					{Command: "rpush", Delay: Uniform{0, some(time.Second)}, Probability: 0.5},
+					{Client: "client0", Delay: Fixed(some(time.Second))},
+					{Client: "client1", RTT: some(time.Second), Upload: 1 + random.IntN(1000), Download: 1 + random.IntN(1000)},
+					{Key: fmt.Sprint("q", i), Stall: some(time.Second), Probability: 0.2},
+					{Client: "client*", Func: func(c *Command) Verdict { return c.Pass().After(time.Millisecond) }},
+				}[random.IntN(5)]
+				if f.forCommands() {
+					f.Seed = random.Uint64()
+				}
+				rules = append(rules, inject(t, b, f))
+			case 1:
+				if len(rules) > 0 {
+					rules[random.IntN(len(rules))].Remove()
+				}
+			case 2:
+				b.Stall(some(time.Second))
+			case 3:
+				mode := []string{"WRITE", "ALL"}[random.IntN(2)]
+				if _, err := b.Do("CLIENT", "PAUSE", some(time.Second).Milliseconds(), mode); err != nil {
+					t.Fatal(err)
+				}
+			case 4:
+				b.Resume()
+			case 5, 6, 7:
+				b.Advance(some(time.Second))
+			default:
+				var p []byte
+				for range 1 + random.IntN(10) {
+					p = append(p, request("RPUSH", fmt.Sprint("q", i), fmt.Sprint(sent[i]))...)
+					sent[i]++
+				}
+				if _, err := w[i].Write(p); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, r := range rules {
+			r.Remove()
+		}
+		if _, err := b.Do("CLIENT", "UNPAUSE"); err != nil {
+			t.Fatal(err)
+		}
+		b.Resume()
+		for i := range w {
+			await(t, b, "all is released", func() bool {
+				b.mu.Unlock()
+				defer b.mu.Lock()
+				b.Advance(time.Second)
+				n, err := As[int](b.Do("LLEN", fmt.Sprint("q", i)))
+				return n == sent[i] && err == nil
+			})
+			for n := range sent[i] {
+				if got := w[i].reply(t); got != fmt.Sprint(n+1) {
+					t.Fatalf("client %d: reply %d is %s", i, n+1, got)
+				}
+			}
+			got, err := As[[]string](b.Do("LRANGE", fmt.Sprint("q", i), 0, -1))
+			for n, element := range got {
+				if element != fmt.Sprint(n) || err != nil {
+					t.Fatalf("client %d: element %d is %s, %v", i, n, element, err)
+				}
+			}
+		}
+		awaitHeld(t, b, 0)
+	})
+}
+
+// The commands by which a test moves time work in stalls and pauses, and meet no rules.
+func TestTestCommandsAreNotHeld(t *testing.T) {
+	o := frozen
+	o.TestCommands = true
+	b := newBroker(t, o)
+	a, control := inMemory(t, b), inMemory(t, b)
+	b.Stall(time.Second)
+	inject(t, b, Fault{Stall: time.Hour, Nth: 2})
+	a.send(t, "PING")
+	control.expect(t, "+OK", "REDRPC.ADVANCE", "999")
+	awaitHeld(t, b, 1)
+	control.expect(t, "+OK", "REDRPC.ADVANCE", "1")
+	if got := a.reply(t); got != "+PONG" {
+		t.Error(got)
+	}
+	a.send(t, "CLIENT", "PAUSE", "1000") // whose rule stalls
+	control.expect(t, "+OK", "REDRPC.ADVANCE", "3600000")
+	if got := a.reply(t); got != "+OK" {
+		t.Error(got)
+	}
+	a.send(t, "PING")
+	control.expect(t, "+OK", "REDRPC.ADVANCE", "1000")
+	if got := a.reply(t); got != "+PONG" {
+		t.Error(got)
+	}
 }

@@ -65,12 +65,13 @@ func (s *session) rewire() {
 			return
 		}
 		s.line = &line{up: flow{session: s}, down: flow{session: s}}
-		s.broker.lines++
+		s.broker.lines[s] = struct{}{}
 	}
 	s.line.rules = active
-	s.soil() // to take an end to it
 	s.line.up.change(rate[0], int64(lag/2))
 	s.line.down.change(rate[1], int64(lag-lag/2))
+	s.soil() // to look at what has arrived, when the running command is over
+	s.broker.resumed = append(s.broker.resumed, s)
 }
 
 // rename gives a client a name, which may be one that has a slow network.
@@ -102,21 +103,19 @@ func (s *session) settleLine() (flush bool) {
 		_, flush = s.link.deliver(p)
 	}
 	if l := s.line; len(l.rules) == 0 && !l.sending() && !l.delivering() {
-		l.clear(s.broker)
-		s.line = nil
+		s.cutLine()
 	}
 	s.checkPending()
 	return flush
 }
 
-// clear forgets what is under way.
-func (l *line) clear(b *Broker) {
-	if l != nil {
-		b.lines--
-		b.alarms.clear(&l.up.alarm)
-		b.alarms.clear(&l.down.alarm)
-		l.up.packets, l.down.packets = nil, nil
-		l.up.backlog, l.down.backlog = 0, 0
+// cutLine ends the slow network, and drops what is under way.
+func (s *session) cutLine() {
+	if l := s.line; l != nil {
+		delete(s.broker.lines, s)
+		s.broker.alarms.clear(&l.up.alarm)
+		s.broker.alarms.clear(&l.down.alarm)
+		s.line = nil
 	}
 }
 
@@ -125,15 +124,12 @@ func (f *flow) change(rate, lag int64) {
 	if f.rate == rate && f.lag == lag {
 		return
 	}
-	b := f.session.broker
-	f.rate, f.lag, f.free = rate, lag, b.now
+	f.rate, f.lag, f.free = rate, lag, f.session.broker.now
 	for i := range f.packets {
 		f.packets[i].from = f.free
 		f.free += f.duration(len(f.packets[i].rest))
 	}
-	if len(f.packets) > 0 {
-		f.due(b)
-	}
+	f.schedule()
 }
 
 // duration is how long it takes to send n bytes, in nanoseconds, rounded up.
@@ -215,16 +211,23 @@ func (f *flow) schedule() {
 
 // due hands over what has arrived.
 func (f *flow) due(*Broker) {
-	s := f.session
-	if f == &s.line.down {
+	if s := f.session; f == &s.line.down {
 		s.line.in = append(s.line.in, f.arrived()...)
 		s.soil()
+	} else {
+		s.receiveLine()
+		s.endIfGone()
+	}
+}
+
+// receiveLine takes what has arrived from the client.
+func (s *session) receiveLine() {
+	if s.line == nil {
 		return
 	}
-	if p := f.arrived(); len(p) > 0 && !s.closing && !s.closed {
+	if p := s.line.up.arrived(); len(p) > 0 && !s.closing {
 		s.take(p)
 	}
-	s.endIfGone()
 }
 
 // mulDiv is a * b / c, rounded down, or the largest number if it is more than that.

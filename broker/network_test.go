@@ -40,7 +40,7 @@ func TestSlowNetworkRTT(t *testing.T) {
 		expectCounts(t, r, 1, 1)
 		r.Remove()
 		slow.expect(t, "+PONG", "PING")
-		await(t, b, "the network is fast", func() bool { return b.lines == 0 && b.sessions[1].line == nil })
+		await(t, b, "the network is fast", func() bool { return len(b.lines) == 0 })
 	})
 }
 
@@ -118,6 +118,26 @@ func TestSlowNetworkByName(t *testing.T) {
 	w.expect(t, "+PONG", "PING")
 	w.expect(t, "+OK", "CLIENT", "SETNAME", "fast")
 	expectCounts(t, second, 1, 1)
+}
+
+// A client that takes a name with a fast network has what it sent behind that at once,
+// and in order, also in the middle of what it sends.
+func TestSlowNetworkRenamed(t *testing.T) {
+	b := newBroker(t, frozen)
+	w := inMemory(t, b)
+	w.expect(t, "+OK", "CLIENT", "SETNAME", "slow")
+	inject(t, b, Fault{Client: "slow", Upload: 10, Download: 1 << 20})
+	w.write(t, "APPEND k a", "CLIENT SETNAME fast", "APPEND k b", "APPEND k c", "QUIT")
+	b.Advance(time.Duration(len(batch("APPEND k a", "CLIENT SETNAME fast"))) * 100 * time.Millisecond)
+	if got, err := b.Do("GET", "k"); got != "abc" || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got := w.all(t); got != ":1\r\n+OK\r\n:2\r\n:3\r\n+OK\r\n" {
+		t.Errorf("received %q", got)
+	}
+	if len(b.lines) != 0 || len(b.alarms.heap) != 0 {
+		t.Errorf("%d lines and %d alarms are left", len(b.lines), len(b.alarms.heap))
+	}
 }
 
 // When the network gets fast, what is under way arrives at once, and in order.

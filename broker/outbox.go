@@ -1,6 +1,17 @@
 package broker
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
+
+// While a client sends what nobody reads any more, to close the connection would take
+// from it what it has not read yet. So at the end it is given some time to read that and
+// to close its side, and meanwhile may send so many bytes.
+const (
+	patienceAtEnd = time.Second
+	inputAtEnd    = 16 << 20
+)
 
 // An outbox holds what is to be written to a socket. Whoever caused the output
 // writes it, after the broker's lock has been released, as far as the kernel takes
@@ -11,8 +22,9 @@ type outbox struct {
 	spare   []byte     // memory to use for pending
 	rest    int        // bytes being written
 	writing bool       // somebody writes, or waits until the kernel takes more
-	last    bool       // nothing follows: shut the outlet when all is written
+	last    bool       // nothing follows: take leave when all is written
 	closed  bool       // the connection takes no more
+	parted  bool       // the outlet has taken leave
 	shut    bool       // the outlet has been shut
 }
 
@@ -27,6 +39,10 @@ type outlet interface {
 
 	// fail makes the end of the connection known to whoever reads from it.
 	fail()
+
+	// part tells the client that nothing follows, and sees to it that abort is called
+	// when the client has closed its side, or patience ends. It is called once.
+	part()
 
 	// shut closes the connection. It is called once.
 	shut()
@@ -66,7 +82,7 @@ func (o *outbox) write(to outlet) {
 		p := o.pending
 		if len(p) == 0 || o.closed {
 			o.writing = false
-			o.unlockAndShut(to, o.last)
+			o.unlockAndPart(to)
 			return
 		}
 		o.pending, o.rest = nil, len(p)
@@ -117,22 +133,37 @@ func (o *outbox) wrote(to outlet, p []byte, err error) {
 func (o *outbox) finish(to outlet) {
 	o.mu.Lock()
 	o.last = true
-	o.unlockAndShut(to, !o.writing)
+	o.unlockAndPart(to)
+}
+
+// unlockAndPart takes leave if all has been written that there was to be.
+func (o *outbox) unlockAndPart(to outlet) {
+	part, failed := o.last && !o.writing && !o.parted, o.closed
+	if part {
+		o.parted, o.closed = true, true
+	}
+	o.mu.Unlock()
+	switch {
+	case part && failed:
+		o.abort(to)
+	case part:
+		to.part()
+	}
+}
+
+// parting reports whether leave has been taken, and no more.
+func (o *outbox) parting() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.parted && !o.shut
 }
 
 // abort closes the connection at once.
 func (o *outbox) abort(to outlet) {
 	o.mu.Lock()
 	o.pending = nil
-	o.unlockAndShut(to, true)
-}
-
-// unlockAndShut shuts the outlet if it is time, and has not been done.
-func (o *outbox) unlockAndShut(to outlet, time bool) {
-	shut := time && !o.shut
-	if shut {
-		o.closed, o.shut = true, true
-	}
+	shut := !o.shut
+	o.closed, o.shut = true, true
 	o.mu.Unlock()
 	if shut {
 		to.shut()

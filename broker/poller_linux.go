@@ -221,8 +221,10 @@ type polled struct {
 	// using guards what follows, and every use of the descriptor, so that it is
 	// not closed, and its number given to another, in the middle. Taken last.
 	using   sync.Mutex
-	fd      int    // -1: closed
-	stalled []byte // what the kernel did not take yet
+	fd      int         // -1: closed
+	stalled []byte      // what the kernel did not take yet
+	timer   *time.Timer // aborts it some time after part; nil before
+	late    int         // bytes that came after part
 }
 
 func (s *polled) attach(x *session)           { s.session = x }
@@ -239,6 +241,10 @@ func (s *polled) receive(buf []byte) {
 	n, err := s.call(readNow, buf)
 	s.using.Unlock()
 	switch {
+	case n > 0 && s.session.closed:
+		if s.late += n; s.late > inputAtEnd {
+			s.abort()
+		}
 	case n > 0:
 		s.poller.broker.startLap() // to read is no part of a command
 		s.session.input(buf[:n])
@@ -321,6 +327,21 @@ func (s *polled) fail() {
 	}
 }
 
+// part shuts one direction. The poller finds the end of the other, and what comes
+// before it is dropped, as the session is closed.
+func (s *polled) part() {
+	s.using.Lock()
+	err := error(net.ErrClosed)
+	if s.fd >= 0 {
+		err = unix.Shutdown(s.fd, unix.SHUT_WR)
+		s.timer = time.AfterFunc(patienceAtEnd, s.abort)
+	}
+	s.using.Unlock()
+	if err != nil {
+		s.abort()
+	}
+}
+
 // shut closes the socket, and forgets it.
 func (s *polled) shut() {
 	s.poller.mu.Lock()
@@ -330,6 +351,9 @@ func (s *polled) shut() {
 	defer s.using.Unlock()
 	unix.Close(s.fd)
 	s.fd = -1
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 }
 
 func (s *polled) peer() peer {

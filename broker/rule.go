@@ -39,7 +39,8 @@ type Rule struct {
 //
 // The commands that one client sends run one after the other, so that what it sends
 // behind a command that is delayed waits, too. Those of clients that have gone
-// meanwhile are run nevertheless, as by a server that is slow.
+// meanwhile are run nevertheless, as by a server that is slow. Commands of [Broker.Do]
+// and those of [Options].TestCommands meet no rules.
 func (b *Broker) Inject(f Fault) (*Rule, error) {
 	b.enter()
 	defer b.leave()
@@ -127,8 +128,13 @@ func (b *Broker) rulesChanged(r *Rule) {
 		b.gates |= ruled
 	}
 	if r.fault.slows() {
-		for _, id := range slices.Sorted(maps.Keys(b.sessions)) {
-			b.sessions[id].rewire()
+		clients := map[*session]struct{}{}
+		for _, s := range b.sessions {
+			clients[s] = struct{}{}
+		}
+		maps.Copy(clients, b.lines) // those too that have gone
+		for _, s := range sortedSessions(clients) {
+			s.rewire()
 		}
 	}
 }
@@ -195,6 +201,8 @@ func (s *session) meet(cmd *command, args [][]byte, f *fate) bool {
 		if f.err != "" {
 			r := failure(f.err)
 			f.answer = &r
+		}
+		if f.answer.kind == kindError {
 			s.transaction.failed = s.transaction.open
 			s.broker.reject(cmd)
 		}

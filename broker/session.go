@@ -108,14 +108,13 @@ func (s *session) input(p []byte) {
 	if s.closing || s.closed {
 		return
 	}
-	if s.line != nil {
-		s.line.up.send(p)
-		s.checkQuery(s.requests.waiting())
-		p = s.line.up.arrived()
-	}
-	if len(p) > 0 {
+	if s.line == nil {
 		s.take(p)
+		return
 	}
+	s.line.up.send(p)
+	s.checkQuery(s.requests.waiting())
+	s.receiveLine()
 }
 
 // take is input behind a slow network, if there is one.
@@ -249,7 +248,7 @@ func (s *session) close() {
 		s.held.forget()
 	}
 	s.judgeEnd()
-	s.line.clear(s.broker)
+	s.cutLine()
 	s.unwatch()
 	s.withdraw()
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"io"
 	"net"
 	"syscall"
 	"time"
@@ -26,6 +27,7 @@ func (b *Broker) serveConn(conn net.Conn) {
 			return
 		}
 		s.readAll()
+		s.readOut()
 		b.enter()
 		s.session.hangUp()
 		delete(b.sockets, s)
@@ -37,6 +39,16 @@ func (b *Broker) serveConn(conn net.Conn) {
 func (s *socket) readAll() {
 	defer s.broker.containIn(s.name)
 	s.read(func(p []byte) { s.broker.receive(s.session, p) })
+}
+
+// readOut is the end of part: the rest that the client sends is read and dropped.
+func (s *socket) readOut() {
+	defer s.broker.containIn(s.name)
+	half, can := s.conn.(interface{ CloseWrite() error })
+	if !can || !s.parting() || s.conn.SetDeadline(time.Now().Add(patienceAtEnd)) != nil || half.CloseWrite() != nil {
+		return
+	}
+	io.CopyN(io.Discard, s.conn, inputAtEnd) // the error says how the connection has ended
 }
 
 // A socket is the link of a client on a net.Conn. A goroutine reads, and another
@@ -82,6 +94,8 @@ func (s *socket) abort() {
 }
 
 func (s *socket) fail() { s.under.Close() }
+
+func (s *socket) part() { s.shut() }
 
 // shut makes the reader end, which then closes the connection.
 func (s *socket) shut() { s.conn.SetReadDeadline(time.Unix(1, 0)) }
