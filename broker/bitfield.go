@@ -56,7 +56,8 @@ func (f *bitField) fit(n, by int64, o overflow) (int64, bool) {
 	least, greatest := f.limits()
 	limit := int64(0)
 	switch {
-	case n > greatest, n < 0 && !f.signed, by > 0 && uint64(by) > uint64(greatest)-uint64(n):
+	case n > greatest, n < 0 && !f.signed, by > 0 && uint64(by) > uint64(greatest)-uint64(n),
+		f.signed && f.bits != 64 && by > greatest-n: // which wraps round if n is next to the least int64, as in Redis
 		limit = greatest
 	case n < least, by < 0 && -uint64(by) > uint64(n)-uint64(least):
 		limit = least

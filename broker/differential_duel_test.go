@@ -71,6 +71,7 @@ func newDuel(t testing.TB, share int) *duel {
 		t.Fatal(err)
 	}
 	d.lastID = d.id
+	d.redis.expect(t, "+OK", "DEBUG", "REPLYBUFFER", "RESIZING", "0") // whose size says what a client without a password may leave unread
 	t.Cleanup(func() { d.redis.Close() })
 	return d
 }

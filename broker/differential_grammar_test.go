@@ -310,10 +310,11 @@ var pools = map[string][]string{
 	"someName":   {"me", "you", "~!"},
 	"theUser":    {"default"}, "nobody": {"nobody", "", "DEFAULT"}, "thePassword": {"secret"},
 	"longPrefix": {"user:"}, "shortPrefix": {"u"},
-	"badName": {"a b", "\n", "\xff", "me\x00"},
-	"2Words":  {"normal 0", "normal 0 0 0 pubsub"},
-	"noClass": {"nosuch 0 0 0", "normal 0 0 0 nosuch 0 0 0"},
-	"noLimit": {"normal x 0 0", "normal 0 0 -1", "normal 0 0 1x", "pubsub 0 1.5 0"},
+	"invalidations": {"__redis__:invalidate"},
+	"badName":       {"a b", "\n", "\xff", "me\x00"},
+	"2Words":        {"normal 0", "normal 0 0 0 pubsub"},
+	"noClass":       {"nosuch 0 0 0", "normal 0 0 0 nosuch 0 0 0"},
+	"noLimit":       {"normal x 0 0", "normal 0 0 -1", "normal 0 0 1x", "pubsub 0 1.5 0"},
 
 	"section": {"server", "clients", "CLIENTS", "memory", "stats", "keyspace", "Keyspace", "replication", "cluster", "commandstats", "errorstats", "latencystats", "cpu", "modules", "default", "all", "everything", "nosuch", ""},
 }

@@ -36,16 +36,22 @@ var outOfMemoryScene = scene{"CONFIG SET MAXMEMORY 1", "CONFIG SET MAXMEMORY 0",
 func (g *generator) provoke() []step {
 	g.careful = true
 	defer func() { g.careful = false }()
+	without := strings.ReplaceAll(strings.ToUpper(g.without), "|", " ")
 	allowed := func(p path) bool {
-		return p.row != g.without && !(g.without == "client|unblock" && strings.Contains(g.coverage.recipes[p], "CLIENT UNBLOCK"))
-	}
-	p, found := g.coverage.missing(g, allowed)
-	if !found {
-		return nil
+		return p.row != g.without && !strings.Contains(g.coverage.recipes[p], without)
 	}
 	steps, found := g.prepare()
 	if !found {
 		return nil
+	}
+	p, found := g.coverage.missing(g, allowed)
+	if !found || g.chance(5) {
+		plot := pick(g, plots)
+		if strings.Contains(plot, without) {
+			return nil
+		}
+		more, _ := g.follow(path{}, plot)
+		return join(append(steps, more...))
 	}
 	if s, isScene := scenes[p.ending]; isScene && g.coverage.recipes[p] == "" {
 		return join(append(steps, g.enact(p, s, allowed)...))
@@ -173,13 +179,13 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 	if p.row != "" && !slices.Contains(strings.Fields(recipe), "this") {
 		recipe = "this " + recipe
 	}
-	g.row = table.named([]byte(p.row))
+	g.first = ""
 	me := g.client
 	defer func() { g.client = me }()
 	others := map[string]int{}
 	for command := range strings.SplitSeq(recipe, " ; ") {
 		words := strings.Fields(command)
-		g.client = me
+		g.client, g.row = me, table.named([]byte(p.row))
 		if who := words[0]; who == "other" || who == "third" {
 			words = words[1:]
 			if _, known := others[who]; !known {
@@ -199,13 +205,20 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 				args, g.first = g.name(p.row), ""
 			case "raw":
 				form = raw
-			case "{me}":
-				args = append(args, "{"+g.bout.clients[me].name+"}")
+			case "{me}", "{other}":
+				who := me
+				if word == "{other}" {
+					who = others["other"]
+				}
+				args = append(args, "{"+g.bout.clients[who].name+"}")
+			case "any":
+				args = g.anyCommand()
+			case "close":
 			default:
 				args = append(args, g.repeat(word)...)
 			}
 		}
-		if isAvoided(rowOf(args), args) {
+		if args != nil && isAvoided(rowOf(args), args) {
 			return nil, false
 		}
 		steps = append(steps, g.before...)
@@ -213,6 +226,13 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 		g.before = nil
 	}
 	return steps, true
+}
+
+// anyCommand makes a command at random.
+func (g *generator) anyCommand() []string {
+	g.careful = g.chance(30)
+	defer func() { g.careful = true }()
+	return g.command(g.pickRow(g.bout.clients[g.client]))
 }
 
 // enlist finds a client besides me and the others that a script has, and makes what
@@ -318,12 +338,18 @@ func (d *database) holds(key, wanted string) bool {
 	return false
 }
 
-// join lets steps be sent together as far as that is clear: nothing with EXEC or
-// behind what ends soon, and a command that a rule is about ends what is sent.
+// join lets steps be sent together as far as that is clear: nothing behind what ends
+// soon, a command that a rule is about ends what is sent, and nothing is sent
+// together with EXEC or what is no command. RESET may make a client one that has to
+// give a password, and then redis-server closes it for long replies unread.
 func join(steps []step) []step {
 	for i, s := range steps {
-		row := rowOf(s.args)
-		steps[i].joined = !s.brief && s.form != raw && row != "exec" && row != "quit" && !isLoose(row) && i+1 < len(steps) && rowOf(steps[i+1].args) != "exec"
+		if i+1 == len(steps) {
+			return steps
+		}
+		row, next := rowOf(s.args), steps[i+1]
+		steps[i].joined = !s.brief && s.form != raw && row != "exec" && row != "quit" && !isLoose(row) &&
+			next.form != raw && !slices.Contains([]string{"exec", "reset"}, rowOf(next.args))
 	}
 	return steps
 }

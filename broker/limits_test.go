@@ -29,6 +29,23 @@ func TestSoftLimit(t *testing.T) {
 	publisher.expect(t, "1", "PUBLISH", "news", "")
 }
 
+// A client that has yet to give the password is closed if it leaves much unread, and
+// one that reads is not.
+func TestLockedOutReader(t *testing.T) {
+	b := newBroker(t, Options{Password: "secret"})
+	reader, slow := inMemory(t, b), inMemory(t, b)
+	for range 1000 {
+		reader.expect(t, "-NOAUTH Authentication required.", "PING")
+	}
+	if _, err := slow.Write([]byte(strings.Repeat("PING\r\n", 1000))); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := slow.read(); err != io.EOF {
+		t.Errorf("got %s, %v, expected to be closed", got, err)
+	}
+	reader.expect(t, "+OK", "AUTH", "secret")
+}
+
 // A client that sends nothing for too long is closed; one that waits, subscribes or
 // says something is not.
 func TestIdleTimeout(t *testing.T) {

@@ -337,11 +337,18 @@ func (s *session) overflow(unread int) {
 }
 
 func (s *session) pendingLimit() *PendingLimit {
-	if s.subscriptions.any() {
+	switch {
+	case s.isLockedOut():
+		return &pendingLockedOut
+	case s.subscriptions.any():
 		return &s.broker.options.PendingPubSub
 	}
 	return &s.broker.options.Pending
 }
+
+// pendingLockedOut holds for a client that has yet to give the password: for what it
+// leaves unread nothing is to be kept but a buffer.
+var pendingLockedOut = PendingLimit{Hard: 16 << 10}
 
 // A laggard is a session that had more unread than its soft limit some time ago.
 type laggard session
