@@ -74,6 +74,8 @@ func (c *command) isSecret(args [][]byte, i int) bool {
 			return slices.ContainsFunc(args[2:max(i, 2)], isSecretSetting)
 		}
 		return i%2 == 1 && isSecretSetting(args[from])
+	case name == "acl|setuser":
+		return i > 1
 	case c == nil: // MIGRATE or ACL, for example
 		hidesAll := func(arg []byte) bool { return is(arg, "AUTH") || is(arg, "AUTH2") || is(arg, "SETUSER") }
 		return slices.ContainsFunc(args[:i], hidesAll)

@@ -57,6 +57,7 @@ type Broker struct {
 	questions []*question           // to be asked once the lock is released
 	pubsub    pubsub
 	tracking  tracking
+	access    access
 	lap, took int64   // when the last command ended, by clock.elapsed, and how long it took
 	usage     []usage // what has become of each command, by its index
 	breaches  []Violation
@@ -113,6 +114,7 @@ func New(o Options) (*Broker, error) {
 	b.stats.started = b.now
 	b.resetStats()
 	b.pubsub.init()
+	b.access.init(o.Password)
 	b.tracking.init(b)
 	return b, nil
 }
@@ -149,12 +151,13 @@ func (b *Broker) open(l interface {
 	b.lastID++
 	s := &session{
 		broker: b, link: l, id: b.lastID, requests: newRequests(&b.options),
-		protocol: 2, authenticated: b.options.Password == "", db: b.dbs[0],
+		protocol: 2, db: b.dbs[0],
 		created: b.now, used: b.now,
 	}
 	if b.refuses() {
 		return syscall.ECONNREFUSED
 	}
+	s.become(b.access.standard)
 	l.attach(s)
 	b.stats.connections++
 	if r := b.turnAway(l); r != nil {
@@ -176,7 +179,7 @@ func (b *Broker) turnAway(l link) *reply {
 	switch {
 	case len(b.sessions) >= b.options.MaxClients:
 		return &tooManyClients
-	case !b.options.Unprotected && b.options.Password == "" && l.remote():
+	case !b.options.Unprotected && b.access.standard.open && l.remote():
 		return &protectedMode
 	}
 	return nil

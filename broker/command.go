@@ -10,17 +10,18 @@ import (
 
 // A command is one row of the table.
 type command struct {
-	name    string
-	arity   int // number of arguments, the name included; negative: that many or more
-	flags   commandFlag
-	keys    []keySpec
-	run     func(*call, [][]byte) reply // args[0] is the name
-	acl     string                      // categories that do not follow from the flags
-	tips    string                      // for clients of a cluster, separated by spaces
-	group   string
-	since   string // the Redis version that brought it
-	cost    string // its complexity
-	summary string
+	name     string
+	arity    int // number of arguments, the name included; negative: that many or more
+	flags    commandFlag
+	keys     []keySpec
+	channels channelArgs
+	run      func(*call, [][]byte) reply // args[0] is the name
+	acl      string                      // categories that do not follow from the flags
+	tips     string                      // for clients of a cluster, separated by spaces
+	group    string
+	since    string // the Redis version that brought it
+	cost     string // its complexity
+	summary  string
 
 	subs     map[string]*command
 	order    []*command // subs in the order of the table
@@ -93,8 +94,7 @@ func (c *command) categories() []string {
 	}
 	has["slow"] = !has["fast"]
 	var names []string
-	for _, name := range []string{"keyspace", "read", "write", "set", "sortedset", "list", "string", "bitmap", "pubsub", "admin", "fast", "slow",
-		"blocking", "dangerous", "connection", "transaction"} {
+	for _, name := range categoryNames {
 		if has[name] {
 			names = append(names, "@"+name)
 		}
@@ -106,6 +106,16 @@ func (c *command) categories() []string {
 func (c *command) accepts(n int) bool {
 	return n == c.arity || c.arity < 0 && n >= -c.arity
 }
+
+// channelArgs says which arguments are channels that access control looks at.
+type channelArgs uint8
+
+const (
+	noChannels      channelArgs = iota
+	oneChannel                  // the first one
+	allChannels                 // all
+	channelPatterns             // all are patterns of channels
+)
 
 // A keySpec says which arguments are keys, and what the command does to them.
 type keySpec struct {

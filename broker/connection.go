@@ -1,9 +1,5 @@
 package broker
 
-import (
-	"crypto/subtle"
-)
-
 // Commands about the connection itself.
 
 // version is the Redis version whose behaviour this is.
@@ -54,33 +50,18 @@ func auth(c *call, args [][]byte) reply {
 	if len(args) > 3 {
 		return syntaxError
 	}
-	user, password := []byte("default"), args[1]
+	name, password := []byte("default"), args[1]
 	if len(args) == 3 {
-		user, password = args[1], args[2]
-	} else if c.options.Password == "" {
+		name, password = args[1], args[2]
+	} else if c.access.standard.open {
 		return failure("ERR AUTH <password> called without any password configured for the default user. " +
 			"Are you sure your configuration is correct?")
 	}
-	if !c.authenticate(user, password) {
+	if !c.authenticate(name, password, args[0]) {
 		return wrongPassword
 	}
 	return ok
 }
-
-// authenticate lets the client in as the one user there is. Without a password
-// any will do.
-func (c *call) authenticate(user, password []byte) bool {
-	want := c.options.Password
-	if string(user) != "default" || want != "" && subtle.ConstantTimeCompare(password, []byte(want)) == 0 {
-		return false
-	}
-	c.session.authenticated = true
-	return true
-}
-
-// isLockedOut reports whether the client has yet to give the password, if there is
-// one now.
-func (s *session) isLockedOut() bool { return !s.authenticated && s.broker.options.Password != "" }
 
 func hello(c *call, args [][]byte) reply {
 	s := c.session
@@ -98,7 +79,7 @@ func hello(c *call, args [][]byte) reply {
 	for i := 2; i < len(args); i++ {
 		switch rest := len(args) - i - 1; {
 		case is(args[i], "AUTH") && rest >= 2:
-			if !c.authenticate(args[i+1], args[i+2]) {
+			if !c.authenticate(args[i+1], args[i+2], args[0]) {
 				return wrongPassword
 			}
 			i += 2

@@ -23,11 +23,11 @@ func (s *session) String() string {
 	}
 	seconds := func(since int64) int64 { return (b.now - since) / int64(time.Second) }
 	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d obl=%d omem=%d tot-mem=%d cmd=%s user=default redir=%d resp=%d",
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d obl=%d omem=%d tot-mem=%d cmd=%s user=%s redir=%d resp=%d",
 		s.id, addr, laddr, s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.index,
 		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
 		s.requests.waiting(), s.requests.spare(), s.heldBytes(), s.transaction.bytes, cap(s.out), len(s.out), s.link.backlog(),
-		s.memory(), name, s.tracking.redirection(), s.protocol)
+		s.memory(), name, s.user.name, s.tracking.redirection(), s.protocol)
 }
 
 // memory is how many bytes a client takes, but for what it subscribes to, tracks and

@@ -148,6 +148,8 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 	case s.transaction.open && cmd.flags&noMulti != 0:
 		r := failure("ERR Command not allowed inside a transaction")
 		return &r
+	case !s.user.unlimited && !s.mayRun(cmd, args):
+		return s.deny(cmd, args)
 	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):
 		return &outOfMemory
 	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions.any():

@@ -67,7 +67,7 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 func (b *Broker) insider(d *database) *session {
 	l := newMemoryConn(b).link()
 	s := &session{
-		broker: b, link: l, protocol: 3, authenticated: true, db: d,
+		broker: b, link: l, protocol: 3, user: insider, authenticated: true, db: d,
 		created: b.now, used: b.now, transaction: transaction{running: true},
 	}
 	l.attach(s)
@@ -121,7 +121,7 @@ func (s *session) answer(args [][]byte) reply {
 // value turns a reply into what Do returns.
 func (r *reply) value() any {
 	switch r.kind {
-	case kindSimple:
+	case kindSimple, kindDouble:
 		return r.text
 	case kindError:
 		return Error(r.text)

@@ -14,6 +14,7 @@ type clientFilter struct {
 	id          int64
 	kind        string // normal, master, replica or pubsub
 	addr, laddr []byte
+	user        *user
 	butOneself  bool
 }
 
@@ -23,15 +24,28 @@ func clientKill(c *call, args [][]byte) reply {
 	f, one := clientFilter{addr: args[2]}, len(args) == 3
 	if !one {
 		var err *reply
-		if f, err = parseClientFilter(args[2:]); err != nil {
+		if f, err = c.parseClientFilter(args[2:]); err != nil {
 			return *err
 		}
 	}
-	killed, own := 0, false
+	killed, own := c.kill(func(s *session) bool { return f.matches(s, c.session) })
+	answer := count(killed)
+	switch {
+	case one && killed == 0:
+		answer = failure("ERR No such client")
+	case one:
+		answer = ok
+	}
+	return c.lastAnswer(answer, own)
+}
+
+// kill ends the connections of clients. It returns of how many, and whether the client
+// itself is among them, for which lastAnswer does it.
+func (c *call) kill(wanted func(*session) bool) (killed int, own bool) {
 	for _, id := range slices.Sorted(maps.Keys(c.sessions)) {
 		s := c.sessions[id]
 		switch {
-		case !f.matches(s, c.session):
+		case !wanted(s):
 			continue
 		case s == c.session:
 			own = true
@@ -40,14 +54,12 @@ func clientKill(c *call, args [][]byte) reply {
 		}
 		killed++
 	}
-	answer := count(killed)
-	switch {
-	case one && killed == 0:
-		answer = failure("ERR No such client")
-	case one:
-		answer = ok
-	}
-	if !own {
+	return killed, own
+}
+
+// lastAnswer is the answer to a command behind which the connection is closed, or not.
+func (c *call) lastAnswer(answer reply, last bool) reply {
+	if !last {
 		return answer
 	}
 	c.session.reply(&answer)
@@ -57,7 +69,7 @@ func clientKill(c *call, args [][]byte) reply {
 
 // parseClientFilter reads names and values. Of several values for one name the last
 // counts.
-func parseClientFilter(args [][]byte) (f clientFilter, err *reply) {
+func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *reply) {
 	f.butOneself = true
 	for i := 0; i < len(args); i += 2 {
 		if i+1 == len(args) {
@@ -79,7 +91,7 @@ func parseClientFilter(args [][]byte) (f clientFilter, err *reply) {
 		case is(args[i], "LADDR"):
 			f.laddr = value
 		case is(args[i], "USER"):
-			if string(value) != "default" {
+			if f.user = c.access.users[string(value)]; f.user == nil {
 				r := failuref("ERR No such user '%s'", value)
 				return f, &r
 			}
@@ -98,6 +110,7 @@ func parseClientFilter(args [][]byte) (f clientFilter, err *reply) {
 func (f *clientFilter) matches(s, asking *session) bool {
 	addr, laddr := s.link.addresses()
 	return (f.id == 0 || f.id == s.id) &&
+		(f.user == nil || f.user == s.user) &&
 		(f.kind == "" || f.kind == s.kind()) &&
 		(f.addr == nil || string(f.addr) == addr) &&
 		(f.laddr == nil || string(f.laddr) == laddr) &&

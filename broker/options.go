@@ -93,6 +93,9 @@ type Options struct {
 
 	// observing is what only CONFIG SET changes of what is noted about commands.
 	observing observing
+
+	// access is what only CONFIG SET changes of access control.
+	access accessOptions
 }
 
 // A PendingLimit is when a client is closed that does not read its replies. A
@@ -172,6 +175,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("broker: Options.ManualTime is %v: expected a time after 1970", o.ManualTime)
 	}
 	o.observing = defaultObserving
+	o.access.logLength = defaultAccessLog
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

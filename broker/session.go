@@ -18,6 +18,7 @@ type session struct {
 	dirty    bool   // it is in broker.dirty, since out is not empty or it closed
 
 	protocol      int // 2 or 3
+	user          *user
 	authenticated bool
 	name          string
 	db            *database
@@ -400,7 +401,7 @@ func (s *session) reset() {
 	s.rename("")
 	s.protocol = 2
 	s.db = s.broker.dbs[0]
-	s.authenticated = s.broker.options.Password == ""
+	s.become(s.broker.access.standard)
 }
 
 // blocked reports whether the client counts as blocked: it waits for a key, or is

@@ -29,6 +29,24 @@ type setting struct {
 var evictionPolicies = []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random"}
 
 var settings = map[string]setting{
+	"aclfile": {get: func(*Options) string { return "" }},
+	"acl-pubsub-default": {
+		func(o *Options) string {
+			if o.access.anyChannel {
+				return "allchannels"
+			}
+			return "resetchannels"
+		},
+		func(o *Options, value string) string {
+			value = strings.ToLower(value)
+			o.access.anyChannel = value == "allchannels"
+			if !o.access.anyChannel && value != "resetchannels" {
+				return "argument(s) must be one of the following: allchannels, resetchannels"
+			}
+			return ""
+		},
+	},
+	"acllog-max-len":  integerSetting(func(o *Options) *int { return &o.access.logLength }, 0, math.MaxInt64),
 	"appendonly":      only("no", notYesOrNo, "yes"),
 	"cluster-enabled": {get: func(*Options) string { return "no" }},
 	"client-output-buffer-limit": {
@@ -40,7 +58,7 @@ var settings = map[string]setting{
 	"client-query-buffer-limit": bytesSetting(func(o *Options) *int { return &o.MaxQuery }, 1<<20),
 	"databases":                 {get: func(o *Options) string { return strconv.Itoa(o.Databases) }},
 	"latency-monitor-threshold": integerSetting(func(o *Options) *int { return &o.observing.spikeFrom }, 0, math.MaxInt64),
-	"latency-tracking":          boolSetting(func(o *Options) *bool { return &o.observing.latencies }),
+	"latency-tracking":          boolSetting(func(o *Options) *bool { return &o.observing.latencies }, true),
 	"latency-tracking-info-percentiles": {
 		func(o *Options) string { return o.observing.percentiles },
 		setPercentiles,
@@ -60,7 +78,7 @@ var settings = map[string]setting{
 		},
 	},
 	"proto-max-bulk-len": bytesSetting(func(o *Options) *int { return &o.MaxBulk }, 1<<20),
-	"protected-mode":     protectedSetting,
+	"protected-mode":     boolSetting(func(o *Options) *bool { return &o.Unprotected }, false),
 	"rdbcompression":     only("no", "argument must be 'yes' or 'no'", "yes"),
 	"requirepass": {
 		func(o *Options) string { return o.Password },
@@ -90,29 +108,6 @@ var settings = map[string]setting{
 	},
 }
 
-// protectedSetting is "yes" or "no", in any case.
-var protectedSetting = setting{
-	func(o *Options) string {
-		if o.Unprotected {
-			return "no"
-		}
-		return "yes"
-	},
-	func(o *Options, value string) string {
-		switch strings.ToLower(value) {
-		case "yes":
-			o.Unprotected = false
-		case "no":
-			o.Unprotected = true
-		default:
-			return notYesOrNo
-		}
-		return ""
-	},
-}
-
-const notYesOrNo = "argument must be 'yes' or 'no'"
-
 // only is a setting that has one value here, and others in Redis. What it says of a
 // value that is neither is Redis's text.
 func only(value, invalid string, others ...string) setting {
@@ -130,25 +125,30 @@ func only(value, invalid string, others ...string) setting {
 	}
 }
 
-// boolSetting is a setting that is yes or no.
-func boolSetting(field func(*Options) *bool) setting {
+// boolSetting is a setting that is yes or no, which the field has as yes or its opposite.
+func boolSetting(field func(*Options) *bool, yes bool) setting {
 	return setting{
 		func(o *Options) string {
-			if *field(o) {
+			if *field(o) == yes {
 				return "yes"
 			}
 			return "no"
 		},
 		func(o *Options, value string) string {
-			value = strings.ToLower(value)
-			*field(o) = value == "yes"
-			if value != "yes" && value != "no" {
-				return "argument must be 'yes' or 'no'"
+			switch strings.ToLower(value) {
+			case "yes":
+				*field(o) = yes
+			case "no":
+				*field(o) = !yes
+			default:
+				return notYesOrNo
 			}
 			return ""
 		},
 	}
 }
+
+const notYesOrNo = "argument must be 'yes' or 'no'"
 
 // integerSetting is a setting with a least and a largest value.
 func integerSetting(field func(*Options) *int, least, most int64) setting {
@@ -342,6 +342,9 @@ func configSet(c *call, args [][]byte) reply {
 	}
 	if c.options.MaxMemory == 0 && o.MaxMemory > 0 {
 		c.measureAll()
+	}
+	if given["requirepass"] {
+		c.access.standard.setPassword(o.Password)
 	}
 	c.options = o
 	c.applyObserving()

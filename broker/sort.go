@@ -22,7 +22,8 @@ type sortOptions struct {
 }
 
 // parse reads options. The last of a kind counts.
-func (o *sortOptions) parse(args [][]byte, mayStore bool) *reply {
+// Who may not read any key can name no pattern of keys.
+func (o *sortOptions) parse(args [][]byte, mayStore, anyKey bool) *reply {
 	o.most = -1
 	for i := 0; i < len(args); i++ {
 		rest := args[i+1:]
@@ -42,8 +43,14 @@ func (o *sortOptions) parse(args [][]byte, mayStore bool) *reply {
 		case is(args[i], "BY") && len(rest) >= 1:
 			o.by = rest[0]
 			o.unsorted = o.unsorted || !isPattern(o.by)
+			if isPattern(o.by) && !anyKey {
+				return &sortByDenied
+			}
 			i++
 		case is(args[i], "GET") && len(rest) >= 1:
+			if !anyKey {
+				return &sortGetDenied
+			}
 			o.get = append(o.get, rest[0])
 			i++
 		case is(args[i], "STORE") && len(rest) >= 1 && mayStore:
@@ -55,6 +62,11 @@ func (o *sortOptions) parse(args [][]byte, mayStore bool) *reply {
 	}
 	return nil
 }
+
+var (
+	sortByDenied  = failure("ERR BY option of SORT denied due to insufficient ACL permissions.")
+	sortGetDenied = failure("ERR GET option of SORT denied due to insufficient ACL permissions.")
+)
 
 // storesSorted finds the key that SORT stores in.
 func storesSorted(args [][]byte) (indexes []int) {
@@ -79,7 +91,7 @@ func sortKeyReadOnly(c *call, args [][]byte) reply { return sortGeneric(c, args,
 
 func sortGeneric(c *call, args [][]byte, mayStore bool) reply {
 	var o sortOptions
-	if err := o.parse(args[2:], mayStore); err != nil {
+	if err := o.parse(args[2:], mayStore, c.session.user.readsAnyKey(c.command, args)); err != nil {
 		return *err
 	}
 	l, isList := c.lookup(args[1]).list()

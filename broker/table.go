@@ -45,6 +45,21 @@ var rows = []command{
 	}},
 
 	// Server.
+	{name: "acl", arity: -2, group: "server", since: "6.0.0", cost: "Depends on the sub-command.", summary: "Commands about users and what they may do.", order: []*command{
+		{name: "cat", arity: -2, flags: noScript | always, run: aclCat, since: "6.0.0", cost: "O(1)", summary: "Returns the categories of commands, or the commands of one."},
+		{name: "deluser", arity: -3, flags: admin | noScript | always, run: aclDelUser, since: "6.0.0", cost: "O(1) for each user", summary: "Deletes users and closes their connections."},
+		{name: "dryrun", arity: -4, flags: admin | noScript | always, run: aclDryRun, since: "7.0.0", cost: "O(1)", summary: "Says whether a user may run a command, without running it."},
+		{name: "genpass", arity: -2, flags: noScript | always, run: aclGenPass, since: "6.0.0", cost: "O(1)", summary: "Returns a random password."},
+		{name: "getuser", arity: 3, flags: admin | noScript | always, run: aclGetUser, since: "6.0.0", cost: "O(N) where N is the number of passwords and patterns", summary: "Describes a user."},
+		{name: "help", arity: 2, flags: always, run: help, since: "6.0.0", cost: "O(1)", summary: "Lists the sub-commands."},
+		{name: "list", arity: 2, flags: admin | noScript | always, run: aclList, since: "6.0.0", cost: "O(N) where N is the number of users", summary: "Returns the rules that make each user."},
+		{name: "load", arity: 2, flags: admin | noScript | always, run: aclFile, since: "6.0.0", cost: "O(1)", summary: "Would read users from a file, which there is none of."},
+		{name: "log", arity: -2, flags: admin | noScript | always, run: aclLog, since: "6.0.0", cost: "O(N) where N is the number of entries returned", summary: "Returns what was denied to users, or forgets it."},
+		{name: "save", arity: 2, flags: admin | noScript | always, run: aclFile, since: "6.0.0", cost: "O(1)", summary: "Would write users to a file, which there is none of."},
+		{name: "setuser", arity: -3, flags: admin | noScript | always, run: aclSetUser, since: "6.0.0", cost: "O(N) where N is the number of rules", summary: "Makes or changes a user by rules."},
+		{name: "users", arity: 2, flags: admin | noScript | always, run: aclUsers, since: "6.0.0", cost: "O(N) where N is the number of users", summary: "Returns the names of the users."},
+		{name: "whoami", arity: 2, flags: perSession, run: aclWhoAmI, since: "6.0.0", cost: "O(1)", summary: "Returns the name of this client's user."},
+	}},
 	{name: "command", arity: -1, flags: always, run: commandAll, acl: "connection", tips: "nondeterministic_output_order",
 		group: "server", since: "2.8.13", cost: "O(N) where N is the number of commands", summary: "Describes all commands.", order: []*command{
 			{name: "count", arity: 2, flags: always, run: commandCountAll, acl: "connection", since: "2.8.13", cost: "O(1)", summary: "Returns the number of commands."},
@@ -290,21 +305,21 @@ var rows = []command{
 		group: "transactions", since: "2.2.0", cost: "O(1)", summary: "Forgets the watched keys."},
 
 	// Pub/Sub.
-	{name: "subscribe", arity: -2, flags: pubSub | perSession | whileSubscribed, run: subscribe,
+	{name: "subscribe", arity: -2, flags: pubSub | perSession | whileSubscribed, channels: allChannels, run: subscribe,
 		group: "pubsub", since: "2.0.0", cost: "O(N) where N is the number of channels", summary: "Subscribes to channels."},
 	{name: "unsubscribe", arity: -1, flags: pubSub | perSession | whileSubscribed, run: unsubscribe,
 		group: "pubsub", since: "2.0.0", cost: "O(N) where N is the number of subscribers of a channel", summary: "Ends subscriptions to channels, or to all."},
-	{name: "psubscribe", arity: -2, flags: pubSub | perSession | whileSubscribed, run: psubscribe,
+	{name: "psubscribe", arity: -2, flags: pubSub | perSession | whileSubscribed, channels: channelPatterns, run: psubscribe,
 		group: "pubsub", since: "2.0.0", cost: "O(N) where N is the number of patterns", summary: "Subscribes to all channels that match patterns."},
 	{name: "punsubscribe", arity: -1, flags: pubSub | perSession | whileSubscribed, run: punsubscribe,
 		group: "pubsub", since: "2.0.0", cost: "O(N) where N is the number of subscribers of a pattern", summary: "Ends subscriptions to patterns, or to all."},
-	{name: "ssubscribe", arity: -2, flags: pubSub | perSession | whileSubscribed, keys: keysUpTo(-1, 1, "not_key"), run: ssubscribe,
+	{name: "ssubscribe", arity: -2, flags: pubSub | perSession | whileSubscribed, keys: keysUpTo(-1, 1, "not_key"), channels: allChannels, run: ssubscribe,
 		group: "pubsub", since: "7.0.0", cost: "O(N) where N is the number of channels", summary: "Subscribes to channels of a shard."},
 	{name: "sunsubscribe", arity: -1, flags: pubSub | perSession | whileSubscribed, keys: keysUpTo(-1, 1, "not_key"), run: sunsubscribe,
 		group: "pubsub", since: "7.0.0", cost: "O(N) where N is the number of subscribers of a channel", summary: "Ends subscriptions to channels of a shard, or to all."},
-	{name: "spublish", arity: 3, flags: pubSub | always | fast | mayReplicate, keys: oneKey("not_key"), run: spublish,
+	{name: "spublish", arity: 3, flags: pubSub | always | fast | mayReplicate, keys: oneKey("not_key"), channels: oneChannel, run: spublish,
 		group: "pubsub", since: "7.0.0", cost: "O(N) where N is the number of subscribers", summary: "Sends a message to the subscribers of a shard's channel."},
-	{name: "publish", arity: 3, flags: pubSub | always | fast | mayReplicate, run: publish,
+	{name: "publish", arity: 3, flags: pubSub | always | fast | mayReplicate, channels: oneChannel, run: publish,
 		group: "pubsub", since: "2.0.0", cost: "O(N+M) where N is the number of subscribers and M the number of patterns", summary: "Sends a message to the subscribers of a channel."},
 	{name: "pubsub", arity: -2, group: "pubsub", since: "2.8.0", cost: "Depends on the sub-command.", summary: "Commands about subscriptions.", order: []*command{
 		{name: "channels", arity: -2, flags: pubSub | always, run: pubsubChannels, since: "2.8.0", cost: "O(N) where N is the number of channels", summary: "Returns the channels that have subscribers."},

@@ -75,6 +75,11 @@ func (s *session) runQueued(queue []queuedCommand) {
 	opening := reply{kind: kindOpening, n: int64(len(queue))}
 	s.reply(&opening)
 	for _, q := range queue {
+		if !s.mayRun(q.command, q.args) {
+			r := s.denyLate(q.command, q.args)
+			s.reply(&r)
+			continue
+		}
 		s.perform(q.command, q.args)
 	}
 }

@@ -111,7 +111,7 @@ func readReply(in *bufio.Reader) (string, error) {
 	switch kind {
 	case '+', '-':
 		return string(kind) + rest, nil
-	case ':':
+	case ':', ',':
 		return rest, nil
 	case '_':
 		return "nil", nil

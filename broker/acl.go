@@ -1,0 +1,280 @@
+package broker
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"slices"
+	"strings"
+)
+
+// Access control: who may run which commands, with which keys and channels. While a
+// user may do everything, as the default one at first, a command costs one look.
+
+// access is the broker's users, and what they were denied lately.
+type access struct {
+	users    map[string]*user
+	standard *user     // named default: whom a client is at first
+	log      []*denied // the latest first
+}
+
+// accessOptions are what CONFIG SET says about it.
+type accessOptions struct {
+	logLength  int
+	anyChannel bool // of new permissions
+}
+
+// A user is whom clients authenticate as. They refer to it, so it is changed in its
+// place.
+type user struct {
+	name      string
+	on        bool          // clients can authenticate as it
+	open      bool          // and with any password
+	passwords []string      // SHA-256 in hexadecimal digits
+	payloads  string        // how RESTORE is to look at them, which it does in one way only here; "": as is usual
+	rights    []permissions // one of them has to permit all of a command; the first is the user's own, the others are Redis's selectors
+	unlimited bool          // the first permits everything
+}
+
+// permissions are commands together with what they may be used on.
+type permissions struct {
+	commands  commandSet
+	future    bool             // also commands that are yet to come, as after +@all
+	firstArgs map[int][]string // of commands not in the set, by their numbers: first arguments that they may have
+
+	anyKey     bool
+	keys       []keyPattern
+	anyChannel bool
+	channels   []string // patterns
+}
+
+// A keyPattern is for keys that may be used in some way.
+type keyPattern struct {
+	pattern string
+	use     keyUse
+}
+
+// A keyUse is what is done to a key.
+type keyUse int
+
+const (
+	readsKey keyUse = 1 << iota
+	writesKey
+)
+
+// insider is who a command is run as that comes from no client.
+var insider = &user{name: "default", unlimited: true}
+
+func (a *access) init(password string) {
+	a.standard = &user{name: "default", on: true, unlimited: true}
+	a.standard.rights = []permissions{{commands: everyCommand, future: true, anyKey: true, anyChannel: true}}
+	a.standard.setPassword(password)
+	a.users = map[string]*user{"default": a.standard}
+}
+
+// setPassword makes a password the only one, or any do if it is empty.
+func (u *user) setPassword(password string) {
+	u.open, u.passwords = password == "", nil
+	if !u.open {
+		u.passwords = []string{hashed([]byte(password))}
+	}
+}
+
+func hashed(password []byte) string {
+	sum := sha256.Sum256(password)
+	return hex.EncodeToString(sum[:])
+}
+
+// admits reports whether a client can authenticate with a password.
+func (u *user) admits(password []byte) bool {
+	switch {
+	case !u.on:
+		return false
+	case u.open:
+		return true
+	}
+	given, right := []byte(hashed(password)), 0
+	for _, p := range u.passwords {
+		right |= subtle.ConstantTimeCompare(given, []byte(p))
+	}
+	return right != 0
+}
+
+// isFree reports whether a client need not authenticate.
+func (u *user) isFree() bool { return u.on && u.open }
+
+// become makes the client a user as long as it has not said who it is.
+func (s *session) become(u *user) { s.user, s.authenticated = u, u.isFree() }
+
+// isLockedOut reports whether the client has yet to authenticate.
+func (s *session) isLockedOut() bool { return !s.authenticated && !s.broker.access.standard.isFree() }
+
+// authenticate makes the client another user. It reports false if there is no such
+// user, or it cannot be had with this password.
+func (c *call) authenticate(name, password []byte, command []byte) bool {
+	u := c.access.users[string(name)]
+	if u == nil || !u.admits(password) {
+		c.session.noteDenied(authDenied, string(command), string(name))
+		return false
+	}
+	c.session.user, c.session.authenticated = u, true
+	return true
+}
+
+// A denial is what of a command is denied. The order is that of how far a command came.
+type denial int
+
+const (
+	nothingDenied denial = iota
+	commandDenied
+	keyDenied
+	authDenied
+	channelDenied
+)
+
+// denies returns what of a command the user may not do, and the place of the argument.
+// Of several permissions that deny something that counts which came furthest.
+func (u *user) denies(cmd *command, args [][]byte) (what denial, at int) {
+	if u.unlimited {
+		return nothingDenied, 0
+	}
+	for i := range u.rights {
+		other, where := u.rights[i].deny(cmd, args)
+		if other == nothingDenied {
+			return nothingDenied, 0
+		}
+		if other > what || other == what && where > at {
+			what, at = other, where
+		}
+	}
+	return what, at
+}
+
+func (p *permissions) deny(cmd *command, args [][]byte) (what denial, at int) {
+	if cmd.flags&noAuth == 0 && !p.permitsCommand(cmd, args) {
+		return commandDenied, 0
+	}
+	if !p.anyKey {
+		for _, k := range cmd.usedKeys(args) {
+			if !p.permitsKey(args[k.at], k.use) {
+				return keyDenied, k.at
+			}
+		}
+	}
+	if !p.anyChannel {
+		for i := 1; i < len(args) && cmd.channels != noChannels; i++ {
+			if !permitsChannel(p.channels, string(args[i]), cmd.channels == channelPatterns) {
+				return channelDenied, i
+			}
+			if cmd.channels == oneChannel {
+				break
+			}
+		}
+	}
+	return nothingDenied, 0
+}
+
+func (p *permissions) permitsCommand(cmd *command, args [][]byte) bool {
+	n := allCommands().rows[cmd.index]
+	return p.commands.has(n) || len(args) > 1 && slices.ContainsFunc(p.firstArgs[n], func(arg string) bool {
+		return strings.EqualFold(arg, cString(args[1], len(args[1])))
+	})
+}
+
+func (p *permissions) permitsKey(key []byte, use keyUse) bool {
+	return slices.ContainsFunc(p.keys, func(k keyPattern) bool { return k.use&use == use && match(k.pattern, string(key), false) })
+}
+
+// permitsChannel reports whether a channel matches a pattern, or if it is a pattern
+// itself, whether it is one of them.
+func permitsChannel(patterns []string, channel string, isPattern bool) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return isPattern && p == channel || !isPattern && match(p, channel, false) })
+}
+
+// readsAnyKey reports whether the user may read any key with a command, also those
+// that its arguments do not name.
+func (u *user) readsAnyKey(cmd *command, args [][]byte) bool {
+	return u.unlimited || slices.ContainsFunc(u.rights, func(p permissions) bool {
+		what, _ := p.deny(cmd, args)
+		return what == nothingDenied && (p.anyKey || slices.Contains(p.keys, keyPattern{"*", readsKey}) || slices.Contains(p.keys, keyPattern{"*", readsKey | writesKey}))
+	})
+}
+
+// A usedKey is an argument that is a key, and what is done to it.
+type usedKey struct {
+	at  int
+	use keyUse
+}
+
+// usedKeys lists the keys of a command; none if the arguments do not hold as many as
+// they say.
+func (c *command) usedKeys(args [][]byte) (keys []usedKey) {
+	if !c.hasKeys() {
+		return nil
+	}
+	for _, k := range c.keys {
+		indexes, valid := k.indexes(args)
+		if !valid {
+			return nil
+		}
+		for _, at := range indexes {
+			keys = append(keys, usedKey{at, k.usage(args)})
+		}
+	}
+	return keys
+}
+
+// usage reads what is done to a key off the flags of COMMAND INFO.
+func (k keySpec) usage(args [][]byte) (use keyUse) {
+	flags := k.flags
+	if k.use != nil {
+		flags = k.use(args)
+	}
+	for flag := range strings.FieldsSeq(flags) {
+		switch flag {
+		case "access":
+			use |= readsKey
+		case "insert", "delete", "update":
+			use |= writesKey
+		}
+	}
+	return use
+}
+
+// deny returns the error reply to a command that the client's user may not run, or
+// not with these arguments, and makes a note of it.
+func (s *session) deny(cmd *command, args [][]byte) *reply {
+	what, at := s.user.denies(cmd, args)
+	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
+	var r reply
+	switch what {
+	case keyDenied:
+		r = failure("NOPERM this user has no permissions to access one of the keys used as arguments")
+	case channelDenied:
+		r = failure("NOPERM this user has no permissions to access one of the channels used as arguments")
+	default:
+		r = failuref("NOPERM this user has no permissions to run the '%s' command", cmd.fullName)
+	}
+	return &r
+}
+
+// denyLate is deny for a command that could be queued, and cannot be run any more.
+func (s *session) denyLate(cmd *command, args [][]byte) reply {
+	what, at := s.user.denies(cmd, args)
+	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
+	reason := "no permission to execute the command or subcommand"
+	switch what {
+	case keyDenied:
+		reason = "no permission to touch the specified keys"
+	case channelDenied:
+		reason = "no permission to access one of the channels used as arguments"
+	}
+	return failure("NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. " +
+		"This command is no longer allowed for the following reason: " + reason)
+}
+
+// mayRun reports whether the client's user may run a command with these arguments.
+func (s *session) mayRun(cmd *command, args [][]byte) bool {
+	what, _ := s.user.denies(cmd, args)
+	return what == nothingDenied
+}

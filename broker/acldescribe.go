@@ -1,0 +1,125 @@
+package broker
+
+import (
+	"math"
+	"strings"
+)
+
+// Users as rules, as ACL LIST and ACL GETUSER show them.
+
+// rules are the rules that make the user.
+func (u *user) rules() string {
+	rules := u.flags()
+	for _, p := range u.passwords {
+		rules = append(rules, "#"+p)
+	}
+	for i := range u.rights {
+		own := strings.Join(u.rights[i].rules(), " ")
+		if i > 0 {
+			own = "(" + own + ")"
+		}
+		rules = append(rules, own)
+	}
+	return strings.Join(rules, " ")
+}
+
+func (u *user) flags() []string {
+	flags := []string{"off"}
+	if u.on {
+		flags[0] = "on"
+	}
+	if u.open {
+		flags = append(flags, "nopass")
+	}
+	if u.payloads != "" {
+		flags = append(flags, u.payloads)
+	}
+	return flags
+}
+
+func (p *permissions) rules() []string {
+	rules := p.keyRules()
+	if !p.anyChannel {
+		rules = append(rules, "resetchannels")
+	}
+	return append(append(rules, p.channelRules()...), p.commandRules()...)
+}
+
+func (p *permissions) keyRules() []string {
+	if p.anyKey {
+		return []string{"~*"}
+	}
+	rules := []string{}
+	for _, k := range p.keys {
+		opening := map[keyUse]string{readsKey: "%R~", writesKey: "%W~", readsKey | writesKey: "~"}[k.use]
+		rules = append(rules, opening+k.pattern)
+	}
+	return rules
+}
+
+func (p *permissions) channelRules() []string {
+	if p.anyChannel {
+		return []string{"&*"}
+	}
+	rules := []string{}
+	for _, pattern := range p.channels {
+		rules = append(rules, "&"+pattern)
+	}
+	return rules
+}
+
+// commandRules finds rules that lead to a set of commands: first all or none, then
+// the categories that fit best, and in the end the single commands in which these
+// differ.
+func (p *permissions) commandRules() []string {
+	all := allCommands()
+	add := !p.future
+	sign := map[bool]string{true: "+", false: "-"}
+	reached, rest := permissions{}, permissions{commands: p.commands}
+	rules := []string{sign[!add] + "@all"}
+	if !add {
+		reached.commands = everyCommand
+	}
+	applied := make([]bool, len(categoryNames))
+	for best := rest.bestCategory(add, applied); best >= 0; best = rest.bestCategory(add, applied) {
+		reached.permitCategory(1<<best, add)
+		rest.permitCategory(1<<best, !add)
+		rules = append(rules, sign[add]+"@"+categoryNames[best])
+		applied[best] = true
+	}
+	for n, name := range all.names {
+		permit := p.commands.has(n)
+		if permit != reached.commands.has(n) {
+			rules = append(rules, sign[permit]+name)
+			reached.permit(n, permit)
+		}
+		if !permit {
+			for _, arg := range p.firstArgs[n] {
+				rules = append(rules, "+"+name+"|"+arg)
+			}
+		}
+	}
+	return rules
+}
+
+// bestCategory returns the category that has most in common with the set, or with
+// what is not in it, and the fewest differences; or -1.
+func (p *permissions) bestCategory(add bool, applied []bool) int {
+	best, fewest, most := -1, math.MaxInt, 0
+	for i := range categoryNames {
+		same, different := 0, 0
+		for n, categories := range allCommands().categories {
+			switch {
+			case categories>>i&1 == 0:
+			case p.commands.has(n) == add:
+				same++
+			default:
+				different++
+			}
+		}
+		if !applied[i] && same > different && (different < fewest || different == fewest && same > most) {
+			best, fewest, most = i, different, same
+		}
+	}
+	return best
+}

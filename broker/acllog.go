@@ -1,0 +1,85 @@
+package broker
+
+import (
+	"slices"
+	"time"
+)
+
+// ACL LOG: what was denied to whom.
+
+// A denied is one entry. The same thing that happens again within a minute is counted
+// in it.
+type denied struct {
+	what     denial
+	inMulti  bool
+	object   string // name of a command, key or channel
+	username string
+	at       int64 // when it happened last, nanoseconds since 1970
+	client   string
+	count    int64
+}
+
+const (
+	defaultAccessLog = 128
+	sameDenialFor    = time.Minute
+	sameDenialAmong  = 10 // entries that are looked at
+)
+
+// denialObject is what the log names.
+func denialObject(what denial, cmd *command, args [][]byte, at int) string {
+	if what == commandDenied {
+		return cmd.fullName
+	}
+	return string(args[at])
+}
+
+// noteDenied adds to the log.
+func (s *session) noteDenied(what denial, object, username string) {
+	b := s.broker
+	log := &b.access.log
+	d := &denied{what: what, inMulti: s.transaction.open || s.transaction.running, object: object, username: username, at: b.now, client: s.String(), count: 1}
+	for i, old := range (*log)[:min(len(*log), sameDenialAmong)] {
+		if old.what == d.what && old.inMulti == d.inMulti && old.object == d.object && old.username == d.username && d.at-old.at <= int64(sameDenialFor) {
+			d.count += old.count
+			*log = slices.Delete(*log, i, i+1)
+			break
+		}
+	}
+	*log = slices.Insert(*log, 0, d)
+	*log = slices.Delete(*log, min(len(*log), b.options.access.logLength), len(*log))
+}
+
+var denialNames = [...]string{commandDenied: "command", keyDenied: "key", authDenied: "auth", channelDenied: "channel"}
+
+func aclLog(c *call, args [][]byte) reply {
+	n := int64(10)
+	switch {
+	case len(args) > 3:
+		return tooManyArguments(args)
+	case len(args) == 3 && is(args[2], "RESET"):
+		c.access.log = nil
+		return ok
+	case len(args) == 3:
+		var isInt bool
+		if n, isInt = parseInt(args[2]); !isInt {
+			return notAnInteger
+		}
+	}
+	var entries []reply
+	for _, d := range c.access.log[:max(0, min(n, int64(len(c.access.log))))] {
+		context := "toplevel"
+		if d.inMulti {
+			context = "multi"
+		}
+		entries = append(entries, fields(
+			bulkString("count"), integer(d.count),
+			bulkString("reason"), bulkString(denialNames[d.what]),
+			bulkString("context"), bulkString(context),
+			bulkString("object"), bulkString(d.object),
+			bulkString("username"), bulkString(d.username),
+			bulkString("age-seconds"), double(float64((c.now-d.at)/int64(time.Millisecond))/1000),
+			bulkString("client-info"), bulkString(d.client),
+		))
+	}
+	return array(entries...)
+}

@@ -1,0 +1,278 @@
+package broker
+
+import (
+	"maps"
+	"slices"
+	"strings"
+)
+
+// The rules of ACL SETUSER.
+
+// What may be wrong with a rule, in Redis's words.
+const (
+	ruleSyntax   = "Syntax error"
+	ruleUnknown  = "Unknown command or category name in ACL"
+	ruleKey      = "Adding a pattern after the * pattern (or the 'allkeys' flag) is not valid and does not have any effect. Try 'resetkeys' to start with an empty list of patterns"
+	ruleChannel  = "Adding a pattern after the * pattern (or the 'allchannels' flag) is not valid and does not have any effect. Try 'resetchannels' to start with an empty list of channels"
+	rulePassword = "The password you are trying to remove from the user does not exist"
+	ruleHash     = "The password hash must be exactly 64 characters and contain only lowercase hexadecimal characters"
+	ruleFirstArg = "Allowing first-arg of a subcommand is not supported"
+)
+
+// clone returns a copy that shares nothing with the user.
+func (u *user) clone() *user {
+	copied := *u
+	copied.passwords = slices.Clone(u.passwords)
+	copied.rights = slices.Clone(u.rights)
+	for i := range copied.rights {
+		p := &copied.rights[i]
+		p.keys, p.channels, p.firstArgs = slices.Clone(p.keys), slices.Clone(p.channels), maps.Clone(p.firstArgs)
+		for n, args := range p.firstArgs {
+			p.firstArgs[n] = slices.Clone(args)
+		}
+	}
+	return &copied
+}
+
+// apply changes the user as a rule says, or returns what is wrong with the rule. Words
+// end at a zero byte, as in C.
+func (u *user) apply(rule string, o *accessOptions) (wrong string) {
+	if rule == "" {
+		return ""
+	}
+	word := cString([]byte(rule), len(rule))
+	switch strings.ToLower(word) {
+	case "on":
+		u.on = true
+		return ""
+	case "off":
+		u.on = false
+		return ""
+	case "skip-sanitize-payload", "sanitize-payload":
+		u.payloads = strings.ToLower(word)
+		return ""
+	case "nopass":
+		u.open, u.passwords = true, nil
+		return ""
+	case "resetpass":
+		u.open, u.passwords = false, nil
+		return ""
+	case "clearselectors":
+		u.rights = u.rights[:1]
+		return ""
+	case "reset":
+		*u = user{name: u.name, payloads: "sanitize-payload", rights: []permissions{{anyChannel: o.anyChannel}}}
+		return ""
+	}
+	switch first := rule[0]; {
+	case strings.IndexByte(">#<!", first) >= 0:
+		return u.applyPassword(first, rule[1:])
+	case first == '(' && rule[len(rule)-1] == ')':
+		p := permissions{anyChannel: o.anyChannel}
+		words, _ := splitLine([]byte(rule[1 : len(rule)-1])) // none, if a quote is not closed
+		for _, word := range words {
+			if wrong := p.apply(string(word)); wrong != "" {
+				return wrong
+			}
+		}
+		u.rights = append(u.rights, p)
+		return ""
+	}
+	return u.rights[0].apply(rule)
+}
+
+// applyPassword adds or removes a password, or its hash.
+func (u *user) applyPassword(how byte, text string) (wrong string) {
+	hash := text
+	if how == '>' || how == '<' {
+		hash = hashed([]byte(text))
+	} else if len(hash) != 64 || strings.Trim(hash, "0123456789abcdef") != "" {
+		return ruleHash
+	}
+	at := slices.Index(u.passwords, hash)
+	switch {
+	case how == '<' || how == '!':
+		if at < 0 {
+			return rulePassword
+		}
+		u.passwords = slices.Delete(u.passwords, at, at+1)
+	case at < 0:
+		u.passwords = append(u.passwords, hash)
+		fallthrough
+	default:
+		u.open = false
+	}
+	return ""
+}
+
+// apply changes permissions as a rule says, or returns what is wrong with the rule.
+func (p *permissions) apply(rule string) (wrong string) {
+	word := cString([]byte(rule), len(rule))
+	switch strings.ToLower(word) {
+	case "allkeys", "~*":
+		p.anyKey, p.keys = true, nil
+		return ""
+	case "resetkeys":
+		p.anyKey, p.keys = false, nil
+		return ""
+	case "allchannels", "&*":
+		p.anyChannel, p.channels = true, nil
+		return ""
+	case "resetchannels":
+		p.anyChannel, p.channels = false, nil
+		return ""
+	case "allcommands", "+@all":
+		p.commands, p.future, p.firstArgs = everyCommand, true, nil
+		return ""
+	case "nocommands", "-@all":
+		p.commands, p.future, p.firstArgs = commandSet{}, false, nil
+		return ""
+	case "":
+		return ruleSyntax
+	}
+	switch first := word[0]; {
+	case first == '~' || first == '%':
+		return p.applyKey(rule)
+	case first == '&':
+		return p.applyChannel(rule[1:])
+	case first != '+' && first != '-':
+		return ruleSyntax
+	case strings.HasPrefix(word[1:], "@"):
+		bit := category(word[2:])
+		if bit == 0 {
+			return ruleUnknown
+		}
+		p.permitCategory(bit, first == '+')
+		return ""
+	}
+	return p.applyCommand(word[1:], word[0] == '+')
+}
+
+// applyKey adds a pattern of keys: ~pattern, or %R~pattern, %W~pattern or
+// %RW~pattern for some uses only.
+func (p *permissions) applyKey(rule string) (wrong string) {
+	if p.anyKey {
+		return ruleKey
+	}
+	use, pattern := readsKey|writesKey, rule[1:]
+	if rule[0] == '%' {
+		var uses string
+		uses, pattern, _ = strings.Cut(rule[1:], "~")
+		use = 0
+		for _, c := range []byte(uses) {
+			var more keyUse
+			switch c {
+			case 'R', 'r':
+				more = readsKey
+			case 'W', 'w':
+				more = writesKey
+			}
+			if more == 0 || use&more != 0 {
+				return ruleSyntax
+			}
+			use |= more
+		}
+		if use == 0 {
+			return ruleSyntax
+		}
+	}
+	if hasSpaces(pattern) {
+		return ruleSyntax
+	}
+	at := slices.IndexFunc(p.keys, func(k keyPattern) bool { return k.pattern == pattern })
+	if at < 0 {
+		p.keys = append(p.keys, keyPattern{pattern, use})
+	} else {
+		p.keys[at].use |= use
+	}
+	return ""
+}
+
+func (p *permissions) applyChannel(pattern string) (wrong string) {
+	switch {
+	case p.anyChannel:
+		return ruleChannel
+	case hasSpaces(pattern):
+		return ruleSyntax
+	case !slices.Contains(p.channels, pattern):
+		p.channels = append(p.channels, pattern)
+	}
+	return ""
+}
+
+func hasSpaces(s string) bool {
+	return strings.ContainsFunc(s, func(c rune) bool { return c == 0 || c < 0x80 && isSpace(byte(c)) })
+}
+
+// applyCommand permits or denies a command or a sub-command; or permits a command
+// that has none with a first argument.
+func (p *permissions) applyCommand(name string, permit bool) (wrong string) {
+	n, known := allCommands().find(name)
+	if known {
+		p.permit(n, permit)
+		return ""
+	}
+	at := strings.LastIndexByte(name, '|')
+	if !permit || at < 0 {
+		return ruleUnknown
+	}
+	n, known = allCommands().find(name[:at])
+	arg := name[at+1:]
+	switch {
+	case !known:
+		return ruleUnknown
+	case strings.Contains(name[:at], "|"):
+		return ruleFirstArg
+	case arg == "":
+		return ruleSyntax
+	case allCommands().end(n) > n+1:
+		return ruleUnknown
+	}
+	if !slices.ContainsFunc(p.firstArgs[n], func(old string) bool { return strings.EqualFold(old, arg) }) {
+		if p.firstArgs == nil {
+			p.firstArgs = map[int][]string{}
+		}
+		p.firstArgs[n] = append(p.firstArgs[n], arg)
+	}
+	return ""
+}
+
+// permit permits or denies a command and its sub-commands.
+func (p *permissions) permit(n int, permit bool) {
+	delete(p.firstArgs, n)
+	for i := n; i < allCommands().end(n); i++ {
+		p.commands.put(i, permit)
+	}
+}
+
+// permitCategory permits or denies all commands of a category.
+func (p *permissions) permitCategory(bit uint32, permit bool) {
+	for n, categories := range allCommands().categories {
+		if categories&bit != 0 {
+			p.permit(n, permit)
+		}
+	}
+}
+
+// joinSelectors joins the arguments that are together a selector in parentheses. It
+// returns the one that opens it if it is not closed.
+func joinSelectors(args [][]byte) (rules []string, unclosed string) {
+	selector, opening := "", ""
+	for _, arg := range args {
+		text := string(arg)
+		closes := strings.HasSuffix(text, ")")
+		switch {
+		case strings.HasPrefix(text, "(") && !closes:
+			selector, opening = text, text
+		case opening != "":
+			selector += " " + cString(arg, len(arg))
+			if closes {
+				rules = append(rules, selector)
+				opening = ""
+			}
+		default:
+			rules = append(rules, text)
+		}
+	}
+	return rules, opening
+}

@@ -1,0 +1,111 @@
+package broker
+
+import (
+	_ "embed"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Access control knows all commands of Redis 7.0, also those that the broker does
+// not have: so rules that name them can be used in both, and mean the same.
+
+// categoryNames are Redis's, in its order.
+var categoryNames = []string{"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo", "stream",
+	"pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting"}
+
+// categoriesText has a line for each combination of categories, with the commands
+// that are in them. It is what redis-server 7.0.15 says, and checked by a test.
+//
+//go:embed categories.txt
+var categoriesText string
+
+// A catalogue numbers commands for access control.
+type catalogue struct {
+	names      []string // full names, a container before its sub-commands
+	categories []uint32 // bits, in the order of categoryNames
+	numbers    map[string]int
+	rows       []int // the numbers of the rows of testTable, by command.index
+}
+
+// allCommands is the catalogue. It is made when somebody asks what a user may do who
+// may not do everything.
+var allCommands = sync.OnceValue(func() *catalogue {
+	bits := map[string]uint32{}
+	add := func(name string, categories []string) {
+		for _, category := range categories {
+			bits[name] |= 1 << slices.Index(categoryNames, strings.TrimPrefix(category, "@"))
+		}
+	}
+	for line := range strings.Lines(categoriesText) {
+		categories, names, _ := strings.Cut(line, ":")
+		for name := range strings.FieldsSeq(names) {
+			add(name, strings.Fields(categories))
+		}
+	}
+	for name, c := range testTable.all() {
+		if bits[name] == 0 { // one for tests
+			add(name, c.categories())
+		}
+	}
+	all := &catalogue{numbers: map[string]int{}, rows: make([]int, testTable.count)}
+	for name := range bits {
+		all.names = append(all.names, name)
+	}
+	slices.Sort(all.names)
+	for i, name := range all.names {
+		all.numbers[name] = i
+		all.categories = append(all.categories, bits[name])
+	}
+	for name, c := range testTable.all() {
+		all.rows[c.index] = all.numbers[name]
+	}
+	if len(all.names) > len(commandSet{})*64 {
+		panic("broker: a commandSet has no room for all commands")
+	}
+	return all
+})
+
+// find returns the number of a command by its full name, in any case.
+func (a *catalogue) find(name string) (n int, known bool) {
+	n, known = a.numbers[strings.ToLower(name)]
+	return n, known
+}
+
+// subs returns where the sub-commands of a command are: from its number + 1 to before
+// end.
+func (a *catalogue) end(n int) int {
+	end := n + 1
+	for end < len(a.names) && strings.HasPrefix(a.names[end], a.names[n]+"|") {
+		end++
+	}
+	return end
+}
+
+// category returns the bit of a category by its name, in any case, or 0.
+func category(name string) uint32 {
+	i := slices.Index(categoryNames, strings.ToLower(name))
+	if i < 0 {
+		return 0
+	}
+	return 1 << i
+}
+
+// A commandSet is a set of commands by their numbers in the catalogue.
+type commandSet [8]uint64
+
+var everyCommand = func() (s commandSet) {
+	for i := range s {
+		s[i] = ^uint64(0)
+	}
+	return s
+}()
+
+func (s *commandSet) has(n int) bool { return s[n/64]>>(n%64)&1 != 0 }
+
+func (s *commandSet) put(n int, in bool) {
+	s[n/64] &^= 1 << (n % 64)
+	if in {
+		s[n/64] |= 1 << (n % 64)
+	}
+}
