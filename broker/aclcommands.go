@@ -187,13 +187,14 @@ func aclDryRun(c *call, args [][]byte) reply {
 	case !cmd.accepts(len(given)):
 		return cmd.wrongNumber()
 	}
+	const refusal = "This user has no permissions to "
 	switch what, at := u.denies(cmd, given); what {
 	case commandDenied:
-		return bulkString("This user has no permissions to run the '" + cmd.fullName + "' command")
+		return bulkString(refusal + "run the '" + cmd.fullName + "' command")
 	case keyDenied:
-		return bulkString("This user has no permissions to access the '" + string(given[at]) + "' key")
+		return bulkString(refusal + "access the '" + cString(given[at], len(given[at])) + "' key")
 	case channelDenied:
-		return bulkString("This user has no permissions to access the '" + string(given[at]) + "' channel")
+		return bulkString(refusal + "access the '" + cString(given[at], len(given[at])) + "' channel")
 	}
 	return ok
 }

@@ -70,6 +70,8 @@ func newDuel(t testing.TB, share int) *duel {
 	if d.id, err = strconv.ParseInt(d.redis.do(t, "CLIENT", "ID"), 10, 64); err != nil {
 		t.Fatal(err)
 	}
+	d.redis.expect(t, "+OK", "ACL", "SETUSER", "control", "on", "nopass", "~*", "&*", "+@all")
+	d.redis.expect(t, "+OK", "AUTH", "control", "")
 	d.lastID = d.id
 	d.redis.expect(t, "+OK", "DEBUG", "REPLYBUFFER", "RESIZING", "0") // whose size says what a client without a password may leave unread
 	t.Cleanup(func() { d.redis.Close() })
@@ -140,15 +142,18 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 	d.redis.expect(d, "+OK", "CONFIG", "SET", "requirepass", d.password, "timeout", "0", "maxmemory", "0", "maxclients", "10000", "client-query-buffer-limit", "1gb",
 		"proto-max-bulk-len", "512mb", "client-output-buffer-limit", "normal 0 0 0 pubsub 32mb 8mb 60 replica 256mb 64mb 60", "tracking-table-max-keys", "1000000",
 		"protected-mode", "yes", "notify-keyspace-events", d.events, "latency-tracking", "yes", "latency-tracking-info-percentiles", "50 99 99.9",
-		"slowlog-log-slower-than", "-1", "slowlog-max-len", "128", "latency-monitor-threshold", "0") // lest a slow machine matters
+		"slowlog-log-slower-than", "-1", "slowlog-max-len", "128", "latency-monitor-threshold", "0", "acl-pubsub-default", "resetchannels", "acllog-max-len", "128") // lest a slow machine matters
+	d.makeUsers(d.redis)
 	if b.opponent, err = New(Options{Password: d.password, KeyspaceEvents: d.events}); err != nil {
 		d.Fatal(err)
 	}
 	defer b.end()
-	b.broker = newWire(b.dialBroker(d.id))
-	if d.password != "" {
-		b.broker.expect(d, "+OK", "AUTH", d.password)
+	if _, err := b.opponent.Do("ACL", "SETUSER", "control", "on", "nopass", "~*", "&*", "+@all"); err != nil {
+		d.Fatal(err)
 	}
+	b.broker = newWire(b.dialBroker(d.id))
+	b.broker.expect(d, "+OK", "AUTH", "control", "")
+	d.makeUsers(b.broker)
 	d.redis.expect(d, "+OK", "CONFIG", "RESETSTAT")
 	b.broker.expect(d, "+OK", "CONFIG", "SET", "slowlog-log-slower-than", "-1")
 	b.broker.expect(d, "+OK", "CONFIG", "RESETSTAT")
@@ -170,6 +175,19 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 			return made, b.found
 		}
 	}
+}
+
+// makeUsers deletes the users that bouts have made, and makes two that do not change.
+func (d *duel) makeUsers(w *wire) {
+	names, _ := splitLine([]byte(strings.Trim(w.do(d, "ACL", "USERS"), "[]")))
+	for _, name := range names {
+		if string(name) != "default" && string(name) != "control" {
+			w.expect(d, "1", "ACL", "DELUSER", string(name))
+		}
+	}
+	w.expect(d, "+OK", "ACL", "SETUSER", "carol", "on", "nopass", "~l*", "~m", "%R~user:*", "%W~w*", "&n*", "+@all", "-@dangerous", "+sort", "+sort_ro", "-getset")
+	w.expect(d, "+OK", "ACL", "SETUSER", "dave", "on", ">secret", "+@connection", "+select|1", "+acl|whoami", "(~s* %R~* +@read -@slow)", "(%W~* +@write &sport)")
+	w.expect(d, "+OK", "ACL", "LOG", "RESET")
 }
 
 func (b *bout) dialBroker(id int64) *memoryConn {

@@ -32,6 +32,10 @@ var failures = map[string]failing{
 	"context": {"Can't execute '*': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", ""},
 	"memory":  {"OOM command not allowed when used memory > 'maxmemory'.", ""},
 
+	"forbidden":        {"NOPERM this user has no permissions to run the '*' command", ""},
+	"forbiddenKey":     {"NOPERM this user has no permissions to access one of the keys used as arguments", ""},
+	"forbiddenChannel": {"NOPERM this user has no permissions to access one of the channels used as arguments", ""},
+
 	// What many rows answer.
 	endNull:    {"", "key=missing"}, // is none
 	"type":     {"WRONGTYPE Operation against a key holding the wrong kind of value", "key=other"},
@@ -77,6 +81,24 @@ var failures = map[string]failing{
 	"noUser":       {"No such user '*'", ""},
 	"clientID":     {"Invalid client ID", ""},
 	"clientType":   {"Unknown client type '*'", ""},
+
+	"ruleSyntax":     {"Error in ACL SETUSER modifier '*': Syntax error", ""},
+	"ruleUnknown":    {"Error in ACL SETUSER modifier '*': Unknown command or category name in ACL", ""},
+	"ruleKey":        {"Error in ACL SETUSER modifier '*': Adding a pattern after the * pattern (or the 'allkeys' flag) *", ""},
+	"ruleChannel":    {"Error in ACL SETUSER modifier '*': Adding a pattern after the * pattern (or the 'allchannels' flag) *", ""},
+	"rulePassword":   {"Error in ACL SETUSER modifier '*': The password you are trying to remove from the user does not exist", ""},
+	"ruleHash":       {"Error in ACL SETUSER modifier '*': The password hash must be exactly 64 characters *", ""},
+	"ruleFirstArg":   {"Error in ACL SETUSER modifier '*': Allowing first-arg of a subcommand is not supported", ""},
+	"unclosed":       {"Unmatched parenthesis in acl selector starting at '*'.", ""},
+	"userName":       {"Usernames can't contain spaces or null characters", ""},
+	"removeDefault":  {"The 'default' user cannot be removed", ""},
+	"unknownUser":    {"User '*' not found", ""},
+	"unknownCommand": {"Command '*' not found", ""},
+	"category":       {"Unknown category '*'", ""},
+	"bits":           {"ACL GENPASS argument must be the number of bits for the output password, a positive number up to 4096", ""},
+	"noACLFile":      {"This Redis instance is not configured to use an ACL file.*", ""},
+	"sortBy":         {"BY option of SORT denied due to insufficient ACL permissions.", ""},
+	"sortGet":        {"GET option of SORT denied due to insufficient ACL permissions.", ""},
 
 	"notTracking":     {"CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled", ""},
 	"notOptIn":        {"CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.", ""},
@@ -179,10 +201,20 @@ var endings = map[string][]string{
 		"multibulk: raw badCount", "longLength: raw longLength", "bulk: raw badLength", "noBulk: raw noBulk", "longLine: raw longLine", "quotes: raw badQuotes"},
 
 	// Connection.
-	"ping":                    {"arity: value value"},
-	"hello":                   {"version: noInt", "protocol: 1 | 4", "helloOption: protocol word", "name: protocol SETNAME badName", "password: protocol AUTH nobody value", "helloAuth: CONFIG SET REQUIREPASS thePassword ; RESET ; this 3 ; AUTH thePassword ; CONFIG SET REQUIREPASS empty"},
-	"auth":                    {"value: theUser thePassword", "password: nobody value", "noPassword: password", "syntax: user password value"},
-	"select":                  {"integer: noInt", "int32", "noDB"},
+	"ping":        {"arity: value value"},
+	"hello":       {"version: noInt", "protocol: 1 | 4", "helloOption: protocol word", "name: protocol SETNAME badName", "password: protocol AUTH nobody value", "helloAuth: CONFIG SET REQUIREPASS thePassword ; RESET ; this 3 ; AUTH thePassword ; CONFIG SET REQUIREPASS empty"},
+	"auth":        {"value: theUser thePassword", "password: nobody value", "noPassword: password", "syntax: user password value"},
+	"select":      {"integer: noInt", "int32", "noDB"},
+	"acl|cat":     {"value: nothing | LIST", "category: NOSUCH", "subarity: LIST word"},
+	"acl|deluser": {"removeDefault: madeUser theUser"},
+	"acl|dryrun":  {"value: theUser GET key | carolUser SET key value", "unknownUser: nobody1 GET key", "unknownCommand: theUser unknown"},
+	"acl|genpass": {"value: nothing | 5", "integer: noInt", "bits: 0 | 4097 | -1", "subarity: 5 word"},
+	"acl|getuser": {"value: theUser", "null: nobody1"},
+	"acl|load":    {"never value", "noACLFile: nothing"},
+	"acl|log":     {"value: nothing | 1", "integer: noInt", "subarity: 1 word"},
+	"acl|save":    {"never value", "noACLFile: nothing"},
+	"acl|setuser": {"value: madeUser RESET ON | madeUser ON >SECRET +GET", "ruleSyntax: madeUser FOO", "ruleUnknown: madeUser +NOSUCH | madeUser -@NOSUCH", "ruleKey: madeUser ALLKEYS ~X", "ruleChannel: madeUser ALLCHANNELS &X",
+		"rulePassword: madeUser RESETPASS <X", "ruleHash: madeUser #123 | madeUser !123", "ruleFirstArg: madeUser +CLIENT|ID|X", "unclosed: madeUser (+GET", "userName: spacedName"},
 	"client|caching":          {"value: CLIENT TRACKING OFF ; CLIENT TRACKING ON OPTIN ; this YES | CLIENT TRACKING OFF ; CLIENT TRACKING ON OPTOUT ; this NO", "syntax: CLIENT TRACKING OFF ; CLIENT TRACKING ON ; this word", "notTracking: CLIENT TRACKING OFF ; this YES", "notOptIn: CLIENT TRACKING OFF ; CLIENT TRACKING ON OPTOUT ; this YES", "notOptOut: CLIENT TRACKING OFF ; CLIENT TRACKING ON OPTIN ; this NO"},
 	"client|getname":          {"value: CLIENT SETNAME someName ; this", "null: CLIENT SETNAME empty ; this"},
 	"client|kill":             {"value: ID clientID", "noSuchClient: word", "syntax: ID clientID word | ID clientID SKIPME MAYBE", "killID: ID noInt", "noUser: ID clientID USER nobody", "clientType: ID clientID TYPE NOSUCH"},
@@ -248,8 +280,8 @@ var endings = map[string][]string{
 	"setrange":    {"type: other 0 value", "integer: key noInt value", "offset: key -1 value", "tooLong: key 536870912 value"},
 	"append":      {"type", "tooLong: CONFIG SET PROTO-MAX-BULK-LEN 1048576 ; SETRANGE missing 1048575 X ; this it X ; DEL it ; CONFIG SET PROTO-MAX-BULK-LEN 536870912"},
 	"lcs":         {"bothLCS: key key LEN IDX", "lcsType: other key | key other", "syntax: key key word | key key MINMATCHLEN", "integer: key key MINMATCHLEN noInt"},
-	"sort":        {"type: string", "syntax: list word | list LIMIT 0 | list BY", "integer: list LIMIT noInt 0", "score: DEL key ; RPUSH it A 1 ; this it"},
-	"sort_ro":     {"type: string", "syntax: list word | list STORE key", "integer: list LIMIT 0 noInt", "score: DEL key ; RPUSH it A 1 ; this it"},
+	"sort":        {"type: string", "sortBy: AUTH carolUser X ; this listOf BY weightPattern ; RESET", "sortGet: AUTH carolUser X ; this listOf GET # ; RESET", "syntax: list word | list LIMIT 0 | list BY", "integer: list LIMIT noInt 0", "score: DEL key ; RPUSH it A 1 ; this it"},
+	"sort_ro":     {"type: string", "sortBy: AUTH carolUser X ; this listOf BY weightPattern ; RESET", "sortGet: AUTH carolUser X ; this listOf GET # ; RESET", "syntax: list word | list STORE key", "integer: list LIMIT 0 noInt", "score: DEL key ; RPUSH it A 1 ; this it"},
 	"strlen":      {"type"},
 
 	// Bits of strings.

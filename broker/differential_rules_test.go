@@ -31,6 +31,29 @@ var rules = []rule{
 			}
 		})
 	}},
+	{"acl|cat", "the broker has fewer commands, in another order", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.kind == '*' && len(r.items) > 0 && r.items[0].text != "keyspace" {
+				r.knownCommands()
+				b.knownCommands()
+			}
+		})
+	}},
+	{"acl|genpass", "any will do that is as long", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.kind == '$' && len(r.text) == len(b.text) {
+				b.text = r.text
+			}
+		})
+	}},
+	{"acl|list acl|getuser", "hash tables have no order", func(_ []string, redis, broker []*answer) {
+		sortCommandRules(redis)
+		sortCommandRules(broker)
+	}},
+	{"acl|log", "the servers are asked a moment apart, and the broker tells less of clients", func(_ []string, redis, broker []*answer) {
+		levelDenials(redis)
+		levelDenials(broker)
+	}},
 	{"time", "the servers are asked a moment apart", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if len(r.items) == 2 && len(b.items) == 2 && max(r.items[0].number()-b.items[0].number(), b.items[0].number()-r.items[0].number()) < 30 {
@@ -161,7 +184,7 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"client|help command|help config|help latency|help memory|help object|help pubsub|help slowlog|help debug", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
+	{"acl|help client|help command|help config|help latency|help memory|help object|help pubsub|help slowlog|help debug", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if len(r.items) > 1 && len(b.items) > 1 && r.items[0].text == b.items[0].text {
 				b.items = r.items
@@ -411,6 +434,42 @@ func sortBulks(values []*answer) {
 		sortBulks(v.items)
 		if v.kind == '*' && !v.isPush() && !slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind != '$' }) {
 			slices.SortFunc(v.items, byText)
+		}
+	}
+}
+
+// sortCommandRules sorts the rules about commands in the descriptions of users.
+func sortCommandRules(values []*answer) {
+	isRule := func(word string) bool { return strings.HasPrefix(word, "+") || strings.HasPrefix(word, "-") }
+	for _, v := range values {
+		sortCommandRules(v.items)
+		if v.kind != '$' || v.null {
+			continue
+		}
+		words := strings.Split(strings.ReplaceAll(v.text, ")", " )"), " ")
+		for from := 0; from < len(words); from++ {
+			to := from
+			for to < len(words) && isRule(words[to]) {
+				to++
+			}
+			slices.Sort(words[from:to])
+			from = max(from, to-1)
+		}
+		v.text = strings.Join(words, " ")
+	}
+}
+
+// levelDenials keeps of the entries of ACL LOG what must be equal.
+func levelDenials(values []*answer) {
+	for _, v := range values {
+		levelDenials(v.items)
+		for i := 0; i+1 < len(v.items); i += 2 {
+			switch what := v.items[i+1]; v.items[i].text {
+			case "age-seconds":
+				what.text = ""
+			case "client-info":
+				what.text = selectClientFields(what.text)
+			}
 		}
 	}
 }

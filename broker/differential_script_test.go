@@ -20,6 +20,12 @@ var scenes = map[string]scene{
 	endQueued: {"MULTI", "EXEC", func(c *command) bool { return c.flags&immediate == 0 }},
 	"noAuth": {"CONFIG SET REQUIREPASS thePassword ; RESET", "AUTH thePassword ; CONFIG SET REQUIREPASS empty",
 		func(c *command) bool { return c.flags&noAuth == 0 }},
+	"forbidden": {"ACL SETUSER limitedUser RESET ON NOPASS ; AUTH limitedUser X", "RESET",
+		func(c *command) bool { return c.flags&noAuth == 0 }},
+	"forbiddenKey": {"ACL SETUSER keylessUser RESET ON NOPASS ALLCHANNELS +@ALL ; AUTH keylessUser X", "RESET",
+		func(c *command) bool { return c.hasKeys() }},
+	"forbiddenChannel": {"ACL SETUSER deafUser RESET ON NOPASS ALLKEYS +@ALL ; AUTH deafUser X", "RESET",
+		func(c *command) bool { return c.channels != noChannels }},
 	"monitoring": {"MONITOR", "RESET",
 		func(c *command) bool { return c.flags&(readOnly|write|mayReplicate) != 0 }},
 	"context": {"HELLO 2 ; SUBSCRIBE channel", "RESET",
@@ -105,7 +111,7 @@ func (g *generator) paused() bool {
 func (g *generator) plain(s *session) []step {
 	o := &s.broker.options
 	script := ""
-	if s.silence != 0 || s.monitors || !s.authenticated || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
+	if s.silence != 0 || s.monitors || !s.authenticated || s.user != s.broker.access.standard || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
 		script += "RESET ; "
 		if o.Password != "" {
 			script += "AUTH thePassword ; "

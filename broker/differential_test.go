@@ -48,7 +48,7 @@ func TestDifferential(t *testing.T) {
 	began, differences := time.Now(), 0
 	goesOn := func() bool {
 		lacks := d.coverage.review()
-		return d.sent < *differentialCommands || lacks && d.sent < 4**differentialCommands
+		return d.sent < *differentialCommands || lacks && d.sent < 6**differentialCommands
 	}
 	for bout := uint64(0); goesOn() && differences < maxDifferences; bout++ {
 		d.password = ""

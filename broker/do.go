@@ -121,7 +121,7 @@ func (s *session) answer(args [][]byte) reply {
 // value turns a reply into what Do returns.
 func (r *reply) value() any {
 	switch r.kind {
-	case kindSimple, kindDouble:
+	case kindSimple:
 		return r.text
 	case kindError:
 		return Error(r.text)

@@ -30,7 +30,6 @@ const (
 	kindError                // -text
 	kindInteger              // :n
 	kindBulk                 // $bytes
-	kindDouble               // text, a number with a fraction: a bulk string in RESP2
 	kindVerbatim             // text for people: a bulk string in RESP2
 	kindBoolean              // an integer in RESP2
 	kindDouble               // $bytes: a bulk string in RESP2
@@ -67,20 +66,20 @@ var (
 	tooLong       = failure("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
 )
 
-func simple(s string) reply     { return reply{kind: kindSimple, text: s} }
-func failure(s string) reply    { return reply{kind: kindError, text: s} }
-func integer(n int64) reply     { return reply{kind: kindInteger, n: n} }
-func count(n int) reply         { return reply{kind: kindInteger, n: int64(n)} }
-func bulk(b []byte) reply       { return reply{kind: kindBulk, bytes: b} }
-func bulkString(s string) reply { return reply{kind: kindBulk, bytes: []byte(s)} }
-func verbatim(s string) reply   { return reply{kind: kindVerbatim, bytes: []byte(s)} }
+func simple(s string) reply       { return reply{kind: kindSimple, text: s} }
+func failure(s string) reply      { return reply{kind: kindError, text: s} }
+func integer(n int64) reply       { return reply{kind: kindInteger, n: n} }
+func count(n int) reply           { return reply{kind: kindInteger, n: int64(n)} }
+func bulk(b []byte) reply         { return reply{kind: kindBulk, bytes: b} }
+func bulkString(s string) reply   { return reply{kind: kindBulk, bytes: []byte(s)} }
+func verbatim(s string) reply     { return reply{kind: kindVerbatim, bytes: []byte(s)} }
+func array(items ...reply) reply  { return reply{kind: kindArray, items: items} }
+func fields(items ...reply) reply { return reply{kind: kindMap, items: items} }
+func set(items ...reply) reply    { return reply{kind: kindSet, items: items} }
+func push(items ...reply) reply   { return reply{kind: kindPush, items: items} }
 func double(f float64) reply {
-	return reply{kind: kindDouble, text: strconv.FormatFloat(f, 'g', 17, 64)}
+	return reply{kind: kindDouble, bytes: strconv.AppendFloat(nil, f, 'g', 17, 64)}
 }
-func array(items ...reply) reply    { return reply{kind: kindArray, items: items} }
-func fields(items ...reply) reply   { return reply{kind: kindMap, items: items} }
-func set(items ...reply) reply      { return reply{kind: kindSet, items: items} }
-func push(items ...reply) reply     { return reply{kind: kindPush, items: items} }
 func sequence(items ...reply) reply { return reply{kind: kindSequence, items: items} }
 
 // isFailure reports whether a reply counts as an error.
@@ -129,12 +128,6 @@ func (r *reply) encode(b []byte, protocol, depth int) (_ []byte, fits bool) {
 		return redcon.AppendInt(b, r.n), true
 	case kindBulk:
 		return redcon.AppendBulk(b, r.bytes), true
-	case kindDouble:
-		if protocol == 2 {
-			return redcon.AppendBulkString(b, r.text), true
-		}
-		b = append(append(b, ','), r.text...)
-		return append(b, '\r', '\n'), true
 	case kindVerbatim:
 		if protocol == 2 {
 			return redcon.AppendBulk(b, r.bytes), true
