@@ -37,6 +37,9 @@ type ClientOptions struct {
 	// Default 1024.
 	MaxConns int
 
+	// Intercept runs around each call, the first outermost.
+	Intercept []Interceptor
+
 	// Logger is told which way of waiting was found to work, and why. Default
 	// slog.Default().
 	Logger *slog.Logger
@@ -73,6 +76,7 @@ func (o *ClientOptions) complete() error {
 		orDefault(&o.Timeout, time.Second, "ClientOptions.Timeout"),
 		orDefault(&o.Expiry, defaultExpiry, "ClientOptions.Expiry"),
 		orDefault(&o.MaxConns, 1024, "ClientOptions.MaxConns"),
+		checkInterceptors(o.Intercept, "ClientOptions.Intercept"),
 	)
 }
 
@@ -154,7 +158,8 @@ func (c *Client) Close() error {
 type CallOption func(*callOptions)
 
 type callOptions struct {
-	timeout time.Duration
+	timeout  time.Duration
+	deadline time.Time // when it is over
 }
 
 // Timeout is how long the call may take, in place of ClientOptions.Timeout. A
@@ -178,46 +183,72 @@ func (c *Client) Call(ctx context.Context, fn string, args, out any, opts ...Cal
 	for _, set := range opts {
 		set(&o)
 	}
-	f, err := c.prepare(ctx, fn, args, out, o)
+	o.deadline = time.Now().Add(o.timeout)
+	if len(c.opt.Intercept) > 0 {
+		return c.intercepted(ctx, fn, args, out, o)
+	}
+	return c.call(ctx, fn, args, out, o, nil)
+}
+
+// intercepted makes a call with the interceptors around it.
+func (c *Client) intercepted(ctx context.Context, fn string, args, out any, o callOptions) error {
+	info := &CallInfo{Func: fn, Deadline: sooner(ctx, o.deadline)}
+	return intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
+		return c.call(ctx, fn, args, out, o, info)
+	})
+}
+
+// sooner returns the deadline of ctx if it comes before t, else t.
+func sooner(ctx context.Context, t time.Time) time.Time {
+	if d, ok := ctx.Deadline(); ok && d.Before(t) {
+		return d
+	}
+	return t
+}
+
+// call makes a call. info, which may be nil, has what interceptors want in the
+// message, and is told what they want to know.
+func (c *Client) call(ctx context.Context, fn string, args, out any, o callOptions, info *CallInfo) error {
+	f, err := c.prepare(ctx, fn, args, out, o, info)
 	if err != nil {
 		return &callError{fn, ErrNotSent, err}
 	}
-	got := c.await(ctx, f, o.timeout)
+	got := c.await(ctx, f, o)
 	if got.err != nil {
 		return &callError{fn, got.err.kind, got.err.cause}
 	}
-	return read(fn, got.message, out)
+	return read(fn, got.message, out, info)
 }
 
-// await sends f and waits until there is an outcome, ctx ends, timeout is over or
+// await sends f and waits until there is an outcome, ctx ends, its time is over or
 // the client is closed.
-func (c *Client) await(ctx context.Context, f *flight, timeout time.Duration) outcome {
+func (c *Client) await(ctx context.Context, f *flight, o callOptions) outcome {
 	w, _ := c.waiters.Get().(*waiter)
 	if w == nil {
 		w = newWaiter()
 	}
-	w.start(f, timeout)
+	w.start(f, o.timeout, time.Until(o.deadline))
 	c.via.send(f)
-	var o outcome
+	var got outcome
 	if ctx.Done() == nil {
-		o = <-w.done
+		got = <-w.done
 	} else {
 		select {
-		case o = <-w.done:
+		case got = <-w.done:
 		case <-ctx.Done():
 			f.abandon(ctx.Err())
-			o = <-w.done
+			got = <-w.done
 		}
 	}
 	c.via.finished(f)
 	if w.stop() {
 		c.waiters.Put(w)
 	}
-	return o
+	return got
 }
 
 // prepare checks what the caller gave and makes a message of it.
-func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOptions) (*flight, error) {
+func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOptions, info *CallInfo) (*flight, error) {
 	switch {
 	case fn == "":
 		return nil, errors.New("expected the name of a function, got an empty one")
@@ -239,22 +270,26 @@ func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOp
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now()
-	f := &flight{queue: callsKey(c.opt.Prefix, fn), deadline: now.Add(o.timeout)}
-	if d, ok := ctx.Deadline(); ok && d.Before(f.deadline) {
-		f.deadline = d
+	f := &flight{queue: callsKey(c.opt.Prefix, fn), deadline: sooner(ctx, o.deadline)}
+	call := sentCall{at: time.Now(), kw: kw}
+	f.reply, call.id = newResultKey(c.opt.Prefix, fn)
+	if info != nil {
+		info.ID = call.id
+		info.received = nil
+		call.extra = info.extra
 	}
-	var id string
-	f.reply, id = newResultKey(c.opt.Prefix, fn)
-	f.message = appendCall(make([]byte, 0, len(kw)+96), id, now, kw)
+	f.message = call.append(make([]byte, 0, len(kw)+len(call.extra)+96))
 	return f, nil
 }
 
 // read makes the outcome of a call from the message of its result.
-func read(fn string, message []byte, out any) error {
+func read(fn string, message []byte, out any, info *CallInfo) error {
 	r, err := decodeResult(message)
 	if err != nil {
 		return &callError{fn, ErrBadResult, fmt.Errorf("%w: %s", err, excerpt(message))}
+	}
+	if info != nil {
+		info.received = message
 	}
 	if r.failure != nil {
 		r.failure.Func = fn

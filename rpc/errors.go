@@ -31,6 +31,7 @@ var (
 type RemoteError struct {
 	Func      string // the function called
 	Message   string // the server's text for people; may be empty
+	Type      string // what kind of failure, for programs, if the server says so
 	Traceback string // where it failed, if the server says so
 }
 
@@ -40,6 +41,52 @@ func (e *RemoteError) Error() string {
 	}
 	return fmt.Sprintf("rpc: %s: %s", e.Func, e.Message)
 }
+
+// Types of failures that a server finds itself, as RemoteError.Type has them.
+const (
+	TypeBadArguments = "bad_arguments" // the arguments do not fit the function
+	TypeBadResult    = "bad_result"    // what the handler returned cannot be encoded
+	TypePanic        = "panic"         // the handler panicked, or ended its goroutine
+)
+
+// Typed gives err a type, a stable word for programs: as a handler's error it
+// reaches the caller as RemoteError.Type. An error of one's own can have a type,
+// too, by a method ErrorType() string. Typed(typ, nil) is nil.
+func Typed(typ string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &typedError{typ, err}
+}
+
+// TypeOf returns the type of an error in the sense of Typed, or "": for what next
+// returned to an Interceptor of a server, that which the caller will see.
+func TypeOf(err error) string {
+	if t, ok := errors.AsType[interface {
+		error
+		ErrorType() string
+	}](err); ok {
+		return t.ErrorType()
+	}
+	return ""
+}
+
+type typedError struct {
+	typ string
+	error
+}
+
+func (e *typedError) ErrorType() string { return e.typ }
+func (e *typedError) Unwrap() error     { return e.error }
+
+// panicked is the failure of a call whose handler panicked.
+type panicked struct {
+	value     any
+	traceback string
+}
+
+func (p *panicked) Error() string   { return fmt.Sprintf("panic: %v", p.value) }
+func (*panicked) ErrorType() string { return TypePanic }
 
 // callError is a call that ended without a result: one of the three sentinels,
 // and why.

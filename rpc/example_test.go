@@ -96,3 +96,46 @@ func ExampleHandle_raw() {
 	fmt.Println(out, err)
 	// Output: map[list:[1 2] n:1152921504606846976] <nil>
 }
+
+// An interceptor counts and measures calls, and carries a trace from the client
+// to the server in a field of the message.
+func ExampleInterceptor() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{Intercept: []rpc.Interceptor{
+		func(ctx context.Context, call *rpc.CallInfo, next func(context.Context) error) error {
+			err := next(ctx)
+			fmt.Println("served", call.Func, "within", call.Field("traceparent"), "error:", err)
+			return err
+		},
+	}})
+	check(err)
+	check(rpc.Handle(server, "half", func(ctx context.Context, in struct{ N int }) (int, error) {
+		if in.N%2 != 0 {
+			return 0, rpc.Typed("odd", fmt.Errorf("%d is odd", in.N))
+		}
+		return in.N / 2, nil
+	}))
+	go server.Run(context.Background())
+	defer server.Stop(context.Background())
+
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Intercept: []rpc.Interceptor{
+		func(ctx context.Context, call *rpc.CallInfo, next func(context.Context) error) error {
+			call.SetField("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+			return next(ctx)
+		},
+	}})
+	check(err)
+	defer client.Close()
+	_, err = rpc.Call[int](context.Background(), client, "half", rpc.Args{"n": 3})
+	if e, ok := errors.AsType[*rpc.RemoteError](err); ok {
+		fmt.Println("type:", e.Type)
+	}
+	// Output:
+	// served half within 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 error: 3 is odd
+	// type: odd
+}

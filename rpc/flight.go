@@ -109,11 +109,12 @@ func newWaiter() *waiter {
 	return w
 }
 
-// start makes f's outcome come over done, at the latest when timeout is over.
-func (w *waiter) start(f *flight, timeout time.Duration) {
+// start makes f's outcome come over done, at the latest when timeout is over, of
+// which left is left.
+func (w *waiter) start(f *flight, timeout, left time.Duration) {
 	f.done = w.done
 	w.flight, w.timeout = f, timeout
-	w.timer.Reset(timeout)
+	w.timer.Reset(left)
 }
 
 // stop reports whether the waiter can be used again: the timer is not at work.

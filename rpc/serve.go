@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -175,36 +176,82 @@ func (r *shift) answer(ctx context.Context, c popped) {
 		r.free.give(1)
 		return
 	}
-	var message []byte
+	var a answer
+	returned := false
 	defer func() {
-		if message == nil {
+		if !returned {
 			r.log.Error("rpc: handler ended its goroutine", "func", c.name, "id", call.id)
-			message = appendFailure(nil, time.Now(), "the handler ended its goroutine", "")
+			r.fail(c.function, call, &a, Typed(TypePanic, errors.New("the handler ended its goroutine")))
 		}
+		a.at = time.Now()
+		message := a.append(make([]byte, 0, len(a.res)+len(a.extra)+64))
 		r.post.answer(c.name, call.id, parcel{key: resultKey(r.opt.Prefix, c.name, call.id), life: r.opt.Expiry}, message)
 	}()
-	message = r.run(ctx, c.function, call)
+	r.run(ctx, c, call, &a)
+	returned = true
 }
 
-// run runs the handler of a call and returns the message that answers it. A
-// panic becomes a failure, also one while the result or error is encoded.
-func (r *shift) run(ctx context.Context, f function, c call) (message []byte) {
-	defer func() {
-		if v := recover(); v != nil {
-			traceback := string(debug.Stack())
-			r.log.Error("rpc: handler panicked", "func", f.name, "id", c.id, "panic", v, "traceback", traceback)
-			message = appendFailure(nil, time.Now(), fmt.Sprintf("panic: %v", v), traceback)
-		}
-	}()
-	err := c.fault
-	var res []byte
-	if err == nil {
-		res, err = f.run(ctx, c.kw)
+// run runs a call, with the interceptors around it if there are any, and fills in
+// its answer.
+func (r *shift) run(ctx context.Context, c popped, call call, a *answer) {
+	var err error
+	if len(r.opt.Intercept) == 0 {
+		a.res, err = r.attempt(ctx, c.function, call)
+	} else {
+		err = r.intercepted(ctx, c, call, a)
 	}
 	if err != nil {
-		return appendFailure(nil, time.Now(), failureText(err), "")
+		r.fail(c.function, call, a, err)
 	}
-	return appendResult(make([]byte, 0, len(res)+64), time.Now(), res)
+}
+
+// intercepted runs a call with the interceptors around it.
+func (r *shift) intercepted(ctx context.Context, c popped, call call, a *answer) (err error) {
+	defer r.recovered(c.function, call, &err)
+	info := &CallInfo{Func: c.name, ID: call.id, Server: r.opt.ID, received: c.message}
+	info.Deadline, _ = ctx.Deadline()
+	err = intercept(ctx, r.opt.Intercept, info, func(ctx context.Context) (err error) {
+		a.res, err = r.attempt(ctx, c.function, call)
+		return err
+	})
+	a.extra = info.extra
+	return err
+}
+
+// attempt runs the handler of a call. A panic becomes an error, also one while the
+// result is encoded.
+func (r *shift) attempt(ctx context.Context, f function, c call) (res []byte, err error) {
+	defer r.recovered(f, c, &err)
+	if c.fault != nil {
+		return nil, Typed(TypeBadArguments, c.fault)
+	}
+	return f.run(ctx, c.kw)
+}
+
+// recovered is deferred to make an error of a panic.
+func (r *shift) recovered(f function, c call, err *error) {
+	if v := recover(); v != nil {
+		p := &panicked{v, string(debug.Stack())}
+		r.log.Error("rpc: handler panicked", "func", f.name, "id", c.id, "panic", v, "traceback", p.traceback)
+		*err = p
+	}
+}
+
+// fail makes the answer that of a failure. An error whose methods panic is a
+// panic, too.
+func (r *shift) fail(f function, c call, a *answer, err error) {
+	var broken error
+	func() {
+		defer r.recovered(f, c, &broken)
+		a.text, a.errType = failureText(err), TypeOf(err)
+	}()
+	if broken != nil {
+		err = broken
+		a.text, a.errType = err.Error(), TypePanic
+	}
+	if p, ok := errors.AsType[*panicked](err); ok {
+		a.traceback = p.traceback
+	}
 }
 
 // failureText is the text of an error, or at least its type.

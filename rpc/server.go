@@ -41,6 +41,9 @@ type ServerOptions struct {
 	// seconds: a part of one is rounded up. Default 120 s.
 	Expiry time.Duration
 
+	// Intercept runs around each call, the first outermost.
+	Intercept []Interceptor
+
 	// Logger gets what goes wrong, excerpts of malformed messages included. It
 	// is for its handler to escape them, as those of slog do. Default
 	// slog.Default().
@@ -66,6 +69,7 @@ func (o *ServerOptions) complete() error {
 		orDefault(&o.Workers, 64, "ServerOptions.Workers"),
 		orDefault(&o.Heartbeat, 2*time.Second, "ServerOptions.Heartbeat"),
 		orDefault(&o.Expiry, defaultExpiry, "ServerOptions.Expiry"),
+		checkInterceptors(o.Intercept, "ServerOptions.Intercept"),
 	)
 }
 
@@ -149,8 +153,8 @@ func (s *Server) Malformed() uint64 { return s.malformed.Load() }
 //   - Any other type with its own UnmarshalJSON: the JSON object.
 //
 // Out is anything that encoding/json encodes; a json.RawMessage is sent as it
-// is. An error of f is sent as text, and so is a panic, with its traceback. The
-// context of f ends when Run's ends or a Stop loses patience.
+// is. An error of f is sent as text, with its type (see Typed) if it has one, and
+// so is a panic, with its traceback. The context of f ends when Run's ends or a Stop loses patience.
 func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In) (Out, error)) error {
 	if fn == "" || f == nil {
 		return fmt.Errorf("rpc: Handle(%q): expected the name of a function and the function", fn)
@@ -170,7 +174,7 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 	s.handlers[fn] = func(ctx context.Context, kw []byte) ([]byte, error) {
 		var in In
 		if err := decode(kw, &in); err != nil {
-			return nil, err
+			return nil, Typed(TypeBadArguments, err)
 		}
 		out, err := f(ctx, in)
 		if err != nil {
@@ -179,7 +183,7 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 		e := s.encoders.get()
 		defer s.encoders.put(e)
 		res, err := e.result(out)
-		return bytes.Clone(res), err
+		return bytes.Clone(res), Typed(TypeBadResult, err)
 	}
 	return nil
 }

@@ -75,6 +75,9 @@ func suite(t *testing.T, opt *redis.Options) {
 		{"stop without patience", testStopWithoutPatience},
 		{"stop before run", testStopBeforeRun},
 		{"context of run", testContextOfRun},
+		{"interceptors", testInterceptors},
+		{"interceptors decide", testInterceptorsDecide},
+		{"types of failures", testTypesOfFailures},
 	} {
 		run(t, c, rpc.WaitAuto)
 	}

@@ -33,41 +33,67 @@ func aliveKey(prefix, kind, id string) string { return prefix + ":" + kind + ":"
 // wakeKey is a list that only its server blocks on: a push to it ends its wait.
 func wakeKey(prefix, kind, id string) string { return prefix + ":" + kind + ":" + id + ":wake" }
 
-// appendCall appends a call message. id is plain ASCII, kw a JSON object.
-func appendCall(b []byte, id string, sent time.Time, kw []byte) []byte {
+// A sentCall is a call message to write.
+type sentCall struct {
+	id    string // plain ASCII
+	at    time.Time
+	kw    []byte // a JSON object
+	extra []byte // more fields, each with a comma before it
+}
+
+func (c *sentCall) append(b []byte) []byte {
 	b = append(b, `{"id":"`...)
-	b = append(b, id...)
+	b = append(b, c.id...)
 	b = append(b, `","ts":"`...)
-	b = appendTime(b, sent)
-	b = append(b, `","kw":`...)
-	b = append(b, kw...)
+	b = appendTime(b, c.at)
+	b = append(b, '"')
+	b = append(b, c.extra...)
+	b = append(b, `,"kw":`...)
+	b = append(b, c.kw...)
 	return append(b, '}')
 }
 
-// appendResult appends the message of a success. res is JSON.
-func appendResult(b []byte, done time.Time, res []byte) []byte {
+// An answer is a result message to write: of a failure if text is not empty.
+type answer struct {
+	at        time.Time
+	res       []byte // JSON; null if there is none
+	text      string // of a failure
+	errType   string // may be empty
+	traceback string // may be empty
+	extra     []byte // more fields, each with a comma before it
+}
+
+func (a *answer) append(b []byte) []byte {
 	b = append(b, `{"ts":"`...)
-	b = appendTime(b, done)
-	b = append(b, `","res":`...)
-	b = append(b, res...)
+	b = appendTime(b, a.at)
+	b = append(b, '"')
+	b = append(b, a.extra...)
+	switch {
+	case a.text != "":
+		b = append(b, `,"err":`...)
+		b = appendText(b, a.text)
+		if a.errType != "" {
+			b = append(b, `,"err_type":`...)
+			b = appendText(b, a.errType)
+		}
+		if a.traceback != "" {
+			b = append(b, `,"err_traceback":`...)
+			b = appendText(b, a.traceback)
+		}
+	case a.res == nil:
+		b = append(b, `,"res":null`...)
+	default:
+		b = append(b, `,"res":`...)
+		b = append(b, a.res...)
+	}
 	return append(b, '}')
 }
 
-// appendFailure appends the message of a failure. The Python port takes an
-// empty err for success, so an empty text is replaced by one that says so.
-func appendFailure(b []byte, done time.Time, text, traceback string) []byte {
-	if text == "" {
-		text = "failed, without a message"
-	}
-	b = append(b, `{"ts":"`...)
-	b = appendTime(b, done)
-	b = append(b, `","err":`...)
-	b = appendText(b, text)
-	if traceback != "" {
-		b = append(b, `,"err_traceback":`...)
-		b = appendText(b, traceback)
-	}
-	return append(b, '}')
+// ownFields are the names of the fields that the protocol uses, in calls and in
+// results.
+var ownFields = []string{
+	"id", "ts", "kw", "client", "timeout_ms", "deadline_ms",
+	"res", "err", "err_traceback", "err_type", "server", "queue_ms", "run_ms",
 }
 
 // appendTime appends t in ISO 8601 with microseconds, in UTC. It is for people:
@@ -138,7 +164,7 @@ func decodeResult(message []byte) (result, error) {
 		return result{}, err
 	}
 	r := result{res: json.RawMessage("null")}
-	var failure, traceback json.RawMessage
+	var failure, traceback, errType json.RawMessage
 	for name, value := range members(message) {
 		switch string(name) {
 		case "res":
@@ -147,10 +173,12 @@ func decodeResult(message []byte) (result, error) {
 			failure = value
 		case "err_traceback":
 			traceback = value
+		case "err_type":
+			errType = value
 		}
 	}
 	if failure != nil && kindOf(failure) != "null" {
-		r.failure = &RemoteError{Message: textOf(failure), Traceback: textOf(traceback)}
+		r.failure = &RemoteError{Message: textOf(failure), Type: textOf(errType), Traceback: textOf(traceback)}
 	}
 	return r, nil
 }

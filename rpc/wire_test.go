@@ -213,11 +213,10 @@ func TestDecodeResult(t *testing.T) {
 func TestEncode(t *testing.T) {
 	at := time.Date(2026, 11, 22, 10, 51, 17, 441508999, time.FixedZone("", 3600))
 	for _, c := range []struct{ got, want string }{
-		{string(appendCall(nil, "0ceb709e", at, []byte(`{"a":1}`))), `{"id":"0ceb709e","ts":"2026-11-22T09:51:17.441508Z","kw":{"a":1}}`},
-		{string(appendResult(nil, at, []byte(`null`))), `{"ts":"2026-11-22T09:51:17.441508Z","res":null}`},
-		{string(appendFailure(nil, at, `a "b"`, "")), `{"ts":"2026-11-22T09:51:17.441508Z","err":"a \"b\""}`},
-		{string(appendFailure(nil, at, "\xff", "at\n")), `{"ts":"2026-11-22T09:51:17.441508Z","err":"\ufffd","err_traceback":"at\n"}`},
-		{string(appendFailure(nil, at, "", "")), `{"ts":"2026-11-22T09:51:17.441508Z","err":"failed, without a message"}`},
+		{string((&sentCall{id: "0ceb709e", at: at, kw: []byte(`{"a":1}`)}).append(nil)), `{"id":"0ceb709e","ts":"2026-11-22T09:51:17.441508Z","kw":{"a":1}}`},
+		{string((&answer{at: at}).append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","res":null}`},
+		{string((&answer{at: at, text: `a "b"`}).append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","err":"a \"b\""}`},
+		{string((&answer{at: at, text: "\xff", traceback: "at\n"}).append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","err":"\ufffd","err_traceback":"at\n"}`},
 	} {
 		if c.got != c.want {
 			t.Errorf("got  %s\nwant %s", c.got, c.want)
