@@ -21,26 +21,38 @@ func BenchmarkCommand(b *testing.B) {
 		{"RPUSH-LPOP", [][]byte{request("RPUSH", "q", value)}, [][]byte{request("RPUSH", "q", value), request("LPOP", "q")}},
 		{"RPUSH-EXPIRE-LPOP", nil, [][]byte{request("RPUSH", "q", value), request("EXPIRE", "q", "120"), request("LPOP", "q")}},
 	} {
-		b.Run(c.name, func(b *testing.B) {
-			broker := newBroker(b, Options{})
-			l := &fakeLink{mute: true}
-			broker.enter()
-			if err := broker.open(l); err != nil {
-				b.Fatal(err)
-			}
-			broker.leave()
-			for _, p := range c.before {
-				broker.receive(l.session, p)
-			}
-			b.ReportAllocs()
-			i := 0
-			for b.Loop() {
-				broker.receive(l.session, c.commands[i])
-				if i++; i == len(c.commands) {
-					i = 0
-				}
-			}
-		})
+		b.Run(c.name, func(b *testing.B) { benchmarkCommands(b, Options{}, c.before, c.commands) })
+	}
+}
+
+// What it costs with 16 in a pipeline, alone and with the log of commands.
+func BenchmarkPipeline(b *testing.B) {
+	value := string(bytes.Repeat([]byte("x"), 100))
+	for _, command := range [][]string{{"PING"}, {"GET", "k"}, {"SET", "k", value}} {
+		before, batch := [][]byte{request("SET", "k", value)}, [][]byte{bytes.Repeat(request(command...), 16)}
+		b.Run(command[0], func(b *testing.B) { benchmarkCommands(b, Options{}, before, batch) })
+		b.Run(command[0]+"-logged", func(b *testing.B) { benchmarkCommands(b, Options{LogSize: 1000}, before, batch) })
+	}
+}
+
+func benchmarkCommands(b *testing.B, o Options, before, commands [][]byte) {
+	broker := newBroker(b, o)
+	l := &fakeLink{mute: true}
+	broker.enter()
+	if err := broker.open(l); err != nil {
+		b.Fatal(err)
+	}
+	broker.leave()
+	for _, p := range before {
+		broker.receive(l.session, p)
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		broker.receive(l.session, commands[i])
+		if i++; i == len(commands) {
+			i = 0
+		}
 	}
 }
 

@@ -62,7 +62,7 @@ type readyKey struct {
 // block parks the client until it is served, timed out or gone.
 func (s *session) block(d *database, w *wait) {
 	b := s.broker
-	p := &waiter{session: s, serve: w.serve, db: d, late: w.late, left: w.left, since: b.now, took: b.took}
+	p := &waiter{session: s, serve: w.serve, db: d, late: w.late, left: w.left, since: b.now}
 	p.tickets = make([]ticket, 0, len(w.keys))
 	for i, key := range w.keys {
 		q := d.blocked[string(key)]
@@ -212,7 +212,7 @@ func (b *Broker) serve(k readyKey) {
 		c := &b.running
 		*c = call{Broker: b, session: s, db: w.db, command: s.command, woken: !k.late}
 		began := b.lap
-		r := b.run(c, nil, func(c *call) reply { return w.serve(c, e, l) })
+		r := b.run(c, nil, func(c *call, _ [][]byte) reply { return w.serve(c, e, l) })
 		s.served(began, &r)
 		s.unblock(c.place, r)
 		b.tracking.deliverOwn()

@@ -12,7 +12,7 @@ import (
 
 // run calls a handler. One that panics costs its client an error. The arguments are
 // those of the command; nil if the client was blocked, and has kept them.
-func (b *Broker) run(c *call, args [][]byte, handler func(*call) reply) (r reply) {
+func (b *Broker) run(c *call, args [][]byte, handler func(*call, [][]byte) reply) (r reply) {
 	defer func() {
 		if p := recover(); p != nil {
 			kept := c.session.kept
@@ -24,7 +24,7 @@ func (b *Broker) run(c *call, args [][]byte, handler func(*call) reply) (r reply
 			r = failuref("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
 		}
 	}()
-	return handler(c)
+	return handler(c, args)
 }
 
 // asLine writes arguments of appendArguments as a client would type them.

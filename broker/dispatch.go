@@ -96,6 +96,8 @@ func (s *session) fail(cmd *command, args [][]byte, err *reply) {
 
 // perform runs a command whose arguments are in order, and queues its reply.
 func (s *session) perform(cmd *command, args [][]byte) {
+	b := s.broker
+	began := b.lap
 	r := s.run(cmd, args)
 	if s.tracking.on {
 		s.track(cmd, args)
@@ -104,9 +106,10 @@ func (s *session) perform(cmd *command, args [][]byte) {
 		s.block(s.db, r.wait)
 		s.kept = appendArguments(s.kept[:0], cmd, args)
 	} else {
-		s.replyAt(s.broker.running.place, &r)
+		s.replyAt(b.running.place, &r)
 	}
-	if s.broker.observed {
+	s.account(cmd, args, began, &r)
+	if b.observed {
 		s.observe(cmd, args, &r)
 	}
 }
@@ -114,14 +117,12 @@ func (s *session) perform(cmd *command, args [][]byte) {
 // run runs a command whose arguments are in order. In a transaction nothing waits.
 func (s *session) run(cmd *command, args [][]byte) reply {
 	b := s.broker
-	began := b.lap
 	c := &b.running
 	*c = call{Broker: b, session: s, db: s.db, command: cmd}
-	r := b.run(c, args, func(c *call) reply { return cmd.run(c, args) })
+	r := b.run(c, args, cmd.run)
 	if r.kind == kindWait && s.transaction.running {
-		r = r.wait.refused
+		return r.wait.refused
 	}
-	s.account(cmd, args, began, &r)
 	return r
 }
 

@@ -106,8 +106,9 @@ func (s *session) answer(args [][]byte) reply {
 		}
 		return *err
 	}
-	outer := b.running
+	outer, began := b.running, b.lap
 	r := s.run(cmd, args)
+	s.account(cmd, args, began, &r)
 	b.running = outer
 	if b.observed {
 		s.observe(cmd, args, &r)

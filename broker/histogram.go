@@ -9,8 +9,7 @@ import (
 // of what is in them: those of an HDR histogram with two significant digits, as
 // Redis has. A row of buckets takes no memory before something falls into it.
 type histogram struct {
-	total int64
-	rows  [histogramRows]*[histogramRow]int64
+	rows [histogramRows]*[histogramRow]int64
 }
 
 const (
@@ -26,7 +25,6 @@ func (h *histogram) add(t int64) {
 		h.rows[row] = new([histogramRow]int64)
 	}
 	h.rows[row][at]++
-	h.total++
 }
 
 func bucketOf(t int64) (row, at int) {
@@ -47,7 +45,7 @@ func upTo(row, at int) int64 {
 // percentile is the time that p percent of the times are not above, as exactly as
 // its bucket says.
 func (h *histogram) percentile(p float64) int64 {
-	rank := max(1, int64(min(p, 100)/100*float64(h.total)+0.5))
+	rank := max(1, int64(min(p, 100)/100*float64(h.total())+0.5))
 	for row, buckets := range h.rows {
 		if buckets == nil {
 			continue
@@ -66,8 +64,8 @@ func (h *histogram) percentile(p float64) int64 {
 // than the one before.
 func (h *histogram) powers() iter.Seq2[int64, int64] {
 	return func(yield func(int64, int64) bool) {
-		told := int64(0)
-		for power := int64(1024); told < h.total; power *= 2 {
+		told, total := int64(0), h.total()
+		for power := int64(1024); told < total; power *= 2 {
 			row, at := bucketOf(power)
 			if n := h.count(row, at); n > told {
 				told = n
@@ -78,6 +76,9 @@ func (h *histogram) powers() iter.Seq2[int64, int64] {
 		}
 	}
 }
+
+// total is how many times were counted.
+func (h *histogram) total() int64 { return h.count(histogramRows-1, histogramRow-1) }
 
 // count is how many times are in a bucket, or below it.
 func (h *histogram) count(row, at int) int64 {

@@ -147,7 +147,7 @@ func latencyHistogram(c *call, args [][]byte) reply {
 			buckets = append(buckets, integer(micros), integer(n))
 		}
 		pairs = append(pairs, bulkString(cmd.fullName),
-			fields(bulkString("calls"), integer(h.total), bulkString("histogram_usec"), fields(buckets...)))
+			fields(bulkString("calls"), integer(h.total()), bulkString("histogram_usec"), fields(buckets...)))
 	}
 	chosen := c.table.order
 	if len(args) > 2 {

@@ -7,12 +7,12 @@ import "strings"
 // Commands are measured with the machine's monotonic clock, whatever the broker's
 // own clock is: ManualTime has no say in it, and only in a testing/synctest bubble,
 // whose clock stands still while a command runs, all take 0. The clock is read once
-// per command, at its end, which is the beginning of the next one of a batch. A
-// reading costs about 5 % of what a command costs in a pipeline, and without one
-// for each command neither the slow log nor a total would be right.
+// per command, when it has been answered, which is the beginning of the next one of
+// the batch. What that costs, and why nothing cheaper is right, stands in
+// docs/decisions/007-measuring-commands.md.
 //
 // A command that waits takes what it took until it waited, and what it took to
-// serve it: not the wait.
+// serve it: not the wait. DEBUG SLEEP takes as long as it sleeps.
 
 // A usage is what has become of one command.
 type usage struct {
@@ -43,7 +43,7 @@ func (b *Broker) endLap(began int64) {
 	b.took = b.lap - began
 }
 
-// account notes that a command has run, or has begun to wait.
+// account notes that a command has run and been answered, or has begun to wait.
 func (s *session) account(cmd *command, args [][]byte, began int64, r *reply) {
 	b := s.broker
 	b.endLap(began)
@@ -54,7 +54,9 @@ func (s *session) account(cmd *command, args [][]byte, began int64, r *reply) {
 	if r.isFailure() {
 		u.failed++
 	}
-	if r.kind != kindWait {
+	if r.kind == kindWait {
+		s.waiter.took = b.took
+	} else {
 		b.measured(u, b.took)
 	}
 	if b.took >= b.notable {
