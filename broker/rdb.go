@@ -84,11 +84,11 @@ func appendText(b, s []byte) []byte {
 	if n, isInt := parseInt(s); isInt {
 		switch {
 		case n == int64(int8(n)):
-			return append(b, 0xC0|rdbInt8, byte(n))
+			return append(b, 0xC0+rdbInt8, byte(n))
 		case n == int64(int16(n)):
-			return binary.LittleEndian.AppendUint16(append(b, 0xC0|rdbInt16), uint16(n))
+			return binary.LittleEndian.AppendUint16(append(b, 0xC0+rdbInt16), uint16(n))
 		case n == int64(int32(n)):
-			return binary.LittleEndian.AppendUint32(append(b, 0xC0|rdbInt32), uint32(n))
+			return binary.LittleEndian.AppendUint32(append(b, 0xC0+rdbInt32), uint32(n))
 		}
 	}
 	return append(appendLength(b, len(s)), s...)
