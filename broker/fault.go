@@ -27,7 +27,8 @@ type Fault struct {
 	Key     string
 	Client  string
 
-	// Which of the commands that match, counted from when the rule was made.
+	// Which of the commands that match, counted from when the rule was made. Without a
+	// Command these are also the HELLO and CLIENT that libraries send to connect.
 	Nth         int     // only the nth, counted from 1; 0: each
 	Times       int     // at most so many; 0: any number
 	Probability float64 // each with this probability; 0: always

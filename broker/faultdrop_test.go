@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -193,4 +194,37 @@ func TestFaultDropWhileClientSends(t *testing.T) {
 			<-sent
 		}
 	})
+}
+
+// A client that a fault drops inside MULTI has not broken the rules of strict mode, nor
+// has one that gets an error which Redis has for who does. The log says what became of
+// the commands.
+func TestFaultsInTheLog(t *testing.T) {
+	o := frozen
+	o.Strict, o.LogSize = true, 10
+	b := newBroker(t, o)
+	inject(t, b, Fault{Command: "get", Error: "ERR unknown command 'GET'"})
+	inject(t, b, Fault{Command: "incr", Drop: DropHalf})
+	inject(t, b, Fault{Command: "set", Drop: DropBefore})
+	inMemory(t, b).write(t, "GET k", "INCR n")
+	inMemory(t, b).write(t, "MULTI", "SET k v")
+	w := inMemory(t, b)
+	inject(t, b, Fault{Command: "blpop", Drop: DropAfter})
+	w.write(t, "BLPOP q 1")
+	b.Advance(time.Second)
+	if got := b.Violations(); len(got) > 0 {
+		t.Errorf("violations: %v", got)
+	}
+	var got []string
+	for _, r := range b.Log() {
+		_, line, _ := strings.Cut(r.String(), " db 0: ")
+		got = append(got, line)
+	}
+	want := []string{
+		"GET k -> refused: ERR unknown command 'GET'", "INCR n -> dropped", "MULTI -> value", "SET k v -> dropped",
+		"BLPOP q 1 -> blocked", "BLPOP q 1 -> dropped after 1s",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("the log is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }

@@ -49,7 +49,12 @@ func (*Command) Fail(text string) Verdict {
 }
 
 // Drop closes the client's connection.
-func (*Command) Drop(when Drop) Verdict { return Verdict{fate{drop: when}} }
+func (c *Command) Drop(when Drop) Verdict {
+	if when < DropBefore || when > DropHalf {
+		return c.Fail(fmt.Sprintf("ERR the function that intercepts '%s' drops with %v: expected DropBefore, DropAfter or DropHalf", c.Name, when))
+	}
+	return Verdict{fate{drop: when}}
+}
 
 // After makes the command wait by the broker's clock before the verdict is carried out,
 // as a fault's Delay does.
@@ -115,32 +120,34 @@ func (b *Broker) askAll(questions []*question, own *session) (rest *question) {
 // answer asks a question, and those that follow from it for the same client.
 func (b *Broker) answer(q *question) {
 	for q != nil {
-		b.askOne(q)
-		b.enter()
-		q.hold.release()
-		q = b.leaveTo(q.hold.session)
+		v := b.verdict(q)
+		q = b.resolve(q, v, q.hold.session)
 	}
 }
 
-// askOne calls the function and notes the verdict. If the function does not return, that
-// is an error for the client, which has to go on.
-func (b *Broker) askOne(q *question) {
-	h := q.hold
-	verdict, returned := q.command.Fail("ERR the function that intercepts commands has ended its goroutine"), false
+// resolve lets the client go on. The next question about it is returned if this is its
+// goroutine, see leaveTo.
+func (b *Broker) resolve(q *question, v Verdict, own *session) *question {
+	b.enter()
+	q.hold.journey.fate = v.fate
+	q.hold.release()
+	return b.leaveTo(own)
+}
+
+// verdict calls the function. If it does not return, that is an error for the client,
+// which has to go on.
+func (b *Broker) verdict(q *question) (v Verdict) {
+	c, ended := q.command, true
 	defer func() {
 		if p := recover(); p != nil {
 			b.options.Logger.Error("a function that intercepts commands panicked",
-				"command", q.command.Name, "client", q.command.Client, "panic", p, "stack", string(debug.Stack()))
-			verdict = q.command.Fail(fmt.Sprintf("ERR the function that intercepts commands panicked: %v", p))
-			returned = true
-		}
-		h.journey.fate = verdict.fate
-		if !returned {
-			b.enter()
-			h.release()
-			b.leave()
+				"command", c.Name, "client", c.Client, "panic", p, "stack", string(debug.Stack()))
+			v = c.Fail(fmt.Sprintf("ERR the function that intercepts '%s' panicked: %v", c.Name, p))
+		} else if ended { // its goroutine
+			b.resolve(q, c.Fail(fmt.Sprintf("ERR the function that intercepts '%s' has ended its goroutine", c.Name)), nil)
 		}
 	}()
-	verdict = q.ask(q.command)
-	returned = true
+	v = q.ask(c)
+	ended = false
+	return v
 }

@@ -43,6 +43,8 @@ func TestIntercept(t *testing.T) {
 				return c.Answer(99)
 			case "append":
 				return c.Drop(DropAfter)
+			case "strlen":
+				return c.Drop(7)
 			case "llen":
 				return c.Answer(7).After(time.Second)
 			}
@@ -52,6 +54,7 @@ func TestIntercept(t *testing.T) {
 		w.expect(t, "+OK", "CLIENT", "SETNAME", "me")
 		w.expect(t, "hello!", "ECHO", "hello")
 		w.expect(t, "99", "client", "ID")
+		w.expect(t, "-ERR the function that intercepts 'strlen' drops with Drop(7): expected DropBefore, DropAfter or DropHalf", "STRLEN", "k")
 		w.expect(t, "-ERR not today", "INCR", "n")
 		w.expect(t, "nil", "GET", "n")
 		w.expect(t, "-ERR wrong number of arguments for 'get' command", "GET")
@@ -77,7 +80,7 @@ func TestIntercept(t *testing.T) {
 		r.Remove()
 		newWire(dial(t)).expect(t, `"a bx"`, "GET", "k")
 		want := []string{
-			`client|setname ["me"] 1 "" false`, `echo ["hello"] 1 "me" false`, `client|id [] 1 "me" false`, `incr ["n"] 1 "me" false`, `get ["n"] 1 "me" false`,
+			`client|setname ["me"] 1 "" false`, `echo ["hello"] 1 "me" false`, `client|id [] 1 "me" false`, `strlen ["k"] 1 "me" false`, `incr ["n"] 1 "me" false`, `get ["n"] 1 "me" false`,
 			`multi [] 1 "me" false`, `set ["k" "a b"] 1 "me" true`, `exec [] 1 "me" true`, `llen ["q"] 1 "me" false`, `append ["k" "x"] 1 "me" false`,
 		}
 		if !slices.Equal(seen, want) {
@@ -288,7 +291,7 @@ func TestInterceptThatFails(t *testing.T) {
 			return c.Pass()
 		})
 		w := newWire(dial(t))
-		w.expect(t, "-ERR the function that intercepts commands panicked: oh", "GET", "k")
+		w.expect(t, "-ERR the function that intercepts 'get' panicked: oh", "GET", "k")
 		w.expect(t, "+PONG", "PING")
 	})
 	b := newBroker(t, frozen)
@@ -301,7 +304,7 @@ func TestInterceptThatFails(t *testing.T) {
 		t.Error("Write returned")
 	}()
 	<-done
-	if got := w.reply(t) + " " + w.reply(t); got != "-ERR the function that intercepts commands has ended its goroutine +PONG" {
+	if got := w.reply(t) + " " + w.reply(t); got != "-ERR the function that intercepts 'llen' has ended its goroutine +PONG" {
 		t.Error(got)
 	}
 }

@@ -217,7 +217,9 @@ func (s *session) meet(cmd *command, args [][]byte, f *fate) bool {
 		return false
 	}
 	if s.broker.observed {
-		s.noteUnrun(cmd, args, outcome, err)
+		if l := s.note(cmd, outcome, err, 0); l != nil {
+			l.args = appendArguments(l.args, cmd, args)
+		}
 	}
 	return true
 }
@@ -226,6 +228,7 @@ func (s *session) meet(cmd *command, args [][]byte, f *fate) bool {
 // the client receives nothing, or the first half.
 func (s *session) drop(mark int, d Drop) {
 	s.broker.stats.dropped++
+	s.opened = nil // for what it leaves behind the client is not to blame
 	if rest := len(s.out) - mark; rest > 0 {
 		s.out = s.out[:mark]
 		if d == DropHalf {
