@@ -26,6 +26,8 @@ const RequireEnv = "REDRPC_REQUIRE"
 type Server struct {
 	Addr   string // 127.0.0.1:PORT
 	Socket string // path of its Unix socket
+	path   string // of the program
+	args   []string
 	cmd    *exec.Cmd
 	exited chan struct{}
 }
@@ -38,7 +40,10 @@ func Start(t testing.TB, args ...string) *Server {
 	path := Program(t, "redis-server")
 	var log strings.Builder
 	for range 5 { // the port may be taken between choosing and binding it
-		s, err := start(path, t.TempDir(), args, &log)
+		s, err := prepare(path, t.TempDir(), args)
+		if err == nil {
+			err = s.start(&log)
+		}
 		if err == nil {
 			t.Cleanup(s.Stop)
 			return s
@@ -58,7 +63,8 @@ func (s *Server) TCPAddr() net.Addr {
 	return addr
 }
 
-func start(path, dir string, args []string, log *strings.Builder) (*Server, error) {
+// prepare chooses a port.
+func prepare(path, dir string, args []string) (*Server, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -66,23 +72,29 @@ func start(path, dir string, args []string, log *strings.Builder) (*Server, erro
 	s := &Server{
 		Addr:   fmt.Sprintf("127.0.0.1:%d", port),
 		Socket: filepath.Join(dir, "redis.sock"),
-		exited: make(chan struct{}),
+		path:   path,
 	}
-	s.cmd = exec.Command(path, append([]string{
+	s.args = append([]string{
 		"--port", fmt.Sprint(port), "--bind", "127.0.0.1", "--unixsocket", s.Socket,
 		"--save", "", "--appendonly", "no", "--dir", dir,
-	}, args...)...)
+	}, args...)
+	return s, nil
+}
+
+// start starts the process and waits until it is ready.
+func (s *Server) start(log *strings.Builder) error {
+	s.cmd, s.exited = exec.Command(s.path, s.args...), make(chan struct{})
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.cmd.Stderr = s.cmd.Stdout
 	if err := s.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	ready := make(chan bool, 1)
+	ready, exited := make(chan bool, 1), s.exited
 	go func() {
-		defer close(s.exited)
+		defer close(exited)
 		told := false
 		lines := bufio.NewScanner(out)
 		for lines.Scan() { // to the end, so that the server never blocks on a full pipe
@@ -103,13 +115,23 @@ func start(path, dir string, args []string, log *strings.Builder) (*Server, erro
 	select {
 	case ok := <-ready:
 		if ok {
-			return s, nil
+			return nil
 		}
 		<-s.exited
-		return nil, fmt.Errorf("redis-server on port %d exited", port)
+		return fmt.Errorf("redis-server on %s exited", s.Addr)
 	case <-time.After(10 * time.Second):
 		s.Stop()
-		return nil, fmt.Errorf("redis-server on port %d was not ready within 10 s", port)
+		return fmt.Errorf("redis-server on %s was not ready within 10 s", s.Addr)
+	}
+}
+
+// Restart starts the server again at its place, with its arguments and no data. It
+// has to be stopped.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	var log strings.Builder
+	if err := s.start(&log); err != nil {
+		t.Fatalf("%v:\n%s", err, log.String())
 	}
 }
 

@@ -1,0 +1,76 @@
+package rpc_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"redrpc/broker"
+	"redrpc/rpc"
+)
+
+// TestSurvivesFaults: whatever command fails, and however, now and then or for a
+// while, in fake time.
+func TestSurvivesFaults(t *testing.T) {
+	var b *broker.Broker // of the trial that runs
+	inject := func(faults ...broker.Fault) func(*load) {
+		return func(l *load) {
+			for _, f := range faults {
+				r, err := b.Inject(f)
+				if err != nil {
+					l.Fatal(err)
+				}
+				defer r.Remove()
+			}
+			time.Sleep(time.Second)
+		}
+	}
+	often := func(command string, f broker.Fault) broker.Fault {
+		f.Command, f.Probability, f.Seed = command, 0.02, 7
+		return f
+	}
+	each := func(f broker.Fault, commands ...string) (all []broker.Fault) {
+		for _, command := range commands {
+			all = append(all, often(command, f))
+		}
+		return all
+	}
+	var trials []trial
+	for _, drop := range []broker.Drop{broker.DropBefore, broker.DropAfter, broker.DropHalf} {
+		trials = append(trials,
+			trial{name: "push dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "rpush")...), may: both},
+			trial{name: "transaction dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "exec")...), may: both, must: drop == broker.DropBefore},
+			trial{name: "pop dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "blpop", "blmpop", "lpop")...), may: both},
+			trial{name: "read dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "exists")...), may: both},
+		)
+	}
+	for _, text := range []string{"OOM no", "NOPERM no", "READONLY no", "LOADING no", "MASTERDOWN no"} {
+		trials = append(trials, trial{name: text, happen: inject(broker.Fault{Error: text, Command: "rpush"}), may: both, texts: []string{text, "time-out"}, must: true})
+	}
+	trials = append(trials,
+		trial{name: "everything LOADING", happen: inject(broker.Fault{Error: "LOADING no"}), may: both, must: true},
+		trial{name: "pops UNBLOCKED", happen: inject(each(broker.Fault{Error: "UNBLOCKED no"}, "blpop", "blmpop")...), may: harmless},
+		trial{name: "pops READONLY", happen: inject(each(broker.Fault{Error: "READONLY no"}, "blpop", "blmpop", "lpop")...), may: both},
+		trial{name: "EXECABORT", happen: inject(each(broker.Fault{Error: "EXECABORT no"}, "exec")...), may: both},
+		trial{name: "slow network", happen: inject(broker.Fault{RTT: 50 * time.Millisecond}), may: harmless},
+		trial{name: "late", happen: inject(broker.Fault{Delay: broker.Uniform{Max: 50 * time.Millisecond}}), may: losses},
+		trial{name: "too late", happen: inject(broker.Fault{Delay: broker.Fixed(1200 * time.Millisecond)}), may: both, must: true},
+		trial{name: "refused", happen: func(l *load) {
+			inject(broker.Fault{Refuse: true}, often("exec", broker.Fault{Drop: broker.DropAfter}))(l)
+		}, may: both, must: true},
+		trial{name: "stalled", happen: func(*load) { b.Stall(700 * time.Millisecond); time.Sleep(time.Second) }, may: harmless},
+		trial{name: "stalled for long", happen: func(*load) { b.Stall(3 * time.Second); time.Sleep(4 * time.Second) }, may: both, must: true},
+	)
+	survive(t, trials, func(t *testing.T, way rpc.Wait, c trial) {
+		synctest.Test(t, func(t *testing.T) {
+			b = newBroker(t)
+			opt := inMemory(b)
+			opt.MaxRetries = -1
+			opt.ReadTimeout = 1500 * time.Millisecond
+			h := newHouse(t, opt)
+			h.wait = way
+			l := newLoad(h, rpc.ServerOptions{})
+			c.endure(h, h.client(rpc.ClientOptions{}), l)
+		})
+	})
+}

@@ -1,0 +1,78 @@
+package rpc_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"redrpc/internal/redistest"
+	"redrpc/rpc"
+)
+
+// TestSurvivesRedis: what happens to a redis-server, and what it does to those who
+// rely on it.
+func TestSurvivesRedis(t *testing.T) {
+	do := func(l *load, args ...any) {
+		l.Helper()
+		if err := l.rdb.Do(l.ctx, args...).Err(); err != nil {
+			l.Errorf("%v: %v", args, err)
+		}
+	}
+	often := func(args ...any) func(*load, *redistest.Server) {
+		return func(l *load, _ *redistest.Server) {
+			for range 10 {
+				do(l, args...)
+				time.Sleep(20 * time.Millisecond)
+			}
+		}
+	}
+	// set changes a setting for a while.
+	set := func(name, during, after string) func(*load, *redistest.Server) {
+		return func(l *load, _ *redistest.Server) {
+			do(l, "config", "set", name, during)
+			time.Sleep(300 * time.Millisecond)
+			do(l, "config", "set", name, after)
+		}
+	}
+	paused := func(d time.Duration) func(*load, *redistest.Server) {
+		return func(l *load, s *redistest.Server) {
+			s.Pause(l.T)
+			time.Sleep(d)
+			s.Resume(l.T)
+		}
+	}
+	for _, c := range []struct {
+		trial
+		happen func(*load, *redistest.Server)
+	}{
+		{trial{name: "connections killed", may: both}, often("client", "kill", "type", "normal", "skipme", "yes")},
+		{trial{name: "restarted", may: both, must: true}, func(l *load, s *redistest.Server) {
+			s.Stop()
+			time.Sleep(200 * time.Millisecond)
+			s.Restart(l.T)
+		}},
+		{trial{name: "paused", may: harmless}, paused(500 * time.Millisecond)},
+		{trial{name: "paused for long", may: both, must: true}, paused(3 * time.Second)},
+		{trial{name: "writes paused", may: harmless}, often("client", "pause", 30, "write")},
+		{trial{name: "flushed", may: losses}, often("flushall")},
+		{trial{name: "databases swapped", may: losses}, often("swapdb", 0, 1)},
+		{trial{name: "tracking forgotten", may: harmless}, set("tracking-table-max-keys", "1", "1000000")},
+		{trial{name: "out of memory", may: both, must: true}, set("maxmemory", "1", "0")},
+		{trial{name: "replica for a while", may: both, must: true}, func(l *load, _ *redistest.Server) {
+			do(l, "replicaof", "127.0.0.1", "1")
+			time.Sleep(300 * time.Millisecond)
+			do(l, "replicaof", "no", "one")
+		}},
+	} {
+		survive(t, []trial{c.trial}, func(t *testing.T, way rpc.Wait, _ trial) {
+			t.Parallel()
+			s := redistest.Start(t)
+			h := newHouse(t, &redis.Options{Addr: s.Addr, ReadTimeout: 2 * time.Second, MaxRetries: -1})
+			h.wait = way
+			trial := c.trial
+			trial.happen = func(l *load) { c.happen(l, s) }
+			trial.endure(h, h.client(rpc.ClientOptions{}), newLoad(h, rpc.ServerOptions{}))
+		})
+	}
+}

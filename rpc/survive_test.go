@@ -1,0 +1,211 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"redrpc/rpc"
+)
+
+// A trial is load whose every call is counted on both sides while something happens
+// to Redis: the handler counts how often a call ran, the caller how it ended.
+type trial struct {
+	name   string
+	happen func(*load) // what happens; nothing of it is left when it returns
+
+	// The kinds of error that it may bring, and texts of which each error has to have
+	// one, if there are any.
+	may   []error
+	texts []string
+	must  bool // it brings some
+}
+
+// A load is calls, as many at a time as there are callers, until it is stopped.
+type load struct {
+	*house
+	ctx     context.Context
+	timeout time.Duration // of each call
+
+	mu      sync.Mutex // guards what follows
+	calls   []*counted // by number
+	results int
+	goal    int           // of results
+	reached chan struct{} // closed at the goal
+	stopped bool
+}
+
+// A counted call is one whose number is its place in load.calls.
+type counted struct {
+	ran   atomic.Int32
+	ended atomic.Int32
+	err   error
+}
+
+const (
+	loadCallers = 24
+	loadPause   = 3 * time.Millisecond // of a caller, between calls
+	recovery    = 25 * time.Second     // longest time, from the end of what happens, to many results
+)
+
+// endure puts load on h, lets it happen, sees that the load goes on by itself, and
+// checks that each call ended once, ran no more than once, and ran in accordance
+// with how it ended. The servers have to be there already.
+func (c trial) endure(h *house, client *rpc.Client, l *load) {
+	h.Helper()
+	l.timeout = 10 * time.Second
+	if len(c.may) > 0 { // calls that are lost have to be waited for
+		l.timeout = 400 * time.Millisecond
+	}
+	var all sync.WaitGroup
+	for range loadCallers {
+		all.Go(func() { l.caller(client) })
+	}
+	l.await(loadCallers * 5)
+	c.happen(l)
+	l.await(loadCallers * 10)
+	l.mu.Lock()
+	l.stopped = true
+	l.mu.Unlock()
+	all.Wait()
+	l.drain()
+	c.check(h, l)
+}
+
+// newLoad offers the function of the load on two servers, which run when it returns.
+func newLoad(h *house, opt rpc.ServerOptions) *load {
+	l := &load{house: h, ctx: context.Background(), reached: make(chan struct{})}
+	opt.Workers = 8
+	for range 2 {
+		h.serve(opt, offer("count", l.run))
+	}
+	return l
+}
+
+// run is the function: it takes 0 to 2 ms.
+func (l *load) run(_ context.Context, in struct{ N int }) (int, error) {
+	l.mu.Lock()
+	c := l.calls[in.N]
+	l.mu.Unlock()
+	c.ran.Add(1)
+	time.Sleep(rand.N(2 * time.Millisecond))
+	return in.N, nil
+}
+
+func (l *load) caller(client *rpc.Client) {
+	for {
+		c := &counted{}
+		l.mu.Lock()
+		if l.stopped {
+			l.mu.Unlock()
+			return
+		}
+		n := len(l.calls)
+		l.calls = append(l.calls, c)
+		l.mu.Unlock()
+		got, err := rpc.Call[int](l.ctx, client, "count", rpc.Args{"n": n}, rpc.Timeout(l.timeout))
+		if err == nil && got != n {
+			err = fmt.Errorf("got the result of call %d", got)
+		}
+		c.err = err
+		c.ended.Add(1)
+		if err == nil {
+			l.mu.Lock()
+			if l.results++; l.results == l.goal {
+				close(l.reached)
+			}
+			l.mu.Unlock()
+		}
+		time.Sleep(loadPause)
+	}
+}
+
+// await waits until so many more results have come.
+func (l *load) await(more int) {
+	l.Helper()
+	l.mu.Lock()
+	l.goal, l.reached = l.results+more, make(chan struct{})
+	reached := l.reached
+	l.mu.Unlock()
+	select {
+	case <-reached:
+	case <-time.After(recovery):
+		l.mu.Lock()
+		l.stopped = true
+		l.mu.Unlock()
+		l.Errorf("no %d results within %v", more, recovery)
+	}
+}
+
+// drain waits until the servers have taken all calls from the queue, also those that
+// nobody waits for any more.
+func (l *load) drain() {
+	l.Helper()
+	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		n, err := l.rdb.LLen(l.ctx, l.prefix+":count:calls").Result()
+		if n == 0 && err == nil {
+			return
+		}
+		if time.Since(start) > recovery {
+			l.Errorf("%d calls are left in the queue (%v)", n, err)
+			return
+		}
+	}
+}
+
+func (c trial) check(h *house, l *load) {
+	h.Helper()
+	tally := map[string]int{}
+	for n, call := range l.calls {
+		ran, ended, err := call.ran.Load(), call.ended.Load(), call.err
+		kind := "result"
+		switch {
+		case errors.Is(err, rpc.ErrNotSent):
+			kind = rpc.ErrNotSent.Error()
+		case errors.Is(err, rpc.ErrNoResult):
+			kind = rpc.ErrNoResult.Error()
+		case err != nil:
+			kind = "another error"
+		}
+		tally[kind]++
+		switch {
+		case ended != 1:
+			h.Errorf("call %d ended %d times", n, ended)
+		case ran > 1, err == nil && ran == 0, errors.Is(err, rpc.ErrNotSent) && ran > 0:
+			h.Errorf("call %d ran %d times and ended with %v", n, ran, err)
+		case err != nil && !slices.ContainsFunc(c.may, func(kind error) bool { return errors.Is(err, kind) }):
+			h.Errorf("call %d: got %v, expected errors %q", n, err, c.may)
+		case err != nil && len(c.texts) > 0 && !slices.ContainsFunc(c.texts, func(text string) bool { return strings.Contains(err.Error(), text) }):
+			h.Errorf("call %d: got %v, expected errors with %q", n, err, c.texts)
+		}
+	}
+	if c.must && tally["result"] == len(l.calls) {
+		h.Error("got no error, so nothing was tried")
+	}
+	h.Logf("%s, waiting by %s: %d calls: %v", c.name, h.wait, len(l.calls), tally)
+}
+
+// What a fault can bring: no call is lost, calls are refused, calls are lost, or
+// both.
+var (
+	harmless []error
+	refusals = []error{rpc.ErrNotSent}
+	losses   = []error{rpc.ErrNoResult}
+	both     = []error{rpc.ErrNotSent, rpc.ErrNoResult}
+)
+
+// survive runs trials in each of the ways that a client always has.
+func survive(t *testing.T, trials []trial, run func(*testing.T, rpc.Wait, trial)) {
+	for _, way := range []rpc.Wait{rpc.WaitTracking, rpc.WaitBLPOP} {
+		for _, c := range trials {
+			t.Run(string(way)+"/"+strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) { run(t, way, c) })
+		}
+	}
+}
