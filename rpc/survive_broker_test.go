@@ -22,7 +22,7 @@ func TestSurvivesFaults(t *testing.T) {
 				}
 				defer r.Remove()
 			}
-			time.Sleep(time.Second)
+			time.Sleep(600 * time.Millisecond)
 		}
 	}
 	often := func(command string, f broker.Fault) broker.Fault {

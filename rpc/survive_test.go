@@ -50,8 +50,8 @@ type counted struct {
 }
 
 const (
-	loadCallers = 24
-	loadPause   = 3 * time.Millisecond // of a caller, between calls
+	loadCallers = 16
+	loadPause   = 6 * time.Millisecond // of a caller, between calls
 	recovery    = 25 * time.Second     // longest time, from the end of what happens, to many results
 )
 
