@@ -1,0 +1,173 @@
+package rpc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// An Inspector looks at what is in Redis under a prefix: the servers that live, and
+// the queues with calls that wait. It changes nothing.
+type Inspector struct {
+	rdb    *redis.Client
+	prefix string
+}
+
+// An OnlineServer is a server whose heartbeat has not expired.
+type OnlineServer struct {
+	Kind, ID string
+	Expires  time.Duration // when it counts as gone, if it says nothing until then
+}
+
+// A Queue is a function for which calls wait.
+type Queue struct {
+	Func  string
+	Depth int64 // calls that wait
+
+	// Oldest is how long the call has waited that comes next, if Dated.
+	Oldest time.Duration
+
+	// Dated says whether that call tells when it was sent. Calls of the Python port do
+	// not: their clock has no zone.
+	Dated bool
+}
+
+// NewInspector returns an inspector that uses rdb, a *redis.Client, itself. An empty
+// prefix is the default of the protocol.
+func NewInspector(rdb redis.UniversalClient, prefix string) (*Inspector, error) {
+	single, err := checkClient(rdb)
+	if err != nil {
+		return nil, fmt.Errorf("rpc: NewInspector: %w", err)
+	}
+	return &Inspector{single, cmp.Or(prefix, defaultPrefix)}, nil
+}
+
+// Servers returns the servers of all kinds that live, sorted by kind and id. One
+// that died without a farewell is listed until its heartbeat expires.
+func (i *Inspector) Servers(ctx context.Context) ([]OnlineServer, error) {
+	keys, err := i.scan(ctx, ":alive", "string")
+	if err != nil {
+		return nil, fmt.Errorf("rpc: Inspector.Servers: %w", err)
+	}
+	var servers []OnlineServer
+	var expiries []*redis.DurationCmd
+	pipe := i.rdb.Pipeline()
+	for _, name := range keys {
+		kind, id, ok := strings.Cut(name, ":")
+		if !ok || strings.Contains(id, ":") { // neither has a colon
+			continue
+		}
+		servers = append(servers, OnlineServer{Kind: kind, ID: id})
+		expiries = append(expiries, pipe.PTTL(ctx, aliveKey(i.prefix, kind, id)))
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("rpc: Inspector.Servers: %w", err)
+	}
+	live := servers[:0]
+	for n, s := range servers {
+		if s.Expires = expiries[n].Val(); s.Expires > 0 { // else it has gone meanwhile
+			live = append(live, s)
+		}
+	}
+	return live, nil
+}
+
+// Queues returns the functions for which calls wait, sorted by name. It walks all
+// keys of the database, as nothing lists the queues.
+func (i *Inspector) Queues(ctx context.Context) ([]Queue, error) {
+	names, err := i.scan(ctx, ":calls", "list")
+	if err != nil {
+		return nil, fmt.Errorf("rpc: Inspector.Queues: %w", err)
+	}
+	pipe := i.rdb.Pipeline()
+	now := pipe.Time(ctx)
+	depths, heads := make([]*redis.IntCmd, len(names)), make([]*redis.StringCmd, len(names))
+	for n, name := range names {
+		depths[n] = pipe.LLen(ctx, callsKey(i.prefix, name))
+		heads[n] = pipe.LIndex(ctx, callsKey(i.prefix, name), 0)
+	}
+	if err := execute(ctx, pipe); err != nil {
+		return nil, fmt.Errorf("rpc: Inspector.Queues: %w", err)
+	}
+	var queues []Queue
+	for n, name := range names {
+		if heads[n].Err() != nil { // it was emptied meanwhile
+			continue
+		}
+		q := Queue{Func: name, Depth: depths[n].Val()}
+		if sent, known := sentAt([]byte(heads[n].Val())); known {
+			q.Oldest, q.Dated = max(0, now.Val().Sub(sent)), true
+		}
+		queues = append(queues, q)
+	}
+	return queues, nil
+}
+
+// execute runs a pipeline. That a key is gone is no error.
+func execute(ctx context.Context, pipe redis.Pipeliner) error {
+	if pipe.Len() == 0 {
+		return nil
+	}
+	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+		return err
+	}
+	return nil
+}
+
+// scan returns what stands between the prefix and after in keys of a type, sorted.
+func (i *Inspector) scan(ctx context.Context, after, typeName string) ([]string, error) {
+	before := i.prefix + ":"
+	var names []string
+	scan := i.rdb.ScanType(ctx, 0, escapeGlob(before)+"*"+escapeGlob(after), 1000, typeName).Iterator()
+	for scan.Next(ctx) {
+		name := strings.TrimSuffix(strings.TrimPrefix(scan.Val(), before), after)
+		if len(name)+len(before)+len(after) == len(scan.Val()) { // "prefix:alive" matches too
+			names = append(names, name)
+		}
+	}
+	if err := scan.Err(); err != nil {
+		return nil, err
+	}
+	slices.Sort(names) // SCAN may return a key twice
+	return slices.Compact(names), nil
+}
+
+// sentAt is when a call was sent: by Redis's clock, if it has a budget and a
+// deadline, else by its client's, if that tells its zone.
+func sentAt(message []byte) (sent time.Time, known bool) {
+	if checkObject(message) != nil {
+		return time.Time{}, false
+	}
+	var budget, deadline int64
+	var hasBudget, hasDeadline bool
+	for name, value := range members(message) {
+		switch string(name) {
+		case "timeout_ms":
+			budget, hasBudget = wholeNumber(value)
+		case "deadline_ms":
+			deadline, hasDeadline = wholeNumber(value)
+		case "ts":
+			if kindOf(value) == "string" {
+				var err error
+				sent, err = time.Parse(time.RFC3339Nano, unquote(value))
+				known = err == nil
+			}
+		}
+	}
+	if hasBudget && hasDeadline {
+		return time.UnixMilli(deadline - budget), true
+	}
+	return sent, known
+}
+
+func wholeNumber(value []byte) (n int64, ok bool) {
+	n, err := strconv.ParseInt(string(value), 10, 64)
+	return n, err == nil
+}
