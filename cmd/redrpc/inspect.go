@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"redrpc/rpc"
+)
+
+// newServers and newQueues show what an rpc.Inspector sees.
+
+func newServers(getenv func(string) string) *cobra.Command {
+	cmd := newLook(getenv, look[rpc.OnlineServer]{
+		see:    (*rpc.Inspector).Servers,
+		header: "KIND\tID\tEXPIRES IN",
+		row: func(s rpc.OnlineServer) string {
+			return fmt.Sprintf("%s\t%s\t%s", clean(s.Kind), clean(s.ID), s.Expires.Round(time.Millisecond))
+		},
+		object: func(s rpc.OnlineServer) any {
+			return struct {
+				Kind    string  `json:"kind"`
+				ID      string  `json:"id"`
+				Expires float64 `json:"expires_seconds"`
+			}{s.Kind, s.ID, s.Expires.Seconds()}
+		},
+		none: "no server is online",
+	})
+	cmd.Use, cmd.Short = "servers", "List the servers that are online"
+	cmd.Long = `List the servers that are online, by their heartbeats. A server that died is listed
+until its heartbeat expires; the Go port has none.`
+	cmd.Example = `  redrpc servers
+  redrpc servers --redis redis://127.0.0.1:6379 --prefix rpc_example --output json`
+	return cmd
+}
+
+func newQueues(getenv func(string) string) *cobra.Command {
+	cmd := newLook(getenv, look[rpc.Queue]{
+		see:    (*rpc.Inspector).Queues,
+		header: "FUNCTION\tWAITING\tOLDEST",
+		row: func(q rpc.Queue) string {
+			oldest := "-"
+			if q.Dated {
+				oldest = q.Oldest.Round(time.Millisecond).String()
+			}
+			return fmt.Sprintf("%s\t%d\t%s", clean(q.Func), q.Depth, oldest)
+		},
+		object: func(q rpc.Queue) any {
+			var oldest *float64
+			if q.Dated {
+				seconds := q.Oldest.Seconds()
+				oldest = &seconds
+			}
+			return struct {
+				Func   string   `json:"function"`
+				Depth  int64    `json:"waiting"`
+				Oldest *float64 `json:"oldest_seconds"` // null: it does not say
+			}{q.Func, q.Depth, oldest}
+		},
+		none: "no call is waiting",
+	})
+	cmd.Use, cmd.Short = "queues", "List the functions for which calls wait"
+	cmd.Long = `List the functions for which calls wait: how many, and for how long the one that
+comes next has waited, where it tells when it was sent (- where it does not). All
+keys of the database are looked at, since nothing lists the queues.`
+	cmd.Example = `  redrpc queues
+  redrpc queues --prefix rpc_example --output json`
+	return cmd
+}
+
+// A look is a command that shows a list.
+type look[T any] struct {
+	see    func(*rpc.Inspector, context.Context) ([]T, error)
+	header string // of a table, with tabs
+	row    func(T) string
+	object func(T) any // for JSON
+	none   string      // what to say on stderr of an empty list
+}
+
+func newLook[T any](getenv func(string) string, l look[T]) *cobra.Command {
+	var conn connFlags
+	prefix, format := defaultPrefix, "text"
+	cmd := &cobra.Command{
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			redisOpt, err := conn.options(defaultRedis)
+			if err != nil {
+				return err
+			}
+			rdb, _, err := reach(cmd.Context(), redisOpt)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, rdb.Close()) }()
+			inspector, err := rpc.NewInspector(rdb, prefix)
+			if err != nil {
+				return err
+			}
+			list, err := l.see(inspector, cmd.Context())
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return l.writeJSON(cmd.OutOrStdout(), list)
+			}
+			if len(list) == 0 {
+				fmt.Fprintln(cmd.ErrOrStderr(), l.none)
+				return nil
+			}
+			return l.writeTable(cmd.OutOrStdout(), list)
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.Var(name(&prefix, "TEXT"), "prefix", "prefix of all keys")
+	flags.Var(oneOf(&format, "text", "json"), "output", "how to print the list")
+	conn.register(flags, getenv, defaultRedis)
+	return cmd
+}
+
+func (l look[T]) writeTable(w io.Writer, list []T) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, l.header)
+	for _, item := range list {
+		fmt.Fprintln(table, l.row(item))
+	}
+	return table.Flush()
+}
+
+func (l look[T]) writeJSON(w io.Writer, list []T) error {
+	objects := make([]any, len(list))
+	for i, item := range list {
+		objects[i] = l.object(item)
+	}
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(objects)
+}
