@@ -97,6 +97,35 @@ func ExampleHandle_raw() {
 	// Output: map[list:[1 2] n:1152921504606846976] <nil>
 }
 
+// What nobody serves waits in its queue.
+func ExampleInspector() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	check(err)
+	defer client.Close()
+	for range 3 {
+		_ = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(10*time.Millisecond))
+	}
+
+	inspector, err := rpc.NewInspector(rdb, "")
+	check(err)
+	servers, err := inspector.Servers(context.Background())
+	check(err)
+	fmt.Println("servers:", len(servers))
+	queues, err := inspector.Queues(context.Background())
+	check(err)
+	for _, q := range queues {
+		fmt.Printf("%s: %d wait, for up to %v\n", q.Func, q.Depth, q.Oldest.Round(time.Minute))
+	}
+	// Output:
+	// servers: 0
+	// nobody: 3 wait, for up to 0s
+}
+
 // An interceptor counts and measures calls, and carries a trace from the client
 // to the server in a field of the message.
 func ExampleInterceptor() {

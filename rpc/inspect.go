@@ -31,7 +31,8 @@ type Queue struct {
 	Func  string
 	Depth int64 // calls that wait
 
-	// Oldest is how long the call has waited that comes next, if Dated.
+	// Oldest is how long the call has waited that comes next, if Dated: by Redis's
+	// clock if its client knew it, else by the client's own against Redis's.
 	Oldest time.Duration
 
 	// Dated says whether that call tells when it was sent. Calls of the Python port do

@@ -71,6 +71,8 @@ func suite(t *testing.T, opt *redis.Options) {
 		{"free workers only", testFreeWorkersOnly},
 		{"rotation", testRotation},
 		{"discovery", testDiscovery},
+		{"inspect servers", testInspectServers},
+		{"inspect queues", testInspectQueues},
 		{"stop when idle", testStopWhenIdle},
 		{"stop without patience", testStopWithoutPatience},
 		{"stop before run", testStopBeforeRun},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -21,7 +22,7 @@ func newServers(getenv func(string) string) *cobra.Command {
 		see:    (*rpc.Inspector).Servers,
 		header: "KIND\tID\tEXPIRES IN",
 		row: func(s rpc.OnlineServer) string {
-			return fmt.Sprintf("%s\t%s\t%s", clean(s.Kind), clean(s.ID), s.Expires.Round(time.Millisecond))
+			return fmt.Sprintf("%s\t%s\t%s", cell(s.Kind), cell(s.ID), s.Expires.Round(time.Millisecond))
 		},
 		object: func(s rpc.OnlineServer) any {
 			return struct {
@@ -49,7 +50,7 @@ func newQueues(getenv func(string) string) *cobra.Command {
 			if q.Dated {
 				oldest = q.Oldest.Round(time.Millisecond).String()
 			}
-			return fmt.Sprintf("%s\t%d\t%s", clean(q.Func), q.Depth, oldest)
+			return fmt.Sprintf("%s\t%d\t%s", cell(q.Func), q.Depth, oldest)
 		},
 		object: func(q rpc.Queue) any {
 			var oldest *float64
@@ -121,7 +122,14 @@ func newLook[T any](getenv func(string) string, l look[T]) *cobra.Command {
 	flags.Var(name(&prefix, "TEXT"), "prefix", "prefix of all keys")
 	flags.Var(oneOf(&format, "text", "json"), "output", "how to print the list")
 	conn.register(flags, getenv, defaultRedis)
+	completeChoices(cmd, "output", "text", "json")
 	return cmd
+}
+
+// cell makes of text, which others may have written, something for one cell of a
+// table.
+func cell(text string) string {
+	return strings.NewReplacer("\n", "?", "\t", "?").Replace(clean(text))
 }
 
 func (l look[T]) writeTable(w io.Writer, list []T) error {

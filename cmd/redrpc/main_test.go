@@ -195,8 +195,11 @@ func TestHelpAndVersion(t *testing.T) {
 		{"broker --help", "127.0.0.1:6379"},
 		{"serve --help", "echo x=VALUE"},
 		{"call --help", "NAME:=JSON"},
+		{"servers --help", "heartbeat"},
+		{"queues --help", "waited"},
 		{"completion bash", "bash completion"},
 		{"__complete bench --output ", "json\n"},
+		{"__complete queues --output ", "json\n"},
 		{"__complete bench --func ", "add\necho\nfail\nsleep\n"},
 	} {
 		var args []string

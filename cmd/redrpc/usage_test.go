@@ -22,7 +22,7 @@ func TestUsage(t *testing.T) {
 		args string // words by blanks
 		want string
 	}{
-		{"bnech", `unknown command "bnech": expected one of bench broker call completion serve version`},
+		{"bnech", `unknown command "bnech": expected one of bench broker call completion queues serve servers version`},
 		{"--nope", "unknown flag: --nope: expected one of --help"},
 		{"bench extra", `expected flags only, got "extra"`},
 		{"bench redis://:secret@h", "expected flags only, got text that looks like a URL (it is not shown"},
@@ -115,6 +115,10 @@ func TestUsage(t *testing.T) {
 		{"call f a:=x", `call: expected JSON after a:=, such as 1, true or '"text"' (in the shell's quotes), got "x"`},
 		{"call f a=1 a:=1", `call: expected each argument once, got "a" again`},
 		{"call f --timeout 1", "expected a time longer than 0"},
+		{"servers extra", "expected flags only"},
+		{"queues --output xml", "expected text or json"},
+		{"queues --prefix=", "expected text that is not empty"},
+		{"servers --redis nope", "--redis: expected a URL such as"},
 		{"version extra", "expected flags only"},
 	} {
 		r := redrpc(t, strings.Split(c.args, " ")...)
@@ -126,7 +130,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestUsageOfTheEnvironment(t *testing.T) {
-	for _, command := range []string{"bench", "serve", "call f"} {
+	for _, command := range []string{"bench", "serve", "call f", "servers", "queues"} {
 		r := redrpcIn(t, t.Context(), map[string]string{"REDIS_URL": "ftp://u:secret@h"}, strings.Split(command, " ")...)
 		r.want(t, exitUsage, `REDIS_URL: expected a URL such as redis://127.0.0.1:6379/0, rediss://host:6380 (TLS) or unix:///run/redis.sock, got text that begins otherwise`)
 	}
