@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -96,7 +97,7 @@ func latencyGraph(c *call, args [][]byte) reply {
 		return failuref("ERR No samples available for event '%s'", args[2])
 	}
 	all := s.all()
-	highest := slices.MaxFunc(all, func(a, b spike) int { return int(a.ms - b.ms) }).ms
+	highest := slices.MaxFunc(all, func(a, b spike) int { return cmp.Compare(a.ms, b.ms) }).ms
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s: at most %d ms, ever %d ms\n", args[2], highest, s.worst)
 	for _, spike := range all {

@@ -70,7 +70,8 @@ func TestSlowlogIsThatOfRedis(t *testing.T) {
 			a.do(t, args...)
 		}
 		waiting.send(t, "BLPOP", "work", "0")
-		for !strings.Contains(a.do(t, "INFO", "clients"), "blocked_clients:1") { // it has not come yet
+		deadline := time.Now().Add(patience)
+		for !strings.Contains(a.do(t, "INFO", "clients"), "blocked_clients:1") && time.Now().Before(deadline) { // it has not come yet
 		}
 		a.do(t, "RPUSH", "work", "x")
 		waiting.reply(t)
@@ -200,5 +201,19 @@ func TestMonitorThatDoesNotRead(t *testing.T) {
 	defer b.leave()
 	if b.observed || len(b.monitors) > 0 {
 		t.Error("there is still a monitor")
+	}
+}
+
+// What MONITOR quotes can be typed.
+func TestWriteQuoted(t *testing.T) {
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	var out strings.Builder
+	writeQuoted(&out, all)
+	words, ok := splitLine([]byte(out.String()))
+	if !ok || len(words) != 1 || string(words[0]) != string(all) {
+		t.Errorf("%s was read as %q", out.String(), words)
 	}
 }
