@@ -69,11 +69,10 @@ func (c *command) isSecret(args [][]byte, i int) bool {
 	case name == "hello": // AUTH user password
 		return i > 2 && is(args[i-1], "AUTH") || i > 3 && is(args[i-2], "AUTH")
 	case name == "config|set":
-		from := i - 1
 		if len(args)%2 != 0 { // it is not clear what belongs to what
 			return slices.ContainsFunc(args[2:max(i, 2)], isSecretSetting)
 		}
-		return i%2 == 1 && isSecretSetting(args[from])
+		return i%2 == 1 && isSecretSetting(args[i-1])
 	case name == "acl|setuser":
 		return i > 1
 	case c == nil: // MIGRATE or ACL, for example
