@@ -42,6 +42,15 @@
 // the broker's stands still. In a testing/synctest bubble, where there is no other clock,
 // commands take no time. No log shows a password.
 //
+// # What it holds to
+//
+// Without a password the broker serves clients on this machine only, see
+// [Options].Unprotected. Users with rules of their own are made by ACL SETUSER, also
+// through Do, which may do everything itself. What a client can make the broker hold is
+// bounded by the options: MaxClients, MaxQuery, MaxBulk, MaxArguments, MaxInline,
+// Pending, MaxMemory and others. A mistake that makes a command panic costs its client an
+// error, and is logged.
+//
 // # How a command runs
 //
 // Bytes are split into commands by a reader that trusts nothing (request.go),

@@ -242,6 +242,9 @@ func (p *play) check() {
 		v = p.panics.String()
 	}
 	for i, l := range p.links {
+		if l.session.closed && l.session.waiter != nil {
+			v = fmt.Sprintf("%c is closed, and waits", 'a'+i)
+		}
 		in := bufio.NewReader(bytes.NewReader(l.got))
 		for v == "" {
 			_, err := readReply(in)

@@ -11,7 +11,7 @@ import (
 // "". It is called while nothing runs, with the lock held.
 func (b *Broker) violation() string {
 	for _, check := range []func(*Broker) string{
-		(*Broker).wrongData, (*Broker).wrongQueues, (*Broker).wrongSessions, (*Broker).wrongSubscriptions, (*Broker).wrongTracking, (*Broker).wrongAlarms,
+		(*Broker).wrongData, (*Broker).wrongQueues, (*Broker).wrongSessions, (*Broker).wrongSubscriptions, (*Broker).wrongTracking, (*Broker).wrongAlarms, (*Broker).wrongUsers,
 	} {
 		if v := check(b); v != "" {
 			return v
@@ -270,6 +270,25 @@ func (b *Broker) leftovers() string {
 	if n := len(b.sessions) + len(b.holds.all) + watched + blocked + b.stats.blocked + b.tracking.clients + len(b.tracking.prefixes) + len(b.tracking.readers); n > 0 {
 		return fmt.Sprintf("%d clients, %d kept commands, %d watched keys, %d queues with %d clients, %d that track %d prefixes and %d keys",
 			len(b.sessions), len(b.holds.all), watched, blocked, b.stats.blocked, b.tracking.clients, len(b.tracking.prefixes), len(b.tracking.readers))
+	}
+	return ""
+}
+
+// wrongUsers looks at users and their clients.
+func (b *Broker) wrongUsers() string {
+	for name, u := range b.access.users {
+		own := &u.rights[0]
+		if everything := own.future && own.commands == everyCommand && own.anyKey && own.anyChannel; u.name != name || u.unlimited != everything {
+			return fmt.Sprintf("the user %q may do everything: %t, which is %t, or has another name", name, everything, u.unlimited)
+		}
+	}
+	for _, s := range b.sessions {
+		if b.access.users[s.user.name] != s.user && !s.closing {
+			return fmt.Sprintf("client %d is a user that there is none of: %q", s.id, s.user.name)
+		}
+	}
+	if n := len(b.access.log); n > b.options.access.logLength {
+		return fmt.Sprintf("the log of denials has %d entries, which is more than %d", n, b.options.access.logLength)
 	}
 	return ""
 }
