@@ -12,17 +12,10 @@ import (
 // parseTimeout reads a time-out in seconds, 0 meaning none. It is rounded up to
 // milliseconds, so that no small one comes to mean none.
 func (c *call) parseTimeout(arg []byte) (time.Duration, *reply) {
-	seconds, isFloat := parseFloat(arg)
+	ms, isFloat := parseMilliseconds(arg)
 	if !isFloat {
 		r := failure("ERR timeout is not a float or out of range")
 		return 0, &r
-	}
-	ms := math.Ceil(seconds * 1000)
-	if seconds < 0 && ms >= -1 { // a matter of the last bit: -0.001 is rounded to none
-		exact, _ := parseLongDouble(arg)
-		if exact.Mul(exact, big.NewFloat(1000)).Cmp(big.NewFloat(-1)) > 0 {
-			ms = 0
-		}
 	}
 	switch {
 	case ms < 0 || ms >= math.MaxInt64: // Redis reads what is far too large as negative
@@ -35,6 +28,32 @@ func (c *call) parseTimeout(arg []byte) (time.Duration, *reply) {
 		return 0, nil
 	}
 	return time.Duration(ms) * time.Millisecond, nil
+}
+
+// parseMilliseconds reads seconds and returns them as milliseconds, rounded up. Redis
+// computes with long doubles: where it may matter, so does this.
+func parseMilliseconds(arg []byte) (ms float64, isFloat bool) {
+	seconds, isFloat := parseFloat(arg)
+	ms = math.Ceil(seconds * 1000)
+	if isFloat && (ms > 0 && ms < math.MaxInt64 || ms < -1 || len(arg) == 1) {
+		return ms, true
+	}
+	exact, infinity := parseLongDouble(arg)
+	if exact == nil {
+		return 0, false
+	}
+	if infinity != 0 {
+		return math.Inf(infinity), true
+	}
+	exact.Mul(exact, big.NewFloat(1000))
+	ms, _ = exact.Float64()
+	switch minusOne := big.NewFloat(-1); {
+	case exact.Sign() > 0 && ms < 1:
+		return 1, true
+	case exact.Sign() <= 0 && exact.Cmp(minusOne) > 0:
+		return 0, true
+	}
+	return math.Ceil(ms), true
 }
 
 func blpop(c *call, args [][]byte) reply { return blockingPop(c, args, left) }

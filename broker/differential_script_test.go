@@ -31,7 +31,9 @@ var scenes = map[string]scene{
 	"context": {"HELLO 2 ; SUBSCRIBE channel", "RESET",
 		func(c *command) bool { return c.flags&whileSubscribed == 0 }},
 	"memory": {"CONFIG SET MAXMEMORY 1 ; MULTI", "DISCARD ; CONFIG SET MAXMEMORY 0",
-		func(c *command) bool { return !slices.Contains([]string{"exec", "discard", "quit", "reset"}, c.name) }},
+		func(c *command) bool {
+			return !slices.Contains([]string{"exec", "discard", "quit", "reset"}, c.fullName)
+		}},
 }
 
 // outOfMemoryScene is what scenes["memory"] is in a transaction.

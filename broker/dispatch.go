@@ -79,7 +79,7 @@ func (s *session) over(cmd *command) {
 // it.
 func (s *session) fail(cmd *command, args [][]byte, err *reply) {
 	s.broker.reject(cmd)
-	if cmd != nil && cmd.name == "exec" {
+	if cmd != nil && cmd.fullName == "exec" {
 		s.endTransaction()
 		r := failure("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(err.text, "ERR "))
 		err = &r
@@ -88,7 +88,7 @@ func (s *session) fail(cmd *command, args [][]byte, err *reply) {
 	s.reply(err)
 	if s.broker.observed {
 		s.noteUnrun(cmd, args, Refused, err.text)
-		if cmd != nil && cmd.name == "exec" {
+		if cmd != nil && cmd.fullName == "exec" {
 			s.broker.show(s, cmd, args) // so that monitors see the end of the transaction
 		}
 	}

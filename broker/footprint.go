@@ -58,7 +58,7 @@ func (s *session) lacksMemory(cmd *command) bool {
 	if !s.transaction.open {
 		return cmd.flags&denyOOM != 0
 	}
-	switch cmd.name {
+	switch cmd.fullName {
 	case "exec":
 		for _, q := range s.transaction.queue {
 			if q.command.flags&denyOOM != 0 {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 )
@@ -49,22 +50,83 @@ func parseInt(b []byte) (int64, bool) {
 // maxFloat is the length from which on Redis takes nothing for a number.
 const maxFloat = 5 << 10
 
-// parseFloat reads a decimal or hexadecimal floating-point number as C's strtold
-// does, infinities included. Spaces and what is not a number are refused. What is
-// too large is an infinity.
+// parseFloat reads a decimal or hexadecimal floating-point number, infinities
+// included. What is no number is refused, and what is too large or too small for a
+// float64.
 func parseFloat(b []byte) (float64, bool) {
-	s := string(b)
-	if s == "" || len(s) >= maxFloat || strings.ContainsRune(s, '_') {
+	s, valid := floatDigits(b)
+	if !valid {
 		return 0, false
-	}
-	if strings.ContainsAny(s, "xX") && !strings.ContainsAny(s, "pP") {
-		s += "p0" // strtold lets the exponent of a hexadecimal number be absent
 	}
 	f, err := strconv.ParseFloat(s, 64)
-	if math.IsNaN(f) || err != nil && !errors.Is(err, strconv.ErrRange) {
-		return 0, false
+	return f, err == nil && !math.IsNaN(f) && (f != 0 || isZero(s))
+}
+
+// floatDigits returns a floating-point number in the way in which Go writes it: in C
+// the exponent of a hexadecimal one may be absent. It refuses what only Go takes for
+// one.
+func floatDigits(b []byte) (digits string, valid bool) {
+	s := string(b)
+	if s == "" || len(s) >= maxFloat || strings.ContainsRune(s, '_') {
+		return "", false
 	}
-	return f, true
+	if strings.ContainsAny(s, "xX") && !strings.ContainsAny(s, "pP") {
+		s += "p0"
+	}
+	return s, true
+}
+
+// isZero reports whether a number that reads as 0 is written as such, not only too
+// small.
+func isZero(s string) bool {
+	s = strings.TrimLeft(strings.ToLower(s), "+-")
+	if hex, isHex := strings.CutPrefix(s, "0x"); isHex {
+		digits, _, _ := strings.Cut(hex, "p")
+		return strings.Trim(digits, "0.") == ""
+	}
+	digits, _, _ := strings.Cut(s, "e")
+	return strings.Trim(digits, "0.") == ""
+}
+
+// longDouble is the number of bits in the fraction of C's long double on x86, in
+// which Redis computes. The exponents of its numbers, whose fraction is less than 1,
+// are between the other two.
+const (
+	longDouble         = 64
+	longDoubleLeast    = -16445
+	longDoubleGreatest = 16384
+)
+
+// parseLongDouble is like parseFloat for a long double. It returns nil for what is
+// not one, and a sign for an infinity.
+func parseLongDouble(b []byte) (f *big.Float, infinity int) {
+	s, valid := floatDigits(b)
+	if !valid {
+		return nil, 0
+	}
+	switch near, err := strconv.ParseFloat(s, 64); {
+	case math.IsNaN(near), err != nil && !errors.Is(err, strconv.ErrRange):
+		return nil, 0
+	case err == nil && math.IsInf(near, 1):
+		return new(big.Float), 1
+	case err == nil && math.IsInf(near, -1):
+		return new(big.Float), -1
+	}
+	f, _, err := big.ParseFloat(s, 0, longDouble, big.ToNearestEven)
+	if err != nil { // decimal numbers may begin with a 0, which base 0 takes for octal
+		f, _, err = big.ParseFloat(s, 10, longDouble, big.ToNearestEven)
+	}
+	if err != nil || f.IsInf() || f.Sign() == 0 && !isZero(s) || f.Sign() != 0 && !isLongDouble(f) {
+		return nil, 0
+	}
+	return f, 0
+}
+
+// isLongDouble reports whether a number other than 0 is neither too large nor too
+// small.
+func isLongDouble(f *big.Float) bool {
+	exponent := f.MantExp(nil)
+	return longDoubleLeast <= exponent && exponent <= longDoubleGreatest
 }
 
 // parseCursor reads a cursor as C's strtoul does: signs and leading zeros are fine,

@@ -32,7 +32,7 @@ func (p *pause) postpones(s *session, cmd *command) bool {
 	if p.mode == allPaused || cmd.flags&writing != 0 {
 		return true
 	}
-	if cmd.name == "exec" {
+	if cmd.fullName == "exec" {
 		for _, q := range s.transaction.queue {
 			if q.command.flags&writing != 0 {
 				return true

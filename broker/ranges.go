@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"math"
 	"math/big"
 	"strings"
 )
@@ -68,31 +67,6 @@ func setrange(c *call, args [][]byte) reply {
 	return count(len(t.bytes))
 }
 
-// longDouble is the number of bits in the fraction of C's long double on x86, in
-// which Redis computes.
-const longDouble = 64
-
-// parseLongDouble reads a number as strtold does. It returns nil for what is not
-// one, and reports whether it is infinite.
-func parseLongDouble(b []byte) (f *big.Float, infinite bool) {
-	approximate, isFloat := parseFloat(b)
-	if !isFloat {
-		return nil, false
-	}
-	s := string(b)
-	if strings.ContainsAny(s, "xX") && !strings.ContainsAny(s, "pP") {
-		s += "p0"
-	}
-	f, _, err := big.ParseFloat(s, 0, longDouble, big.ToNearestEven)
-	if err != nil { // decimal numbers may begin with a 0, which base 0 takes for octal
-		f, _, err = big.ParseFloat(s, 10, longDouble, big.ToNearestEven)
-	}
-	if err != nil || f.IsInf() {
-		return new(big.Float), math.IsInf(approximate, 0)
-	}
-	return f, false
-}
-
 func incrbyfloat(c *call, args [][]byte) reply {
 	e := c.find(args[1])
 	t, isText := e.text()
@@ -100,20 +74,20 @@ func incrbyfloat(c *call, args [][]byte) reply {
 		return wrongType
 	}
 	notAFloat := failure("ERR value is not a valid float")
-	sum, infinite := new(big.Float).SetPrec(longDouble), false
+	sum, infinity := new(big.Float).SetPrec(longDouble), 0
 	if t != nil {
-		if sum, infinite = parseLongDouble(t.bytes); sum == nil {
+		if sum, infinity = parseLongDouble(t.bytes); sum == nil {
 			return notAFloat
 		}
 	}
-	by, byInfinite := parseLongDouble(args[2])
+	by, byInfinity := parseLongDouble(args[2])
 	if by == nil {
 		return notAFloat
 	}
-	if infinite || byInfinite {
+	sum.Add(sum, by)
+	if infinity != 0 || byInfinity != 0 || sum.MantExp(nil) > longDoubleGreatest {
 		return failure("ERR increment would produce NaN or Infinity")
 	}
-	sum.Add(sum, by)
 	digits := sum.Text('f', 17)
 	if strings.Contains(digits, ".") {
 		digits = strings.TrimRight(strings.TrimRight(digits, "0"), ".")

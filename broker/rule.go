@@ -206,7 +206,7 @@ func (s *session) meet(cmd *command, args [][]byte, f *fate) bool {
 			s.transaction.failed = s.transaction.open
 			s.broker.reject(cmd)
 		}
-		if cmd.name == "exec" {
+		if cmd.fullName == "exec" {
 			s.endTransaction()
 		}
 		s.reply(f.answer)

@@ -26,12 +26,12 @@ func TestParseInt(t *testing.T) {
 }
 
 func TestParseFloat(t *testing.T) {
-	for s, want := range map[string]float64{"0": 0, "1.5": 1.5, "+1": 1, ".5": .5, "1e3": 1000, "0x10": 16, "0X1P1": 2, "01": 1} {
+	for s, want := range map[string]float64{"0": 0, "1.5": 1.5, "+1": 1, ".5": .5, "1e3": 1000, "0x10": 16, "0X1P1": 2, "01": 1, "-0": 0, "0e-999": 0, "0x0p9": 0} {
 		if got, ok := parseFloat([]byte(s)); !ok || got != want {
 			t.Errorf("%s: got %v, %v", s, got, ok)
 		}
 	}
-	for _, s := range []string{"", " 1", "1 ", "nan", "x", "1_0", "0x_1", "1e"} {
+	for _, s := range []string{"", " 1", "1 ", "nan", "x", "1_0", "0x_1", "1e", "1e400", "1e-400", "0x1p-2000"} {
 		if got, ok := parseFloat([]byte(s)); ok {
 			t.Errorf("%q: got %v, expected a refusal", s, got)
 		}

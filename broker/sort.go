@@ -262,8 +262,6 @@ func parseScore(b []byte) (float64, bool) {
 	}
 	s = strings.TrimLeft(s, " \t\n\v\f\r")
 	f, isFloat := parseFloat([]byte(s))
-	digits, _, _ := strings.Cut(strings.ToLower(s), "e")
-	tooLarge := math.IsInf(f, 0) && strings.ContainsAny(digits, "0123456789")
-	tooSmall := math.Abs(f) < 0x1p-1022 && strings.ContainsAny(digits, "123456789")
-	return f, isFloat && !tooLarge && !tooSmall
+	tooSmall := f != 0 && math.Abs(f) < 0x1p-1022
+	return f, isFloat && !tooSmall
 }
