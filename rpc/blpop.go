@@ -190,7 +190,10 @@ func (p *popper) ready() (err error) {
 	if p.conn == nil {
 		p.conn, err = p.link.connect(2, 4<<10)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return p.conn.keepTime()
 }
 
 // exchange pushes the flight, if it has not been, and waits for its result. An

@@ -37,6 +37,16 @@ type ClientOptions struct {
 	// Default 1024.
 	MaxConns int
 
+	// Name is what servers are told of the client. Default the ClientName of
+	// the Redis client, which may be empty.
+	Name string
+
+	// Plain leaves out of the messages what the protocol did not have at first:
+	// the client's name, and how long the caller waits, by which servers drop
+	// calls that come too late and end the contexts of handlers. The Python and Go
+	// ports ignore these fields.
+	Plain bool
+
 	// Intercept runs around each call, the first outermost.
 	Intercept []Interceptor
 
@@ -106,7 +116,7 @@ type Client struct {
 	via      transport
 	waiters  sync.Pool // of *waiter
 	encoders encoders
-	closing  chan struct{} // closed by the first Close
+	name     []byte        // the field of the messages, with a comma before it
 	closed   chan struct{} // closed when the first Close has finished
 
 	isClosing atomic.Bool
@@ -127,11 +137,16 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	link := newLink(single)
-	return &Client{
-		opt: opt, link: link, via: newTransport(link, opt),
-		closed: make(chan struct{}),
-	}, nil
+	opt.Name = cmp.Or(opt.Name, single.Options().ClientName)
+	c := &Client{opt: opt, link: newLink(single), closed: make(chan struct{})}
+	if !opt.Plain {
+		c.link.clock = newClock()
+		if opt.Name != "" {
+			c.name = appendTextField(nil, "client", opt.Name)
+		}
+	}
+	c.via = newTransport(c.link, opt)
+	return c, nil
 }
 
 // Waiting says which way of waiting for results is in use, and why. WaitAuto
@@ -192,7 +207,7 @@ func (c *Client) Call(ctx context.Context, fn string, args, out any, opts ...Cal
 
 // intercepted makes a call with the interceptors around it.
 func (c *Client) intercepted(ctx context.Context, fn string, args, out any, o callOptions) error {
-	info := &CallInfo{Func: fn, Deadline: sooner(ctx, o.deadline)}
+	info := &CallInfo{Func: fn, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
 	return intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
 		return c.call(ctx, fn, args, out, o, info)
 	})
@@ -271,14 +286,20 @@ func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOp
 		return nil, err
 	}
 	f := &flight{queue: callsKey(c.opt.Prefix, fn), deadline: sooner(ctx, o.deadline)}
-	call := sentCall{at: time.Now(), kw: kw}
+	call := sentCall{at: time.Now(), kw: kw, client: c.name}
+	if !c.opt.Plain {
+		call.timeout = max(1, int64((f.deadline.Sub(call.at)+time.Millisecond-1)/time.Millisecond))
+		if now, ok := c.link.clock.millis(call.at); ok {
+			call.deadline = now + call.timeout
+		}
+	}
 	f.reply, call.id = newResultKey(c.opt.Prefix, fn)
 	if info != nil {
 		info.ID = call.id
-		info.received = nil
+		info.received, info.Server, info.Queued, info.Ran = nil, "", 0, 0
 		call.extra = info.extra
 	}
-	f.message = call.append(make([]byte, 0, len(kw)+len(call.extra)+96))
+	f.message = call.append(make([]byte, 0, len(kw)+len(call.client)+len(call.extra)+152))
 	return f, nil
 }
 
@@ -289,7 +310,7 @@ func read(fn string, message []byte, out any, info *CallInfo) error {
 		return &callError{fn, ErrBadResult, fmt.Errorf("%w: %s", err, excerpt(message))}
 	}
 	if info != nil {
-		info.received = message
+		info.learn(message)
 	}
 	if r.failure != nil {
 		r.failure.Func = fn

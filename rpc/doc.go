@@ -17,6 +17,19 @@
 //   - [ErrBadResult]: the function ran, but its result could not be read;
 //   - [ErrNoResult]: the outcome is unknown: it may have run, or still run.
 //
+// # Deadlines
+//
+// A call tells its server how long the caller waits ([Timeout], or its context).
+// The context of the handler ends then, and a call that comes too late is dropped
+// and counted ([Stats]). For this both sides learn what Redis's clock shows, so it
+// does not matter what their own clocks show. The ports in Python and Go neither
+// say nor heed deadlines; what can be done without them is done.
+//
+// # Around calls
+//
+// An [Interceptor] runs around each call of a client or a server, and may put
+// fields into the messages. [Server.Stats] counts.
+//
 // Redis 6.0 is the oldest that works (time-outs in fractions of a second).
 // From 7.0 on a server takes several calls in one step (BLMPOP).
 package rpc

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -80,11 +81,32 @@ func (c *CallInfo) SetField(name, value string) error {
 	if name == "" {
 		return fmt.Errorf("rpc: SetField: expected a name, got an empty one")
 	}
-	c.extra = append(c.extra, ',')
-	c.extra = appendText(c.extra, name)
-	c.extra = append(c.extra, ':')
-	c.extra = appendText(c.extra, value)
+	c.extra = appendTextField(c.extra, name, value)
 	return nil
+}
+
+// learn tells a client what a result says about itself.
+func (c *CallInfo) learn(result []byte) {
+	c.received = result
+	for name, value := range members(result) {
+		switch string(name) {
+		case "server":
+			c.Server = textOf(value)
+		case "queue_ms":
+			c.Queued = durationOf(value)
+		case "run_ms":
+			c.Ran = durationOf(value)
+		}
+	}
+}
+
+// durationOf returns a time that is given in milliseconds, or 0 for anything else.
+func durationOf(value []byte) time.Duration {
+	ms, err := strconv.ParseFloat(string(value), 64)
+	if err != nil || !(ms > 0 && ms < 1e12) {
+		return 0
+	}
+	return time.Duration(ms * float64(time.Millisecond))
 }
 
 // intercept runs chain around last.

@@ -20,6 +20,7 @@ type link struct {
 	read  time.Duration // longest that a reply takes; 0 is for ever
 	write time.Duration // longest that a write takes; 0 is for ever
 	timed bool          // connections have deadlines
+	clock *clock        // of this Redis; nil if nobody wants to know
 	life  context.Context
 	cut   context.CancelFunc
 
@@ -144,6 +145,9 @@ func (l *link) setUp(raw net.Conn, protocol int) error {
 				return err
 			}
 		}
+		if err := l.readTime(ctx, c); err != nil {
+			return err
+		}
 		ready = true
 		return errReady
 	}
@@ -151,6 +155,22 @@ func (l *link) setUp(raw net.Conn, protocol int) error {
 	err := rdb.Ping(l.life).Err()
 	err = errors.Join(err, rdb.Close())
 	if !ready {
+		return err
+	}
+	return nil
+}
+
+// readTime reads Redis's clock on a new connection, unless another one has just
+// done so, or Redis refuses.
+func (l *link) readTime(ctx context.Context, c *redis.Conn) error {
+	if !l.clock.claim(askConnecting) {
+		return nil
+	}
+	sent := time.Now()
+	switch t, err := c.Time(ctx).Result(); {
+	case err == nil:
+		l.clock.read(sent, time.Now(), t.UnixMicro())
+	case !isReply(err):
 		return err
 	}
 	return nil

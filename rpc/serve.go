@@ -23,22 +23,20 @@ type shift struct {
 	post   *post
 	desk   *desk
 	log    *slog.Logger
-	byKey  map[string]function // by the key of the queue
-	queues []string            // sorted by the name of the function
+	byKey  map[string]*function // by the key of the queue
+	queues []string             // sorted by the name of the function
+	field  []byte               // with the server's ID, for results
 	wake   string
 	alive  string
 	free   seats
-}
-
-type function struct {
-	name string
-	run  handler
+	drops  dropLog
 }
 
 // A popped is a message as it came off a queue.
 type popped struct {
-	function
+	*function
 	message []byte
+	taken   time.Time
 }
 
 // retries are the shortest and the longest pause after a failure of Redis.
@@ -53,18 +51,20 @@ func newShift(ctx context.Context, s *Server) *shift {
 		link:   newLink(s.rdb),
 		desk:   newDesk(),
 		log:    s.opt.Logger.With("server", s.opt.ID),
-		byKey:  map[string]function{},
+		byKey:  map[string]*function{},
 		wake:   wakeKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
 		alive:  aliveKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
 		free:   seats{free: s.opt.Workers, freed: make(chan struct{}, 1)},
 	}
 	r.post = newPost(ctx, r.link, r.log, r.free.give)
-	for name, h := range s.handlers {
-		r.byKey[callsKey(s.opt.Prefix, name)] = function{name, h}
+	if !s.opt.Plain || !s.opt.IgnoreDeadlines {
+		r.link.clock = newClock()
 	}
-	names := slices.Sorted(maps.Keys(s.handlers))
-	for _, name := range names {
-		r.queues = append(r.queues, callsKey(s.opt.Prefix, name))
+	r.field = appendTextField(nil, "server", s.opt.ID)
+	for _, name := range slices.Sorted(maps.Keys(s.functions)) {
+		key := callsKey(s.opt.Prefix, name)
+		r.byKey[key] = s.functions[name]
+		r.queues = append(r.queues, key)
 	}
 	return r
 }
@@ -112,9 +112,9 @@ func (r *shift) take(stop <-chan struct{}) {
 		key, messages, err := t.pop(n)
 		f, known := r.byKey[key]
 		if known {
-			calls := make([]popped, len(messages))
+			calls, now := make([]popped, len(messages)), time.Now()
 			for i, m := range messages {
-				calls[i] = popped{f, m}
+				calls[i] = popped{f, m, now}
 			}
 			r.desk.put(calls)
 			n -= len(messages)
@@ -171,20 +171,38 @@ func (r *shift) work(ctx context.Context, workers *sync.WaitGroup) {
 func (r *shift) answer(ctx context.Context, c popped) {
 	call, err := decodeCall(c.message)
 	if err != nil {
-		r.malformed.Add(1)
+		c.malformed.Add(1)
 		r.log.Warn("rpc: malformed call dropped", "func", c.name, "reason", err, "message", logExcerpt(c.message))
 		r.free.give(1)
 		return
 	}
-	var a answer
+	m, begun := r.moments(&call, c.taken), time.Now()
+	if r.expired(&m, begun) {
+		r.drop(c.function, call.id, begun, &m)
+		r.free.give(1)
+		return
+	}
+	budget := m.budget(ctx)
+	if budget != nil {
+		ctx = budget
+	}
+	a := answer{full: !r.opt.Plain, server: r.field, queued: m.queued, ran: -1}
 	returned := false
+	c.begun.Add(1)
 	defer func() {
+		if budget != nil {
+			budget.end()
+		}
 		if !returned {
 			r.log.Error("rpc: handler ended its goroutine", "func", c.name, "id", call.id)
 			r.fail(c.function, call, &a, Typed(TypePanic, errors.New("the handler ended its goroutine")))
 		}
+		c.ended.Add(1)
 		a.at = time.Now()
-		message := a.append(make([]byte, 0, len(a.res)+len(a.extra)+64))
+		if a.ran < 0 {
+			a.ran = a.at.Sub(begun)
+		}
+		message := a.append(make([]byte, 0, len(a.res)+len(a.extra)+len(a.server)+96))
 		r.post.answer(c.name, call.id, parcel{key: resultKey(r.opt.Prefix, c.name, call.id), life: r.opt.Expiry}, message)
 	}()
 	r.run(ctx, c, call, &a)
@@ -208,10 +226,14 @@ func (r *shift) run(ctx context.Context, c popped, call call, a *answer) {
 // intercepted runs a call with the interceptors around it.
 func (r *shift) intercepted(ctx context.Context, c popped, call call, a *answer) (err error) {
 	defer r.recovered(c.function, call, &err)
-	info := &CallInfo{Func: c.name, ID: call.id, Server: r.opt.ID, received: c.message}
+	info := &CallInfo{Func: c.name, ID: call.id, Server: r.opt.ID, Queued: max(0, a.queued), received: c.message}
+	info.Client = info.Field("client")
 	info.Deadline, _ = ctx.Deadline()
 	err = intercept(ctx, r.opt.Intercept, info, func(ctx context.Context) (err error) {
+		begun := time.Now()
 		a.res, err = r.attempt(ctx, c.function, call)
+		a.ran = time.Since(begun)
+		info.Ran = a.ran
 		return err
 	})
 	a.extra = info.extra
@@ -220,7 +242,7 @@ func (r *shift) intercepted(ctx context.Context, c popped, call call, a *answer)
 
 // attempt runs the handler of a call. A panic becomes an error, also one while the
 // result is encoded.
-func (r *shift) attempt(ctx context.Context, f function, c call) (res []byte, err error) {
+func (r *shift) attempt(ctx context.Context, f *function, c call) (res []byte, err error) {
 	defer r.recovered(f, c, &err)
 	if c.fault != nil {
 		return nil, Typed(TypeBadArguments, c.fault)
@@ -229,7 +251,7 @@ func (r *shift) attempt(ctx context.Context, f function, c call) (res []byte, er
 }
 
 // recovered is deferred to make an error of a panic.
-func (r *shift) recovered(f function, c call, err *error) {
+func (r *shift) recovered(f *function, c call, err *error) {
 	if v := recover(); v != nil {
 		p := &panicked{v, string(debug.Stack())}
 		r.log.Error("rpc: handler panicked", "func", f.name, "id", c.id, "panic", v, "traceback", p.traceback)
@@ -239,7 +261,7 @@ func (r *shift) recovered(f function, c call, err *error) {
 
 // fail makes the answer that of a failure. An error whose methods panic is a
 // panic, too.
-func (r *shift) fail(f function, c call, a *answer, err error) {
+func (r *shift) fail(f *function, c call, a *answer, err error) {
 	var broken error
 	func() {
 		defer r.recovered(f, c, &broken)
@@ -248,6 +270,10 @@ func (r *shift) fail(f function, c call, a *answer, err error) {
 	if broken != nil {
 		err = broken
 		a.text, a.errType = err.Error(), TypePanic
+	}
+	f.failed.Add(1)
+	if a.errType == TypePanic {
+		f.panicked.Add(1)
 	}
 	if p, ok := errors.AsType[*panicked](err); ok {
 		a.traceback = p.traceback

@@ -10,7 +10,6 @@ import (
 	"reflect"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,6 +40,21 @@ type ServerOptions struct {
 	// seconds: a part of one is rounded up. Default 120 s.
 	Expiry time.Duration
 
+	// Tolerance is by how much a call may be past its caller's deadline and be run
+	// all the same; later ones are dropped, counted and logged. It has to allow for
+	// how well both sides know Redis's clock. Calls of clients that do not say
+	// their deadline are never dropped. Default 10 ms.
+	Tolerance time.Duration
+
+	// IgnoreDeadlines makes the server drop no calls, and leave their deadlines out
+	// of the handlers' contexts.
+	IgnoreDeadlines bool
+
+	// Plain leaves out of the results what the protocol did not have at first: the
+	// type of a failure, the server's ID, and how long the call waited and ran. The
+	// Python and Go ports ignore these fields.
+	Plain bool
+
 	// Intercept runs around each call, the first outermost.
 	Intercept []Interceptor
 
@@ -69,6 +83,7 @@ func (o *ServerOptions) complete() error {
 		orDefault(&o.Workers, 64, "ServerOptions.Workers"),
 		orDefault(&o.Heartbeat, 2*time.Second, "ServerOptions.Heartbeat"),
 		orDefault(&o.Expiry, defaultExpiry, "ServerOptions.Expiry"),
+		orDefault(&o.Tolerance, 10*time.Millisecond, "ServerOptions.Tolerance"),
 		checkInterceptors(o.Intercept, "ServerOptions.Intercept"),
 	)
 }
@@ -83,17 +98,16 @@ func checkNoColon(s, name string) error {
 
 // Server runs functions for clients. Give it functions with Handle, then Run it.
 type Server struct {
-	opt       ServerOptions
-	rdb       *redis.Client
-	malformed atomic.Uint64
-	encoders  encoders
-	stopping  chan struct{} // closed by the first Stop
-	done      chan struct{} // closed when Run has returned, or never will run
+	opt      ServerOptions
+	rdb      *redis.Client
+	encoders encoders
+	stopping chan struct{} // closed by the first Stop
+	done     chan struct{} // closed when Run has returned, or never will run
 
-	mu       sync.Mutex // guards what follows
-	handlers map[string]handler
-	state    state
-	cancel   context.CancelFunc // ends the contexts of the handlers
+	mu        sync.Mutex           // guards what follows
+	functions map[string]*function // by name; do not change any more when the server runs
+	state     state
+	cancel    context.CancelFunc // ends the contexts of the handlers
 }
 
 type state int
@@ -103,6 +117,13 @@ const (
 	running
 	stopped
 )
+
+// A function is what the server offers under a name.
+type function struct {
+	name string
+	run  handler
+	counters
+}
 
 // A handler runs a function on its raw arguments and returns its raw result.
 type handler func(ctx context.Context, kw []byte) ([]byte, error)
@@ -122,20 +143,16 @@ func NewServer(rdb redis.UniversalClient, opt ServerOptions) (*Server, error) {
 		return nil, err
 	}
 	return &Server{
-		opt:      opt,
-		rdb:      single,
-		stopping: make(chan struct{}),
-		done:     make(chan struct{}),
-		handlers: map[string]handler{},
+		opt:       opt,
+		rdb:       single,
+		stopping:  make(chan struct{}),
+		done:      make(chan struct{}),
+		functions: map[string]*function{},
 	}, nil
 }
 
 // ID is the server's ID, given or made up.
 func (s *Server) ID() string { return s.opt.ID }
-
-// Malformed is how many messages were dropped because they could not even be
-// answered: not JSON, not an object, or without a text for an id.
-func (s *Server) Malformed() uint64 { return s.malformed.Load() }
 
 // Handle makes s offer f under the name fn. It is for the time before Run.
 //
@@ -154,7 +171,8 @@ func (s *Server) Malformed() uint64 { return s.malformed.Load() }
 //
 // Out is anything that encoding/json encodes; a json.RawMessage is sent as it
 // is. An error of f is sent as text, with its type (see Typed) if it has one, and
-// so is a panic, with its traceback. The context of f ends when Run's ends or a Stop loses patience.
+// so is a panic, with its traceback. The context of f ends when the caller's time
+// is up, if that is known, when Run's ends, or when a Stop loses patience.
 func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In) (Out, error)) error {
 	if fn == "" || f == nil {
 		return fmt.Errorf("rpc: Handle(%q): expected the name of a function and the function", fn)
@@ -168,10 +186,10 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 	if s.state != idle {
 		return fmt.Errorf("rpc: Handle(%q): the server runs already", fn)
 	}
-	if _, ok := s.handlers[fn]; ok {
+	if _, ok := s.functions[fn]; ok {
 		return fmt.Errorf("rpc: Handle(%q): there is one already", fn)
 	}
-	s.handlers[fn] = func(ctx context.Context, kw []byte) ([]byte, error) {
+	run := func(ctx context.Context, kw []byte) ([]byte, error) {
 		var in In
 		if err := decode(kw, &in); err != nil {
 			return nil, Typed(TypeBadArguments, err)
@@ -185,6 +203,7 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 		res, err := e.result(out)
 		return bytes.Clone(res), Typed(TypeBadResult, err)
 	}
+	s.functions[fn] = &function{name: fn, run: run}
 	return nil
 }
 
@@ -201,7 +220,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case s.state != idle:
 		s.mu.Unlock()
 		return errors.New("rpc: Run: the server has been run or stopped; make a new one")
-	case len(s.handlers) == 0:
+	case len(s.functions) == 0:
 		s.mu.Unlock()
 		return errors.New("rpc: Run: the server has no functions; give it some with Handle")
 	}

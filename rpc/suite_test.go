@@ -80,6 +80,10 @@ func suite(t *testing.T, opt *redis.Options) {
 		{"interceptors", testInterceptors},
 		{"interceptors decide", testInterceptorsDecide},
 		{"types of failures", testTypesOfFailures},
+		{"additions on the wire", testAdditionsOnTheWire},
+		{"expired calls", testExpiredCalls},
+		{"budget of a handler", testBudgetOfHandler},
+		{"stats", testStats},
 	} {
 		run(t, c, rpc.WaitAuto)
 	}
@@ -356,7 +360,7 @@ func testMalformedCalls(t *testing.T, h *house) {
 		t.Errorf("after malformed calls: got %v, %v", x, err)
 	}
 	w.stop(t)
-	if got := w.Malformed(); got != uint64(len(bad)) {
+	if got := w.Stats().Malformed; got != uint64(len(bad)) {
 		t.Errorf("got %d malformed calls, want %d", got, len(bad))
 	}
 	log := w.log.String()
@@ -368,7 +372,7 @@ func testMalformedCalls(t *testing.T, h *house) {
 }
 
 func testCallOnTheWire(t *testing.T, h *house) {
-	client, ctx := h.client(rpc.ClientOptions{}), context.Background()
+	client, ctx := h.client(rpc.ClientOptions{Plain: true, Name: "n"}), context.Background()
 	err := client.Call(ctx, "f", nil, nil, rpc.Timeout(300*time.Millisecond))
 	is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
 	queue := h.prefix + ":f:calls"
@@ -392,7 +396,7 @@ func testCallOnTheWire(t *testing.T, h *house) {
 }
 
 func testResultOnTheWire(t *testing.T, h *house) {
-	h.serve(rpc.ServerOptions{}, echo)
+	h.serve(rpc.ServerOptions{Plain: true}, echo)
 	ctx := context.Background()
 	for id, kw := range map[string]string{"a": `{"x": {"b": 1}}`, `ż "é"`: `{"x":2}`} {
 		text, err := json.Marshal(id)

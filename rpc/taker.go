@@ -43,6 +43,10 @@ func (t *taker) pop(n int) (key string, messages [][]byte, err error) {
 			return "", nil, err
 		}
 	}
+	if err := t.conn.keepTime(); err != nil {
+		t.hangUp()
+		return "", nil, err
+	}
 	for {
 		key, messages, err = t.ask(n)
 		if !t.settleForLess(err) {

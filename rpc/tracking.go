@@ -227,6 +227,9 @@ func (t *trackTransport) gather(out []byte) ([]byte, batch) {
 		f.checked = now
 	}
 	t.mu.Unlock()
+	if t.link.clock.claim(askEvery) {
+		v.asked = now
+	}
 	out = v.append(out)
 	if len(out) == 0 {
 		return out, nil

@@ -3,11 +3,13 @@ package rpc
 import (
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// A volley is one batch of a trackTransport's commands, in this order: the keys
+// A volley is one batch of a trackTransport's commands, in this order: Redis is
+// asked for its time, now and then; the keys
 // of new calls' results are read, so that Redis tracks them; those of old calls
 // are read again; results are popped; what nobody waits for is deleted; and in one
 // transaction, last, the new calls are pushed. So if the end of the volley is not
@@ -21,6 +23,8 @@ type volley struct {
 	pops   []*flight
 	dels   []string
 
+	asked time.Time // if it asks for Redis's time, when
+
 	parcels []parcel    // of sends, one for each queue
 	flights [][]*flight // of each parcel
 }
@@ -31,6 +35,9 @@ func (v *volley) append(out []byte) []byte {
 	v.singly = slices.DeleteFunc(v.singly, func(f *flight) bool { return f.is(ended) })
 	v.pops = slices.DeleteFunc(v.pops, func(f *flight) bool { return f.is(ended) })
 
+	if !v.asked.IsZero() {
+		out = append(out, askTime...)
+	}
 	for group := range v.groups() {
 		out = appendExists(out, group)
 	}
@@ -96,6 +103,15 @@ func (v *volley) pack() {
 }
 
 func (v *volley) read(r *reader) error {
+	if !v.asked.IsZero() {
+		micros, ok, err := r.readTime()
+		if err != nil {
+			return err
+		}
+		if ok {
+			v.t.link.clock.read(v.asked, time.Now(), micros)
+		}
+	}
 	for group := range v.groups() {
 		if err := v.readExists(r, group); err != nil {
 			return err

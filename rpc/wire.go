@@ -33,12 +33,16 @@ func aliveKey(prefix, kind, id string) string { return prefix + ":" + kind + ":"
 // wakeKey is a list that only its server blocks on: a push to it ends its wait.
 func wakeKey(prefix, kind, id string) string { return prefix + ":" + kind + ":" + id + ":wake" }
 
-// A sentCall is a call message to write.
+// A sentCall is a call message to write. Of the additions to the protocol those
+// are left out that are zero.
 type sentCall struct {
-	id    string // plain ASCII
-	at    time.Time
-	kw    []byte // a JSON object
-	extra []byte // more fields, each with a comma before it
+	id       string // plain ASCII
+	at       time.Time
+	kw       []byte // a JSON object
+	client   []byte // the field with the client's name, and a comma before it
+	timeout  int64  // the caller's remaining budget, in milliseconds
+	deadline int64  // when it is over, in Unix milliseconds of Redis's clock
+	extra    []byte // more fields, each with a comma before it
 }
 
 func (c *sentCall) append(b []byte) []byte {
@@ -47,6 +51,15 @@ func (c *sentCall) append(b []byte) []byte {
 	b = append(b, `","ts":"`...)
 	b = appendTime(b, c.at)
 	b = append(b, '"')
+	b = append(b, c.client...)
+	if c.timeout > 0 {
+		b = append(b, `,"timeout_ms":`...)
+		b = strconv.AppendInt(b, c.timeout, 10)
+	}
+	if c.deadline > 0 {
+		b = append(b, `,"deadline_ms":`...)
+		b = strconv.AppendInt(b, c.deadline, 10)
+	}
 	b = append(b, c.extra...)
 	b = append(b, `,"kw":`...)
 	b = append(b, c.kw...)
@@ -58,21 +71,36 @@ type answer struct {
 	at        time.Time
 	res       []byte // JSON; null if there is none
 	text      string // of a failure
-	errType   string // may be empty
 	traceback string // may be empty
 	extra     []byte // more fields, each with a comma before it
+
+	// Additions to the protocol.
+	full    bool          // they are wanted
+	errType string        // may be empty
+	server  []byte        // the field with the server's ID, and a comma before it
+	queued  time.Duration // time waited, to the millisecond; less than 0 if not known
+	ran     time.Duration // time worked
 }
 
 func (a *answer) append(b []byte) []byte {
 	b = append(b, `{"ts":"`...)
 	b = appendTime(b, a.at)
 	b = append(b, '"')
+	if a.full {
+		b = append(b, a.server...)
+		if a.queued >= 0 {
+			b = append(b, `,"queue_ms":`...)
+			b = strconv.AppendInt(b, a.queued.Milliseconds(), 10)
+		}
+		b = append(b, `,"run_ms":`...)
+		b = strconv.AppendFloat(b, float64(a.ran.Microseconds())/1000, 'f', -1, 64)
+	}
 	b = append(b, a.extra...)
 	switch {
 	case a.text != "":
 		b = append(b, `,"err":`...)
 		b = appendText(b, a.text)
-		if a.errType != "" {
+		if a.full && a.errType != "" {
 			b = append(b, `,"err_type":`...)
 			b = appendText(b, a.errType)
 		}
@@ -110,11 +138,21 @@ func appendText(b []byte, s string) []byte {
 	return append(b, quoted...)
 }
 
+// appendTextField appends a field with a comma before it.
+func appendTextField(b []byte, name, value string) []byte {
+	b = appendText(append(b, ','), name)
+	return appendText(append(b, ':'), value)
+}
+
 // A call is a message of a calls list.
 type call struct {
 	id    string
 	kw    json.RawMessage // the arguments, a JSON object
 	fault error           // if set, all that the call can be answered with
+
+	// Additions to the protocol. What is absent or of no use is 0.
+	timeout  int64 // the caller's budget when it sent the call, in milliseconds
+	deadline int64 // when it is over, in Unix milliseconds of Redis's clock
 }
 
 // decodeCall reads a call. Its error means that the call cannot be answered:
@@ -124,6 +162,7 @@ func decodeCall(message []byte) (call, error) {
 	if err := checkObject(message); err != nil {
 		return call{}, err
 	}
+	var c call
 	var id, kw json.RawMessage
 	for name, value := range members(message) {
 		switch string(name) {
@@ -131,6 +170,10 @@ func decodeCall(message []byte) (call, error) {
 			id = value
 		case "kw":
 			kw = value
+		case "timeout_ms":
+			c.timeout = millisOf(value)
+		case "deadline_ms":
+			c.deadline = millisOf(value)
 		}
 	}
 	if id == nil {
@@ -139,7 +182,7 @@ func decodeCall(message []byte) (call, error) {
 	if k := kindOf(id); k != "string" {
 		return call{}, fmt.Errorf(`expected a text "id", got %s`, article(k))
 	}
-	c := call{id: unquote(id), kw: kw}
+	c.id, c.kw = unquote(id), kw
 	switch {
 	case kw == nil || kindOf(kw) == "null":
 		c.kw = json.RawMessage("{}")
@@ -181,6 +224,24 @@ func decodeResult(message []byte) (result, error) {
 		r.failure = &RemoteError{Message: textOf(failure), Type: textOf(errType), Traceback: textOf(traceback)}
 	}
 	return r, nil
+}
+
+// millisOf returns a number of milliseconds, more than 0, or 0 for anything else.
+func millisOf(value json.RawMessage) (ms int64) {
+	const most = 1 << 53
+	for _, c := range value {
+		if c < '0' || c > '9' {
+			f, err := strconv.ParseFloat(string(value), 64)
+			if err != nil || !(f > 0 && f < most) {
+				return 0
+			}
+			return int64(f)
+		}
+		if ms = ms*10 + int64(c-'0'); ms > most {
+			return 0
+		}
+	}
+	return ms
 }
 
 // textOf returns the text of a JSON string, and any other value as it is written.

@@ -27,7 +27,7 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestVectors replays real messages of the ports.
+// TestVectors replays real messages of the ports, and our own.
 func TestVectors(t *testing.T) {
 	type calls struct{ id, kw string }
 	wantCalls := map[string]calls{
@@ -39,6 +39,7 @@ func TestVectors(t *testing.T) {
 		"go port call":                            {"6ba7b810-9dad-41d1-80b4-00c04fd430c8", `{"k":"k1"}`},
 		"go port call, nil arguments":             {"6ba7b811-9dad-41d1-80b4-00c04fd430c8", `{}`},
 		"call, no kw":                             {"x", `{}`},
+		"call with all additions":                 {"6f5bbd5e-5e4b-4a7c-8d5c-0f4b35a4e7c0", `{"a":1}`},
 	}
 	wantDropped := map[string]string{
 		"call, numeric id":          `expected a text "id", got a number`,
@@ -52,6 +53,7 @@ func TestVectors(t *testing.T) {
 		"go port result":                    `"the-result"`,
 		"result without res: success, null": `null`,
 		"error, null: success":              `1`,
+		"result with all additions":         `{"b":1}`,
 	}
 	wantFailures := map[string]RemoteError{
 		"python error with traceback": {
@@ -60,6 +62,7 @@ func TestVectors(t *testing.T) {
 		},
 		"go port error":              {Message: "test error"},
 		"error, empty text: failure": {},
+		"error with all additions":   {Message: "no", Type: "not_found", Traceback: "at"},
 	}
 
 	file, err := os.Open("testdata/vectors.jsonl")
@@ -214,6 +217,12 @@ func TestEncode(t *testing.T) {
 	at := time.Date(2026, 11, 22, 10, 51, 17, 441508999, time.FixedZone("", 3600))
 	for _, c := range []struct{ got, want string }{
 		{string((&sentCall{id: "0ceb709e", at: at, kw: []byte(`{"a":1}`)}).append(nil)), `{"id":"0ceb709e","ts":"2026-11-22T09:51:17.441508Z","kw":{"a":1}}`},
+		{string((&sentCall{id: "a", at: at, kw: []byte(`{}`), client: []byte(`,"client":"c"`), timeout: 300, deadline: 1795558237999, extra: []byte(`,"x":"y"`)}).append(nil)),
+			`{"id":"a","ts":"2026-11-22T09:51:17.441508Z","client":"c","timeout_ms":300,"deadline_ms":1795558237999,"x":"y","kw":{}}`},
+		{string((&answer{at: at, res: []byte(`1`), full: true, server: []byte(`,"server":"s"`), queued: 1500 * time.Microsecond, ran: 23 * time.Microsecond}).append(nil)),
+			`{"ts":"2026-11-22T09:51:17.441508Z","server":"s","queue_ms":1,"run_ms":0.023,"res":1}`},
+		{string((&answer{at: at, text: "no", errType: "t", traceback: "at", full: true, queued: -1, ran: 2 * time.Second}).append(nil)),
+			`{"ts":"2026-11-22T09:51:17.441508Z","run_ms":2000,"err":"no","err_type":"t","err_traceback":"at"}`},
 		{string((&answer{at: at}).append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","res":null}`},
 		{string((&answer{at: at, text: `a "b"`}).append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","err":"a \"b\""}`},
 		{string((&answer{at: at, text: "\xff", traceback: "at\n"}).append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","err":"\ufffd","err_traceback":"at\n"}`},

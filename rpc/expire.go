@@ -1,0 +1,71 @@
+package rpc
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// moments are what a server makes of the times in a call, by its own clock.
+type moments struct {
+	deadline time.Time     // when the caller gives up; zero if it is not known
+	exact    bool          // Redis's clock was known to both sides, so this is not only the latest that it may be
+	queued   time.Duration // how long the call waited to be taken; less than 0 if it is not known
+}
+
+// moments reads a call that was taken at a time.
+func (r *shift) moments(c *call, taken time.Time) moments {
+	m := moments{queued: -1}
+	if !r.opt.Plain && c.timeout > 0 && c.deadline > 0 {
+		if now, ok := r.link.clock.millis(taken); ok {
+			m.queued = time.Duration(max(0, now-(c.deadline-c.timeout))) * time.Millisecond
+		}
+	}
+	if r.opt.IgnoreDeadlines {
+		return m
+	}
+	if c.deadline > 0 {
+		m.deadline, m.exact = r.link.clock.moment(c.deadline)
+	}
+	if !m.exact && c.timeout > 0 {
+		m.deadline = taken.Add(time.Duration(min(c.timeout, int64(1<<43))) * time.Millisecond)
+	}
+	return m
+}
+
+// budget returns the context for a call whose deadline is known, else nil.
+func (m *moments) budget(ctx context.Context) *budget {
+	if m.deadline.IsZero() {
+		return nil
+	}
+	return &budget{Context: ctx, deadline: m.deadline}
+}
+
+// expired reports whether a call is too late to be run now.
+func (r *shift) expired(m *moments, now time.Time) bool {
+	return m.exact && now.Sub(m.deadline) > r.opt.Tolerance
+}
+
+// A dropLog logs calls that are dropped, but not each one: a server that has too
+// much to do drops thousands a second.
+type dropLog struct {
+	mu     sync.Mutex // guards what follows
+	last   time.Time
+	untold int
+}
+
+// drop is told of a call that is dropped.
+func (r *shift) drop(f *function, id string, now time.Time, m *moments) {
+	f.expired.Add(1)
+	d := &r.drops
+	d.mu.Lock()
+	d.untold++
+	tell := 0
+	if now.Sub(d.last) >= time.Second {
+		tell, d.untold, d.last = d.untold, 0, now
+	}
+	d.mu.Unlock()
+	if tell > 0 {
+		r.log.Warn("rpc: calls dropped, their callers have given up", "count", tell, "last_func", f.name, "last_id", id, "last_late_by", now.Sub(m.deadline))
+	}
+}
