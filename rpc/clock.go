@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// A clock knows what time it is for Redis, whose TIME is asked for on new
-// connections and once a minute. Clients and servers tell each other moments by
-// it, as their own clocks may differ. A nil clock never knows.
+// A clock knows what time it is for Redis, by which clients and servers tell each
+// other moments, as their own clocks may differ. TIME is asked for on new
+// connections and once a minute, or each second while the answers come too slowly
+// to be exact. A nil clock never knows.
 //
 // It goes on from the last reading by the monotonic clock, so that it does not
 // jump when the machine's clock is set.
@@ -32,6 +33,8 @@ type reading struct {
 const (
 	askEvery      = time.Minute
 	askConnecting = time.Second // on new connections, not more often than that
+	askDoubtful   = time.Second // while the best reading is
+	doubtful      = time.Millisecond
 
 	// clockDrift is how much two clocks may part in the time that is divided by it.
 	clockDrift = 10_000
@@ -39,11 +42,14 @@ const (
 
 func newClock() *clock { return &clock{born: time.Now()} }
 
-// claim reports whether the last one was longer ago than age; then it is for its
-// caller to ask Redis.
+// claim reports whether it is for its caller to ask Redis: the last time was longer
+// ago than age, or than askDoubtful if the answer was not worth much.
 func (c *clock) claim(age time.Duration) bool {
 	if c == nil {
 		return false
+	}
+	if r := c.last.Load(); r != nil && r.doubt > doubtful {
+		age = min(age, askDoubtful)
 	}
 	now, last := int64(time.Since(c.born)), c.asked.Load()
 	return (last == 0 || now-last >= int64(age)) && c.asked.CompareAndSwap(last, max(1, now))

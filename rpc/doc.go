@@ -22,8 +22,8 @@
 // A call tells its server how long the caller waits ([Timeout], or its context).
 // The context of the handler ends then, and a call that comes too late is dropped
 // and counted ([Stats]). For this both sides learn what Redis's clock shows, so it
-// does not matter what their own clocks show. The ports in Python and Go neither
-// say nor heed deadlines; what can be done without them is done.
+// does not matter what their own clocks show. The ports in Python and Go do not say
+// how long they wait: their calls are never dropped.
 //
 // # Around calls
 //
