@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"regexp"
@@ -388,12 +389,16 @@ func (b *bout) list(control *wire) string {
 	if len(question) == 3 {
 		return ""
 	}
-	answer := control.do(b, question...)
-	list, err := strconv.Unquote(answer)
-	if err != nil {
-		b.Fatalf("%s: %v", answer, err)
+	control.send(b, question...)
+	var size int
+	if _, err := fmt.Fscanf(control.in, "$%d\r\n", &size); err != nil {
+		b.Fatalf("%q: %v", question, err)
 	}
-	return list
+	list := make([]byte, size+2)
+	if _, err := io.ReadFull(control.in, list); err != nil {
+		b.Fatalf("%q: %v", question, err)
+	}
+	return string(list[:size])
 }
 
 // compare compares what all clients have received and how they stand.
@@ -616,17 +621,18 @@ type socketEnd struct {
 	*net.UnixConn
 	raw    syscall.RawConn
 	in     []byte // what has been read and not been taken
+	chunk  [16 << 10]byte
 	closed bool
 }
 
 // drain reads what has arrived, without waiting.
 func (s *socketEnd) drain() {
-	var chunk [16 << 10]byte
+	chunk := s.chunk[:]
 	for !s.closed {
 		var n int
 		var err error
 		failed := s.raw.Read(func(fd uintptr) bool {
-			n, err = syscall.Read(int(fd), chunk[:])
+			n, err = syscall.Read(int(fd), chunk)
 			return true
 		})
 		switch {

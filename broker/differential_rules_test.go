@@ -589,7 +589,7 @@ func selectClientFields(line string) string {
 		name, what, _ := strings.Cut(field, "=")
 		switch name {
 		case "flags":
-			if what = strings.NewReplacer("u", "", "U", "").Replace(what); what == "" {
+			if what = strings.ReplaceAll(strings.ReplaceAll(what, "u", ""), "U", ""); what == "" {
 				what = "N"
 			}
 			kept = append(kept, name+"="+what)
