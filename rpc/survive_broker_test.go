@@ -69,8 +69,7 @@ func TestSurvivesFaults(t *testing.T) {
 			opt.ReadTimeout = 1500 * time.Millisecond
 			h := newHouse(t, opt)
 			h.wait = way
-			l := newLoad(h, rpc.ServerOptions{})
-			c.endure(h, h.client(rpc.ClientOptions{}), l)
+			c.endure(newLoad(h))
 		})
 	})
 }

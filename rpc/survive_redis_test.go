@@ -72,7 +72,7 @@ func TestSurvivesRedis(t *testing.T) {
 			h.wait = way
 			trial := c.trial
 			trial.happen = func(l *load) { c.happen(l, s) }
-			trial.endure(h, h.client(rpc.ClientOptions{}), newLoad(h, rpc.ServerOptions{}))
+			trial.endure(newLoad(h))
 		})
 	}
 }

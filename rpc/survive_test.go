@@ -31,6 +31,7 @@ type trial struct {
 // A load is calls, as many at a time as there are callers, until it is stopped.
 type load struct {
 	*house
+	client  *rpc.Client
 	ctx     context.Context
 	timeout time.Duration // of each call
 
@@ -57,34 +58,42 @@ const (
 
 // endure puts load on h, lets it happen, sees that the load goes on by itself, and
 // checks that each call ended once, ran no more than once, and ran in accordance
-// with how it ended. The servers have to be there already.
-func (c trial) endure(h *house, client *rpc.Client, l *load) {
-	h.Helper()
-	l.timeout = 10 * time.Second
-	if len(c.may) > 0 { // calls that are lost have to be waited for
-		l.timeout = 400 * time.Millisecond
-	}
+// with how it ended.
+func (c trial) endure(loads ...*load) {
 	var all sync.WaitGroup
-	for range loadCallers {
-		all.Go(func() { l.caller(client) })
+	for _, l := range loads {
+		l.timeout = 10 * time.Second
+		if len(c.may) > 0 { // calls that are lost have to be waited for
+			l.timeout = 400 * time.Millisecond
+		}
+		for range loadCallers {
+			all.Go(l.caller)
+		}
 	}
-	l.await(loadCallers * 5)
-	c.happen(l)
-	l.await(loadCallers * 10)
-	l.mu.Lock()
-	l.stopped = true
-	l.mu.Unlock()
+	for _, l := range loads {
+		l.await(loadCallers * 5)
+	}
+	c.happen(loads[0])
+	for _, l := range loads {
+		l.await(loadCallers * 10)
+	}
+	for _, l := range loads {
+		l.mu.Lock()
+		l.stopped = true
+		l.mu.Unlock()
+	}
 	all.Wait()
-	l.drain()
-	c.check(h, l)
+	for _, l := range loads {
+		l.drain()
+		c.check(l)
+	}
 }
 
-// newLoad offers the function of the load on two servers, which run when it returns.
-func newLoad(h *house, opt rpc.ServerOptions) *load {
-	l := &load{house: h, ctx: context.Background(), reached: make(chan struct{})}
-	opt.Workers = 8
+// newLoad makes a client, and two servers with the function of the load, which run.
+func newLoad(h *house) *load {
+	l := &load{house: h, client: h.client(rpc.ClientOptions{}), ctx: context.Background()}
 	for range 2 {
-		h.serve(opt, offer("count", l.run))
+		h.serve(rpc.ServerOptions{Workers: 8}, offer("count", l.run))
 	}
 	return l
 }
@@ -99,7 +108,7 @@ func (l *load) run(_ context.Context, in struct{ N int }) (int, error) {
 	return in.N, nil
 }
 
-func (l *load) caller(client *rpc.Client) {
+func (l *load) caller() {
 	for {
 		c := &counted{}
 		l.mu.Lock()
@@ -110,7 +119,7 @@ func (l *load) caller(client *rpc.Client) {
 		n := len(l.calls)
 		l.calls = append(l.calls, c)
 		l.mu.Unlock()
-		got, err := rpc.Call[int](l.ctx, client, "count", rpc.Args{"n": n}, rpc.Timeout(l.timeout))
+		got, err := rpc.Call[int](l.ctx, l.client, "count", rpc.Args{"n": n}, rpc.Timeout(l.timeout))
 		if err == nil && got != n {
 			err = fmt.Errorf("got the result of call %d", got)
 		}
@@ -160,8 +169,8 @@ func (l *load) drain() {
 	}
 }
 
-func (c trial) check(h *house, l *load) {
-	h.Helper()
+func (c trial) check(l *load) {
+	l.Helper()
 	tally := map[string]int{}
 	for n, call := range l.calls {
 		ran, ended, err := call.ran.Load(), call.ended.Load(), call.err
@@ -177,19 +186,19 @@ func (c trial) check(h *house, l *load) {
 		tally[kind]++
 		switch {
 		case ended != 1:
-			h.Errorf("call %d ended %d times", n, ended)
+			l.Errorf("call %d ended %d times", n, ended)
 		case ran > 1, err == nil && ran == 0, errors.Is(err, rpc.ErrNotSent) && ran > 0:
-			h.Errorf("call %d ran %d times and ended with %v", n, ran, err)
+			l.Errorf("call %d ran %d times and ended with %v", n, ran, err)
 		case err != nil && !slices.ContainsFunc(c.may, func(kind error) bool { return errors.Is(err, kind) }):
-			h.Errorf("call %d: got %v, expected errors %q", n, err, c.may)
+			l.Errorf("call %d: got %v, expected errors %q", n, err, c.may)
 		case err != nil && len(c.texts) > 0 && !slices.ContainsFunc(c.texts, func(text string) bool { return strings.Contains(err.Error(), text) }):
-			h.Errorf("call %d: got %v, expected errors with %q", n, err, c.texts)
+			l.Errorf("call %d: got %v, expected errors with %q", n, err, c.texts)
 		}
 	}
 	if c.must && tally["result"] == len(l.calls) {
-		h.Error("got no error, so nothing was tried")
+		l.Error("got no error, so nothing was tried")
 	}
-	h.Logf("%s, waiting by %s: %d calls: %v", c.name, h.wait, len(l.calls), tally)
+	l.Logf("%s, waiting by %s: %d calls: %v", c.name, l.wait, len(l.calls), tally)
 }
 
 // What a fault can bring: no call is lost, calls are refused, calls are lost, or

@@ -102,7 +102,7 @@ func (s *Server) start(log *strings.Builder) error {
 				continue
 			}
 			fmt.Fprintln(log, lines.Text())
-			if strings.Contains(lines.Text(), "Ready to accept connections") {
+			if strings.Contains(lines.Text(), "Ready to accept connections") || strings.Contains(lines.Text(), "+monitor master") {
 				told = true
 				ready <- true
 			}
