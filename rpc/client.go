@@ -126,9 +126,9 @@ type Client struct {
 // options, not its connections, and no hooks. rdb stays the caller's to close.
 // Nothing is sent before the first call.
 //
-// rdb is a *redis.Client; Cluster and Ring are refused. A client of Sentinel
-// (redis.NewFailoverClient) is a *redis.Client too and is taken, but a failover
-// is not tested yet.
+// rdb is a *redis.Client; Cluster and Ring are refused. With one of Sentinel
+// (redis.NewFailoverClient) all connections follow the master, as long as rdb is
+// not closed.
 func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 	single, err := checkClient(rdb)
 	if err != nil {

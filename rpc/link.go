@@ -24,8 +24,12 @@ type link struct {
 	life  context.Context
 	cut   context.CancelFunc
 
-	mu    sync.Mutex // guards conns
-	conns map[*conn]struct{}
+	follows   bool // the dialer goes to whatever is the master now
+	following sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	conns   map[*conn]struct{}
+	looking bool // follow runs
 }
 
 // A conn is a connection to Redis.
@@ -47,7 +51,7 @@ func (s *source) Read(p []byte) (int, error) {
 }
 
 // checkClient returns the client that links can be derived from. One of Sentinel
-// has the same type; that it follows a failover is not tested yet.
+// has the same type.
 func checkClient(rdb redis.UniversalClient) (*redis.Client, error) {
 	c, ok := rdb.(*redis.Client)
 	if !ok || c == nil {
@@ -64,6 +68,7 @@ func newLink(rdb *redis.Client) *link {
 	l.timed = l.opt.ReadTimeout >= 0 && l.opt.WriteTimeout >= 0
 	l.read, l.write = max(0, l.opt.ReadTimeout), max(0, l.opt.WriteTimeout)
 
+	l.follows = l.opt.Addr == sentinelAddr
 	l.opt.MaxRetries = -1
 	l.opt.PoolSize, l.opt.PipelinePoolSize = 1, -1
 	l.opt.MaxConcurrentDials, l.opt.MinIdleConns, l.opt.MaxIdleConns, l.opt.MaxActiveConns = 0, 0, 0, 0
@@ -189,6 +194,10 @@ func (l *link) add(c *conn) bool {
 		return false
 	}
 	l.conns[c] = struct{}{}
+	if l.follows && !l.looking {
+		l.looking = true
+		l.following.Go(l.follow)
+	}
 	return true
 }
 
@@ -217,6 +226,7 @@ func (l *link) close() {
 	for c := range conns {
 		c.Conn.Close() // what it says is of no interest: nobody counts on what was in flight
 	}
+	l.following.Wait()
 }
 
 // within gives the next reads and writes d, beyond what Redis itself may take,

@@ -131,9 +131,9 @@ type handler func(ctx context.Context, kw []byte) ([]byte, error)
 // NewServer returns a server that reaches Redis as rdb does: it takes rdb's
 // options, not its connections, and no hooks. rdb stays the caller's to close.
 //
-// rdb is a *redis.Client; Cluster and Ring are refused. A client of Sentinel
-// (redis.NewFailoverClient) is a *redis.Client too and is taken, but a failover
-// is not tested yet.
+// rdb is a *redis.Client; Cluster and Ring are refused. With one of Sentinel
+// (redis.NewFailoverClient) all connections follow the master, as long as rdb is
+// not closed.
 func NewServer(rdb redis.UniversalClient, opt ServerOptions) (*Server, error) {
 	single, err := checkClient(rdb)
 	if err != nil {
