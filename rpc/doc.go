@@ -17,7 +17,6 @@
 //   - [ErrBadResult]: the function ran, but its result could not be read;
 //   - [ErrNoResult]: the outcome is unknown: it may have run, or still run.
 //
-<<<<<<< HEAD
 // # Deadlines
 //
 // A call tells its server how long the caller waits ([Timeout], or its context).
@@ -30,7 +29,7 @@
 //
 // An [Interceptor] runs around each call of a client or a server, and may put
 // fields into the messages. [Server.Stats] counts.
-=======
+//
 // # When Redis fails
 //
 // Client and server go on by themselves, with pauses that grow and differ, when
@@ -43,7 +42,6 @@
 // a call to run twice, and no server can know of it.
 //
 // # Versions
->>>>>>> 89b59a2 (rpc: connections follow the master that Sentinel names, also from one that was cut off and comes back)
 //
 // Redis 6.0 is the oldest that works (time-outs in fractions of a second).
 // From 7.0 on a server takes several calls in one step (BLMPOP).
