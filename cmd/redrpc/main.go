@@ -27,8 +27,10 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)   // so that a second signal kills at once
-	signal.Ignore(syscall.SIGPIPE) // so that a reader who goes away does not keep a run from cleaning up
+	context.AfterFunc(ctx, stop) // so that a second signal kills at once
+	// A reader who goes away is not to keep a run from cleaning up. Ignoring SIGPIPE
+	// would do, too, but programs that are run would inherit it.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Getenv))
 }
 

@@ -194,6 +194,7 @@ func TestHelpAndVersion(t *testing.T) {
 		{"bench --help", "--concurrency"},
 		{"broker --help", "127.0.0.1:6379"},
 		{"serve --help", "echo x=VALUE"},
+		{"serve --help", "--exec NAME=PROGRAM"},
 		{"call --help", "NAME:=JSON"},
 		{"servers --help", "heartbeat"},
 		{"queues --help", "waited"},

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -17,15 +20,17 @@ func newServe(getenv func(string) string) *cobra.Command {
 	var conn connFlags
 	opt := rpc.ServerOptions{Prefix: defaultPrefix, Kind: "server", Workers: 64}
 	patience := 30 * time.Second
+	var programs programFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
-		Short: "Serve the functions echo, sleep, add and fail",
-		Long: `Serve four functions to try calls with, until SIGINT or SIGTERM. Calls that were
-taken by then are finished and answered; a second signal kills.
+		Short: "Serve programs, or the functions echo, sleep, add and fail",
+		Long: `Serve four functions to try calls with, or programs, until SIGINT or SIGTERM. Calls
+that were taken by then are finished and answered; a second signal kills.
 
-` + functionsHelp,
+` + functionsHelp + "\n\n" + execHelp,
 		Example: `  redrpc serve
-  redrpc serve --redis redis://127.0.0.1:6379 --prefix rpc_example --workers 8`,
+  redrpc serve --redis redis://127.0.0.1:6379 --prefix rpc_example --workers 8
+  redrpc serve --exec 'upper=tr a-z A-Z' --exec 'greet=sh -c "echo hello $ARG_name"'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			redisOpt, err := conn.options(defaultRedis)
@@ -34,11 +39,12 @@ taken by then are finished and answered; a second signal kills.
 			}
 			log := newLog(cmd.ErrOrStderr(), slog.LevelInfo)
 			opt.Logger = log
-			return serve(cmd.Context(), redisOpt, opt, patience, log)
+			return serve(cmd.Context(), redisOpt, opt, programs, patience, log)
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
+	flags.Var(&programs, "exec", "serve a program as the function NAME (repeatable)")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
 	flags.Var(count(&opt.Workers, 1, 100_000), "workers", "calls to run at a time")
 	flags.Var(withoutColon(&opt.Kind), "kind", "kind of server, as clients that look for servers see it")
@@ -48,18 +54,27 @@ taken by then are finished and answered; a second signal kills.
 	return cmd
 }
 
-// serve serves until ctx ends and what was taken is answered.
-func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, patience time.Duration, log *slog.Logger) (err error) {
+// serve serves programs, or without any the builtin functions, until ctx ends and
+// what was taken is answered.
+func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, programs []program, patience time.Duration, log *slog.Logger) (err error) {
 	admin, version, err := reach(ctx, redisOpt)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, admin.Close()) }()
-	server, ended, err := runServer(admin, opt)
+	functions, give := slices.Sorted(maps.Keys(builtin)), offer
+	if len(programs) > 0 {
+		functions = nil
+		for _, p := range programs {
+			functions = append(functions, p.name)
+		}
+		give = func(s *rpc.Server) error { return offerPrograms(s, programs, log) }
+	}
+	server, ended, err := runServer(admin, opt, give)
 	if err != nil {
 		return err
 	}
-	log.Info("serving add, echo, fail, sleep", "redis", where(redisOpt), "version", version,
+	log.Info("serving "+strings.Join(functions, ", "), "redis", where(redisOpt), "version", version,
 		"prefix", opt.Prefix, "kind", opt.Kind, "id", server.ID(), "workers", opt.Workers)
 	select {
 	case err := <-ended:

@@ -166,7 +166,7 @@ func (sys *system) startBroker(f *benchFlags) (*redis.Options, error) {
 
 // startServer serves the builtin functions until the system is closed.
 func (sys *system) startServer(rdb *redis.Client, opt rpc.ServerOptions) error {
-	server, ended, err := runServer(rdb, opt)
+	server, ended, err := runServer(rdb, opt, offer)
 	if err != nil {
 		return err
 	}
@@ -176,9 +176,9 @@ func (sys *system) startServer(rdb *redis.Client, opt rpc.ServerOptions) error {
 	return nil
 }
 
-// runServer makes a server of the builtin functions run. What its Run returns comes
-// over ended.
-func runServer(rdb *redis.Client, opt rpc.ServerOptions) (server *rpc.Server, ended <-chan error, err error) {
+// runServer makes a server run with the functions that offer gives it. What its Run
+// returns comes over ended.
+func runServer(rdb *redis.Client, opt rpc.ServerOptions, offer func(*rpc.Server) error) (server *rpc.Server, ended <-chan error, err error) {
 	if server, err = rpc.NewServer(rdb, opt); err != nil {
 		return nil, nil, err
 	}
