@@ -13,12 +13,13 @@ import (
 const spareConns = 2
 
 // newTransport returns the transport that the options ask for.
-func newTransport(l *link, opt ClientOptions) transport {
+func newTransport(l *link, opt ClientOptions, spare *buffers) transport {
 	most := opt.MaxConns
 	if opt.Wait != WaitBLPOP {
 		most = min(spareConns, opt.MaxConns-1)
 	}
-	t := &autoTransport{link: l, asked: opt.Wait, spare: int64(most), most: opt.MaxConns, log: opt.Logger, now: WaitAuto}
+	t := &autoTransport{link: l, asked: opt.Wait, spare: int64(most), most: opt.MaxConns, log: opt.Logger,
+		now: WaitAuto, why: "so far there was no need to try"}
 	switch opt.Wait {
 	case WaitBLPOP:
 		t.settle(WaitBLPOP, "it was asked for")
@@ -27,7 +28,7 @@ func newTransport(l *link, opt ClientOptions) transport {
 		t.spare = 0
 	}
 	t.pops = newPopTransport(l, opt, most)
-	t.track = newTrackTransport(l, opt, t.fit, t.unfit)
+	t.track = newTrackTransport(l, opt, spare, t.fit, t.unfit)
 	return t
 }
 

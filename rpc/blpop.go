@@ -210,7 +210,7 @@ func (p *popper) exchange(f *flight) error {
 		if !blocked {
 			p.out = p.appendPop(p.out[:0], f)
 			p.conn.within(maxSlice)
-			if _, err := p.conn.Write(p.out); err != nil {
+			if _, err := p.conn.send(p.out); err != nil {
 				return err
 			}
 		}
@@ -244,7 +244,7 @@ func (p *popper) push(f *flight) (blocked bool, err error) {
 		p.out = nil
 	}
 	p.conn.within(maxSlice)
-	if n, err := p.conn.Write(out); err != nil {
+	if n, err := p.conn.send(out); err != nil {
 		if n == 0 || n < end && p.conn.multi {
 			f.fail(ErrNotSent, err)
 		}
@@ -291,7 +291,7 @@ func readPop(c *conn) (key string, message []byte, err error) {
 		return "", nil, err
 	}
 	key = string(name)
-	message, err = c.bulk()
+	message, err = c.bulk(nil)
 	return key, message, err
 }
 

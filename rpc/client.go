@@ -116,6 +116,7 @@ type Client struct {
 	via      transport
 	waiters  sync.Pool // of *waiter
 	encoders encoders
+	spare    buffers       // for results
 	name     []byte        // the field of the messages, with a comma before it
 	closed   chan struct{} // closed when the first Close has finished
 
@@ -145,7 +146,7 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 			c.name = appendTextField(nil, "client", opt.Name)
 		}
 	}
-	c.via = newTransport(c.link, opt)
+	c.via = newTransport(c.link, opt, &c.spare)
 	return c, nil
 }
 
@@ -232,7 +233,11 @@ func (c *Client) call(ctx context.Context, fn string, args, out any, o callOptio
 	if got.err != nil {
 		return &callError{fn, got.err.kind, got.err.cause}
 	}
-	return read(fn, got.message, out, info)
+	err = read(fn, got.message, out, info)
+	if info == nil {
+		c.spare.put(got.message)
+	}
+	return err
 }
 
 // await sends f and waits until there is an outcome, ctx ends, its time is over or
@@ -303,7 +308,8 @@ func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOp
 	return f, nil
 }
 
-// read makes the outcome of a call from the message of its result.
+// read makes the outcome of a call from the message of its result, of which it keeps
+// nothing but in info.
 func read(fn string, message []byte, out any, info *CallInfo) error {
 	r, err := decodeResult(message)
 	if err != nil {

@@ -160,7 +160,7 @@ func (l *line) serve(c *conn) error {
 	defer s.mu.Unlock()
 	for i, o := range s.sent {
 		how := wroteAll
-		if i == len(s.sent)-1 {
+		if i == len(s.sent)-1 && !(s.last == wroteSome && !c.multi) { // without MULTI a part counts, too
 			how = s.last
 		}
 		o.batch.unread(how, err)
@@ -236,15 +236,12 @@ func (s *service) write(out []byte, b batch) error {
 	s.mu.Lock()
 	s.sent = append(s.sent, sent{b, now})
 	s.mu.Unlock()
-	if s.link.timed && s.link.write > 0 {
-		s.conn.SetWriteDeadline(now.Add(s.link.write)) // fails only if it is closed
-	}
 	if now.Sub(s.when) > time.Millisecond && s.conn.isDead() {
 		s.last = wroteNothing
 		return net.ErrClosed
 	}
 	s.when = now
-	n, err := s.conn.Write(out)
+	n, err := s.conn.send(out)
 	switch {
 	case n == 0:
 		s.last = wroteNothing
@@ -254,11 +251,12 @@ func (s *service) write(out []byte, b batch) error {
 	return err
 }
 
-// late returns an error if Redis takes too long to reply.
+// late returns an error if a reply is due and nothing has come for too long.
 func (s *service) late() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.sent) == 0 || s.link.read == 0 || time.Since(s.sent[0].when) < s.link.read {
+	if len(s.sent) == 0 || s.link.read == 0 || time.Since(s.sent[0].when) < s.link.read ||
+		time.Since(time.Unix(0, s.conn.heard.Load())) < s.link.read {
 		return nil
 	}
 	return fmt.Errorf("no reply within %v: %w", s.link.read, os.ErrDeadlineExceeded)

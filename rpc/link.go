@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -36,8 +37,11 @@ type link struct {
 type conn struct {
 	net.Conn
 	reader
-	link  *link
-	quiet func() // if not nil, called before each read from the network
+	link *link
+
+	quiet    func()        // if not nil, called before each read from the network
+	patience time.Duration // of each of them; 0 is for ever
+	heard    atomic.Int64  // when the last of them ended, in Unix nanoseconds
 }
 
 // A source is where a conn's reader reads.
@@ -47,7 +51,27 @@ func (s *source) Read(p []byte) (int, error) {
 	if s.quiet != nil {
 		s.quiet()
 	}
-	return s.Conn.Read(p)
+	if s.patience > 0 {
+		s.SetReadDeadline(time.Now().Add(s.patience)) // fails only if it is closed, which Read says
+	}
+	n, err := s.Conn.Read(p)
+	s.heard.Store(time.Now().UnixNano())
+	return n, err
+}
+
+// send writes b, and returns how much of it was written. The time that a write may
+// take counts anew for each piece of what is long.
+func (c *conn) send(b []byte) (written int, err error) {
+	const piece = 256 << 10
+	for err == nil && written < len(b) {
+		if c.link.timed && c.link.write > 0 {
+			c.SetWriteDeadline(time.Now().Add(c.link.write)) // fails only if it is closed
+		}
+		var n int
+		n, err = c.Write(b[written:min(len(b), written+piece)])
+		written += n
+	}
+	return written, err
 }
 
 // checkClient returns the client that links can be derived from. One of Sentinel
@@ -229,16 +253,17 @@ func (l *link) close() {
 	l.following.Wait()
 }
 
-// within gives the next reads and writes d, beyond what Redis itself may take,
-// or any time if the caller's options set no time-out.
+// within makes reads wait for d beyond what a reply may take, or for ever if the
+// caller's options set no time-out.
 func (c *conn) within(d time.Duration) {
 	if c.link.timed && c.link.read > 0 {
-		c.SetDeadline(time.Now().Add(d + c.link.read)) // fails only if it is closed, which the next read says
+		c.patience = d + c.link.read
 	}
 }
 
 // anyTime takes back what within set.
 func (c *conn) anyTime() error {
+	c.patience = 0
 	if c.link.timed {
 		return c.SetDeadline(time.Time{})
 	}

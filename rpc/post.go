@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -17,9 +18,11 @@ import (
 type post struct {
 	link *link
 	line *line
+	life time.Duration // of a result
 	log  *slog.Logger
 	free func(int) // is called with a number of answers that were dealt with
 
+	mails     sync.Pool       // used ones
 	impatient context.Context // ended if there is no time to wait for Redis
 
 	mu       sync.Mutex // guards what follows
@@ -33,9 +36,8 @@ type post struct {
 
 // A letter is an answer on its way.
 type letter struct {
-	parcel
-	message [1][]byte // the parcel's messages
-	fn, id  string
+	key     string // the list of the result
+	message []byte
 	since   time.Time // when it was ready
 	again   bool      // it may be there already
 }
@@ -55,16 +57,15 @@ const (
 	answerPatience = 30 * time.Second
 )
 
-func newPost(impatient context.Context, l *link, log *slog.Logger, free func(int)) *post {
-	p := &post{link: l, log: log, free: free, impatient: impatient, drained: make(chan struct{})}
+func newPost(impatient context.Context, l *link, life time.Duration, log *slog.Logger, free func(int)) *post {
+	p := &post{link: l, life: life, log: log, free: free, impatient: impatient, drained: make(chan struct{})}
 	p.line = newLine(l, p)
 	return p
 }
 
-// answer sends message, the result of a call, in a parcel.
-func (p *post) answer(fn, id string, to parcel, message []byte) {
-	l := &letter{parcel: to, message: [1][]byte{message}, fn: fn, id: id, since: time.Now()}
-	l.messages = l.message[:]
+// answer sends message to the list key.
+func (p *post) answer(key string, message []byte) {
+	l := &letter{key: key, message: message, since: time.Now()}
 	p.mu.Lock()
 	p.letters = append(p.letters, l)
 	p.mu.Unlock()
@@ -156,23 +157,29 @@ func (p *post) isOld(l *letter) bool {
 }
 
 func (p *post) lostFor(l *letter, why error) {
-	p.log.Error("rpc: result lost", "func", l.fn, "id", l.id, "error", why)
+	p.log.Error("rpc: result lost", "key", l.key, "error", why)
 }
 
 func (p *post) gather(out []byte) ([]byte, batch) {
-	b := &mail{post: p}
+	b, _ := p.mails.Get().(*mail)
+	if b == nil {
+		b = &mail{post: p}
+	}
 	p.mu.Lock()
 	n, size := 0, 0
 	for n < min(len(p.letters), mostLetters) && size < mostBytes {
-		size += len(p.letters[n].messages[0])
+		size += len(p.letters[n].message)
 		n++
 	}
 	b.letters = append(b.letters, p.letters[:n]...)
-	p.letters = p.letters[:copy(p.letters, p.letters[n:])]
+	rest := copy(p.letters, p.letters[n:])
+	clear(p.letters[rest:])
+	p.letters = p.letters[:rest]
 	p.sent += n
 	b.chores, p.chores = p.chores, nil
 	p.mu.Unlock()
 	if n == 0 && len(b.chores) == 0 {
+		p.mails.Put(b)
 		return out, nil
 	}
 	return b.append(out), b
@@ -186,6 +193,9 @@ type mail struct {
 	letters []*letter
 	repeats int
 	parcels []parcel
+	texts   [][]byte // of the parcels
+	fates   []fate
+	again   []*letter
 }
 
 func (b *mail) append(out []byte) []byte {
@@ -193,7 +203,10 @@ func (b *mail) append(out []byte) []byte {
 		out = append(out, c.commands...)
 	}
 	for _, l := range b.letters {
-		b.parcels = append(b.parcels, l.parcel)
+		b.texts = append(b.texts, l.message)
+	}
+	for i, l := range b.letters {
+		b.parcels = append(b.parcels, parcel{l.key, b.texts[i : i+1], b.post.life})
 		if l.again {
 			b.repeats++
 			out = appendCommand(out, "DEL", l.key)
@@ -226,33 +239,36 @@ func (b *mail) read(r *reader) error {
 			return err
 		}
 	}
-	if len(b.letters) == 0 {
-		return nil
+	if len(b.letters) > 0 {
+		b.fates = slices.Grow(b.fates[:0], len(b.letters))[:len(b.letters)]
+		if err := readPushes(r, b.fates); err != nil {
+			return err
+		}
+		if err := b.settle(); err != nil {
+			return err
+		}
 	}
-	fates := make([]fate, len(b.letters))
-	if err := readPushes(r, fates); err != nil {
-		return err
-	}
-	return b.settle(fates)
+	b.parcels, b.texts, b.again = emptied(b.parcels), emptied(b.texts), emptied(b.again)
+	b.post.mails.Put(b)
+	return nil
 }
 
 // settle deals with the fates of all letters.
-func (b *mail) settle(fates []fate) error {
-	var again []*letter
+func (b *mail) settle() error {
 	var passing error
-	for i, fate := range fates {
+	for i, fate := range b.fates {
 		l := b.letters[i]
 		switch {
 		case fate.kind == aborted:
-			again = append(again, l)
+			b.again = append(b.again, l)
 		case fate.kind == refused && isPassing(fate.why) && !b.post.tired(l):
-			again, passing = append(again, l), fate.why
+			b.again, passing = append(b.again, l), fate.why
 		case fate.kind == refused:
 			b.post.lostFor(l, fate.why)
 		}
 	}
-	b.letters = nil
-	b.post.settled(len(fates), 0, again)
+	b.letters = emptied(b.letters)
+	b.post.settled(len(b.fates), 0, b.again)
 	return passing
 }
 

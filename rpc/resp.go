@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -145,13 +146,13 @@ func (r *reader) integer() (int, error) {
 	return strconv.Atoi(string(text))
 }
 
-// bulk reads a string, into memory of its own.
-func (r *reader) bulk() ([]byte, error) {
+// bulk reads a string into memory of its own: that of into, if there is enough.
+func (r *reader) bulk(into []byte) ([]byte, error) {
 	n, err := r.sized('$', "a string")
 	if err != nil {
 		return nil, err
 	}
-	b, err := r.take(n)
+	b, err := r.take(into, n)
 	if err != nil {
 		return nil, err
 	}
@@ -160,9 +161,9 @@ func (r *reader) bulk() ([]byte, error) {
 }
 
 // take reads n bytes. What is long is not believed before it has come.
-func (r *reader) take(n int) ([]byte, error) {
+func (r *reader) take(into []byte, n int) ([]byte, error) {
 	const atOnce = 1 << 20
-	b := make([]byte, min(n, atOnce))
+	b := slices.Grow(into[:0], min(n, atOnce))[:min(n, atOnce)]
 	_, err := io.ReadFull(r, b)
 	for err == nil && len(b) < n {
 		start := len(b)
@@ -179,7 +180,7 @@ func (r *reader) view() ([]byte, error) {
 		return nil, err
 	}
 	if n+2 > r.Size() {
-		b, err := r.take(n + 2)
+		b, err := r.take(nil, n+2)
 		if err != nil {
 			return nil, err
 		}

@@ -27,7 +27,7 @@ func startTracking(c *conn, key string) error {
 	out = appendPushes(out, []parcel{{key: key, messages: [][]byte{[]byte("probe")}, life: 10 * time.Second}})
 	out = appendCommand(out, "LPOP", key)
 	c.within(0)
-	if _, err := c.Write(out); err != nil {
+	if _, err := c.send(out); err != nil {
 		return err
 	}
 	fates := make([]fate, 1)
@@ -39,7 +39,7 @@ func startTracking(c *conn, key string) error {
 		{"CLIENT TRACKING", func() error { _, err := c.status("OK"); return err }},
 		{"EXISTS", func() error { _, err := c.integer(); return err }},
 		{"RPUSH", func() error { return errors.Join(readPushes(&c.reader, fates), fates[0].why) }},
-		{"LPOP", func() error { _, err := c.bulk(); return err }},
+		{"LPOP", func() error { _, err := c.bulk(nil); return err }},
 	} {
 		err := step.reply()
 		if err != nil && !isReply(err) && err != errNull {

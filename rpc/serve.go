@@ -30,6 +30,7 @@ type shift struct {
 	alive  string
 	free   seats
 	drops  dropLog
+	spare  buffers // for calls
 }
 
 // A popped is a message as it came off a queue.
@@ -56,7 +57,7 @@ func newShift(ctx context.Context, s *Server) *shift {
 		alive:  aliveKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
 		free:   seats{free: s.opt.Workers, freed: make(chan struct{}, 1)},
 	}
-	r.post = newPost(ctx, r.link, r.log, r.free.give)
+	r.post = newPost(ctx, r.link, s.opt.Expiry, r.log, r.free.give)
 	if !s.opt.Plain || !s.opt.IgnoreDeadlines {
 		r.link.clock = newClock()
 	}
@@ -101,7 +102,7 @@ func (r *shift) serve(ctx context.Context) {
 // nothing after that, and loses nothing: what a command in progress still pops
 // is handed on too.
 func (r *shift) take(stop <-chan struct{}) {
-	t := taker{link: r.link, wake: r.wake, queues: r.queues}
+	t := taker{link: r.link, wake: r.wake, queues: r.queues, spare: &r.spare}
 	defer t.hangUp()
 	retry := firstRetry
 	for {
@@ -202,8 +203,10 @@ func (r *shift) answer(ctx context.Context, c popped) {
 		if a.ran < 0 {
 			a.ran = a.at.Sub(begun)
 		}
-		message := a.append(make([]byte, 0, len(a.res)+len(a.extra)+len(a.server)+96))
-		r.post.answer(c.name, call.id, parcel{key: resultKey(r.opt.Prefix, c.name, call.id), life: r.opt.Expiry}, message)
+		r.post.answer(resultKey(r.opt.Prefix, c.name, call.id), a.append(make([]byte, 0, len(a.res)+len(a.extra)+len(a.server)+96)))
+		if len(r.opt.Intercept) == 0 { // else it may be kept in a CallInfo
+			r.spare.put(c.message)
+		}
 	}()
 	r.run(ctx, c, call, &a)
 	returned = true

@@ -12,6 +12,8 @@ type taker struct {
 	wake   string // a list that comes before the queues
 	queues []string
 
+	spare *buffers // for calls
+
 	conn *conn
 	turn int
 	how  popping
@@ -128,7 +130,7 @@ func (t *taker) ask(n int) (key string, messages [][]byte, err error) {
 
 func (t *taker) send() error {
 	t.conn.within(maxSlice)
-	_, err := t.conn.Write(t.out)
+	_, err := t.conn.send(t.out)
 	return err
 }
 
@@ -158,7 +160,7 @@ func (t *taker) readElements() ([][]byte, error) {
 	}
 	var all [][]byte
 	for ; n > 0; n-- {
-		b, err := t.conn.bulk()
+		b, err := t.conn.bulk(t.spare.get())
 		if err != nil {
 			return all, err
 		}

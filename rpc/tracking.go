@@ -23,11 +23,14 @@ type trackTransport struct {
 	link   *link
 	line   *line
 	expiry time.Duration
+	spare  *buffers // for results
 
 	// unfit is called when tracking does not work here, with the flights that have
 	// to be taken by other means, some of which are written.
 	unfit func(why error, flights []*flight)
 	fit   func() // is called when it does
+
+	volleys sync.Pool // used ones
 
 	noticed bool // of the reading goroutine: there is something to send since the last read
 
@@ -50,9 +53,9 @@ const (
 	sharedSize = 64 << 10  // of the buffer to read through
 )
 
-func newTrackTransport(l *link, opt ClientOptions, fit func(), unfit func(error, []*flight)) *trackTransport {
+func newTrackTransport(l *link, opt ClientOptions, spare *buffers, fit func(), unfit func(error, []*flight)) *trackTransport {
 	t := &trackTransport{
-		link: l, expiry: opt.Expiry, fit: fit, unfit: unfit,
+		link: l, expiry: opt.Expiry, spare: spare, fit: fit, unfit: unfit,
 		pending: map[string]*flight{},
 	}
 	t.line = newLine(l, t)
@@ -207,7 +210,10 @@ func (t *trackTransport) later(list *[]*flight, flights ...*flight) {
 }
 
 func (t *trackTransport) gather(out []byte) ([]byte, batch) {
-	v := &volley{t: t}
+	v, _ := t.volleys.Get().(*volley)
+	if v == nil {
+		v = newVolley(t)
+	}
 	now := time.Now()
 	t.mu.Lock()
 	n, size := 0, 0
@@ -215,11 +221,11 @@ func (t *trackTransport) gather(out []byte) ([]byte, batch) {
 		size += len(t.sends.flights[n].message)
 		n++
 	}
-	v.sends = t.sends.take(nil, n)
-	v.pops, t.pops = t.pops, nil
-	v.checks, t.checks = t.checks, nil
-	v.singly, t.singly = t.singly, nil
-	v.dels, t.dels = t.dels, nil
+	v.sends = t.sends.take(v.sends, n)
+	v.pops, t.pops = t.pops, v.pops
+	v.checks, t.checks = t.checks, v.checks
+	v.singly, t.singly = t.singly, v.singly
+	v.dels, t.dels = t.dels, v.dels
 	for _, f := range v.sends {
 		f.checked = now
 	}
@@ -232,6 +238,7 @@ func (t *trackTransport) gather(out []byte) ([]byte, batch) {
 	}
 	out = v.append(out)
 	if len(out) == 0 {
+		v.recycle()
 		return out, nil
 	}
 	return out, v

@@ -25,8 +25,32 @@ type volley struct {
 
 	asked time.Time // if it asks for Redis's time, when
 
-	parcels []parcel    // of sends, one for each queue
-	flights [][]*flight // of each parcel
+	parcels []parcel       // of sends, one for each queue
+	flights [][]*flight    // of each parcel
+	at      map[string]int // its index, by queue
+	fates   []fate
+}
+
+func newVolley(t *trackTransport) *volley { return &volley{t: t, at: map[string]int{}} }
+
+// recycle makes an empty volley of v, for another time.
+func (v *volley) recycle() {
+	v.sends, v.checks, v.singly, v.pops = emptied(v.sends), emptied(v.checks), emptied(v.singly), emptied(v.pops)
+	v.dels = emptied(v.dels)
+	v.asked = time.Time{}
+	for i := range v.parcels {
+		v.parcels[i].messages = emptied(v.parcels[i].messages)
+		v.flights[i] = emptied(v.flights[i])
+	}
+	v.parcels, v.flights = v.parcels[:0], v.flights[:0]
+	clear(v.at)
+	v.t.volleys.Put(v)
+}
+
+// emptied is s with nothing in it, to be filled again.
+func emptied[T any](s []T) []T {
+	clear(s)
+	return s[:0]
 }
 
 func (v *volley) append(out []byte) []byte {
@@ -88,14 +112,14 @@ func appendExists(out []byte, flights []*flight) []byte {
 
 // pack makes a parcel for each queue.
 func (v *volley) pack() {
-	at := map[string]int{}
 	for _, f := range v.sends {
-		i, ok := at[f.queue]
+		i, ok := v.at[f.queue]
 		if !ok {
 			i = len(v.parcels)
-			at[f.queue] = i
-			v.parcels = append(v.parcels, parcel{key: f.queue, life: v.t.expiry})
-			v.flights = append(v.flights, nil)
+			v.at[f.queue] = i
+			v.parcels = slices.Grow(v.parcels, 1)[:i+1] // with what is left of earlier ones
+			v.flights = slices.Grow(v.flights, 1)[:i+1]
+			v.parcels[i].key, v.parcels[i].life = f.queue, v.t.expiry
 		}
 		v.parcels[i].messages = append(v.parcels[i].messages, f.message)
 		v.flights[i] = append(v.flights[i], f)
@@ -128,8 +152,11 @@ func (v *volley) read(r *reader) error {
 		}
 	}
 	if len(v.sends) > 0 {
-		return v.readPushes(r)
+		if err := v.readPushes(r); err != nil {
+			return err
+		}
 	}
+	v.recycle()
 	return nil
 }
 
@@ -151,7 +178,7 @@ func (v *volley) readExists(r *reader, group []*flight) error {
 }
 
 func (v *volley) readPop(r *reader, f *flight) error {
-	message, err := r.bulk()
+	message, err := r.bulk(v.t.spare.get())
 	switch {
 	case err == nil:
 		f.end(outcome{message: message})
@@ -166,12 +193,12 @@ func (v *volley) readPop(r *reader, f *flight) error {
 }
 
 func (v *volley) readPushes(r *reader) error {
-	fates := make([]fate, len(v.parcels))
-	if err := readPushes(r, fates); err != nil {
+	v.fates = slices.Grow(v.fates[:0], len(v.parcels))[:len(v.parcels)]
+	if err := readPushes(r, v.fates); err != nil {
 		return err
 	}
 	var passing error
-	for i, fate := range fates {
+	for i, fate := range v.fates {
 		switch fate.kind {
 		case refused:
 			if isPassing(fate.why) {

@@ -14,7 +14,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"redrpc/rpc"
 )
@@ -103,77 +102,80 @@ func startOurs(addr string, way rpc.Wait) (*system, error) {
 
 // startOriginal does what the Go port of the protocol does: the client waits for
 // each result by BLPOP on a connection of its own, the server has loops that pop a
-// call, run it and answer it, and pushes are not atomic.
+// call, run it and answer it, pushes are not atomic, and messages are maps.
 func startOriginal(addr string, callers int) (*system, error) {
-	const prefix = "original"
+	const prefix, life = "original", 2 * time.Minute
 	clientDB := redis.NewClient(plainOptions(addr, callers))
 	serverDB := redis.NewClient(plainOptions(addr, loops))
 	queue := prefix + ":echo:calls"
-	push := func(ctx context.Context, rdb *redis.Client, key string, message any) error {
+	push := func(ctx context.Context, rdb *redis.Client, key string, message map[string]any) error {
 		data, err := json.Marshal(message)
 		if err != nil {
 			return err
 		}
 		pipe := rdb.Pipeline()
 		pipe.RPush(ctx, key, data)
-		pipe.Expire(ctx, key, 2*time.Minute)
+		pipe.Expire(ctx, key, life)
 		_, err = pipe.Exec(ctx)
 		return err
 	}
-	type callMessage struct {
-		ID string    `json:"id"`
-		TS time.Time `json:"ts"`
-		KW echoArgs  `json:"kw"`
-	}
-	type resultMessage struct {
-		TS  time.Time `json:"ts"`
-		Res string    `json:"res"`
-		Err any       `json:"err,omitempty"`
-	}
+	now := func() string { return time.Now().Format(time.RFC3339) }
 	ctx, cancel := context.WithCancel(context.Background())
+	serve := func() error {
+		got, err := serverDB.BLPop(ctx, time.Second, queue).Result()
+		if err == redis.Nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var c struct {
+			ID string         `json:"id"`
+			KW map[string]any `json:"kw"`
+		}
+		if err := json.Unmarshal([]byte(got[1]), &c); err != nil {
+			return err
+		}
+		return push(ctx, serverDB, prefix+":echo:result:"+c.ID, map[string]any{"ts": now(), "res": c.KW["x"]})
+	}
+	call := func(ctx context.Context) error {
+		id := uuid.NewString()
+		if err := push(ctx, clientDB, queue, map[string]any{"id": id, "ts": now(), "kw": map[string]any{"x": text}}); err != nil {
+			return err
+		}
+		for {
+			got, err := clientDB.BLPop(ctx, time.Second, prefix+":echo:result:"+id).Result()
+			if err == redis.Nil {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			var result map[string]any
+			if err := json.Unmarshal([]byte(got[1]), &result); err != nil {
+				return err
+			}
+			if result["res"] != text {
+				return errWrongEcho
+			}
+			return nil
+		}
+	}
 	var running sync.WaitGroup
 	for range loops {
 		running.Go(func() {
-			for ctx.Err() == nil {
-				got, err := serverDB.BLPop(ctx, time.Second, queue).Result()
-				if err != nil {
-					continue // nothing came, or it is the end
-				}
-				var c callMessage
-				if err := json.Unmarshal([]byte(got[1]), &c); err != nil {
-					panic(err)
-				}
-				err = push(ctx, serverDB, prefix+":echo:result:"+c.ID, resultMessage{TS: time.Now(), Res: c.KW.X})
-				if err != nil && ctx.Err() == nil {
-					panic(err)
+			for {
+				if err := serve(); err != nil {
+					if ctx.Err() == nil {
+						panic(err)
+					}
+					return
 				}
 			}
 		})
 	}
 	return &system{
-		call: func(ctx context.Context) error {
-			id := uuid.NewString()
-			if err := push(ctx, clientDB, queue, callMessage{id, time.Now(), echoArgs{text}}); err != nil {
-				return err
-			}
-			var r resultMessage
-			for {
-				got, err := clientDB.BLPop(ctx, time.Second, prefix+":echo:result:"+id).Result()
-				if err == redis.Nil {
-					continue
-				}
-				if err != nil {
-					return err
-				}
-				if err := json.Unmarshal([]byte(got[1]), &r); err != nil {
-					return err
-				}
-				if r.Res != text {
-					return errWrongEcho
-				}
-				return nil
-			}
-		},
+		call:  call,
 		conns: func() int { return int(clientDB.PoolStats().TotalConns) },
 		close: func() error {
 			cancel()
@@ -184,13 +186,9 @@ func startOriginal(addr string, callers int) (*system, error) {
 	}, nil
 }
 
-// plainOptions are a go-redis client's for so many connections.
+// plainOptions are go-redis's defaults, but for the number of connections.
 func plainOptions(addr string, conns int) *redis.Options {
-	return &redis.Options{
-		Addr: addr, PoolSize: conns + 1, PoolTimeout: callTimeout, PipelinePoolSize: -1,
-		MaxRetries: -1, ReadTimeout: callTimeout, ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	}
+	return &redis.Options{Addr: addr, PoolSize: conns + 1, PoolTimeout: callTimeout}
 }
 
 // startNATS is request and reply of NATS, with the text as it is: nothing is
