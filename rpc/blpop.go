@@ -223,7 +223,7 @@ func (p *popper) exchange(f *flight) error {
 		case err == errNull:
 		case !isReply(err) || isPassing(err):
 			return err
-		case redis.HasErrorPrefix(err, "timeout is not an integer") && !p.wholeSeconds.Swap(true):
+		case redis.HasErrorPrefix(err, "timeout is not ") && !p.wholeSeconds.Swap(true):
 		default:
 			f.fail(ErrNoResult, err)
 		}

@@ -119,7 +119,7 @@ func length(text []byte) (int, error) {
 }
 
 func unexpected(want string, kind byte, text []byte) error {
-	return fmt.Errorf("expected %s of Redis, got %c%s", want, kind, excerpt(text))
+	return fmt.Errorf("expected %s of Redis, got %s", want, excerpt(append([]byte{kind}, text...)))
 }
 
 // status reads a simple string and reports whether it is want.

@@ -61,6 +61,11 @@ func startTracking(c *conn, key string) error {
 	return c.anyTime()
 }
 
+// isKeyRefusal says whether Redis allows the commands, but not with that key.
+func isKeyRefusal(err error) bool {
+	return isReply(err) && strings.Contains(err.Error(), "NOPERM") && strings.Contains(err.Error(), "to access")
+}
+
 // readInvalidation reads a push message. If it is an invalidation it calls changed
 // for each key, or with nil if it is about all keys.
 func readInvalidation(r *reader, elements int, changed func(key []byte)) error {

@@ -59,6 +59,10 @@ func suite(t *testing.T, opt *redis.Options) {
 				{"few connections", testFewConnections},
 				{"close in mid-call", testCloseInMidCall},
 				{"rolling restart", testRollingRestart},
+				{"deceptions", testDeceptions},
+				{"killed connections", testKilledConnections},
+				{"stalled Redis", testStalledRedis},
+				{"given up calls", testGivenUpCalls},
 			} {
 				run(t, c, way)
 			}

@@ -42,7 +42,6 @@ type trackTransport struct {
 	checks  []*flight          // may have to be tracked again
 	singly  []*flight          // the same, each by itself
 	dels    []string           // keys with results that nobody waits for
-	latest  string             // the key of the result of the call that was sent last
 }
 
 const (
@@ -70,7 +69,6 @@ func (t *trackTransport) send(f *flight) {
 		return
 	}
 	t.pending[f.reply] = f
-	t.latest = f.reply
 	t.sends.push(f)
 	t.mu.Unlock()
 	t.line.signal()
@@ -98,14 +96,38 @@ func (t *trackTransport) connect() (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.mu.Lock()
-	probe := t.latest + ":probe"
-	t.mu.Unlock()
-	if err := startTracking(c, probe); err != nil {
-		c.Close()
-		return nil, err
+	for {
+		f := t.anyPending()
+		if f == nil {
+			c.Close()
+			return nil, errNobody
+		}
+		err := startTracking(c, f.reply+":probe") // a key that the caller may use, if it may do the call at all
+		switch {
+		case err == nil:
+			return c, nil
+		case isKeyRefusal(err):
+			f.abandon(err)
+			t.finished(f)
+		default:
+			c.Close()
+			return nil, err
+		}
 	}
-	return c, nil
+}
+
+// errNobody is why there is no connection if all callers have left.
+var errNobody = errors.New("nobody waits any more")
+
+func (t *trackTransport) anyPending() *flight {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.pending {
+		if !f.is(ended) {
+			return f
+		}
+	}
+	return nil
 }
 
 func (t *trackTransport) up() {

@@ -57,7 +57,13 @@ func (v *volley) append(out []byte) []byte {
 	v.sends = slices.DeleteFunc(v.sends, func(f *flight) bool { return !f.write() })
 	v.checks = slices.DeleteFunc(v.checks, func(f *flight) bool { return f.is(ended) })
 	v.singly = slices.DeleteFunc(v.singly, func(f *flight) bool { return f.is(ended) })
-	v.pops = slices.DeleteFunc(v.pops, func(f *flight) bool { return f.is(ended) })
+	v.pops = slices.DeleteFunc(v.pops, func(f *flight) bool {
+		gone := f.is(ended)
+		if gone { // the caller has left after it was looked for
+			v.dels = append(v.dels, f.reply)
+		}
+		return gone
+	})
 
 	if !v.asked.IsZero() {
 		out = append(out, askTime...)

@@ -1,0 +1,284 @@
+package rpc_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"redrpc/internal/redistest"
+	"redrpc/rpc"
+)
+
+var steadyCalls = flag.Int("rpc.calls", 30_000, "calls of TestSteadyMemory")
+
+// testKilledConnections kills all connections again and again under load. Every
+// call ends, once, and in what is true of it: one that was answered has run, one
+// that was not sent has not, and none has run twice.
+func testKilledConnections(t *testing.T, h *house) {
+	const callers, each, kills = 32, 60, 25
+	var ran [callers * each]atomic.Int32
+	h.serve(rpc.ServerOptions{Workers: 8}, offer("count", func(_ context.Context, in struct{ N int }) (int, error) {
+		ran[in.N].Add(1)
+		return in.N, nil
+	}))
+	client := h.client(rpc.ClientOptions{Timeout: 2 * time.Second})
+	var answered, notSent, unknown atomic.Int32
+	var all sync.WaitGroup
+	for c := range callers {
+		all.Go(func() {
+			for i := range each {
+				n := c*each + i
+				got, err := rpc.Call[int](context.Background(), client, "count", rpc.Args{"n": n})
+				runs := ran[n].Load()
+				switch {
+				case err == nil && got == n && runs == 1:
+					answered.Add(1)
+				case errors.Is(err, rpc.ErrNotSent):
+					notSent.Add(1)
+					defer func() {
+						if runs := ran[n].Load(); runs != 0 {
+							t.Errorf("call %d was not sent, and ran %d times", n, runs)
+						}
+					}()
+				case errors.Is(err, rpc.ErrNoResult) && errors.Is(err, context.DeadlineExceeded) && runs <= 1:
+					unknown.Add(1)
+				default:
+					t.Errorf("call %d ran %d times, and ended with %d, %v", n, runs, got, err)
+				}
+			}
+		})
+	}
+	ended := make(chan struct{})
+	go func() { all.Wait(); close(ended) }()
+	for range kills {
+		h.must("client", "kill", "type", "normal", "skipme", "yes")
+		select {
+		case <-time.After(time.Duration(5+rand.N(10)) * time.Millisecond):
+		case <-ended:
+		}
+	}
+	<-ended
+	t.Logf("%d answered, %d not sent, %d unknown", answered.Load(), notSent.Load(), unknown.Load())
+	for n := range ran {
+		if got := ran[n].Load(); got > 1 {
+			t.Errorf("call %d ran %d times", n, got)
+		}
+	}
+	if x, err := rpc.Call[int](context.Background(), client, "count", rpc.Args{"n": 0}); err != nil || x != 0 {
+		t.Errorf("afterwards: got %v, %v", x, err)
+	}
+}
+
+// testStalledRedis: callers are told in time, and the client goes on afterwards.
+func testStalledRedis(t *testing.T, h *house) {
+	h.serve(rpc.ServerOptions{}, echo)
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
+	call := func(timeout time.Duration) error {
+		return client.Call(context.Background(), "echo", rpc.Args{"x": 1}, nil, rpc.Timeout(timeout))
+	}
+	if err := call(time.Minute); err != nil {
+		t.Fatal(err)
+	}
+	h.must("client", "pause", 400, "all")
+	start := time.Now()
+	outcomes := make(chan error)
+	for range 20 {
+		go func() { outcomes <- call(50 * time.Millisecond) }()
+	}
+	for range 20 {
+		err, kind := next(t, outcomes), rpc.ErrNoResult
+		if errors.Is(err, rpc.ErrNotSent) { // a connection was yet to be made
+			kind = rpc.ErrNotSent
+		}
+		is(t, err, kind, context.DeadlineExceeded)
+	}
+	if took := time.Since(start); took > 390*time.Millisecond {
+		t.Errorf("calls with 50ms ended after %v", took)
+	}
+	if err := call(time.Minute); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
+}
+
+// testGivenUpCalls: they leave no goroutine, and with tracking no result either.
+func testGivenUpCalls(t *testing.T, h *house) {
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute, MaxConns: 20})
+	const calls = 20
+	ctx, cancel := context.WithCancel(context.Background())
+	call := func(ctx context.Context) <-chan error {
+		outcomes := make(chan error, calls)
+		for n := range calls {
+			go func() { outcomes <- client.Call(ctx, "f", rpc.Args{"n": n}, nil) }()
+		}
+		return outcomes
+	}
+	outcomes := call(ctx)
+	first := h.take(calls)
+	before := runtime.NumGoroutine() - calls
+	cancel()
+	for range calls {
+		is(t, next(t, outcomes), rpc.ErrNoResult, context.Canceled)
+	}
+	for runtime.NumGoroutine() > before {
+		runtime.Gosched()
+	}
+	h.answer(h.rdb, first)
+	if h.wait != rpc.WaitTracking {
+		return // a BLPOP that is still there pops its own, the others expire
+	}
+	for key := range first {
+		for h.rdb.Exists(ctx, key).Val() != 0 {
+			runtime.Gosched()
+		}
+	}
+	// The connection is as good as before.
+	outcomes = call(context.Background())
+	h.answer(h.rdb, h.take(calls))
+	for range calls {
+		if err := next(t, outcomes); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestSlowCallsHoldUpNobody: in fake time, in which only handlers take any.
+func TestSlowCallsHoldUpNobody(t *testing.T) {
+	bubble(t, func(h *house) {
+		const callers, each, slow = 64, 100, 100 * time.Millisecond
+		h.serve(rpc.ServerOptions{}, offer("work", func(_ context.Context, in struct{ D time.Duration }) (int, error) {
+			time.Sleep(in.D)
+			return 0, nil
+		}))
+		client := h.client(rpc.ClientOptions{Timeout: time.Minute})
+		var all sync.WaitGroup
+		for c := range callers {
+			all.Go(func() {
+				for i := range each {
+					d := time.Duration(0)
+					if (c*each+i)%500 == 0 {
+						d = slow
+					}
+					start := time.Now()
+					err := client.Call(context.Background(), "work", rpc.Args{"d": d}, nil)
+					if took := time.Since(start); err != nil || took != d {
+						t.Errorf("a call of %v took %v: %v", d, took, err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+// TestCallsShareTransactions: where there are many there are many in each.
+func TestCallsShareTransactions(t *testing.T) {
+	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
+	h.serve(rpc.ServerOptions{}, echo)
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
+	const callers, each = 200, 20
+	var all sync.WaitGroup
+	for range callers {
+		all.Go(func() {
+			for n := range each {
+				if x, err := rpc.Call[int](context.Background(), client, "echo", rpc.Args{"x": n}); err != nil || x != n {
+					t.Errorf("got %v, %v, want %v", x, err, n)
+				}
+			}
+		})
+	}
+	all.Wait()
+	n := h.stat("commandstats", "cmdstat_multi", "calls=")
+	if n == 0 || n > callers*each/2 {
+		t.Errorf("%d calls and their answers took %d transactions, want few", callers*each, n)
+	}
+}
+
+// stat is a number of INFO.
+func (h *house) stat(section, line, before string) int {
+	h.Helper()
+	info := h.rdb.Info(context.Background(), section).Val()
+	_, rest, _ := strings.Cut(info, line)
+	_, rest, _ = strings.Cut(rest, before)
+	end := strings.IndexFunc(rest, func(r rune) bool { return r < '0' || r > '9' })
+	n, err := strconv.Atoi(rest[:max(0, end)])
+	if err != nil {
+		h.Fatalf("no %s %s in %s: %v", line, before, info, err)
+	}
+	return n
+}
+
+// TestSteadyMemory: calls leave nothing, neither in the process nor in Redis. With
+// -rpc.calls=1000000 it takes a minute.
+func TestSteadyMemory(t *testing.T) {
+	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
+	w := h.serve(rpc.ServerOptions{}, echo, offer("slow", func(context.Context, struct{}) (int, error) {
+		time.Sleep(3 * time.Millisecond)
+		return 0, nil
+	}))
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute, Wait: rpc.WaitTracking})
+	run := func(calls int) {
+		const callers = 100
+		var all sync.WaitGroup
+		for range callers {
+			all.Go(func() {
+				for n := range calls / callers {
+					if n%100 == 99 { // given up, and answered late
+						err := client.Call(context.Background(), "slow", nil, nil, rpc.Timeout(time.Millisecond))
+						if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+							t.Error(err)
+						}
+						continue
+					}
+					if x, err := rpc.Call[int](context.Background(), client, "echo", rpc.Args{"x": n}); err != nil || x != n {
+						t.Errorf("got %v, %v, want %v", x, err, n)
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+	keys := func() []string {
+		all := h.rdb.Keys(context.Background(), "*").Val()
+		for i, key := range all {
+			if strings.HasSuffix(key, ":alive") {
+				return append(all[:i], all[i+1:]...)
+			}
+		}
+		return all
+	}
+	state := func() (heap uint64, goroutines, redisBytes int) {
+		for deadline := time.Now().Add(10 * time.Second); len(keys()) > 0; {
+			if time.Now().After(deadline) {
+				t.Fatalf("keys are left: %q", keys())
+			}
+		}
+		runtime.GC()
+		runtime.GC() // for what the pools of the first had
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc, runtime.NumGoroutine(), h.stat("memory", "used_memory", ":")
+	}
+	run(*steadyCalls / 10)
+	heap, goroutines, redisBytes := state()
+	run(*steadyCalls)
+	heap2, goroutines2, redisBytes2 := state()
+	t.Logf("heap %d -> %d, goroutines %d -> %d, used_memory %d -> %d", heap, heap2, goroutines, goroutines2, redisBytes, redisBytes2)
+	if heap2 > heap+1<<20 || goroutines2 > goroutines || redisBytes2 > redisBytes+1<<20 {
+		t.Errorf("%d calls left something: heap %d -> %d, goroutines %d -> %d, used_memory %d -> %d", *steadyCalls,
+			heap, heap2, goroutines, goroutines2, redisBytes, redisBytes2)
+	}
+	w.stop(t)
+	if n := h.rdb.DBSize(context.Background()).Val(); n != 0 {
+		t.Errorf("got %d keys after the server's end, want none", n)
+	}
+}
