@@ -80,8 +80,6 @@ func (t *popTransport) allow(most int) {
 	t.most = most
 }
 
-func (*popTransport) finished(*flight) {}
-
 func (t *popTransport) isClosing() bool {
 	select {
 	case <-t.closing:
@@ -162,6 +160,7 @@ func (p *popper) hangUp() {
 func (p *popper) carry(f *flight) {
 	var again backoff
 	for !f.is(ended) {
+		fresh := p.conn == nil
 		err := p.ready()
 		if err == nil {
 			err = p.exchange(f)
@@ -172,6 +171,9 @@ func (p *popper) carry(f *flight) {
 		}
 		p.hangUp()
 		if f.is(waiting) {
+			if !fresh { // it was lost before
+				continue
+			}
 			f.fail(ErrNotSent, err)
 			return
 		}
@@ -202,11 +204,11 @@ func (p *popper) exchange(f *flight) error {
 	blocked := false // there is a BLPOP on its way
 	if f.write() {
 		var err error
-		if blocked, err = p.push(f); err != nil || f.is(ended) {
+		if blocked, err = p.push(f); err != nil {
 			return err
 		}
 	}
-	for !f.is(ended) && time.Now().Before(f.deadline) {
+	for blocked || !f.is(ended) && time.Now().Before(f.deadline) {
 		if !blocked {
 			p.out = p.appendPop(p.out[:0], f)
 			p.conn.within(maxSlice)
@@ -245,7 +247,10 @@ func (p *popper) push(f *flight) (blocked bool, err error) {
 	}
 	p.conn.within(maxSlice)
 	if n, err := p.conn.send(out); err != nil {
-		if n == 0 || n < end && p.conn.multi {
+		switch {
+		case n == 0:
+			f.unwrite()
+		case n < end && p.conn.multi:
 			f.fail(ErrNotSent, err)
 		}
 		return false, err
