@@ -46,6 +46,7 @@ func (e *RemoteError) Error() string {
 const (
 	TypeBadArguments = "bad_arguments" // the arguments do not fit the function
 	TypeBadResult    = "bad_result"    // what the handler returned cannot be encoded
+	TypeTooLarge     = "too_large"     // the arguments or the result are longer than the server's limit
 	TypePanic        = "panic"         // the handler panicked, or ended its goroutine
 )
 

@@ -19,18 +19,18 @@ import (
 // one keeps the heartbeat; one wakes the taker when it is time to stop.
 type shift struct {
 	*Server
-	link   *link
-	post   *post
-	desk   *desk
-	log    *slog.Logger
-	byKey  map[string]*function // by the key of the queue
-	queues []string             // sorted by the name of the function
-	field  []byte               // with the server's ID, for results
-	wake   string
-	alive  string
-	free   seats
-	drops  dropLog
-	spare  buffers // for calls
+	link     *link
+	post     *post
+	desk     *desk
+	log      *slog.Logger
+	byKey    map[string]*function // by the key of the queue
+	field    []byte               // with the server's ID, for results
+	rotation *rotation
+	wake     string
+	alive    string
+	free     seats
+	drops    dropLog
+	spare    buffers // for calls
 }
 
 // A popped is a message as it came off a queue.
@@ -62,11 +62,13 @@ func newShift(ctx context.Context, s *Server) *shift {
 		r.link.clock = newClock()
 	}
 	r.field = appendTextField(nil, "server", s.opt.ID)
+	var functions []*function // sorted by name
 	for _, name := range slices.Sorted(maps.Keys(s.functions)) {
-		key := callsKey(s.opt.Prefix, name)
-		r.byKey[key] = s.functions[name]
-		r.queues = append(r.queues, key)
+		f := s.functions[name]
+		functions = append(functions, f)
+		r.byKey[f.queue] = f
 	}
+	r.rotation = newRotation(functions)
 	return r
 }
 
@@ -80,9 +82,10 @@ func (r *shift) serve(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-r.stopping:
+		case <-finished: // by itself
 		}
 		close(stop)
-		r.wakeTaker()
+		r.wakeTaker("stopping takes a little longer")
 	})
 	helpers.Go(func() { r.beat(finished) })
 	for range r.opt.Workers {
@@ -98,27 +101,43 @@ func (r *shift) serve(ctx context.Context) {
 	r.post.close()
 }
 
-// take moves calls from Redis to the workers until stop is closed. It takes
-// nothing after that, and loses nothing: what a command in progress still pops
-// is handed on too.
+// take moves calls from Redis to the workers until stop is closed, or there have
+// been enough. It takes nothing after that, and loses nothing: what a command in
+// progress still pops is handed on too.
 func (r *shift) take(stop <-chan struct{}) {
-	t := taker{link: r.link, wake: r.wake, queues: r.queues, spare: &r.spare}
+	t := taker{link: r.link, wake: r.wake, spare: &r.spare}
 	defer t.hangUp()
 	retry := firstRetry
-	for {
+	for left := r.opt.MaxCalls; r.opt.MaxCalls == 0 || left > 0; {
 		n := r.free.takeAll(stop)
 		if n == 0 {
 			return
 		}
-		key, messages, err := t.pop(n)
+		most := n
+		if r.opt.MaxCalls > 0 {
+			most = min(n, left)
+		}
+		queues, most, wait := r.rotation.begin(most)
+		if len(queues) == 0 {
+			r.free.give(n)
+			select {
+			case <-r.rotation.room:
+			case <-stop:
+			}
+			continue
+		}
+		key, messages, err := t.pop(queues, most, wait)
 		f, known := r.byKey[key]
+		r.rotation.end(known)
 		if known {
 			calls, now := make([]popped, len(messages)), time.Now()
 			for i, m := range messages {
 				calls[i] = popped{f, m, now}
 			}
+			f.took(len(messages))
 			r.desk.put(calls)
 			n -= len(messages)
+			left -= len(messages)
 		}
 		r.free.give(n)
 		if err == nil {
@@ -133,8 +152,8 @@ func (r *shift) take(stop <-chan struct{}) {
 }
 
 // wakeTaker ends the taker's wait. If it fails the wait ends after its slice.
-func (r *shift) wakeTaker() {
-	r.post.do("stopping takes a little longer", []string{"RPUSH", r.wake, "stop"}, []string{"EXPIRE", r.wake, "2"})
+func (r *shift) wakeTaker(otherwise string) {
+	r.post.do(otherwise, []string{"RPUSH", r.wake, "stop"}, []string{"EXPIRE", r.wake, "2"})
 }
 
 // beat keeps the heartbeat key alive until finished is closed.
@@ -170,6 +189,7 @@ func (r *shift) work(ctx context.Context, workers *sync.WaitGroup) {
 // answer runs a call and hands in its result. Its seat is free when the result
 // has been delivered, or cannot be.
 func (r *shift) answer(ctx context.Context, c popped) {
+	defer r.finish(c.function)
 	call, err := decodeCall(c.message)
 	if err != nil {
 		c.malformed.Add(1)
@@ -250,7 +270,14 @@ func (r *shift) attempt(ctx context.Context, f *function, c call) (res []byte, e
 	if c.fault != nil {
 		return nil, Typed(TypeBadArguments, c.fault)
 	}
-	return f.run(ctx, c.kw)
+	if most := r.opt.MaxArgsBytes; most > 0 && len(c.kw) > most {
+		return nil, Typed(TypeTooLarge, fmt.Errorf("the arguments have %d bytes, this server takes no more than %d", len(c.kw), most))
+	}
+	res, err = f.run(ctx, c.kw)
+	if most := r.opt.MaxResultBytes; most > 0 && len(res) > most {
+		return nil, Typed(TypeTooLarge, fmt.Errorf("the result has %d bytes, this server sends no more than %d", len(res), most))
+	}
+	return res, err
 }
 
 // recovered is deferred to make an error of a panic.

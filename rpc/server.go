@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -31,6 +32,15 @@ type ServerOptions struct {
 	// Workers is how many calls run at a time, and how many the server takes
 	// from Redis before they run. Default 64.
 	Workers int
+
+	// MaxCalls is how many calls the server takes before it stops by itself, as by
+	// Stop, and Run returns. Calls that are then dropped count, too. 0 is no limit.
+	MaxCalls int
+
+	// MaxArgsBytes and MaxResultBytes are how long the JSON of the arguments and of
+	// the result of a call may be. What is longer is answered with an error of
+	// TypeTooLarge. 0 is no limit.
+	MaxArgsBytes, MaxResultBytes int
 
 	// Heartbeat is how often the server says that it lives; it counts as gone
 	// after twice that. Default 2 s.
@@ -84,6 +94,9 @@ func (o *ServerOptions) complete() error {
 		orDefault(&o.Heartbeat, 2*time.Second, "ServerOptions.Heartbeat"),
 		orDefault(&o.Expiry, defaultExpiry, "ServerOptions.Expiry"),
 		orDefault(&o.Tolerance, 10*time.Millisecond, "ServerOptions.Tolerance"),
+		checkLimit(o.MaxCalls, "ServerOptions.MaxCalls"),
+		checkLimit(o.MaxArgsBytes, "ServerOptions.MaxArgsBytes"),
+		checkLimit(o.MaxResultBytes, "ServerOptions.MaxResultBytes"),
 		checkInterceptors(o.Intercept, "ServerOptions.Intercept"),
 	)
 }
@@ -92,6 +105,13 @@ func (o *ServerOptions) complete() error {
 func checkNoColon(s, name string) error {
 	if strings.Contains(s, ":") {
 		return fmt.Errorf("rpc: %s: expected a name without a colon, got %q", name, s)
+	}
+	return nil
+}
+
+func checkLimit(n int, name string) error {
+	if n < 0 {
+		return fmt.Errorf("rpc: %s: expected more than 0, or 0 for no limit, got %d", name, n)
 	}
 	return nil
 }
@@ -120,8 +140,12 @@ const (
 
 // A function is what the server offers under a name.
 type function struct {
-	name string
-	run  handler
+	name   string
+	run    handler
+	weight int
+	limit  int64        // calls at a time; 0 is no limit
+	busy   atomic.Int64 // calls that count towards the limit
+	queue  string       // the key that calls wait in
 	counters
 }
 
@@ -173,7 +197,7 @@ func (s *Server) ID() string { return s.opt.ID }
 // is. An error of f is sent as text, with its type (see Typed) if it has one, and
 // so is a panic, with its traceback. The context of f ends when the caller's time
 // is up, if that is known, when Run's ends, or when a Stop loses patience.
-func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In) (Out, error)) error {
+func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In) (Out, error), opts ...HandleOption) error {
 	if fn == "" || f == nil {
 		return fmt.Errorf("rpc: Handle(%q): expected the name of a function and the function", fn)
 	}
@@ -203,7 +227,13 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 		res, err := e.result(out)
 		return bytes.Clone(res), Typed(TypeBadResult, err)
 	}
-	s.functions[fn] = &function{name: fn, run: run}
+	one := &function{name: fn, run: run, weight: 1, queue: callsKey(s.opt.Prefix, fn)}
+	for _, set := range opts {
+		if err := set(one); err != nil {
+			return fmt.Errorf("rpc: Handle(%q): %w", fn, err)
+		}
+	}
+	s.functions[fn] = one
 	return nil
 }
 

@@ -88,6 +88,9 @@ func suite(t *testing.T, opt *redis.Options) {
 		{"expired calls", testExpiredCalls},
 		{"budget of a handler", testBudgetOfHandler},
 		{"stats", testStats},
+		{"concurrency of a function", testConcurrency},
+		{"maximum of calls", testMaxCalls},
+		{"sizes", testSizes},
 	} {
 		run(t, c, rpc.WaitAuto)
 	}

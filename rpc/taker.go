@@ -4,18 +4,17 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // A taker pops calls, over a connection of its own, as it blocks.
 type taker struct {
-	link   *link
-	wake   string // a list that comes before the queues
-	queues []string
+	link *link
+	wake string // a list that comes before the queues
 
 	spare *buffers // for calls
 
 	conn *conn
-	turn int
 	how  popping
 	out  []byte
 }
@@ -36,10 +35,9 @@ func (t *taker) hangUp() {
 	}
 }
 
-// pop takes up to n calls from the first queue that has any, waiting up to
-// maxSlice for one. The order of the queues starts one further at each turn. With
-// an error there may be calls, too.
-func (t *taker) pop(n int) (key string, messages [][]byte, err error) {
+// pop takes up to n calls from the first queue that has any, waiting for one, up to
+// maxSlice. With an error there may be calls, too.
+func (t *taker) pop(queues []string, n int, wait time.Duration) (key string, messages [][]byte, err error) {
 	if t.conn == nil {
 		if t.conn, err = t.link.connect(2, sharedSize); err != nil {
 			return "", nil, err
@@ -50,7 +48,7 @@ func (t *taker) pop(n int) (key string, messages [][]byte, err error) {
 		return "", nil, err
 	}
 	for {
-		key, messages, err = t.ask(n)
+		key, messages, err = t.ask(queues, n, wait)
 		if !t.settleForLess(err) {
 			break
 		}
@@ -60,8 +58,6 @@ func (t *taker) pop(n int) (key string, messages [][]byte, err error) {
 		return "", nil, nil
 	case err != nil:
 		t.hangUp()
-	default:
-		t.turn++
 	}
 	return key, messages, err
 }
@@ -82,13 +78,9 @@ func (t *taker) settleForLess(err error) bool {
 }
 
 // ask sends one command, or two, and reads what it popped.
-func (t *taker) ask(n int) (key string, messages [][]byte, err error) {
-	keys := make([]string, 0, 1+len(t.queues))
-	keys = append(keys, t.wake)
-	start := t.turn % len(t.queues)
-	keys = append(append(keys, t.queues[start:]...), t.queues[:start]...)
-
-	slice := blockFor(maxSlice)
+func (t *taker) ask(queues []string, n int, wait time.Duration) (key string, messages [][]byte, err error) {
+	keys := append(append(make([]string, 0, 1+len(queues)), t.wake), queues...)
+	slice := blockFor(wait)
 	if t.how == blmpop {
 		t.out = appendHeader(t.out[:0], '*', 6+len(keys))
 		for _, a := range []string{"BLMPOP", slice, strconv.Itoa(len(keys))} {
