@@ -28,7 +28,9 @@
 // # Around calls
 //
 // An [Interceptor] runs around each call of a client or a server, and may put
-// fields into the messages. [Server.Stats] counts.
+// fields into the messages. [Server.Stats] counts. A function of a server may have
+// a [Weight] in the rotation and a limit of calls at a time ([Concurrency]), and a
+// server limits for their sizes and number ([ServerOptions]).
 //
 // # When Redis fails
 //

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -167,4 +168,69 @@ func ExampleInterceptor() {
 	// Output:
 	// served half within 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01 error: 3 is odd
 	// type: odd
+}
+
+// A server counts what it does. Its functions can have weights and limits.
+func ExampleServer_Stats() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+
+	// It takes three calls, then Run returns.
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{MaxCalls: 3, MaxResultBytes: 1 << 20})
+	check(err)
+	repeat := func(ctx context.Context, in struct{ N int }) (string, error) {
+		return strings.Repeat("x", in.N), nil
+	}
+	check(rpc.Handle(server, "urgent", repeat, rpc.Weight(3)))     // first in three of four turns
+	check(rpc.Handle(server, "heavy", repeat, rpc.Concurrency(2))) // no more than two at a time
+	ran := make(chan error)
+	go func() { ran <- server.Run(context.Background()) }()
+
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	check(err)
+	defer client.Close()
+	check(client.Call(context.Background(), "urgent", rpc.Args{"n": 1}, nil))
+	check(client.Call(context.Background(), "heavy", rpc.Args{"n": 2}, nil))
+	err = client.Call(context.Background(), "heavy", rpc.Args{"n": 2 << 20}, nil)
+	if e, ok := errors.AsType[*rpc.RemoteError](err); ok {
+		fmt.Println(e.Type)
+	}
+	check(<-ran)
+
+	s := server.Stats()
+	fmt.Println(s.Calls, "calls, of heavy", s.Functions["heavy"].Calls, "with errors", s.Functions["heavy"].Errors)
+	// Output:
+	// too_large
+	// 3 calls, of heavy 2 with errors 1
+}
+
+// The handler's context ends when its caller gives up, on whatever machine that
+// is: both go by Redis's clock.
+func ExampleTimeout() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+
+	gaveUp := make(chan error)
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{})
+	check(err)
+	check(rpc.Handle(server, "wait", func(ctx context.Context, _ struct{}) (int, error) {
+		<-ctx.Done()
+		gaveUp <- ctx.Err()
+		return 0, ctx.Err()
+	}))
+	go server.Run(context.Background())
+	defer server.Stop(context.Background())
+
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Name: "shop"})
+	check(err)
+	defer client.Close()
+	err = client.Call(context.Background(), "wait", nil, nil, rpc.Timeout(50*time.Millisecond))
+	fmt.Println(errors.Is(err, rpc.ErrNoResult), <-gaveUp)
+	// Output: true context deadline exceeded
 }

@@ -18,7 +18,7 @@ import (
 
 func newServe(getenv func(string) string) *cobra.Command {
 	var conn connFlags
-	opt := rpc.ServerOptions{Prefix: defaultPrefix, Kind: "server", Workers: 64}
+	opt := rpc.ServerOptions{Prefix: defaultPrefix, Kind: "server", Workers: 64, Tolerance: 10 * time.Millisecond}
 	patience := 30 * time.Second
 	var programs programFlags
 	cmd := &cobra.Command{
@@ -47,6 +47,8 @@ that were taken by then are finished and answered; a second signal kills.
 	flags.Var(&programs, "exec", "serve a program as the function NAME (repeatable)")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
 	flags.Var(count(&opt.Workers, 1, 100_000), "workers", "calls to run at a time")
+	flags.Var(count(&opt.MaxCalls, 0, 1_000_000_000), "max-calls", "stop after so many calls, 0 is never")
+	flags.Var(positive(&opt.Tolerance), "tolerance", "how much too late for its caller a call may be and still be run, not dropped")
 	flags.Var(withoutColon(&opt.Kind), "kind", "kind of server, as clients that look for servers see it")
 	flags.Var(withoutColon(&opt.ID), "id", "name of this server among those of its kind (default a new one)")
 	flags.Var(positive(&patience), "patience", "how long calls may go on after a signal, until they are interrupted")
@@ -78,6 +80,10 @@ func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, 
 		"prefix", opt.Prefix, "kind", opt.Kind, "id", server.ID(), "workers", opt.Workers)
 	select {
 	case err := <-ended:
+		if err == nil {
+			log.Info("stopped after --max-calls", "calls", opt.MaxCalls)
+			return nil
+		}
 		return fmt.Errorf("the server ended by itself: %w", err)
 	case <-ctx.Done():
 	}

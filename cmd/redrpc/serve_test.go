@@ -76,6 +76,19 @@ func TestCallShowsTheTraceback(t *testing.T) {
 	}
 }
 
+// --max-calls ends the server by itself, with what it took answered.
+func TestServeMaxCalls(t *testing.T) {
+	_, url := startRedis(t)
+	s := start(t, nil, "serve", "--redis", url, "--max-calls", "2", "--tolerance", "1s")
+	for range 2 {
+		redrpcIn(t, t.Context(), nil, "call", "--redis", url, "add", "a:=1", "b:=2").want(t, exitOK)
+	}
+	if code := s.wait(); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	s.await(t, &s.stderr, "stopped after --max-calls")
+}
+
 // What was taken when the signal came is answered.
 func TestServeDrains(t *testing.T) {
 	rdb, url := startRedis(t)
