@@ -93,7 +93,11 @@ func (a *answer) append(b []byte) []byte {
 			b = strconv.AppendInt(b, a.queued.Milliseconds(), 10)
 		}
 		b = append(b, `,"run_ms":`...)
-		b = strconv.AppendFloat(b, float64(a.ran.Microseconds())/1000, 'f', -1, 64)
+		micros := max(0, a.ran.Microseconds())
+		b = strconv.AppendInt(b, micros/1000, 10)
+		if part := micros % 1000; part > 0 {
+			b = append(b, '.', '0'+byte(part/100), '0'+byte(part/10%10), '0'+byte(part%10))
+		}
 	}
 	b = append(b, a.extra...)
 	switch {
