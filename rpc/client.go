@@ -31,7 +31,7 @@ type ClientOptions struct {
 	Wait Wait
 
 	// MaxConns is the most connections that the client opens. With tracking it
-	// opens no more than three. Where results are waited for by BLPOP alone a call
+	// opens no more than three, and one for Send. Where results are waited for by BLPOP alone a call
 	// holds one until its result is there, and if it is given up sooner, for up to
 	// a second more; further calls wait for a connection within their time-out.
 	// Default 1024.
@@ -114,7 +114,8 @@ type Client struct {
 	opt      ClientOptions
 	link     *link
 	via      transport
-	waiters  sync.Pool // of *waiter
+	sends    *sendTransport // of what is only sent
+	waiters  sync.Pool      // of *waiter
 	encoders encoders
 	spare    buffers       // for results
 	name     []byte        // the field of the messages, with a comma before it
@@ -147,6 +148,7 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 		}
 	}
 	c.via = newTransport(c.link, opt, &c.spare)
+	c.sends = newSendTransport(c.link, opt.Expiry)
 	return c, nil
 }
 
@@ -165,7 +167,9 @@ func (c *Client) Close() error {
 		<-c.closed
 		return nil
 	}
+	c.sends.abandon()
 	c.via.close()
+	c.sends.line.close()
 	close(c.closed)
 	return nil
 }
@@ -176,6 +180,7 @@ type CallOption func(*callOptions)
 type callOptions struct {
 	timeout  time.Duration
 	deadline time.Time // when it is over
+	only     bool      // it is only sent, so nobody has given up after that
 }
 
 // Timeout is how long the call may take, in place of ClientOptions.Timeout. A
@@ -195,15 +200,20 @@ func Timeout(d time.Duration) CallOption {
 // documentation lists; if time was up or ctx ended it also matches
 // context.DeadlineExceeded or context.Canceled.
 func (c *Client) Call(ctx context.Context, fn string, args, out any, opts ...CallOption) error {
+	o := c.callOptions(opts)
+	if len(c.opt.Intercept) > 0 {
+		return c.intercepted(ctx, fn, args, out, o)
+	}
+	return c.call(ctx, fn, args, out, o, nil)
+}
+
+func (c *Client) callOptions(opts []CallOption) callOptions {
 	o := callOptions{timeout: c.opt.Timeout}
 	for _, set := range opts {
 		set(&o)
 	}
 	o.deadline = time.Now().Add(o.timeout)
-	if len(c.opt.Intercept) > 0 {
-		return c.intercepted(ctx, fn, args, out, o)
-	}
-	return c.call(ctx, fn, args, out, o, nil)
+	return o
 }
 
 // intercepted makes a call with the interceptors around it.
@@ -229,7 +239,7 @@ func (c *Client) call(ctx context.Context, fn string, args, out any, o callOptio
 	if err != nil {
 		return &callError{fn, ErrNotSent, err}
 	}
-	got := c.await(ctx, f, o)
+	got := c.await(ctx, c.via, f, o)
 	if got.err != nil {
 		return &callError{fn, got.err.kind, got.err.cause}
 	}
@@ -242,13 +252,13 @@ func (c *Client) call(ctx context.Context, fn string, args, out any, o callOptio
 
 // await sends f and waits until there is an outcome, ctx ends, its time is over or
 // the client is closed.
-func (c *Client) await(ctx context.Context, f *flight, o callOptions) outcome {
+func (c *Client) await(ctx context.Context, via sender, f *flight, o callOptions) outcome {
 	w, _ := c.waiters.Get().(*waiter)
 	if w == nil {
 		w = newWaiter()
 	}
 	w.start(f, o.timeout, time.Until(o.deadline))
-	c.via.send(f)
+	via.send(f)
 	var got outcome
 	if ctx.Done() == nil {
 		got = <-w.done
@@ -260,7 +270,7 @@ func (c *Client) await(ctx context.Context, f *flight, o callOptions) outcome {
 			got = <-w.done
 		}
 	}
-	c.via.finished(f)
+	via.finished(f)
 	if w.stop() {
 		c.waiters.Put(w)
 	}
@@ -292,7 +302,7 @@ func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOp
 	}
 	f := &flight{queue: callsKey(c.opt.Prefix, fn), deadline: sooner(ctx, o.deadline)}
 	call := sentCall{at: time.Now(), kw: kw, client: c.name}
-	if !c.opt.Plain {
+	if !c.opt.Plain && !o.only {
 		call.timeout = max(1, int64((f.deadline.Sub(call.at)+time.Millisecond-1)/time.Millisecond))
 		if now, ok := c.link.clock.millis(call.at); ok {
 			call.deadline = now + call.timeout

@@ -98,6 +98,32 @@ func ExampleHandle_raw() {
 	// Output: map[list:[1 2] n:1152921504606846976] <nil>
 }
 
+// A call that is only sent runs when a server gets to it.
+func ExampleClient_Send() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	check(err)
+	defer client.Close()
+	_, err = client.Send(context.Background(), "greet", rpc.Args{"name": "Ada"})
+	check(err)
+
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{})
+	check(err)
+	greeted := make(chan string)
+	check(rpc.Handle(server, "greet", func(ctx context.Context, in struct{ Name string }) (any, error) {
+		greeted <- in.Name
+		return nil, nil
+	}))
+	go server.Run(context.Background())
+	defer server.Stop(context.Background())
+	fmt.Println("hello", <-greeted)
+	// Output: hello Ada
+}
+
 // What nobody serves waits in its queue.
 func ExampleInspector() {
 	b, err := broker.New(broker.Options{})

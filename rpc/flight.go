@@ -9,6 +9,17 @@ import (
 // A transport takes calls to Redis and brings back their results. This is where
 // ways of waiting differ.
 type transport interface {
+	sender
+
+	// waiting says which way is in use, and why.
+	waiting() (Wait, string)
+
+	// close abandons all flights and returns when nothing runs any more.
+	close()
+}
+
+// A sender is what a call needs of a transport.
+type sender interface {
 	// send takes f to Redis and sees to it that f.end is called if there is an
 	// outcome. It does not wait.
 	send(f *flight)
@@ -16,12 +27,6 @@ type transport interface {
 	// finished is called once for each flight that was sent, when its caller has
 	// the outcome, or waits for it no longer.
 	finished(f *flight)
-
-	// waiting says which way is in use, and why.
-	waiting() (Wait, string)
-
-	// close abandons all flights and returns when nothing runs any more.
-	close()
 }
 
 // A flight is a call on its way.

@@ -75,6 +75,7 @@ func suite(t *testing.T, opt *redis.Options) {
 		{"free workers only", testFreeWorkersOnly},
 		{"rotation", testRotation},
 		{"discovery", testDiscovery},
+		{"send", testSend},
 		{"inspect servers", testInspectServers},
 		{"inspect queues", testInspectQueues},
 		{"stop when idle", testStopWhenIdle},

@@ -26,15 +26,21 @@ const defaultPrefix = "redis_rpc"
 
 func newCall(getenv func(string) string) *cobra.Command {
 	var conn connFlags
-	wait := string(rpc.WaitAuto)
+	wait, async := string(rpc.WaitAuto), false
 	opt := rpc.ClientOptions{Prefix: defaultPrefix, Timeout: 5 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "call FUNC [NAME=TEXT | NAME:=JSON]...",
 		Short: "Call a function once and print its result as JSON",
 		Long: `Call a function and print its result, in JSON, on stdout. An error of the function
-goes to stderr, with its traceback if the server sent one.`,
+goes to stderr, with its traceback if the server sent one.
+
+With --async the call is only put into its queue, and its ID is printed. Its result and
+its error are given up, and so is the time-out: it runs whenever a server gets to it,
+which may be never, if none does before the queue expires, 120 s after the last call.
+If that fails stderr says whether it is certain that the call was not sent.`,
 		Example: `  redrpc call add a:=1 b:=2
   redrpc call echo x='some text' --timeout 500ms
+  redrpc call --async sleep seconds:=30
   redrpc call echo x:='{"list": [1, 2, null]}' --redis redis://127.0.0.1:6379`,
 		Args: func(_ *cobra.Command, args []string) error {
 			_, _, err := parseCall(args)
@@ -50,6 +56,14 @@ goes to stderr, with its traceback if the server sent one.`,
 				return err
 			}
 			opt.Wait, opt.Logger = rpc.Wait(wait), slog.New(slog.DiscardHandler)
+			if async {
+				id, err := send(cmd.Context(), redisOpt, opt, fn, kw)
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), id)
+				return err
+			}
 			result, err := call(cmd.Context(), redisOpt, opt, fn, kw)
 			if remote, ok := errors.AsType[*rpc.RemoteError](err); ok && remote.Traceback != "" {
 				fmt.Fprintln(cmd.ErrOrStderr(), clean(strings.TrimRight(remote.Traceback, "\n")))
@@ -63,7 +77,8 @@ goes to stderr, with its traceback if the server sent one.`,
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.Var(positive(&opt.Timeout), "timeout", "how long the call may take")
+	flags.BoolVar(&async, "async", false, "only send the call, and print its ID")
+	flags.Var(positive(&opt.Timeout), "timeout", "how long the call may take, or with --async its sending")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
 	flags.Var(oneOf(&wait, waits...), "wait", waitHelp)
 	conn.register(flags, getenv, defaultRedis)
@@ -98,20 +113,36 @@ func parseCall(words []string) (fn string, kw rpc.Args, err error) {
 	return words[0], kw, nil
 }
 
-// call makes one call and returns its result on one line.
-func call(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, fn string, kw rpc.Args) (_ []byte, err error) {
+// withClient gives use a client.
+func withClient(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, use func(*rpc.Client) error) (err error) {
 	admin, _, err := reach(ctx, redisOpt)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, admin.Close()) }()
 	client, err := rpc.NewClient(admin, opt)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, client.Close()) }()
+	return use(client)
+}
+
+// send sends one call and returns its ID.
+func send(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, fn string, kw rpc.Args) (id string, err error) {
+	err = withClient(ctx, redisOpt, opt, func(client *rpc.Client) (err error) {
+		id, err = client.Send(ctx, fn, kw)
+		return err
+	})
+	return id, err
+}
+
+// call makes one call and returns its result on one line.
+func call(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, fn string, kw rpc.Args) ([]byte, error) {
 	var result json.RawMessage
-	err = client.Call(ctx, fn, kw, &result)
+	err := withClient(ctx, redisOpt, opt, func(client *rpc.Client) error {
+		return client.Call(ctx, fn, kw, &result)
+	})
 	if errors.Is(err, context.DeadlineExceeded) {
 		return nil, fmt.Errorf("%w: is %s served under the prefix %s at %s?", err, fn, opt.Prefix, where(redisOpt))
 	}

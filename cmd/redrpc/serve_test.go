@@ -53,6 +53,32 @@ func TestServeAndCall(t *testing.T) {
 	}
 }
 
+// A call that is only sent waits for whoever comes.
+func TestCallAsync(t *testing.T) {
+	rdb, url := startRedis(t)
+	r := redrpc(t, "call", "--async", "echo", "x=1", "--redis", url)
+	r.want(t, exitOK)
+	message := rdb.LIndex(t.Context(), "redis_rpc:echo:calls", 0).Val()
+	id := strings.TrimSuffix(r.stdout, "\n")
+	if len(id) != 36 || !strings.Contains(message, `"id":"`+id+`"`) || !strings.Contains(message, `"x":"1"`) {
+		t.Errorf("got %q, and the message %s", r.stdout, message)
+	}
+	s := start(t, nil, "serve", "--redis", url)
+	if result, err := rdb.BLPop(t.Context(), 0, "redis_rpc:echo:result:"+id).Result(); err != nil || !strings.Contains(result[1], `"res":"1"`) {
+		t.Errorf("got %q, %v", result, err)
+	}
+	s.stop()
+
+	if err := rdb.Set(t.Context(), "redis_rpc:wrong:calls", "", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	r = redrpc(t, "call", "--async", "wrong", "--redis", url)
+	r.want(t, exitFailed, "rpc: wrong: not sent: WRONGTYPE")
+	if r.stdout != "" {
+		t.Errorf("got %q", r.stdout)
+	}
+}
+
 // A traceback is shown above the error.
 func TestCallShowsTheTraceback(t *testing.T) {
 	rdb, url := startRedis(t)
