@@ -75,7 +75,7 @@ Exit codes: 0 fine, 1 could not run or nothing succeeded, 2 wrong flag or argume
 	}
 	root.SetVersionTemplate("redrpc {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newBench(getenv), newBroker(getenv), newServe(getenv), newCall(getenv), newServers(getenv), newQueues(getenv), newVersion())
+	root.AddCommand(newBench(getenv), newBroker(getenv), newServe(getenv), newCall(getenv), newServers(getenv), newQueues(getenv), newTop(getenv), newVersion())
 	return root
 }
 

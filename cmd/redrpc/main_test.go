@@ -198,6 +198,7 @@ func TestHelpAndVersion(t *testing.T) {
 		{"call --help", "NAME:=JSON"},
 		{"servers --help", "heartbeat"},
 		{"queues --help", "waited"},
+		{"top --help", "Ctrl-C"},
 		{"completion bash", "bash completion"},
 		{"__complete bench --output ", "json\n"},
 		{"__complete queues --output ", "json\n"},

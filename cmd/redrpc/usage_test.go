@@ -22,7 +22,7 @@ func TestUsage(t *testing.T) {
 		args string // words by blanks
 		want string
 	}{
-		{"bnech", `unknown command "bnech": expected one of bench broker call completion queues serve servers version`},
+		{"bnech", `unknown command "bnech": expected one of bench broker call completion queues serve servers top version`},
 		{"--nope", "unknown flag: --nope: expected one of --help"},
 		{"bench extra", `expected flags only, got "extra"`},
 		{"bench redis://:secret@h", "expected flags only, got text that looks like a URL (it is not shown"},
@@ -124,6 +124,9 @@ func TestUsage(t *testing.T) {
 		{"queues --output xml", "expected text or json"},
 		{"queues --prefix=", "expected text that is not empty"},
 		{"servers --redis nope", "--redis: expected a URL such as"},
+		{"top -n -1", "expected a whole number from 0 to"},
+		{"top --interval 0s", "expected a time longer than 0"},
+		{"top extra", "expected flags only"},
 		{"version extra", "expected flags only"},
 	} {
 		r := redrpc(t, strings.Split(c.args, " ")...)
@@ -135,7 +138,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestUsageOfTheEnvironment(t *testing.T) {
-	for _, command := range []string{"bench", "serve", "call f", "servers", "queues"} {
+	for _, command := range []string{"bench", "serve", "call f", "servers", "queues", "top"} {
 		r := redrpcIn(t, t.Context(), map[string]string{"REDIS_URL": "ftp://u:secret@h"}, strings.Split(command, " ")...)
 		r.want(t, exitUsage, `REDIS_URL: expected a URL such as redis://127.0.0.1:6379/0, rediss://host:6380 (TLS) or unix:///run/redis.sock, got text that begins otherwise`)
 	}
