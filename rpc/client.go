@@ -31,10 +31,10 @@ type ClientOptions struct {
 	Wait Wait
 
 	// MaxConns is the most connections that the client opens. With tracking it
-	// opens no more than three, and one for Send. Where results are waited for by BLPOP alone a call
-	// holds one until its result is there, and if it is given up sooner, for up to
-	// a second more; further calls wait for a connection within their time-out.
-	// Default 1024.
+	// opens no more than three, and Send one more. Where results are waited for by
+	// BLPOP alone a call holds one until its result is there, and if it is given up
+	// sooner, for up to a second more; further calls wait for a connection within
+	// their time-out. Default 1024.
 	MaxConns int
 
 	// Name is what servers are told of the client. Default the ClientName of
@@ -209,10 +209,18 @@ func (c *Client) Call(ctx context.Context, fn string, args, out any, opts ...Cal
 
 func (c *Client) callOptions(opts []CallOption) callOptions {
 	o := callOptions{timeout: c.opt.Timeout}
+	if len(opts) > 0 {
+		o = o.with(opts)
+	}
+	o.deadline = time.Now().Add(o.timeout)
+	return o
+}
+
+// with is a function of its own, as what options point to is allocated.
+func (o callOptions) with(opts []CallOption) callOptions {
 	for _, set := range opts {
 		set(&o)
 	}
-	o.deadline = time.Now().Add(o.timeout)
 	return o
 }
 

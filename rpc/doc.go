@@ -28,9 +28,14 @@
 // # Around calls
 //
 // An [Interceptor] runs around each call of a client or a server, and may put
-// fields into the messages. [Server.Stats] counts. A function of a server may have
-// a [Weight] in the rotation and a limit of calls at a time ([Concurrency]), and a
-// server limits for their sizes and number ([ServerOptions]).
+// fields into the messages: packages rpcprom and rpcotel have metrics and traces as
+// such. [Server.Stats] counts. An [Inspector] lists the servers that are online and
+// the queues with calls that wait. [Client.Send] makes a call whose outcome nobody
+// waits for.
+//
+// A function of a server may have a [Weight] in the rotation and a limit of calls at
+// a time ([Concurrency]), and a server limits for their sizes and number
+// ([ServerOptions]).
 //
 // # When Redis fails
 //
