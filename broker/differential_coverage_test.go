@@ -209,11 +209,12 @@ func (v *coverage) tally(c *combatant, closed bool) {
 		replies = replies[confirmations(row, args, replies):]
 		switch cmd := table.named([]byte(row)); {
 		case ending == endQueued:
-			queued = append(queued, row)
+			queued = append(queued, args)
 		case row == "exec" && len(reply.items) == len(queued):
 			for i, item := range reply.items {
 				if item.kind != '!' {
-					all = append(all, counted{queued[i], v.ending(queued[i], item), item})
+					row := rowOf(queued[i])
+					all = append(all, counted{row, v.ending(row, item), item})
 				}
 			}
 		case cmd == nil || cmd.flags&blocking == 0:

@@ -34,6 +34,7 @@ var failures = map[string]failing{
 
 	"forbidden":        {"NOPERM this user has no permissions to run the '*' command", ""},
 	"forbiddenKey":     {"NOPERM this user has no permissions to access one of the keys used as arguments", ""},
+	"revoked":          {"NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. This command is no longer allowed for the following reason: *", ""},
 	"forbiddenChannel": {"NOPERM this user has no permissions to access one of the channels used as arguments", ""},
 
 	// What many rows answer.
@@ -231,7 +232,7 @@ var endings = map[string][]string{
 	"debug":                   {"value: SLEEP noTime | LOG value | HELP", "subarity: SLEEP | unknownSub value", "given: ERROR value"},
 	"config|rewrite":          {"never value", "noFile: nothing"},
 	"lolwut":                  {"integer: VERSION noInt"},
-	"shutdown":                {"never value", "never queued", "never memory", "syntax: word | ABORT NOW | SAVE NOSAVE", "noShutdown: ABORT", "noMulti: MULTI ; this ABORT ; DISCARD"},
+	"shutdown":                {"never value", "never memory", "syntax: word | ABORT NOW | SAVE NOSAVE", "noShutdown: ABORT", "noMulti: MULTI ; this ABORT ; DISCARD"},
 	"memory|usage":            {"null", "syntax: key word | key SAMPLES", "integer: key SAMPLES noInt"},
 	"command|list":            {"syntax"},
 	"config|set":              {"value: TIMEOUT 100000 | MAXCLIENTS 9000 | PROTO-MAX-BULK-LEN 536870912 | TRACKING-TABLE-MAX-KEYS 9000", "syntax: TIMEOUT 0 MAXCLIENTS", "setting: NOSUCH value", "immutable: DATABASES 16 | CLUSTER-ENABLED NO", "duplicate: TIMEOUT 0 TIMEOUT 0", "settingInteger: TIMEOUT noInt | MAXCLIENTS noInt", "settingRange: TIMEOUT -1 | MAXCLIENTS 0 | PROTO-MAX-BULK-LEN 1 | TIMEOUT 2147483648", "settingMemory: MAXMEMORY noMemory | PROTO-MAX-BULK-LEN noMemory", "settingYesNo: APPENDONLY MAYBE", "settingOneOf: MAXMEMORY-POLICY NOSUCH", "saveParameters: SAVE X", "settingPercents: LATENCY-TRACKING-INFO-PERCENTILES X", "settingPercentRange: LATENCY-TRACKING-INFO-PERCENTILES 101", "settingEvents: NOTIFY-KEYSPACE-EVENTS KQ", "limitArity: CLIENT-OUTPUT-BUFFER-LIMIT 2Words", "limitClass: CLIENT-OUTPUT-BUFFER-LIMIT noClass", "limitNumber: CLIENT-OUTPUT-BUFFER-LIMIT noLimit"},

@@ -234,14 +234,23 @@ var avoided = []struct {
 	{"DEBUG SLEEP stops the server", func(row string, args []string) bool {
 		return row == "debug" && len(args) == 3 && strings.EqualFold(args[1], "SLEEP") && sleepTime([]byte(args[2])) > 0
 	}},
-	{"a cursor out of range leaves an error number behind that SORT takes for its own", func(row string, args []string) bool {
-		_, isCursor := parseCursor([]byte(append(args, "", "")[1]))
-		return row == "scan" && len(args) > 1 && !isCursor && strings.Trim(args[1], "0123456789") == ""
-	}},
 	{"a time-out which, added to the time of day, overflows", func(row string, args []string) bool {
 		return slices.Contains(args, "9223372036854775") || slices.Contains(args, "9223372036854774")
 	}},
 }
+
+// overflows reports whether a command may meet a number out of range: that leaves an
+// error number behind in redis-server, which SORT takes for its own.
+func overflows(args []string) bool {
+	isScan := rowOf(args) == "scan"
+	return slices.ContainsFunc(args, func(arg string) bool {
+		_, fits := parseCursor([]byte(arg))
+		return strings.Contains(strings.ToLower(arg), "e4932") || slices.Contains(beyondFloats, arg) || isScan && !fits && strings.Trim(arg, "0123456789") == ""
+	})
+}
+
+// beyondFloats are words that are no long doubles.
+var beyondFloats = []string{"1e4933", "1e-5000", "1e5000"}
 
 // An answer is a reply that has been read.
 type answer struct {
@@ -536,7 +545,9 @@ func selectFields(text string) string {
 			continue
 		}
 		if strings.HasPrefix(line, "cmdstat_") {
-			usages = append(usages, selectUsage(line))
+			if usage := selectUsage(line); usage != "" {
+				usages = append(usages, usage)
+			}
 			continue
 		}
 		name, _, _ := strings.Cut(line, ":")

@@ -17,7 +17,7 @@ type scene struct {
 }
 
 var scenes = map[string]scene{
-	endQueued: {"MULTI", "EXEC", func(c *command) bool { return c.flags&immediate == 0 }},
+	endQueued: {"MULTI", "EXEC", func(c *command) bool { return c.flags&(immediate|noMulti) == 0 }},
 	"noAuth": {"CONFIG SET REQUIREPASS thePassword ; RESET", "AUTH thePassword ; CONFIG SET REQUIREPASS empty",
 		func(c *command) bool { return c.flags&noAuth == 0 }},
 	"forbidden": {"ACL SETUSER limitedUser RESET ON NOPASS ; AUTH limitedUser X", "RESET",
@@ -26,6 +26,8 @@ var scenes = map[string]scene{
 		func(c *command) bool { return c.hasKeys() }},
 	"forbiddenChannel": {"ACL SETUSER deafUser RESET ON NOPASS ALLKEYS +@ALL ; AUTH deafUser X", "RESET",
 		func(c *command) bool { return c.channels != noChannels }},
+	"revoked": {"ACL SETUSER limitedUser RESET ON NOPASS ; MULTI ; AUTH limitedUser X", "EXEC ; RESET",
+		func(c *command) bool { return c.flags&(noAuth|immediate|noMulti) == 0 }},
 	"monitoring": {"MONITOR", "RESET",
 		func(c *command) bool { return c.flags&(readOnly|write|mayReplicate) != 0 }},
 	"context": {"HELLO 2 ; SUBSCRIBE channel", "RESET",

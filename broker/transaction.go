@@ -74,13 +74,17 @@ func (s *session) runQueued(queue []queuedCommand) {
 	defer s.contain()
 	opening := reply{kind: kindOpening, n: int64(len(queue))}
 	s.reply(&opening)
+	denied := false
 	for _, q := range queue {
-		if !s.mayRun(q.command, q.args) {
+		if denied = !s.mayRun(q.command, q.args); denied {
 			r := s.denyLate(q.command, q.args)
 			s.reply(&r)
 			continue
 		}
 		s.perform(q.command, q.args)
+	}
+	if denied { // the error is EXEC's own
+		s.broker.usage[s.command.index].failed++
 	}
 }
 
