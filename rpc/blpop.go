@@ -170,10 +170,11 @@ func (p *popper) carry(f *flight) {
 			return
 		}
 		p.hangUp()
-		if f.is(waiting) {
-			if !fresh { // it was lost before
-				continue
-			}
+		p.link.failed(err)
+		if f.is(waiting) && !fresh { // it was lost before
+			continue
+		}
+		if f.is(waiting) && !isElsewhere(err) {
 			f.fail(ErrNotSent, err)
 			return
 		}
@@ -260,6 +261,10 @@ func (p *popper) push(f *flight) (blocked bool, err error) {
 		return false, err
 	}
 	p.careful.Store(fates[0].kind == refused)
+	if isElsewhere(fates[0].why) {
+		f.unwrite()
+		return false, fates[0].why
+	}
 	if fates[0].kind == refused {
 		f.fail(ErrNotSent, fates[0].why)
 		if blocked || isPassing(fates[0].why) {

@@ -128,19 +128,21 @@ type Client struct {
 // options, not its connections, and no hooks. rdb stays the caller's to close.
 // Nothing is sent before the first call.
 //
-// rdb is a *redis.Client; Cluster and Ring are refused. With one of Sentinel
-// (redis.NewFailoverClient) all connections follow the master, as long as rdb is
-// not closed.
+// rdb is a *redis.Client or a *redis.ClusterClient; a Ring is refused. With one of
+// Sentinel (redis.NewFailoverClient) all connections follow the master, as long as
+// rdb is not closed. With a Cluster the prefix needs a hash tag, such as
+// "{redis_rpc}": all connections go to the master of its slot, and follow it.
 func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
-	single, err := checkClient(rdb)
-	if err != nil {
-		return nil, fmt.Errorf("rpc: NewClient: %w", err)
-	}
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	opt.Name = cmp.Or(opt.Name, single.Options().ClientName)
-	c := &Client{opt: opt, link: newLink(single), closed: make(chan struct{})}
+	single, home, err := checkClient(rdb, opt.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("rpc: NewClient: %w", err)
+	}
+	c := &Client{opt: opt, link: newLink(single, home), closed: make(chan struct{})}
+	opt.Name = cmp.Or(opt.Name, c.link.opt.ClientName)
+	c.opt.Name = opt.Name
 	if !opt.Plain {
 		c.link.clock = newClock()
 		if opt.Name != "" {

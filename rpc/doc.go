@@ -42,7 +42,8 @@
 // Client and server go on by themselves, with pauses that grow and differ, when
 // connections are lost, Redis is restarted or stalls, or it refuses for a while
 // (LOADING, READONLY, OOM). A call that can still be answered waits on. With a client
-// of Sentinel they follow the master.
+// of Sentinel they follow the master, in a Cluster the slot of their prefix, which has
+// to have a hash tag: redis_rpc becomes {redis_rpc}, for all who take part.
 //
 // Redis replicates with a delay: what a master has given to a server just before it
 // was replaced may still be in the queue of the new master. That is the one way for

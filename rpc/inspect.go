@@ -40,12 +40,12 @@ type Queue struct {
 	Dated bool
 }
 
-// NewInspector returns an inspector that uses rdb, a *redis.Client, itself. An empty
+// NewInspector returns an inspector that uses rdb, a *redis.Client (not of a Cluster), itself. An empty
 // prefix is the default of the protocol.
 func NewInspector(rdb redis.UniversalClient, prefix string) (*Inspector, error) {
-	single, err := checkClient(rdb)
-	if err != nil {
-		return nil, fmt.Errorf("rpc: NewInspector: %w", err)
+	single, ok := rdb.(*redis.Client)
+	if !ok || single == nil {
+		return nil, fmt.Errorf("rpc: NewInspector: expected a non-nil *redis.Client (not of Cluster, nor a Ring), got %T", rdb)
 	}
 	return &Inspector{single, cmp.Or(prefix, defaultPrefix)}, nil
 }

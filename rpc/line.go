@@ -64,7 +64,7 @@ type traffic interface {
 // A batch is commands that were sent together.
 type batch interface {
 	// read reads the replies. Its error means that the connection is of no use
-	// any more.
+	// any more. If it is one that passes, all replies have been read.
 	read(r *reader) error
 
 	// unread is called if the replies, or the rest of them, will not come.
@@ -120,12 +120,14 @@ func (l *line) run() {
 		}
 		c, err := l.user.connect()
 		if err != nil {
+			l.link.failed(err)
 			l.user.down(err)
 		} else {
 			began := time.Now()
 			l.user.up()
 			poke(l.wake) // for what was to be sent before
 			err = l.serve(c)
+			l.link.failed(err)
 			l.user.lost(err)
 			if time.Since(began) > longestPause {
 				again = backoff{}
@@ -173,8 +175,10 @@ type service struct {
 	*line
 	conn *conn
 
-	mu   sync.Mutex // guards sent
-	sent []sent     // not all replies have come
+	mu      sync.Mutex // guards what follows
+	sent    []sent     // not all replies have come
+	parting error      // Redis refuses for now: what was sent is read to its end, then the connection is given up
+	parted  bool       // nothing is read any more
 
 	last wrote     // how much of the batch that was sent last
 	when time.Time // it was sent
@@ -197,6 +201,9 @@ func (s *service) send(broken chan error) error {
 	for {
 		select {
 		case <-s.wake:
+			if s.isParting() {
+				continue // until broken says so
+			}
 			runtime.Gosched() // whoever is ready to send something, too, goes first
 			for {
 				var b batch
@@ -235,7 +242,12 @@ func (s *service) write(out []byte, b batch) error {
 	now := time.Now()
 	s.mu.Lock()
 	s.sent = append(s.sent, sent{b, now})
+	parted := s.parted
 	s.mu.Unlock()
+	if parted {
+		s.last = wroteNothing
+		return net.ErrClosed
+	}
 	if now.Sub(s.when) > time.Millisecond && s.conn.isDead() {
 		s.last = wroteNothing
 		return net.ErrClosed
@@ -293,13 +305,29 @@ func (s *service) receive() error {
 		}
 		b := s.sent[0].batch
 		s.mu.Unlock()
-		if err := b.read(r); err != nil {
+		err = b.read(r)
+		if err != nil && !isPassing(err) {
 			return err
 		}
 		s.mu.Lock()
 		s.sent = s.sent[:copy(s.sent, s.sent[1:])]
+		if s.parting == nil {
+			s.parting = err
+		}
+		err = s.parting
+		s.parted = err != nil && len(s.sent) == 0
+		parted := s.parted
 		s.mu.Unlock()
+		if parted {
+			return err
+		}
 	}
+}
+
+func (s *service) isParting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.parting != nil
 }
 
 // A backoff is the pauses between attempts that fail. They grow and differ, so

@@ -3,7 +3,6 @@ package rpc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -22,6 +21,7 @@ type link struct {
 	write time.Duration // longest that a write takes; 0 is for ever
 	timed bool          // connections have deadlines
 	clock *clock        // of this Redis; nil if nobody wants to know
+	home  *home         // if it is a Cluster's
 	life  context.Context
 	cut   context.CancelFunc
 
@@ -74,20 +74,15 @@ func (c *conn) send(b []byte) (written int, err error) {
 	return written, err
 }
 
-// checkClient returns the client that links can be derived from. One of Sentinel
-// has the same type.
-func checkClient(rdb redis.UniversalClient) (*redis.Client, error) {
-	c, ok := rdb.(*redis.Client)
-	if !ok || c == nil {
-		return nil, fmt.Errorf("expected a non-nil *redis.Client (not of Cluster, nor a Ring), got %T", rdb)
+// newLink derives a link from rdb, or from h if it is not nil. Address, dialer, TLS,
+// credentials, database and time-outs are the caller's.
+func newLink(rdb *redis.Client, h *home) *link {
+	l := &link{home: h, conns: map[*conn]struct{}{}}
+	if h != nil { // options that have been through go-redis's defaults once
+		l.opt = h.options()
+	} else {
+		l.opt = *rdb.Options()
 	}
-	return c, nil
-}
-
-// newLink derives a link from rdb. Address, dialer, TLS, credentials, database
-// and time-outs are the caller's.
-func newLink(rdb *redis.Client) *link {
-	l := &link{opt: *rdb.Options(), conns: map[*conn]struct{}{}} // options that have been through go-redis's defaults once
 	l.life, l.cut = context.WithCancel(context.Background())
 	l.timed = l.opt.ReadTimeout >= 0 && l.opt.WriteTimeout >= 0
 	l.read, l.write = max(0, l.opt.ReadTimeout), max(0, l.opt.WriteTimeout)
@@ -151,11 +146,24 @@ func (l *link) dial() (net.Conn, error) {
 		ctx, cancel = context.WithTimeout(ctx, l.opt.DialTimeout)
 	}
 	defer cancel()
-	raw, err := l.opt.Dialer(ctx, l.opt.Network, l.opt.Addr)
+	var raw net.Conn
+	var err error
+	if l.home != nil {
+		raw, err = l.home.dial(ctx, l.opt.Dialer)
+	} else {
+		raw, err = l.opt.Dialer(ctx, l.opt.Network, l.opt.Addr)
+	}
 	if err != nil && l.life.Err() != nil {
 		return nil, redis.ErrClosed
 	}
 	return raw, err
+}
+
+// failed is told why a connection could not be had, or is of no use any more.
+func (l *link) failed(err error) {
+	if l.home != nil {
+		l.home.follow(err)
+	}
 }
 
 // errReady ends go-redis's part.

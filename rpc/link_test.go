@@ -21,7 +21,7 @@ func TestLinkTimeouts(t *testing.T) {
 		{7 * time.Second, 7 * time.Second, true, 7 * time.Second},
 	} {
 		rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ReadTimeout: c.given, WriteTimeout: c.given})
-		l := newLink(rdb)
+		l := newLink(rdb, nil)
 		if l.read != c.read || l.write != c.read || l.timed != c.timed || l.opt.ReadTimeout != c.passed || l.opt.WriteTimeout != c.passed {
 			t.Errorf("given %v: got read %v, write %v, timed %v, passed %v and %v, want %v, %v, %v, %v", c.given,
 				l.read, l.write, l.timed, l.opt.ReadTimeout, l.opt.WriteTimeout, c.read, c.read, c.timed, c.passed)

@@ -219,6 +219,7 @@ func (b *mail) append(out []byte) []byte {
 }
 
 func (b *mail) read(r *reader) error {
+	var passing error // of a chore
 	for len(b.chores) > 0 {
 		var no error
 		for range b.chores[0].replies {
@@ -227,6 +228,9 @@ func (b *mail) read(r *reader) error {
 				return err
 			}
 			no = cmp.Or(no, err)
+		}
+		if isPassing(no) {
+			passing = no
 		}
 		if no != nil {
 			b.post.log.Warn("rpc: "+b.chores[0].failed, "error", no)
@@ -239,18 +243,17 @@ func (b *mail) read(r *reader) error {
 			return err
 		}
 	}
+	err := passing
 	if len(b.letters) > 0 {
 		b.fates = slices.Grow(b.fates[:0], len(b.letters))[:len(b.letters)]
 		if err := readPushes(r, b.fates); err != nil {
 			return err
 		}
-		if err := b.settle(); err != nil {
-			return err
-		}
+		err = cmp.Or(b.settle(), passing)
 	}
 	b.parcels, b.texts, b.again = emptied(b.parcels), emptied(b.texts), emptied(b.again)
 	b.post.mails.Put(b)
-	return nil
+	return err
 }
 
 // settle deals with the fates of all letters.

@@ -49,7 +49,7 @@ const (
 func newShift(ctx context.Context, s *Server) *shift {
 	r := &shift{
 		Server: s,
-		link:   newLink(s.rdb),
+		link:   newLink(s.rdb, s.home),
 		desk:   newDesk(),
 		log:    s.opt.Logger.With("server", s.opt.ID),
 		byKey:  map[string]*function{},
@@ -144,6 +144,7 @@ func (r *shift) take(stop <-chan struct{}) {
 			retry = firstRetry
 			continue
 		}
+		r.link.failed(err)
 		pause := retry/2 + rand.N(retry/2)
 		retry = min(2*retry, lastRetry)
 		r.log.Warn("rpc: Redis does not give calls", "error", err, "again_in", pause)

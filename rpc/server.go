@@ -120,6 +120,7 @@ func checkLimit(n int, name string) error {
 type Server struct {
 	opt      ServerOptions
 	rdb      *redis.Client
+	home     *home
 	encoders encoders
 	stopping chan struct{} // closed by the first Stop
 	done     chan struct{} // closed when Run has returned, or never will run
@@ -155,20 +156,22 @@ type handler func(ctx context.Context, kw []byte) ([]byte, error)
 // NewServer returns a server that reaches Redis as rdb does: it takes rdb's
 // options, not its connections, and no hooks. rdb stays the caller's to close.
 //
-// rdb is a *redis.Client; Cluster and Ring are refused. With one of Sentinel
-// (redis.NewFailoverClient) all connections follow the master, as long as rdb is
-// not closed.
+// rdb is a *redis.Client or a *redis.ClusterClient; a Ring is refused. With one of
+// Sentinel (redis.NewFailoverClient) all connections follow the master, as long as
+// rdb is not closed. With a Cluster the prefix needs a hash tag, such as
+// "{redis_rpc}": all connections go to the master of its slot, and follow it.
 func NewServer(rdb redis.UniversalClient, opt ServerOptions) (*Server, error) {
-	single, err := checkClient(rdb)
-	if err != nil {
-		return nil, fmt.Errorf("rpc: NewServer: %w", err)
-	}
 	if err := opt.complete(); err != nil {
 		return nil, err
+	}
+	single, home, err := checkClient(rdb, opt.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("rpc: NewServer: %w", err)
 	}
 	return &Server{
 		opt:       opt,
 		rdb:       single,
+		home:      home,
 		stopping:  make(chan struct{}),
 		done:      make(chan struct{}),
 		functions: map[string]*function{},

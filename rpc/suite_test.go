@@ -100,9 +100,18 @@ func suite(t *testing.T, opt *redis.Options) {
 // A house is a Redis with a prefix of its own, in which a test lives.
 type house struct {
 	*testing.T
-	rdb    *redis.Client
-	prefix string
-	wait   rpc.Wait // of its clients, unless they say otherwise
+	rdb     *redis.Client
+	cluster *redis.ClusterClient // in place of rdb, if it is one
+	prefix  string
+	wait    rpc.Wait // of its clients, unless they say otherwise
+}
+
+// redis is the client that clients and servers are made from.
+func (h *house) redis() redis.UniversalClient {
+	if h.cluster != nil {
+		return h.cluster
+	}
+	return h.rdb
 }
 
 func (h *house) client(opt rpc.ClientOptions) *rpc.Client {
@@ -110,7 +119,7 @@ func (h *house) client(opt rpc.ClientOptions) *rpc.Client {
 	opt.Prefix = h.prefix
 	opt.Wait = cmp.Or(opt.Wait, h.wait)
 	opt.Logger = slog.New(slog.DiscardHandler)
-	client, err := rpc.NewClient(h.rdb, opt)
+	client, err := rpc.NewClient(h.redis(), opt)
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -144,7 +153,7 @@ func (h *house) hire(opt rpc.ServerOptions, functions ...func(*rpc.Server) error
 	opt.Prefix = h.prefix
 	opt.Logger = slog.New(slog.NewTextHandler(w.log, nil))
 	var err error
-	if w.Server, err = rpc.NewServer(h.rdb, opt); err != nil {
+	if w.Server, err = rpc.NewServer(h.redis(), opt); err != nil {
 		h.Fatal(err)
 	}
 	for _, add := range functions {

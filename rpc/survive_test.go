@@ -158,7 +158,7 @@ func (l *load) await(more int) {
 func (l *load) drain() {
 	l.Helper()
 	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		n, err := l.rdb.LLen(l.ctx, l.prefix+":count:calls").Result()
+		n, err := l.redis().LLen(l.ctx, l.prefix+":count:calls").Result()
 		if n == 0 && err == nil {
 			return
 		}

@@ -138,6 +138,9 @@ func (t *trackTransport) up() {
 }
 
 func (t *trackTransport) down(err error) {
+	if isElsewhere(err) {
+		return // all wait for the next connection
+	}
 	t.mu.Lock()
 	flights := t.sends.take(nil, len(t.sends.flights))
 	var unfit *unfitError

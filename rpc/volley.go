@@ -25,6 +25,8 @@ type volley struct {
 
 	asked time.Time // if it asks for Redis's time, when
 
+	passing error // that Redis refused with, for now
+
 	parcels []parcel       // of sends, one for each queue
 	flights [][]*flight    // of each parcel
 	at      map[string]int // its index, by queue
@@ -37,7 +39,7 @@ func newVolley(t *trackTransport) *volley { return &volley{t: t, at: map[string]
 func (v *volley) recycle() {
 	v.sends, v.checks, v.singly, v.pops = emptied(v.sends), emptied(v.checks), emptied(v.singly), emptied(v.pops)
 	v.dels = emptied(v.dels)
-	v.asked = time.Time{}
+	v.asked, v.passing = time.Time{}, nil
 	for i := range v.parcels {
 		v.parcels[i].messages = emptied(v.parcels[i].messages)
 		v.flights[i] = emptied(v.flights[i])
@@ -162,8 +164,9 @@ func (v *volley) read(r *reader) error {
 			return err
 		}
 	}
+	err := v.passing
 	v.recycle()
-	return nil
+	return err
 }
 
 // readExists looks which flights of a group may have results.
@@ -173,8 +176,10 @@ func (v *volley) readExists(r *reader, group []*flight) error {
 	case err == nil && n == 0:
 	case err == nil:
 		v.t.later(&v.t.pops, group...)
-	case !isReply(err) || isPassing(err):
+	case !isReply(err):
 		return err
+	case isPassing(err): // on the next connection all are checked
+		v.passing = err
 	case len(group) == 1:
 		group[0].fail(ErrNoResult, err)
 	default: // one of the keys may be forbidden
@@ -190,8 +195,10 @@ func (v *volley) readPop(r *reader, f *flight) error {
 		f.end(outcome{message: message})
 	case err == errNull:
 		v.t.later(&v.t.checks, f)
-	case !isReply(err) || isPassing(err):
+	case !isReply(err):
 		return err
+	case isPassing(err): // on the next connection all are checked
+		v.passing = err
 	default: // such as WRONGTYPE
 		f.fail(ErrNoResult, err)
 	}
@@ -203,12 +210,15 @@ func (v *volley) readPushes(r *reader) error {
 	if err := readPushes(r, v.fates); err != nil {
 		return err
 	}
-	var passing error
 	for i, fate := range v.fates {
 		switch fate.kind {
 		case refused:
 			if isPassing(fate.why) {
-				passing = fate.why
+				v.passing = fate.why
+			}
+			if isElsewhere(fate.why) {
+				v.t.again(v.flights[i])
+				continue
 			}
 			for _, f := range v.flights[i] {
 				f.fail(ErrNotSent, fate.why)
@@ -217,7 +227,7 @@ func (v *volley) readPushes(r *reader) error {
 			v.t.again(v.flights[i])
 		}
 	}
-	return passing
+	return nil
 }
 
 // again sends flights that are certainly not in Redis.
@@ -252,5 +262,5 @@ func isPassing(err error) bool {
 			return true
 		}
 	}
-	return false
+	return isElsewhere(err)
 }
