@@ -34,43 +34,45 @@ func TestSurvivesCluster(t *testing.T) {
 		return nodes[slices.IndexFunc(nodes, func(s *redistest.Server) bool { return s.Addr == node.Options().Addr })]
 	}
 
-	for n, way := range ways {
-		for _, c := range []trial{
-			{name: "slot moved", may: harmless, happen: func(l *load) {
-				slot := int(l.cluster.ClusterKeySlot(ctx, l.prefix).Val())
-				from := master(l.T, l.cluster, l.prefix)
-				for range 3 {
-					to := nodes[(slices.Index(nodes, from)+1)%len(nodes)]
-					redistest.MoveSlot(l.T, from, to, slot)
-					from = to
-					l.await(loadCallers)
+	for _, c := range []trial{
+		{name: "slot moved", may: harmless, happen: func(l *load) {
+			slot := int(l.cluster.ClusterKeySlot(ctx, l.prefix).Val())
+			from := master(l.T, l.cluster, l.prefix)
+			for range 3 {
+				to := nodes[(slices.Index(nodes, from)+1)%len(nodes)]
+				redistest.MoveSlot(l.T, from, to, slot)
+				from = to
+				l.await(loadCallers)
+			}
+		}},
+		{name: "connections killed", may: both, happen: func(l *load) {
+			node, err := l.cluster.MasterForKey(ctx, l.prefix)
+			for range 10 {
+				if err == nil {
+					err = node.ClientKillByFilter(ctx, "type", "normal", "skipme", "yes").Err()
 				}
-			}},
-			{name: "connections killed", may: both, happen: func(l *load) {
-				node, err := l.cluster.MasterForKey(ctx, l.prefix)
-				for range 10 {
-					if err == nil {
-						err = node.ClientKillByFilter(ctx, "type", "normal", "skipme", "yes").Err()
+				time.Sleep(20 * time.Millisecond)
+			}
+			if err != nil {
+				l.Error(err)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) { // one after the other, as connections are killed on a whole node
+			for n, way := range ways {
+				t.Run(string(way), func(t *testing.T) {
+					t.Parallel()
+					prefix := "{" + c.name + string(rune('a'+n)) + "}"
+					h := &house{T: t, cluster: newCluster(t), prefix: prefix, wait: way}
+					l := newLoad(h)
+					c.endure(l)
+					ids, err := rpc.Servers(ctx, h.cluster, prefix, "")
+					if err != nil || len(ids) != 2 {
+						t.Errorf("got servers %q, %v, want two", ids, err)
 					}
-					time.Sleep(20 * time.Millisecond)
-				}
-				if err != nil {
-					l.Error(err)
-				}
-			}},
-		} {
-			t.Run(string(way)+"/"+c.name, func(t *testing.T) {
-				t.Parallel()
-				prefix := "{" + c.name + string(rune('a'+n)) + "}"
-				h := &house{T: t, cluster: newCluster(t), prefix: prefix, wait: way}
-				l := newLoad(h)
-				c.endure(l)
-				ids, err := rpc.Servers(ctx, h.cluster, prefix, "")
-				if err != nil || len(ids) != 2 {
-					t.Errorf("got servers %q, %v, want two", ids, err)
-				}
-			})
-		}
+				})
+			}
+		})
 	}
 	rdb := newCluster(t)
 	for want, err := range map[string]error{
