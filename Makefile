@@ -45,7 +45,10 @@ differential: ## compare the broker with redis-server over 1,000,000 random comm
 results: ## measure the broker beside redis-server and miniredis: results/broker.md (QUICK=1: a look, in bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers $(if $(QUICK),-quick -out ../../bin)
 
+calls: ## measure calls beside the original's algorithm and NATS: results/rpc.md (QUICK=1: a look, in bin)
+	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -calls $(if $(QUICK),-quick -out ../../bin)
+
 transcripts: ## write what redis-server answers into the broker's transcripts, and the command list
 	go test ./broker -run 'TestTranscripts/redis|TestCommandList' -update
 
-.PHONY: help build test race lint check fuzz bench differential results transcripts
+.PHONY: help build test race lint check fuzz bench differential results calls transcripts

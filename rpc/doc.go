@@ -17,6 +17,18 @@
 //   - [ErrBadResult]: the function ran, but its result could not be read;
 //   - [ErrNoResult]: the outcome is unknown: it may have run, or still run.
 //
+// # Waiting
+//
+// A client needs three connections, however many calls are in flight. The first
+// two calls wait by BLPOP on a connection each, the others share one, on which
+// Redis tells when their results have come (client tracking). A client tries
+// whether that works when it connects, and uses BLPOP alone where it does not, with
+// a connection for each call. [ClientOptions.Wait] decides otherwise,
+// [Client.Waiting] says what is in use and why.
+//
+// A call that is given up returns at once and leaves nothing behind: its result is
+// deleted when it comes, or expires.
+//
 // # Deadlines
 //
 // A call tells its server how long the caller waits ([Timeout], or its context).
@@ -51,6 +63,13 @@
 //
 // # Versions
 //
-// Redis 6.0 is the oldest that works (time-outs in fractions of a second).
-// From 7.0 on a server takes several calls in one step (BLMPOP).
+// Redis 7.0 and newer has all that is used. With an older one, or where commands
+// are forbidden:
+//
+//   - before 7.0 (BLMPOP) a server takes several calls in two steps: BLPOP, then LPOP
+//     with a count;
+//   - before 6.2 (LPOP with a count) it takes one call at a time;
+//   - before 6.0 (client tracking, RESP3) each call that waits has a connection, and
+//     holds it for up to a second after it was given up, as times to block are whole
+//     seconds.
 package rpc

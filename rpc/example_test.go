@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -122,6 +125,37 @@ func ExampleClient_Send() {
 	defer server.Stop(context.Background())
 	fmt.Println("hello", <-greeted)
 	// Output: hello Ada
+}
+
+// Any number of calls share a few connections, where Redis can tell of results.
+func ExampleClient_Waiting() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{})
+	check(err)
+	check(rpc.Handle(server, "square", func(ctx context.Context, in struct{ X int }) (int, error) { return in.X * in.X, nil }))
+	go server.Run(context.Background())
+	defer server.Stop(context.Background())
+
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	check(err)
+	defer client.Close()
+	var calls sync.WaitGroup
+	var sum atomic.Int64
+	for x := range 1000 {
+		calls.Go(func() {
+			square, err := rpc.Call[int64](context.Background(), client, "square", rpc.Args{"x": x})
+			check(err)
+			sum.Add(square)
+		})
+	}
+	calls.Wait()
+	way, _ := client.Waiting()
+	fmt.Println(sum.Load(), way, client.Conns() <= 3)
+	// Output: 332833500 tracking true
 }
 
 // What nobody serves waits in its queue.

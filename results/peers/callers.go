@@ -20,13 +20,15 @@ type callersFlags struct {
 	pid     int
 	callers int
 	seconds float64
+	napping int
 }
 
 func (f *callersFlags) register() {
 	flag.StringVar(&f.system, "system", "", "make calls by this system, and print what was measured")
 	flag.StringVar(&f.addr, "addr", "", "with -system, what to call through")
-	flag.IntVar(&f.pid, "pid", 0, "with -system, its process")
+	flag.IntVar(&f.pid, "pid", 0, "with -system, its process, or 0 if it is this one")
 	flag.IntVar(&f.callers, "c", 1, "with -system, callers")
+	flag.IntVar(&f.napping, "napping", 0, "with -system, one in so many calls takes 100 ms, and does not count")
 	flag.Float64Var(&f.seconds, "seconds", 2, "with -system, length of the measured window")
 }
 
@@ -47,6 +49,7 @@ func (f *callersFlags) run() error {
 	if err != nil {
 		return err
 	}
+	var made atomic.Int64       // calls, if some nap
 	var open, shut atomic.Int64 // nanoseconds since began
 	shut.Store(math.MaxInt64)
 	open.Store(math.MaxInt64)
@@ -60,7 +63,11 @@ func (f *callersFlags) run() error {
 		all.Go(func() {
 			start := time.Since(began)
 			for n := 0; ; n++ {
-				if err := s.call(context.Background()); err != nil {
+				call, counts := s.call, true
+				if f.napping > 0 && made.Add(1)%int64(f.napping) == 0 {
+					call, counts = s.nap, false
+				}
+				if err := call(context.Background()); err != nil {
 					failure.Store(err)
 					if n == 0 {
 						first.Done()
@@ -74,7 +81,7 @@ func (f *callersFlags) run() error {
 				if int64(now) >= shut.Load() {
 					return
 				}
-				if int64(now) >= open.Load() {
+				if int64(now) >= open.Load() && counts {
 					ended[i]++
 					took[i] = append(took[i], int32((now-start)/100))
 				}
@@ -85,7 +92,7 @@ func (f *callersFlags) run() error {
 	first.Wait()
 	window := time.Duration(f.seconds * float64(time.Second))
 	time.Sleep(window / 4)
-	brokerBefore, err := cpuOf(f.pid)
+	brokerBefore, err := f.brokerCPU()
 	if err != nil {
 		return err
 	}
@@ -95,7 +102,7 @@ func (f *callersFlags) run() error {
 	time.Sleep(window)
 	length := time.Since(began) - from
 	own := ourUsage() - ownBefore
-	brokerAfter, err := cpuOf(f.pid)
+	brokerAfter, err := f.brokerCPU()
 	if err != nil {
 		return err
 	}
@@ -123,4 +130,12 @@ func (f *callersFlags) run() error {
 	m.OwnCPU = digits(own*perCall, 2)
 	m.BrokerCPU = digits((brokerAfter-brokerBefore).Seconds()*perCall, 2)
 	return json.NewEncoder(os.Stdout).Encode(m)
+}
+
+// brokerCPU is the processor time that another process has used for the calls.
+func (f *callersFlags) brokerCPU() (time.Duration, error) {
+	if f.pid == 0 {
+		return 0, nil
+	}
+	return cpuOf(f.pid)
 }

@@ -24,6 +24,7 @@ type machine struct {
 	Broker    string  `json:"broker"` // revision
 	Redis     string  `json:"redis"`
 	Miniredis string  `json:"miniredis"`
+	NATS      string  `json:"nats_server"`
 
 	// OthersCPU is the share of all processors' time that was used by programs which
 	// have no part in this.
@@ -73,8 +74,11 @@ func describe(began usage, took time.Duration) (machine, error) {
 	m.Memory = digits(kib/(1<<20), 1)
 	info, _ := debug.ReadBuildInfo()
 	for _, d := range info.Deps {
-		if d.Path == "github.com/alicebob/miniredis/v2" {
+		switch d.Path {
+		case "github.com/alicebob/miniredis/v2":
 			m.Miniredis = d.Version
+		case "github.com/nats-io/nats-server/v2":
+			m.NATS = d.Version
 		}
 	}
 	redis, err := exec.Command("redis-server", "--version").Output()

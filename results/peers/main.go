@@ -1,5 +1,7 @@
 // Command peers measures the broker beside redis-server and miniredis, in one run,
-// and writes what it measured as data and as a page. `make results` runs it.
+// and writes what it measured as data and as a page. `make results` runs it. With
+// -calls it does so for package rpc beside the original's algorithm and NATS, as
+// `make calls` does.
 //
 // The servers run as processes of their own on one core, whatever loads them on
 // another. Each round gives every load to every server in turn, so that what
@@ -27,7 +29,8 @@ func main() {
 }
 
 func run() error {
-	out := flag.String("out", "..", "directory for broker.json and broker.md")
+	out := flag.String("out", "..", "directory for the data and the page")
+	rpc := flag.Bool("calls", false, "measure package rpc, for rpc.json and rpc.md, rather than the broker")
 	quick := flag.Bool("quick", false, "short rounds: for a look, not for the page")
 	only := flag.Bool("page", false, "measure nothing: write the page again, from the data")
 	miniredis := flag.Bool("miniredis", false, "serve miniredis on a free port, print its address, and wait for SIGTERM")
@@ -42,8 +45,12 @@ func run() error {
 		return serveMiniredis()
 	case *nats:
 		return serveNATS()
+	case *only && *rpc:
+		return writeCallsPage(*out)
 	case *only:
 		return writePage(*out)
+	case *rpc:
+		return measureCalls(*out, *quick)
 	}
 	if err := pin(); err != nil {
 		return err
@@ -57,17 +64,21 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	data, err := json.MarshalIndent(results, "", " ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(dataFile(*out), append(compact(data), '\n'), 0o644); err != nil {
+	if err := writeData(dataFile(*out), results); err != nil {
 		return err
 	}
 	return writePage(*out)
 }
 
 func dataFile(dir string) string { return filepath.Join(dir, "broker.json") }
+
+func writeData(file string, results any) error {
+	data, err := json.MarshalIndent(results, "", " ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, append(compact(data), '\n'), 0o644)
+}
 
 // compact puts each list of numbers on one line.
 func compact(data []byte) []byte {

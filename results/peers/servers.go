@@ -22,31 +22,37 @@ const (
 	brokerServer = "broker"
 	redisServer  = "redis-server"
 	miniServer   = "miniredis"
+	natsServer   = "nats-server" // of the other page
 )
 
 var servers = []string{brokerServer, redisServer, miniServer}
 
-// A server is a process on serverCPU that listens on a loopback port.
+// A server is a process that listens on a loopback port.
 type server struct {
 	name string
 	addr string
 	cmd  *exec.Cmd
 }
 
-// startServer starts a server. command is the path of redrpc, dir a directory for
-// what redis-server may want to write.
+// startServer starts a server on serverCPU. command is the path of redrpc, dir a
+// directory for what redis-server may want to write.
 func startServer(name, command, dir string) (*server, error) {
+	return startServerOn(serverCPU, name, command, dir)
+}
+
+// startServerOn starts a server on the processors of a list, all if it is empty.
+func startServerOn(cpus, name, command, dir string) (*server, error) {
 	var args []string
 	port := 0
 	switch name {
 	case brokerServer:
 		args = []string{command, "broker", "--addr", "127.0.0.1:0"}
-	case miniServer:
+	case miniServer, natsServer:
 		self, err := os.Executable()
 		if err != nil {
 			return nil, err
 		}
-		args = []string{self, "-miniredis"}
+		args = []string{self, map[string]string{miniServer: "-miniredis", natsServer: "-nats"}[name]}
 	case redisServer:
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -55,9 +61,12 @@ func startServer(name, command, dir string) (*server, error) {
 		port = l.Addr().(*net.TCPAddr).Port
 		l.Close()
 		args = []string{"redis-server", "--port", strconv.Itoa(port), "--bind", "127.0.0.1",
-			"--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", dir}
+			"--save", "", "--appendonly", "no", "--daemonize", "no", "--maxclients", "20000", "--dir", dir}
 	}
-	s := &server{name: name, cmd: exec.Command("taskset", append([]string{"-c", serverCPU}, args...)...)}
+	if cpus != "" {
+		args = append([]string{"taskset", "-c", cpus}, args...)
+	}
+	s := &server{name: name, cmd: exec.Command(args[0], args[1:]...)}
 	s.cmd.Stderr = os.Stderr
 	if port != 0 {
 		s.addr = "127.0.0.1:" + strconv.Itoa(port)

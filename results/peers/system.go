@@ -15,12 +15,14 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/redis/go-redis/v9"
 
+	"redrpc/broker"
 	"redrpc/rpc"
 )
 
 // The systems that make calls, in the order of the page's columns.
 const (
-	oursSystem     = "redrpc"
+	oursSystem     = "redrpc" // with a way of waiting behind it, "redrpc-blpop", that is used
+	memorySystem   = "redrpc in memory"
 	originalSystem = "original"
 	natsSystem     = "NATS"
 )
@@ -31,12 +33,14 @@ const (
 	workers     = 64 // that serve at a time
 	loops       = 16 // of the original's server
 	callTimeout = time.Minute
+	napTime     = 100 * time.Millisecond
 )
 
 // A system is a client and a server of one function, an echo, in this process, and
-// what they call through in another.
+// what they call through, mostly in another.
 type system struct {
 	call  func(context.Context) error // one call, with its answer compared
+	nap   func(context.Context) error // a call that takes napTime; nil if there is none
 	conns func() int                  // connections of the client
 	close func() error
 }
@@ -57,22 +61,42 @@ func startSystem(name, addr string, callers int) (*system, error) {
 		return startNATS(addr)
 	case originalSystem:
 		return startOriginal(addr, callers)
+	case memorySystem:
+		return startOursInMemory()
 	}
 	way, ok := strings.CutPrefix(name, oursSystem)
 	if !ok {
 		return nil, fmt.Errorf("no system %q", name)
 	}
-	return startOurs(addr, rpc.Wait(strings.TrimPrefix(way, "-")))
+	return startOurs(&redis.Options{Addr: addr}, rpc.Wait(strings.TrimPrefix(way, "-")))
+}
+
+// startOursInMemory is package rpc through a broker in this process, in memory.
+func startOursInMemory() (*system, error) {
+	b, err := broker.New(broker.Options{})
+	if err != nil {
+		return nil, err
+	}
+	s, err := startOurs(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial}, rpc.WaitAuto)
+	if err != nil {
+		return nil, err
+	}
+	end := s.close
+	s.close = func() error { return errors.Join(end(), b.Close()) }
+	return s, nil
 }
 
 // startOurs is package rpc.
-func startOurs(addr string, way rpc.Wait) (*system, error) {
-	rdb := redis.NewClient(&redis.Options{Addr: addr})
+func startOurs(opt *redis.Options, way rpc.Wait) (*system, error) {
+	rdb := redis.NewClient(opt)
 	server, err := rpc.NewServer(rdb, rpc.ServerOptions{Workers: workers})
 	if err != nil {
 		return nil, err
 	}
 	if err := rpc.Handle(server, "echo", func(_ context.Context, in echoArgs) (string, error) { return in.X, nil }); err != nil {
+		return nil, err
+	}
+	if err := rpc.Handle(server, "nap", func(context.Context, struct{}) (any, error) { time.Sleep(napTime); return nil, nil }); err != nil {
 		return nil, err
 	}
 	ran := make(chan error, 1)
@@ -92,6 +116,7 @@ func startOurs(addr string, way rpc.Wait) (*system, error) {
 			}
 			return err
 		},
+		nap:   func(ctx context.Context) error { return client.Call(ctx, "nap", nil, nil) },
 		conns: client.Conns,
 		close: func() error {
 			err := errors.Join(client.Close(), server.Stop(context.Background()))
