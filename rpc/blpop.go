@@ -261,11 +261,11 @@ func (p *popper) push(f *flight) (blocked bool, err error) {
 		return false, err
 	}
 	p.careful.Store(fates[0].kind == refused)
-	if isElsewhere(fates[0].why) {
-		f.unwrite()
-		return false, fates[0].why
-	}
 	if fates[0].kind == refused {
+		if isElsewhere(fates[0].why) {
+			f.unwrite()
+			return false, fates[0].why
+		}
 		f.fail(ErrNotSent, fates[0].why)
 		if blocked || isPassing(fates[0].why) {
 			return false, fates[0].why
