@@ -101,14 +101,14 @@ func TestRulesMakeTheUser(t *testing.T) {
 			rules = append(rules, rule)
 		}
 		again := fresh()
-		joined, unclosed := joinSelectors(toArgs(strings.Fields(u.rules())))
+		joined, unclosed := joinSelectors(toArgs(strings.Fields(u.rules(testTable))))
 		for _, rule := range joined {
 			if wrong := again.apply(rule, o); wrong != "" || unclosed != "" {
-				t.Fatalf("%q make a user with the rules %s, of which %s is wrong: %s", rules, u.rules(), rule, wrong)
+				t.Fatalf("%q make a user with the rules %s, of which %s is wrong: %s", rules, u.rules(testTable), rule, wrong)
 			}
 		}
-		if again.rules() != u.rules() || again.rights[0].commands != u.rights[0].commands {
-			t.Fatalf("%q make a user with the rules %s, which make one with %s", rules, u.rules(), again.rules())
+		if again.rules(testTable) != u.rules(testTable) || again.rights[0].commands != u.rights[0].commands {
+			t.Fatalf("%q make a user with the rules %s, which make one with %s", rules, u.rules(testTable), again.rules(testTable))
 		}
 	}
 }

@@ -19,7 +19,7 @@ func aclUsers(c *call, _ [][]byte) reply {
 func aclList(c *call, _ [][]byte) reply {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(c.access.users)) {
-		lines = append(lines, "user "+name+" "+c.access.users[name].rules())
+		lines = append(lines, "user "+name+" "+c.access.users[name].rules(c.table))
 	}
 	return bulkStrings(lines)
 }
@@ -34,16 +34,16 @@ func aclGetUser(c *call, args [][]byte) reply {
 		flags = append(flags, bulkString(flag))
 	}
 	for i := range u.rights[1:] {
-		selectors = append(selectors, fields(u.rights[1+i].describe()...))
+		selectors = append(selectors, fields(u.rights[1+i].describe(c.table)...))
 	}
 	description := []reply{bulkString("flags"), set(flags...), bulkString("passwords"), bulkStrings(u.passwords)}
-	description = append(description, u.rights[0].describe()...)
+	description = append(description, u.rights[0].describe(c.table)...)
 	return fields(append(description, bulkString("selectors"), array(selectors...))...)
 }
 
-func (p *permissions) describe() []reply {
+func (p *permissions) describe(t *commandTable) []reply {
 	return []reply{
-		bulkString("commands"), bulkString(strings.Join(p.commandRules(), " ")),
+		bulkString("commands"), bulkString(strings.Join(p.commandRules(t), " ")),
 		bulkString("keys"), bulkString(strings.Join(p.keyRules(), " ")),
 		bulkString("channels"), bulkString(strings.Join(p.channelRules(), " ")),
 	}

@@ -7,14 +7,14 @@ import (
 
 // Users as rules, as ACL LIST and ACL GETUSER show them.
 
-// rules are the rules that make the user.
-func (u *user) rules() string {
+// rules are the rules that make the user, as far as they are about commands in a table.
+func (u *user) rules(t *commandTable) string {
 	rules := u.flags()
 	for _, p := range u.passwords {
 		rules = append(rules, "#"+p)
 	}
 	for i := range u.rights {
-		own := strings.Join(u.rights[i].rules(), " ")
+		own := strings.Join(u.rights[i].rules(t), " ")
 		if i > 0 {
 			own = "(" + own + ")"
 		}
@@ -37,12 +37,12 @@ func (u *user) flags() []string {
 	return flags
 }
 
-func (p *permissions) rules() []string {
+func (p *permissions) rules(t *commandTable) []string {
 	rules := p.keyRules()
 	if !p.anyChannel {
 		rules = append(rules, "resetchannels")
 	}
-	return append(append(rules, p.channelRules()...), p.commandRules()...)
+	return append(append(rules, p.channelRules()...), p.commandRules(t)...)
 }
 
 func (p *permissions) keyRules() []string {
@@ -71,7 +71,7 @@ func (p *permissions) channelRules() []string {
 // commandRules finds rules that lead to a set of commands: first all or none, then
 // the categories that fit best, and in the end the single commands in which these
 // differ.
-func (p *permissions) commandRules() []string {
+func (p *permissions) commandRules(t *commandTable) []string {
 	all := allCommands()
 	add := !p.future
 	sign := map[bool]string{true: "+", false: "-"}
@@ -81,13 +81,16 @@ func (p *permissions) commandRules() []string {
 		reached.commands = everyCommand
 	}
 	applied := make([]bool, len(categoryNames))
-	for best := rest.bestCategory(add, applied); best >= 0; best = rest.bestCategory(add, applied) {
+	for best := rest.bestCategory(t, add, applied); best >= 0; best = rest.bestCategory(t, add, applied) {
 		reached.permitCategory(1<<best, add)
 		rest.permitCategory(1<<best, !add)
 		rules = append(rules, sign[add]+"@"+categoryNames[best])
 		applied[best] = true
 	}
 	for n, name := range all.names {
+		if all.forTests[n] && t != testTable {
+			continue
+		}
 		permit := p.commands.has(n)
 		if permit != reached.commands.has(n) {
 			rules = append(rules, sign[permit]+name)
@@ -104,13 +107,13 @@ func (p *permissions) commandRules() []string {
 
 // bestCategory returns the category that has most in common with the set, or with
 // what is not in it, and the fewest differences; or -1.
-func (p *permissions) bestCategory(add bool, applied []bool) int {
+func (p *permissions) bestCategory(t *commandTable, add bool, applied []bool) int {
 	best, fewest, most := -1, math.MaxInt, 0
 	for i := range categoryNames {
 		same, different := 0, 0
 		for n, categories := range allCommands().categories {
 			switch {
-			case categories>>i&1 == 0:
+			case categories>>i&1 == 0 || allCommands().forTests[n] && t != testTable:
 			case p.commands.has(n) == add:
 				same++
 			default:

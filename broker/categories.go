@@ -24,6 +24,7 @@ var categoriesText string
 type catalogue struct {
 	names      []string // full names, a container before its sub-commands
 	categories []uint32 // bits, in the order of categoryNames
+	forTests   []bool   // commands of Options.TestCommands
 	numbers    map[string]int
 	rows       []int // the numbers of the rows of testTable, by command.index
 }
@@ -55,6 +56,7 @@ var allCommands = sync.OnceValue(func() *catalogue {
 	slices.Sort(all.names)
 	for i, name := range all.names {
 		all.numbers[name] = i
+		all.forTests = append(all.forTests, testTable.named([]byte(name)) != nil && table.named([]byte(name)) == nil)
 		all.categories = append(all.categories, bits[name])
 	}
 	for name, c := range testTable.all() {
