@@ -105,7 +105,7 @@ func (p program) run(ctx context.Context, args json.RawMessage, log *slog.Logger
 	case ctx.Err() != nil && context.Cause(ctx) == errTooMuchOutput:
 		return nil, errTooMuchOutput
 	case ctx.Err() != nil && err != nil:
-		return nil, fmt.Errorf("interrupted: %w", ctx.Err())
+		return nil, interrupted(ctx)
 	case errors.Is(err, exec.ErrWaitDelay):
 		return nil, errors.New("the program ended, but something that it started still holds its output open")
 	case errors.As(err, new(*exec.ExitError)) && said != "":

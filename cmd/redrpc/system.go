@@ -245,9 +245,11 @@ var errWrongAnswer = errors.New("not the echo of what was sent")
 
 // kindOf sorts the errors of calls for the report.
 func kindOf(err error) string {
-	_, remote := errors.AsType[*rpc.RemoteError](err)
+	remote, isRemote := errors.AsType[*rpc.RemoteError](err)
 	switch {
-	case remote:
+	case isRemote && remote.Type == typeDeadline:
+		return "timeout"
+	case isRemote:
 		return "remote_error"
 	case errors.Is(err, errWrongAnswer):
 		return "wrong_answer"
