@@ -166,7 +166,7 @@ func TestTrackingTableLimit(t *testing.T) {
 			told = append(told, got)
 		}
 		slices.Sort(told)
-		if len(told) != 2 || told[0] == told[1] || strings.Trim(strings.Join(told, ""), ">[invalidte bc]") != "" {
+		if len(told) != 2 || told[0] == told[1] || strings.Trim(strings.Join(told, ""), ">[invaldte bc]") != "" {
 			t.Errorf("of 4 keys read, where 2 are remembered, it is told of %q", told)
 		}
 	}

@@ -201,11 +201,10 @@ func (c trial) check(l *load) {
 	l.Logf("%s, waiting by %s: %d calls: %v", c.name, l.wait, len(l.calls), tally)
 }
 
-// What a fault can bring: no call is lost, calls are refused, calls are lost, or
-// both.
+// What a fault can bring: no call is lost, calls are lost, or some are and others
+// are refused.
 var (
 	harmless []error
-	refusals = []error{rpc.ErrNotSent}
 	losses   = []error{rpc.ErrNoResult}
 	both     = []error{rpc.ErrNotSent, rpc.ErrNoResult}
 )
