@@ -58,8 +58,8 @@ func (h *home) options() redis.Options {
 		Username: c.Username, Password: c.Password, CredentialsProvider: c.CredentialsProvider,
 		CredentialsProviderContext: c.CredentialsProviderContext, StreamingCredentialsProvider: c.StreamingCredentialsProvider,
 		DialTimeout: c.DialTimeout, ReadTimeout: c.ReadTimeout, WriteTimeout: c.WriteTimeout,
-		DisableIdentity: c.DisableIdentity, DisableIndentity: c.DisableIndentity, IdentitySuffix: c.IdentitySuffix,
-		UnstableResp3: c.UnstableResp3, Addr: "127.0.0.1:0", // which nobody dials
+		DisableIdentity: c.DisableIdentity, IdentitySuffix: c.IdentitySuffix,
+		Addr: "127.0.0.1:0", // which nobody dials
 	}
 	if opt.Dialer == nil {
 		opt.Dialer = redis.NewDialer(&opt)
