@@ -28,6 +28,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		{Options{Pending: PendingLimit{SoftFor: -1}}, "Pending.SoftFor"},
 		{Options{IdleTimeout: time.Millisecond}, "IdleTimeout"},
 		{Options{ManualTime: time.Unix(-1, 0)}, "ManualTime"},
+		{Options{ManualTime: time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)}, "ManualTime"},
 		{Options{KeyspaceEvents: "KEq"}, "KeyspaceEvents"},
 	} {
 		_, err := New(c.options)
@@ -140,6 +141,34 @@ func TestAdvance(t *testing.T) {
 	}
 	b.Advance(24 * time.Hour)
 	c.expect(t, "0", "DBSIZE")
+}
+
+// A clock does not go past the end of what it can show, nor back.
+func TestAdvanceToTheEndOfTime(t *testing.T) {
+	b := newBroker(t, Options{ManualTime: time.Unix(1e9, 0), TestCommands: true})
+	w := inMemory(t, b)
+	w.expect(t, "+OK", "MULTI")
+	const tenYears = "315360000000"
+	for range 30 {
+		w.expect(t, "+QUEUED", "REDRPC.ADVANCE", tenYears)
+	}
+	made := strings.Count(w.do(t, "EXEC"), "+OK")
+	if got, want := b.Now(), time.Unix(1e9, 0).Add(time.Duration(made)*longestMove); made != 26 || !got.Equal(want) {
+		t.Errorf("it is %v after %d moves of 10 years, want %v", got, made, want)
+	}
+	for d, want := range map[time.Duration]string{-1: "does not go back", 1<<63 - 1: "the year 2262"} {
+		func() {
+			defer func() {
+				if p := fmt.Sprint(recover()); !strings.Contains(p, want) {
+					t.Errorf("Advance(%v): panicked with %s, want %q in it", d, p, want)
+				}
+			}()
+			b.Advance(d)
+		}()
+	}
+	w.expect(t, "+PONG", "PING") // the lock is free
+	b.Advance(1<<63 - 1 - time.Duration(b.Now().UnixNano()))
+	w.expect(t, "+PONG", "PING")
 }
 
 // An idle broker has no timer, so nothing happens in its bubble however much time

@@ -1,6 +1,9 @@
 package broker
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // A clock tells the time of a broker, in nanoseconds since 1970. A real clock
 // never goes back, whatever happens to the machine's; a manual one stands still
@@ -217,7 +220,8 @@ func (b *Broker) tick() {
 
 // Advance moves a manual clock forward and lets everything happen on the way
 // that was due, in order and at its own time: keys expire, and blocked clients
-// time out. It panics if the broker's clock is real, or d is negative.
+// time out. It panics if the broker's clock is real, d is negative, or the clock would
+// pass the year 2262, where it ends.
 func (b *Broker) Advance(d time.Duration) {
 	if !b.clock.manual {
 		panic("broker: Advance: the broker has no manual clock, see Options.ManualTime")
@@ -226,8 +230,21 @@ func (b *Broker) Advance(d time.Duration) {
 		panic("broker: Advance: time does not go back")
 	}
 	b.enter()
+	defer b.leave()
+	if d > b.timeLeft() {
+		panic("broker: Advance: time ends in the year 2262")
+	}
 	b.advance(d)
-	b.leave()
+}
+
+// timeLeft is how far a manual clock can be moved: to the end of time, in the year 2262,
+// less what clients have asked for already.
+func (b *Broker) timeLeft() time.Duration {
+	left := time.Duration(math.MaxInt64 - b.clock.now)
+	for _, m := range b.moves {
+		left -= m.by
+	}
+	return left
 }
 
 func (b *Broker) advance(d time.Duration) {

@@ -71,7 +71,7 @@ type Options struct {
 	events         eventClass // the same
 
 	// ManualTime, if it is not zero, makes the broker's clock stand still at
-	// that time and move only by [Broker.Advance].
+	// that time, from 1970 to 2200, and move only by [Broker.Advance].
 	ManualTime time.Time
 
 	// TestCommands adds commands for test suites in other languages, which look in and
@@ -171,8 +171,8 @@ func (o Options) withDefaults() (Options, error) {
 	if o.events, valid = parseEvents(o.KeyspaceEvents); !valid {
 		return o, fmt.Errorf("broker: Options.KeyspaceEvents is %q: expected letters out of %q", o.KeyspaceEvents, "A"+eventLetters)
 	}
-	if !o.ManualTime.IsZero() && o.ManualTime.Unix() < 0 {
-		return o, fmt.Errorf("broker: Options.ManualTime is %v: expected a time after 1970", o.ManualTime)
+	if y := o.ManualTime.UTC().Year(); !o.ManualTime.IsZero() && (y < 1970 || y > 2200) {
+		return o, fmt.Errorf("broker: Options.ManualTime is %v: expected a time from 1970 to 2200", o.ManualTime)
 	}
 	o.observing = defaultObserving
 	o.access.logLength = defaultAccessLog

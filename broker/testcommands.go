@@ -63,7 +63,7 @@ func testAdvance(c *call, args [][]byte) reply {
 		return failure("ERR the broker's clock is real: only a manual one can be moved")
 	case !isInt:
 		return notAnInteger
-	case ms < 0 || ms > longestMove.Milliseconds() || ms > (math.MaxInt64-c.now)/int64(time.Millisecond):
+	case ms < 0 || ms > longestMove.Milliseconds() || ms > c.timeLeft().Milliseconds():
 		return failure("ERR time can be moved by 0 to 10 years, and not beyond the year 2262")
 	}
 	m := &clockMove{by: time.Duration(ms) * time.Millisecond}
