@@ -42,6 +42,10 @@ func (s *session) check(args [][]byte) *command {
 	if err == nil {
 		return cmd
 	}
+	if cmd == nil && isHTTP(args) {
+		s.refuseHTTP(args)
+		return nil
+	}
 	s.fail(cmd, args, err)
 	s.over(cmd)
 	return nil

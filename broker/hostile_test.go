@@ -244,3 +244,27 @@ func TestWriteBeforeReading(t *testing.T) {
 		}
 	})
 }
+
+// A request over HTTP with commands in its text runs none of them, whatever comes first,
+// and the log and strict mode can tell of it.
+func TestHTTPRunsNothing(t *testing.T) {
+	transports(t, Options{Strict: true}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+		for _, request := range []string{
+			"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nSET k v\r\n",
+			"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\nSET k v\r\n",
+		} {
+			conn := dial(t)
+			if _, err := io.WriteString(conn, request); err != nil {
+				t.Fatal(err)
+			}
+			io.Copy(io.Discard, conn) // until it is closed; what it was answered may have got lost
+		}
+		if got := b.Snapshot(); got != "" {
+			t.Errorf("it has run: %s", got)
+		}
+		log := b.Log()
+		if last := log[len(log)-1]; last.Outcome != Dropped || last.Args[0] != "Host:" {
+			t.Errorf("the last in the log is %v", last)
+		}
+	})
+}
