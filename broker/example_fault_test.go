@@ -115,3 +115,30 @@ func ExampleBroker_Stall() {
 	fmt.Println(<-answered)
 	// Output: hello
 }
+
+// A slow network, by the broker's clock: what a client sends is there half a round trip
+// later, and so is the reply.
+func ExampleFault_slowNetwork() {
+	b, err := broker.New(broker.Options{ManualTime: time.Unix(1_700_000_000, 0)})
+	check(err)
+	defer b.Close()
+	_, err = b.Inject(broker.Fault{RTT: 40 * time.Millisecond})
+	check(err)
+	conn, err := b.Dial(context.Background(), "", "")
+	check(err)
+	defer conn.Close()
+
+	_, err = fmt.Fprintln(conn, "SET k v")
+	check(err)
+	fmt.Println(b.Do("GET", "k"))
+	b.Advance(20 * time.Millisecond)
+	fmt.Println(b.Do("GET", "k"))
+	b.Advance(20 * time.Millisecond)
+	reply := make([]byte, 5)
+	n, err := conn.Read(reply)
+	fmt.Printf("%q %v\n", reply[:n], err)
+	// Output:
+	// <nil> <nil>
+	// v <nil>
+	// "+OK\r\n" <nil>
+}
