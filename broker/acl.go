@@ -226,11 +226,7 @@ func (c *command) usedKeys(args [][]byte) (keys []usedKey) {
 
 // usage reads what is done to a key off the flags of COMMAND INFO.
 func (k keySpec) usage(args [][]byte) (use keyUse) {
-	flags := k.flags
-	if k.use != nil {
-		flags = k.use(args)
-	}
-	for flag := range strings.FieldsSeq(flags) {
+	for flag := range strings.FieldsSeq(k.uses(args)) {
 		switch flag {
 		case "access":
 			use |= readsKey

@@ -81,25 +81,20 @@ func aclSetUser(c *call, args [][]byte) reply {
 }
 
 // hearsMore reports whether the client is subscribed to what its user may not hear any
-// more, once it has been changed. As in Redis, new patterns among which are all old
-// ones take nothing away.
+// more, once it has been changed. As in Redis, nothing is taken away from one that might
+// hear nothing: it has subscribed as another user.
 func (s *session) hearsMore(old, changed *user) bool {
 	if !s.subscriptions.any() {
 		return false
 	}
-	var before, after []string
-	all := false
+	var after []string
 	for _, p := range changed.rights {
 		if p.anyChannel {
 			return false
 		}
 		after = append(after, p.channels...)
 	}
-	for _, p := range old.rights {
-		all = all || p.anyChannel
-		before = append(before, p.channels...)
-	}
-	if !all && !slices.ContainsFunc(before, func(p string) bool { return !slices.Contains(after, p) }) {
+	if !slices.ContainsFunc(old.rights, func(p permissions) bool { return p.anyChannel || len(p.channels) > 0 }) {
 		return false
 	}
 	for kind, names := range s.subscriptions {

@@ -159,6 +159,20 @@ func (k keySpec) indexes(args [][]byte) (indexes []int, ok bool) {
 	return indexes, true
 }
 
+// uses are the flags of a key for given arguments. As in Redis there are none where a
+// number of keys is not written as integers are.
+func (k keySpec) uses(args [][]byte) string {
+	if k.use != nil {
+		return k.use(args)
+	}
+	if k.count {
+		if _, isInt := parseInt(args[k.first]); !isInt {
+			return ""
+		}
+	}
+	return k.flags
+}
+
 // keyIndexes lists where in args the keys of a command are.
 func (c *command) keyIndexes(args [][]byte) (indexes []int, ok bool) {
 	for _, k := range c.keys {

@@ -27,6 +27,7 @@ type step struct {
 	joined bool     // sent together with the next step, if that is of the same client
 	brief  bool     // a key that it makes ends soon, and what follows may see it or not
 	form   stepForm
+	cut    int // after so many bytes what is sent is cut in two, if it is that long
 }
 
 // A stepForm is how a command is sent.
@@ -257,13 +258,24 @@ func (b *bout) perform(steps []step) {
 	c.pending = append(c.pending, sent...)
 	c.silenced = b.opponent.silenced(c.broker.session) || slices.ContainsFunc(sent, c.silences)
 	b.unread = len(commands)
+	if cut := steps[0].cut; 0 < cut && cut < len(commands) {
+		b.send(c, commands[:cut])
+		b.await()
+		commands = commands[cut:]
+	}
+	b.send(c, commands)
+	b.outlast()
+	b.compare()
+}
+
+// send writes to both servers. One of them may have closed the connection, after what
+// was sent before: that shows in what is read.
+func (b *bout) send(c *combatant, p []byte) {
 	for _, end := range []net.Conn{c.redis, c.broker} {
-		if _, err := end.Write(commands); err != nil {
+		if _, err := end.Write(p); err != nil && !errors.Is(err, syscall.EPIPE) {
 			b.Fatal(err)
 		}
 	}
-	b.outlast()
-	b.compare()
 }
 
 // silences reports whether a command can leave others without a reply.
@@ -548,6 +560,8 @@ func (b *bout) inspect() {
 		}
 		return redis
 	}
+	ask("CLIENT", "UNPAUSE") // keys may have ended meanwhile
+	b.outlast()
 	b.inspectStats()
 	for _, db := range databases {
 		ask("SELECT", db)

@@ -86,7 +86,10 @@ func (g *generator) next(b *bout) []step {
 		g.script = g.anything()
 	}
 	n := together(g.script)
-	steps := g.script[:n]
+	steps := slices.Clone(g.script[:n])
+	if g.chance(3) {
+		steps[0].cut = 1 + g.IntN(200)
+	}
 	g.script = g.script[n:]
 	g.left -= n
 	if g.isUnclear(steps) {
@@ -390,10 +393,14 @@ func (g *generator) timeToLive(unit string) string {
 
 // timeOf is one of the given times of day, or one that has passed, or a wrong one.
 func (g *generator) timeOf(right ...string) string {
-	if g.careful {
+	if g.careful || g.paused() {
 		return pick(g, right)
 	}
-	return pick(g, append(right, "1", "0", "-1", "9223372036854775", "9223372036854775807", "-9223372036854775808", "x", ""))
+	if g.chance(8) {
+		g.brief = true // redis-server deletes the key when it comes across it
+		return "1"
+	}
+	return pick(g, append(right, "0", "-1", "9223372036854775", "9223372036854775807", "-9223372036854775808", "x", ""))
 }
 
 // anyCase changes the case of a word's letters.

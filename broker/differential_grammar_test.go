@@ -249,7 +249,7 @@ var parts = map[string]string{
 // pools are what a token is drawn from, each word as likely as the others.
 var pools = map[string][]string{
 	"key":       {"l", "l", "m", "m", "s", "t", "", "\x00\xff\r\n key", "user:1", "user:2", "work"},
-	"value":     {"1", "2", "1", "2", "ohmytext", "mynewtext", "a", "b", "a", "b", "c", "", "10", "-1", "0", "9223372036854775807", "-9223372036854775808", "3.0", "01", "\x00\xfe\r\n\"' ", strings.Repeat("x", 100), strings.Repeat("long ", 400)},
+	"value":     {"300", "-40000", "2000000", "5000000000", "1", "2", "1", "2", "ohmytext", "mynewtext", "a", "b", "a", "b", "c", "", "10", "-1", "0", "9223372036854775807", "-9223372036854775808", "3.0", "01", "\x00\xfe\r\n\"' ", strings.Repeat("x", 100), strings.Repeat("long ", 400)},
 	"small":     {"0", "1", "-1", "2", "-2", "3", "-3", "5", "10", "-10"},
 	"edge":      {"9223372036854775807", "9223372036854775808", "-9223372036854775807", "-9223372036854775808", "-9223372036854775809", "2147483647", "2147483648", "-2147483648", "-2147483649", "4294967296", "18446744073709551615", "18446744073709551616", "99999999999999999999999", "+1", "01", " 1", "1 ", "1.0", "", "-0", "-", "1e3", "0x10", "x", "1\x00"},
 	"word":      {"", "NOSUCH", "key", "\r\n", "n\x00x", "KEEPTTL", "EX", "COUNT", "GET", "9223372036854775808", "-1.5", "PREFIX", "REDIRECT", "'", "%s", strings.Repeat("w", 150)},
@@ -336,10 +336,13 @@ var pools = map[string][]string{
 	"theUser": {"default"}, "nobody": {"nobody", "", "DEFAULT"}, "thePassword": {"secret"},
 	"longPrefix": {"user:"}, "shortPrefix": {"u"},
 	"invalidations": {"__redis__:invalidate"},
-	"badName":       {"a b", "\n", "\xff", "me\x00"},
-	"2Words":        {"normal 0", "normal 0 0 0 pubsub"},
-	"noClass":       {"nosuch 0 0 0", "normal 0 0 0 nosuch 0 0 0"},
-	"noLimit":       {"normal x 0 0", "normal 0 0 -1", "normal 0 0 1x", "pubsub 0 1.5 0"},
+	"aclChannel":    {"&n*", "&news", "&l"}, "aChannel": {"news", "l"}, "aPattern": {"n*", "l"},
+	"huge":    {strings.Repeat("h", 3000), strings.Repeat("g", 5000), "a"},
+	"userKey": {"user:1", "user:2"}, "userWeight": {"user:*"}, "text1": {"ohmytext"}, "text2": {"mynewtext"},
+	"badName": {"a b", "\n", "\xff", "me\x00"},
+	"2Words":  {"normal 0", "normal 0 0 0 pubsub"},
+	"noClass": {"nosuch 0 0 0", "normal 0 0 0 nosuch 0 0 0"},
+	"noLimit": {"normal x 0 0", "normal 0 0 -1", "normal 0 0 1x", "pubsub 0 1.5 0"},
 
 	"section": {"server", "clients", "CLIENTS", "memory", "stats", "keyspace", "Keyspace", "replication", "cluster", "commandstats", "errorstats", "latencystats", "cpu", "modules", "default", "all", "everything", "nosuch", ""},
 }

@@ -34,6 +34,23 @@ var plots = []string{
 	"MULTI ; BLPOP list 0 ; BLMOVE missing list end end soon ; any ; EXEC | BLPOP missing soon ; any ; other any",
 	"BLMOVE missing own end end 0 ; other CLIENT TRACKING ON BCAST ; third RPUSH first value | CLIENT PAUSE long WRITE ; other BLPOP missing soon ; third RPUSH it value ; CLIENT UNPAUSE",
 
+	"BLPOP missing missing first 0 ; other RPUSH first value | BLPOP missing first first 0 ; close ; other RPUSH first value",
+	"MULTI ; SET key value ; any ; other CLIENT PAUSE long WRITE ; EXEC ; other any ; other CLIENT UNPAUSE | CLIENT PAUSE long WRITE ; MULTI ; any ; EXEC ; other CLIENT UNPAUSE",
+
+	// Long lists, of which a part is looked at, changed or taken away.
+	"RPUSH key huge huge huge huge huge ; LPUSH it huge huge value huge ; LINSERT it place value huge ; LSET it int huge ; LREM it int value ; LRANGE it 0 -1",
+	"RPUSH key huge huge value huge huge ; LPUSH it huge value huge ; LPOS it value RANK int COUNT 0 ; LINDEX it int ; LTRIM it int int ; LPOP it positive ; LRANGE it 0 -1",
+	"LPUSH missing huge huge huge huge ; RPUSH it huge huge ; LMOVE it it end end ; DUMP it ; RPOP it positive ; LREM it int huge ; COPY it key REPLACE ; SORT it ALPHA",
+
+	// Keys have an end, which moves with them.
+	"SET key value EX seconds ; COPY it key REPLACE ; RENAME it key ; PTTL it | SET key value EX seconds ; GETEX it PERSIST ; TTL it | RESTORE key milliseconds payload REPLACE IDLETIME positive ; OBJECT IDLETIME it",
+	"SET key value ; EXPIRE it seconds expireOption? ; SWAPDB 0 1 ; PEXPIREAT it atMillisecond expireOption? ; MOVE it 1 ; EXPIRETIME it | SET key value EX seconds ; SET it value setOption ; TTL it ; APPEND it value ; TTL it",
+	"SET key value PX 40 ; CLIENT PAUSE long WRITE ; other GET it ; other EXISTS it ; other SCAN 0 COUNT 1000 ; CLIENT UNPAUSE ; other DBSIZE",
+
+	// Sorted by other keys, and compared.
+	"RPUSH missing 2 1 3 ; SET userKey small ; SET userKey value ; SORT first BY userWeight GET userWeight GET # | RPUSH missing 2 1 3 ; SET userKey small ; SORT_RO first BY userWeight DESC GET userWeight GET sortOption",
+	"SET own text1 ; SET missing text2 ; LCS first it lcsOption? ; LCS it first IDX WITHMATCHLEN MINMATCHLEN positive",
+
 	// Keys end.
 	"SET key value PX brief ; any | RPUSH missing value+ ; PEXPIRE it brief ; other LLEN first | SET key value ; GETEX it PX brief ; other any",
 	"CLIENT TRACKING OFF ; HELLO 3 ; CLIENT TRACKING ON BCAST ; other SET key value PX brief ; any",
@@ -52,7 +69,11 @@ var plots = []string{
 	"SUBSCRIBE channel channel ; PSUBSCRIBE pattern ; other MULTI ; other PUBLISH channel value ; other SPUBLISH channel value ; other EXEC ; UNSUBSCRIBE ; other PUBLISH channel value",
 	"MULTI ; SUBSCRIBE channel+ ; any ; UNSUBSCRIBE ; EXEC ; other PUBLISH channel value | HELLO 3 ; SSUBSCRIBE channel+ ; any ; BLPOP missing 0 ; other SPUBLISH channel value ; other RPUSH first value",
 
-	// Little memory, and a password that changes.
+	"ACL SETUSER deafUser RESET ON NOPASS +@ALL ALLKEYS aclChannel aclChannel ; AUTH deafUser X ; SUBSCRIBE aChannel ; PSUBSCRIBE aPattern ; other ACL SETUSER deafUser RESETCHANNELS aclChannel ; other PUBLISH aChannel value ; PING",
+	"ACL SETUSER deafUser RESET ON NOPASS ALLCHANNELS ALLKEYS +@ALL ; AUTH deafUser X ; any ; other ACL SETUSER deafUser OFF ; any ; other ACL DELUSER deafUser ; any",
+
+	// Memory is counted, or little, and a password that changes.
+	"CONFIG SET MAXMEMORY 107374182400 ; any ; any ; other any ; other any",
 	"MULTI ; SET key value ; any ; other CONFIG SET MAXMEMORY 1 ; any ; EXEC ; any ; other CONFIG SET MAXMEMORY 0",
 	"BLMOVE missing own end end 0 ; other CONFIG SET MAXMEMORY 1 ; third RPUSH first value ; other CONFIG SET MAXMEMORY 0 ; third RPUSH first value",
 	"other CONFIG SET REQUIREPASS thePassword ; any ; RESET ; any ; AUTH password ; any ; third any ; other CONFIG SET REQUIREPASS empty ; any",

@@ -74,15 +74,6 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"command|getkeysandflags", "redis-server loses the flags where the number of keys is not written as it should be", func(_ []string, redis, broker []*answer) {
-		pairs(redis, broker, func(r, b *answer) {
-			for i, key := range r.items {
-				if i < len(b.items) && len(b.items[i].items) == 2 && len(key.items) == 2 && strings.Contains("*~", string(key.items[1].kind)) && len(key.items[1].items) == 0 {
-					b.items[i].items[1] = key.items[1]
-				}
-			}
-		})
-	}},
 	{"config|get", "the broker has few settings, in the order of their names, and limits of its own", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			r.knownSettings()
@@ -199,9 +190,6 @@ var avoided = []struct {
 	why string
 	is  func(row string, args []string) bool
 }{
-	{"a key set with an expiry that has passed is deleted at some later time", func(row string, args []string) bool {
-		return row == "set" && (slices.Contains(args, "1"))
-	}},
 	{"a pause of all clients would pause the test, too; one of 0 ms makes it of another", func(row string, args []string) bool {
 		if row != "client|pause" || len(args) != 3 && !(len(args) == 4 && strings.EqualFold(args[3], "ALL")) {
 			return false

@@ -127,7 +127,7 @@ func (g *generator) plain(s *session) []step {
 	if s.broker.gates&pausing != 0 {
 		script += "CLIENT UNPAUSE ; "
 	}
-	if o.MaxMemory > 0 {
+	if 0 < o.MaxMemory && o.MaxMemory < emptyBytes {
 		script += "CONFIG SET MAXMEMORY 0 ; "
 	}
 	if script == "" {
@@ -351,15 +351,21 @@ func (d *database) holds(key, wanted string) bool {
 // join lets steps be sent together as far as that is clear: nothing behind what ends
 // soon, a command that a rule is about ends what is sent, and nothing is sent
 // together with EXEC or what is no command. RESET may make a client one that has to
-// give a password, and then redis-server closes it for long replies unread.
+// give a password, and then redis-server closes it for long replies unread. It reads
+// 16 KiB at once, and broadcasts invalidations before it reads on.
 func join(steps []step) []step {
+	size := 0
 	for i, s := range steps {
 		if i+1 == len(steps) {
 			return steps
 		}
 		row, next := rowOf(s.args), steps[i+1]
+		size += len(s.encode(s.args))
 		steps[i].joined = !s.brief && s.form != raw && row != "exec" && row != "quit" && !isLoose(row) &&
-			next.form != raw && !slices.Contains([]string{"exec", "reset"}, rowOf(next.args))
+			next.form != raw && !slices.Contains([]string{"exec", "reset"}, rowOf(next.args)) && size+len(next.encode(next.args)) < 15<<10
+		if !steps[i].joined {
+			size = 0
+		}
 	}
 	return steps
 }

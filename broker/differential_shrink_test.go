@@ -19,6 +19,8 @@ func asTyped(args []string) string {
 				switch {
 				case c == '"' || c == '\\':
 					w.WriteString(`\` + string(c))
+				case strings.IndexByte("\n\r\t\b\a", c) >= 0:
+					w.WriteString(`\` + string("nrtba"[strings.IndexByte("\n\r\t\b\a", c)]))
 				case c < ' ' || c > '~':
 					fmt.Fprintf(&w, `\x%02x`, c)
 				default:

@@ -176,10 +176,7 @@ func (c *call) eachKey(given [][]byte, answer func(name []byte, flags string) re
 		if !valid {
 			return failure("ERR Invalid arguments specified for command")
 		}
-		flags := k.flags
-		if k.use != nil {
-			flags = k.use(given)
-		}
+		flags := k.uses(given)
 		for _, at := range indexes {
 			answers = append(answers, answer(given[at], flags))
 		}

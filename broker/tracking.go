@@ -106,7 +106,7 @@ func (t *tracking) settle() {
 // endCaching ends what CLIENT CACHING said, which holds for one command, or one
 // transaction. CLIENT commands do not count.
 func (s *session) endCaching(cmd *command) {
-	isClient := cmd != nil && strings.HasPrefix(cmd.fullName, "client")
+	isClient := cmd != nil && strings.HasPrefix(cmd.fullName, "client|")
 	if !isClient && !s.transaction.open {
 		s.tracking.caching = false
 	}
