@@ -60,7 +60,7 @@ func (t *popTransport) place(f *flight) bool {
 	switch {
 	case t.isClosing():
 		f.fail(ErrNotSent, redis.ErrClosed)
-	case t.free > len(t.queue.flights):
+	case t.free > len(t.queue.waiting()):
 		t.queue.push(f)
 		t.wake.Signal()
 	case len(t.poppers) < t.most:
@@ -95,7 +95,7 @@ func (t *popTransport) abandon() {
 	defer t.mu.Unlock()
 	close(t.closing)
 	t.wake.Broadcast()
-	for _, f := range t.queue.flights {
+	for _, f := range t.queue.waiting() {
 		f.abandon(redis.ErrClosed)
 	}
 	for p := range t.poppers {
@@ -122,8 +122,8 @@ func (t *popTransport) next(p *popper) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for !t.isClosing() {
-		if got := t.queue.take(nil, 1); len(got) > 0 {
-			p.flight = got[0]
+		if f, ok := t.queue.next(); ok {
+			p.flight = f
 			t.free--
 			return true
 		}

@@ -2,6 +2,7 @@ package rpc_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"redrpc/broker"
 	"redrpc/internal/redistest"
+	"redrpc/internal/tlstest"
 	"redrpc/rpc"
 )
 
@@ -48,6 +50,24 @@ func TestOnBroker(t *testing.T) { suite(t, inMemory(newBroker(t))) }
 
 func TestOnBrokerOverTCP(t *testing.T) {
 	suite(t, &redis.Options{Addr: listening(t, newBroker(t))})
+}
+
+// TestOverTLS is a part of the suite.
+func TestOverTLS(t *testing.T) {
+	certificate, pool := tlstest.Certificate()
+	addr, err := newBroker(t).ListenTLS("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inEachWay(t, func(t *testing.T, way rpc.Wait) {
+		for _, test := range []func(*testing.T, *house){testValues, testEachCallOnce, testKilledConnections} {
+			t.Run("", func(t *testing.T) {
+				h := newHouse(t, &redis.Options{Addr: addr.String(), TLSConfig: &tls.Config{RootCAs: pool}})
+				h.prefix, h.wait = t.Name(), way
+				test(t, h)
+			})
+		}
+	})
 }
 
 func TestPythonOnBroker(t *testing.T) {

@@ -10,7 +10,7 @@ import "sync"
 // waking a worker, few workers do them all, and where they take long, all do.
 type desk struct {
 	mu     sync.Mutex // guards what follows
-	calls  []popped
+	calls  fifo[popped]
 	idle   int
 	waking bool // a worker has been woken and has not come yet
 	closed bool
@@ -27,13 +27,13 @@ func newDesk() *desk {
 func (d *desk) put(calls []popped) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.calls = append(d.calls, calls...)
+	d.calls.push(calls...)
 	d.call()
 }
 
 // call wakes a worker if there is something to do. It is called under the lock.
 func (d *desk) call() {
-	if len(d.calls) > 0 && d.idle > 0 && !d.waking {
+	if len(d.calls.waiting()) > 0 && d.idle > 0 && !d.waking {
 		d.waking = true
 		d.wake.Signal()
 	}
@@ -43,7 +43,11 @@ func (d *desk) call() {
 func (d *desk) take() (c popped, ok bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for len(d.calls) == 0 {
+	for {
+		if c, ok := d.calls.next(); ok {
+			d.call()
+			return c, true
+		}
 		if d.closed {
 			return popped{}, false
 		}
@@ -52,10 +56,6 @@ func (d *desk) take() (c popped, ok bool) {
 		d.idle--
 		d.waking = false
 	}
-	c = d.calls[0]
-	d.calls = d.calls[:copy(d.calls, d.calls[1:])]
-	d.call()
-	return c, true
 }
 
 // close lets the workers go when all calls are taken.

@@ -134,31 +134,14 @@ func (w *waiter) stop() bool {
 // A backlog is flights in their order. Those that have ended are dropped when
 // they are many.
 type backlog struct {
-	flights []*flight
-	enough  int // how many there may be before it is looked for ended ones
+	fifo[*flight]
+	enough int // how many there may be before it is looked for ended ones
 }
 
 func (b *backlog) push(f *flight) {
-	if len(b.flights) >= max(b.enough, 64) {
-		live := b.flights[:0]
-		for _, f := range b.flights {
-			if !f.is(ended) {
-				live = append(live, f)
-			}
-		}
-		clear(b.flights[len(live):])
-		b.flights = live
-		b.enough = 2 * len(live)
+	if len(b.waiting()) >= max(b.enough, 64) {
+		b.keep(func(f *flight) bool { return !f.is(ended) })
+		b.enough = 2 * len(b.waiting())
 	}
-	b.flights = append(b.flights, f)
-}
-
-// take removes up to n flights from the front, and appends them to to.
-func (b *backlog) take(to []*flight, n int) []*flight {
-	n = min(n, len(b.flights))
-	to = append(to, b.flights[:n]...)
-	rest := copy(b.flights, b.flights[n:])
-	clear(b.flights[rest:])
-	b.flights = b.flights[:rest]
-	return to
+	b.fifo.push(f)
 }

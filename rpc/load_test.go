@@ -217,6 +217,37 @@ func (h *house) stat(section, line, before string) int {
 	return n
 }
 
+// TestFewAllocations: a call costs about 20, in client and server together.
+func TestFewAllocations(t *testing.T) {
+	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
+	h.serve(rpc.ServerOptions{}, echo)
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute, Wait: rpc.WaitTracking})
+	const callers, each = 64, 300
+	run := func() {
+		var all sync.WaitGroup
+		for range callers {
+			all.Go(func() {
+				for range each {
+					if _, err := rpc.Call[int](context.Background(), client, "echo", rpc.Args{"x": 1}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+	}
+	run()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	run()
+	runtime.ReadMemStats(&after)
+	n := float64(after.Mallocs-before.Mallocs) / (callers * each)
+	t.Logf("%.1f allocations, %.0f bytes", n, float64(after.TotalAlloc-before.TotalAlloc)/(callers*each))
+	if n > 40 {
+		t.Errorf("got %.1f allocations a call, want fewer than 40", n)
+	}
+}
+
 // TestSteadyMemory: calls leave nothing, neither in the process nor in Redis. With
 // -rpc.calls=1000000 it takes a minute.
 func TestSteadyMemory(t *testing.T) {

@@ -25,9 +25,9 @@ type post struct {
 	mails     sync.Pool       // used ones
 	impatient context.Context // ended if there is no time to wait for Redis
 
-	mu       sync.Mutex // guards what follows
-	letters  []*letter  // to be sent
-	sent     int        // not confirmed
+	mu       sync.Mutex    // guards what follows
+	letters  fifo[*letter] // to be sent
+	sent     int           // not confirmed
 	chores   []chore
 	working  int           // chores that are not confirmed
 	draining bool          // there is to be an end of it
@@ -67,7 +67,7 @@ func newPost(impatient context.Context, l *link, life time.Duration, log *slog.L
 func (p *post) answer(key string, message []byte) {
 	l := &letter{key: key, message: message, since: time.Now()}
 	p.mu.Lock()
-	p.letters = append(p.letters, l)
+	p.letters.push(l)
 	p.mu.Unlock()
 	p.line.signal()
 }
@@ -100,7 +100,7 @@ func (p *post) close() {
 
 // checkDrained is called under the lock.
 func (p *post) checkDrained() {
-	if p.draining && len(p.letters)+p.sent+p.working == 0 {
+	if p.draining && len(p.letters.waiting())+p.sent+p.working == 0 {
 		select {
 		case <-p.drained:
 		default:
@@ -120,7 +120,7 @@ func (p *post) push(r *reader, elements int) error { return r.skip(elements) }
 func (p *post) waiting() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.letters) > 0 || len(p.chores) > 0
+	return len(p.letters.waiting()) > 0 || len(p.chores) > 0
 }
 
 func (p *post) lost(error) {}
@@ -128,17 +128,17 @@ func (p *post) lost(error) {}
 // down gives up what is too old to be sent.
 func (p *post) down(err error) {
 	p.mu.Lock()
-	chores, letters := p.chores, p.letters
-	p.chores, p.letters = nil, nil
+	chores := p.chores
+	p.chores = nil
 	p.working -= len(chores)
 	var old []*letter
-	for _, l := range letters {
+	p.letters.keep(func(l *letter) bool {
 		if p.isOld(l) {
 			old = append(old, l)
-		} else {
-			p.letters = append(p.letters, l)
+			return false
 		}
-	}
+		return true
+	})
 	p.checkDrained()
 	p.mu.Unlock()
 	for _, c := range chores {
@@ -167,14 +167,14 @@ func (p *post) gather(out []byte) ([]byte, batch) {
 	}
 	p.mu.Lock()
 	n, size := 0, 0
-	for n < min(len(p.letters), mostLetters) && size < mostBytes {
-		size += len(p.letters[n].message)
+	for _, l := range p.letters.waiting() {
+		if n >= mostLetters || size >= mostBytes {
+			break
+		}
+		size += len(l.message)
 		n++
 	}
-	b.letters = append(b.letters, p.letters[:n]...)
-	rest := copy(p.letters, p.letters[n:])
-	clear(p.letters[rest:])
-	p.letters = p.letters[:rest]
+	b.letters = p.letters.take(b.letters, n)
 	p.sent += n
 	b.chores, p.chores = p.chores, nil
 	p.mu.Unlock()
@@ -287,7 +287,7 @@ func (p *post) settled(letters, chores int, again []*letter) {
 	p.mu.Lock()
 	p.sent -= letters
 	p.working -= chores
-	p.letters = append(p.letters, again...)
+	p.letters.push(again...)
 	p.checkDrained()
 	p.mu.Unlock()
 	if len(again) > 0 {

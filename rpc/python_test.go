@@ -28,9 +28,12 @@ func TestPythonOnRedisServer(t *testing.T) {
 func pythonSuite(t *testing.T, python, addr string) {
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	defer rdb.Close()
-	t.Run("we call, Python serves", func(t *testing.T) {
-		callPython(t, &house{T: t, rdb: rdb, prefix: "go-to-python"}, startPeer(t, python, addr, "go-to-python", "serve"))
-	})
+	for _, way := range ways {
+		t.Run("we call, Python serves, "+string(way), func(t *testing.T) {
+			prefix := "go-to-python-" + string(way)
+			callPython(t, &house{T: t, rdb: rdb, prefix: prefix, wait: way}, startPeer(t, python, addr, prefix, "serve"))
+		})
+	}
 	t.Run("Python calls, we serve", func(t *testing.T) {
 		servePython(t, &house{T: t, rdb: rdb, prefix: "python-to-go"}, startPeer(t, python, addr, "python-to-go", "call"))
 	})

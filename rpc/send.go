@@ -92,7 +92,7 @@ func (t *sendTransport) push(r *reader, elements int) error { return r.skip(elem
 
 func (t *sendTransport) down(err error) {
 	t.mu.Lock()
-	flights := t.sends.take(nil, len(t.sends.flights))
+	flights := t.sends.take(nil, len(t.sends.waiting()))
 	t.mu.Unlock()
 	for _, f := range flights {
 		f.fail(ErrNotSent, err)
@@ -102,7 +102,7 @@ func (t *sendTransport) down(err error) {
 func (t *sendTransport) waiting() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.sends.flights) > 0
+	return len(t.sends.waiting()) > 0
 }
 
 func (t *sendTransport) gather(out []byte) ([]byte, batch) {

@@ -142,7 +142,7 @@ func (t *trackTransport) down(err error) {
 		return // all wait for the next connection
 	}
 	t.mu.Lock()
-	flights := t.sends.take(nil, len(t.sends.flights))
+	flights := t.sends.take(nil, len(t.sends.waiting()))
 	var unfit *unfitError
 	if errors.As(err, &unfit) {
 		flights = flights[:0]
@@ -242,8 +242,11 @@ func (t *trackTransport) gather(out []byte) ([]byte, batch) {
 	now := time.Now()
 	t.mu.Lock()
 	n, size := 0, 0
-	for n < min(len(t.sends.flights), mostSends) && size < mostBytes {
-		size += len(t.sends.flights[n].message)
+	for _, f := range t.sends.waiting() {
+		if n >= mostSends || size >= mostBytes {
+			break
+		}
+		size += len(f.message)
 		n++
 	}
 	v.sends = t.sends.take(v.sends, n)
