@@ -34,6 +34,8 @@ func TestBitFieldFit(t *testing.T) {
 		switch {
 		case sum.Cmp(big.NewInt(greatest)) > 0, !f.signed && n < 0: // a negative number is taken for a large one
 			fits, saturated = false, greatest
+		case f.signed && f.bits < 64 && n < 0 && greatest-n < 0: // the difference wraps round, in Redis too
+			fits, saturated = false, greatest
 		case sum.Cmp(big.NewInt(least)) < 0:
 			fits, saturated = false, least
 		}
