@@ -45,7 +45,7 @@ var plots = []string{
 	// Keys have an end, which moves with them.
 	"SET key value EX seconds ; COPY it key REPLACE ; RENAME it key ; PTTL it | SET key value EX seconds ; GETEX it PERSIST ; TTL it | RESTORE key milliseconds payload REPLACE IDLETIME positive ; OBJECT IDLETIME it",
 	"SET key value ; EXPIRE it seconds expireOption? ; SWAPDB 0 1 ; PEXPIREAT it atMillisecond expireOption? ; MOVE it 1 ; EXPIRETIME it | SET key value EX seconds ; SET it value setOption ; TTL it ; APPEND it value ; TTL it",
-	"SET key value PX 40 ; CLIENT PAUSE long WRITE ; other GET it ; other EXISTS it ; other SCAN 0 COUNT 1000 ; CLIENT UNPAUSE ; other DBSIZE",
+	"PUNSUBSCRIBE ; UNSUBSCRIBE ; SET key value PX 40 ; CLIENT PAUSE long WRITE ; other GET it ; other EXISTS it ; other SCAN 0 COUNT 1000 ; CLIENT UNPAUSE ; other DBSIZE",
 
 	// Sorted by other keys, and compared.
 	"RPUSH missing 2 1 3 ; SET userKey small ; SET userKey value ; SORT first BY userWeight GET userWeight GET # | RPUSH missing 2 1 3 ; SET userKey small ; SORT_RO first BY userWeight DESC GET userWeight GET sortOption",
