@@ -193,8 +193,8 @@ var failures = map[string]failing{
 //
 // A recipe is a rule like those of the grammar. Alternatives may be several
 // commands, separated by semicolons: "this" is the row itself, and what begins with
-// "other" or "third" is sent by another client. "it" is the key named last, and "first"
-// the first that "this" has named.
+// "other" or "third" is sent by another client. "it" is the key named last, "first"
+// the first that "this" has named, and "{me}" the id of the client.
 var endings = map[string][]string{
 	"unknown": {"command: unknown value*"},
 

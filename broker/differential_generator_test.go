@@ -3,11 +3,10 @@
 package broker
 
 import (
-	"encoding/binary"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // What the differential test does next: commands at random, and scripts that
@@ -129,15 +128,6 @@ func (g *generator) isUnclear(steps []step) bool {
 	return swaps && keys > 1
 }
 
-// together is how many of the first steps can be sent at once.
-func together(steps []step) int {
-	n := 1
-	for n < len(steps) && steps[n-1].joined && steps[n-1].args != nil && steps[n].args != nil && steps[n].client == steps[0].client {
-		n++
-	}
-	return n
-}
-
 // anything makes steps of one client at random.
 func (g *generator) anything() []step {
 	b := g.bout
@@ -176,9 +166,17 @@ func (g *generator) anything() []step {
 }
 
 // isLoose reports whether a rule is about a row.
-func isLoose(row string) bool {
-	return slices.ContainsFunc(rules, func(r rule) bool { return slices.Contains(strings.Fields(r.rows), row) })
-}
+func isLoose(row string) bool { return looseRows()[row] }
+
+var looseRows = sync.OnceValue(func() map[string]bool {
+	rows := map[string]bool{}
+	for _, r := range rules {
+		for row := range strings.FieldsSeq(r.rows) {
+			rows[row] = true
+		}
+	}
+	return rows
+})
 
 func isAvoided(row string, args []string) bool {
 	for _, a := range avoided {
@@ -214,208 +212,4 @@ func (g *generator) pickRow(c *combatant) string {
 			return row
 		}
 	}
-}
-
-// command makes a command of a row, now and then with arguments too many, too
-// few or wrong.
-func (g *generator) command(row string) []string {
-	if g.chance(1) {
-		return append([]string{pick(g, pools["unknown"])}, g.expand("value*")...)
-	}
-	args := append(g.name(row), g.expand(grammar[row])...)
-	at := g.IntN(len(args))
-	switch g.IntN(60) {
-	case 0:
-		args = args[:max(1, len(args)-1)]
-	case 1:
-		args = append(args, pick(g, pools["word"]))
-	case 2:
-		args = slices.Insert(args, at, args[at])
-	case 3:
-		args[at] = pick(g, pools["word"])
-	}
-	return args
-}
-
-// name is how a command of a row begins: with nothing if it is no row.
-func (g *generator) name(row string) []string {
-	var words []string
-	if table.named([]byte(row)) == nil {
-		return nil
-	}
-	for word := range strings.SplitSeq(row, "|") {
-		words = append(words, g.anyCase(word))
-	}
-	return words
-}
-
-// expand makes arguments by a rule of the grammar. If it is careful it leaves out
-// alternatives that are there to be wrong.
-func (g *generator) expand(rule string) []string {
-	alternatives := strings.Split(rule, " | ")
-	if g.careful {
-		right := slices.DeleteFunc(slices.Clone(alternatives), func(a string) bool { return strings.HasSuffix(a, "word") })
-		if len(right) > 0 {
-			alternatives = right
-		}
-	}
-	var args []string
-	for token := range strings.FieldsSeq(pick(g, alternatives)) {
-		args = append(args, g.repeat(token)...)
-	}
-	return args
-}
-
-func (g *generator) repeat(token string) []string {
-	times := 1
-	switch token[len(token)-1] {
-	case '?':
-		times = g.IntN(2)
-	case '*':
-		times = max(0, g.IntN(5)-1)
-		if g.careful {
-			times = min(times, 1)
-		}
-	case '+':
-		times = max(1, g.IntN(5))
-	}
-	token = strings.TrimRight(token, "?*+")
-	var args []string
-	for range times {
-		args = append(args, g.token(token)...)
-	}
-	return args
-}
-
-func (g *generator) token(token string) []string {
-	if better, is := sound[token]; is && g.careful {
-		token = better
-	}
-	switch token {
-	case "key":
-		g.it = pick(g, pools["key"])
-		if g.chance(85) {
-			g.it = pick(g, g.keys)
-		}
-		return []string{g.it}
-	case "own", "other", "missing", "list", "string", "number", "noNumber":
-		g.it = g.keyWith(token)
-		if g.first == "" {
-			g.first = g.it
-		}
-		return []string{g.it}
-	case "brief":
-		g.brief = true
-		return []string{pick(g, []string{"1", "2", "3"})}
-	case "it":
-		return []string{g.it}
-	case "first":
-		return []string{g.first}
-	case "seconds":
-		return []string{g.timeToLive("")}
-	case "milliseconds":
-		return []string{g.timeToLive("000")}
-	case "atSecond":
-		return []string{g.timeOf("4102444800", "4102444801", "5000000000")}
-	case "atMillisecond":
-		return []string{g.timeOf("4102444800000", "4102444800001", "5000000000000")}
-	case "clientID":
-		return []string{pick(g, []string{"{a}", "{b}", "{c}", "{d}", "{a}", "{b}", "{c}", "{d}", "0", "-1", "x", "", "99999999999"})}
-	case "payload":
-		return []string{g.payload(!g.careful && g.chance(25))}
-	case "badPayload":
-		return []string{g.payload(true)}
-	case "row":
-		return []string{g.anyCase(pick(g, append(g.rows, "nosuch", "get|x", "client|nosuch", "")))}
-	case "wholeCommand":
-		return g.command(pick(g, g.rows))
-	}
-	if words, isPool := pools[token]; isPool {
-		return []string{pick(g, words)}
-	}
-	if rule, isPart := parts[token]; isPart {
-		return g.expand(rule)
-	}
-	if token[0] == '{' {
-		return []string{token}
-	}
-	if strings.ToUpper(token) != token {
-		panic("the grammar knows no " + token)
-	}
-	return []string{g.anyCase(token)}
-}
-
-// payload is what DUMP may have returned; the body of a bad one is not in order. If
-// it does not have to be right, the version may be one that redis-server does not
-// know, and a byte changed.
-func (g *generator) payload(bad bool) string {
-	body := []byte(pick(g, pools["badBody"]))
-	if !bad {
-		var v value = &text{bytes: []byte(pick(g, pools["value"]))}
-		if g.chance(50) {
-			l := &list{}
-			for range 1 + g.IntN(5) {
-				l.push(right, []byte(pick(g, pools["value"])))
-			}
-			v = l
-		}
-		if body, _ = undumped(dumped(v)); g.chance(33) {
-			body = []byte(pick(g, pools["oldBody"]))
-		}
-	}
-	version := pick(g, []uint16{6, 9, 10, 10})
-	if !g.careful && g.chance(10) {
-		version = 11
-	}
-	b := binary.LittleEndian.AppendUint16(body, version)
-	b = binary.LittleEndian.AppendUint64(b, checksum(b))
-	if !g.careful && g.chance(5) {
-		b[g.IntN(len(b))]++
-	}
-	return string(b)
-}
-
-// timeToLive is a time long enough for the key to outlive the test, or so short that
-// the next step does not see it, or one that has passed, or a wrong one; unit is empty for seconds, "000" for milliseconds.
-// Each is different from all others by more than the two servers' clocks, so that
-// GT and LT have one answer.
-func (g *generator) timeToLive(unit string) string {
-	if g.chance(25) && !g.careful {
-		return pick(g, []string{"0", "-1", "-100", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "x", "", "1.5", "01"})
-	}
-	if unit == "000" && g.chance(4) && !g.paused() {
-		return g.token("brief")[0]
-	}
-	g.unique++
-	base := pick(g, []int{5_000_000, 2_147_483_647, 4_294_967_296})
-	return fmt.Sprintf("%d%s", base+pick(g, []int{-1000, 1000})*g.unique, unit)
-}
-
-// timeOf is one of the given times of day, or one that has passed, or a wrong one.
-func (g *generator) timeOf(right ...string) string {
-	if g.careful || g.paused() {
-		return pick(g, right)
-	}
-	if g.chance(8) {
-		g.brief = true // redis-server deletes the key when it comes across it
-		return "1"
-	}
-	return pick(g, append(right, "0", "-1", "9223372036854775", "9223372036854775807", "-9223372036854775808", "x", ""))
-}
-
-// anyCase changes the case of a word's letters.
-func (g *generator) anyCase(word string) string {
-	switch g.IntN(5) {
-	case 0:
-		return strings.ToLower(word)
-	case 1:
-		b := []byte(word)
-		for i, c := range b {
-			if g.chance(50) && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
-				b[i] = c ^ 0x20
-			}
-		}
-		return string(b)
-	}
-	return strings.ToUpper(word)
 }

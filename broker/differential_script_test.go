@@ -168,18 +168,6 @@ func (g *generator) enact(p path, s scene, allowed func(path) bool) []step {
 	return append(steps, more...)
 }
 
-// step makes a step of the client whose turn it is.
-func (g *generator) step(args []string) step {
-	s := step{client: g.client, args: args, brief: g.brief}
-	g.brief = false
-	return s
-}
-
-func (s step) as(f stepForm) step {
-	s.form = f
-	return s
-}
-
 // follow makes the steps of a recipe.
 func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 	if recipe == "" {
@@ -228,7 +216,7 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 				args = append(args, g.repeat(word)...)
 			}
 		}
-		if args != nil && isAvoided(rowOf(args), args) {
+		if len(args) > 0 && isAvoided(rowOf(args), args) {
 			return nil, false
 		}
 		steps = append(steps, g.before...)
@@ -259,113 +247,4 @@ func (g *generator) enlist(me int, others map[string]int, who string) (steps []s
 		}
 	}
 	return nil, false
-}
-
-// miscount makes a command with too few or too many arguments.
-func (g *generator) miscount(row string) []string {
-	args, names := append(g.name(row), g.expand(grammar[row])...), 1+strings.Count(row, "|")
-	arity := table.named([]byte(row)).arity
-	if least := max(arity, -arity); least > names && (arity < 0 || g.chance(50)) {
-		return args[:names+g.IntN(least-names)]
-	}
-	return append(args, g.expand("value value*")...)
-}
-
-// keyWith returns a key that holds what is wanted: a "list", a "string", a "number" or
-// "noNumber", nothing ("missing"), what the row is for ("own", now and then nothing) or
-// what it is not for ("other"). If there is none it is made first.
-func (g *generator) keyWith(wanted string) string {
-	kinds := []string{"list", "string"}
-	group := ""
-	if g.row != nil {
-		group = strings.Replace(g.row.group, "bitmap", "string", 1)
-	}
-	if group == "bitmap" {
-		group = "string"
-	}
-	switch {
-	case wanted == "own" && g.chance(15):
-		wanted = "missing"
-	case wanted == "own" && slices.Contains(kinds, group):
-		wanted = group
-	case wanted == "other" && group == "string":
-		wanted = "list"
-	case wanted == "other" && group == "list":
-		wanted = "string"
-	case wanted == "own" || wanted == "other":
-		wanted = pick(g, kinds)
-	}
-	b := g.bout
-	b.opponent.mu.Lock()
-	defer b.opponent.mu.Unlock()
-	d := b.clients[g.client].broker.session.db
-	for _, i := range g.Perm(len(g.keys)) {
-		if key := g.keys[i]; key != g.it && d.holds(key, wanted) {
-			return key
-		}
-	}
-	key := pick(g, g.keys)
-	if key == g.it {
-		key = pick(g, pools["key"])
-	}
-	first := func(words ...string) { g.before = append(g.before, g.step(words)) }
-	if d.find([]byte(key)) != nil {
-		first("DEL", key)
-	}
-	switch wanted {
-	case "list":
-		first(append([]string{"RPUSH", key}, g.expand("value+")...)...)
-	case "string":
-		first("SET", key, pick(g, pools["value"]))
-	case "number":
-		first("SET", key, pick(g, pools["small"]))
-	case "noNumber":
-		first("SET", key, pick(g, pools["noNumber"]))
-	}
-	return key
-}
-
-// holds reports whether a key holds what generator.keyWith names.
-func (d *database) holds(key, wanted string) bool {
-	e := d.find([]byte(key))
-	if e == nil {
-		return wanted == "missing"
-	}
-	t, isString := e.text()
-	switch wanted {
-	case "list":
-		return !isString
-	case "string":
-		return isString
-	case "number", "noNumber":
-		if !isString {
-			return false
-		}
-		_, isInt := parseInt(t.bytes)
-		_, isFloat := parseFloat(t.bytes)
-		return isInt == isFloat && isInt == (wanted == "number")
-	}
-	return false
-}
-
-// join lets steps be sent together as far as that is clear: nothing behind what ends
-// soon, a command that a rule is about ends what is sent, and nothing is sent
-// together with EXEC or what is no command. RESET may make a client one that has to
-// give a password, and then redis-server closes it for long replies unread. It reads
-// 16 KiB at once, and broadcasts invalidations before it reads on.
-func join(steps []step) []step {
-	size := 0
-	for i, s := range steps {
-		if i+1 == len(steps) {
-			return steps
-		}
-		row, next := rowOf(s.args), steps[i+1]
-		size += len(s.encode(s.args))
-		steps[i].joined = !s.brief && s.form != raw && row != "exec" && row != "quit" && !isLoose(row) &&
-			next.form != raw && !slices.Contains([]string{"exec", "reset"}, rowOf(next.args)) && size+len(next.encode(next.args)) < 15<<10
-		if !steps[i].joined {
-			size = 0
-		}
-	}
-	return steps
 }

@@ -3,35 +3,9 @@
 package broker
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 )
-
-// asTyped writes a command as a line that splitLine reads.
-func asTyped(args []string) string {
-	words := make([]string, len(args))
-	for i, arg := range args {
-		words[i] = arg
-		if arg == "" || strings.ContainsFunc(arg, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune(`"'\`, c) }) {
-			var w strings.Builder
-			for _, c := range []byte(arg) {
-				switch {
-				case c == '"' || c == '\\':
-					w.WriteString(`\` + string(c))
-				case strings.IndexByte("\n\r\t\b\a", c) >= 0:
-					w.WriteString(`\` + string("nrtba"[strings.IndexByte("\n\r\t\b\a", c)]))
-				case c < ' ' || c > '~':
-					fmt.Fprintf(&w, `\x%02x`, c)
-				default:
-					w.WriteByte(c)
-				}
-			}
-			words[i] = `"` + w.String() + `"`
-		}
-	}
-	return strings.Join(words, " ")
-}
 
 // replay has a bout with given steps.
 func (d *duel) replay(steps []step, record *[]string) (found string) {

@@ -1,0 +1,304 @@
+//go:build unix
+
+package broker
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// How the differential test makes the arguments of commands.
+
+// command makes a command of a row, now and then with arguments too many, too
+// few or wrong.
+func (g *generator) command(row string) []string {
+	if g.chance(1) {
+		return append([]string{pick(g, pools["unknown"])}, g.expand("value*")...)
+	}
+	args := append(g.name(row), g.expand(grammar[row])...)
+	at := g.IntN(len(args))
+	switch g.IntN(60) {
+	case 0:
+		args = args[:max(1, len(args)-1)]
+	case 1:
+		args = append(args, pick(g, pools["word"]))
+	case 2:
+		args = slices.Insert(args, at, args[at])
+	case 3:
+		args[at] = pick(g, pools["word"])
+	}
+	return args
+}
+
+// name is how a command of a row begins: with nothing if it is no row.
+func (g *generator) name(row string) []string {
+	var words []string
+	if table.named([]byte(row)) == nil {
+		return nil
+	}
+	for word := range strings.SplitSeq(row, "|") {
+		words = append(words, g.anyCase(word))
+	}
+	return words
+}
+
+// expand makes arguments by a rule of the grammar. If it is careful it leaves out
+// alternatives that are there to be wrong.
+func (g *generator) expand(rule string) []string {
+	alternatives := strings.Split(rule, " | ")
+	if g.careful {
+		right := slices.DeleteFunc(slices.Clone(alternatives), func(a string) bool { return strings.HasSuffix(a, "word") })
+		if len(right) > 0 {
+			alternatives = right
+		}
+	}
+	var args []string
+	for token := range strings.FieldsSeq(pick(g, alternatives)) {
+		args = append(args, g.repeat(token)...)
+	}
+	return args
+}
+
+func (g *generator) repeat(token string) []string {
+	times := 1
+	switch token[len(token)-1] {
+	case '?':
+		times = g.IntN(2)
+	case '*':
+		times = max(0, g.IntN(5)-1)
+		if g.careful {
+			times = min(times, 1)
+		}
+	case '+':
+		times = max(1, g.IntN(5))
+	}
+	token = strings.TrimRight(token, "?*+")
+	var args []string
+	for range times {
+		args = append(args, g.token(token)...)
+	}
+	return args
+}
+
+func (g *generator) token(token string) []string {
+	if better, is := sound[token]; is && g.careful {
+		token = better
+	}
+	switch token {
+	case "key":
+		g.it = pick(g, pools["key"])
+		if g.chance(85) {
+			g.it = pick(g, g.keys)
+		}
+		return []string{g.it}
+	case "own", "other", "missing", "list", "string", "number", "noNumber":
+		g.it = g.keyWith(token)
+		if g.first == "" {
+			g.first = g.it
+		}
+		return []string{g.it}
+	case "brief":
+		g.brief = true
+		return []string{pick(g, []string{"1", "2", "3"})}
+	case "it":
+		return []string{g.it}
+	case "first":
+		return []string{g.first}
+	case "seconds":
+		return []string{g.timeToLive("")}
+	case "milliseconds":
+		return []string{g.timeToLive("000")}
+	case "atSecond":
+		return []string{g.timeOf("4102444800", "4102444801", "5000000000")}
+	case "atMillisecond":
+		return []string{g.timeOf("4102444800000", "4102444800001", "5000000000000")}
+	case "clientID":
+		return []string{pick(g, []string{"{a}", "{b}", "{c}", "{d}", "{a}", "{b}", "{c}", "{d}", "0", "-1", "x", "", "99999999999"})}
+	case "payload":
+		return []string{g.payload(!g.careful && g.chance(25))}
+	case "badPayload":
+		return []string{g.payload(true)}
+	case "row":
+		return []string{g.anyCase(pick(g, append(g.rows, "nosuch", "get|x", "client|nosuch", "")))}
+	case "wholeCommand":
+		return g.command(pick(g, g.rows))
+	}
+	if words, isPool := pools[token]; isPool {
+		return []string{pick(g, words)}
+	}
+	if rule, isPart := parts[token]; isPart {
+		return g.expand(rule)
+	}
+	if token[0] == '{' {
+		return []string{token}
+	}
+	if strings.ToUpper(token) != token {
+		panic("the grammar knows no " + token)
+	}
+	return []string{g.anyCase(token)}
+}
+
+// payload is what DUMP may have returned; the body of a bad one is not in order. If
+// it does not have to be right, the version may be one that redis-server does not
+// know, and a byte changed.
+func (g *generator) payload(bad bool) string {
+	body := []byte(pick(g, pools["badBody"]))
+	if !bad {
+		var v value = &text{bytes: []byte(pick(g, pools["value"]))}
+		if g.chance(50) {
+			l := &list{}
+			for range 1 + g.IntN(5) {
+				l.push(right, []byte(pick(g, pools["value"])))
+			}
+			v = l
+		}
+		if body, _ = undumped(dumped(v)); g.chance(33) {
+			body = []byte(pick(g, pools["oldBody"]))
+		}
+	}
+	version := pick(g, []uint16{6, 9, 10, 10})
+	if !g.careful && g.chance(10) {
+		version = 11
+	}
+	b := binary.LittleEndian.AppendUint16(body, version)
+	b = binary.LittleEndian.AppendUint64(b, checksum(b))
+	if !g.careful && g.chance(5) {
+		b[g.IntN(len(b))]++
+	}
+	return string(b)
+}
+
+// timeToLive is a time long enough for the key to outlive the test, or so short that
+// the next step does not see it, or one that has passed, or a wrong one; unit is empty
+// for seconds, "000" for milliseconds. Each long one is different from all others by
+// more than the two servers' clocks, so that GT and LT have one answer.
+func (g *generator) timeToLive(unit string) string {
+	if g.chance(25) && !g.careful {
+		return pick(g, []string{"0", "-1", "-100", "9223372036854775807", "9223372036854775808", "-9223372036854775808", "x", "", "1.5", "01"})
+	}
+	if unit == "000" && g.chance(4) && !g.paused() {
+		return g.token("brief")[0]
+	}
+	g.unique++
+	base := pick(g, []int{5_000_000, 2_147_483_647, 4_294_967_296})
+	return fmt.Sprintf("%d%s", base+pick(g, []int{-1000, 1000})*g.unique, unit)
+}
+
+// timeOf is one of the given times of day, or one that has passed, or a wrong one.
+func (g *generator) timeOf(right ...string) string {
+	if g.careful || g.paused() {
+		return pick(g, right)
+	}
+	if g.chance(8) {
+		g.brief = true // redis-server deletes the key when it comes across it
+		return "1"
+	}
+	return pick(g, append(right, "0", "-1", "9223372036854775", "9223372036854775807", "-9223372036854775808", "x", ""))
+}
+
+// anyCase changes the case of a word's letters.
+func (g *generator) anyCase(word string) string {
+	switch g.IntN(5) {
+	case 0:
+		return strings.ToLower(word)
+	case 1:
+		b := []byte(word)
+		for i, c := range b {
+			if g.chance(50) && ('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z') {
+				b[i] = c ^ 0x20
+			}
+		}
+		return string(b)
+	}
+	return strings.ToUpper(word)
+}
+
+// miscount makes a command with too few or too many arguments.
+func (g *generator) miscount(row string) []string {
+	args, names := append(g.name(row), g.expand(grammar[row])...), 1+strings.Count(row, "|")
+	g.before = nil
+	arity := table.named([]byte(row)).arity
+	if least := max(arity, -arity); least > names && (arity < 0 || g.chance(50)) {
+		return args[:names+g.IntN(least-names)]
+	}
+	return append(args, g.expand("value value*")...)
+}
+
+// keyWith returns a key that holds what is wanted: a "list", a "string", a "number" or
+// "noNumber", nothing ("missing"), what the row is for ("own", now and then nothing) or
+// what it is not for ("other"). If there is none it is made first.
+func (g *generator) keyWith(wanted string) string {
+	kinds := []string{"list", "string"}
+	group := ""
+	if g.row != nil {
+		group = strings.Replace(g.row.group, "bitmap", "string", 1)
+	}
+	if group == "bitmap" {
+		group = "string"
+	}
+	switch {
+	case wanted == "own" && g.chance(15):
+		wanted = "missing"
+	case wanted == "own" && slices.Contains(kinds, group):
+		wanted = group
+	case wanted == "other" && group == "string":
+		wanted = "list"
+	case wanted == "other" && group == "list":
+		wanted = "string"
+	case wanted == "own" || wanted == "other":
+		wanted = pick(g, kinds)
+	}
+	b := g.bout
+	b.opponent.mu.Lock()
+	defer b.opponent.mu.Unlock()
+	d := b.clients[g.client].broker.session.db
+	for _, i := range g.Perm(len(g.keys)) {
+		if key := g.keys[i]; key != g.it && d.holds(key, wanted) {
+			return key
+		}
+	}
+	key := pick(g, g.keys)
+	if key == g.it {
+		key = pick(g, pools["key"])
+	}
+	first := func(words ...string) { g.before = append(g.before, g.step(words)) }
+	if d.find([]byte(key)) != nil {
+		first("DEL", key)
+	}
+	switch wanted {
+	case "list":
+		first(append([]string{"RPUSH", key}, g.expand("value+")...)...)
+	case "string":
+		first("SET", key, pick(g, pools["value"]))
+	case "number":
+		first("SET", key, pick(g, pools["small"]))
+	case "noNumber":
+		first("SET", key, pick(g, pools["noNumber"]))
+	}
+	return key
+}
+
+// holds reports whether a key holds what generator.keyWith names.
+func (d *database) holds(key, wanted string) bool {
+	e := d.find([]byte(key))
+	if e == nil {
+		return wanted == "missing"
+	}
+	t, isString := e.text()
+	switch wanted {
+	case "list":
+		return !isString
+	case "string":
+		return isString
+	case "number", "noNumber":
+		if !isString {
+			return false
+		}
+		_, isInt := parseInt(t.bytes)
+		_, isFloat := parseFloat(t.bytes)
+		return isInt == isFloat && isInt == (wanted == "number")
+	}
+	return false
+}

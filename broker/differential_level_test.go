@@ -1,0 +1,301 @@
+//go:build unix
+
+package broker
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// What the rules do to replies, so that what may differ does not.
+
+// shown is how MONITOR shows a command: when, where, by whom, and what.
+var shown = regexp.MustCompile(`^\d+\.\d{6} \[(\d+) [^\]]*\] ("(?i:auth|hello)")?`)
+
+// isShown reports whether a value is a command that MONITOR shows.
+func (v *answer) isShown() bool { return v.kind == '+' && shown.MatchString(v.text) }
+
+// levelShown keeps of commands that MONITOR shows what must be equal. Of AUTH and HELLO
+// redis-server hides the password unless something is wrong before it.
+func levelShown(values []*answer) {
+	for _, v := range values {
+		levelShown(v.items)
+		if !v.isShown() {
+			continue
+		}
+		found := shown.FindStringSubmatch(v.text)
+		rest := v.text[len(found[0]):]
+		if found[2] != "" {
+			rest = ""
+		}
+		v.text = found[1] + " " + found[2] + rest
+	}
+}
+
+// levelUsages keeps of LATENCY HISTOGRAM how often commands ran, unless the test
+// itself sends them or redis-server counts those as run that CLIENT UNBLOCK ended.
+func (v *answer) levelUsages() {
+	var kept []*answer
+	for i := 0; i+1 < len(v.items); i += 2 {
+		name, usage := v.items[i], v.items[i+1]
+		c := table.named([]byte(name.text))
+		if c == nil || c.flags&blocking != 0 || name.text == "client|list" || name.text == "config|set" || len(usage.items) < 2 {
+			continue
+		}
+		kept = append(kept, &answer{kind: '*', items: append([]*answer{name}, usage.items[:2]...)})
+	}
+	slices.SortFunc(kept, byText)
+	v.items = kept
+}
+
+// sortBulks sorts every array that has nothing but bulk strings in it.
+func sortBulks(values []*answer) {
+	for _, v := range values {
+		sortBulks(v.items)
+		if v.kind == '*' && !v.isPush() && !slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind != '$' }) {
+			slices.SortFunc(v.items, byText)
+		}
+	}
+}
+
+// sortCommandRules sorts the rules about commands in the descriptions of users.
+func sortCommandRules(values []*answer) {
+	isRule := func(word string) bool { return strings.HasPrefix(word, "+") || strings.HasPrefix(word, "-") }
+	for _, v := range values {
+		sortCommandRules(v.items)
+		if v.kind != '$' || v.null {
+			continue
+		}
+		words := strings.Split(strings.ReplaceAll(v.text, ")", " )"), " ")
+		for from := 0; from < len(words); from++ {
+			to := from
+			for to < len(words) && isRule(words[to]) {
+				to++
+			}
+			slices.Sort(words[from:to])
+			from = max(from, to-1)
+		}
+		v.text = strings.Join(words, " ")
+	}
+}
+
+// levelDenials keeps of the entries of ACL LOG what must be equal.
+func levelDenials(values []*answer) {
+	for _, v := range values {
+		levelDenials(v.items)
+		for i := 0; i+1 < len(v.items); i += 2 {
+			switch what := v.items[i+1]; v.items[i].text {
+			case "age-seconds":
+				what.text = ""
+			case "client-info":
+				what.text = selectClientFields(what.text)
+			}
+		}
+	}
+}
+
+// sortUnsubscribed sorts the names in answers to UNSUBSCRIBE and PUNSUBSCRIBE,
+// leaving the counts where they are.
+func sortUnsubscribed(values []*answer) {
+	var answers, names []*answer
+	for _, v := range values {
+		sortUnsubscribed(v.items)
+		sortUnsubscribed(v.extra)
+		if v.isSubscription() && strings.HasSuffix(v.items[0].text, "unsubscribe") {
+			answers = append(answers, v)
+			names = append(names, v.items[1])
+		}
+	}
+	slices.SortFunc(names, byText)
+	for i, v := range answers {
+		v.items[1] = names[i]
+	}
+}
+
+// sortPatterns sorts a message that comes for several patterns, one after the other.
+func sortPatterns(values []*answer) {
+	message := func(v *answer) string { // channel and text
+		if len(v.items) != 4 || v.items[0].text != "pmessage" {
+			return ""
+		}
+		return fmt.Sprint(v.items[2:])
+	}
+	for from := 0; from < len(values); from++ {
+		to := from + 1
+		for to < len(values) && message(values[to]) != "" && message(values[to]) == message(values[from]) {
+			to++
+		}
+		slices.SortFunc(values[from:to], byText)
+		sortPatterns(values[from].items)
+		sortPatterns(values[from].extra)
+		from = to - 1
+	}
+}
+
+// levelNulls writes the null of an invalidation of all keys in one way.
+func levelNulls(values []*answer) {
+	for _, v := range values {
+		levelNulls(v.items)
+		levelNulls(v.extra)
+		if !v.isPush() {
+			continue
+		}
+		if last := v.items[len(v.items)-1]; last.kind == '_' || last.null {
+			*last = answer{kind: '_'}
+		}
+	}
+}
+
+// selectFields keeps of CLIENT LIST and INFO what must be equal.
+func selectFields(text string) string {
+	var kept, usages []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "id=") {
+			kept = append(kept, selectClientFields(line))
+			continue
+		}
+		if strings.HasPrefix(line, "cmdstat_") {
+			if usage := selectUsage(line); usage != "" {
+				usages = append(usages, usage)
+			}
+			continue
+		}
+		name, _, _ := strings.Cut(line, ":")
+		switch {
+		case strings.HasPrefix(name, "db"):
+			line, _, _ = strings.Cut(line, ",avg_ttl")
+			kept = append(kept, line)
+		case strings.HasPrefix(line, "# "), strings.HasPrefix(name, "errorstat_"), slices.Contains(sameFields, name):
+			kept = append(kept, line)
+		}
+	}
+	slices.Sort(usages)
+	return strings.Join(append(kept, usages...), "\n")
+}
+
+// sameFields are the fields of INFO that are the same on both servers.
+var sameFields = strings.Fields("redis_version redis_mode arch_bits config_file connected_clients cluster_connections maxclients " +
+	"blocked_clients tracking_clients maxmemory maxmemory_human maxmemory_policy loading async_loading rdb_bgsave_in_progress aof_enabled " +
+	"aof_rewrite_in_progress rejected_connections evicted_keys evicted_clients pubsub_channels pubsub_patterns " +
+	"pubsubshard_channels tracking_total_prefixes total_error_replies role connected_slaves " +
+	"master_failover_state master_repl_offset repl_backlog_active cluster_enabled")
+
+// usageTimes is what a usage says about times.
+var usageTimes = regexp.MustCompile(`usec=.*,(rejected_calls)`)
+
+// selectUsage keeps of a line of INFO's section Commandstats what must be equal:
+// nothing of the commands by which the test looks at the servers.
+func selectUsage(line string) string {
+	for _, name := range []string{"client|list", "config|set"} {
+		if strings.HasPrefix(line, "cmdstat_"+name+":") {
+			return ""
+		}
+	}
+	line = usageTimes.ReplaceAllString(line, "$1")
+	name, _, _ := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
+	if c := table.named([]byte(name)); name == "client|unblock" || c != nil && c.flags&blocking != 0 {
+		// CLIENT UNBLOCK counts as failed, together with the command that it ends
+		line, _, _ = strings.Cut(line, ",failed_calls")
+		if strings.HasSuffix(line, ":calls=0,rejected_calls=0") {
+			return ""
+		}
+	}
+	return line
+}
+
+// selectClientFields keeps of a line of CLIENT LIST what must be equal.
+func selectClientFields(line string) string {
+	var kept []string
+	for field := range strings.SplitSeq(line, " ") {
+		name, what, _ := strings.Cut(field, "=")
+		switch name {
+		case "flags":
+			if what = strings.ReplaceAll(strings.ReplaceAll(what, "u", ""), "U", ""); what == "" {
+				what = "N"
+			}
+			kept = append(kept, name+"="+what)
+		case "id", "name", "db", "sub", "psub", "multi", "cmd", "user", "redir", "resp":
+			kept = append(kept, field)
+		}
+	}
+	return strings.Join(kept, " ")
+}
+
+// knownCommands reduces what COMMAND and its sub-commands answer to the commands
+// that the broker has.
+func (v *answer) knownCommands() {
+	known := func(name string) bool { return table.named([]byte(name)) != nil }
+	var kept []*answer
+	for i, item := range v.items {
+		switch {
+		case item.kind == '*' && len(item.items) == 10: // COMMAND, COMMAND INFO
+			if known(item.items[0].text) {
+				for _, spec := range item.items[8].items {
+					if spec.items[0].text == "notes" { // which are prose
+						spec.items = spec.items[2:]
+					}
+				}
+				item.items[9].knownCommands()
+				kept = append(kept, item)
+			}
+		case item.kind == '$' && i+1 < len(v.items) && (v.items[i+1].kind == '%' || v.items[i+1].kind == '*'): // COMMAND DOCS
+			if known(item.text) {
+				kept = append(kept, item)
+			}
+		case item.kind == '$' && item.text != "": // COMMAND LIST
+			if known(item.text) {
+				kept = append(kept, item)
+			}
+		case item.kind == '_' || item.kind == '$': // COMMAND INFO of what does not exist
+			kept = append(kept, item)
+		}
+	}
+	slices.SortStableFunc(kept, func(a, b *answer) int {
+		if len(a.items) == 0 || len(b.items) == 0 {
+			return byText(a, b)
+		}
+		return strings.Compare(a.items[0].text, b.items[0].text)
+	})
+	v.items = kept
+}
+
+// keepField reduces a map to one field, as far as its value goes.
+func (v *answer) keepField(name string) {
+	for i := 0; i+1 < len(v.items); i += 2 {
+		if v.items[i].text == name {
+			v.items = v.items[i : i+2]
+			return
+		}
+	}
+}
+
+// dumpedList returns the list that is the answer to DUMP, or nil.
+func (v *answer) dumpedList() *list {
+	body, valid := undumped([]byte(v.text))
+	if !valid {
+		return nil
+	}
+	l, _ := loaded(body, 0).(*list) // nil, if it is something else
+	return l
+}
+
+// knownSettings reduces what CONFIG GET answers to the settings that the broker
+// has, and the values to those that are not limits.
+func (v *answer) knownSettings() {
+	if len(v.items) == 0 || v.items[0].kind != '$' {
+		return // nothing, or done before
+	}
+	var kept []*answer
+	for i := 0; i+1 < len(v.items); i += 2 {
+		name, setting := v.items[i], v.items[i+1]
+		if _, is := settings[strings.ToLower(name.text)]; !is {
+			continue
+		}
+		kept = append(kept, &answer{kind: '*', items: []*answer{name, setting}})
+	}
+	slices.SortFunc(kept, byText)
+	v.items = kept
+}
