@@ -39,7 +39,7 @@ type page struct {
 	*results
 	Targets              []targetRow
 	Loads                []loadTable
-	RPC                  string
+	RPC                  []string
 	Memory               []string
 	Others               string
 	ServerCPU, ClientCPU string
@@ -66,7 +66,7 @@ func (r *results) page() page {
 			p.Loads = append(p.Loads, r.loadTable(t.name, l))
 		}
 	}
-	p.RPC = r.throughputRow("calls", rpcTool, rpcLoad, "")
+	p.RPC = []string{r.throughputRow("over TCP", rpcTool, rpcLoad, ""), r.throughputRow("in process", rpcInProcessTool, rpcLoad, "")}
 	for _, what := range []string{anElement, aTCPConnection, aMemoryConnection} {
 		row := []string{"bytes for a " + what}
 		if strings.HasPrefix(what, "i") {

@@ -9,27 +9,37 @@ import (
 )
 
 const (
-	rpcTool    = "redrpc bench"
-	rpcCallers = 1000
+	rpcTool          = "redrpc bench"
+	rpcInProcessTool = "redrpc bench, in process"
+	rpcCallers       = 1000
 )
 
 var rpcLoad = load{rpcCallers, 1}
 
-// calls measures remote procedure calls through the broker and through miniredis,
-// both over TCP: client and server of package rpc are one process, redrpc bench.
+// calls measures remote procedure calls through the servers, over TCP: client and
+// server of package rpc are one process, redrpc bench. And it measures them as a test
+// in one process makes them, with all processors for all: through the broker in memory,
+// and through miniredis, which has only TCP.
 func calls(p plan, command, dir string) ([]series, error) {
 	var all []series
 	for _, name := range servers {
 		all = append(all, series{Tool: rpcTool, load: rpcLoad, Server: name})
 	}
+	for _, name := range []string{brokerServer, miniServer} {
+		all = append(all, series{Tool: rpcInProcessTool, load: rpcLoad, Server: name})
+	}
 	for round := range p.RPCRounds {
-		for i := range servers {
-			at := (round + i) % len(servers)
-			perSecond, err := callsThrough(servers[at], p.RPCSeconds, command, dir)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", servers[at], err)
+		for i := range all {
+			s := &all[(round+i)%len(all)]
+			through := callsThrough
+			if s.Tool == rpcInProcessTool {
+				through = callsInProcess
 			}
-			all[at].PerSecond = append(all[at].PerSecond, perSecond)
+			perSecond, err := through(s.Server, p.RPCSeconds, command, dir)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", s.Server, err)
+			}
+			s.PerSecond = append(s.PerSecond, perSecond)
 		}
 		progress("  round %d of %d", round+1, p.RPCRounds)
 	}
@@ -44,8 +54,28 @@ func callsThrough(name string, seconds int, command, dir string) (float64, error
 		return 0, err
 	}
 	defer s.stop()
-	bench := exec.Command(command, "bench", "--redis", "redis://"+s.addr, "-c", strconv.Itoa(rpcCallers),
-		"-d", strconv.Itoa(seconds)+"s", "--payload", strconv.Itoa(valueSize), "--timeout", "30s", "--output", "json")
+	return benchCalls(seconds, command, "bench", "--redis", "redis://"+s.addr)
+}
+
+// callsInProcess returns the calls a second of a test in one process. The broker is in
+// that of redrpc bench; miniredis has one of its own, which can use all processors too.
+func callsInProcess(name string, seconds int, command, dir string) (float64, error) {
+	bench := []string{"-c", serverCPU + "," + clientCPU, command, "bench"}
+	if name == miniServer {
+		s, err := startServerOn(serverCPU+","+clientCPU, name, command, dir)
+		if err != nil {
+			return 0, err
+		}
+		defer s.stop()
+		bench = append(bench, "--redis", "redis://"+s.addr)
+	}
+	return benchCalls(seconds, "taskset", bench...)
+}
+
+// benchCalls runs redrpc bench and returns its throughput.
+func benchCalls(seconds int, program string, args ...string) (float64, error) {
+	bench := exec.Command(program, append(args, "-c", strconv.Itoa(rpcCallers),
+		"-d", strconv.Itoa(seconds)+"s", "--payload", strconv.Itoa(valueSize), "--timeout", "30s", "--output", "json")...)
 	bench.Stderr = os.Stderr
 	out, err := bench.Output()
 	if err != nil {
