@@ -131,8 +131,9 @@ func testExpiredCalls(t *testing.T, h *house) {
 	w := h.serve(rpc.ServerOptions{Workers: 1, Tolerance: 10 * time.Second}, echo)
 	h.rdb.BLPop(ctx, 20*time.Second, h.prefix+":echo:result:last")
 	w.stop(t)
-	if s := w.Stats().Functions["echo"]; s.Expired != 2 || s.Calls != 9 || s.Errors != 0 || s.Malformed != 0 {
-		t.Errorf("got %+v, want 2 dropped and 9 run", s)
+	// The first may be taken before Redis's clock is known, and then it is run.
+	if s := w.Stats().Functions["echo"]; s.Expired < 1 || s.Expired > 2 || s.Calls+s.Expired != 11 || s.Errors != 0 || s.Malformed != 0 {
+		t.Errorf("got %+v, want 2 dropped and 9 run, or 1 and 10", s)
 	}
 	if log := w.log.String(); !strings.Contains(log, "their callers have given up") {
 		t.Errorf("got log %s", log)
