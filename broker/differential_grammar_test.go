@@ -235,6 +235,7 @@ var parts = map[string]string{
 	"someUnit":      "BIT | BYTE",
 	"someAt":        "0 | 7 | 100 | #0 | #3",
 	"someOverflow":  "WRAP | SAT | FAIL",
+	"someInt":       "small | small | small | small | small | small | largeInt",
 	"longTime":      "0 | 1000 | 3600.5",
 	"someDB":        "0 | 0 | 1 | 2",
 	"someProtocol":  "2 | 3",
@@ -312,6 +313,7 @@ var pools = map[string][]string{
 	// For what is to go right, or wrong in one way.
 	"empty":      {""},
 	"noInt":      {"x", "", "01", "+1", " 1", "1 ", "1.0", "1e3", "-", "-0", "9223372036854775808", "-9223372036854775809", "1\x00", "0x10"},
+	"largeInt":   {"9223372036854775807", "-9223372036854775807", "-9223372036854775808", "2147483647", "2147483648", "-2147483648", "-2147483649", "4294967296", "100000"},
 	"beyond32":   {"2147483648", "-2147483649", "4294967296", "9223372036854775807", "-9223372036854775808"},
 	"beyondDBs":  {"16", "-1", "2147483647", "-2147483648"},
 	"positive":   {"1", "2", "3", "10"},
@@ -351,7 +353,7 @@ var pools = map[string][]string{
 // are to be right. What is not in it is so by nature, or taken care of by the
 // generator.
 var sound = map[string]string{
-	"key": "own", "int": "small", "timeout": "longTime", "db": "someDB", "float": "goodFloat", "protocol": "someProtocol", "counted": "someKeys",
+	"key": "own", "int": "someInt", "timeout": "longTime", "db": "someDB", "float": "goodFloat", "protocol": "someProtocol", "counted": "someKeys",
 	"counter": "someElements", "offset": "someOffset", "cursor": "0", "name": "someName", "idle": "0", "clientID": "someClient",
 	"bit": "someBit", "zeroOne": "zeroOrOne", "bitUnit": "someUnit", "fieldType": "someType", "fieldAt": "someAt", "overflow": "someOverflow",
 }
