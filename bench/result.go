@@ -1,0 +1,273 @@
+package bench
+
+import (
+	"math"
+	"time"
+)
+
+// Unfinished is the kind of error of a call that was still in flight when the run
+// stopped waiting. Whether it would have succeeded is unknown.
+const Unfinished = "unfinished"
+
+// Schema is the version of the JSON that a Result is written as. A name may be added
+// in it; one that is removed or changes its meaning makes a new version.
+const Schema = 1
+
+// A Result is what a run measured. Its JSON names are stable.
+//
+// A call has three times: when the load model intended it, when it was sent, and
+// when it was done. Response time is from intended to done and what a user waits;
+// service time is from sent to done; lag is from intended to sent. A caller of a
+// closed loop intends a call when it sends it, so there the first two are equal,
+// and queueing in front of the callers is in neither.
+//
+// A call belongs to the period in which it was intended. Those of the warm-up are
+// only in Warmup, even if they ended later. Each of those of the measured window,
+// which begins when the warm-up ends, is counted once: in Calls, in Errors, or, if
+// it was never sent, in Missed. Only Completed, and so Throughput, is by when calls
+// ended.
+type Result struct {
+	Schema    int       `json:"schema"`
+	StartedAt time.Time `json:"started_at"` // of the run, with its warm-up
+
+	Model       string  `json:"model"`
+	OpenLoop    bool    `json:"open_loop"`
+	Callers     int     `json:"callers"`       // of a closed loop, else 0
+	MaxInFlight int     `json:"max_in_flight"` // of an open loop, else 0
+	Seed        uint64  `json:"seed"`
+	Instance    int     `json:"instance"`     // of Instances, from 0
+	Instances   int     `json:"instances"`    // that share the load, 1 or more
+	OfferedRate float64 `json:"offered_rate"` // intended calls a second of the window; 0 in a closed loop
+
+	Intended int64 `json:"intended"` // calls of the window: Calls + Errors + Missed
+	Calls    int64 `json:"calls"`    // answered with success
+	Errors   int64 `json:"errors"`   // failed or unfinished
+	Missed   int64 `json:"missed"`   // never sent: MaxInFlight were in flight, or the run ended first
+
+	ErrorsByKind map[string]int64  `json:"errors_by_kind"` // adds up to Errors
+	ErrorSamples map[string]string `json:"error_samples"`  // one message of each kind
+
+	// DurationS is the length of the measured window. With Config.Duration it is
+	// that, or less if the run was interrupted, and leaves out the waiting for
+	// the last calls; with Config.Calls it ends when the last call does.
+	DurationS float64 `json:"duration_s"`
+
+	// Completed is how many calls were answered with success while the measured
+	// window was open, those sent before it too, and not those that ended after
+	// it. With Config.Calls, if the run was not interrupted, it is Calls.
+	Completed int64 `json:"completed"`
+
+	// Throughput is Completed/DurationS, in calls per second, and 0 if the window
+	// never opened. What is in flight when the window opens makes up for what is
+	// in flight when it closes, so in a steady closed loop this is the rate
+	// whatever the calls' latency. Without a warm-up it includes the start, when
+	// nothing is about to end.
+	Throughput float64 `json:"throughput"`
+
+	// ThroughputMargin is about how far Throughput can be from the rate of a long
+	// run, as the window cuts one call of each caller: Callers/DurationS, in calls
+	// per second. It is 0 with Config.Calls, which cuts none, in an open loop, and
+	// if the window never opened.
+	ThroughputMargin float64 `json:"throughput_margin"`
+
+	// Of Calls alone, never of Errors; Lag of every call that was sent.
+	Latency Latency `json:"latency_us"` // response time
+	Service Latency `json:"service_us"`
+	Lag     Latency `json:"lag_us"`
+
+	// Phases are parts of the service time, in their order, of the calls for which
+	// they are known.
+	Phases []Phase `json:"phases"`
+
+	// Censored is about calls that were given up: they would have taken at least as
+	// long as they did. It is nil if there were none.
+	Censored *Censored `json:"censored"`
+
+	// Unrecorded counts the calls that took more than an hour. The percentiles
+	// that they would decide are null; Max and Mean include them.
+	Unrecorded int64 `json:"unrecorded"`
+
+	Warmup      Warmup `json:"warmup"`
+	Interrupted bool   `json:"interrupted"` // the context ended the run early
+
+	Verdict    Verdict            `json:"verdict"`
+	Resources  []Usage            `json:"resources"`  // how busy each was in the window, the busiest first
+	Bottleneck string             `json:"bottleneck"` // what gave first, in words; empty if nothing did
+	Counters   map[string]float64 `json:"counters"`   // how much each grew in the window
+
+	Intervals []Interval `json:"intervals"` // of the whole run, in order
+
+	// Samples are what the figures were read off. They make it possible to merge
+	// results and to draw every percentile.
+	Samples ResultSamples `json:"samples"`
+}
+
+// ResultSamples are the times of the calls of the measured window.
+type ResultSamples struct {
+	Response *Samples            `json:"response"`
+	Service  *Samples            `json:"service"`
+	Lag      *Samples            `json:"lag"`
+	Phases   map[string]*Samples `json:"phases"`
+	Errors   map[string]*Samples `json:"errors"` // response time of failed calls, by kind
+}
+
+// A Phase is a part of the service time of calls, such as the wait in a queue.
+type Phase struct {
+	Name    string  `json:"name"`
+	Calls   int64   `json:"calls"` // for which it is known
+	Latency Latency `json:"latency_us"`
+}
+
+// Censored is the response time of all calls that succeeded or were given up, the
+// latter counted with what they waited. A percentile that reaches AtLeast says no
+// more than that: the call's end was not seen.
+type Censored struct {
+	Calls   int64   `json:"calls"` // given up
+	AtLeast float64 `json:"at_least_us"`
+	Latency Latency `json:"latency_us"`
+}
+
+// A Verdict is what the run says of itself.
+type Verdict struct {
+	// State is Valid, Invalid (the generator spoiled the measurement) or Diverging
+	// (more was offered than is answered, so latencies grow for as long as one
+	// measures).
+	State   State    `json:"state"`
+	Reasons []string `json:"reasons"` // sentences; empty if Valid
+	Checks  []Check  `json:"checks"`
+}
+
+// A State is the outcome of a Verdict.
+type State string
+
+// The states of a Verdict.
+const (
+	Valid     State = "valid"
+	Invalid   State = "invalid"
+	Diverging State = "diverging"
+)
+
+// A Check is one thing that a run looked at to judge itself.
+type Check struct {
+	Name string      `json:"name"` // such as "lag", "stationary", "littles_law"
+	Is   CheckResult `json:"is"`
+	Text string      `json:"text"` // what was found, with figures, a sentence
+}
+
+// A CheckResult is how a Check ended: OK, Warning (read the figures with care),
+// Failed (the verdict is not Valid) or Unknown (could not be told).
+type CheckResult string
+
+// The outcomes of a Check.
+const (
+	OK      CheckResult = "ok"
+	Warning CheckResult = "warning"
+	Failed  CheckResult = "failed"
+	Unknown CheckResult = "unknown"
+)
+
+// Usage is how busy a resource was.
+type Usage struct {
+	Name     string  `json:"name"`     // such as "redis main thread"
+	Capacity float64 `json:"capacity"` // seconds of it that a second has: cores, workers
+	Busy     float64 `json:"busy"`     // share of it that was used, 0 to 1
+}
+
+// An Interval is a part of a run. Calls and times are of those that ended in it.
+type Interval struct {
+	StartS    float64 `json:"start_s"` // since the run began
+	EndS      float64 `json:"end_s"`
+	WarmingUp bool    `json:"warming_up"` // it began before the measured window
+	Draining  bool    `json:"draining"`   // it began after it
+
+	Intended int64            `json:"intended"`
+	Sent     int64            `json:"sent"`
+	Calls    int64            `json:"calls"`
+	Errors   map[string]int64 `json:"errors"` // by kind
+	Missed   int64            `json:"missed"`
+	InFlight int64            `json:"in_flight"` // at its end
+
+	Gauges map[string]float64 `json:"gauges"` // at its end, such as "queue depth"
+
+	Latency Latency `json:"latency_us"` // response time of Calls
+	Service Latency `json:"service_us"`
+
+	Response       *Samples `json:"response"`
+	ServiceSamples *Samples `json:"service"`
+}
+
+// Warmup is what is known of the calls sent before the measured window. Calls
+// and Errors count as in Result; an interrupted run leaves some without an end.
+type Warmup struct {
+	DurationS float64 `json:"duration_s"`
+	Calls     int64   `json:"calls"`
+	Errors    int64   `json:"errors"`
+}
+
+// Latency is the time from a call's sending to its end, in microseconds, over the
+// calls that succeeded. A figure is nil (null in JSON) if there was no such call,
+// or if they are fewer than MinSamples of its quantile.
+//
+// Min, Mean and Max are exact. A percentile p of n calls is the one of rank
+// ceil(p*n/100) in order of latency, less than 0.1 % too high.
+type Latency struct {
+	Min  *float64 `json:"min"`
+	Mean *float64 `json:"mean"`
+	P50  *float64 `json:"p50"`
+	P90  *float64 `json:"p90"`
+	P95  *float64 `json:"p95"`
+	P99  *float64 `json:"p99"`
+	P999 *float64 `json:"p999"`
+	Max  *float64 `json:"max"`
+
+	// CI95 is for each percentile that is not nil, by its JSON name, the interval
+	// that holds it with a confidence of 95 % or more, by order statistics. An upper
+	// end that the samples do not support is nil.
+	CI95 map[string][2]*float64 `json:"ci95"`
+}
+
+// MinSamples returns how many samples it takes until their maximum is, with a
+// confidence of 95 %, not below the quantile q of what they were drawn from,
+// 0 < q < 1. All n are below it with probability q^n, hence ln(0.05)/ln(q): 299
+// for 0.99, 2,995 for 0.999. With fewer there is no upper bound for the quantile
+// among the samples.
+func MinSamples(q float64) int64 {
+	return int64(math.Ceil(math.Log(0.05) / math.Log(q)))
+}
+
+// latency reads the figures off the calls that succeeded.
+func (t *tally) latency() Latency {
+	if t.calls == 0 {
+		return Latency{}
+	}
+	return Latency{
+		Min:  microseconds(t.min),
+		Mean: microseconds(t.sum / time.Duration(t.calls)),
+		P50:  t.quantile(500),
+		P90:  t.quantile(900),
+		P95:  t.quantile(950),
+		P99:  t.quantile(990),
+		P999: t.quantile(999),
+		Max:  microseconds(t.max),
+	}
+}
+
+// quantile takes q in thousandths, so that the rank is exact.
+func (t *tally) quantile(q int64) *float64 {
+	if t.calls < MinSamples(float64(q)/1000) {
+		return nil
+	}
+	rank := (t.calls*q + 999) / 1000
+	recorded := t.latencies.TotalCount()
+	if rank > recorded {
+		return nil
+	}
+	// The histogram rounds percentile*count to the nearest rank: this is ours.
+	v := t.latencies.ValueAtPercentile(100 * float64(rank) / float64(recorded))
+	return microseconds(min(max(time.Duration(v), t.min), t.max))
+}
+
+func microseconds(d time.Duration) *float64 {
+	us := float64(d) / float64(time.Microsecond)
+	return &us
+}
