@@ -10,7 +10,7 @@ type buffers struct {
 }
 
 const (
-	mostBuffers   = 256
+	mostBuffers   = 1024
 	biggestBuffer = 4 << 10
 )
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -117,7 +118,7 @@ type Client struct {
 	sends    *sendTransport // of what is only sent
 	waiters  sync.Pool      // of *waiter
 	encoders encoders
-	spare    buffers       // for results
+	spare    buffers       // for messages
 	name     []byte        // the field of the messages, with a comma before it
 	closed   chan struct{} // closed when the first Close has finished
 
@@ -254,6 +255,7 @@ func (c *Client) call(ctx context.Context, fn string, args, out any, o callOptio
 		return &callError{fn, got.err.kind, got.err.cause}
 	}
 	err = read(fn, got.message, out, info)
+	c.spare.put(f.message) // which has been sent, as there is a result
 	if info == nil {
 		c.spare.put(got.message)
 	}
@@ -324,7 +326,7 @@ func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOp
 		info.received, info.Server, info.Queued, info.Ran = nil, "", 0, 0
 		call.extra = info.extra
 	}
-	f.message = call.append(make([]byte, 0, len(kw)+len(call.client)+len(call.extra)+152))
+	f.message = call.append(slices.Grow(c.spare.get()[:0], len(kw)+len(call.client)+len(call.extra)+152))
 	return f, nil
 }
 

@@ -117,7 +117,7 @@ func skipSpace(b []byte, i int) int {
 
 // skipString returns the index after the string that starts at b[i].
 func skipString(b []byte, i int) int {
-	for i++; ; i++ {
+	for i = skipPlain(b, i+1); ; i = skipPlain(b, i+1) {
 		switch b[i] {
 		case '\\':
 			i++

@@ -16,11 +16,12 @@ import (
 // then a result that has been sent may come twice, but it will come. If the caller
 // has popped the first, the second expires.
 type post struct {
-	link *link
-	line *line
-	life time.Duration // of a result
-	log  *slog.Logger
-	free func(int) // is called with a number of answers that were dealt with
+	link  *link
+	line  *line
+	life  time.Duration // of a result
+	log   *slog.Logger
+	spare *buffers  // for answers
+	free  func(int) // is called with a number of answers that were dealt with
 
 	mails     sync.Pool       // used ones
 	impatient context.Context // ended if there is no time to wait for Redis
@@ -57,8 +58,8 @@ const (
 	answerPatience = 30 * time.Second
 )
 
-func newPost(impatient context.Context, l *link, life time.Duration, log *slog.Logger, free func(int)) *post {
-	p := &post{link: l, life: life, log: log, free: free, impatient: impatient, drained: make(chan struct{})}
+func newPost(impatient context.Context, l *link, life time.Duration, log *slog.Logger, spare *buffers, free func(int)) *post {
+	p := &post{link: l, life: life, log: log, spare: spare, free: free, impatient: impatient, drained: make(chan struct{})}
 	p.line = newLine(l, p)
 	return p
 }
@@ -268,6 +269,8 @@ func (b *mail) settle() error {
 			b.again, passing = append(b.again, l), fate.why
 		case fate.kind == refused:
 			b.post.lostFor(l, fate.why)
+		default:
+			b.post.spare.put(l.message)
 		}
 	}
 	b.letters = emptied(b.letters)

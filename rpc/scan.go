@@ -1,5 +1,10 @@
 package rpc
 
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
 // maxDepth is how deep arrays and objects may be nested, as in encoding/json.
 const maxDepth = 10_000
 
@@ -66,7 +71,7 @@ func scanMembers(b []byte, i, depth int, end byte) int {
 }
 
 func scanString(b []byte, i int) int {
-	for i++; i < len(b); i++ {
+	for i = skipPlain(b, i+1); i < len(b); i = skipPlain(b, i+1) {
 		switch c := b[i]; {
 		case c == '"':
 			return i + 1
@@ -91,6 +96,22 @@ func scanString(b []byte, i int) int {
 		}
 	}
 	return -1
+}
+
+// skipPlain returns the index of the first byte at i or behind it that means
+// something in a string, a quote, a backslash or a control character, or an index
+// that is less than that by a few. It looks at eight bytes at a time.
+func skipPlain(b []byte, i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(b); i += 8 {
+		v := binary.LittleEndian.Uint64(b[i:])
+		quote, slash := v^ones*'"', v^ones*'\\'
+		// A byte that is less than n, at most 128, borrows from its highest bit in v - n.
+		if special := ((v-ones*' ')&^v | (quote-ones)&^quote | (slash-ones)&^slash) & highs; special != 0 {
+			return i + bits.TrailingZeros64(special)/8
+		}
+	}
+	return i
 }
 
 func isHex(c byte) bool {

@@ -20,10 +20,31 @@ var scanned = []string{
 }
 
 func TestScanValue(t *testing.T) {
-	for _, s := range scanned {
-		if got, want := validJSON([]byte(s)), json.Valid([]byte(s)); got != want {
-			t.Errorf("%.80q: got %v, want %v", s, got, want)
+	all := scanned
+	for i := range 20 {
+		for _, c := range []string{`"`, `\`, `\"`, "\x00", "\x1f", " ", "\x7f", "\x80", "ż", "\xff"} {
+			all = append(all, `"`+strings.Repeat("x", i)+c+strings.Repeat("y", 20-i)+`"`)
 		}
+	}
+	for _, s := range all {
+		checkScan(t, []byte(s))
+	}
+}
+
+// checkScan checks that b is scanned as encoding/json would, and what is valid is
+// skipped as it was scanned.
+func checkScan(t *testing.T, b []byte) {
+	t.Helper()
+	got, want := validJSON(b), json.Valid(b)
+	if got != want {
+		t.Errorf("%.80q: got %v, want %v", b, got, want)
+	}
+	if !got || !want {
+		return
+	}
+	start := skipSpace(b, 0)
+	if skipped, scanned := skipValue(b, start), scanValue(b, start, 0); skipped != scanned {
+		t.Errorf("%.80q: skipped to %d, scanned to %d", b, skipped, scanned)
 	}
 }
 
@@ -31,9 +52,5 @@ func FuzzScanValue(f *testing.F) {
 	for _, s := range scanned {
 		f.Add([]byte(s))
 	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if got, want := validJSON(b), json.Valid(b); got != want {
-			t.Errorf("%q: got %v, want %v", b, got, want)
-		}
-	})
+	f.Fuzz(checkScan)
 }

@@ -30,7 +30,6 @@ type shift struct {
 	alive    string
 	free     seats
 	drops    dropLog
-	spare    buffers // for calls
 }
 
 // A popped is a message as it came off a queue.
@@ -57,7 +56,7 @@ func newShift(ctx context.Context, s *Server) *shift {
 		alive:  aliveKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
 		free:   seats{free: s.opt.Workers, freed: make(chan struct{}, 1)},
 	}
-	r.post = newPost(ctx, r.link, s.opt.Expiry, r.log, r.free.give)
+	r.post = newPost(ctx, r.link, s.opt.Expiry, r.log, &s.spare, r.free.give)
 	if !s.opt.Plain || !s.opt.IgnoreDeadlines {
 		r.link.clock = newClock()
 	}
@@ -224,7 +223,8 @@ func (r *shift) answer(ctx context.Context, c popped) {
 		if a.ran < 0 {
 			a.ran = a.at.Sub(begun)
 		}
-		r.post.answer(resultKey(r.opt.Prefix, c.name, call.id), a.append(make([]byte, 0, len(a.res)+len(a.extra)+len(a.server)+96)))
+		r.post.answer(resultKey(r.opt.Prefix, c.name, call.id), a.append(slices.Grow(r.spare.get()[:0], len(a.res)+len(a.extra)+len(a.server)+96)))
+		r.spare.put(a.res)
 		if len(r.opt.Intercept) == 0 { // else it may be kept in a CallInfo
 			r.spare.put(c.message)
 		}

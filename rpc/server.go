@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -122,6 +121,7 @@ type Server struct {
 	rdb      *redis.Client
 	home     *home
 	encoders encoders
+	spare    buffers       // for calls and answers
 	stopping chan struct{} // closed by the first Stop
 	done     chan struct{} // closed when Run has returned, or never will run
 
@@ -228,7 +228,7 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 		e := s.encoders.get()
 		defer s.encoders.put(e)
 		res, err := e.result(out)
-		return bytes.Clone(res), Typed(TypeBadResult, err)
+		return append(s.spare.get()[:0], res...), Typed(TypeBadResult, err)
 	}
 	one := &function{name: fn, run: run, weight: 1, queue: callsKey(s.opt.Prefix, fn)}
 	for _, set := range opts {

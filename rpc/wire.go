@@ -134,24 +134,15 @@ func appendTime(b []byte, t time.Time) []byte {
 	t = t.UTC()
 	year, month, day := t.Date()
 	hour, minute, second := t.Clock()
-	b = appendDigits(b, year, 4)
-	b = appendDigits(append(b, '-'), int(month), 2)
-	b = appendDigits(append(b, '-'), day, 2)
-	b = appendDigits(append(b, 'T'), hour, 2)
-	b = appendDigits(append(b, ':'), minute, 2)
-	b = appendDigits(append(b, ':'), second, 2)
-	b = appendDigits(append(b, '.'), t.Nanosecond()/1000, 6)
-	return append(b, 'Z')
-}
-
-// appendDigits appends the last width digits of n.
-func appendDigits(b []byte, n, width int) []byte {
-	for range width {
-		b = append(b, '0')
-	}
-	for i := len(b) - 1; width > 0; i, width = i-1, width-1 {
-		b[i] += byte(n % 10)
-		n /= 10
+	micros := t.Nanosecond() / 1000
+	b = append(b, "0000-00-00T00:00:00.000000Z"...)
+	text := b[len(b)-len("0000-00-00T00:00:00.000000Z"):]
+	for _, two := range [...]struct{ at, n int }{
+		{0, year / 100}, {2, year}, {5, int(month)}, {8, day}, {11, hour}, {14, minute}, {17, second},
+		{20, micros / 10_000}, {22, micros / 100}, {24, micros},
+	} {
+		text[two.at] += byte(two.n / 10 % 10)
+		text[two.at+1] += byte(two.n % 10)
 	}
 	return b
 }
