@@ -229,7 +229,7 @@ func (o callOptions) with(opts []CallOption) callOptions {
 
 // intercepted makes a call with the interceptors around it.
 func (c *Client) intercepted(ctx context.Context, fn string, args, out any, o callOptions) error {
-	info := &CallInfo{Func: fn, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
+	info := &CallInfo{Func: fn, Queue: callsKey(c.opt.Prefix, fn), Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
 	return intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
 		return c.call(ctx, fn, args, out, o, info)
 	})

@@ -41,8 +41,9 @@
 //
 // An [Interceptor] runs around each call of a client or a server, and may put
 // fields into the messages: packages rpcprom and rpcotel have metrics and traces as
-// such. [Server.Stats] counts. An [Inspector] lists the servers that are online and
-// the queues with calls that wait. [Client.Send] makes a call whose outcome nobody
+// such. [Server.Stats] counts. An [Inspector] lists the servers that are online, what
+// they report with their heartbeats, and the queues with calls that wait, and tells
+// rates between two looks. [Client.Send] makes a call whose outcome nobody
 // waits for.
 //
 // A function of a server may have a [Weight] in the rotation and a limit of calls at

@@ -187,6 +187,46 @@ func ExampleInspector() {
 	// nobody: 3 wait, for up to 0s
 }
 
+// Servers report what they do with each heartbeat: from two looks one knows how many
+// calls of each function they take in a second.
+func ExampleInspector_Look() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{ID: "one", Workers: 8, Heartbeat: 50 * time.Millisecond})
+	check(err)
+	check(rpc.Handle(server, "fail", func(context.Context, struct{}) (int, error) { return 0, errors.New("no") }))
+	go server.Run(context.Background())
+	defer server.Stop(context.Background())
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	check(err)
+	defer client.Close()
+	inspector, err := rpc.NewInspector(rdb, "")
+	check(err)
+
+	_ = client.Call(context.Background(), "fail", nil, nil)
+	var last *rpc.Look
+	for last == nil || len(last.Functions) == 0 || last.Functions[0].Rate.Errors == 0 {
+		last, err = inspector.Look(context.Background(), last)
+		check(err)
+		_ = client.Call(context.Background(), "fail", nil, nil)
+		time.Sleep(10 * time.Millisecond)
+	}
+	f := last.Functions[0]
+	fmt.Println(f.Func, "is offered by", f.Servers, "and", f.Depth, "of its calls wait")
+	fmt.Println("a rate is known:", f.Rated, "and it fails:", f.Rate.Errors > 0)
+	for _, s := range last.Servers {
+		busy, workers, _ := s.Busy()
+		fmt.Println("server", s.ID, "has", workers, "workers, of which are busy no more than that:", busy <= workers)
+	}
+	// Output:
+	// fail is offered by 1 and 0 of its calls wait
+	// a rate is known: true and it fails: true
+	// server one has 8 workers, of which are busy no more than that: true
+}
+
 // An interceptor counts and measures calls, and carries a trace from the client
 // to the server in a field of the message.
 func ExampleInterceptor() {

@@ -23,7 +23,14 @@ type Inspector struct {
 // An OnlineServer is a server whose heartbeat has not expired.
 type OnlineServer struct {
 	Kind, ID string
-	Expires  time.Duration // when it counts as gone, if it says nothing until then
+
+	// Expires is when it counts as gone, if it says nothing until then. 0 is never: then
+	// the heartbeat is nobody's whom the protocol knows, but clients count on it.
+	Expires time.Duration
+
+	Report *Report // nil if there is none, as from the Python port
+
+	rates map[string]Rate // by function, if it is known from a look before
 }
 
 // A Queue is a function for which calls wait.
@@ -53,12 +60,13 @@ func NewInspector(rdb redis.UniversalClient, prefix string) (*Inspector, error) 
 // Servers returns the servers of all kinds that live, sorted by kind and id. One
 // that died without a farewell is listed until its heartbeat expires.
 func (i *Inspector) Servers(ctx context.Context) ([]OnlineServer, error) {
-	keys, err := i.scan(ctx, ":alive", "string")
+	keys, err := i.scan(ctx, ":alive", "")
 	if err != nil {
 		return nil, fmt.Errorf("rpc: Inspector.Servers: %w", err)
 	}
 	var servers []OnlineServer
 	var expiries []*redis.DurationCmd
+	var reports []*redis.StringCmd
 	pipe := i.rdb.Pipeline()
 	for _, name := range keys {
 		kind, id, ok := strings.Cut(name, ":")
@@ -67,15 +75,24 @@ func (i *Inspector) Servers(ctx context.Context) ([]OnlineServer, error) {
 		}
 		servers = append(servers, OnlineServer{Kind: kind, ID: id})
 		expiries = append(expiries, pipe.PTTL(ctx, aliveKey(i.prefix, kind, id)))
+		reports = append(reports, pipe.Get(ctx, statsKey(i.prefix, kind, id)))
 	}
 	if err := execute(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("rpc: Inspector.Servers: %w", err)
 	}
 	live := servers[:0]
 	for n, s := range servers {
-		if s.Expires = expiries[n].Val(); s.Expires > 0 { // else it has gone meanwhile
-			live = append(live, s)
+		switch left := expiries[n].Val(); left {
+		case -2: // it has gone meanwhile
+			continue
+		case -1: // it has no expiry
+		default:
+			s.Expires = max(left, time.Millisecond)
 		}
+		if message, err := reports[n].Bytes(); err == nil {
+			s.Report = readReport(message)
+		}
+		live = append(live, s)
 	}
 	return live, nil
 }
@@ -111,22 +128,35 @@ func (i *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 	return queues, nil
 }
 
-// execute runs a pipeline. That a key is gone is no error.
+// execute runs a pipeline. That a key is gone, or of another type, is no error.
 func execute(ctx context.Context, pipe redis.Pipeliner) error {
 	if pipe.Len() == 0 {
 		return nil
 	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
+	commands, err := pipe.Exec(ctx)
+	if err == nil || len(commands) == 0 {
 		return err
+	}
+	for _, c := range commands {
+		if err := c.Err(); err != nil && !errors.Is(err, redis.Nil) && !redis.HasErrorPrefix(err, "WRONGTYPE") {
+			return err
+		}
 	}
 	return nil
 }
 
-// scan returns what stands between the prefix and after in keys of a type, sorted.
+// scan returns what stands between the prefix and after in keys of a type, or of any if
+// that is empty, sorted.
 func (i *Inspector) scan(ctx context.Context, after, typeName string) ([]string, error) {
 	before := i.prefix + ":"
 	var names []string
-	scan := i.rdb.ScanType(ctx, 0, escapeGlob(before)+"*"+escapeGlob(after), 1000, typeName).Iterator()
+	pattern := escapeGlob(before) + "*" + escapeGlob(after)
+	var scan *redis.ScanIterator
+	if typeName == "" {
+		scan = i.rdb.Scan(ctx, 0, pattern, 1000).Iterator()
+	} else {
+		scan = i.rdb.ScanType(ctx, 0, pattern, 1000, typeName).Iterator()
+	}
 	for scan.Next(ctx) {
 		name := strings.TrimSuffix(strings.TrimPrefix(scan.Val(), before), after)
 		if len(name)+len(before)+len(after) == len(scan.Val()) { // "prefix:alive" matches too

@@ -25,8 +25,8 @@ func testInspectServers(t *testing.T, h *house) {
 			t.Fatal(err)
 		}
 		for _, s := range list {
-			if s.Expires <= 0 || s.Expires > 4*time.Second {
-				t.Errorf("%s:%s expires in %v, want up to 4 s", s.Kind, s.ID, s.Expires)
+			if forever := s.Kind == "forever"; (s.Expires == 0) != forever || s.Expires < 0 || s.Expires > 4*time.Second {
+				t.Errorf("%s:%s expires in %v, want up to 4 s, or 0 for never", s.Kind, s.ID, s.Expires)
 			}
 			names = append(names, s.Kind+":"+s.ID)
 		}
@@ -37,26 +37,30 @@ func testInspectServers(t *testing.T, h *house) {
 			t.Fatal(err)
 		}
 	}
-	if err := h.rdb.RPush(ctx, h.prefix+":kind:list:alive", "1").Err(); err != nil {
-		t.Fatal(err)
-	}
-	if err := h.rdb.Set(ctx, h.prefix+":kind:forever:alive", "1", 0).Err(); err != nil { // by nobody whom we know
-		t.Fatal(err)
-	}
 	if got := servers(); len(got) != 0 {
 		t.Errorf("got servers %q before any started", got)
+	}
+	// Those that nobody whom we know would write are listed, too, as by rpc.Servers.
+	if err := h.rdb.Set(ctx, h.prefix+":forever:text:alive", "1", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.rdb.RPush(ctx, h.prefix+":forever:list:alive", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if ids, err := rpc.Servers(ctx, h.rdb, h.prefix, "forever"); err != nil || len(ids) != 2 || len(servers()) != 2 {
+		t.Errorf("got servers %q, %v, and %q", ids, err, servers())
 	}
 	one := h.serve(rpc.ServerOptions{Kind: "kind", ID: "b"}, echo)
 	h.serve(rpc.ServerOptions{Kind: "kind", ID: "a"}, echo)
 	h.serve(rpc.ServerOptions{Kind: "k*nd", ID: "c"}, echo)
-	for len(servers()) < 3 {
+	for len(servers()) < 5 {
 		runtime.Gosched()
 	}
-	if got := strings.Join(servers(), " "); got != "k*nd:c kind:a kind:b" {
+	if got := strings.Join(servers(), " "); got != "forever:list forever:text k*nd:c kind:a kind:b" {
 		t.Errorf("got servers %s", got)
 	}
 	one.stop(t)
-	if got := strings.Join(servers(), " "); got != "k*nd:c kind:a" {
+	if got := strings.Join(servers(), " "); got != "forever:list forever:text k*nd:c kind:a" {
 		t.Errorf("after a stop got servers %s", got)
 	}
 }

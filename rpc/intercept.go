@@ -27,8 +27,9 @@ type Interceptor func(ctx context.Context, call *CallInfo, next func(context.Con
 // CallInfo is what an Interceptor sees of a call. It is valid, and may be used by
 // one goroutine, until the interceptor returns. What is not known is zero.
 type CallInfo struct {
-	// Func is the name of the function.
-	Func string
+	// Func is the name of the function, and Queue the key of the list that its calls
+	// wait in.
+	Func, Queue string
 
 	// ID is the ID of the call. A client knows it after next.
 	ID string

@@ -19,7 +19,7 @@ import (
 func (c *Client) Send(ctx context.Context, fn string, args any, opts ...CallOption) (id string, err error) {
 	o := c.callOptions(opts)
 	o.only = true
-	info := &CallInfo{Func: fn, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
+	info := &CallInfo{Func: fn, Queue: callsKey(c.opt.Prefix, fn), Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
 	err = intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
 		f, err := c.prepare(ctx, fn, args, nil, o, info)
 		if err != nil {

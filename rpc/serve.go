@@ -28,6 +28,8 @@ type shift struct {
 	rotation *rotation
 	wake     string
 	alive    string
+	stats    string
+	started  time.Time
 	free     seats
 	drops    dropLog
 }
@@ -47,14 +49,16 @@ const (
 
 func newShift(ctx context.Context, s *Server) *shift {
 	r := &shift{
-		Server: s,
-		link:   newLink(s.rdb, s.home),
-		desk:   newDesk(),
-		log:    s.opt.Logger.With("server", s.opt.ID),
-		byKey:  map[string]*function{},
-		wake:   wakeKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
-		alive:  aliveKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
-		free:   seats{free: s.opt.Workers, freed: make(chan struct{}, 1)},
+		Server:  s,
+		link:    newLink(s.rdb, s.home),
+		desk:    newDesk(),
+		log:     s.opt.Logger.With("server", s.opt.ID),
+		byKey:   map[string]*function{},
+		wake:    wakeKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
+		alive:   aliveKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
+		stats:   statsKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
+		started: time.Now(),
+		free:    seats{free: s.opt.Workers, freed: make(chan struct{}, 1)},
 	}
 	r.post = newPost(ctx, r.link, s.opt.Expiry, r.log, &s.spare, r.free.give)
 	if !s.opt.Plain || !s.opt.IgnoreDeadlines {
@@ -96,7 +100,7 @@ func (r *shift) serve(ctx context.Context) {
 	workers.Wait()
 	close(finished)
 	helpers.Wait()
-	r.post.do("heartbeat not withdrawn, it will expire", []string{"DEL", r.alive, r.wake})
+	r.post.do("heartbeat not withdrawn, it will expire", []string{"DEL", r.alive, r.stats, r.wake})
 	r.post.close()
 }
 
@@ -156,13 +160,16 @@ func (r *shift) wakeTaker(otherwise string) {
 	r.post.do(otherwise, []string{"RPUSH", r.wake, "stop"}, []string{"EXPIRE", r.wake, "2"})
 }
 
-// beat keeps the heartbeat key alive until finished is closed.
+// beat keeps the heartbeat alive, and a report with it, until finished is closed.
 func (r *shift) beat(finished <-chan struct{}) {
 	life := strconv.FormatInt((2 * r.opt.Heartbeat).Milliseconds(), 10)
 	tick := time.NewTicker(r.opt.Heartbeat)
 	defer tick.Stop()
 	for {
 		r.post.do("no heartbeat", []string{"SET", r.alive, "1", "PX", life})
+		if !r.opt.Plain {
+			r.post.do("no report", []string{"SET", r.stats, string(r.report()), "PX", life})
+		}
 		select {
 		case <-tick.C:
 		case <-finished:
@@ -250,7 +257,7 @@ func (r *shift) run(ctx context.Context, c popped, call call, a *answer) {
 // intercepted runs a call with the interceptors around it.
 func (r *shift) intercepted(ctx context.Context, c popped, call call, a *answer) (err error) {
 	defer r.recovered(c.function, call, &err)
-	info := &CallInfo{Func: c.name, ID: call.id, Server: r.opt.ID, Queued: max(0, a.queued), received: c.message}
+	info := &CallInfo{Func: c.name, Queue: c.queue, ID: call.id, Server: r.opt.ID, Queued: max(0, a.queued), received: c.message}
 	info.Client = info.Field("client")
 	info.Deadline, _ = ctx.Deadline()
 	err = intercept(ctx, r.opt.Intercept, info, func(ctx context.Context) (err error) {

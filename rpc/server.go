@@ -60,8 +60,8 @@ type ServerOptions struct {
 	IgnoreDeadlines bool
 
 	// Plain leaves out of the results what the protocol did not have at first: the
-	// type of a failure, the server's ID, and how long the call waited and ran. The
-	// Python and Go ports ignore these fields.
+	// type of a failure, the server's ID, and how long the call waited and ran, and
+	// writes no Report with the heartbeat. The Python and Go ports ignore all these.
 	Plain bool
 
 	// Intercept runs around each call, the first outermost.

@@ -10,12 +10,12 @@ type Stats struct {
 
 // FuncStats is what a server has done for one function.
 type FuncStats struct {
-	Calls     uint64 // that were begun
-	InFlight  int    // of them, that still run
-	Errors    uint64 // calls that ended with an error
-	Panics    uint64 // of them, those that ended with a panic
-	Malformed uint64 // messages dropped, as they could not even be answered: no JSON object, or no text for an id
-	Expired   uint64 // calls dropped, as they came too late for their callers
+	Calls     uint64 `json:"calls"`     // that were begun
+	InFlight  int    `json:"in_flight"` // of them, that still run
+	Errors    uint64 `json:"errors"`    // calls that ended with an error
+	Panics    uint64 `json:"panics"`    // of them, those that ended with a panic
+	Malformed uint64 `json:"malformed"` // messages dropped, as they could not even be answered: no JSON object, or no text for an id
+	Expired   uint64 `json:"expired"`   // calls dropped, as they came too late for their callers
 }
 
 // counters are what Stats is made from.
@@ -27,18 +27,27 @@ type counters struct {
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := Stats{Functions: make(map[string]FuncStats, len(s.functions))}
+	functions := make(map[string]FuncStats, len(s.functions))
 	for name, f := range s.functions {
-		one := f.stats()
-		all.Functions[name] = one
-		all.Calls += one.Calls
-		all.InFlight += one.InFlight
-		all.Errors += one.Errors
-		all.Panics += one.Panics
-		all.Malformed += one.Malformed
-		all.Expired += one.Expired
+		functions[name] = f.stats()
+	}
+	return sum(functions)
+}
+
+func sum(functions map[string]FuncStats) Stats {
+	all := Stats{Functions: functions}
+	for _, one := range functions {
+		all.FuncStats = all.plus(one)
 	}
 	return all
+}
+
+func (s FuncStats) plus(o FuncStats) FuncStats {
+	return FuncStats{
+		s.Calls + o.Calls, s.InFlight + o.InFlight,
+		s.Errors + o.Errors, s.Panics + o.Panics,
+		s.Malformed + o.Malformed, s.Expired + o.Expired,
+	}
 }
 
 func (c *counters) stats() FuncStats {

@@ -78,6 +78,7 @@ func suite(t *testing.T, opt *redis.Options) {
 		{"send", testSend},
 		{"inspect servers", testInspectServers},
 		{"inspect queues", testInspectQueues},
+		{"reports", testReports},
 		{"stop when idle", testStopWhenIdle},
 		{"stop without patience", testStopWithoutPatience},
 		{"stop before run", testStopBeforeRun},

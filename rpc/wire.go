@@ -30,6 +30,9 @@ func resultKey(prefix, fn, id string) string { return prefix + ":" + fn + ":resu
 // aliveKey exists while a server lives.
 func aliveKey(prefix, kind, id string) string { return prefix + ":" + kind + ":" + id + ":alive" }
 
+// statsKey has what a server has done, as long as it lives: an addition to the protocol.
+func statsKey(prefix, kind, id string) string { return prefix + ":" + kind + ":" + id + ":stats" }
+
 // wakeKey is a list that only its server blocks on: a push to it ends its wait.
 func wakeKey(prefix, kind, id string) string { return prefix + ":" + kind + ":" + id + ":wake" }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,25 +22,57 @@ import (
 func newServers(getenv func(string) string) *cobra.Command {
 	cmd := newLook(getenv, look[rpc.OnlineServer]{
 		see:    (*rpc.Inspector).Servers,
-		header: "KIND\tID\tEXPIRES IN",
+		header: "KIND\tID\t" + serverColumns,
 		row: func(s rpc.OnlineServer) string {
-			return fmt.Sprintf("%s\t%s\t%s", cell(s.Kind), cell(s.ID), s.Expires.Round(time.Millisecond))
+			return fmt.Sprintf("%s\t%s\t%s", cell(s.Kind), cell(s.ID), serverCells(s))
 		},
-		object: func(s rpc.OnlineServer) any {
-			return struct {
-				Kind    string  `json:"kind"`
-				ID      string  `json:"id"`
-				Expires float64 `json:"expires_seconds"`
-			}{s.Kind, s.ID, s.Expires.Seconds()}
-		},
-		none: "no server is online",
+		object: serverObject,
+		none:   "no server is online",
 	})
 	cmd.Use, cmd.Short = "servers", "List the servers that are online"
-	cmd.Long = `List the servers that are online, by their heartbeats. A server that died is listed
-until its heartbeat expires; the Go port has none.`
+	cmd.Long = `List the servers that are online, by their heartbeats: when those expire unless they
+are renewed, how many workers were busy of how many, and the functions that the server
+offers, as it says itself every 2 s (- where it does not, as the Python port). A server
+that died is listed until its heartbeat expires; the Go port has none.`
 	cmd.Example = `  redrpc servers
   redrpc servers --redis redis://127.0.0.1:6379 --prefix rpc_example --output json`
 	return cmd
+}
+
+const serverColumns = "EXPIRES IN\tBUSY\tFUNCTIONS"
+
+// serverCells is what a table says of a server besides its name.
+func serverCells(s rpc.OnlineServer) string {
+	expires, busy, functions := "never", "-", "-"
+	if s.Expires > 0 {
+		expires = s.Expires.Round(time.Millisecond).String()
+	}
+	if n, workers, ok := s.Busy(); ok {
+		busy = fmt.Sprintf("%d/%d", n, workers)
+		functions = cell(strings.Join(slices.Sorted(maps.Keys(s.Report.Functions)), ", "))
+	}
+	return expires + "\t" + busy + "\t" + functions
+}
+
+func serverObject(s rpc.OnlineServer) any {
+	o := struct {
+		Kind      string                   `json:"kind"`
+		ID        string                   `json:"id"`
+		Expires   *float64                 `json:"expires_seconds"` // null: never
+		Uptime    *float64                 `json:"uptime_seconds"`  // null, as what follows: it does not say
+		Workers   *int                     `json:"workers"`
+		Busy      *int                     `json:"busy"`
+		Functions map[string]rpc.FuncStats `json:"functions"`
+	}{Kind: s.Kind, ID: s.ID}
+	if s.Expires > 0 {
+		seconds := s.Expires.Seconds()
+		o.Expires = &seconds
+	}
+	if busy, workers, ok := s.Busy(); ok {
+		uptime := s.Report.Uptime.Seconds()
+		o.Uptime, o.Workers, o.Busy, o.Functions = &uptime, &workers, &busy, s.Report.Functions
+	}
+	return o
 }
 
 func newQueues(getenv func(string) string) *cobra.Command {

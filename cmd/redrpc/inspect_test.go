@@ -21,28 +21,37 @@ func TestServers(t *testing.T) {
 		t.Errorf("got %q, %q", r.stdout, r.stderr)
 	}
 
-	for key, life := range map[string]time.Duration{"p:worker:one:alive": time.Hour, "p:w\x1b[2\n:two:alive": time.Minute, "q:worker:three:alive": time.Hour} {
+	for key, life := range map[string]time.Duration{"p:worker:one:alive": time.Hour, "p:w\x1b[2\n:two:alive": time.Minute, "p:worker:three:alive": 0, "q:worker:three:alive": time.Hour} {
 		if err := rdb.Set(t.Context(), key, "1", life).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
+	report := `{"started_ms":1,"uptime_ms":2500,"workers":8,"functions":{"b":{"calls":5,"in_flight":2},"a\u001b":{"calls":1,"in_flight":1}}}`
+	if err := rdb.Set(t.Context(), "p:worker:one:stats", report, time.Hour).Err(); err != nil {
+		t.Fatal(err)
+	}
 	r = redrpc(t, "servers", "--redis", url, "--prefix", "p")
 	r.want(t, exitOK)
-	want := `^KIND    ID   EXPIRES IN\nw\?\[2\?   two  (1m0s|59\.\d+s)\nworker  one  (1h0m0s|59m59\.\d+s)\n$`
+	want := `^KIND    ID     EXPIRES IN +BUSY  FUNCTIONS\nw\?\[2\?   two    (1m0s|59\.\d+s) +-     -\nworker  one    (1h0m0s|59m59\.\d+s) +3/8   a\?, b\nworker  three  never +-     -\n$`
 	if !regexp.MustCompile(want).MatchString(r.stdout) {
 		t.Errorf("got\n%s", r.stdout)
 	}
 	r = redrpc(t, "servers", "--redis", url, "--prefix", "p", "--output", "json")
 	r.want(t, exitOK)
 	var servers []struct {
-		Kind, ID string
-		Expires  float64 `json:"expires_seconds"`
+		Kind, ID  string
+		Expires   *float64 `json:"expires_seconds"`
+		Uptime    *float64 `json:"uptime_seconds"`
+		Workers   *int
+		Functions map[string]map[string]int
 	}
 	if err := json.Unmarshal([]byte(r.stdout), &servers); err != nil {
 		t.Fatal(err)
 	}
-	if len(servers) != 2 || servers[1].Kind != "worker" || servers[1].ID != "one" || servers[1].Expires < 3000 || servers[1].Expires > 3600 {
-		t.Errorf("got %+v", servers)
+	if len(servers) != 3 || servers[1].Kind != "worker" || servers[1].ID != "one" || *servers[1].Expires < 3000 || *servers[1].Expires > 3600 ||
+		*servers[1].Uptime != 2.5 || *servers[1].Workers != 8 || servers[1].Functions["b"]["in_flight"] != 2 ||
+		servers[2].Expires != nil || servers[2].Uptime != nil || servers[2].Workers != nil || servers[2].Functions != nil {
+		t.Errorf("got %s", r.stdout)
 	}
 }
 

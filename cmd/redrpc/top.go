@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -26,11 +27,21 @@ func newTop(getenv func(string) string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "top",
 		Short: "Show functions and servers again and again",
-		Long: `Show the functions for which calls wait, or have waited since the start: how many
-calls wait, by how many that has changed in a second since the look before, and for how
-long the call has waited that comes next; and the servers that are online. On a terminal
-the table stays in its place until Ctrl-C; elsewhere one follows the other. All keys of
-the database are looked at each time, since nothing lists the queues.`,
+		Long: `Show the functions for which calls wait, or have waited since the start, and those
+that servers offer:
+  WAITING   calls that wait
+  CHANGE/S  by how many that has changed in a second since the look before
+  OLDEST    for how long the call has waited that comes next
+  CALLS/S   calls that were begun in a second, between the last two reports of its servers
+  ERRORS/S  calls that failed or were dropped, likewise
+  BUSY      calls that run
+  SERVERS   servers that offer it
+Then the servers that are online. They report every 2 s; of those that do not, such as
+the Python port, only the heartbeat is known, and what they do is not counted. What is
+not known is shown as -.
+
+On a terminal the table stays in its place until Ctrl-C; elsewhere one follows the
+other. All keys of the database are looked at each time, since nothing lists the queues.`,
 		Example: `  redrpc top
   redrpc top --interval 500ms --prefix rpc_example
   redrpc top -n 1`,
@@ -73,18 +84,14 @@ func top(ctx context.Context, inspector *rpc.Inspector, to *screen, title string
 	defer tick.Stop()
 	var b board
 	for n := 1; ; n++ {
-		servers, err := inspector.Servers(ctx)
-		var queues []rpc.Queue
-		if err == nil {
-			queues, err = inspector.Queues(ctx)
-		}
+		look, err := inspector.Look(ctx, b.last)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil && (n == 1 || errors.Is(err, redis.ErrClosed)):
 			return err
 		case err == nil:
-			b.look(time.Now(), servers, queues)
+			b.look(time.Now(), look)
 		}
 		if err := to.show(time.Now().Format(time.TimeOnly) + "  " + title + "\n" + b.text(err)); err != nil || n == times {
 			return err
@@ -100,29 +107,30 @@ func top(ctx context.Context, inspector *rpc.Inspector, to *screen, title string
 // A board is what the last look saw.
 type board struct {
 	at        time.Time
-	servers   []rpc.OnlineServer
+	last      *rpc.Look
 	functions map[string]rowOfTop
 }
 
 type rowOfTop struct {
-	rpc.Queue
-	change float64 // in a second
+	rpc.Function
+	change float64 // of the calls that wait, in a second
 	known  bool    // there was a look before
 }
 
-func (b *board) look(now time.Time, servers []rpc.OnlineServer, queues []rpc.Queue) {
-	before, first := b.functions, b.at.IsZero()
-	seconds := max(now.Sub(b.at), time.Millisecond).Seconds()
+func (b *board) look(now time.Time, l *rpc.Look) {
+	before, seconds := b.functions, max(now.Sub(b.at), time.Millisecond).Seconds()
 	b.functions = map[string]rowOfTop{}
 	for name := range before {
-		queues = append(queues, rpc.Queue{Func: name}) // empty, unless it came first
+		b.functions[name] = rowOfTop{Function: rpc.Function{Queue: rpc.Queue{Func: name}}} // unless it is seen again
 	}
-	for _, q := range queues {
-		if _, ok := b.functions[q.Func]; !ok {
-			b.functions[q.Func] = rowOfTop{q, float64(q.Depth-before[q.Func].Depth) / seconds, !first}
-		}
+	for _, f := range l.Functions {
+		b.functions[f.Func] = rowOfTop{Function: f}
 	}
-	b.at, b.servers = now, servers
+	for name, r := range b.functions {
+		r.change, r.known = float64(r.Depth-before[name].Depth)/seconds, b.last != nil
+		b.functions[name] = r
+	}
+	b.at, b.last = now, l
 }
 
 // text renders the board, and why it is not up to date, if so.
@@ -131,39 +139,52 @@ func (b *board) text(trouble error) string {
 	if trouble != nil {
 		fmt.Fprintf(&out, "as of %s, now: %s\n", b.at.Format(time.TimeOnly), cell(trouble.Error()))
 	}
-	rows := make([]rowOfTop, 0, len(b.functions))
-	waiting := int64(0)
-	for _, r := range b.functions {
-		rows = append(rows, r)
+	rows := slices.SortedFunc(maps.Values(b.functions), func(x, y rowOfTop) int {
+		return cmp.Or(cmp.Compare(y.Depth, x.Depth), cmp.Compare(y.Rate.Calls, x.Rate.Calls), cmp.Compare(x.Func, y.Func))
+	})
+	waiting, busy, workers := int64(0), 0, 0
+	for _, r := range rows {
 		waiting += r.Depth
 	}
-	slices.SortFunc(rows, func(x, y rowOfTop) int {
-		return cmp.Or(cmp.Compare(y.Depth, x.Depth), cmp.Compare(x.Func, y.Func))
-	})
-	fmt.Fprintf(&out, "calls waiting: %d, servers online: %d\n", waiting, len(b.servers))
+	for _, s := range b.last.Servers {
+		n, of, _ := s.Busy()
+		busy, workers = busy+n, workers+of
+	}
+	fmt.Fprintf(&out, "calls waiting: %d, servers online: %d, workers busy: %d of %d\n", waiting, len(b.last.Servers), busy, workers)
 	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
 	if len(rows) > 0 {
-		fmt.Fprintln(table, "\nFUNCTION\tWAITING\tPER SECOND\tOLDEST")
+		fmt.Fprintln(table, "\nFUNCTION\tWAITING\tCHANGE/S\tOLDEST\tCALLS/S\tERRORS/S\tBUSY\tSERVERS")
 	}
 	for _, r := range rows {
-		change, oldest := "-", "-"
-		if r.known {
-			change = fmt.Sprintf("%+.1f", r.change)
-		}
-		if r.Dated {
-			oldest = r.Oldest.Round(time.Millisecond).String()
-		}
-		fmt.Fprintf(table, "%s\t%d\t%s\t%s\n", cell(r.Func), r.Depth, change, oldest)
+		fmt.Fprintln(table, r.cells())
 	}
 	table.Flush() // into memory
-	if len(b.servers) > 0 {
-		fmt.Fprintln(table, "\nKIND\tSERVER\tEXPIRES IN")
+	if len(b.last.Servers) > 0 {
+		fmt.Fprintln(table, "\nKIND\tSERVER\t"+serverColumns)
 	}
-	for _, s := range b.servers {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", cell(s.Kind), cell(s.ID), s.Expires.Round(time.Millisecond))
+	for _, s := range b.last.Servers {
+		fmt.Fprintf(table, "%s\t%s\t%s\n", cell(s.Kind), cell(s.ID), serverCells(s))
 	}
 	table.Flush()
 	return out.String()
+}
+
+// cells is the row in a table: - where something is not known.
+func (r rowOfTop) cells() string {
+	change, oldest, calls, errors, busy, servers := "-", "-", "-", "-", "-", "-"
+	if r.known {
+		change = fmt.Sprintf("%+.1f", r.change)
+	}
+	if r.Dated {
+		oldest = r.Oldest.Round(time.Millisecond).String()
+	}
+	if r.Rated {
+		calls, errors = fmt.Sprintf("%.1f", r.Rate.Calls), fmt.Sprintf("%.1f", r.Rate.Errors+r.Rate.Dropped)
+	}
+	if r.Servers > 0 {
+		busy, servers = fmt.Sprint(r.InFlight), fmt.Sprint(r.Servers)
+	}
+	return strings.Join([]string{cell(r.Func), fmt.Sprint(r.Depth), change, oldest, calls, errors, busy, servers}, "\t")
 }
 
 // A screen shows texts: on a terminal one in place of the other.

@@ -14,40 +14,50 @@ import (
 func TestBoard(t *testing.T) {
 	var b board
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	b.look(at, nil, nil)
-	if got := b.text(nil); got != "calls waiting: 0, servers online: 0\n" {
+	queue := func(fn string, depth int64) rpc.Function {
+		return rpc.Function{Queue: rpc.Queue{Func: fn, Depth: depth}}
+	}
+	b.look(at, &rpc.Look{})
+	if got := b.text(nil); got != "calls waiting: 0, servers online: 0, workers busy: 0 of 0\n" {
 		t.Errorf("of nothing: got\n%s", got)
 	}
 	b = board{}
-	b.look(at, []rpc.OnlineServer{{Kind: "worker", ID: "one\n", Expires: 1500 * time.Millisecond}}, []rpc.Queue{
-		{Func: "few", Depth: 2}, {Func: "many\x1b", Depth: 1000, Oldest: 1234567 * time.Microsecond, Dated: true}})
-	want := `calls waiting: 1002, servers online: 1
+	many := queue("many\x1b", 1000)
+	many.Oldest, many.Dated, many.Servers, many.InFlight = 1234567*time.Microsecond, true, 2, 3
+	report := &rpc.Report{Workers: 64, Stats: rpc.Stats{FuncStats: rpc.FuncStats{InFlight: 3}, Functions: map[string]rpc.FuncStats{"many\x1b": {}, "a": {}}}}
+	b.look(at, &rpc.Look{
+		Servers:   []rpc.OnlineServer{{Kind: "worker", ID: "one\n", Expires: 1500 * time.Millisecond, Report: report}, {Kind: "x", ID: "y"}},
+		Functions: []rpc.Function{queue("few", 2), many}})
+	want := `calls waiting: 1002, servers online: 2, workers busy: 3 of 64
 
-FUNCTION  WAITING  PER SECOND  OLDEST
-many?     1000     -           1.235s
-few       2        -           -
+FUNCTION  WAITING  CHANGE/S  OLDEST  CALLS/S  ERRORS/S  BUSY  SERVERS
+many?     1000     -         1.235s  -        -         3     2
+few       2        -         -       -        -         -     -
 
-KIND    SERVER  EXPIRES IN
-worker  one?    1.5s
+KIND    SERVER  EXPIRES IN  BUSY  FUNCTIONS
+worker  one?    1.5s        3/64  a, many?
+x       y       never       -     -
 `
 	if got := b.text(nil); got != want {
 		t.Errorf("got\n%s", got)
 	}
-	b.look(at.Add(2*time.Second), nil, []rpc.Queue{{Func: "few", Depth: 5}, {Func: "new", Depth: 3}})
+	few := queue("few", 5)
+	few.Rate, few.Rated, few.Servers = rpc.Rate{Calls: 1234.56, Errors: 1, Dropped: 0.25}, true, 1
+	b.look(at.Add(2*time.Second), &rpc.Look{Functions: []rpc.Function{few, queue("new", 3)}})
 	want = `as of 03:04:07, now: away?really
-calls waiting: 8, servers online: 0
+calls waiting: 8, servers online: 0, workers busy: 0 of 0
 
-FUNCTION  WAITING  PER SECOND  OLDEST
-few       5        +1.5        -
-new       3        +1.5        -
-many?     0        -500.0      -
+FUNCTION  WAITING  CHANGE/S  OLDEST  CALLS/S  ERRORS/S  BUSY  SERVERS
+few       5        +1.5      -       1234.6   1.2       0     1
+new       3        +1.5      -       -        -         -     -
+many?     0        -500.0    -       -        -         -     -
 `
 	if got := b.text(errors.New("away\nreally")); got != want {
 		t.Errorf("got\n%s", got)
 	}
-	b.look(at.Add(3*time.Second), nil, nil)
-	b.look(at.Add(4*time.Second), nil, nil)
-	if got := b.text(nil); !strings.Contains(got, "many?     0        +0.0        -\n") {
+	b.look(at.Add(3*time.Second), &rpc.Look{})
+	b.look(at.Add(4*time.Second), &rpc.Look{})
+	if got := b.text(nil); !strings.Contains(got, "many?     0        +0.0 ") {
 		t.Errorf("got\n%s", got)
 	}
 }
@@ -76,11 +86,12 @@ func TestTop(t *testing.T) {
 	r := redrpc(t, "top", "-n", "2", "--interval", "1ms", "--prefix", "p", "--redis", url)
 	r.want(t, exitOK)
 	frame := `\d\d:\d\d:\d\d  ` + regexp.QuoteMeta(url) + `, prefix p, every 1ms
-calls waiting: 2, servers online: 0
+calls waiting: 2, servers online: 0, workers busy: 0 of 0
 
-FUNCTION  WAITING  PER SECOND  OLDEST
+FUNCTION  WAITING  CHANGE/S  OLDEST  CALLS/S  ERRORS/S  BUSY  SERVERS
 f         2        `
-	if !regexp.MustCompile("^" + frame + "-           -\n\n" + frame + `\+0\.0        -` + "\n$").MatchString(r.stdout) {
+	const unknown = `       -        -         -     -`
+	if !regexp.MustCompile("^" + frame + "-         -" + unknown + "\n\n" + frame + `\+0\.0      -` + unknown + "\n$").MatchString(r.stdout) {
 		t.Errorf("got\n%s", r.stdout)
 	}
 
@@ -91,4 +102,27 @@ f         2        `
 		t.Errorf("exit code %d, %q, %q", code, s.stdout.String(), s.stderr.String())
 	}
 	redrpc(t, "top", "--redis", "redis://127.0.0.1:1").want(t, exitFailed, "redis://127.0.0.1:1")
+}
+
+// What servers do is shown as they report it.
+func TestTopOfServers(t *testing.T) {
+	_, url := startRedis(t)
+	server := start(t, nil, "serve", "--redis", url, "--kind", "k", "--id", "one", "--workers", "7")
+	server.await(t, &server.stderr, "serving add, echo, fail, sleep")
+	s := start(t, nil, "top", "--interval", "100ms", "--redis", url)
+	await := func(pattern string) {
+		t.Helper()
+		s.awaitThat(t, &s.stdout, pattern, regexp.MustCompile(pattern).MatchString)
+	}
+	await(`\nk +one +\d[\d.]*m?s +0/7 +add, echo, fail, sleep\n`) // so what it reports next has a rate
+	for range 3 {
+		redrpc(t, "call", "fail", "--redis", url).want(t, exitFailed)
+	}
+	await(`\nfail +0 +\+0\.0 +- +([1-9]\d*\.\d|0\.[1-9]) +([1-9]\d*\.\d|0\.[1-9]) +0 +1\n`)
+
+	r := redrpc(t, "servers", "--redis", url)
+	r.want(t, exitOK)
+	if !regexp.MustCompile(`^KIND  ID   EXPIRES IN  BUSY  FUNCTIONS\nk     one  \S+ +0/7   add, echo, fail, sleep\n$`).MatchString(r.stdout) {
+		t.Errorf("got\n%s", r.stdout)
+	}
 }

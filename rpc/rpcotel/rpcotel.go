@@ -5,7 +5,8 @@
 //
 // Spans follow the semantic conventions for RPC: they are named after the function,
 // of kind client and server, with rpc.system.name "redis_rpc", rpc.method,
-// messaging.message.id (the ID of the call) and, after a failure, error.type: that
+// messaging.message.id (the ID of the call), messaging.destination.name (the key of
+// the list that it waits in) and, after a failure, error.type: that
 // of rpc.TypeOf or rpc.RemoteError if it has one, "remote_error" for other failures
 // of the function, "not_sent", "no_result" or "bad_result" on a client, else the Go
 // type of the error. A span of a server is not marked as failed where the arguments
@@ -96,7 +97,8 @@ func (o Options) complete() (trace.Tracer, propagation.TextMapPropagator) {
 }
 
 func attributes(call *rpc.CallInfo) trace.SpanStartOption {
-	return trace.WithAttributes(semconv.RPCSystemNameKey.String("redis_rpc"), semconv.RPCMethod(call.Func))
+	return trace.WithAttributes(semconv.RPCSystemNameKey.String("redis_rpc"), semconv.RPCMethod(call.Func),
+		semconv.MessagingDestinationName(call.Queue))
 }
 
 func clientErrorType(err error) attribute.KeyValue {

@@ -155,7 +155,7 @@ func TestSpans(t *testing.T) {
 			t.Errorf("%s: got trace %v, state %v", want.fn, s.TraceID(), s.TraceState())
 		}
 		for _, s := range []sdktrace.ReadOnlySpan{client, server} {
-			if of(s, "rpc.method") != want.fn || of(s, "rpc.system.name") != "redis_rpc" || len(of(s, "messaging.message.id")) != 36 ||
+			if of(s, "rpc.method") != want.fn || of(s, "rpc.system.name") != "redis_rpc" || of(s, "messaging.destination.name") != "redis_rpc:"+want.fn+":calls" || len(of(s, "messaging.message.id")) != 36 ||
 				of(s, "messaging.message.id") != of(client, "messaging.message.id") {
 				t.Errorf("%s: got attributes %v", want.fn, s.Attributes())
 			}
