@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"redrpc/internal/figure"
 )
 
 // Progress is how far a run has come.
@@ -29,17 +31,17 @@ type Progress struct {
 // String is one line of printable text, mostly less than 80 columns wide.
 func (p Progress) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%5.1fs  %s/s  in flight %s", p.Elapsed.Seconds(), grouped(int64(p.Rate+0.5)), grouped(p.InFlight))
+	fmt.Fprintf(&b, "%5.1fs  %s/s  in flight %s", p.Elapsed.Seconds(), figure.Grouped(int64(p.Rate+0.5)), figure.Grouped(p.InFlight))
 	if p.WarmingUp {
 		b.WriteString("  warming up")
 		return b.String()
 	}
-	fmt.Fprintf(&b, "  p50 %s  p99 %s  errors %s", formatFigure(p.Latency.P50), formatFigure(p.Latency.P99), grouped(p.Errors))
+	fmt.Fprintf(&b, "  p50 %s  p99 %s  errors %s", figure.Microseconds(p.Latency.P50), figure.Microseconds(p.Latency.P99), figure.Grouped(p.Errors))
 	switch {
 	case p.Draining:
 		b.WriteString("  waiting for the last calls")
 	case p.CallsLeft > 0:
-		fmt.Fprintf(&b, "  %s calls left", grouped(p.CallsLeft))
+		fmt.Fprintf(&b, "  %s calls left", figure.Grouped(p.CallsLeft))
 	default:
 		fmt.Fprintf(&b, "  %.1fs left", p.Left.Seconds())
 	}

@@ -2,7 +2,7 @@
 // call as a function and nothing of what the function does.
 //
 // Run calls it from many callers at once, for a time or a number of calls, and
-// returns a Result; a Report prints one. The calls of a warm-up are left out of
+// returns a Result, which package report writes. The calls of a warm-up are left out of
 // the figures, errors are counted by kind and their latencies never mixed with
 // those of successes, and what the samples cannot support is not a number.
 package bench

@@ -29,10 +29,6 @@ type Samples struct {
 // NewSamples returns no samples, with room for any: 270 kB.
 func NewSamples() *Samples { return &Samples{histogram: newHistogram()} }
 
-func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1, time.Hour.Nanoseconds(), 3)
-}
-
 // Record adds one.
 func (s *Samples) Record(d time.Duration) {
 	if s.Count == 0 || d < s.Min {
@@ -161,7 +157,7 @@ func (s *Samples) UnmarshalJSON(text []byte) error {
 	var recorded int64
 	c := Samples{Count: j.Count, Beyond: j.Beyond, Min: time.Duration(j.MinNS), Max: time.Duration(j.MaxNS), Sum: time.Duration(j.SumNS)}
 	if j.Histogram != "" {
-		h, err := hdrhistogram.Decode([]byte(j.Histogram))
+		h, err := decodeHistogram(j.Histogram)
 		if err != nil {
 			return fmt.Errorf("bench: samples: expected a histogram in HdrHistogram's compressed V2 encoding: %w", err)
 		}

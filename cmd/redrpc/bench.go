@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"redrpc/bench"
+	"redrpc/bench/report"
 	"redrpc/rpc"
 )
 
@@ -250,10 +252,10 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 
 // report writes what was measured, and returns why it is of no use if it is not.
 func (f *benchFlags) report(res *bench.Result, sys *system, out output, live *liveLine) error {
-	report := bench.Report{Settings: f.settings(sys), Result: res}
-	write := report.WriteText
+	rep := report.Report{Settings: f.settings(sys), Environment: report.Capture(os.Args), Result: res}
+	write := rep.WriteText
 	if f.format == "json" {
-		write = report.WriteJSON
+		write = rep.WriteJSON
 	}
 	if err := out.write(write); err != nil {
 		return err
@@ -265,9 +267,9 @@ func (f *benchFlags) report(res *bench.Result, sys *system, out output, live *li
 }
 
 // settings is what was run.
-func (f *benchFlags) settings(sys *system) []bench.Setting {
+func (f *benchFlags) settings(sys *system) report.Settings {
 	way, why := sys.clients[0].Waiting()
-	set := []bench.Setting{
+	set := report.Settings{
 		{Name: "broker", Value: sys.name},
 		{Name: "transport", Value: sys.transport},
 		{Name: "redis_version", Value: sys.version},
@@ -277,26 +279,26 @@ func (f *benchFlags) settings(sys *system) []bench.Setting {
 		{Name: "function", Value: f.fn},
 	}
 	if f.payload >= 0 {
-		set = append(set, bench.Setting{Name: "payload_bytes", Value: f.payload})
+		set = append(set, report.Setting{Name: "payload_bytes", Value: f.payload})
 	} else {
-		set = append(set, bench.Setting{Name: "args", Value: f.args})
+		set = append(set, report.Setting{Name: "args", Value: f.args})
 	}
 	if f.noServer {
-		set = append(set, bench.Setting{Name: "server", Value: "elsewhere"})
+		set = append(set, report.Setting{Name: "server", Value: "elsewhere"})
 	} else {
-		set = append(set, bench.Setting{Name: "server", Value: "in-process"},
-			bench.Setting{Name: "server_workers", Value: f.workers})
+		set = append(set, report.Setting{Name: "server", Value: "in-process"},
+			report.Setting{Name: "server_workers", Value: f.workers})
 	}
 	if f.wait != string(way) {
-		set = append(set, bench.Setting{Name: "waiting_because", Value: why})
+		set = append(set, report.Setting{Name: "waiting_because", Value: why})
 	}
 	if sys.note != "" && way == rpc.WaitBLPOP {
-		set = append(set, bench.Setting{Name: "note", Value: sys.note})
+		set = append(set, report.Setting{Name: "note", Value: sys.note})
 	}
 	return append(set,
-		bench.Setting{Name: "prefix", Value: f.prefix},
-		bench.Setting{Name: "timeout_s", Value: f.timeout.Seconds()},
-		bench.Setting{Name: "redrpc", Value: version()},
-		bench.Setting{Name: "processors", Value: runtime.GOMAXPROCS(0)},
+		report.Setting{Name: "prefix", Value: f.prefix},
+		report.Setting{Name: "timeout_s", Value: f.timeout.Seconds()},
+		report.Setting{Name: "redrpc", Value: version()},
+		report.Setting{Name: "processors", Value: runtime.GOMAXPROCS(0)},
 	)
 }

@@ -1,0 +1,246 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"redrpc/bench"
+)
+
+func asJSON(t testing.TB, r Report) string {
+	t.Helper()
+	var b strings.Builder
+	if err := r.WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestWriteJSON(t *testing.T) {
+	for _, calls := range []int{0, 100} {
+		text := asJSON(t, closed(calls))
+		var got struct {
+			Run          map[string]any
+			Calls        *int64
+			Errors       *int64
+			ErrorsByKind map[string]int64 `json:"errors_by_kind"`
+			DurationS    *float64         `json:"duration_s"`
+			Throughput   *float64
+			Latency      map[string]any `json:"latency_us"`
+		}
+		if err := json.Unmarshal([]byte(text), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Calls == nil || got.Errors == nil || got.DurationS == nil || got.Throughput == nil ||
+			*got.Calls != int64(calls) || *got.Errors != 1 || got.ErrorsByKind["timeout"] != 1 || *got.DurationS != 2 {
+			t.Errorf("got %s", text)
+		}
+		if !strings.Contains(text, "no <result>") || !strings.Contains(text, `"x": "<&>"`) {
+			t.Errorf("expected <, > and & as they are, got %s", text)
+		}
+		if got.Run["payload_bytes"] != 100.0 || !strings.HasPrefix(text, "{\n  \"run\": {\n    \"transport\": \"memory\",\n    \"redis_version\"") {
+			t.Errorf("settings: got %s", text)
+		}
+		for _, key := range []string{"p50", "p90", "p95", "p99", "p999", "max", "min", "mean"} {
+			us, ok := got.Latency[key]
+			known := calls > 0 && key != "p99" && key != "p999"
+			if !ok || (us != nil) != known {
+				t.Errorf("%d calls: %s is there: %v, known: %v, expected it there and known: %v", calls, key, ok, us != nil, known)
+			}
+		}
+	}
+}
+
+// What is written, read and written again is the same.
+func TestReadGivesBackWhatWasWritten(t *testing.T) {
+	for name, r := range map[string]Report{"open": sample(), "closed": closed(400), "empty": closed(0), "real": real(t)} {
+		t.Run(name, func(t *testing.T) {
+			want := asJSON(t, r)
+			read, err := Read(strings.NewReader(want))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := asJSON(t, read); got != want {
+				t.Errorf("got %s\nexpected %s", got, want)
+			}
+			if got, want := text(t, read), text(t, r); got != want {
+				t.Errorf("got %s\nexpected %s", got, want)
+			}
+		})
+	}
+}
+
+// real is a report of a real run.
+func real(t testing.TB) Report {
+	t.Helper()
+	calls := 0
+	res, err := bench.Run(t.Context(), bench.Config{
+		Call: func(context.Context) error {
+			if calls++; calls%10 == 0 {
+				return errors.New("every tenth fails")
+			}
+			return nil
+		},
+		Calls: 5000, Warmup: time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Schema = bench.Schema
+	return Report{Settings: Settings{{"function", "nothing"}}, Environment: Capture([]string{"bench"}), Result: res}
+}
+
+// compiled is the published schema. A strict one refuses names that it does not know.
+func compiled(t *testing.T, strict bool) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(strings.NewReader(JSONSchema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strict {
+		closeObjects(doc)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("report.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("report.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func closeObjects(node any) {
+	switch n := node.(type) {
+	case map[string]any:
+		if properties, ok := n["properties"].(map[string]any); ok && n["type"] != nil {
+			if _, open := n["additionalProperties"]; !open {
+				n["additionalProperties"] = false
+			}
+			for _, p := range properties {
+				closeObjects(p)
+			}
+		}
+		for key, child := range n {
+			if key != "properties" {
+				closeObjects(child)
+			}
+		}
+	case []any:
+		for _, child := range n {
+			closeObjects(child)
+		}
+	}
+}
+
+// Every report is as the schema says, and the schema names all that is in one.
+func TestReportsAreAsTheSchemaSays(t *testing.T) {
+	s := compiled(t, true)
+	for name, r := range map[string]Report{"open": sample(), "closed": closed(400), "empty": closed(0), "real": real(t)} {
+		doc, err := jsonschema.UnmarshalJSON(strings.NewReader(asJSON(t, r)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Validate(doc); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	open := compiled(t, false)
+	for _, c := range []struct{ key, value, why string }{
+		{"calls", "-1", "minimum"}, {"latency_us", "{}", "missing properties"}, {"schema", "2", "value must be"},
+		{"verdict", `{"state":"fine","reasons":[],"checks":[]}`, "must be one of"},
+	} {
+		var doc map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(asJSON(t, sample())), &doc); err != nil {
+			t.Fatal(err)
+		}
+		doc[c.key] = json.RawMessage(c.value)
+		wrong, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		instance, err := jsonschema.UnmarshalJSON(bytes.NewReader(wrong))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := open.Validate(instance); err == nil || !strings.Contains(err.Error(), c.why) {
+			t.Errorf("%s %s: got %v, expected %q", c.key, c.value, err, c.why)
+		}
+	}
+	var empty struct {
+		Version string `json:"$id"`
+	}
+	if err := json.Unmarshal([]byte(JSONSchema()), &empty); err != nil || empty.Version != "urn:redrpc:bench-report:1" || bench.Schema != 1 {
+		t.Errorf("$id is %q, the version %d", empty.Version, bench.Schema)
+	}
+}
+
+func TestReadSaysWhatIsWrong(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                "expected a report of redrpc bench as JSON: unexpected end of JSON input",
+		"nonsense":                        "expected a report of redrpc bench as JSON: invalid character",
+		"[]":                              "expected a report of redrpc bench as JSON",
+		"null":                            `got an object without "schema"`,
+		"{}":                              `got an object without "schema"`,
+		`{"schema":0}`:                    "expected schema 1, got 0: another version of redrpc wrote it",
+		`{"schema":1}{"schema":1}`:        "invalid character",
+		`{"schema":1,"calls":"many"}`:     "calls: expected int64, got a string",
+		`{"schema":1,"calls":-5}`:         "calls: expected 0 or more, got -5",
+		`{"schema":1,"run":[1]}`:          "expected an object of settings",
+		`{"schema":1,"duration_s":1e999}`: "duration_s",
+		`{"schema":1,"verdict":{"state":"good\u001b"}}`:                              `verdict.state: expected valid, invalid or diverging, got "good\x1b"`,
+		`{"schema":1,"samples":{"response":{"count":1}}}`:                            "expected a histogram of count-beyond samples",
+		`{"schema":1,"intervals":[{"start_s":0,"end_s":2},{"start_s":1,"end_s":3}]}`: "intervals: expected each to begin where the last one ended",
+		strings.Repeat(`{"schema":`, 20_000) + "1" + strings.Repeat("}", 20_000):     "exceeded max depth",
+	} {
+		if _, err := Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "report: ") {
+			t.Errorf("%.80s: got %v, expected %q", text, err, want)
+		}
+	}
+	if _, err := Read(io.MultiReader(strings.NewReader(`{"schema":1`), &failing{})); !errors.Is(err, errBroken) {
+		t.Errorf("got %v, expected what the reader said", err)
+	}
+}
+
+var errBroken = errors.New("broken")
+
+type failing struct{}
+
+func (*failing) Read([]byte) (int, error) { return 0, errBroken }
+
+// Whatever a report says, it is refused, or every form of it can be written.
+func FuzzRead(f *testing.F) {
+	for _, r := range []Report{closed(0), closed(50)} {
+		f.Add([]byte(asJSON(f, r)))
+	}
+	f.Add([]byte(`{"schema":1,"open_loop":true,"calls":1,"verdict":{"state":"invalid","checks":[{}]},"phases":[{}],"resources":[{"busy":9}],"intervals":[{},{"end_s":1},{},{},{},{}],"censored":{},"environment":{"more":{"a":[1]}}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := Read(bytes.NewReader(text))
+		if err != nil {
+			return
+		}
+		for name, write := range forms(r) {
+			if err := write(io.Discard); err != nil && !errors.Is(err, ErrNoFigures) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+// forms are all that a report can be written as.
+func forms(r Report) map[string]func(io.Writer) error {
+	return map[string]func(io.Writer) error{
+		"text": r.WriteText,
+		"json": r.WriteJSON,
+	}
+}

@@ -1,0 +1,103 @@
+package report
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	width  = 100 // columns of a text, at most
+	indent = 15  // of what is right of the names
+)
+
+// lines are a text of names and what is said of them, in printable characters only.
+type lines struct{ b strings.Builder }
+
+// row writes one line as it is, but for blanks at its end.
+func (l *lines) row(name, format string, args ...any) {
+	text := fmt.Sprintf("%-*s %s", indent-1, short(name, indent-1), fmt.Sprintf(format, args...))
+	l.b.WriteString(strings.TrimRight(text, " ") + "\n")
+}
+
+// line writes a line, and goes on below it where it is too long.
+func (l *lines) line(name, format string, args ...any) {
+	if utf8.RuneCountInString(name) >= indent {
+		l.b.WriteString(short(name, width) + "\n")
+		name = ""
+	}
+	for _, part := range wrap(fmt.Sprintf(format, args...), width-indent) {
+		l.row(name, "%s", part)
+		name = ""
+	}
+}
+
+func (l *lines) blank() { l.b.WriteByte('\n') }
+
+// wrap cuts text into lines of at most n characters, at blanks if there are any.
+func wrap(text string, n int) []string {
+	var out []string
+	runes := []rune(text)
+	for len(runes) > n {
+		cut := n
+		for cut > 0 && runes[cut] != ' ' {
+			cut--
+		}
+		if cut == 0 {
+			cut = n
+		}
+		out = append(out, string(runes[:cut]))
+		for runes = runes[cut:]; len(runes) > 0 && runes[0] == ' '; {
+			runes = runes[1:]
+		}
+	}
+	return append(out, string(runes))
+}
+
+// short is s in at most n characters.
+func short(s string, n int) string {
+	if runes := []rune(s); len(runes) > n {
+		return string(runes[:n-1]) + "…"
+	}
+	return s
+}
+
+// printable is s with what could move a terminal's cursor escaped.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// bar draws a share of n characters, in eighths.
+func bar(share float64, n int) string {
+	eighths := int(min(max(share, 0), 1)*float64(n)*8 + 0.5)
+	if share > 0 {
+		eighths = max(eighths, 1)
+	}
+	text := strings.Repeat("█", eighths/8)
+	if part := eighths % 8; part > 0 {
+		text += string([]rune("▏▎▍▌▋▊▉")[part-1])
+	}
+	return text
+}
+
+// sparkline draws values as columns of one line, the lowest from 0 on.
+func sparkline(values []float64) string {
+	top := 0.0
+	for _, v := range values {
+		top = max(top, v)
+	}
+	var b strings.Builder
+	for _, v := range values {
+		level := 0
+		if top > 0 && v > 0 {
+			level = min(int(v/top*8), 7)
+		}
+		b.WriteRune([]rune("▁▂▃▄▅▆▇█")[level])
+	}
+	return b.String()
+}

@@ -1,0 +1,87 @@
+package report
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"redrpc/bench"
+)
+
+var update = flag.Bool("update", false, "write what is got into testdata")
+
+// golden compares text with a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s (go test -update writes it): got\n%s\nexpected\n%s", name, got, want)
+	}
+}
+
+func text(t *testing.T, r Report) string {
+	t.Helper()
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	for n, line := range strings.Split(b.String(), "\n") {
+		if c := utf8.RuneCountInString(line); c > width {
+			t.Errorf("line %d has %d columns: %s", n+1, c, line)
+		}
+	}
+	if strings.Contains(b.String(), "\x1b") {
+		t.Error("a terminal would see an escape sequence")
+	}
+	return b.String()
+}
+
+func TestWriteText(t *testing.T) {
+	golden(t, "open.txt", text(t, sample()))
+	golden(t, "closed.txt", text(t, closed(400)))
+}
+
+func TestWriteTextOfABadRun(t *testing.T) {
+	r := sample()
+	r.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"the generator was late: p99 of sent - intended was 34ms, expected at most 1ms " + strings.Repeat("and so on ", 20)}}
+	got := text(t, r)
+	if strings.Index(got, "INVALID") > 500 || !strings.HasSuffix(got, "\n\nINVALID        see the top\n") || strings.Count(got, "34ms") < 2 {
+		t.Errorf("INVALID can be overlooked:\n%s", got)
+	}
+	r.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the queue grew by 120 calls a second"}}
+	got = text(t, r)
+	golden(t, "diverging.txt", got)
+	if figure := "  p99          -"; !strings.Contains(got, figure) {
+		t.Errorf("expected %q in\n%s", figure, got)
+	}
+}
+
+func TestWriteTextWithoutACall(t *testing.T) {
+	if got := text(t, closed(0)); !strings.Contains(got, "latency        none: no call was answered with success\n") {
+		t.Error(got)
+	}
+	r := closed(0)
+	r.Errors, r.ErrorsByKind = 0, nil
+	if got := text(t, r); !strings.Contains(got, "latency        none: no call was sent in the measured time\n") {
+		t.Error(got)
+	}
+}
+
+func TestWrap(t *testing.T) {
+	got := wrap("one two three fourfourfourfour five", 9)
+	if want := "one two|three|fourfourf|ourfour|five"; strings.Join(got, "|") != want {
+		t.Errorf("got %s, expected %s", strings.Join(got, "|"), want)
+	}
+}

@@ -1,0 +1,208 @@
+package report
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"redrpc/bench"
+	"redrpc/internal/figure"
+)
+
+// A figureOf is one figure of a Latency. Its key is its JSON name.
+type figureOf struct {
+	name, key string
+	quantile  float64 // 0 if it is none
+	of        func(*bench.Latency) *float64
+}
+
+var figures = []figureOf{
+	{"min", "min", 0, func(l *bench.Latency) *float64 { return l.Min }},
+	{"mean", "mean", 0, func(l *bench.Latency) *float64 { return l.Mean }},
+	{"p50", "p50", 0.5, func(l *bench.Latency) *float64 { return l.P50 }},
+	{"p90", "p90", 0.9, func(l *bench.Latency) *float64 { return l.P90 }},
+	{"p95", "p95", 0.95, func(l *bench.Latency) *float64 { return l.P95 }},
+	{"p99", "p99", 0.99, func(l *bench.Latency) *float64 { return l.P99 }},
+	{"p99.9", "p999", 0.999, func(l *bench.Latency) *float64 { return l.P999 }},
+	{"max", "max", 0, func(l *bench.Latency) *float64 { return l.Max }},
+}
+
+// A column is one of the three times of a call.
+type column struct {
+	name string
+	of   bench.Latency
+}
+
+// columns are the times that differ: a closed loop has one.
+func (r Report) columns() []column {
+	if !r.OpenLoop {
+		return []column{{"response", r.Latency}}
+	}
+	return []column{{"response", r.Latency}, {"service", r.Service}, {"lag", r.Lag}}
+}
+
+// known is the figure if it says something of this run. Those of a diverging run
+// depend on how long it was, but for the least and the greatest.
+func (r Report) known(f figureOf, l *bench.Latency) *float64 {
+	if r.Verdict.State == bench.Diverging && f.key != "min" && f.key != "max" {
+		return nil
+	}
+	return f.of(l)
+}
+
+func (r Report) writeLatency(l *lines) {
+	if r.Calls == 0 {
+		why := "no call was answered with success"
+		if r.Errors == 0 {
+			why = "no call was sent in the measured time"
+		}
+		l.line("latency", "none: %s", why)
+		return
+	}
+	columns := r.columns()
+	var head strings.Builder
+	for _, c := range columns {
+		fmt.Fprintf(&head, "%-9s%-19s", c.name, "95 % interval")
+	}
+	l.row("latency", "%s", head.String())
+	missing := false
+	for _, f := range figures {
+		var row strings.Builder
+		for _, c := range columns {
+			value := r.known(f, &c.of)
+			missing = missing || value == nil
+			fmt.Fprintf(&row, "%-9s%-19s", figure.Microseconds(value), interval(f, value, &c.of))
+		}
+		l.row("  "+f.name, "%s", row.String())
+	}
+	switch {
+	case r.Verdict.State == bench.Diverging:
+		l.line("", "-: %s", divergingHides)
+	case missing:
+		l.line("", "-: too few calls (p50 needs %d, p90 %d, p95 %d, p99 %d, p99.9 %s)", bench.MinSamples(0.5),
+			bench.MinSamples(0.9), bench.MinSamples(0.95), bench.MinSamples(0.99), figure.Grouped(bench.MinSamples(0.999)))
+	}
+	if r.OpenLoop {
+		l.line("", "(response: from when a call was intended, what users wait; service: from when it was sent; lag: between)")
+	}
+	if c := r.Censored; c != nil {
+		l.line("given up", "%s calls, not in these times; the shortest of them waited %s", figure.Grouped(c.Calls), figure.Microseconds(&c.AtLeast))
+	}
+	if r.Unrecorded > 0 {
+		l.line("", "%s calls took more than an hour: percentiles that they decide are left out", figure.Grouped(r.Unrecorded))
+	}
+}
+
+// interval is the one that holds a percentile with 95 % confidence.
+func interval(f figureOf, value *float64, l *bench.Latency) string {
+	ends, ok := l.CI95[f.key]
+	switch {
+	case value == nil, !ok, ends[0] == nil:
+		return ""
+	case ends[1] == nil:
+		return figure.Microseconds(ends[0]) + " or more"
+	}
+	return figure.Microseconds(ends[0]) + " to " + figure.Microseconds(ends[1])
+}
+
+// writePhases shows which part of the service time is whose.
+func (r Report) writePhases(l *lines) {
+	if len(r.Phases) == 0 || r.Calls == 0 {
+		return
+	}
+	l.blank()
+	l.row("phases", "%-9s%-9s%-9s%-9s%-9s  %s", "mean", "p50", "p90", "p99", "max", "share of the mean")
+	total := 0.0
+	for _, p := range r.Phases {
+		if p.Latency.Mean != nil {
+			total += *p.Latency.Mean
+		}
+	}
+	shown := []figureOf{figures[1], figures[2], figures[3], figures[5], figures[7]}
+	for _, p := range r.Phases {
+		var row strings.Builder
+		for _, f := range shown {
+			fmt.Fprintf(&row, "%-9s", figure.Microseconds(r.known(f, &p.Latency)))
+		}
+		if mean := r.known(figures[1], &p.Latency); mean != nil && total > 0 {
+			fmt.Fprintf(&row, "  %-20s %s", bar(*mean/total, 20), figure.Percent(*mean/total))
+		}
+		l.row("  "+printable(p.Name), "%s", row.String())
+	}
+}
+
+// writeDistribution draws how many calls took how long.
+func (r Report) writeDistribution(l *lines) {
+	all := buckets(r.Samples.Response, 15)
+	if r.Verdict.State == bench.Diverging || len(all) < 2 {
+		return
+	}
+	var most, count int64
+	for _, b := range all {
+		most = max(most, b.Count)
+		count += b.Count
+	}
+	l.blank()
+	l.row("distribution", "%-19s %9s%8s", "response time", "calls", "share")
+	for _, b := range all {
+		percent := ""
+		if b.Count > 0 {
+			percent = figure.Percent(float64(b.Count) / float64(count))
+		}
+		l.row("", "%8s to %-8s%9s%9s  %s", figure.Duration(b.From), figure.Duration(b.To), figure.Grouped(b.Count),
+			percent, bar(float64(b.Count)/float64(most), 40))
+	}
+}
+
+// writeOverTime draws how the measured window went.
+func (r Report) writeOverTime(l *lines) {
+	var in []bench.Interval
+	gauges := map[string]bool{}
+	for _, i := range r.Intervals {
+		if !i.WarmingUp && !i.Draining && i.EndS > i.StartS {
+			in = append(in, i)
+			for name := range i.Gauges {
+				gauges[name] = true
+			}
+		}
+	}
+	if len(in) < 5 {
+		return
+	}
+	l.blank()
+	row := func(name string, text func(float64) string, of func(bench.Interval) float64) {
+		values := make([]float64, len(in))
+		for n, i := range in {
+			values[n] = of(i)
+		}
+		values = squeezed(values, 50)
+		l.row(name, "%-50s  %s to %s", sparkline(values), text(slices.Min(values)), text(slices.Max(values)))
+	}
+	row("calls/s", figure.Rate, func(i bench.Interval) float64 { return float64(i.Calls) / (i.EndS - i.StartS) })
+	us := func(v float64) string { return figure.Microseconds(&v) }
+	orZero := func(v *float64) float64 {
+		if v == nil {
+			return 0
+		}
+		return *v
+	}
+	row("p50", us, func(i bench.Interval) float64 { return orZero(i.Latency.P50) })
+	row("p99", us, func(i bench.Interval) float64 { return orZero(i.Latency.P99) })
+	row("in flight", figure.Rate, func(i bench.Interval) float64 { return float64(i.InFlight) })
+	for _, name := range slices.Sorted(maps.Keys(gauges)) {
+		row(printable(name), figure.Rate, func(i bench.Interval) float64 { return i.Gauges[name] })
+	}
+}
+
+// squeezed are n values at most, each the greatest of those in its place.
+func squeezed(values []float64, n int) []float64 {
+	if len(values) <= n {
+		return values
+	}
+	out := make([]float64, n)
+	for i := range out {
+		out[i] = slices.Max(values[i*len(values)/n : (i+1)*len(values)/n])
+	}
+	return out
+}
