@@ -12,17 +12,6 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// What every histogram here holds: nanoseconds from 1 to an hour, to three digits.
-const (
-	histogramLeast    = 1
-	histogramGreatest = int64(time.Hour)
-	histogramDigits   = 3
-)
-
-func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(histogramLeast, histogramGreatest, histogramDigits)
-}
-
 // decodeHistogram reads HdrHistogram's compressed V2 encoding in base64. It refuses
 // a histogram of another range or precision, whose memory might be any and whose
 // percentiles are not as exact, before it makes room for it: one that it takes is
@@ -46,9 +35,9 @@ func decodeHistogram(encoded string) (*hdrhistogram.Histogram, error) {
 	if err := binary.Read(z, binary.BigEndian, &header); err != nil {
 		return nil, fmt.Errorf("expected a header: %w", err)
 	}
-	if header.Digits != histogramDigits || header.Least != histogramLeast || header.Greatest != histogramGreatest {
-		return nil, fmt.Errorf("expected %d digits from %d to %d, got %d from %d to %d", histogramDigits,
-			histogramLeast, histogramGreatest, header.Digits, header.Least, header.Greatest)
+	if header.Digits != 3 || header.Least != 1 || header.Greatest != int64(time.Hour) {
+		return nil, fmt.Errorf("expected 3 digits from 1 to %d, got %d from %d to %d",
+			int64(time.Hour), header.Digits, header.Least, header.Greatest)
 	}
 	return hdrhistogram.Decode([]byte(encoded))
 }

@@ -29,6 +29,10 @@ type Samples struct {
 // NewSamples returns no samples, with room for any: 270 kB.
 func NewSamples() *Samples { return &Samples{histogram: newHistogram()} }
 
+func newHistogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, time.Hour.Nanoseconds(), 3)
+}
+
 // Record adds one.
 func (s *Samples) Record(d time.Duration) {
 	if s.Count == 0 || d < s.Min {
