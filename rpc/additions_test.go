@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"redrpc/rpc"
@@ -200,4 +201,40 @@ func testStats(t *testing.T, h *house) {
 	if s.Calls != 4 || s.InFlight != 0 || s.Errors != 3 || s.Panics != 1 || s.Expired != 0 {
 		t.Errorf("got %+v", s)
 	}
+}
+
+// TestFailureAtTheDeadline: a handler that fails because its caller's time is up does
+// not tell the caller so, who says it better, whichever of the two is first.
+func TestFailureAtTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		h := newHouse(t, inMemory(b))
+		w := h.serve(rpc.ServerOptions{Workers: 2}, echo, offer("wait", func(ctx context.Context, _ struct{}) (int, error) {
+			<-ctx.Done()
+			return 0, fmt.Errorf("interrupted: %v", ctx.Err())
+		}))
+		client, ctx := h.client(rpc.ClientOptions{}), context.Background()
+		for range 2 { // the clock is known from the second call on
+			if err := client.Call(ctx, "echo", rpc.Args{"x": 1}, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const calls = 50
+		for n := range calls {
+			time.Sleep(time.Duration(n) * 37 * time.Microsecond) // the message tells milliseconds
+			err := client.Call(ctx, "wait", nil, nil, rpc.Timeout(50*time.Millisecond))
+			is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
+		}
+		time.Sleep(time.Second)
+		if keys := h.rdb.Keys(ctx, "*:result:*").Val(); len(keys) != 0 {
+			t.Errorf("results that nobody waits for: %q", keys)
+		}
+		// All workers are free again.
+		if err := client.Call(ctx, "echo", rpc.Args{"x": 1}, nil); err != nil {
+			t.Error(err)
+		}
+		if s := w.Stats().Functions["wait"]; s != (rpc.FuncStats{Calls: calls, Errors: calls}) {
+			t.Errorf("got %+v", s)
+		}
+	})
 }

@@ -33,6 +33,9 @@ func (r *shift) moments(c *call, taken time.Time) moments {
 	return m
 }
 
+// over reports whether the caller's deadline is known and past.
+func (m *moments) over(now time.Time) bool { return !m.deadline.IsZero() && !now.Before(m.deadline) }
+
 // budget returns the context for a call whose deadline is known, else nil.
 func (m *moments) budget(ctx context.Context) *budget {
 	if m.deadline.IsZero() {

@@ -194,7 +194,8 @@ func (r *shift) work(ctx context.Context, workers *sync.WaitGroup) {
 }
 
 // answer runs a call and hands in its result. Its seat is free when the result
-// has been delivered, or cannot be.
+// has been delivered, or cannot be. A failure after the caller's deadline, which may
+// well be because of it, is not handed in: the caller knows best that its time is up.
 func (r *shift) answer(ctx context.Context, c popped) {
 	defer r.finish(c.function)
 	call, err := decodeCall(c.message)
@@ -230,7 +231,11 @@ func (r *shift) answer(ctx context.Context, c popped) {
 		if a.ran < 0 {
 			a.ran = a.at.Sub(begun)
 		}
-		r.post.answer(resultKey(r.opt.Prefix, c.name, call.id), a.append(slices.Grow(r.spare.get()[:0], len(a.res)+len(a.extra)+len(a.server)+96)))
+		if a.text != "" && m.over(a.at) {
+			r.free.give(1)
+		} else {
+			r.post.answer(resultKey(r.opt.Prefix, c.name, call.id), a.append(slices.Grow(r.spare.get()[:0], len(a.res)+len(a.extra)+len(a.server)+96)))
+		}
 		r.spare.put(a.res)
 		if len(r.opt.Intercept) == 0 { // else it may be kept in a CallInfo
 			r.spare.put(c.message)

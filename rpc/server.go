@@ -199,7 +199,9 @@ func (s *Server) ID() string { return s.opt.ID }
 // Out is anything that encoding/json encodes; a json.RawMessage is sent as it
 // is. An error of f is sent as text, with its type (see Typed) if it has one, and
 // so is a panic, with its traceback. The context of f ends when the caller's time
-// is up, if that is known, when Run's ends, or when a Stop loses patience.
+// is up, if that is known, when Run's ends, or when a Stop loses patience. An error
+// that comes when the caller's time is up is only counted: it would race with what
+// the caller finds out by itself.
 func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In) (Out, error), opts ...HandleOption) error {
 	if fn == "" || f == nil {
 		return fmt.Errorf("rpc: Handle(%q): expected the name of a function and the function", fn)

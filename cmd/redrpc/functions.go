@@ -61,18 +61,8 @@ func sleep(ctx context.Context, in struct {
 	}
 }
 
-// typeDeadline is the type of a failure because the caller's time was over: the
-// server may see that a moment before the caller does.
-const typeDeadline = "deadline_exceeded"
-
 // interrupted is the failure of a function whose context ended.
-func interrupted(ctx context.Context) error {
-	err := fmt.Errorf("interrupted: %w", ctx.Err())
-	if errors.Is(err, context.DeadlineExceeded) {
-		return rpc.Typed(typeDeadline, err)
-	}
-	return err
-}
+func interrupted(ctx context.Context) error { return fmt.Errorf("interrupted: %w", ctx.Err()) }
 
 func add(_ context.Context, in struct {
 	A json.Number `json:"a"`

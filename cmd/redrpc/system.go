@@ -245,11 +245,9 @@ var errWrongAnswer = errors.New("not the echo of what was sent")
 
 // kindOf sorts the errors of calls for the report.
 func kindOf(err error) string {
-	remote, isRemote := errors.AsType[*rpc.RemoteError](err)
+	_, remote := errors.AsType[*rpc.RemoteError](err)
 	switch {
-	case isRemote && remote.Type == typeDeadline:
-		return "timeout"
-	case isRemote:
+	case remote:
 		return "remote_error"
 	case errors.Is(err, errWrongAnswer):
 		return "wrong_answer"
