@@ -58,7 +58,8 @@ also as ARG_name in its environment, if the name has only letters, digits and _ 
 the value is no longer than 32 kB. What it writes to stdout is the result: any JSON,
 or else text, without the line breaks at its end; up to 16 MB. If it exits with another
 code than 0 the call fails with what it wrote to stderr, the last 8 kB of it. If the
-call's time is over, or that of serve, it is killed with its process group.`
+call's time is over, or that of serve, it is killed with its process group, also by a
+second signal to serve.`
 
 const (
 	mostOutput    = 16 << 20
@@ -68,11 +69,11 @@ const (
 	pipesPatience = time.Second // for what a program leaves behind with its output open
 )
 
-// offerPrograms makes programs known to server.
-func offerPrograms(server *rpc.Server, programs []program, log *slog.Logger) error {
+// offerPrograms makes programs known to server. While they run they are in now.
+func offerPrograms(server *rpc.Server, programs []program, now *running, log *slog.Logger) error {
 	for _, p := range programs {
 		err := rpc.Handle(server, p.name, func(ctx context.Context, args json.RawMessage) (json.RawMessage, error) {
-			return p.run(ctx, args, log)
+			return p.run(ctx, args, now, log)
 		})
 		if err != nil {
 			return err
@@ -84,7 +85,7 @@ func offerPrograms(server *rpc.Server, programs []program, log *slog.Logger) err
 var errTooMuchOutput = fmt.Errorf("the program wrote more than %d bytes to stdout", mostOutput)
 
 // run runs the program once.
-func (p program) run(ctx context.Context, args json.RawMessage, log *slog.Logger) (json.RawMessage, error) {
+func (p program) run(ctx context.Context, args json.RawMessage, now *running, log *slog.Logger) (json.RawMessage, error) {
 	env, err := environment(os.Environ(), args)
 	if err != nil {
 		return nil, err
@@ -96,7 +97,7 @@ func (p program) run(ctx context.Context, args json.RawMessage, log *slog.Logger
 	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, bytes.NewReader(args), &stdout, &stderr
 	cmd.WaitDelay = pipesPatience
 	inOwnGroup(cmd)
-	err = cmd.Run()
+	err = now.run(cmd)
 	if errors.Is(err, exec.ErrWaitDelay) || ctx.Err() != nil {
 		killGroup(cmd)
 	}

@@ -26,7 +26,7 @@ func execute(ctx context.Context, t *testing.T, command, args string) (string, e
 	if err := f.Set("f=" + command); err != nil {
 		t.Fatal(err)
 	}
-	out, err := f[0].run(ctx, json.RawMessage(args), slog.New(slog.DiscardHandler))
+	out, err := f[0].run(ctx, json.RawMessage(args), new(running), slog.New(slog.DiscardHandler))
 	if err == nil && !json.Valid(out) {
 		t.Errorf("%s: got %q, which is no JSON", command, out)
 	}

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
+	"time"
 )
 
 // inOwnGroup puts a program into a process group of its own, which ends as a whole
@@ -14,6 +16,32 @@ import (
 func inOwnGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return killGroup(cmd) }
+}
+
+// killOnSecondSignal makes a second signal kill the programs, too, which it would leave
+// in their groups, and then the command. It is undone by the function that it returns.
+func (r *running) killOnSecondSignal() (undo func()) {
+	signals, done := make(chan os.Signal, 2), make(chan struct{})
+	signal.Notify(signals, stopSignals...)
+	go func() {
+		var s os.Signal
+		for range 2 { // the first is a request to stop, for others to see
+			select {
+			case s = <-signals:
+			case <-done:
+				return
+			}
+		}
+		r.kill()
+		signal.Reset(s)
+		_ = syscall.Kill(os.Getpid(), s.(syscall.Signal))
+		time.Sleep(time.Second) // if we live on, it was ignored when we were started
+		os.Exit(exitFailed)
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
 }
 
 // killGroup kills what is left of the group.

@@ -25,8 +25,11 @@ const (
 	exitUsage  = 2 // a wrong flag or argument
 )
 
+// stopSignals are requests to stop in good order; a second one kills.
+var stopSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), stopSignals...)
 	context.AfterFunc(ctx, stop) // so that a second signal kills at once
 	// A reader who goes away is not to keep a run from cleaning up. Ignoring SIGPIPE
 	// would do, too, but programs that are run would inherit it.

@@ -70,7 +70,9 @@ func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, 
 		for _, p := range programs {
 			functions = append(functions, p.name)
 		}
-		give = func(s *rpc.Server) error { return offerPrograms(s, programs, log) }
+		var now running
+		defer now.killOnSecondSignal()()
+		give = func(s *rpc.Server) error { return offerPrograms(s, programs, &now, log) }
 	}
 	server, ended, err := runServer(admin, opt, give)
 	if err != nil {

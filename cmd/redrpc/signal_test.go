@@ -8,9 +8,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A process is the command in a process of its own.
@@ -101,6 +103,40 @@ func TestSecondSignalKills(t *testing.T) {
 	p.signal(t, syscall.SIGINT)
 	if status, stderr := p.wait(t); !status.Signaled() || status.Signal() != syscall.SIGINT {
 		t.Errorf("ended with %v: %s", status, stderr)
+	}
+}
+
+// A second signal leaves no program of serve behind: then the fifo has no writer any
+// more.
+func TestSecondSignalKillsPrograms(t *testing.T) {
+	_, url := startRedis(t)
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := startProcess(t, "serve", "--redis", url, "--exec", `wait=sh -c '(echo up; exec sleep 1000) > "$ARG_fifo" & wait'`)
+	p.await(t, "serving wait")
+	redrpc(t, "call", "--async", "wait", "fifo="+fifo, "--redis", url).want(t, exitOK)
+	f, err := os.Open(fifo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if err := f.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	r := bufio.NewReader(f)
+	if line, err := r.ReadString('\n'); err != nil || line != "up\n" {
+		t.Fatalf("got %q, %v", line, err)
+	}
+	p.signal(t, syscall.SIGTERM)
+	p.await(t, "stopping")
+	p.signal(t, syscall.SIGINT)
+	if status, stderr := p.wait(t); !status.Signaled() || status.Signal() != syscall.SIGINT {
+		t.Errorf("ended with %v: %s", status, stderr)
+	}
+	if rest, err := io.ReadAll(r); err != nil || len(rest) != 0 {
+		t.Errorf("the program goes on: got %q, %v", rest, err)
 	}
 }
 
