@@ -23,6 +23,7 @@ type popTransport struct {
 
 	careful      atomic.Bool // the last push was refused
 	wholeSeconds atomic.Bool // a Redis before 6.0
+	gate         gate        // to connections for calls that are yet to be pushed
 
 	mu      sync.Mutex // guards what follows
 	most    int        // poppers
@@ -137,6 +138,7 @@ type popper struct {
 	*popTransport
 	flight *flight // guarded by the transport's mu
 	conn   *conn
+	try    *try      // if it tries for all
 	used   time.Time // when, last
 	out    []byte
 }
@@ -161,16 +163,20 @@ func (p *popper) carry(f *flight) {
 	var again backoff
 	for !f.is(ended) {
 		fresh := p.conn == nil
-		err := p.ready()
+		err := p.ready(f)
 		if err == nil {
 			err = p.exchange(f)
 			p.used = time.Now()
 		}
 		if err == nil {
+			p.yield()
 			return
 		}
 		p.hangUp()
 		p.link.failed(err)
+		if p.try != nil {
+			p.failed(err)
+		}
 		if f.is(waiting) && !fresh { // it was lost before
 			continue
 		}
@@ -185,16 +191,43 @@ func (p *popper) carry(f *flight) {
 	}
 }
 
-// ready sees to it that there is a connection.
-func (p *popper) ready() (err error) {
+// failed, passed and yield say what came of the try that p made for all, if it did.
+// failed is news even if it did not.
+func (p *popper) failed(err error) {
+	p.gate.failed(p.try, err)
+	p.try = nil
+}
+
+func (p *popper) passed() {
+	p.gate.passed(p.try)
+	p.try = nil
+}
+
+func (p *popper) yield() {
+	if p.try != nil {
+		p.gate.yield(p.try)
+		p.try = nil
+	}
+}
+
+// ready sees to it that there is a connection for f.
+func (p *popper) ready(f *flight) (err error) {
 	if p.conn != nil && time.Since(p.used) > time.Millisecond && p.conn.isDead() {
 		p.hangUp()
 	}
 	if p.conn == nil {
-		p.conn, err = p.link.connect(2, 4<<10)
-	}
-	if err != nil {
-		return err
+		isNew := f.is(waiting)
+		if isNew {
+			if p.try, err = p.gate.enter(p.closing); err != nil {
+				return err
+			}
+		}
+		if p.conn, err = p.link.connect(2, 4<<10); err != nil {
+			if isNew {
+				p.failed(err)
+			}
+			return err
+		}
 	}
 	return p.conn.keepTime()
 }
@@ -261,6 +294,11 @@ func (p *popper) push(f *flight) (blocked bool, err error) {
 		return false, err
 	}
 	p.careful.Store(fates[0].kind == refused)
+	if fates[0].kind == refused && isPassing(fates[0].why) && !isElsewhere(fates[0].why) {
+		p.failed(fates[0].why)
+	} else {
+		p.passed()
+	}
 	if fates[0].kind == refused {
 		if isElsewhere(fates[0].why) {
 			f.unwrite()

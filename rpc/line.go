@@ -339,11 +339,16 @@ const (
 	longestPause  = 500 * time.Millisecond
 )
 
-// pause reports whether it ended otherwise than by the end of stop.
-func (b *backoff) pause(hurry, stop <-chan struct{}) bool {
+// step returns the length of the next pause.
+func (b *backoff) step() time.Duration {
 	d := max(b.next, shortestPause)
 	b.next = min(2*d, longestPause)
-	timer := time.NewTimer(d/2 + rand.N(d/2))
+	return d/2 + rand.N(d/2)
+}
+
+// pause reports whether it ended otherwise than by the end of stop.
+func (b *backoff) pause(hurry, stop <-chan struct{}) bool {
+	timer := time.NewTimer(b.step())
 	defer timer.Stop()
 	select {
 	case <-timer.C:
