@@ -17,10 +17,13 @@ type Progress struct {
 	WarmingUp bool // the measured window has not opened yet
 	Draining  bool // it has closed: waiting for the calls in flight
 
-	// Rate is how many calls a second were answered with success since the last
-	// Progress, those of the warm-up included.
-	Rate     float64
-	InFlight int64
+	// Since the last Progress, those of the warm-up included: how many calls a
+	// second were answered with success, and, in an open loop, how many were
+	// intended.
+	Rate, TargetRate float64
+
+	InFlight int64 // calls that are due and have not ended
+	Missed   int64 // calls that were never sent
 
 	// As in Result, so far.
 	Calls   int64
@@ -31,7 +34,14 @@ type Progress struct {
 // String is one line of printable text, mostly less than 80 columns wide.
 func (p Progress) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%5.1fs  %s/s  in flight %s", p.Elapsed.Seconds(), figure.Grouped(int64(p.Rate+0.5)), figure.Grouped(p.InFlight))
+	fmt.Fprintf(&b, "%5.1fs  %s", p.Elapsed.Seconds(), figure.Grouped(int64(p.Rate+0.5)))
+	if p.TargetRate > 0 {
+		fmt.Fprintf(&b, " of %s", figure.Grouped(int64(p.TargetRate+0.5)))
+	}
+	fmt.Fprintf(&b, "/s  in flight %s", figure.Grouped(p.InFlight))
+	if p.Missed > 0 {
+		fmt.Fprintf(&b, "  missed %s", figure.Grouped(p.Missed))
+	}
 	if p.WarmingUp {
 		b.WriteString("  warming up")
 		return b.String()
@@ -48,38 +58,39 @@ func (p Progress) String() string {
 	return b.String()
 }
 
+// reported is where things stood at the last Progress.
+type reported struct {
+	at                 time.Duration
+	answered, intended int64
+}
+
 // progress collects what there is since the last one.
 func (r *run) progress() Progress {
 	r.collect()
-	now := r.elapsed()
 	t := r.total
+	m := r.mark()
+	now := reported{m.at, t.window.response.Count + t.warmup.response.Count, m.intended}
 	p := Progress{
-		Elapsed:   now,
-		WarmingUp: now < r.cfg.Warmup,
+		Elapsed:   now.at,
+		WarmingUp: now.at < r.cfg.Warmup,
 		Draining:  r.draining,
 		InFlight:  r.inFlight(),
-		Calls:     t.calls,
-		Errors:    t.failed(),
-		Latency:   t.latency(),
+		Missed:    m.missed,
+		Calls:     t.window.response.Count,
+		Errors:    t.window.failed(),
+		Latency:   figures(&t.window.response),
 	}
 	if r.cfg.Duration > 0 {
-		p.Left = max(0, r.windowEnd()-now)
+		p.Left = max(0, r.windowEnd()-now.at)
 	} else {
 		p.CallsLeft = max(0, r.cfg.Calls-r.tickets.Load())
 	}
-	answered := t.calls + t.warmupCalls
-	if passed := now - r.collected; passed > 0 {
-		p.Rate = float64(answered-r.answered) / passed.Seconds()
+	if passed := (now.at - r.reported.at).Seconds(); passed > 0 {
+		p.Rate = float64(now.answered-r.reported.answered) / passed
+		if r.cfg.open() {
+			p.TargetRate = float64(now.intended-r.reported.intended) / passed
+		}
 	}
-	r.collected, r.answered = now, answered
+	r.reported = now
 	return p
-}
-
-func (r *run) inFlight() int64 {
-	var n int64
-	for _, rec := range r.recorders { // done first: what ends meanwhile is still counted as sent
-		n -= rec.done.Load()
-		n += rec.sent.Load()
-	}
-	return n
 }

@@ -4,101 +4,148 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// A tally is what is counted of some calls. It is not safe for concurrent use.
+// A call as the recorder sees it; times are since the run began.
+type call struct {
+	measured             bool
+	intended, sent, done time.Duration
+	phases               []time.Duration
+	kind                 string // of err
+	err                  error
+}
+
+// counts are what is known of some calls. They are not safe for concurrent use.
+type counts struct {
+	response Samples // of calls answered with success
+	service  Samples // in an open loop; else the same
+	lag      Samples // in an open loop, of all
+	phases   []Samples
+	failures map[string]*Samples // response time, by kind
+	texts    map[string]string   // an error's text for each kind
+}
+
+func (n *counts) record(c *call, open bool) {
+	response := c.done - c.intended
+	if open {
+		n.lag.Record(c.sent - c.intended)
+	}
+	if c.err != nil {
+		n.failure(c.kind, c.err).Record(response)
+		return
+	}
+	n.response.Record(response)
+	if open {
+		n.service.Record(c.done - c.sent)
+	}
+	for i, d := range c.phases {
+		if d >= 0 {
+			n.phases[i].Record(d)
+		}
+	}
+}
+
+// failure returns the samples of a kind.
+func (n *counts) failure(kind string, err error) *Samples {
+	s := n.failures[kind]
+	if s == nil {
+		if n.failures == nil {
+			n.failures, n.texts = make(map[string]*Samples), make(map[string]string)
+		}
+		s = new(Samples)
+		n.failures[kind] = s
+	}
+	if s.Count == 0 {
+		n.texts[kind] = err.Error()
+	}
+	return s
+}
+
+// add takes over what from counted.
+func (n *counts) add(from *counts) {
+	n.response.Add(&from.response)
+	n.service.Add(&from.service)
+	n.lag.Add(&from.lag)
+	for i := range from.phases {
+		n.phases[i].Add(&from.phases[i])
+	}
+	for kind, s := range from.failures {
+		if s.Count > 0 {
+			if n.failures == nil {
+				n.failures, n.texts = make(map[string]*Samples), make(map[string]string)
+			}
+			if n.failures[kind] == nil {
+				n.failures[kind] = new(Samples)
+			}
+			if n.failures[kind].Count == 0 {
+				n.texts[kind] = from.texts[kind]
+			}
+			n.failures[kind].Add(s)
+		}
+	}
+}
+
+// reset empties the counts and keeps their memory.
+func (n *counts) reset() {
+	n.response.Reset()
+	n.service.Reset()
+	n.lag.Reset()
+	for i := range n.phases {
+		n.phases[i].Reset()
+	}
+	for _, s := range n.failures {
+		s.Reset()
+	}
+}
+
+func (n *counts) failed() int64 {
+	var all int64
+	for _, s := range n.failures {
+		all += s.Count
+	}
+	return all
+}
+
+// A tally is what is counted of some calls by the time at which they were intended.
 type tally struct {
-	calls      int64 // measured and answered with success
-	errors     map[string]int64
-	samples    map[string]string // an error's text for each kind
-	latencies  *hdrhistogram.Histogram
-	unrecorded int64 // of calls, those that the histogram refused
-	min, max   time.Duration
-	sum        time.Duration
-	lastEnd    time.Duration // of the measured calls, since the run began
-	completed  int64         // answered with success while the window was open, whenever sent
-
-	warmupCalls, warmupErrors int64
+	window, warmup counts
+	lastEnd        time.Duration // of the measured calls, since the run began
+	completed      int64         // answered with success while the window was open, whenever sent
 }
 
-func newTally() *tally {
+func newTally(phases int) *tally {
 	return &tally{
-		errors:  make(map[string]int64),
-		samples: make(map[string]string),
-		// In nanoseconds, up to an hour, to three significant digits: 270 kB.
-		latencies: hdrhistogram.New(1, time.Hour.Nanoseconds(), 3),
-	}
-}
-
-// success counts a measured call that took d.
-func (t *tally) success(d time.Duration) {
-	if t.calls == 0 || d < t.min {
-		t.min = d
-	}
-	t.max = max(t.max, d)
-	t.sum += d
-	t.calls++
-	if t.latencies.RecordValue(d.Nanoseconds()) != nil {
-		t.unrecorded++
-	}
-}
-
-func (t *tally) failure(kind string, err error) {
-	t.errors[kind]++
-	if _, ok := t.samples[kind]; !ok {
-		t.samples[kind] = err.Error()
+		window: counts{phases: make([]Samples, phases)},
+		warmup: counts{phases: make([]Samples, phases)},
 	}
 }
 
 // add takes over what from counted.
 func (t *tally) add(from *tally) {
-	if from.calls > 0 && (t.calls == 0 || from.min < t.min) {
-		t.min = from.min
-	}
-	t.max = max(t.max, from.max)
-	t.sum += from.sum
-	t.calls += from.calls
-	t.unrecorded += from.unrecorded + t.latencies.Merge(from.latencies)
+	t.window.add(&from.window)
+	t.warmup.add(&from.warmup)
 	t.lastEnd = max(t.lastEnd, from.lastEnd)
 	t.completed += from.completed
-	t.warmupCalls += from.warmupCalls
-	t.warmupErrors += from.warmupErrors
-	for kind, n := range from.errors {
-		t.errors[kind] += n
-		if _, ok := t.samples[kind]; !ok {
-			t.samples[kind] = from.samples[kind]
-		}
-	}
 }
 
 // reset empties the tally and keeps its memory.
 func (t *tally) reset() {
-	t.latencies.Reset()
-	clear(t.errors)
-	clear(t.samples)
-	*t = tally{errors: t.errors, samples: t.samples, latencies: t.latencies}
-}
-
-func (t *tally) failed() int64 {
-	var n int64
-	for _, k := range t.errors {
-		n += k
-	}
-	return n
+	t.window.reset()
+	t.warmup.reset()
+	t.lastEnd, t.completed = 0, 0
 }
 
 // A recorder takes the calls of one worker: the callers that share it. There are
 // more workers than processors, so they seldom wait for each other, and few
 // enough that 10,000 callers do not cost 10,000 histograms.
 type recorder struct {
+	open bool         // the loop
 	sent atomic.Int64 // calls begun
 	done atomic.Int64 // calls ended
 
-	mu       sync.Mutex // guards what follows
-	interval *tally     // since it was last taken
-	window   window
+	mu     sync.Mutex // guards what follows
+	recent *tally     // since it was last taken
+	window window
 }
 
 // A window is the measured part of a run, as times since the run began.
@@ -113,38 +160,23 @@ func (w window) holds(t time.Duration) bool { return t > w.opens && t <= w.close
 func (r *recorder) swap(empty *tally) *tally {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	full := r.interval
-	r.interval = empty
+	full := r.recent
+	r.recent = empty
 	return full
 }
 
-// A call as the recorder sees it; times are since the run began.
-type call struct {
-	measured   bool
-	sent, done time.Duration
-	kind       string // of err
-	err        error
-}
-
-func (r *recorder) record(c call) {
+func (r *recorder) record(c *call) {
 	r.done.Add(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := r.interval
+	t := r.recent
 	if c.err == nil && r.window.holds(c.done) {
 		t.completed++
 	}
-	switch {
-	case c.measured && c.err == nil:
-		t.success(c.done - c.sent)
-	case c.measured:
-		t.failure(c.kind, c.err)
-	case c.err == nil:
-		t.warmupCalls++
-	default:
-		t.warmupErrors++
+	if !c.measured {
+		t.warmup.record(c, r.open)
+		return
 	}
-	if c.measured {
-		t.lastEnd = max(t.lastEnd, c.done)
-	}
+	t.window.record(c, r.open)
+	t.lastEnd = max(t.lastEnd, c.done)
 }

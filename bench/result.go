@@ -1,9 +1,6 @@
 package bench
 
-import (
-	"math"
-	"time"
-)
+import "time"
 
 // Unfinished is the kind of error of a call that was still in flight when the run
 // stopped waiting. Whether it would have succeeded is unknown.
@@ -95,7 +92,8 @@ type Result struct {
 	Bottleneck string             `json:"bottleneck"` // what gave first, in words; empty if nothing did
 	Counters   map[string]float64 `json:"counters"`   // how much each grew in the window
 
-	Intervals []Interval `json:"intervals"` // of the whole run, in order
+	IntervalS float64    `json:"interval_s"` // how long each interval is, but the last
+	Intervals []Interval `json:"intervals"`  // of the whole run, in order
 
 	// Samples are what the figures were read off. They make it possible to merge
 	// results and to draw every percentile.
@@ -204,12 +202,11 @@ type Warmup struct {
 	Errors    int64   `json:"errors"`
 }
 
-// Latency is the time from a call's sending to its end, in microseconds, over the
-// calls that succeeded. A figure is nil (null in JSON) if there was no such call,
-// or if they are fewer than MinSamples of its quantile.
+// Latency is what samples say, in microseconds. A figure is nil (null in JSON) if
+// there was no sample, or if they are fewer than MinSamples of its quantile.
 //
-// Min, Mean and Max are exact. A percentile p of n calls is the one of rank
-// ceil(p*n/100) in order of latency, less than 0.1 % too high.
+// Min, Mean and Max are exact. A percentile p of n samples is the one of
+// rank ceil(p*n/100) in order of time, less than 0.1 % too high.
 type Latency struct {
 	Min  *float64 `json:"min"`
 	Mean *float64 `json:"mean"`
@@ -224,50 +221,4 @@ type Latency struct {
 	// that holds it with a confidence of 95 % or more, by order statistics. An upper
 	// end that the samples do not support is nil.
 	CI95 map[string][2]*float64 `json:"ci95"`
-}
-
-// MinSamples returns how many samples it takes until their maximum is, with a
-// confidence of 95 %, not below the quantile q of what they were drawn from,
-// 0 < q < 1. All n are below it with probability q^n, hence ln(0.05)/ln(q): 299
-// for 0.99, 2,995 for 0.999. With fewer there is no upper bound for the quantile
-// among the samples.
-func MinSamples(q float64) int64 {
-	return int64(math.Ceil(math.Log(0.05) / math.Log(q)))
-}
-
-// latency reads the figures off the calls that succeeded.
-func (t *tally) latency() Latency {
-	if t.calls == 0 {
-		return Latency{}
-	}
-	return Latency{
-		Min:  microseconds(t.min),
-		Mean: microseconds(t.sum / time.Duration(t.calls)),
-		P50:  t.quantile(500),
-		P90:  t.quantile(900),
-		P95:  t.quantile(950),
-		P99:  t.quantile(990),
-		P999: t.quantile(999),
-		Max:  microseconds(t.max),
-	}
-}
-
-// quantile takes q in thousandths, so that the rank is exact.
-func (t *tally) quantile(q int64) *float64 {
-	if t.calls < MinSamples(float64(q)/1000) {
-		return nil
-	}
-	rank := (t.calls*q + 999) / 1000
-	recorded := t.latencies.TotalCount()
-	if rank > recorded {
-		return nil
-	}
-	// The histogram rounds percentile*count to the nearest rank: this is ours.
-	v := t.latencies.ValueAtPercentile(100 * float64(rank) / float64(recorded))
-	return microseconds(min(max(time.Duration(v), t.min), t.max))
-}
-
-func microseconds(d time.Duration) *float64 {
-	us := float64(d) / float64(time.Microsecond)
-	return &us
 }

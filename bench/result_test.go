@@ -31,11 +31,11 @@ func TestPercentilesThatTheSamplesDoNotSupportAreNil(t *testing.T) {
 		{2994, true, true, true, true, false},
 		{2995, true, true, true, true, true},
 	} {
-		tally := newTally()
+		var s Samples
 		for range c.calls {
-			tally.success(time.Millisecond)
+			s.Record(time.Millisecond)
 		}
-		l := tally.latency()
+		l := figures(&s)
 		got := []bool{l.P50 != nil, l.P90 != nil, l.P95 != nil, l.P99 != nil, l.P999 != nil}
 		if want := []bool{c.p50, c.p90, c.p95, c.p99, c.p999}; !slices.Equal(got, want) {
 			t.Errorf("%d calls: p50 p90 p95 p99 p99.9 known: %v, expected %v", c.calls, got, want)
@@ -52,18 +52,18 @@ func TestPercentilesOfRandomSamples(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	for range 50 {
 		n := 2995 + rng.IntN(5000)
-		parts := []*tally{newTally(), newTally(), newTally()}
+		parts := make([]Samples, 3)
 		all := make([]time.Duration, n)
 		for i := range all {
 			all[i] = time.Duration(rng.ExpFloat64() * float64(20*time.Millisecond))
-			parts[rng.IntN(len(parts))].success(all[i])
+			parts[rng.IntN(len(parts))].Record(all[i])
 		}
 		slices.Sort(all)
-		total := newTally()
-		for _, p := range parts {
-			total.add(p)
+		var total Samples
+		for i := range parts {
+			total.Add(&parts[i])
 		}
-		l := total.latency()
+		l := figures(&total)
 		if *l.Min != *microseconds(all[0]) || *l.Max != *microseconds(all[n-1]) {
 			t.Errorf("seed %d: min %v, max %v, expected %v and %v", seed, *l.Min, *l.Max, all[0], all[n-1])
 		}
@@ -77,18 +77,17 @@ func TestPercentilesOfRandomSamples(t *testing.T) {
 }
 
 func TestLatencyBeyondTheHistogram(t *testing.T) {
-	tally := newTally()
+	var part, total Samples
 	for range 350 {
-		tally.success(time.Second)
+		part.Record(time.Second)
 	}
 	for range 50 {
-		tally.success(3 * time.Hour)
+		part.Record(3 * time.Hour)
 	}
-	total := newTally()
-	total.add(tally)
-	l := total.latency()
-	if total.unrecorded != 50 || *l.Max != *microseconds(3 * time.Hour) {
-		t.Errorf("%d unrecorded, max %v: expected 50 and 3 h", total.unrecorded, *l.Max)
+	total.Add(&part)
+	l := figures(&total)
+	if total.Beyond != 50 || *l.Max != *microseconds(3 * time.Hour) {
+		t.Errorf("%d beyond, max %v: expected 50 and 3 h", total.Beyond, *l.Max)
 	}
 	if l.P50 == nil || l.P95 != nil || l.P99 != nil {
 		t.Errorf("p50 %v, p95 %v, p99 %v: expected a number and two nil", l.P50, l.P95, l.P99)
@@ -96,11 +95,29 @@ func TestLatencyBeyondTheHistogram(t *testing.T) {
 }
 
 func TestResetKeepsNothing(t *testing.T) {
-	tally := newTally()
-	tally.success(time.Second)
-	tally.failure("odd", errors.New("odd one"))
+	tally := newTally(1)
+	for _, c := range []call{{measured: true, done: time.Second}, {done: time.Minute}, {measured: true, done: time.Hour, kind: "odd", err: errors.New("odd one")}} {
+		c.phases = []time.Duration{time.Second}
+		n := &tally.warmup
+		if c.measured {
+			n = &tally.window
+		}
+		n.record(&c, true)
+	}
 	tally.reset()
-	if tally.calls != 0 || tally.failed() != 0 || tally.max != 0 || tally.latencies.TotalCount() != 0 || len(tally.samples) != 0 {
-		t.Errorf("left over: %+v", tally)
+	total := newTally(1)
+	total.add(tally)
+	for _, n := range []*counts{&tally.window, &tally.warmup, &total.window, &total.warmup} {
+		for _, s := range []*Samples{&n.response, &n.service, &n.lag, &n.phases[0]} {
+			if s.Count != 0 || s.Max != 0 || s.Sum != 0 || s.Histogram().TotalCount() != 0 {
+				t.Errorf("left over: %+v", s)
+			}
+		}
+		if n.failed() != 0 {
+			t.Errorf("%d failures left over", n.failed())
+		}
+	}
+	if len(total.window.failures) != 0 {
+		t.Errorf("%v: an old kind came back", total.window.failures)
 	}
 }

@@ -3,6 +3,8 @@ package bench
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+	"math/bits"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -22,28 +24,67 @@ type Samples struct {
 	Min, Max time.Duration
 	Sum      time.Duration
 
-	histogram *hdrhistogram.Histogram // nil if encoded is all there is
+	// counts are those of the histogram, whose buckets are HdrHistogram's; from
+	// low to before high are those that may not be 0. They are nil if encoded has them, or there
+	// are none.
+	counts    []int64
+	low, high int
 	encoded   []byte
 }
 
-// NewSamples returns no samples, with room for any: 270 kB.
-func NewSamples() *Samples { return &Samples{histogram: newHistogram()} }
+// NewSamples returns no samples, with room for any: 270 kB. The zero value takes
+// the room when it is needed.
+func NewSamples() *Samples { return &Samples{counts: make([]int64, buckets)} }
 
-func newHistogram() *hdrhistogram.Histogram {
-	return hdrhistogram.New(1, time.Hour.Nanoseconds(), 3)
+// HdrHistogram's layout for values of 1 ns to an hour in three significant digits:
+// 2,048 buckets of 1 ns, then 1,024 for each further power of 2.
+const (
+	longest      = time.Hour
+	bucketBits   = 11
+	buckets      = 33 << (bucketBits - 1) // up to 2^42 ns, which is more than an hour
+	sampleDigits = 3
+)
+
+// bucket of ns, which is 0 to longest.
+func bucket(ns int64) int {
+	power := bits.Len64(uint64(ns)|(1<<bucketBits-1)) - bucketBits
+	return power<<(bucketBits-1) + int(ns>>power)
 }
 
-// Record adds one.
+// greatest is the greatest value of a bucket.
+func greatest(bucket int) time.Duration {
+	power := max(0, bucket>>(bucketBits-1)-1)
+	return time.Duration((bucket-power<<(bucketBits-1)+1)<<power - 1)
+}
+
+// Record adds one. What is less than 0 is taken for 0.
 func (s *Samples) Record(d time.Duration) {
+	d = max(d, 0)
 	if s.Count == 0 || d < s.Min {
 		s.Min = d
 	}
 	s.Max = max(s.Max, d)
 	s.Sum += d
 	s.Count++
-	if s.open().RecordValue(d.Nanoseconds()) != nil {
+	if d > longest {
 		s.Beyond++
+		return
 	}
+	if s.counts == nil {
+		s.open()
+	}
+	i := bucket(int64(d))
+	s.counts[i]++
+	s.span(i, i+1)
+}
+
+// span notes that the counts from low to before high may not be 0.
+func (s *Samples) span(low, high int) {
+	if s.low == s.high {
+		s.low, s.high = low, high
+		return
+	}
+	s.low, s.high = min(s.low, low), max(s.high, high)
 }
 
 // Add takes over those of from, which keeps them.
@@ -55,15 +96,24 @@ func (s *Samples) Add(from *Samples) {
 		s.Min = from.Min
 	}
 	s.Max = max(s.Max, from.Max)
+	s.open()
+	if counts, low, high := from.all(); low < high {
+		s.span(low, high)
+		for i, n := range counts[low:high] {
+			s.counts[low+i] += n
+		}
+	}
 	s.Sum += from.Sum
 	s.Count += from.Count
-	s.Beyond += from.Beyond + s.open().Merge(from.Histogram())
+	s.Beyond += from.Beyond
 }
 
 // Reset forgets all and keeps the memory.
 func (s *Samples) Reset() {
-	s.open().Reset()
-	*s = Samples{histogram: s.histogram}
+	if s.counts != nil {
+		clear(s.counts[s.low:s.high])
+	}
+	*s = Samples{counts: s.counts}
 }
 
 // Mean is 0 if there are none.
@@ -86,50 +136,71 @@ func (s *Samples) Rank(rank int64) (time.Duration, bool) {
 	case rank == s.Count:
 		return s.Max, true
 	}
-	h := s.Histogram()
-	recorded := h.TotalCount()
-	if rank > recorded {
-		return 0, false
+	counts, low, high := s.all()
+	for i := low; i < high; i++ {
+		if rank -= counts[i]; rank <= 0 {
+			return min(max(greatest(i), s.Min), s.Max), true
+		}
 	}
-	// The histogram rounds percentile*count to the nearest rank: this is ours.
-	v := h.ValueAtPercentile(100 * float64(rank) / float64(recorded))
-	return min(max(time.Duration(v), s.Min), s.Max), true
+	return 0, false
 }
 
-// Histogram is of all but those Beyond. It belongs to the samples: it is to be read.
-func (s *Samples) Histogram() *hdrhistogram.Histogram {
-	if s.histogram != nil {
-		return s.histogram
+// all returns the counts, which are to be read; from low to before high are those
+// that may not be 0.
+func (s *Samples) all() (counts []int64, low, high int) {
+	switch {
+	case s.counts != nil:
+		return s.counts, s.low, s.high
+	case s.encoded == nil:
+		return make([]int64, buckets), 0, 0
 	}
-	if s.encoded == nil {
-		return newHistogram()
-	}
-	h, err := hdrhistogram.Decode(s.encoded)
+	counts, err := decode(s.encoded)
 	if err != nil {
 		panic(err) // it was decoded, or encoded, before
 	}
-	return h
+	return counts, 0, buckets
 }
 
-// open makes the histogram one to write to.
-func (s *Samples) open() *hdrhistogram.Histogram {
-	if s.histogram == nil {
-		s.histogram, s.encoded = s.Histogram(), nil
+// open makes the counts something to write to.
+func (s *Samples) open() {
+	if s.counts == nil {
+		s.counts, s.low, s.high = s.all()
+		s.encoded = nil
 	}
-	return s.histogram
+}
+
+// Histogram returns a histogram of all but those Beyond.
+func (s *Samples) Histogram() *hdrhistogram.Histogram {
+	counts, _, _ := s.all()
+	return hdrhistogram.Import(&hdrhistogram.Snapshot{
+		LowestTrackableValue:           1,
+		HighestTrackableValue:          longest.Nanoseconds(),
+		SignificantFigures:             sampleDigits,
+		IntegerToDoubleConversionRatio: 1,
+		Counts:                         counts,
+	})
+}
+
+// decode returns the counts of an encoded histogram of our layout.
+func decode(encoded []byte) ([]int64, error) {
+	h, err := decodeHistogram(string(encoded))
+	if err != nil {
+		return nil, err
+	}
+	return h.Export().Counts, nil
 }
 
 // compact returns a copy without room for more, some kB.
-func (s *Samples) compact() (*Samples, error) {
+func (s *Samples) compact() *Samples {
 	c := *s
-	if s.histogram != nil {
-		encoded, err := s.histogram.Encode(hdrhistogram.V2CompressedEncodingCookieBase)
+	if s.counts != nil {
+		encoded, err := s.Histogram().Encode(hdrhistogram.V2CompressedEncodingCookieBase)
 		if err != nil {
-			return nil, fmt.Errorf("bench: encoding a histogram: %w", err)
+			panic(err) // there is no writing to memory that fails
 		}
-		c.histogram, c.encoded = nil, encoded
+		c.counts, c.low, c.high, c.encoded = nil, 0, 0, encoded
 	}
-	return &c, nil
+	return &c
 }
 
 // samplesJSON is Samples as JSON.
@@ -144,10 +215,7 @@ type samplesJSON struct {
 
 // MarshalJSON writes the object that Samples describes.
 func (s *Samples) MarshalJSON() ([]byte, error) {
-	c, err := s.compact()
-	if err != nil {
-		return nil, err
-	}
+	c := s.compact()
 	return json.Marshal(samplesJSON{c.Count, c.Beyond, int64(c.Min), int64(c.Max), int64(c.Sum), string(c.encoded)})
 }
 
@@ -161,11 +229,17 @@ func (s *Samples) UnmarshalJSON(text []byte) error {
 	var recorded int64
 	c := Samples{Count: j.Count, Beyond: j.Beyond, Min: time.Duration(j.MinNS), Max: time.Duration(j.MaxNS), Sum: time.Duration(j.SumNS)}
 	if j.Histogram != "" {
-		h, err := decodeHistogram(j.Histogram)
+		counts, err := decode([]byte(j.Histogram))
 		if err != nil {
 			return fmt.Errorf("bench: samples: expected a histogram in HdrHistogram's compressed V2 encoding: %w", err)
 		}
-		recorded, c.encoded = h.TotalCount(), []byte(j.Histogram)
+		for _, n := range counts {
+			if n < 0 || n > math.MaxInt64-recorded {
+				return fmt.Errorf("bench: samples: expected counts of 0 or more in the histogram, got %d", n)
+			}
+			recorded += n
+		}
+		c.encoded = []byte(j.Histogram)
 	}
 	if j.Count < 0 || j.Beyond < 0 || recorded != j.Count-j.Beyond || j.MinNS > j.MaxNS {
 		return fmt.Errorf("bench: samples: expected a histogram of count-beyond samples and min_ns <= max_ns, got count %d, beyond %d, a histogram of %d, min_ns %d, max_ns %d",

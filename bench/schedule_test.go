@@ -1,0 +1,274 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// timesOf notes when calls are made, since it was made itself, by their number.
+func timesOf(calls map[int64]time.Duration, takes time.Duration) func(context.Context, *Attempt) error {
+	var mu sync.Mutex
+	began := time.Now()
+	return func(_ context.Context, a *Attempt) error {
+		mu.Lock()
+		calls[a.Number] = time.Since(began)
+		mu.Unlock()
+		time.Sleep(takes)
+		return nil
+	}
+}
+
+func TestOpenLoop(t *testing.T) {
+	const s = time.Second
+	for _, c := range []struct {
+		name       string
+		cfg        Config
+		intended   int64
+		warmup     int64
+		seconds    float64
+		offered    float64
+		completed  int64
+		throughput float64
+	}{
+		{"duration", Config{Model: OpenLoop{Profile: Constant(100)}, Duration: s}, 100, 0, 1, 100, 99, 99},
+		{"warm-up", Config{Model: OpenLoop{Profile: Constant(100)}, Duration: s, Warmup: s / 2}, 100, 50, 1, 100, 100, 100},
+		{"calls", Config{Model: OpenLoop{Profile: Constant(100)}, Calls: 50}, 50, 0, 0.505, 100, 50, 50 / 0.505},
+		{"calls after a warm-up", Config{Model: OpenLoop{Profile: Constant(100)}, Calls: 50, Warmup: s}, 50, 100, 0.505, 100, 50, 50 / 0.505},
+		{"steps", Config{Model: OpenLoop{Profile: Steps(s, 10, 50, 100)}, Duration: 4 * s}, 260, 0, 4, 65, 259, 259. / 4},
+		{"a schedule that ends", Config{Model: OpenLoop{Profile: Steps(s, 100, 0)}, Duration: 4 * s}, 100, 0, 4, 25, 100, 25},
+		{"a schedule that ends before the calls do", Config{Model: OpenLoop{Profile: Steps(s, 100, 0)}, Calls: 1000}, 100, 0, 1.005, 100 / 0.99, 100, 100 / 1.005},
+		{"recording", Config{Model: Recording{{Offset: 0}, {Offset: 0}, {Offset: s}, {Offset: 2 * s}}}, 4, 0, 2.015, 2, 4, 4 / 2.015},
+		{"recording after a warm-up", Config{Model: Recording{{Offset: 0}, {Offset: 0}, {Offset: s}, {Offset: 2 * s}}, Warmup: s}, 2, 2, 1.015, 2, 2, 2 / 1.015},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				calls := make(map[int64]time.Duration)
+				c.cfg.Do = timesOf(calls, 15*ms)
+				res := measure(t, t.Context(), c.cfg)
+				if !res.OpenLoop || res.Calls != c.intended || res.Intended != c.intended || res.Missed != 0 || res.Warmup.Calls != c.warmup {
+					t.Errorf("open %v, %d calls of %d, %d missed, %d in the warm-up; expected true, %d, %[6]d, 0, %d", res.OpenLoop,
+						res.Calls, res.Intended, res.Missed, res.Warmup.Calls, c.intended, c.warmup)
+				}
+				if res.DurationS != c.seconds || res.Completed != c.completed || math.Abs(res.Throughput-c.throughput) > 1e-9 || res.ThroughputMargin != 0 {
+					t.Errorf("%v s, %d completed, %v calls/s give or take %v; expected %v, %d, %v, 0", res.DurationS, res.Completed,
+						res.Throughput, res.ThroughputMargin, c.seconds, c.completed, c.throughput)
+				}
+				if math.Abs(res.OfferedRate-c.offered) > 1e-9 {
+					t.Errorf("offered %v calls/s, expected %v", res.OfferedRate, c.offered)
+				}
+				for i, at := range first(c.cfg.Model, 0, len(calls)) {
+					if got, ok := calls[int64(i)]; !ok || got != at {
+						t.Errorf("call %d was sent at %v, %v; expected %v", i, got, ok, at)
+					}
+				}
+				if *res.Latency.Max != 15_000 || *res.Service.Min != 15_000 || *res.Lag.Max != 0 {
+					t.Errorf("response up to %v, service from %v, lag up to %v us; expected 15,000, 15,000, 0", *res.Latency.Max, *res.Service.Min, *res.Lag.Max)
+				}
+			})
+		})
+	}
+}
+
+// A call that is sent late keeps the time at which it was intended.
+func TestLateCallsCountFromTheirIntendedTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		turn := make(chan struct{}, 1) // the calls wait for each other
+		res := measure(t, t.Context(), Config{
+			Model: OpenLoop{Profile: Constant(100)}, Calls: 10, Phases: []string{"queue", "run", "never"},
+			Do: func(_ context.Context, a *Attempt) error {
+				began := time.Now()
+				turn <- struct{}{}
+				defer func() { <-turn }()
+				a.Phases[0] = time.Since(began)
+				time.Sleep(20 * ms)
+				if a.Number > 0 {
+					a.Phases[1] = 20 * ms
+				}
+				return nil
+			},
+		})
+		// The last one comes at 90 ms, and is done at 200.
+		if *res.Latency.Min != 20e3 || *res.Latency.Max != 110e3 || *res.Latency.Mean != 65e3 {
+			t.Errorf("response time %v to %v us, mean %v", *res.Latency.Min, *res.Latency.Max, *res.Latency.Mean)
+		}
+		if len(res.Phases) != 3 || res.Phases[0].Name != "queue" || res.Phases[0].Calls != 10 || *res.Phases[0].Latency.Max != 90e3 ||
+			res.Phases[1].Calls != 9 || *res.Phases[1].Latency.Min != 20e3 || res.Phases[2].Calls != 0 || res.Phases[2].Latency.Max != nil {
+			t.Errorf("phases: %+v", res.Phases)
+		}
+	})
+}
+
+// What comes when too many calls are in flight is missed, and the run says so.
+func TestMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		res := measure(t, t.Context(), Config{
+			Model: OpenLoop{Profile: Constant(100)}, Warmup: 100 * ms, Duration: time.Second, MaxInFlight: 5, Call: takes(95 * ms), Interval: 333 * ms,
+		})
+		if res.Calls != 50 || res.Missed != 50 || res.Intended != 100 || res.Errors != 0 || res.MaxInFlight != 5 {
+			t.Errorf("%d calls, %d missed of %d", res.Calls, res.Missed, res.Intended)
+		}
+		if res.Verdict.State != Invalid || !strings.Contains(strings.Join(res.Verdict.Reasons, " "), "50 of 100 calls were never sent") {
+			t.Errorf("verdict: %+v", res.Verdict)
+		}
+		var intended, sent, missed int64
+		for _, i := range res.Intervals {
+			intended, sent, missed = intended+i.Intended, sent+i.Sent, missed+i.Missed
+		}
+		if intended != 110 || sent != 55 || missed != 55 {
+			t.Errorf("in all intervals %d intended, %d sent, %d missed, expected 110, 55 and 55", intended, sent, missed)
+		}
+	})
+}
+
+// An interrupt ends an open loop between two calls; what was due before counts.
+func TestOpenLoopInterrupt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 255*ms)
+		defer cancel()
+		res := measure(t, ctx, Config{Model: OpenLoop{Profile: Constant(100)}, Warmup: 100 * ms, Duration: time.Hour, Call: takes(15 * ms)})
+		if !res.Interrupted || res.Calls != 16 || res.Missed != 0 || res.DurationS != 0.155 || res.Verdict.State != Valid {
+			t.Errorf("interrupted %v, %d calls, %d missed in %v s, %v", res.Interrupted, res.Calls, res.Missed, res.DurationS, res.Verdict)
+		}
+	})
+}
+
+func TestOpenLoopDrain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		res := measure(t, t.Context(), Config{
+			Model: OpenLoop{Profile: Constant(10)}, Duration: time.Second, Drain: 2 * time.Second, Censored: []string{"timeout"},
+			Do: func(ctx context.Context, a *Attempt) error {
+				switch a.Number {
+				case 3:
+					<-ctx.Done()
+					return ctx.Err()
+				case 5:
+					time.Sleep(500 * ms)
+					return errors.New("timeout")
+				case 7:
+					return errors.New("refused")
+				}
+				return nil
+			},
+			Classify: func(err error) string { return err.Error() },
+		})
+		if took := time.Since(began); took != 3*time.Second {
+			t.Errorf("took %v, expected 3 s", took)
+		}
+		if res.Calls != 7 || res.Errors != 3 || res.ErrorsByKind[Unfinished] != 1 || res.ErrorsByKind["timeout"] != 1 || res.ErrorsByKind["refused"] != 1 {
+			t.Errorf("%d calls, errors %v", res.Calls, res.ErrorsByKind)
+		}
+		c := res.Censored
+		if c == nil || c.Calls != 2 || c.AtLeast != 500e3 || *c.Latency.Max != 2.7e6 || *c.Latency.P50 != 0 || *res.Latency.Max != 0 {
+			t.Errorf("censored: %+v", c)
+		}
+		if res.Samples.Errors["refused"].Max != 0 || res.Samples.Errors["timeout"].Max != 500*ms {
+			t.Errorf("errors: %+v", res.Samples.Errors)
+		}
+	})
+}
+
+// What instances send is together what one sends, call by call.
+func TestInstances(t *testing.T) {
+	for _, text := range []string{"constant:1000", "poisson:1000", "poisson:sine:1..2000/700ms"} {
+		model, err := ParseModel(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send := func(instance, instances int, cfg Config) (all map[int64]time.Duration, res *Result) {
+			synctest.Test(t, func(t *testing.T) {
+				all = make(map[int64]time.Duration)
+				cfg.Model, cfg.Seed, cfg.Instance, cfg.Instances, cfg.Do = model, 5, instance, instances, timesOf(all, ms)
+				res = measure(t, t.Context(), cfg)
+			})
+			return all, res
+		}
+		for _, cfg := range []Config{{Warmup: 300 * ms, Duration: time.Second}, {Calls: 1501, Warmup: 100 * ms}} {
+			whole, res := send(0, 1, cfg)
+			union := make(map[int64]time.Duration)
+			var offered float64
+			var intended int64
+			for i := range 4 {
+				part, r := send(i, 4, cfg)
+				for n, at := range part {
+					if _, twice := union[n]; twice {
+						t.Errorf("%s: call %d was sent twice", text, n)
+					}
+					union[n] = at
+				}
+				intended += r.Intended
+				offered += r.OfferedRate
+			}
+			if len(union) != len(whole) || intended != res.Intended || math.Abs(offered-res.OfferedRate) > 1e-6 {
+				t.Errorf("%s: %d calls, %d of them measured, %v calls/s; expected %d, %d, %v", text, len(union), intended, offered, len(whole), res.Intended, res.OfferedRate)
+			}
+			for n, at := range whole {
+				if union[n] != at {
+					t.Errorf("%s: call %d at %v, expected %v", text, n, union[n], at)
+				}
+			}
+		}
+	}
+}
+
+func TestStartAt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now().Add(time.Minute)
+		var times []time.Time
+		res := measure(t, t.Context(), Config{StartAt: start, Model: OpenLoop{Profile: Constant(10)}, Calls: 3, Call: func(context.Context) error {
+			times = append(times, time.Now())
+			return nil
+		}})
+		want := []time.Time{start, start.Add(100 * ms), start.Add(200 * ms)}
+		if !slices.EqualFunc(times, want, time.Time.Equal) || !res.StartedAt.Equal(start) {
+			t.Errorf("sent at %v, started at %v; expected %v", times, res.StartedAt, want)
+		}
+		_, err := Run(t.Context(), Config{StartAt: start, Calls: 1, Call: takes(ms)})
+		if err == nil || !strings.Contains(err.Error(), "Config.StartAt: expected a time to come") || !strings.Contains(err.Error(), "200ms ago") {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if res := measure(t, ctx, Config{StartAt: time.Now().Add(time.Hour), Model: OpenLoop{Profile: Constant(10)}, Calls: 3, Call: takes(ms)}); !res.Interrupted || res.Intended != 0 {
+			t.Errorf("interrupted before its start: %v, %d intended", res.Interrupted, res.Intended)
+		}
+	})
+}
+
+func TestIntervals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		depth := 0.
+		res := measure(t, t.Context(), Config{
+			Model: OpenLoop{Profile: Constant(100)}, Warmup: time.Second, Duration: 2 * time.Second, Call: takes(255 * ms),
+			Gauges:    []Gauge{{"queue depth", func() float64 { depth++; return depth }}},
+			Resources: []Resource{{"one", 4, func() time.Duration { return time.Duration(depth) * time.Second }}},
+			Counters:  func() map[string]float64 { return map[string]float64{"gets": 10 * depth} },
+		})
+		if len(res.Intervals) != 4 || res.IntervalS != 1 {
+			t.Fatalf("%d intervals of %v s, expected 4 of 1", len(res.Intervals), res.IntervalS)
+		}
+		var calls int64
+		for n, i := range res.Intervals {
+			calls += i.Calls
+			if i.WarmingUp != (n == 0) || i.Draining != (n == 3) || i.StartS != float64(n) || i.Gauges["queue depth"] != float64(n+1) {
+				t.Errorf("interval %d: %+v", n, i)
+			}
+		}
+		if i := res.Intervals[1]; i.Intended < 99 || i.Intended > 101 || i.InFlight < 25 || i.InFlight > 26 || *i.Latency.P50 != 255e3 || i.Response.Count != i.Calls {
+			t.Errorf("the second one: %+v", i)
+		}
+		if calls != res.Calls+res.Warmup.Calls {
+			t.Errorf("%d calls in intervals, expected %d", calls, res.Calls+res.Warmup.Calls)
+		}
+		if len(res.Resources) != 1 || math.Abs(res.Resources[0].Busy-2./2/4) > 0.5/4 || res.Counters["gets"] < 10 || res.Counters["gets"] > 30 {
+			t.Errorf("resources %+v, counters %v", res.Resources, res.Counters)
+		}
+	})
+}

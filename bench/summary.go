@@ -1,0 +1,126 @@
+package bench
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+// result sums up when all calls have ended.
+func (r *run) result(interrupted bool) *Result {
+	t, end := r.total, r.closes()
+	w := &t.window
+	completed, cut := t.completed, float64(r.cfg.Callers)
+	if r.cfg.Calls > 0 && !interrupted {
+		end, completed, cut = t.lastEnd, w.response.Count, 0
+	}
+	res := &Result{
+		Schema:       Schema,
+		StartedAt:    r.began.Round(0),
+		Model:        r.cfg.Model.String(),
+		OpenLoop:     r.cfg.open(),
+		Callers:      r.cfg.Callers,
+		MaxInFlight:  r.cfg.MaxInFlight,
+		Seed:         r.cfg.Seed,
+		Instance:     r.cfg.Instance,
+		Instances:    r.cfg.Instances,
+		Missed:       r.missedMeasured.Load(),
+		ErrorSamples: make(map[string]string),
+		Completed:    completed,
+		DurationS:    max(0, end-r.cfg.Warmup).Seconds(),
+		Warmup: Warmup{
+			DurationS: max(0, min(end, r.cfg.Warmup)).Seconds(),
+			Calls:     t.warmup.response.Count,
+			Errors:    t.warmup.failed(),
+		},
+		Interrupted: interrupted,
+		Resources:   r.usage(),
+		Counters:    grown(r.opened.counters, r.closed.counters),
+		IntervalS:   r.cfg.Interval.Seconds(),
+		Intervals:   r.intervals,
+		Samples: ResultSamples{
+			Response: &w.response,
+			Service:  &w.response,
+			Lag:      &w.lag,
+			Phases:   make(map[string]*Samples),
+			Errors:   make(map[string]*Samples),
+		},
+	}
+	if res.OpenLoop {
+		res.Samples.Service = &w.service
+	}
+	for i, name := range r.cfg.Phases {
+		res.Samples.Phases[name] = &w.phases[i]
+	}
+	for kind, s := range w.failures {
+		if s.Count > 0 {
+			res.Samples.Errors[kind], res.ErrorSamples[kind] = s, w.texts[kind]
+		}
+	}
+	res.read(r.cfg.Phases, append([]string{Unfinished}, r.cfg.Censored...))
+	if res.DurationS > 0 {
+		res.Throughput = float64(res.Completed) / res.DurationS
+		res.ThroughputMargin = cut / res.DurationS
+	}
+	if offered := r.offered(); res.OpenLoop && offered > 0 {
+		res.OfferedRate = float64(res.Intended) / offered.Seconds()
+	}
+	res.judge()
+	return res
+}
+
+// offered is for how long the calls of the window were intended.
+func (r *run) offered() time.Duration {
+	until := r.closes()
+	if r.cfg.Calls > 0 {
+		until = min(until, time.Duration(r.offeredUntil.Load()))
+	}
+	return until - r.cfg.Warmup
+}
+
+// read reads off the samples all that they say.
+func (res *Result) read(phases, censored []string) {
+	s := res.Samples
+	res.Calls, res.Errors, res.ErrorsByKind = s.Response.Count, 0, make(map[string]int64)
+	for kind, e := range s.Errors {
+		res.Errors += e.Count
+		res.ErrorsByKind[kind] = e.Count
+	}
+	res.Intended = res.Calls + res.Errors + res.Missed
+	res.Latency, res.Service, res.Lag = figures(s.Response), figures(s.Service), figures(s.Lag)
+	res.Unrecorded = s.Response.Beyond
+	res.Phases = []Phase{}
+	for _, name := range phases {
+		p := s.Phases[name]
+		res.Phases = append(res.Phases, Phase{Name: name, Calls: p.Count, Latency: figures(p)})
+	}
+	res.Censored = nil
+	given := NewSamples()
+	for _, kind := range slices.Sorted(maps.Keys(s.Errors)) {
+		if slices.Contains(censored, kind) {
+			given.Add(s.Errors[kind])
+		}
+	}
+	if given.Count > 0 {
+		c := &Censored{Calls: given.Count, AtLeast: *microseconds(given.Min)}
+		given.Add(s.Response)
+		c.Latency = figures(given)
+		res.Censored = c
+	}
+}
+
+// usage is how busy the resources were in the window, the busiest first.
+func (r *run) usage() []Usage {
+	usage := []Usage{}
+	if r.opened.used == nil || r.closed.used == nil || r.closed.at <= r.opened.at {
+		return usage
+	}
+	passed := (r.closed.at - r.opened.at).Seconds()
+	for i, res := range r.cfg.Resources {
+		used := (r.closed.used[i] - r.opened.used[i]).Seconds()
+		usage = append(usage, Usage{Name: res.Name, Capacity: res.Capacity, Busy: used / passed / res.Capacity})
+	}
+	slices.SortStableFunc(usage, func(a, b Usage) int { return cmp.Compare(b.Busy, a.Busy) })
+	return usage
+}
