@@ -229,15 +229,15 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 		live.show(p)
 	}
 	res, err := bench.Run(ctx, bench.Config{
-		Call:     sys.caller(f),
-		Callers:  f.callers,
-		Warmup:   f.warmup,
-		Duration: f.duration,
-		Calls:    int64(f.calls),
-		Drain:    f.timeout + time.Second, // so that each call ends by its own time-out
-		Classify: kindOf,
-		Progress: progress,
-		Interval: live.interval(),
+		Call:          sys.caller(f),
+		Callers:       f.callers,
+		Warmup:        f.warmup,
+		Duration:      f.duration,
+		Calls:         int64(f.calls),
+		Drain:         f.timeout + time.Second, // so that each call ends by its own time-out
+		Classify:      kindOf,
+		Progress:      progress,
+		ProgressEvery: live.interval(),
 	})
 	live.end()
 	if err == nil {
