@@ -12,14 +12,18 @@ import (
 // suffer.
 const spareConns = 2
 
+// noNeed is why the way of waiting is still open.
+const noNeed = "so far there was no need to try"
+
 // newTransport returns the transport that the options ask for.
-func newTransport(l *link, opt ClientOptions, spare *buffers) transport {
+// nodes is nil if it is no Cluster.
+func newTransport(l *link, opt ClientOptions, spare *buffers, nodes *nodes) *autoTransport {
 	most := opt.MaxConns
 	if opt.Wait != WaitBLPOP {
 		most = min(spareConns, opt.MaxConns-1)
 	}
 	t := &autoTransport{link: l, asked: opt.Wait, spare: int64(most), most: opt.MaxConns, log: opt.Logger,
-		now: WaitAuto, why: "so far there was no need to try"}
+		now: WaitAuto, why: noNeed}
 	switch opt.Wait {
 	case WaitBLPOP:
 		t.settle(WaitBLPOP, "it was asked for")
@@ -29,6 +33,10 @@ func newTransport(l *link, opt ClientOptions, spare *buffers) transport {
 	}
 	t.pops = newPopTransport(l, opt, most)
 	t.track = newTrackTransport(l, opt, spare, t.fit, t.unfit)
+	if nodes != nil {
+		t.detour = newDetour(nodes, opt.Expiry, t.resume)
+		t.pops.detour, t.track.detour = t.detour, t.detour
+	}
 	return t
 }
 
@@ -40,8 +48,9 @@ type autoTransport struct {
 	spare int64 // calls in flight that wait by BLPOP where there is tracking, too
 	log   *slog.Logger
 
-	pops  *popTransport
-	track *trackTransport
+	pops   *popTransport
+	track  *trackTransport
+	detour *detour // if it is a Cluster
 
 	inFlight atomic.Int64
 	popsOnly atomic.Bool
@@ -54,11 +63,22 @@ type autoTransport struct {
 func (t *autoTransport) send(f *flight) {
 	n := t.inFlight.Add(1)
 	switch {
+	case t.detour.inUse():
+		t.detour.take(f)
 	case t.popsOnly.Load():
 		t.pops.send(f)
 	case n <= t.spare && t.pops.offer(f):
 	default:
 		t.track.send(f)
+	}
+}
+
+// resume waits for the result of a flight that is written.
+func (t *autoTransport) resume(f *flight) {
+	if t.popsOnly.Load() {
+		t.pops.send(f)
+	} else {
+		t.track.resume(f)
 	}
 }
 
@@ -107,10 +127,21 @@ func (t *autoTransport) unfit(why error, flights []*flight) {
 	}
 }
 
-func (t *autoTransport) close() {
+// abandon ends all flights. To be followed by close.
+func (t *autoTransport) abandon() {
+	if t.detour != nil {
+		t.detour.abandon()
+	}
 	t.pops.abandon()
 	t.track.abandon()
+}
+
+// close returns when nothing runs any more.
+func (t *autoTransport) close() {
 	t.link.close()
+	if t.detour != nil {
+		t.detour.runs.Wait()
+	}
 	t.pops.running.Wait()
 	t.track.line.close()
 }

@@ -20,6 +20,7 @@ import (
 type popTransport struct {
 	link   *link
 	expiry time.Duration
+	detour *detour // if it is a Cluster
 
 	careful      atomic.Bool // the last push was refused
 	wholeSeconds atomic.Bool // a Redis before 6.0
@@ -60,7 +61,7 @@ func (t *popTransport) offer(f *flight) bool {
 func (t *popTransport) place(f *flight) bool {
 	switch {
 	case t.isClosing():
-		f.fail(ErrNotSent, redis.ErrClosed)
+		f.abandon(redis.ErrClosed)
 	case t.free > len(t.queue.waiting()):
 		t.queue.push(f)
 		t.wake.Signal()
@@ -176,6 +177,10 @@ func (p *popper) carry(f *flight) {
 		p.link.failed(err)
 		if p.try != nil {
 			p.failed(err)
+		}
+		if p.detour != nil && isAsk(err) {
+			p.detour.take(f)
+			return
 		}
 		if f.is(waiting) && !fresh { // it was lost before
 			continue
@@ -315,7 +320,7 @@ func (p *popper) push(f *flight) (blocked bool, err error) {
 // appendPop appends a BLPOP that waits for the result as long as its caller does,
 // but no longer than a slice.
 func (p *popper) appendPop(out []byte, f *flight) []byte {
-	d := min(time.Until(f.deadline), maxSlice)
+	d := min(time.Until(f.deadline), p.link.slice())
 	if p.wholeSeconds.Load() {
 		d = maxSlice
 	}

@@ -35,7 +35,7 @@ type ClientOptions struct {
 	// opens no more than three, and Send one more. Where results are waited for by
 	// BLPOP alone a call holds one until its result is there, and if it is given up
 	// sooner, for up to a second more; further calls wait for a connection within
-	// their time-out. Default 1024.
+	// their time-out. Each slot of a Cluster counts for itself. Default 1024.
 	MaxConns int
 
 	// Name is what servers are told of the client. Default the ClientName of
@@ -113,10 +113,9 @@ func orDefault[T int | time.Duration](field *T, def T, name string) error {
 // Client calls functions. It is safe for concurrent use.
 type Client struct {
 	opt      ClientOptions
-	link     *link
-	via      transport
-	sends    *sendTransport // of what is only sent
-	waiters  sync.Pool      // of *waiter
+	only     *branch   // nil if it is a Cluster
+	cluster  *branches // if it is one
+	waiters  sync.Pool // of *waiter
 	encoders encoders
 	spare    buffers       // for messages
 	name     []byte        // the field of the messages, with a comma before it
@@ -131,36 +130,91 @@ type Client struct {
 //
 // rdb is a *redis.Client or a *redis.ClusterClient; a Ring is refused. With one of
 // Sentinel (redis.NewFailoverClient) all connections follow the master, as long as
-// rdb is not closed. With a Cluster the prefix needs a hash tag, such as
-// "{redis_rpc}": all connections go to the master of its slot, and follow it.
+// rdb is not closed. With a Cluster they go to the masters of the slots of the
+// functions, and follow them, as long as rdb is not closed; the prefix must not have {}.
 func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	single, home, err := checkClient(rdb, opt.Prefix)
+	single, cluster, err := checkClient(rdb, opt.Prefix)
 	if err != nil {
 		return nil, fmt.Errorf("rpc: NewClient: %w", err)
 	}
-	c := &Client{opt: opt, link: newLink(single, home), closed: make(chan struct{})}
-	opt.Name = cmp.Or(opt.Name, c.link.opt.ClientName)
-	c.opt.Name = opt.Name
-	if !opt.Plain {
-		c.link.clock = newClock()
-		if opt.Name != "" {
-			c.name = appendTextField(nil, "client", opt.Name)
-		}
+	c := &Client{opt: opt, closed: make(chan struct{})}
+	if cluster != nil {
+		c.opt.Name = cmp.Or(opt.Name, cluster.Options().ClientName)
+		c.cluster = newBranches(cluster, func(h *home) *branch { return c.open(newLink(nil, h)) })
+	} else {
+		c.opt.Name = cmp.Or(opt.Name, single.Options().ClientName)
+		c.only = c.open(newLink(single, nil))
 	}
-	c.via = newTransport(c.link, opt, &c.spare)
-	c.sends = newSendTransport(c.link, opt.Expiry)
+	if !opt.Plain && c.opt.Name != "" {
+		c.name = appendTextField(nil, "client", c.opt.Name)
+	}
 	return c, nil
 }
 
+// open makes a branch of a link.
+func (c *Client) open(l *link) *branch {
+	if !c.opt.Plain {
+		l.clock = newClock()
+	}
+	b := &branch{link: l, sends: newSendTransport(l, c.opt.Expiry)}
+	var nodes *nodes
+	if c.cluster != nil {
+		nodes = c.cluster.nodes
+	}
+	b.via = newTransport(l, c.opt, &c.spare, nodes)
+	b.sends.detour = b.via.detour
+	return b
+}
+
+// enter returns where a call of fn goes. It stays there until leave.
+func (c *Client) enter(fn string) (place, error) {
+	if c.cluster == nil {
+		return place{branch: c.only}, nil
+	}
+	return c.cluster.enter(c.opt.Prefix, fn)
+}
+
+func (c *Client) leave(at place) {
+	if c.cluster != nil {
+		c.cluster.leave(at.branch)
+	}
+}
+
+// branches are those that there are now.
+func (c *Client) branches() []*branch {
+	if c.cluster == nil {
+		return []*branch{c.only}
+	}
+	return c.cluster.all()
+}
+
 // Waiting says which way of waiting for results is in use, and why. WaitAuto
-// means that it is still open: so far there was no need to try.
-func (c *Client) Waiting() (way Wait, why string) { return c.via.waiting() }
+// means that it is still open: so far there was no need to try. Where the ways differ
+// between the slots of a Cluster it is WaitBLPOP, which costs most.
+func (c *Client) Waiting() (way Wait, why string) {
+	way, why = WaitAuto, noNeed
+	for _, b := range c.branches() {
+		if is, because := b.via.waiting(); way == WaitAuto || is == WaitBLPOP {
+			way, why = is, because
+		}
+	}
+	return way, why
+}
 
 // Conns is how many connections the client has now.
-func (c *Client) Conns() int { return c.link.open() }
+func (c *Client) Conns() int {
+	n := 0
+	for _, b := range c.branches() {
+		n += b.link.open()
+	}
+	if c.cluster != nil {
+		n += c.cluster.nodes.link.open()
+	}
+	return n
+}
 
 // Close ends the calls in flight with an error that matches redis.ErrClosed,
 // closes the client's connections, and returns when nothing of the client runs
@@ -170,9 +224,12 @@ func (c *Client) Close() error {
 		<-c.closed
 		return nil
 	}
-	c.sends.abandon()
-	c.via.close()
-	c.sends.line.close()
+	if c.cluster != nil {
+		c.cluster.close()
+	} else {
+		c.only.abandon()
+		c.only.close()
+	}
 	close(c.closed)
 	return nil
 }
@@ -246,11 +303,16 @@ func sooner(ctx context.Context, t time.Time) time.Time {
 // call makes a call. info, which may be nil, has what interceptors want in the
 // message, and is told what they want to know.
 func (c *Client) call(ctx context.Context, fn string, args, out any, o callOptions, info *CallInfo) error {
-	f, err := c.prepare(ctx, fn, args, out, o, info)
+	at, err := c.enter(fn)
 	if err != nil {
 		return &callError{fn, ErrNotSent, err}
 	}
-	got := c.await(ctx, c.via, f, o)
+	defer c.leave(at)
+	f, err := c.prepare(ctx, at, fn, args, out, o, info)
+	if err != nil {
+		return &callError{fn, ErrNotSent, err}
+	}
+	got := c.await(ctx, at.via, f, o)
 	if got.err != nil {
 		return &callError{fn, got.err.kind, got.err.cause}
 	}
@@ -290,7 +352,7 @@ func (c *Client) await(ctx context.Context, via sender, f *flight, o callOptions
 }
 
 // prepare checks what the caller gave and makes a message of it.
-func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOptions, info *CallInfo) (*flight, error) {
+func (c *Client) prepare(ctx context.Context, at place, fn string, args, out any, o callOptions, info *CallInfo) (*flight, error) {
 	switch {
 	case fn == "":
 		return nil, errors.New("expected the name of a function, got an empty one")
@@ -312,15 +374,15 @@ func (c *Client) prepare(ctx context.Context, fn string, args, out any, o callOp
 	if err != nil {
 		return nil, err
 	}
-	f := &flight{queue: callsKey(c.opt.Prefix, fn), deadline: sooner(ctx, o.deadline)}
+	f := &flight{queue: callsKey(c.opt.Prefix, fn), deadline: sooner(ctx, o.deadline), only: o.only}
 	call := sentCall{at: time.Now(), kw: kw, client: c.name}
 	if !c.opt.Plain && !o.only {
 		call.timeout = max(1, int64((f.deadline.Sub(call.at)+time.Millisecond-1)/time.Millisecond))
-		if now, ok := c.link.clock.millis(call.at); ok {
+		if now, ok := at.link.clock.millis(call.at); ok {
 			call.deadline = now + call.timeout
 		}
 	}
-	f.reply, call.id = newResultKey(c.opt.Prefix, fn)
+	f.reply, call.id = newResultKey(c.opt.Prefix, fn, at.tag)
 	if info != nil {
 		info.ID = call.id
 		info.received, info.Server, info.Queued, info.Ran = nil, "", 0, 0

@@ -2,21 +2,18 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// A home is where in a Cluster all keys of a prefix with a hash tag lie: in one slot,
-// on one master. MOVED says where it is now; if nobody can be reached there the
-// caller's client is asked.
+// A home is where a slot of a Cluster is: on one master. MOVED says where it is now;
+// if nobody can be reached there the caller's client is asked.
 type home struct {
-	rdb    *redis.ClusterClient
-	prefix string
+	rdb *redis.ClusterClient
+	key string // one of the slot
 
 	mu    sync.Mutex // guards what follows
 	moved string     // the address that MOVED gave; empty if it gave none
@@ -24,29 +21,32 @@ type home struct {
 }
 
 // checkClient returns what links can be derived from: the client, of one Redis or of
-// Sentinel, or for a Cluster the home of the prefix.
-func checkClient(rdb redis.UniversalClient, prefix string) (*redis.Client, *home, error) {
+// Sentinel, or else that of a Cluster.
+func checkClient(rdb redis.UniversalClient, prefix string) (*redis.Client, *redis.ClusterClient, error) {
+	if err := checkAsked(rdb); err != nil {
+		return nil, nil, err
+	}
+	single, _ := rdb.(*redis.Client)
+	cluster, _ := rdb.(*redis.ClusterClient)
+	if cluster != nil && defiesTags(prefix) {
+		return nil, nil, fmt.Errorf("expected a prefix without {} for a Cluster, as no key that starts with it can be put where others are, got %q", prefix)
+	}
+	return single, cluster, nil
+}
+
+// checkAsked refuses clients of which it is not known who is to be asked.
+func checkAsked(rdb redis.UniversalClient) error {
 	switch c := rdb.(type) {
 	case *redis.Client:
 		if c != nil {
-			return c, nil, nil
+			return nil
 		}
 	case *redis.ClusterClient:
-		if c == nil {
-			break
+		if c != nil {
+			return nil
 		}
-		if !hasHashTag(prefix) {
-			return nil, nil, fmt.Errorf("expected a prefix with a hash tag for a Cluster, such as {%s}, as all keys have to lie in one slot, got %q", prefix, prefix)
-		}
-		return nil, &home{rdb: c, prefix: prefix}, nil
 	}
-	return nil, nil, fmt.Errorf("expected a non-nil *redis.Client or *redis.ClusterClient (not a Ring), got %T", rdb)
-}
-
-// hasHashTag says whether all keys that start with prefix lie in one slot.
-func hasHashTag(prefix string) bool {
-	_, after, found := strings.Cut(prefix, "{")
-	return found && strings.IndexByte(after, '}') > 0
+	return fmt.Errorf("expected a non-nil *redis.Client or *redis.ClusterClient (not a Ring), got %T", rdb)
 }
 
 // options are those of a client of one node, but for its address, after go-redis's
@@ -73,7 +73,7 @@ func (h *home) dial(ctx context.Context, dialer func(context.Context, string, st
 	addr := h.moved
 	h.mu.Unlock()
 	if addr == "" {
-		master, err := h.rdb.MasterForKey(ctx, h.prefix)
+		master, err := h.rdb.MasterForKey(ctx, h.key)
 		if err != nil {
 			return nil, err
 		}
@@ -100,22 +100,14 @@ func (h *home) forget() {
 // follow looks whether err, which ended the use of a connection, says where the slot
 // is now.
 func (h *home) follow(err error) {
-	var reply redis.Error
-	var fields []string // MOVED, the slot, an address
-	if redis.HasErrorPrefix(err, "MOVED ") && errors.As(err, &reply) {
-		fields = strings.Fields(reply.Error())
-	}
-	if len(fields) != 3 {
-		h.forget()
-		return
-	}
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.moved = fields[2]
-	if strings.HasPrefix(h.moved, ":") { // only the port differs
-		if host, _, err := net.SplitHostPort(h.at); err == nil {
-			h.moved = net.JoinHostPort(host, h.moved[1:])
-		}
+	kind, to := redirection(err, h.at)
+	if kind == "MOVED" {
+		h.moved = to
+	}
+	h.mu.Unlock()
+	if kind == "" {
+		h.forget()
 	}
 }
 

@@ -20,23 +20,18 @@ func Servers(ctx context.Context, rdb redis.UniversalClient, prefix, kind string
 	if err := checkNoColon(kind, "Servers: kind"); err != nil {
 		return nil, err
 	}
-	var ids []string
-	var err error
-	if cluster, ok := rdb.(*redis.ClusterClient); ok && cluster != nil {
-		var mu sync.Mutex // guards ids
-		err = cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-			found, err := servers(ctx, master, prefix, kind)
-			mu.Lock()
-			defer mu.Unlock()
-			ids = append(ids, found...)
-			return err
-		})
-	} else {
-		var single *redis.Client
-		if single, _, err = checkClient(rdb, prefix); err == nil {
-			ids, err = servers(ctx, single, prefix, kind)
-		}
+	if err := checkAsked(rdb); err != nil {
+		return nil, fmt.Errorf("rpc: Servers: %w", err)
 	}
+	var mu sync.Mutex // guards ids
+	var ids []string
+	err := eachMaster(ctx, rdb, func(ctx context.Context, master *redis.Client) error {
+		found, err := servers(ctx, master, prefix, kind)
+		mu.Lock()
+		defer mu.Unlock()
+		ids = append(ids, found...)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("rpc: Servers: %w", err)
 	}
@@ -55,6 +50,15 @@ func servers(ctx context.Context, rdb *redis.Client, prefix, kind string) (ids [
 		}
 	}
 	return ids, scan.Err()
+}
+
+// eachMaster calls f with the one Redis, or with each master of a Cluster, at the same
+// time.
+func eachMaster(ctx context.Context, rdb redis.UniversalClient, f func(context.Context, *redis.Client) error) error {
+	if cluster, ok := rdb.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, f)
+	}
+	return f(ctx, rdb.(*redis.Client))
 }
 
 // escapeGlob makes a pattern that matches s and nothing else.

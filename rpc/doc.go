@@ -55,12 +55,28 @@
 // Client and server go on by themselves, with pauses that grow and differ, when
 // connections are lost, Redis is restarted or stalls, or it refuses for a while
 // (LOADING, READONLY, OOM). A call that can still be answered waits on. With a client
-// of Sentinel they follow the master, in a Cluster the slot of their prefix, which has
-// to have a hash tag: redis_rpc becomes {redis_rpc}, for all who take part.
+// of Sentinel they follow the master, in a Cluster the slots of their functions.
 //
 // Redis replicates with a delay: what a master has given to a server just before it
 // was replaced may still be in the queue of the new master. That is the one way for
 // a call to run twice, and no server can know of it.
+//
+// # In a Cluster
+//
+// A client of a Cluster (redis.NewClusterClient) is all that is needed. The functions
+// are spread over the masters by their names. A call and its result lie in the slot of
+// the function's queue: IDs of calls begin with a hash tag for this, which the ports in
+// Python and Go take for text as any other. They can take part; their results come
+// wherever their IDs put them.
+//
+// A client has three connections for each of the slots that it used last, up to 64. A
+// server has two for each slot of its functions. It still takes no more calls than it
+// has free workers: with fewer workers than slots a call may wait up to 50 ms longer for
+// its turn. Functions with a hash tag in common, such as {billing}add and
+// {billing}refund, share a slot, and so do all if the prefix has one.
+//
+// Slots may be moved at any time. While one is on its way its calls go on, a few
+// milliseconds slower.
 //
 // # Versions
 //

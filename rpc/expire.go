@@ -13,11 +13,11 @@ type moments struct {
 	queued   time.Duration // how long the call waited to be taken; less than 0 if it is not known
 }
 
-// moments reads a call that was taken at a time.
-func (r *shift) moments(c *call, taken time.Time) moments {
+// moments reads a call that was taken at a time, by a clock of Redis.
+func (r *shift) moments(clock *clock, c *call, taken time.Time) moments {
 	m := moments{queued: -1}
 	if !r.opt.Plain && c.timeout > 0 && c.deadline > 0 {
-		if now, ok := r.link.clock.millis(taken); ok {
+		if now, ok := clock.millis(taken); ok {
 			m.queued = time.Duration(max(0, now-(c.deadline-c.timeout))) * time.Millisecond
 		}
 	}
@@ -25,7 +25,7 @@ func (r *shift) moments(c *call, taken time.Time) moments {
 		return m
 	}
 	if c.deadline > 0 {
-		m.deadline, m.exact = r.link.clock.moment(c.deadline)
+		m.deadline, m.exact = clock.moment(c.deadline)
 	}
 	if !m.exact && c.timeout > 0 {
 		m.deadline = taken.Add(time.Duration(min(c.timeout, int64(1<<43))) * time.Millisecond)

@@ -6,19 +6,8 @@ import (
 	"time"
 )
 
-// A transport takes calls to Redis and brings back their results. This is where
-// ways of waiting differ.
-type transport interface {
-	sender
-
-	// waiting says which way is in use, and why.
-	waiting() (Wait, string)
-
-	// close abandons all flights and returns when nothing runs any more.
-	close()
-}
-
-// A sender is what a call needs of a transport.
+// A sender takes calls to Redis and brings back their outcomes. This is where ways of
+// waiting differ.
 type sender interface {
 	// send takes f to Redis and sees to it that f.end is called if there is an
 	// outcome. It does not wait.
@@ -35,6 +24,7 @@ type flight struct {
 	message  []byte    // what to push
 	reply    string    // the list in which the result comes
 	deadline time.Time // when its caller will have given up
+	only     bool      // it is only sent, nobody waits for a result
 
 	phase   atomic.Int32
 	trouble atomic.Pointer[error] // how the connection was lost, if it was

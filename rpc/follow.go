@@ -23,7 +23,7 @@ func (l *link) follow() {
 		case <-l.life.Done():
 			return
 		}
-		raw, err := l.dial()
+		raw, err := l.dial("")
 		if err != nil {
 			continue // the others have trouble enough
 		}

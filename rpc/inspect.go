@@ -5,18 +5,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 // An Inspector looks at what is in Redis under a prefix: the servers that live, and
-// the queues with calls that wait. It changes nothing.
+// the queues with calls that wait, in a Cluster on all masters. It changes nothing.
 type Inspector struct {
-	rdb    *redis.Client
+	rdb    redis.UniversalClient // *redis.Client or *redis.ClusterClient
 	prefix string
 }
 
@@ -47,20 +49,19 @@ type Queue struct {
 	Dated bool
 }
 
-// NewInspector returns an inspector that uses rdb, a *redis.Client (not of a Cluster), itself. An empty
-// prefix is the default of the protocol.
+// NewInspector returns an inspector that uses rdb, a *redis.Client or a
+// *redis.ClusterClient, itself. An empty prefix is the default of the protocol.
 func NewInspector(rdb redis.UniversalClient, prefix string) (*Inspector, error) {
-	single, ok := rdb.(*redis.Client)
-	if !ok || single == nil {
-		return nil, fmt.Errorf("rpc: NewInspector: expected a non-nil *redis.Client (not of Cluster, nor a Ring), got %T", rdb)
+	if err := checkAsked(rdb); err != nil {
+		return nil, fmt.Errorf("rpc: NewInspector: %w", err)
 	}
-	return &Inspector{single, cmp.Or(prefix, defaultPrefix)}, nil
+	return &Inspector{rdb, cmp.Or(prefix, defaultPrefix)}, nil
 }
 
 // Servers returns the servers of all kinds that live, sorted by kind and id. One
 // that died without a farewell is listed until its heartbeat expires.
 func (i *Inspector) Servers(ctx context.Context) ([]OnlineServer, error) {
-	keys, err := i.scan(ctx, ":alive", "")
+	keys, _, err := i.scan(ctx, ":alive", "")
 	if err != nil {
 		return nil, fmt.Errorf("rpc: Inspector.Servers: %w", err)
 	}
@@ -100,12 +101,12 @@ func (i *Inspector) Servers(ctx context.Context) ([]OnlineServer, error) {
 // Queues returns the functions for which calls wait, sorted by name. It walks all
 // keys of the database, as nothing lists the queues.
 func (i *Inspector) Queues(ctx context.Context) ([]Queue, error) {
-	names, err := i.scan(ctx, ":calls", "list")
+	names, clocks, err := i.scan(ctx, ":calls", "list")
 	if err != nil {
 		return nil, fmt.Errorf("rpc: Inspector.Queues: %w", err)
 	}
+	looked := time.Now()
 	pipe := i.rdb.Pipeline()
-	now := pipe.Time(ctx)
 	depths, heads := make([]*redis.IntCmd, len(names)), make([]*redis.StringCmd, len(names))
 	for n, name := range names {
 		depths[n] = pipe.LLen(ctx, callsKey(i.prefix, name))
@@ -121,7 +122,7 @@ func (i *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 		}
 		q := Queue{Func: name, Depth: depths[n].Val()}
 		if sent, known := sentAt([]byte(heads[n].Val())); known {
-			q.Oldest, q.Dated = max(0, now.Val().Sub(sent)), true
+			q.Oldest, q.Dated = max(0, clocks[name].at(looked).Sub(sent)), true
 		}
 		queues = append(queues, q)
 	}
@@ -146,29 +147,39 @@ func execute(ctx context.Context, pipe redis.Pipeliner) error {
 }
 
 // scan returns what stands between the prefix and after in keys of a type, or of any if
-// that is empty, sorted.
-func (i *Inspector) scan(ctx context.Context, after, typeName string) ([]string, error) {
+// that is empty, sorted, and the clock of the Redis that has each.
+func (i *Inspector) scan(ctx context.Context, after, typeName string) ([]string, map[string]*clockOf, error) {
 	before := i.prefix + ":"
-	var names []string
-	pattern := escapeGlob(before) + "*" + escapeGlob(after)
-	var scan *redis.ScanIterator
-	if typeName == "" {
-		scan = i.rdb.Scan(ctx, 0, pattern, 1000).Iterator()
-	} else {
-		scan = i.rdb.ScanType(ctx, 0, pattern, 1000, typeName).Iterator()
-	}
-	for scan.Next(ctx) {
-		name := strings.TrimSuffix(strings.TrimPrefix(scan.Val(), before), after)
-		if len(name)+len(before)+len(after) == len(scan.Val()) { // "prefix:alive" matches too
-			names = append(names, name)
+	var mu sync.Mutex // guards clocks
+	clocks := map[string]*clockOf{}
+	err := eachMaster(ctx, i.rdb, func(ctx context.Context, master *redis.Client) error {
+		clock := &clockOf{asked: time.Now()}
+		var err error
+		if clock.said, err = master.Time(ctx).Result(); err != nil {
+			return err
 		}
-	}
-	if err := scan.Err(); err != nil {
-		return nil, err
-	}
-	slices.Sort(names) // SCAN may return a key twice
-	return slices.Compact(names), nil
+		pattern := escapeGlob(before) + "*" + escapeGlob(after)
+		scan := master.Scan(ctx, 0, pattern, 1000).Iterator()
+		if typeName != "" {
+			scan = master.ScanType(ctx, 0, pattern, 1000, typeName).Iterator()
+		}
+		for scan.Next(ctx) {
+			name := strings.TrimSuffix(strings.TrimPrefix(scan.Val(), before), after)
+			if len(name)+len(before)+len(after) == len(scan.Val()) { // "prefix:alive" matches too
+				mu.Lock()
+				clocks[name] = clock
+				mu.Unlock()
+			}
+		}
+		return scan.Err()
+	})
+	return slices.Sorted(maps.Keys(clocks)), clocks, err
 }
+
+// A clockOf is what the clock of a Redis showed when it was asked.
+type clockOf struct{ asked, said time.Time }
+
+func (c *clockOf) at(t time.Time) time.Time { return c.said.Add(t.Sub(c.asked)) }
 
 // sentAt is when a call was sent: by Redis's clock, if it has a budget and a
 // deadline, else by its client's, if that tells its zone.

@@ -117,8 +117,11 @@ func rawTimeout(d time.Duration) time.Duration {
 // connect sets up a connection that speaks RESP protocol (2 or 3, the latter if
 // Redis can) and reads through a buffer of size bytes. It ends when the link is
 // closed.
-func (l *link) connect(protocol, size int) (*conn, error) {
-	raw, err := l.dial()
+func (l *link) connect(protocol, size int) (*conn, error) { return l.connectTo("", protocol, size) }
+
+// connectTo is connect to an address; none is that of the link.
+func (l *link) connectTo(addr string, protocol, size int) (*conn, error) {
+	raw, err := l.dial(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -140,7 +143,7 @@ func (l *link) connect(protocol, size int) (*conn, error) {
 	return c, nil
 }
 
-func (l *link) dial() (net.Conn, error) {
+func (l *link) dial(addr string) (net.Conn, error) {
 	ctx, cancel := l.life, context.CancelFunc(func() {})
 	if l.opt.DialTimeout > 0 {
 		ctx, cancel = context.WithTimeout(ctx, l.opt.DialTimeout)
@@ -148,15 +151,27 @@ func (l *link) dial() (net.Conn, error) {
 	defer cancel()
 	var raw net.Conn
 	var err error
-	if l.home != nil {
+	switch {
+	case addr != "":
+		raw, err = l.opt.Dialer(ctx, "tcp", addr)
+	case l.home != nil:
 		raw, err = l.home.dial(ctx, l.opt.Dialer)
-	} else {
+	default:
 		raw, err = l.opt.Dialer(ctx, l.opt.Network, l.opt.Addr)
 	}
 	if err != nil && l.life.Err() != nil {
 		return nil, redis.ErrClosed
 	}
 	return raw, err
+}
+
+// slice is how long one command may block. A slot of a Cluster may leave while one
+// does, which nobody tells it before the last key has gone.
+func (l *link) slice() time.Duration {
+	if l.home != nil {
+		return maxSlice / 4
+	}
+	return maxSlice
 }
 
 // failed is told why a connection could not be had, or is of no use any more.

@@ -21,6 +21,7 @@ type post struct {
 	life  time.Duration // of a result
 	log   *slog.Logger
 	spare *buffers  // for answers
+	other *strays   // takes answers whose slot is on its way, if it is a Cluster
 	free  func(int) // is called with a number of answers that were dealt with
 
 	mails     sync.Pool       // used ones
@@ -237,7 +238,7 @@ func (b *mail) read(r *reader) error {
 			b.post.log.Warn("rpc: "+b.chores[0].failed, "error", no)
 		}
 		b.chores = b.chores[1:]
-		b.post.settled(0, 1, nil)
+		b.post.settled(0, 1, 0, nil)
 	}
 	for ; b.repeats > 0; b.repeats-- {
 		if err := r.skip(1); err != nil {
@@ -260,11 +261,15 @@ func (b *mail) read(r *reader) error {
 // settle deals with the fates of all letters.
 func (b *mail) settle() error {
 	var passing error
+	away := 0
 	for i, fate := range b.fates {
 		l := b.letters[i]
 		switch {
 		case fate.kind == aborted:
 			b.again = append(b.again, l)
+		case fate.kind == refused && isAsk(fate.why) && b.post.other != nil:
+			b.post.other.answer(l)
+			away++
 		case fate.kind == refused && isPassing(fate.why) && !b.post.tired(l):
 			b.again, passing = append(b.again, l), fate.why
 		case fate.kind == refused:
@@ -274,7 +279,7 @@ func (b *mail) settle() error {
 		}
 	}
 	b.letters = emptied(b.letters)
-	b.post.settled(len(b.fates), 0, b.again)
+	b.post.settled(len(b.fates), 0, away, b.again)
 	return passing
 }
 
@@ -284,9 +289,9 @@ func (p *post) tired(l *letter) bool {
 	return p.isOld(l)
 }
 
-// settled is told of letters and chores that were dealt with, and of which letters
-// have to be sent again.
-func (p *post) settled(letters, chores int, again []*letter) {
+// settled is told of letters and chores that were dealt with, how many letters others
+// deal with now, and which have to be sent again.
+func (p *post) settled(letters, chores, away int, again []*letter) {
 	p.mu.Lock()
 	p.sent -= letters
 	p.working -= chores
@@ -296,7 +301,7 @@ func (p *post) settled(letters, chores int, again []*letter) {
 	if len(again) > 0 {
 		p.line.signal()
 	}
-	p.free(letters - len(again))
+	p.free(letters - away - len(again))
 }
 
 func (b *mail) unread(how wrote, why error) {
@@ -306,5 +311,5 @@ func (b *mail) unread(how wrote, why error) {
 	for _, l := range b.letters {
 		l.again = l.again || how == wroteAll
 	}
-	b.post.settled(len(b.letters), len(b.chores), b.letters)
+	b.post.settled(len(b.letters), len(b.chores), 0, b.letters)
 }

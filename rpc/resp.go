@@ -197,6 +197,24 @@ func (r *reader) view() ([]byte, error) {
 // array reads the header of an array: how many values follow.
 func (r *reader) array() (int, error) { return r.sized('*', "an array") }
 
+// elements reads an array of strings, into memory of spare. With an error it returns
+// those before.
+func (r *reader) elements(spare *buffers) ([][]byte, error) {
+	n, err := r.array()
+	if err != nil {
+		return nil, err
+	}
+	var all [][]byte
+	for ; n > 0; n-- {
+		b, err := r.bulk(spare.get())
+		if err != nil {
+			return all, err
+		}
+		all = append(all, b)
+	}
+	return all, nil
+}
+
 func (r *reader) sized(want byte, what string) (int, error) {
 	kind, text, err := r.header()
 	if err != nil {

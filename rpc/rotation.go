@@ -149,8 +149,9 @@ func (r *shift) finish(f *function) {
 		return
 	}
 	f.busy.Add(-1)
-	poke(r.rotation.room)
-	if r.rotation.without.CompareAndSwap(true, false) {
-		r.wakeTaker("a function with a limit waits a little longer")
+	rotation := f.stand.rotation
+	poke(rotation.room)
+	if rotation.without.CompareAndSwap(true, false) {
+		r.wakeTaker(f.stand, "a function with a limit waits a little longer")
 	}
 }

@@ -21,11 +21,16 @@ func (c *Client) Send(ctx context.Context, fn string, args any, opts ...CallOpti
 	o.only = true
 	info := &CallInfo{Func: fn, Queue: callsKey(c.opt.Prefix, fn), Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
 	err = intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
-		f, err := c.prepare(ctx, fn, args, nil, o, info)
+		at, err := c.enter(fn)
 		if err != nil {
 			return &callError{fn, ErrNotSent, err}
 		}
-		if got := c.await(ctx, c.sends, f, o); got.err != nil {
+		defer c.leave(at)
+		f, err := c.prepare(ctx, at, fn, args, nil, o, info)
+		if err != nil {
+			return &callError{fn, ErrNotSent, err}
+		}
+		if got := c.await(ctx, at.sends, f, o); got.err != nil {
 			return &callError{fn, got.err.kind, got.err.cause}
 		}
 		return nil
@@ -39,6 +44,7 @@ type sendTransport struct {
 	link   *link
 	line   *line
 	expiry time.Duration
+	detour *detour // if it is a Cluster
 
 	mu      sync.Mutex // guards what follows
 	sends   backlog    // flights to be written
@@ -53,6 +59,10 @@ func newSendTransport(l *link, expiry time.Duration) *sendTransport {
 }
 
 func (t *sendTransport) send(f *flight) {
+	if t.detour.inUse() {
+		t.detour.take(f)
+		return
+	}
 	t.mu.Lock()
 	if t.closing {
 		t.mu.Unlock()
@@ -159,7 +169,16 @@ func (s *sending) read(r *reader) error {
 			if isPassing(fates[i].why) {
 				passing = fates[i].why
 			}
-			f.fail(ErrNotSent, fates[i].why)
+			switch {
+			case !isElsewhere(fates[i].why):
+				f.fail(ErrNotSent, fates[i].why)
+			case s.t.detour != nil && isAsk(fates[i].why):
+				if f.unwrite() {
+					s.t.detour.take(f)
+				}
+			default:
+				s.t.again(f)
+			}
 		case aborted:
 			s.t.again(f)
 		}

@@ -16,22 +16,25 @@ import (
 
 // A shift is one run of a server. One goroutine takes calls from Redis, as many
 // as there are free workers; workers run them and hand the answers to the post;
-// one keeps the heartbeat; one wakes the taker when it is time to stop.
+// one keeps the heartbeat; one wakes the taker when it is time to stop. In a Cluster
+// there may be several that take calls, and as many posts.
 type shift struct {
 	*Server
-	link     *link
-	post     *post
-	desk     *desk
-	log      *slog.Logger
-	byKey    map[string]*function // by the key of the queue
-	field    []byte               // with the server's ID, for results
-	rotation *rotation
-	wake     string
-	alive    string
-	stats    string
-	started  time.Time
-	free     seats
-	drops    dropLog
+	stands  []*stand
+	desk    *desk
+	log     *slog.Logger
+	field   []byte // with the server's ID, for results
+	alive   string
+	stats   string
+	started time.Time
+	free    seats
+	give    func(int) // is called with a number of workers that are free again
+	drops   dropLog
+
+	// Of a Cluster.
+	nodes  *nodes
+	strays *strays
+	turns  *turns // if there are several stands
 }
 
 // A popped is a message as it came off a queue.
@@ -50,28 +53,29 @@ const (
 func newShift(ctx context.Context, s *Server) *shift {
 	r := &shift{
 		Server:  s,
-		link:    newLink(s.rdb, s.home),
 		desk:    newDesk(),
 		log:     s.opt.Logger.With("server", s.opt.ID),
-		byKey:   map[string]*function{},
-		wake:    wakeKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
+		field:   appendTextField(nil, "server", s.opt.ID),
 		alive:   aliveKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
 		stats:   statsKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
 		started: time.Now(),
 		free:    seats{free: s.opt.Workers, freed: make(chan struct{}, 1)},
 	}
-	r.post = newPost(ctx, r.link, s.opt.Expiry, r.log, &s.spare, r.free.give)
-	if !s.opt.Plain || !s.opt.IgnoreDeadlines {
-		r.link.clock = newClock()
-	}
-	r.field = appendTextField(nil, "server", s.opt.ID)
+	r.give = r.free.give
 	var functions []*function // sorted by name
 	for _, name := range slices.Sorted(maps.Keys(s.functions)) {
-		f := s.functions[name]
-		functions = append(functions, f)
-		r.byKey[f.queue] = f
+		functions = append(functions, s.functions[name])
 	}
-	r.rotation = newRotation(functions)
+	if s.cluster == nil {
+		r.stand(newLink(s.rdb, nil), wakeKey(s.opt.Prefix, s.opt.Kind, s.opt.ID), functions)
+	} else {
+		r.spread(functions)
+		r.strays = &strays{nodes: r.nodes, life: s.opt.Expiry, log: r.log, spare: &s.spare, free: r.give, impatient: ctx}
+	}
+	for _, s := range r.stands {
+		s.post = newPost(ctx, s.link, r.opt.Expiry, r.log, &r.spare, r.give)
+		s.post.other = r.strays
+	}
 	return r
 }
 
@@ -85,31 +89,69 @@ func (r *shift) serve(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-r.stopping:
+		case <-r.enough():
 		case <-finished: // by itself
 		}
 		close(stop)
-		r.wakeTaker("stopping takes a little longer")
+		for _, s := range r.stands {
+			r.wakeTaker(s, "stopping takes a little longer")
+		}
 	})
 	helpers.Go(func() { r.beat(finished) })
 	for range r.opt.Workers {
 		workers.Go(func() { r.work(ctx, &workers) })
 	}
 
-	r.take(stop)
+	if r.turns == nil {
+		r.take(r.stands[0], stop)
+	} else {
+		var takers sync.WaitGroup
+		for _, s := range r.stands {
+			takers.Go(func() { r.takeInTurns(s, stop) })
+		}
+		takers.Wait()
+	}
 	r.desk.close()
 	workers.Wait()
 	close(finished)
 	helpers.Wait()
-	r.post.do("heartbeat not withdrawn, it will expire", []string{"DEL", r.alive, r.stats, r.wake})
-	r.post.close()
+	r.keep("heartbeat not withdrawn, it will expire", "DEL", r.alive)
+	r.keep("report not withdrawn, it will expire", "DEL", r.stats)
+	for _, s := range r.stands {
+		s.post.do("a list that woke the server is left, it will expire", []string{"DEL", s.wake})
+		s.post.close()
+	}
+	if r.nodes != nil {
+		r.strays.close()
+		r.nodes.close()
+	}
 }
 
-// take moves calls from Redis to the workers until stop is closed, or there have
+// enough is closed when several stands have taken all calls that may be taken.
+func (r *shift) enough() <-chan struct{} {
+	if r.turns == nil {
+		return nil
+	}
+	return r.turns.over
+}
+
+// keep has a command done that keeps the heartbeat, whose key is the first argument.
+func (r *shift) keep(failed string, args ...string) {
+	if r.nodes == nil {
+		r.stands[0].post.do(failed, args)
+		return
+	}
+	e := command(args...)
+	if r.nodes.run(e); e.err != nil {
+		r.log.Warn("rpc: "+failed, "error", e.err)
+	}
+}
+
+// take moves calls from a stand to the workers until stop is closed, or there have
 // been enough. It takes nothing after that, and loses nothing: what a command in
 // progress still pops is handed on too.
-func (r *shift) take(stop <-chan struct{}) {
-	t := taker{link: r.link, wake: r.wake, spare: &r.spare}
-	defer t.hangUp()
+func (r *shift) take(s *stand, stop <-chan struct{}) {
+	defer s.taker.hangUp()
 	retry := firstRetry
 	for left := r.opt.MaxCalls; r.opt.MaxCalls == 0 || left > 0; {
 		n := r.free.takeAll(stop)
@@ -120,44 +162,62 @@ func (r *shift) take(stop <-chan struct{}) {
 		if r.opt.MaxCalls > 0 {
 			most = min(n, left)
 		}
-		queues, most, wait := r.rotation.begin(most)
+		queues, most, wait := s.rotation.begin(most)
 		if len(queues) == 0 {
 			r.free.give(n)
 			select {
-			case <-r.rotation.room:
+			case <-s.rotation.room:
 			case <-stop:
 			}
 			continue
 		}
-		key, messages, err := t.pop(queues, most, wait)
-		f, known := r.byKey[key]
-		r.rotation.end(known)
+		key, messages, err := s.taker.pop(queues, most, min(wait, s.link.slice()))
+		away := r.nodes != nil && isAsk(err)
+		if away {
+			key, messages, err = r.look(queues, most)
+		}
+		f, known := s.byKey[key]
+		s.rotation.end(known)
 		if known {
-			calls, now := make([]popped, len(messages)), time.Now()
-			for i, m := range messages {
-				calls[i] = popped{f, m, now}
-			}
 			f.took(len(messages))
-			r.desk.put(calls)
+			r.hand(f, messages)
 			n -= len(messages)
 			left -= len(messages)
 		}
 		r.free.give(n)
-		if err == nil {
-			retry = firstRetry
+		switch {
+		case err != nil:
+			retry = r.pause(s.link, err, retry, stop)
 			continue
+		case away && !known:
+			sleep(firstRest, stop)
 		}
-		r.link.failed(err)
-		pause := retry/2 + rand.N(retry/2)
-		retry = min(2*retry, lastRetry)
-		r.log.Warn("rpc: Redis does not give calls", "error", err, "again_in", pause)
-		sleep(pause, stop)
+		retry = firstRetry
 	}
 }
 
+// hand gives calls to the workers.
+func (r *shift) hand(f *function, messages [][]byte) {
+	calls, now := make([]popped, len(messages)), time.Now()
+	for i, m := range messages {
+		calls[i] = popped{f, m, now}
+	}
+	r.desk.put(calls)
+}
+
+// pause waits after an error of Redis, for about so long, and returns how long the next
+// time.
+func (r *shift) pause(l *link, err error, retry time.Duration, stop <-chan struct{}) time.Duration {
+	l.failed(err)
+	pause := retry/2 + rand.N(retry/2)
+	r.log.Warn("rpc: Redis does not give calls", "error", err, "again_in", pause)
+	sleep(pause, stop)
+	return min(2*retry, lastRetry)
+}
+
 // wakeTaker ends the taker's wait. If it fails the wait ends after its slice.
-func (r *shift) wakeTaker(otherwise string) {
-	r.post.do(otherwise, []string{"RPUSH", r.wake, "stop"}, []string{"EXPIRE", r.wake, "2"})
+func (r *shift) wakeTaker(s *stand, otherwise string) {
+	s.post.do(otherwise, []string{"RPUSH", s.wake, "stop"}, []string{"EXPIRE", s.wake, "2"})
 }
 
 // beat keeps the heartbeat alive, and a report with it, until finished is closed.
@@ -166,9 +226,9 @@ func (r *shift) beat(finished <-chan struct{}) {
 	tick := time.NewTicker(r.opt.Heartbeat)
 	defer tick.Stop()
 	for {
-		r.post.do("no heartbeat", []string{"SET", r.alive, "1", "PX", life})
+		r.keep("no heartbeat", "SET", r.alive, "1", "PX", life)
 		if !r.opt.Plain {
-			r.post.do("no report", []string{"SET", r.stats, string(r.report()), "PX", life})
+			r.keep("no report", "SET", r.stats, string(r.report()), "PX", life)
 		}
 		select {
 		case <-tick.C:
@@ -202,13 +262,13 @@ func (r *shift) answer(ctx context.Context, c popped) {
 	if err != nil {
 		c.malformed.Add(1)
 		r.log.Warn("rpc: malformed call dropped", "func", c.name, "reason", err, "message", logExcerpt(c.message))
-		r.free.give(1)
+		r.give(1)
 		return
 	}
-	m, begun := r.moments(&call, c.taken), time.Now()
+	m, begun := r.moments(c.stand.link.clock, &call, c.taken), time.Now()
 	if r.expired(&m, begun) {
 		r.drop(c.function, call.id, begun, &m)
-		r.free.give(1)
+		r.give(1)
 		return
 	}
 	budget := m.budget(ctx)
@@ -232,9 +292,9 @@ func (r *shift) answer(ctx context.Context, c popped) {
 			a.ran = a.at.Sub(begun)
 		}
 		if a.text != "" && m.over(a.at) {
-			r.free.give(1)
+			r.give(1)
 		} else {
-			r.post.answer(resultKey(r.opt.Prefix, c.name, call.id), a.append(slices.Grow(r.spare.get()[:0], len(a.res)+len(a.extra)+len(a.server)+96)))
+			r.deliver(c.stand, resultKey(r.opt.Prefix, c.name, call.id), a.append(slices.Grow(r.spare.get()[:0], len(a.res)+len(a.extra)+len(a.server)+96)))
 		}
 		r.spare.put(a.res)
 		if len(r.opt.Intercept) == 0 { // else it may be kept in a CallInfo
@@ -243,6 +303,15 @@ func (r *shift) answer(ctx context.Context, c popped) {
 	}()
 	r.run(ctx, c, call, &a)
 	returned = true
+}
+
+// deliver sends an answer to where its list is.
+func (r *shift) deliver(s *stand, key string, message []byte) {
+	if r.strays != nil && keySlot(key) != s.slot {
+		r.strays.answer(&letter{key: key, message: message, since: time.Now()})
+		return
+	}
+	s.post.answer(key, message)
 }
 
 // run runs a call, with the interceptors around it if there are any, and fills in

@@ -119,7 +119,7 @@ func checkLimit(n int, name string) error {
 type Server struct {
 	opt      ServerOptions
 	rdb      *redis.Client
-	home     *home
+	cluster  *redis.ClusterClient // in place of rdb, if it is one
 	encoders encoders
 	spare    buffers       // for calls and answers
 	stopping chan struct{} // closed by the first Stop
@@ -147,6 +147,7 @@ type function struct {
 	limit  int64        // calls at a time; 0 is no limit
 	busy   atomic.Int64 // calls that count towards the limit
 	queue  string       // the key that calls wait in
+	stand  *stand       // where it is served
 	counters
 }
 
@@ -158,20 +159,20 @@ type handler func(ctx context.Context, kw []byte) ([]byte, error)
 //
 // rdb is a *redis.Client or a *redis.ClusterClient; a Ring is refused. With one of
 // Sentinel (redis.NewFailoverClient) all connections follow the master, as long as
-// rdb is not closed. With a Cluster the prefix needs a hash tag, such as
-// "{redis_rpc}": all connections go to the master of its slot, and follow it.
+// rdb is not closed. With a Cluster they go to the masters of the slots of the
+// functions, and follow them, as long as rdb is not closed; the prefix must not have {}.
 func NewServer(rdb redis.UniversalClient, opt ServerOptions) (*Server, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	single, home, err := checkClient(rdb, opt.Prefix)
+	single, cluster, err := checkClient(rdb, opt.Prefix)
 	if err != nil {
 		return nil, fmt.Errorf("rpc: NewServer: %w", err)
 	}
 	return &Server{
 		opt:       opt,
 		rdb:       single,
-		home:      home,
+		cluster:   cluster,
 		stopping:  make(chan struct{}),
 		done:      make(chan struct{}),
 		functions: map[string]*function{},

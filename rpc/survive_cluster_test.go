@@ -2,88 +2,188 @@ package rpc_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 
 	"redrpc/internal/redistest"
 	"redrpc/rpc"
 )
 
-// TestSurvivesCluster: client and server find the master of their slot, and follow
-// the slot to another one.
-func TestSurvivesCluster(t *testing.T) {
-	nodes := redistest.StartCluster(t, 3)
-	opt := &redis.ClusterOptions{ReadTimeout: 2 * time.Second, MaxRedirects: 3}
-	for _, s := range nodes {
+// A cluster is nodes, and how to reach them.
+type cluster struct {
+	*testing.T
+	nodes []*redistest.Server
+}
+
+func (c *cluster) client(t *testing.T) *redis.ClusterClient {
+	opt := &redis.ClusterOptions{ReadTimeout: 2 * time.Second, DialTimeout: time.Second, MaxRedirects: 3}
+	for _, s := range c.nodes {
 		opt.Addrs = append(opt.Addrs, s.Addr)
 	}
-	ctx := context.Background()
-	newCluster := func(t *testing.T) *redis.ClusterClient {
-		own := *opt // as go-redis writes defaults into it
-		rdb := redis.NewClusterClient(&own)
-		t.Cleanup(func() { rdb.Close() })
-		return rdb
-	}
-	master := func(t *testing.T, rdb *redis.ClusterClient, key string) *redistest.Server {
-		node, err := rdb.MasterForKey(ctx, key)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return nodes[slices.IndexFunc(nodes, func(s *redistest.Server) bool { return s.Addr == node.Options().Addr })]
-	}
+	rdb := redis.NewClusterClient(opt)
+	t.Cleanup(func() { rdb.Close() })
+	return rdb
+}
 
-	for _, c := range []trial{
-		{name: "slot moved", may: harmless, happen: func(l *load) {
-			slot := int(l.cluster.ClusterKeySlot(ctx, l.prefix).Val())
-			from := master(l.T, l.cluster, l.prefix)
+// move is a slot that is to go from one node to another.
+type move struct {
+	from, to *redistest.Server
+	slot     int
+}
+
+// moves are those of the queues of some functions of a load, each to another node.
+func (c *cluster) moves(l *load, functions ...string) (list []move) {
+	l.Helper()
+	for _, fn := range functions {
+		key := l.prefix + ":" + fn + ":calls"
+		node, err := l.cluster.MasterForKey(l.ctx, key)
+		if err != nil {
+			l.Fatal(err)
+		}
+		at := slices.IndexFunc(c.nodes, func(s *redistest.Server) bool { return s.Addr == node.Options().Addr })
+		list = append(list, move{c.nodes[at], c.nodes[(at+1)%len(c.nodes)], int(l.cluster.ClusterKeySlot(l.ctx, key).Val())})
+	}
+	return list
+}
+
+// spread are functions whose queues lie on all nodes, if the prefix has no hash tag.
+var spread = []string{"count", "b", "c", "d", "e", "{b}f"}
+
+// callAsOld makes a call as the old ports do: its ID says nothing of where its result
+// is to lie.
+func callAsOld(l *load, fn string, n int) (int, error) {
+	id := uuid.NewString()
+	queue, reply := l.prefix+":"+fn+":calls", l.prefix+":"+fn+":result:"+id
+	message := fmt.Sprintf(`{"id":%q,"ts":"2026-01-02T03:04:05.678901","kw":{"n":%d}}`, id, n)
+	if err := l.redis().LPush(l.ctx, queue, message).Err(); err != nil {
+		return 0, fmt.Errorf("LPUSH: %w", err)
+	}
+	for {
+		got, err := l.redis().BLPop(l.ctx, time.Second, reply).Result()
+		if err == redis.Nil {
+			continue // the load's end is limited
+		}
+		if err != nil {
+			return 0, fmt.Errorf("BLPOP: %w", err)
+		}
+		var result struct{ Res int }
+		err = json.Unmarshal([]byte(got[1]), &result)
+		return result.Res, err
+	}
+}
+
+// TestSurvivesCluster: client and server find the masters of their slots, and follow
+// the slots to other ones.
+func TestSurvivesCluster(t *testing.T) {
+	c := &cluster{t, redistest.StartCluster(t, 3)}
+	ctx := context.Background()
+	for _, trial := range []trial{
+		{name: "slots moved", may: harmless, happen: func(l *load) {
+			m := c.moves(l, l.functions[0])[0]
 			for range 3 {
-				to := nodes[(slices.Index(nodes, from)+1)%len(nodes)]
-				redistest.MoveSlot(l.T, from, to, slot)
-				from = to
+				redistest.MoveSlot(l.T, m.from, m.to, m.slot)
+				m.from, m.to = m.to, c.nodes[(slices.Index(c.nodes, m.to)+1)%len(c.nodes)]
 				l.await(loadCallers)
 			}
 		}},
+		{name: "slots long on their way", may: harmless, happen: func(l *load) {
+			moves := c.moves(l, l.functions[:(len(l.functions)+2)/3]...)
+			for _, m := range moves {
+				redistest.StartMove(l.T, m.from, m.to, m.slot)
+			}
+			for start := time.Now(); time.Since(start) < 2*time.Second; {
+				l.await(loadCallers) // so it goes on, also if it takes longer
+			}
+			for _, m := range moves {
+				redistest.FinishMove(l.T, m.from, m.to, m.slot)
+			}
+		}},
 		{name: "connections killed", may: both, happen: func(l *load) {
-			node, err := l.cluster.MasterForKey(ctx, l.prefix)
 			for range 10 {
-				if err == nil {
-					err = node.ClientKillByFilter(ctx, "type", "normal", "skipme", "yes").Err()
+				if err := l.cluster.ForEachMaster(l.ctx, func(ctx context.Context, node *redis.Client) error {
+					return node.ClientKillByFilter(ctx, "type", "normal", "skipme", "yes").Err()
+				}); err != nil {
+					l.Error(err)
 				}
 				time.Sleep(20 * time.Millisecond)
 			}
-			if err != nil {
-				l.Error(err)
-			}
 		}},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			for n, way := range ways {
-				t.Run(string(way), func(t *testing.T) {
-					if len(c.may) == 0 { // else it happens to others, too, on the same node
-						t.Parallel()
-					}
-					prefix := "{" + c.name + string(rune('a'+n)) + "}"
-					h := &house{T: t, cluster: newCluster(t), prefix: prefix, wait: way}
-					l := newLoad(h)
-					c.endure(l)
-					ids, err := rpc.Servers(ctx, h.cluster, prefix, "")
-					if err != nil || len(ids) != 2 {
-						t.Errorf("got servers %q, %v, want two", ids, err)
-					}
-				})
+		t.Run(strings.ReplaceAll(trial.name, " ", "_"), func(t *testing.T) {
+			for _, tagged := range []bool{true, false} {
+				for _, way := range ways {
+					t.Run(fmt.Sprintf("%s/tagged=%v", way, tagged), func(t *testing.T) {
+						if len(trial.may) == 0 { // else it happens to others, too, on the same nodes
+							t.Parallel()
+						}
+						prefix := fmt.Sprint(trial.name, " ", way)
+						functions := spread
+						if tagged {
+							prefix, functions = "{"+prefix+"}", []string{"count"}
+						}
+						h := &house{T: t, cluster: c.client(t), prefix: prefix, wait: way}
+						l := newLoad(h, functions...)
+						if len(trial.may) == 0 { // go-redis would send again what was lost
+							l.old = callAsOld
+						}
+						trial.endure(l)
+						ids, err := rpc.Servers(ctx, h.cluster, prefix, "")
+						if err != nil || len(ids) != 2 {
+							t.Errorf("got servers %q, %v, want two", ids, err)
+						}
+					})
+				}
 			}
 		})
 	}
-	rdb := newCluster(t)
-	for want, err := range map[string]error{
-		"rpc: NewClient: expected a prefix with a hash tag": func() error { _, err := rpc.NewClient(rdb, rpc.ClientOptions{}); return err }(),
-		"rpc: NewServer: expected a prefix with a hash tag": func() error { _, err := rpc.NewServer(rdb, rpc.ServerOptions{Prefix: "a{}b"}); return err }(),
-		"rpc: NewInspector: expected a non-nil":             func() error { _, err := rpc.NewInspector(rdb, "{a}"); return err }(),
+}
+
+// TestSurvivesClusterFailover: the replica of a master takes its place.
+func TestSurvivesClusterFailover(t *testing.T) {
+	timeout := []string{"--cluster-node-timeout", "1000"}
+	c := &cluster{t, redistest.StartCluster(t, 3, timeout...)}
+	replicas := []*redistest.Server{redistest.StartReplica(t, c.nodes, c.nodes[0], timeout...)}
+	replicas = append(replicas, redistest.StartReplica(t, append(c.nodes, replicas...), c.nodes[1], timeout...))
+	for _, trial := range []trial{
+		{name: "master replaced", may: both, happen: func(*load) { redistest.Promote(t, replicas[0]) }},
+		{name: "master dead", may: both, must: true, happen: func(*load) {
+			c.nodes[1].Stop()
+			redistest.AwaitMaster(t, replicas[1])
+		}},
 	} {
-		if err == nil || len(err.Error()) < len(want) || err.Error()[:len(want)] != want {
+		t.Run(strings.ReplaceAll(trial.name, " ", "_"), func(t *testing.T) {
+			var loads []*load
+			for _, way := range ways {
+				loads = append(loads, newLoad(&house{T: t, cluster: c.client(t), prefix: string(way), wait: way}, spread...))
+			}
+			trial.endure(loads...)
+		})
+	}
+}
+
+// TestClusterMisuse: what cannot be put where it belongs is refused.
+func TestClusterMisuse(t *testing.T) {
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})
+	defer rdb.Close()
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for want, err := range map[string]error{
+		"rpc: NewClient: expected a prefix without {}":                       func() error { _, err := rpc.NewClient(rdb, rpc.ClientOptions{Prefix: "a{}b"}); return err }(),
+		"rpc: NewServer: expected a prefix without {}":                       func() error { _, err := rpc.NewServer(rdb, rpc.ServerOptions{Prefix: "{}{b}"}); return err }(),
+		"rpc: a{}: not sent: expected the name of a function without {}":     client.Call(t.Context(), "a{}", nil, nil),
+		"rpc: a{}{b}: not sent: expected the name of a function without {} ": func() error { _, err := client.Send(t.Context(), "a{}{b}", nil); return err }(),
+	} {
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got error %v, want %q", err, want)
 		}
 	}

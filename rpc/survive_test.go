@@ -31,9 +31,13 @@ type trial struct {
 // A load is calls, as many at a time as there are callers, until it is stopped.
 type load struct {
 	*house
-	client  *rpc.Client
-	ctx     context.Context
-	timeout time.Duration // of each call
+	client    *rpc.Client
+	ctx       context.Context
+	functions []string      // that are called in turn
+	timeout   time.Duration // of each call
+
+	// old, if it is not nil, calls in place of the client every tenth time.
+	old func(l *load, fn string, n int) (int, error)
 
 	mu      sync.Mutex // guards what follows
 	calls   []*counted // by number
@@ -89,11 +93,19 @@ func (c trial) endure(loads ...*load) {
 	}
 }
 
-// newLoad makes a client, and two servers with the function of the load, which run.
-func newLoad(h *house) *load {
-	l := &load{house: h, client: h.client(rpc.ClientOptions{}), ctx: context.Background()}
+// newLoad makes a client, and two servers with the functions of the load, which run.
+// Without names there is one.
+func newLoad(h *house, functions ...string) *load {
+	if len(functions) == 0 {
+		functions = []string{"count"}
+	}
+	l := &load{house: h, client: h.client(rpc.ClientOptions{}), ctx: context.Background(), functions: functions}
+	var offers []func(*rpc.Server) error
+	for _, fn := range functions {
+		offers = append(offers, offer(fn, l.run))
+	}
 	for range 2 {
-		h.serve(rpc.ServerOptions{Workers: 8}, offer("count", l.run))
+		h.serve(rpc.ServerOptions{Workers: 8}, offers...)
 	}
 	return l
 }
@@ -119,7 +131,7 @@ func (l *load) caller() {
 		n := len(l.calls)
 		l.calls = append(l.calls, c)
 		l.mu.Unlock()
-		got, err := rpc.Call[int](l.ctx, l.client, "count", rpc.Args{"n": n}, rpc.Timeout(l.timeout))
+		got, err := l.call(l.functions[n%len(l.functions)], n)
 		if err == nil && got != n {
 			err = fmt.Errorf("got the result of call %d", got)
 		}
@@ -134,6 +146,13 @@ func (l *load) caller() {
 		}
 		time.Sleep(loadPause)
 	}
+}
+
+func (l *load) call(fn string, n int) (int, error) {
+	if l.old != nil && n%10 == 0 {
+		return l.old(l, fn, n)
+	}
+	return rpc.Call[int](l.ctx, l.client, fn, rpc.Args{"n": n}, rpc.Timeout(l.timeout))
 }
 
 // await waits until so many more results have come.
@@ -157,14 +176,16 @@ func (l *load) await(more int) {
 // nobody waits for any more.
 func (l *load) drain() {
 	l.Helper()
-	for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		n, err := l.redis().LLen(l.ctx, l.prefix+":count:calls").Result()
-		if n == 0 && err == nil {
-			return
-		}
-		if time.Since(start) > recovery {
-			l.Errorf("%d calls are left in the queue (%v)", n, err)
-			return
+	for _, fn := range l.functions {
+		for start := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+			n, err := l.redis().LLen(l.ctx, l.prefix+":"+fn+":calls").Result()
+			if n == 0 && err == nil {
+				break
+			}
+			if time.Since(start) > recovery {
+				l.Errorf("%d calls are left in the queue of %s (%v)", n, fn, err)
+				break
+			}
 		}
 	}
 }

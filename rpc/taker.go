@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // A taker pops calls, over a connection of its own, as it blocks.
@@ -14,9 +16,10 @@ type taker struct {
 
 	spare *buffers // for calls
 
-	conn *conn
-	how  popping
-	out  []byte
+	conn  *conn
+	how   popping
+	whole bool // times are whole seconds, before 6.0
+	out   []byte
 }
 
 // popping is what the taker's Redis can do.
@@ -56,6 +59,7 @@ func (t *taker) pop(queues []string, n int, wait time.Duration) (key string, mes
 	switch {
 	case err == errNull:
 		return "", nil, nil
+	case isAsk(err): // of which the connection knows nothing
 	case err != nil:
 		t.hangUp()
 	}
@@ -65,6 +69,10 @@ func (t *taker) pop(queues []string, n int, wait time.Duration) (key string, mes
 // settleForLess reports whether err says that Redis cannot do what was asked, but
 // may be able to do less.
 func (t *taker) settleForLess(err error) bool {
+	if isReply(err) && redis.HasErrorPrefix(err, "timeout is not ") && !t.whole {
+		t.whole = true
+		return true
+	}
 	if !isReply(err) || t.how == blpopOnly {
 		return false
 	}
@@ -80,6 +88,9 @@ func (t *taker) settleForLess(err error) bool {
 // ask sends one command, or two, and reads what it popped.
 func (t *taker) ask(queues []string, n int, wait time.Duration) (key string, messages [][]byte, err error) {
 	keys := append(append(make([]string, 0, 1+len(queues)), t.wake), queues...)
+	if t.whole {
+		wait = maxSlice
+	}
 	slice := blockFor(wait)
 	if t.how == blmpop {
 		t.out = appendHeader(t.out[:0], '*', 6+len(keys))
@@ -113,7 +124,7 @@ func (t *taker) ask(queues []string, n int, wait time.Duration) (key string, mes
 	if err := t.send(); err != nil {
 		return key, messages, err
 	}
-	more, err := t.readElements()
+	more, err := t.conn.elements(t.spare)
 	if t.settleForLess(err) || err == errNull {
 		err = nil
 	}
@@ -140,23 +151,6 @@ func (t *taker) readMany() (key string, messages [][]byte, err error) {
 		return "", nil, err
 	}
 	key = string(name)
-	messages, err = t.readElements()
+	messages, err = t.conn.elements(t.spare)
 	return key, messages, err
-}
-
-// readElements reads an array of strings. With an error it returns those before.
-func (t *taker) readElements() ([][]byte, error) {
-	n, err := t.conn.array()
-	if err != nil {
-		return nil, err
-	}
-	var all [][]byte
-	for ; n > 0; n-- {
-		b, err := t.conn.bulk(t.spare.get())
-		if err != nil {
-			return all, err
-		}
-		all = append(all, b)
-	}
-	return all, nil
 }

@@ -24,6 +24,7 @@ type trackTransport struct {
 	line   *line
 	expiry time.Duration
 	spare  *buffers // for results
+	detour *detour  // if it is a Cluster
 
 	// unfit is called when tracking does not work here, with the flights that have
 	// to be taken by other means, some of which are written.
@@ -70,6 +71,22 @@ func (t *trackTransport) send(f *flight) {
 	}
 	t.pending[f.reply] = f
 	t.sends.push(f)
+	t.mu.Unlock()
+	t.line.signal()
+}
+
+// resume waits for the result of a flight that is written.
+func (t *trackTransport) resume(f *flight) {
+	t.mu.Lock()
+	if t.closing {
+		t.mu.Unlock()
+		f.abandon(redis.ErrClosed)
+		return
+	}
+	if !f.is(ended) { // else it is finished, or will be in a moment
+		t.pending[f.reply] = f
+		t.checks = append(t.checks, f)
+	}
 	t.mu.Unlock()
 	t.line.signal()
 }
@@ -138,13 +155,14 @@ func (t *trackTransport) up() {
 }
 
 func (t *trackTransport) down(err error) {
-	if isElsewhere(err) {
+	away := t.detour != nil && isAsk(err)
+	if isElsewhere(err) && !away {
 		return // all wait for the next connection
 	}
 	t.mu.Lock()
 	flights := t.sends.take(nil, len(t.sends.waiting()))
 	var unfit *unfitError
-	if errors.As(err, &unfit) {
+	if errors.As(err, &unfit) || away {
 		flights = flights[:0]
 		for _, f := range t.pending {
 			flights = append(flights, f)
@@ -155,7 +173,11 @@ func (t *trackTransport) down(err error) {
 		f.lost(err)
 	}
 	t.mu.Unlock()
-	if unfit != nil {
+	switch {
+	case away:
+		t.detour.take(flights...)
+		return
+	case unfit != nil:
 		t.unfit(unfit, flights)
 		return
 	}

@@ -307,15 +307,15 @@ func logExcerpt(message []byte) string {
 }
 
 // newResultKey returns the key for the result of a new call, and the call's ID,
-// a UUID of version 4.
-func newResultKey(prefix, fn string) (key, id string) {
+// a UUID of version 4 behind tag.
+func newResultKey(prefix, fn, tag string) (key, id string) {
 	var u [16]byte
 	rand.Read(u[:]) // never fails
 	u[6] = u[6]&0x0f | 0x40
 	u[8] = u[8]&0x3f | 0x80
 	before := resultKey(prefix, fn, "")
-	b := make([]byte, 0, len(before)+36)
-	b = append(b, before...)
+	b := make([]byte, 0, len(before)+len(tag)+36)
+	b = append(append(b, before...), tag...)
 	for i, part := range [][]byte{u[:4], u[4:6], u[6:8], u[8:10], u[10:]} {
 		if i > 0 {
 			b = append(b, '-')

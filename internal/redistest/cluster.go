@@ -14,29 +14,22 @@ import (
 const slots = 16384
 
 // StartCluster runs a cluster of masters, each with as many slots, until the test
-// ends. When it returns all know each other and serve.
-func StartCluster(t testing.TB, masters int) []*Server {
+// ends. When it returns all know each other and serve. args are further redis-server
+// options.
+func StartCluster(t testing.TB, masters int, args ...string) []*Server {
 	t.Helper()
 	var all []*Server
 	var buses []string // ports that the masters talk to each other on
 	for range masters {
-		bus, err := freePort()
-		if err != nil {
-			t.Fatal(err)
-		}
-		buses = append(buses, fmt.Sprint(bus))
-		all = append(all, Start(t, "--cluster-enabled", "yes", "--cluster-port", fmt.Sprint(bus)))
+		s, bus := startNode(t, args)
+		all, buses = append(all, s), append(buses, bus)
 	}
 	for n, s := range all {
 		s.do(t, "cluster", "addslotsrange", n*slots/masters, (n+1)*slots/masters-1)
 		s.do(t, "cluster", "set-config-epoch", n+1)
 	}
 	for n, s := range all[1:] {
-		host, port, err := net.SplitHostPort(s.Addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all[0].do(t, "cluster", "meet", host, port, buses[n+1])
+		all[0].meet(t, s, buses[n+1])
 	}
 	for _, s := range all {
 		await(t, s, "the cluster to be complete", func(text string) bool {
@@ -47,16 +40,97 @@ func StartCluster(t testing.TB, masters int) []*Server {
 	return all
 }
 
-// MoveSlot moves a slot with all its keys, as redis-cli does.
-func MoveSlot(t testing.TB, from, to *Server, slot int) {
+// startNode runs a node and returns it, and the port that others talk to it on.
+func startNode(t testing.TB, args []string) (s *Server, bus string) {
 	t.Helper()
-	source, target := from.do(t, "cluster", "myid"), to.do(t, "cluster", "myid")
-	host, port, err := net.SplitHostPort(to.Addr)
+	port, err := freePort()
 	if err != nil {
 		t.Fatal(err)
 	}
+	bus = fmt.Sprint(port)
+	return Start(t, append([]string{"--cluster-enabled", "yes", "--cluster-port", bus, "--repl-diskless-sync-delay", "0"}, args...)...), bus
+}
+
+func (s *Server) meet(t testing.TB, other *Server, bus string) {
+	t.Helper()
+	host, port := other.hostPort(t)
+	s.do(t, "cluster", "meet", host, port, bus)
+}
+
+func (s *Server) hostPort(t testing.TB) (host, port string) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host, port
+}
+
+// StartReplica runs a replica of one of the masters of a cluster until the test ends.
+// When it returns it has the master's data, and can take its place.
+func StartReplica(t testing.TB, cluster []*Server, master *Server, args ...string) *Server {
+	t.Helper()
+	s, bus := startNode(t, args)
+	master.meet(t, s, bus)
+	id := master.do(t, "cluster", "myid")
+	await(t, s, "the replica to know its master and all slots", func(text string) bool {
+		return strings.Contains(text, fmt.Sprintf("cluster_known_nodes:%d\r", len(cluster)+1)) &&
+			strings.Contains(text, fmt.Sprintf("cluster_slots_ok:%d\r", slots))
+	}, "cluster", "info")
+	s.do(t, "cluster", "replicate", id)
+	await(t, s, "the replica to have the data", func(text string) bool {
+		return strings.Contains(text, "master_link_status:up")
+	}, "info", "replication")
+	own := s.do(t, "cluster", "myid")
+	for _, other := range cluster {
+		await(t, other, "all to know the replica", func(text string) bool {
+			for line := range strings.Lines(text) {
+				if strings.HasPrefix(line, own) {
+					return strings.Contains(line, "slave "+id)
+				}
+			}
+			return false
+		}, "cluster", "nodes")
+	}
+	return s
+}
+
+// Promote makes a replica of a cluster the master in its master's place, which becomes
+// its replica if it lives. It returns when the replica is the master.
+func Promote(t testing.TB, replica *Server) {
+	t.Helper()
+	replica.do(t, "cluster", "failover")
+	AwaitMaster(t, replica)
+}
+
+// AwaitMaster waits until a replica has become a master.
+func AwaitMaster(t testing.TB, replica *Server) {
+	t.Helper()
+	await(t, replica, "the replica to be the master", func(text string) bool {
+		return strings.Contains(text, "role:master")
+	}, "info", "replication")
+}
+
+// MoveSlot moves a slot with all its keys, as redis-cli does.
+func MoveSlot(t testing.TB, from, to *Server, slot int) {
+	t.Helper()
+	StartMove(t, from, to, slot)
+	FinishMove(t, from, to, slot)
+}
+
+// StartMove begins to move a slot: from then on new keys of it come to the other node.
+func StartMove(t testing.TB, from, to *Server, slot int) {
+	t.Helper()
+	source, target := from.do(t, "cluster", "myid"), to.do(t, "cluster", "myid")
 	to.do(t, "cluster", "setslot", slot, "importing", source)
 	from.do(t, "cluster", "setslot", slot, "migrating", target)
+}
+
+// FinishMove moves what keys there are of a slot, and then the slot.
+func FinishMove(t testing.TB, from, to *Server, slot int) {
+	t.Helper()
+	target := to.do(t, "cluster", "myid")
+	host, port := to.hostPort(t)
 	rdb := redis.NewClient(&redis.Options{Addr: from.Addr})
 	defer rdb.Close()
 	for start := time.Now(); ; {

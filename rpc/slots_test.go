@@ -1,0 +1,74 @@
+package rpc
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"redrpc/internal/redistest"
+
+	"github.com/redis/go-redis/v9"
+)
+
+func TestTagFor(t *testing.T) {
+	for slot := range slots {
+		tag, ok := tagFor("redis_rpc:echo:result:", slot)
+		key := "redis_rpc:echo:result:" + tag + "2b1f"
+		if !ok || keySlot(key) != slot || len(tag) > 6 {
+			t.Fatalf("slot %d: got tag %q, %v, so %s is in slot %d", slot, tag, ok, key, keySlot(key))
+		}
+	}
+	for before, want := range map[string]bool{
+		"p:f:result:":      true,
+		"p}:f:result:":     true,
+		"p{x:f:result:":    true, // the tag ends within the ID
+		"p{{:f:result:":    true,
+		"{p}:f:result:":    true, // and needs nothing
+		"p:{f}:result:":    true,
+		"p{:f}:{}:result:": true,
+		"p{}:f:result:":    false,
+		"p:{}{f}:result:":  false,
+	} {
+		queue := strings.TrimSuffix(before, "result:") + "calls"
+		tag, ok := tagFor(before, keySlot(queue))
+		if key := before + tag + "}{id"; ok != want || ok && keySlot(key) != keySlot(queue) {
+			t.Errorf("%s: got %q, %v, so %s is in slot %d, and %s in %d", before, tag, ok, key, keySlot(key), queue, keySlot(queue))
+		}
+		if _, tagged := hashTag(before); tagged && tag != "" {
+			t.Errorf("%s: got %q, want nothing, as there is a tag", before, tag)
+		}
+	}
+	if tag, ok := tagFor("{p}:f:result:", keySlot("{p}")+1); ok {
+		t.Errorf("got tag %q for a slot that cannot be had", tag)
+	}
+}
+
+// TestKeySlot: Redis agrees.
+func TestKeySlot(t *testing.T) {
+	if slot := keySlot("123456789"); slot != 0x31c3 {
+		t.Errorf("got slot %#x, want 0x31c3", slot)
+	}
+	rdb := redis.NewClient(&redis.Options{Addr: redistest.StartCluster(t, 1)[0].Addr})
+	defer rdb.Close()
+	keys := []string{"", "{", "}", "{}", "{}{a}", "a{b", "a{b}c", "a{b}{c}", "a{{b}}", "}{a}", "a{}b{c}", "zażółć\x00\xff"}
+	for range 200 {
+		key := make([]byte, rand.N(12))
+		for i := range key {
+			key[i] = "{}ab\x00\xff"[rand.N(6)]
+		}
+		keys = append(keys, string(key))
+	}
+	pipe := rdb.Pipeline()
+	var replies []*redis.IntCmd
+	for _, key := range keys {
+		replies = append(replies, pipe.ClusterKeySlot(t.Context(), key))
+	}
+	if _, err := pipe.Exec(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, key := range keys {
+		if got := keySlot(key); int64(got) != replies[i].Val() {
+			t.Errorf("%q: got slot %d, Redis says %d", key, got, replies[i].Val())
+		}
+	}
+}
