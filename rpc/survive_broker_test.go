@@ -48,9 +48,11 @@ func TestSurvivesFaults(t *testing.T) {
 		trials = append(trials, trial{name: text, happen: inject(broker.Fault{Error: text, Command: "rpush"}), may: both, texts: []string{text, "time-out"}, must: true})
 	}
 	trials = append(trials,
+		trial{name: "servers replaced", happen: (*load).relieve, may: harmless},
 		trial{name: "everything LOADING", happen: inject(broker.Fault{Error: "LOADING no"}), may: both, must: true},
 		trial{name: "pops UNBLOCKED", happen: inject(each(broker.Fault{Error: "UNBLOCKED no"}, "blpop", "blmpop")...), may: harmless},
 		trial{name: "pops READONLY", happen: inject(each(broker.Fault{Error: "READONLY no"}, "blpop", "blmpop", "lpop")...), may: both},
+		trial{name: "pops NOPERM", happen: inject(each(broker.Fault{Error: "NOPERM no"}, "blpop", "blmpop", "lpop")...), may: losses},
 		trial{name: "EXECABORT", happen: inject(each(broker.Fault{Error: "EXECABORT no"}, "exec")...), may: both},
 		trial{name: "slow network", happen: inject(broker.Fault{RTT: 50 * time.Millisecond}), may: harmless},
 		trial{name: "late", happen: inject(broker.Fault{Delay: broker.Uniform{Max: 50 * time.Millisecond}}), may: losses},

@@ -42,10 +42,26 @@ func TestSurvivesRedis(t *testing.T) {
 			s.Resume(l.T)
 		}
 	}
+	// rights takes rights from everybody for a while.
+	rights := func(commands ...string) func(*load, *redistest.Server) {
+		return func(l *load, _ *redistest.Server) {
+			change := func(sign string) {
+				args := []any{"acl", "setuser", "default"}
+				for _, command := range commands {
+					args = append(args, sign+command)
+				}
+				do(l, args...)
+			}
+			change("-")
+			time.Sleep(300 * time.Millisecond)
+			change("+")
+		}
+	}
 	for _, c := range []struct {
 		trial
 		happen func(*load, *redistest.Server)
 	}{
+		{trial{name: "servers replaced", may: harmless}, func(l *load, _ *redistest.Server) { l.relieve() }},
 		{trial{name: "connections killed", may: both}, often("client", "kill", "type", "normal", "skipme", "yes")},
 		{trial{name: "restarted", may: both, must: true}, func(l *load, s *redistest.Server) {
 			s.Stop()
@@ -54,6 +70,15 @@ func TestSurvivesRedis(t *testing.T) {
 		}},
 		{trial{name: "paused", may: harmless}, paused(500 * time.Millisecond)},
 		{trial{name: "paused for long", may: both, must: true}, paused(3 * time.Second)},
+		{trial{name: "asleep", may: harmless}, func(l *load, _ *redistest.Server) { do(l, "debug", "sleep", "0.5") }},
+		{trial{name: "asleep for long", may: both, must: true}, func(l *load, _ *redistest.Server) { do(l, "debug", "sleep", "1.5") }},
+		{trial{name: "loading", may: both, must: true}, func(l *load, _ *redistest.Server) {
+			do(l, "config", "set", "key-load-delay", "1000", "loading-process-events-interval-bytes", "1024") // 1 ms for each key
+			do(l, "debug", "populate", "500", l.prefix+":ballast")
+			do(l, "debug", "reload")
+		}},
+		{trial{name: "pushes forbidden", may: both, must: true, texts: []string{"NOPERM", "time-out"}}, rights("rpush")},
+		{trial{name: "pops forbidden", may: both, must: true, texts: []string{"NOPERM", "time-out"}}, rights("blpop", "blmpop", "lpop")},
 		{trial{name: "writes paused", may: harmless}, often("client", "pause", 30, "write")},
 		{trial{name: "flushed", may: losses}, often("flushall")},
 		{trial{name: "databases swapped", may: losses}, often("swapdb", 0, 1)},
@@ -67,7 +92,7 @@ func TestSurvivesRedis(t *testing.T) {
 	} {
 		survive(t, []trial{c.trial}, func(t *testing.T, way rpc.Wait, _ trial) {
 			t.Parallel()
-			s := redistest.Start(t)
+			s := redistest.Start(t, "--enable-debug-command", "yes")
 			h := newHouse(t, &redis.Options{Addr: s.Addr, ReadTimeout: 2 * time.Second, MaxRetries: -1})
 			h.wait = way
 			trial := c.trial

@@ -35,6 +35,7 @@ type load struct {
 	ctx       context.Context
 	functions []string      // that are called in turn
 	timeout   time.Duration // of each call
+	servers   []*hand       // that run
 
 	// old, if it is not nil, calls in place of the client every tenth time.
 	old func(l *load, fn string, n int) (int, error)
@@ -100,14 +101,41 @@ func newLoad(h *house, functions ...string) *load {
 		functions = []string{"count"}
 	}
 	l := &load{house: h, client: h.client(rpc.ClientOptions{}), ctx: context.Background(), functions: functions}
-	var offers []func(*rpc.Server) error
-	for _, fn := range functions {
-		offers = append(offers, offer(fn, l.run))
-	}
 	for range 2 {
-		h.serve(rpc.ServerOptions{Workers: 8}, offers...)
+		l.hireOne()
 	}
 	return l
+}
+
+// hireOne starts another server.
+func (l *load) hireOne() {
+	var offers []func(*rpc.Server) error
+	for _, fn := range l.functions {
+		offers = append(offers, offer(fn, l.run))
+	}
+	l.servers = append(l.servers, l.serve(rpc.ServerOptions{Workers: 8}, offers...))
+}
+
+// dismissOne stops the oldest server.
+func (l *load) dismissOne() {
+	l.servers[0].stop(l.T)
+	l.servers = l.servers[1:]
+}
+
+// relieve replaces all servers: several times one after the other by a new one, and
+// then all of them, so that there is a time with none.
+func (l *load) relieve() {
+	for range 6 {
+		l.hireOne()
+		l.dismissOne()
+		l.await(loadCallers)
+	}
+	for len(l.servers) > 0 {
+		l.dismissOne()
+	}
+	for range 2 {
+		l.hireOne()
+	}
 }
 
 // run is the function: it takes 0 to 2 ms.

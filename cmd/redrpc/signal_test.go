@@ -10,9 +10,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"redrpc/rpc"
 )
 
 // A process is the command in a process of its own.
@@ -92,6 +96,61 @@ func TestFirstSignalReports(t *testing.T) {
 		if keys := keysOf(t, rdb); len(keys) != 0 {
 			t.Errorf("%v: left %q", s, keys)
 		}
+	}
+}
+
+// A rolling restart of redrpc serve by SIGTERM, under load, loses no call.
+func TestRollingRestartOfServe(t *testing.T) {
+	rdb, url := startRedis(t)
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	begin := func() *process {
+		p := startProcess(t, "serve", "--redis", url, "--workers", "4")
+		p.await(t, "serving")
+		return p
+	}
+	old := begin()
+	var calls atomic.Int64
+	var all sync.WaitGroup
+	end := make(chan struct{})
+	for range 16 {
+		all.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-end:
+					return
+				default:
+				}
+				got, err := rpc.Call[int](t.Context(), client, "echo", rpc.Args{"x": n})
+				if err != nil || got != n {
+					t.Errorf("got %v, %v, expected %v", got, err, n)
+					return
+				}
+				calls.Add(1)
+			}
+		})
+	}
+	for range 3 {
+		before := calls.Load()
+		next := begin()
+		old.signal(t, syscall.SIGTERM)
+		if status, stderr := old.wait(t); !status.Exited() || status.ExitStatus() != exitOK {
+			t.Errorf("ended with %v: %s", status, stderr)
+		}
+		if calls.Load() == before {
+			t.Error("no call has been answered meanwhile")
+		}
+		old = next
+	}
+	close(end)
+	all.Wait()
+	old.signal(t, syscall.SIGTERM)
+	old.wait(t)
+	if keys := keysOf(t, rdb); len(keys) != 0 {
+		t.Errorf("left %q", keys)
 	}
 }
 
