@@ -236,11 +236,3 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
-
-// forms are all that a report can be written as.
-func forms(r Report) map[string]func(io.Writer) error {
-	return map[string]func(io.Writer) error{
-		"text": r.WriteText,
-		"json": r.WriteJSON,
-	}
-}

@@ -28,18 +28,18 @@ var figures = []figureOf{
 	{"max", "max", 0, func(l *bench.Latency) *float64 { return l.Max }},
 }
 
-// A column is one of the three times of a call.
-type column struct {
+// A timeOf is one of the three times of a call.
+type timeOf struct {
 	name string
 	of   bench.Latency
 }
 
 // columns are the times that differ: a closed loop has one.
-func (r Report) columns() []column {
+func (r Report) columns() []timeOf {
 	if !r.OpenLoop {
-		return []column{{"response", r.Latency}}
+		return []timeOf{{"response", r.Latency}}
 	}
-	return []column{{"response", r.Latency}, {"service", r.Service}, {"lag", r.Lag}}
+	return []timeOf{{"response", r.Latency}, {"service", r.Service}, {"lag", r.Lag}}
 }
 
 // known is the figure if it says something of this run. Those of a diverging run
@@ -179,7 +179,7 @@ func (r Report) writeOverTime(l *lines) {
 		values = squeezed(values, 50)
 		l.row(name, "%-50s  %s to %s", sparkline(values), text(slices.Min(values)), text(slices.Max(values)))
 	}
-	row("calls/s", figure.Rate, func(i bench.Interval) float64 { return float64(i.Calls) / (i.EndS - i.StartS) })
+	row("calls/s", figure.Rate, perSecond)
 	us := func(v float64) string { return figure.Microseconds(&v) }
 	orZero := func(v *float64) float64 {
 		if v == nil {
