@@ -1,0 +1,304 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"redrpc/bench"
+	"redrpc/internal/figure"
+)
+
+const footer = "Response time is from when a call was intended to when it was done, and what a user waits; service time from when it was sent. " +
+	"Percentiles are of calls that succeeded, read off one histogram of them all, and are left out where the samples are too few. " +
+	"The intervals beside them hold the percentile with 95 % confidence. Written by redrpc."
+
+// WriteHTML writes the report as one page for a browser, which needs no network: it
+// asks for nothing, and its content security policy says so.
+func (r Report) WriteHTML(w io.Writer) error {
+	r = r.Redacted()
+	p := &page{
+		Title:     "Load test: " + r.Model,
+		Subtitles: r.subtitles(),
+		Verdict:   r.banner(),
+		Tiles:     r.tiles(),
+		Footer:    footer,
+		Sections: []section{
+			r.latencySection(),
+			r.timeSection(),
+			r.phaseSection(),
+			r.errorSection(),
+			r.resourceSection(),
+			r.checkSection(),
+			r.runSection(),
+		},
+	}
+	return p.write(w)
+}
+
+func (r Report) subtitles() []string {
+	var parts []string
+	if !r.StartedAt.IsZero() {
+		parts = append(parts, r.StartedAt.UTC().Format("2 January 2006, 15:04:05 UTC"))
+	}
+	parts = append(parts, fmt.Sprintf("%s measured after %s of warm-up", span2(r.DurationS), span2(r.Warmup.DurationS)))
+	if r.OpenLoop && r.MaxInFlight > 0 {
+		parts = append(parts, fmt.Sprintf("at most %s in flight", figure.Grouped(int64(r.MaxInFlight))))
+	}
+	if !r.OpenLoop {
+		parts = append(parts, figure.Grouped(int64(r.Callers))+" callers")
+	}
+	if r.Instances > 1 {
+		parts = append(parts, fmt.Sprintf("%d generators", r.Instances))
+	}
+	if r.Interrupted {
+		parts = append(parts, "interrupted")
+	}
+	lines := []string{strings.Join(parts, " · ")}
+	if !r.OpenLoop {
+		lines = append(lines, "Closed loop: "+closedLoopHides+".")
+	}
+	return lines
+}
+
+func span2(s float64) string { return figure.Rate(s) + " s" }
+
+// banner is the verdict, nil if there is none.
+func (r Report) banner() *banner {
+	b := &banner{Reasons: slices.Clone(r.Verdict.Reasons)}
+	warnings := 0
+	for _, c := range r.Verdict.Checks {
+		if c.Is == bench.Warning {
+			warnings++
+			b.Reasons = append(b.Reasons, c.Text)
+		}
+	}
+	switch r.Verdict.State {
+	case bench.Invalid:
+		b.Class, b.Title, b.Text = "bad", "INVALID", "The generator spoiled this measurement: do not use its figures."
+	case bench.Diverging:
+		b.Class, b.Title, b.Text = "bad", "DIVERGING", "More was offered than is answered. Times grow for as long as one measures, so percentiles say nothing and are left out."
+	case bench.Valid:
+		b.Class, b.Title, b.Text = "valid", "Valid", "The run found nothing wrong with itself."
+		if warnings > 0 {
+			b.Class, b.Title, b.Text = "warning", "Valid, with a warning", "Read the figures with care:"
+		}
+	default:
+		return nil
+	}
+	return b
+}
+
+func (r Report) tiles() []tile {
+	more := ""
+	switch {
+	case r.OpenLoop:
+		more = "of " + figure.Rate(r.OfferedRate) + " offered"
+	case r.ThroughputMargin > 0:
+		more = "give or take " + figure.Rate(r.ThroughputMargin)
+	}
+	tiles := []tile{{"Throughput", figure.Rate(r.Throughput), "calls/s", more}}
+	for _, f := range figures {
+		if f.key != "p50" && f.key != "p99" && f.key != "p999" && f.key != "max" {
+			continue
+		}
+		value := r.known(f, &r.Latency)
+		more := interval(f, value, &r.Latency)
+		if value == nil {
+			more = "too few calls"
+			if r.Verdict.State == bench.Diverging {
+				more = "diverging"
+			}
+		}
+		tiles = append(tiles, figureTile("Response "+f.name, figure.Microseconds(value), more))
+	}
+	tiles = append(tiles, tile{"Errors", figure.Grouped(r.Errors), strings.Trim(share(r.Errors, r.Calls+r.Errors), " ()"), "beside " + figure.Grouped(r.Calls) + " calls"})
+	if r.Missed > 0 {
+		tiles = append(tiles, tile{"Missed", figure.Grouped(r.Missed), strings.Trim(share(r.Missed, r.Intended), " ()"), "never sent"})
+	}
+	if len(r.Resources) > 0 {
+		u := r.Resources[0]
+		tiles = append(tiles, tile{"Busiest", strings.TrimSuffix(figure.Percent(u.Busy), " %"), "%", u.Name})
+	}
+	return tiles
+}
+
+func (r Report) latencySection() section {
+	s := section{Title: "Latency", Charts: []*chart{r.percentileChart(), r.distributionChart()}}
+	if r.Calls == 0 {
+		return s
+	}
+	t := table{Head: []string{""}, Title: "Figures"}
+	for _, c := range r.columns() {
+		t.Head = append(t.Head, c.name+" time", "95 % interval")
+	}
+	if r.OpenLoop {
+		t.Head[5] = "lag"
+	}
+	for _, f := range figures {
+		row := plain(f.name)
+		for _, c := range r.columns() {
+			value := r.known(f, &c.of)
+			row = append(row, plain(figure.Microseconds(value), interval(f, value, &c.of))...)
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	if c := r.Censored; c != nil {
+		t.Note = fmt.Sprintf("%s calls that were given up are not in these times; the shortest of them waited %s.",
+			figure.Grouped(c.Calls), figure.Microseconds(&c.AtLeast))
+	}
+	if r.Unrecorded > 0 {
+		t.Note += fmt.Sprintf(" %s calls took more than an hour: percentiles that they decide are left out.", figure.Grouped(r.Unrecorded))
+	}
+	s.Tables = []table{t}
+	return s
+}
+
+func (r Report) phaseSection() section {
+	s := section{Title: "Where the time goes"}
+	if r.Calls == 0 || len(r.Phases) == 0 {
+		return s
+	}
+	total := 0.0
+	for _, p := range r.Phases {
+		if mean := r.known(figures[1], &p.Latency); mean != nil {
+			total += max(0, *mean)
+		}
+	}
+	t := table{Title: "Phases of the service time", Head: []string{"", "share of the mean", "", "mean", "p50", "p90", "p99", "max"}}
+	from := 0.0
+	for n, p := range r.Phases {
+		color := []int{colorMore, colorService, colorResponse, colorMore + 1, colorMore + 2, colorLag}[n%6]
+		name := cell{Text: p.Name, Key: true, Color: color}
+		share, text := cell{}, ""
+		if mean := r.known(figures[1], &p.Latency); mean != nil && total > 0 {
+			width := 100 * max(0, *mean) / total
+			t.Stack = append(t.Stack, part{p.Name, color, from, width})
+			from += width
+			text = figure.Percent(width / 100)
+			share = cell{Bar: true, Width: width, Color: color, Class: "share", Text: text}
+		}
+		row := []cell{name, share, {Text: text}}
+		for _, i := range []int{1, 2, 3, 5, 7} {
+			row = append(row, cell{Text: figure.Microseconds(r.known(figures[i], &p.Latency))})
+		}
+		t.Rows = append(t.Rows, row)
+	}
+	s.Tables = []table{t}
+	return s
+}
+
+func (r Report) errorSection() section {
+	s := section{Title: "Errors", Note: "Their times are in no figure of latency."}
+	if r.Errors == 0 {
+		return s
+	}
+	t := table{Title: "Errors by kind", Head: []string{"kind", "share of the errors", "calls", "of all calls", "p50"}}
+	for _, kind := range slices.Sorted(maps.Keys(r.ErrorsByKind)) {
+		n := r.ErrorsByKind[kind]
+		p50 := ""
+		if took := r.Samples.Errors[kind]; took != nil && took.Count >= bench.MinSamples(0.5) {
+			if d, ok := took.Rank((took.Count + 1) / 2); ok {
+				p50 = figure.Duration(d)
+			}
+		}
+		width := 100 * float64(n) / float64(r.Errors)
+		t.Rows = append(t.Rows, []cell{{Text: kind, Message: short(printable(r.ErrorSamples[kind]), 300)},
+			{Bar: true, Width: min(100, max(0, width)), Color: colorErrors, Class: "share", Text: figure.Percent(width / 100)},
+			{Text: figure.Grouped(n)}, {Text: figure.Percent(float64(n) / float64(max(1, r.Calls+r.Errors)))}, {Text: p50}})
+	}
+	s.Tables = []table{t}
+	return s
+}
+
+func (r Report) resourceSection() section {
+	s := section{Title: "What gave first", Note: "Nothing that was looked at."}
+	if r.Bottleneck != "" {
+		s.Note = strings.ToUpper(r.Bottleneck[:1]) + r.Bottleneck[1:] + "."
+	}
+	if len(r.Resources) > 0 {
+		t := table{Title: "Busy in the measured window", Head: []string{"", "", "busy", "of"}}
+		for _, u := range r.Resources {
+			t.Rows = append(t.Rows, []cell{{Text: u.Name},
+				{Bar: true, Width: min(100, max(0, 100*u.Busy)), Class: "share", Text: figure.Percent(u.Busy)},
+				{Text: figure.Percent(u.Busy)}, {Text: figure.Rate(u.Capacity)}})
+		}
+		s.Tables = append(s.Tables, t)
+	}
+	if len(r.Counters) > 0 {
+		t := table{Title: "Growth in the measured window", Head: []string{"", "in all", "a second", "a call"}}
+		for _, name := range slices.Sorted(maps.Keys(r.Counters)) {
+			v := r.Counters[name]
+			row := plain(name, figure.Rate(v), "", "")
+			if r.DurationS > 0 {
+				row[2].Text = figure.Rate(v / r.DurationS)
+			}
+			if r.Completed > 0 {
+				row[3].Text = fmt.Sprintf("%.3g", v/float64(r.Completed))
+			}
+			t.Rows = append(t.Rows, row)
+		}
+		s.Tables = append(s.Tables, t)
+	}
+	return s
+}
+
+func (r Report) checkSection() section {
+	s := section{Title: "What the run looked at to judge itself"}
+	if len(r.Verdict.Checks) == 0 {
+		return s
+	}
+	t := table{Title: "Checks", Text: true}
+	for _, c := range r.Verdict.Checks {
+		t.Rows = append(t.Rows, []cell{{Text: words(c.Name)}, {Text: string(c.Is), Class: "is-" + string(c.Is)}, {Text: c.Text}})
+	}
+	s.Tables = []table{t}
+	return s
+}
+
+func (r Report) runSection() section {
+	s := section{Title: "What was run, and where"}
+	t := table{Title: "Run", Text: true}
+	add := func(name, text string) {
+		if text != "" {
+			t.Rows = append(t.Rows, []cell{{Text: words(name)}, {Text: short(printable(text), 2000)}})
+		}
+	}
+	for _, set := range r.Settings {
+		add(set.Name, set.text())
+	}
+	if r.Seed != 0 {
+		add("seed", fmt.Sprint(r.Seed))
+	}
+	if len(t.Rows) > 0 {
+		s.Tables = append(s.Tables, t)
+	}
+	e := r.Environment
+	if e == nil {
+		return s
+	}
+	t = table{Title: "Environment", Text: true}
+	revision := e.Revision
+	if e.Modified {
+		revision += " with changes that were not committed"
+	}
+	add("redrpc", e.Redrpc)
+	add("revision", revision)
+	add("go", e.Go)
+	add("system", strings.TrimSpace(fmt.Sprintf("%s/%s %s", e.OS, e.Arch, e.Kernel)))
+	add("processor", e.CPU)
+	add("cores", fmt.Sprintf("%d, GOMAXPROCS %d", e.Cores, e.GOMAXPROCS))
+	if e.MemoryBytes > 0 {
+		add("memory", fmt.Sprintf("%.1f GiB", float64(e.MemoryBytes)/(1<<30)))
+	}
+	if len(e.Command) > 0 {
+		t.Rows = append(t.Rows, []cell{{Text: "command"}, {Text: short(printable(strings.Join(e.Command, " ")), 2000), Code: true}})
+	}
+	for _, set := range e.More {
+		add(set.Name, set.text())
+	}
+	s.Tables = append(s.Tables, t)
+	return s
+}
