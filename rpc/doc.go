@@ -57,9 +57,11 @@
 // (LOADING, READONLY, OOM). A call that can still be answered waits on. With a client
 // of Sentinel they follow the master, in a Cluster the slots of their functions.
 //
-// Redis replicates with a delay: what a master has given to a server just before it
-// was replaced may still be in the queue of the new master. That is the one way for
-// a call to run twice, and no server can know of it.
+// What Redis forgets may come again: it replicates with a delay, and saves now and then.
+// So what it has given to a server just before it was replaced by a replica, or crashed,
+// may still be in the queue afterwards. That is the one way for a call to run twice, and
+// no server can know of it. A call that says how long its caller waits is dropped when
+// that is over.
 //
 // # In a Cluster
 //
