@@ -40,7 +40,7 @@ type connFlags struct {
 func (f *connFlags) register(flags *pflag.FlagSet, getenv func(string) string, otherwise string) {
 	f.given, f.getenv = flags.Changed, getenv
 	// A plain string, for an error of the flag's own parser would print the password.
-	flags.StringVar(&f.url, "redis", "", "`URL` of the Redis: redis://, rediss:// (TLS) or unix:// (default $REDIS_URL, else "+otherwise+")")
+	flags.StringVar(&f.url, "redis", "", "`URL` of the Redis, or of a node of a Cluster: redis://, rediss:// (TLS) or unix:// (default $REDIS_URL, else "+otherwise+")")
 	flags.StringVar(&f.ca, "tls-ca", "", "with rediss://, PEM `FILE` of who signs the server's certificate (default the system's)")
 	flags.StringVar(&f.cert, "tls-cert", "", "with rediss://, PEM `FILE` of the client's certificate")
 	flags.StringVar(&f.key, "tls-key", "", "with rediss://, PEM `FILE` of the key of --tls-cert")
@@ -186,8 +186,9 @@ func where(opt *redis.Options) string {
 const reachWithin = 2 * time.Second
 
 // reach connects to a Redis with a client that gives up soon, for what is not a
-// call, and returns it with the version of the Redis.
-func reach(ctx context.Context, opt *redis.Options) (*redis.Client, string, error) {
+// call, and returns it with the version of the Redis. If that is a node of a Cluster
+// the client is one of the whole Cluster.
+func reach(ctx context.Context, opt *redis.Options) (_ redis.UniversalClient, version string, err error) {
 	one := *opt
 	one.DialerRetries = 1
 	one.DialTimeout = reachWithin
@@ -199,15 +200,33 @@ func reach(ctx context.Context, opt *redis.Options) (*redis.Client, string, erro
 	if err := rdb.Ping(ctx).Err(); err != nil {
 		return nil, "", errors.Join(unreachable(opt, err), rdb.Close())
 	}
-	version := "unknown"
 	info, err := rdb.InfoMap(ctx, "server").Result()
-	switch {
-	case err == nil:
-		version = cmp.Or(info["Server"]["redis_version"], version)
-	case !isReply(err): // a Redis may well forbid INFO
+	if err != nil && !isReply(err) { // a Redis may well forbid INFO
 		return nil, "", errors.Join(unreachable(opt, err), rdb.Close())
 	}
-	return rdb, version, nil
+	version = cmp.Or(info["Server"]["redis_version"], "unknown")
+	if info["Server"]["redis_mode"] != "cluster" {
+		return rdb, version, nil
+	}
+	if err := rdb.Close(); err != nil {
+		return nil, "", err
+	}
+	if opt.Network == "unix" {
+		return nil, "", fmt.Errorf("%s is a node of a Cluster: expected a URL of one by TCP, such as redis://127.0.0.1:6379, as the others are reached by TCP", where(opt))
+	}
+	one = *opt
+	one.DialTimeout, one.ReadTimeout, one.DialerRetries, one.ContextTimeoutEnabled = reachWithin, reachWithin, 1, true
+	cluster := newClient(&one, true)
+	if err := cluster.Ping(ctx).Err(); err != nil {
+		return nil, "", errors.Join(unreachable(opt, err), cluster.Close())
+	}
+	return cluster, version, nil
+}
+
+// isCluster says whether a client is one of a Cluster.
+func isCluster(rdb redis.UniversalClient) bool {
+	_, ok := rdb.(*redis.ClusterClient)
+	return ok
 }
 
 func isReply(err error) bool {

@@ -29,9 +29,9 @@ type budget struct {
 }
 
 // connectionBudget asks the Redis behind admin, if it is one, how many connections
-// it has left, keeps some for the server of this run and for others, and regards
+// it (or some node of a Cluster) has left, keeps some for the server of this run and for others, and regards
 // how many files this process may open.
-func (f *benchFlags) connectionBudget(ctx context.Context, admin *redis.Client) budget {
+func (f *benchFlags) connectionBudget(ctx context.Context, admin redis.UniversalClient) budget {
 	own := 2 // admin's, and one to spare
 	if !f.noServer {
 		own += 2
@@ -55,7 +55,7 @@ func (f *benchFlags) connectionBudget(ctx context.Context, admin *redis.Client) 
 
 // maxClients returns how many connections a Redis allows, and how many it has. It
 // is not ok if the Redis tells neither by CONFIG nor by INFO.
-func maxClients(ctx context.Context, rdb *redis.Client) (most, used int, ok bool) {
+func maxClients(ctx context.Context, rdb redis.UniversalClient) (most, used int, ok bool) {
 	info, err := rdb.InfoMap(ctx, "clients").Result()
 	if err != nil {
 		return 0, 0, false

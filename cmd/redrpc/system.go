@@ -52,7 +52,7 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 	}
 	sys.line = newLifeline(opt.Dialer)
 	opt.Dialer = sys.line.Dial
-	var admin *redis.Client
+	var admin redis.UniversalClient
 	if admin, sys.version, err = reach(ctx, opt); err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 	}
 
 	// Clients and servers take its options and connect by themselves.
-	rdb := redis.NewClient(opt)
+	rdb := newClient(opt, isCluster(admin))
 	sys.closers = append(sys.closers, rdb.Close)
 	if !f.noServer {
 		if err := sys.startServer(rdb, rpc.ServerOptions{
@@ -165,7 +165,7 @@ func (sys *system) startBroker(f *benchFlags) (*redis.Options, error) {
 }
 
 // startServer serves the builtin functions until the system is closed.
-func (sys *system) startServer(rdb *redis.Client, opt rpc.ServerOptions) error {
+func (sys *system) startServer(rdb redis.UniversalClient, opt rpc.ServerOptions) error {
 	server, ended, err := runServer(rdb, opt, offer)
 	if err != nil {
 		return err
@@ -178,7 +178,7 @@ func (sys *system) startServer(rdb *redis.Client, opt rpc.ServerOptions) error {
 
 // runServer makes a server run with the functions that offer gives it. What its Run
 // returns comes over ended.
-func runServer(rdb *redis.Client, opt rpc.ServerOptions, offer func(*rpc.Server) error) (server *rpc.Server, ended <-chan error, err error) {
+func runServer(rdb redis.UniversalClient, opt rpc.ServerOptions, offer func(*rpc.Server) error) (server *rpc.Server, ended <-chan error, err error) {
 	if server, err = rpc.NewServer(rdb, opt); err != nil {
 		return nil, nil, err
 	}

@@ -147,8 +147,37 @@ func FinishMove(t testing.TB, from, to *Server, slot int) {
 		}
 		from.do(t, args...)
 	}
-	to.do(t, "cluster", "setslot", slot, "node", target)
-	from.do(t, "cluster", "setslot", slot, "node", target)
+	// Another slot that has come to the old node gave it a new epoch, by which it may take
+	// this one back before it is told. So it is told again until all agree, and stay so.
+	agreed := 0
+	for start := time.Now(); agreed < 5; time.Sleep(20 * time.Millisecond) {
+		if to.owner(t, slot) == to.Addr && from.owner(t, slot) == to.Addr {
+			agreed++
+			continue
+		}
+		if agreed = 0; time.Since(start) > 10*time.Second {
+			t.Fatalf("the nodes do not agree whose slot %d is", slot)
+		}
+		to.do(t, "cluster", "setslot", slot, "node", target)
+		from.do(t, "cluster", "setslot", slot, "node", target)
+	}
+}
+
+// owner is the address of the master that s takes for that of a slot.
+func (s *Server) owner(t testing.TB, slot int) string {
+	t.Helper()
+	rdb := redis.NewClient(&redis.Options{Addr: s.Addr})
+	defer rdb.Close()
+	all, err := rdb.ClusterSlots(context.Background()).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		if r.Start <= slot && slot <= r.End && len(r.Nodes) > 0 {
+			return r.Nodes[0].Addr
+		}
+	}
+	return ""
 }
 
 // do runs a command and returns its reply as text.
