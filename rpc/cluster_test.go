@@ -2,6 +2,8 @@ package rpc_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,6 +37,7 @@ func TestCluster(t *testing.T) {
 		{"many slots", testManySlots},
 		{"sent only", testSendInCluster},
 		{"inspector", testInspectorInCluster},
+		{"old server", testOldServerInCluster},
 	} {
 		t.Run(strings.ReplaceAll(test.name, " ", "_"), func(t *testing.T) {
 			test.test(t, &house{T: t, cluster: c.client(t), prefix: test.name})
@@ -436,5 +439,70 @@ func testInspectorInCluster(t *testing.T, h *house) {
 		if time.Since(start) > 10*time.Second {
 			t.Fatalf("got servers %q, want %q", got, names)
 		}
+	}
+}
+
+// testOldServerInCluster: a server that knows nothing of slots answers where it is
+// waited for, as it takes IDs for text.
+func testOldServerInCluster(t *testing.T, h *house) {
+	ctx := context.Background()
+	client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second})
+	for _, fn := range spread {
+		called := make(chan error, 1)
+		var got string
+		go func() { called <- client.Call(ctx, fn, nil, &got) }()
+		popped, err := h.cluster.BLPop(ctx, 10*time.Second, h.prefix+":"+fn+":calls").Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var call struct{ ID string }
+		if err := json.Unmarshal([]byte(popped[1]), &call); err != nil {
+			t.Fatal(err)
+		}
+		result := fmt.Sprintf(`{"ts":"2026-01-02T03:04:05.678901","res":%q,"verbose":false}`, fn)
+		if err := h.cluster.RPush(ctx, h.prefix+":"+fn+":result:"+call.ID, result).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := next(t, called); err != nil || got != fn {
+			t.Errorf("%s: got %q, %v", fn, got, err)
+		}
+	}
+}
+
+// TestStopInDeadCluster: a Cluster that is gone holds up nobody for long, and calls say
+// that they were not sent.
+func TestStopInDeadCluster(t *testing.T) {
+	c := &cluster{t, redistest.StartCluster(t, 3)}
+	h := &house{T: t, cluster: c.client(t), prefix: "p"}
+	var all []func(*rpc.Server) error
+	for _, fn := range spread {
+		all = append(all, offer(fn, func(context.Context, struct{}) (any, error) { return nil, nil }))
+	}
+	w := h.hire(rpc.ServerOptions{Heartbeat: 50 * time.Millisecond}, all...)
+	w.run(context.Background())
+	client := h.client(rpc.ClientOptions{Timeout: 10 * time.Second})
+	for _, fn := range spread {
+		if err := client.Call(context.Background(), fn, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range c.nodes {
+		s.Stop()
+	}
+	for _, fn := range spread {
+		is(t, client.Call(context.Background(), fn, nil, nil), rpc.ErrNotSent)
+	}
+	start := time.Now()
+	if err := client.Close(); err != nil {
+		t.Error(err)
+	}
+	patience, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	if err := w.Stop(patience); err != nil && !errors.Is(err, context.DeadlineExceeded) { // an answer may not have been confirmed
+		t.Error(err)
+	}
+	w.wait(t)
+	if took := time.Since(start); took > 15*time.Second {
+		t.Errorf("Close and Stop took %v", took)
 	}
 }

@@ -49,6 +49,34 @@ func check(err error) {
 	}
 }
 
+// In a Cluster nothing differs but the client that the others are made from. The
+// functions are spread over the masters by their names; those with a hash tag in
+// common, as in {billing}add, share a slot, and so connections.
+func ExampleNewServer_cluster() {
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"10.0.0.1:6379", "10.0.0.2:6379", "10.0.0.3:6379"}})
+	defer rdb.Close()
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{})
+	check(err)
+	for _, fn := range []string{"{billing}add", "{billing}refund", "greet"} {
+		check(rpc.Handle(server, fn, func(ctx context.Context, in rpc.Args) (string, error) { return fn, nil }))
+	}
+	go server.Run(context.Background())
+	defer server.Stop(context.Background())
+
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	check(err)
+	defer client.Close()
+	check(client.Call(context.Background(), "{billing}add", rpc.Args{"cents": 500}, nil))
+
+	inspector, err := rpc.NewInspector(rdb, "")
+	check(err)
+	look, err := inspector.Look(context.Background(), nil) // at all masters
+	check(err)
+	for _, f := range look.Functions {
+		fmt.Println(f.Func, f.Depth, f.Servers)
+	}
+}
+
 // How a call ended decides what to do next.
 func ExampleClient_Call() {
 	b, err := broker.New(broker.Options{})
