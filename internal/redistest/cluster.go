@@ -168,13 +168,17 @@ func (s *Server) owner(t testing.TB, slot int) string {
 	t.Helper()
 	rdb := redis.NewClient(&redis.Options{Addr: s.Addr})
 	defer rdb.Close()
-	all, err := rdb.ClusterSlots(context.Background()).Result()
+	shards, err := rdb.ClusterShards(context.Background()).Result()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range all {
-		if r.Start <= slot && slot <= r.End && len(r.Nodes) > 0 {
-			return r.Nodes[0].Addr
+	for _, shard := range shards {
+		for _, r := range shard.Slots {
+			for _, node := range shard.Nodes {
+				if r.Start <= int64(slot) && int64(slot) <= r.End && node.Role == "master" {
+					return net.JoinHostPort(node.IP, fmt.Sprint(node.Port))
+				}
+			}
 		}
 	}
 	return ""
