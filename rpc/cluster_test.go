@@ -425,15 +425,20 @@ func testInspectorInCluster(t *testing.T, h *house) {
 		h.serve(rpc.ServerOptions{Kind: "kind", ID: fmt.Sprint(n)}, echo)
 	}
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		servers, err := online.Servers(ctx)
+		look, err := online.Look(ctx, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, s := range servers {
-			got = append(got, s.Kind+":"+s.ID)
+		for _, s := range look.Servers {
+			if _, _, known := s.Busy(); known {
+				got = append(got, s.Kind+":"+s.ID)
+			}
 		}
 		if slices.Equal(got, names) {
+			if f := look.Functions; len(f) != 1 || f[0].Func != "echo" || f[0].Servers != len(names) {
+				t.Errorf("got functions %+v, want one, of all servers", f)
+			}
 			break
 		}
 		if time.Since(start) > 10*time.Second {
