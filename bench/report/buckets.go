@@ -14,12 +14,10 @@ type bucket struct {
 	Count    int64
 }
 
-// buckets shares samples out among at most limit ranges with round ends: as many to
-// a decade, so that a tail far away has its place, or equally long if all samples lie
-// close together. What the histogram holds is known to three digits, so a sample can
+// buckets shares samples out among at most limit ranges, whose ends edgesOf says. What the histogram holds is known to three digits, so a sample can
 // be counted beside the end of its range by that much. Samples beyond the histogram
 // are in none.
-func buckets(s *bench.Samples, limit int) []bucket {
+func buckets(s *bench.Samples, limit int, edgesOf func(low, high float64, limit int) []float64) []bucket {
 	if s == nil || s.Count-s.Beyond <= 0 {
 		return nil
 	}
@@ -31,7 +29,7 @@ func buckets(s *bench.Samples, limit int) []bucket {
 		}
 	}
 	low, high = max(low, int64(max(s.Min, 0))), min(high, int64(s.Max)) // the histogram is coarser
-	edges := roundEdges(float64(max(low, 1)), float64(max(high, 1)), limit)
+	edges := edgesOf(float64(max(low, 1)), float64(max(high, 1)), limit)
 	out := make([]bucket, len(edges)-1)
 	for i := range out {
 		out[i].From, out[i].To = time.Duration(edges[i]), time.Duration(edges[i+1])
@@ -46,6 +44,21 @@ func buckets(s *bench.Samples, limit int) []bucket {
 	return out
 }
 
+// evenEdges are those of ranges that are equally long on a logarithmic scale, so that
+// bars can be compared; or on a linear one if all samples lie close together.
+func evenEdges(low, high float64, limit int) []float64 {
+	if high/low < 2 {
+		return linearEdges(low, high, limit)
+	}
+	edges := []float64{math.Floor(low)}
+	for i := 1; i <= limit; i++ {
+		if e := math.Ceil(low * math.Pow((high+1)/low, float64(i)/float64(limit))); e > edges[len(edges)-1] {
+			edges = append(edges, e)
+		}
+	}
+	return edges
+}
+
 // steps are round numbers from 1 on to 10, the finest first.
 var steps = [][]float64{
 	{1, 1.1, 1.2, 1.3, 1.4, 1.6, 1.8, 2, 2.2, 2.5, 2.8, 3.2, 3.6, 4, 4.5, 5, 5.6, 6.3, 7, 8, 9},
@@ -57,7 +70,8 @@ var steps = [][]float64{
 }
 
 // roundEdges returns round numbers from low or less to more than high, at most limit+1
-// of them and at least 2.
+// of them and at least 2: as many to a decade, so that a tail far away has its place,
+// or equally far apart if all samples lie close together.
 func roundEdges(low, high float64, limit int) []float64 {
 	if high/low < 2 {
 		return linearEdges(low, high, limit)

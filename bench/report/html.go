@@ -130,18 +130,15 @@ func (r Report) latencySection() section {
 	if r.Calls == 0 {
 		return s
 	}
-	t := table{Head: []string{""}, Title: "Figures"}
+	t := table{Head: []string{""}, Title: "Figures, and the intervals that hold them with 95 % confidence"}
 	for _, c := range r.columns() {
-		t.Head = append(t.Head, c.name+" time", "95 % interval")
-	}
-	if r.OpenLoop {
-		t.Head[5] = "lag"
+		t.Head = append(t.Head, c.name)
 	}
 	for _, f := range figures {
 		row := plain(f.name)
 		for _, c := range r.columns() {
 			value := r.known(f, &c.of)
-			row = append(row, plain(figure.Microseconds(value), interval(f, value, &c.of))...)
+			row = append(row, cell{Text: figure.Microseconds(value), Small: interval(f, value, &c.of), Beside: true})
 		}
 		t.Rows = append(t.Rows, row)
 	}
@@ -252,7 +249,7 @@ func (r Report) checkSection() section {
 	}
 	t := table{Title: "Checks", Text: true}
 	for _, c := range r.Verdict.Checks {
-		t.Rows = append(t.Rows, []cell{{Text: words(c.Name)}, {Text: string(c.Is), Class: "is-" + string(c.Is)}, {Text: c.Text}})
+		t.Rows = append(t.Rows, []cell{{Text: words(c.Name)}, {Text: string(c.Is), Class: "state is-" + string(c.Is)}, {Text: c.Text}})
 	}
 	s.Tables = []table{t}
 	return s

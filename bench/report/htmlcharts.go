@@ -114,7 +114,7 @@ func (r Report) inWords(l *bench.Latency) string {
 
 // distributionChart shows how many calls took how long.
 func (r Report) distributionChart() *chart {
-	all := buckets(r.Samples.Response, 60)
+	all := buckets(r.Samples.Response, 50, evenEdges)
 	if r.Verdict.State == bench.Diverging || len(all) < 2 {
 		return nil
 	}

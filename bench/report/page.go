@@ -62,6 +62,7 @@ type table struct {
 type cell struct {
 	Text, Small, Message, Class string
 	Code, Key, Bar              bool
+	Beside                      bool // Small has its place, also if it is empty
 	Width                       float64
 	Color                       int
 }

@@ -134,7 +134,7 @@ func (r Report) writePhases(l *lines) {
 
 // writeDistribution draws how many calls took how long.
 func (r Report) writeDistribution(l *lines) {
-	all := buckets(r.Samples.Response, 15)
+	all := buckets(r.Samples.Response, 15, roundEdges)
 	if r.Verdict.State == bench.Diverging || len(all) < 2 {
 		return
 	}

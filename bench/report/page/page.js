@@ -128,6 +128,10 @@
         });
         list.append(html("li", {}, button));
       }
+      for (const label of new Set((this.spec.shades || []).map(s => s.label))) {
+        const sample = svg("svg", { viewBox: "0 0 22 10", "aria-hidden": "true" }, svg("rect", { x: 4, width: 14, height: 10, class: "shade" }));
+        list.append(html("li", { className: "fixed" }, sample, label));
+      }
       this.plot.before(list);
     }
 
@@ -145,7 +149,6 @@
       for (const s of spec.shades || []) {
         const a = px(Math.max(s.from, xmin)), b = px(Math.min(s.to, xmax));
         root.append(svg("rect", { x: at(a), y: top, width: at(Math.max(0, b - a)), height: H - top - bottom, class: "shade" }));
-        if (b - a > 6.6 * s.label.length) root.append(svg("text", { x: at((a + b) / 2), y: top + 14, "text-anchor": "middle" }, s.label));
       }
       yTicks.forEach((v, i) => root.append(
         svg("path", { d: `M${at(left)} ${at(py(v))}H${W - right}`, class: "grid" }),
