@@ -70,6 +70,14 @@ type Config struct {
 	// taken at least as long.
 	Censored []string
 
+	// InProcess tells that who answers the calls runs in this process, too. Then
+	// it is no fault of the generator that the process is busy.
+	InProcess bool
+
+	// RunOn tells to go on with a run that is seen to diverge. Otherwise it ends
+	// early, as it has no percentiles to offer however long it lasts.
+	RunOn bool
+
 	// Spin is how an open loop keeps its times. The zero value is SpinAuto.
 	Spin Spin
 
@@ -115,8 +123,8 @@ type Resource struct {
 }
 
 // Spin is how an open loop waits for the last microseconds before a call: asleep,
-// from which it wakes up about 60 us late, or reading the clock all the time, which
-// takes most of a core.
+// from which it wakes up some 50 us late, or reading the clock all the time, which
+// takes up to a core.
 type Spin string
 
 const (

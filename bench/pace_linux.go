@@ -1,41 +1,39 @@
 package bench
 
 import (
+	"os"
 	"runtime"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// A thread is an operating system's thread of one goroutine's own, which can sleep
-// for less than a timer.
-type thread struct {
-	spin bool
+// An alarm is a timer of the kernel's, which is precise to its interrupt: Go's own
+// round up to the next millisecond. Whoever waits for it is parked as for a
+// connection, so its processor is free for the calls that it has released.
+type alarm struct {
+	file *os.File
+	fd   int // of file
 }
 
-func (t *thread) open(spin Spin) bool {
-	t.spin = spin == SpinOn || spin == SpinAuto && runtime.GOMAXPROCS(0) > 1
-	runtime.LockOSThread()
-	return true
+func newAlarm() *alarm {
+	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
+	if err != nil {
+		return nil
+	}
+	return &alarm{file: os.NewFile(uintptr(fd), "alarm"), fd: fd}
 }
 
-func (t *thread) close() { runtime.UnlockOSThread() }
+func (a *alarm) close() { _ = a.file.Close() } // it holds nothing
 
-// wait waits for a part of what is left, at least.
-func (t *thread) wait(left, at time.Duration, elapsed func() time.Duration) {
-	if !t.spin {
-		sleep(left)
-		return
+// sleep returns after d, or earlier if the kernel refuses, and false then.
+func (a *alarm) sleep(d time.Duration) bool {
+	spec := unix.ItimerSpec{Value: unix.NsecToTimespec(int64(max(d, 1)))}
+	if unix.TimerfdSettime(a.fd, 0, &spec, nil) != nil {
+		return false
 	}
-	if left > spinMargin {
-		sleep(left - spinMargin)
-		return
-	}
-	for elapsed() < at {
-	}
-}
-
-func sleep(d time.Duration) {
-	ts := unix.NsecToTimespec(int64(d))
-	_ = unix.Nanosleep(&ts, nil) // who was interrupted looks at the clock, too
+	var expirations [8]byte
+	_, err := a.file.Read(expirations[:])
+	runtime.KeepAlive(a.file)
+	return err == nil
 }

@@ -4,9 +4,9 @@ package bench
 
 import "time"
 
-// A thread that sleeps precisely is there on Linux alone.
-type thread struct{}
+// An alarm is there on Linux alone.
+type alarm struct{}
 
-func (*thread) open(Spin) bool                                          { return false }
-func (*thread) close()                                                  {}
-func (*thread) wait(time.Duration, time.Duration, func() time.Duration) {}
+func newAlarm() *alarm                  { return nil }
+func (*alarm) close()                   {}
+func (*alarm) sleep(time.Duration) bool { return false }

@@ -87,6 +87,8 @@ type Result struct {
 	Warmup      Warmup `json:"warmup"`
 	Interrupted bool   `json:"interrupted"` // the context ended the run early
 
+	StoppedEarly bool `json:"stopped_early"` // the run ended itself, as it was diverging
+
 	Verdict    Verdict            `json:"verdict"`
 	Resources  []Usage            `json:"resources"`  // how busy each was in the window, the busiest first
 	Bottleneck string             `json:"bottleneck"` // what gave first, in words; empty if nothing did
@@ -120,9 +122,10 @@ type Phase struct {
 // latter counted with what they waited. A percentile that reaches AtLeast says no
 // more than that: the call's end was not seen.
 type Censored struct {
-	Calls   int64   `json:"calls"` // given up
-	AtLeast float64 `json:"at_least_us"`
-	Latency Latency `json:"latency_us"`
+	Kinds   []string `json:"kinds"` // of errors, of those that there were
+	Calls   int64    `json:"calls"` // given up
+	AtLeast float64  `json:"at_least_us"`
+	Latency Latency  `json:"latency_us"`
 }
 
 // A Verdict is what the run says of itself.

@@ -16,6 +16,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"redrpc/bench/stats"
 )
 
 // Run measures and returns when every call has ended.
@@ -40,6 +42,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 type run struct {
 	cfg       Config
 	began     time.Time
+	fake      bool // time is that of testing/synctest
 	recorders []*recorder
 
 	tickets   atomic.Int64  // measured calls sent, if their number is limited
@@ -49,6 +52,7 @@ type run struct {
 	closing   atomic.Int64  // when the window closes, as closes returns it
 
 	// Of an open loop.
+	spun           atomic.Int64 // time spent reading the clock
 	released       atomic.Int64 // calls
 	ended          atomic.Int64 // of these
 	missed         atomic.Int64 // never sent
@@ -65,7 +69,8 @@ type run struct {
 	marks     marks // when the interval began
 	opened    meters
 	closed    meters
-	levels    []level
+	levels    []stats.Load
+	diverging diverging
 	chance    *rand.Rand
 }
 
@@ -74,7 +79,9 @@ func newRun(cfg Config) *run {
 	r := &run{
 		cfg:       cfg,
 		began:     now.Add(cfg.StartAt.Sub(now)),
+		fake:      inBubble(),
 		exhausted: make(chan struct{}),
+		intervals: []Interval{},
 		total:     newTally(len(cfg.Phases)),
 		recent:    newTally(len(cfg.Phases)),
 		spare:     newTally(len(cfg.Phases)),
@@ -127,6 +134,9 @@ func (r *run) run(ctx context.Context) *Result {
 	calls, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
 
+	if r.cfg.Warmup == 0 {
+		r.opened = r.meters()
+	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -138,7 +148,7 @@ func (r *run) run(ctx context.Context) *Result {
 	}()
 
 	var (
-		windowOpen = time.After(r.cfg.Warmup - r.elapsed())
+		windowOpen <-chan time.Time
 		windowEnd  <-chan time.Time
 		interval   = time.NewTicker(r.cfg.Interval)
 		progress   <-chan time.Time
@@ -149,6 +159,9 @@ func (r *run) run(ctx context.Context) *Result {
 	)
 	defer interval.Stop()
 	defer sample.Stop()
+	if r.cfg.Warmup > 0 {
+		windowOpen = time.After(r.cfg.Warmup - r.elapsed())
+	}
 	if r.cfg.Duration > 0 {
 		windowEnd = time.After(r.windowEnd() - r.elapsed())
 	}
@@ -169,11 +182,22 @@ func (r *run) run(ctx context.Context) *Result {
 		}
 	}
 	interrupted := false
+	stop := func() {
+		if !r.draining { // else there was nothing left to send
+			r.closeWindow()
+		}
+		drain()
+		stopSending()
+	}
 	for {
 		select {
 		case <-sample.C:
 			r.sample()
 			sample.Reset(r.untilSample())
+			if r.diverges() && !r.cfg.RunOn && !r.draining {
+				r.diverging.stopped = true
+				stop()
+			}
 		case <-interval.C:
 			r.endInterval()
 		case <-progress:
@@ -182,12 +206,8 @@ func (r *run) run(ctx context.Context) *Result {
 			r.opened = r.meters()
 		case <-interrupt:
 			interrupt = nil
-			if !r.draining { // else there was nothing left to send
-				interrupted = true
-				r.closeWindow()
-			}
-			drain()
-			stopSending()
+			interrupted = interrupted || !r.draining
+			stop()
 		case <-windowEnd:
 			drain()
 		case <-exhausted:
@@ -198,6 +218,7 @@ func (r *run) run(ctx context.Context) *Result {
 			stopSending()
 			cut()
 		case <-ended:
+			drain() // unless it was done, when nothing is left to wait for
 			r.endInterval()
 			return r.result(interrupted)
 		}

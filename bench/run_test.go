@@ -375,10 +375,22 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// What the generator itself costs for each call.
+// What the generator itself costs for each call, which does nothing: of the
+// processors' time, that is, as an open loop mostly waits.
 func BenchmarkRun(b *testing.B) {
-	call := func(context.Context) error { return nil }
-	if _, err := Run(b.Context(), Config{Call: call, Calls: int64(b.N), Callers: 100}); err != nil {
-		b.Fatal(err)
+	for name, cfg := range map[string]Config{
+		"closed": {Callers: 100},
+		"open":   {Model: OpenLoop{Profile: Constant(50_000)}, Spin: SpinOff},
+	} {
+		b.Run(name, func(b *testing.B) {
+			cfg.Call, cfg.Calls = func(context.Context) error { return nil }, int64(b.N)
+			b.ReportAllocs()
+			before, _ := processorTime()
+			if _, err := Run(b.Context(), cfg); err != nil {
+				b.Fatal(err)
+			}
+			after, _ := processorTime()
+			b.ReportMetric(float64(after-before)/float64(b.N), "cpu-ns/op")
+		})
 	}
 }

@@ -35,10 +35,13 @@ func (r *run) result(interrupted bool) *Result {
 			Errors:    t.warmup.failed(),
 		},
 		Interrupted: interrupted,
-		Resources:   r.usage(),
-		Counters:    grown(r.opened.counters, r.closed.counters),
-		IntervalS:   r.cfg.Interval.Seconds(),
-		Intervals:   r.intervals,
+
+		StoppedEarly: r.diverging.stopped,
+
+		Resources: r.usage(),
+		Counters:  grown(r.opened.counters, r.closed.counters),
+		IntervalS: r.cfg.Interval.Seconds(),
+		Intervals: r.intervals,
 		Samples: ResultSamples{
 			Response: &w.response,
 			Service:  &w.response,
@@ -66,7 +69,7 @@ func (r *run) result(interrupted bool) *Result {
 	if offered := r.offered(); res.OpenLoop && offered > 0 {
 		res.OfferedRate = float64(res.Intended) / offered.Seconds()
 	}
-	res.judge()
+	r.judge(res)
 	return res
 }
 
@@ -88,39 +91,50 @@ func (res *Result) read(phases, censored []string) {
 		res.ErrorsByKind[kind] = e.Count
 	}
 	res.Intended = res.Calls + res.Errors + res.Missed
-	res.Latency, res.Service, res.Lag = figures(s.Response), figures(s.Service), figures(s.Lag)
+	res.Latency, res.Service, res.Lag = sureFigures(s.Response), sureFigures(s.Service), sureFigures(s.Lag)
 	res.Unrecorded = s.Response.Beyond
 	res.Phases = []Phase{}
 	for _, name := range phases {
 		p := s.Phases[name]
-		res.Phases = append(res.Phases, Phase{Name: name, Calls: p.Count, Latency: figures(p)})
+		res.Phases = append(res.Phases, Phase{Name: name, Calls: p.Count, Latency: sureFigures(p)})
 	}
 	res.Censored = nil
-	given := NewSamples()
-	for _, kind := range slices.Sorted(maps.Keys(s.Errors)) {
+	given, kinds := new(Samples), []string{}
+	for _, kind := range sortedKeys(s.Errors) {
 		if slices.Contains(censored, kind) {
+			kinds = append(kinds, kind)
 			given.Add(s.Errors[kind])
 		}
 	}
 	if given.Count > 0 {
-		c := &Censored{Calls: given.Count, AtLeast: *microseconds(given.Min)}
+		c := &Censored{Kinds: kinds, Calls: given.Count, AtLeast: *microseconds(given.Min)}
 		given.Add(s.Response)
-		c.Latency = figures(given)
+		c.Latency = sureFigures(given)
 		res.Censored = c
 	}
 }
 
+// generator is the name of the resource that is this process.
+const generator = "generator CPU"
+
 // usage is how busy the resources were in the window, the busiest first.
 func (r *run) usage() []Usage {
 	usage := []Usage{}
-	if r.opened.used == nil || r.closed.used == nil || r.closed.at <= r.opened.at {
+	passed := (r.closed.at - r.opened.at).Seconds()
+	if !r.opened.read || !r.closed.read || passed <= 0 {
 		return usage
 	}
-	passed := (r.closed.at - r.opened.at).Seconds()
+	add := func(name string, capacity float64, used time.Duration) {
+		usage = append(usage, Usage{Name: name, Capacity: capacity, Busy: max(0, used.Seconds()/passed/capacity)})
+	}
 	for i, res := range r.cfg.Resources {
-		used := (r.closed.used[i] - r.opened.used[i]).Seconds()
-		usage = append(usage, Usage{Name: res.Name, Capacity: res.Capacity, Busy: used / passed / res.Capacity})
+		add(res.Name, res.Capacity, r.closed.used[i]-r.opened.used[i])
+	}
+	if n := r.closed.processors; n > 0 {
+		add(generator, float64(n), r.closed.processor-r.opened.processor)
 	}
 	slices.SortStableFunc(usage, func(a, b Usage) int { return cmp.Compare(b.Busy, a.Busy) })
 	return usage
 }
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -23,7 +23,8 @@ func ExampleReport() {
 		fmt.Println(err)
 		return
 	}
-	res.DurationS, res.Warmup, res.Verdict = 0.001, bench.Warmup{}, bench.Verdict{} // so that this example prints the same every time
+	// So that this example prints the same every time.
+	res.DurationS, res.Warmup, res.Verdict, res.Resources = 0.001, bench.Warmup{}, bench.Verdict{}, nil
 	rep := report.Report{Settings: report.Settings{{Name: "target", Value: "nobody"}}, Result: res}
 	if err := rep.WriteText(os.Stdout); err != nil {
 		fmt.Println(err)

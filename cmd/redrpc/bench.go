@@ -238,6 +238,7 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 		Classify:      kindOf,
 		Progress:      progress,
 		ProgressEvery: live.interval(),
+		InProcess:     !f.noServer,
 	})
 	live.end()
 	if err == nil {

@@ -1,0 +1,74 @@
+package bench_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"redrpc/bench"
+	"redrpc/broker/brokertest"
+	"redrpc/rpc"
+)
+
+// echo starts an in-process broker with a server and returns a call of echo.
+func echo(t testing.TB) func(context.Context) error {
+	_, rdb := brokertest.Start(t)
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rpc.Handle(server, "echo", func(_ context.Context, in struct{ X string }) (string, error) { return in.X, nil }); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Run(context.Background()) }()
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: 5 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := server.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	text := rpc.Args{"x": string(make([]byte, 100))}
+	return func(ctx context.Context) error {
+		_, err := rpc.Call[string](ctx, client, "echo", text)
+		return err
+	}
+}
+
+// How late calls are sent at 10,000 calls/s.
+func BenchmarkLag(b *testing.B) {
+	for _, spin := range []bench.Spin{bench.SpinAuto, bench.SpinOn, bench.SpinOff} {
+		for _, target := range []string{"nothing", "echo"} {
+			b.Run(target+"/spin="+string(spin), func(b *testing.B) {
+				call := func(context.Context) error { return nil }
+				if target == "echo" {
+					call = echo(b)
+				}
+				res, err := bench.Run(context.Background(), bench.Config{
+					Call: call, Spin: spin, Model: bench.OpenLoop{Profile: bench.Constant(10_000)},
+					Warmup: time.Second, Duration: 4 * time.Second,
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				if res.Errors > 0 || res.Missed > 0 {
+					b.Errorf("%d errors, %d missed", res.Errors, res.Missed)
+				}
+				b.ReportMetric(*res.Lag.P50, "us-p50-lag")
+				b.ReportMetric(*res.Lag.P99, "us-p99-lag")
+				b.ReportMetric(*res.Lag.P999, "us-p999-lag")
+				b.ReportMetric(*res.Lag.Max, "us-max-lag")
+				b.ReportMetric(*res.Latency.P50, "us-p50-response")
+			})
+		}
+	}
+}
