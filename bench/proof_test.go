@@ -61,7 +61,7 @@ func TestKnownDistributions(t *testing.T) {
 		for _, model := range []Model{ClosedLoop{}, OpenLoop{Profile: Constant(500)}, OpenLoop{Profile: Constant(500), Arrivals: Poisson}} {
 			t.Run(d.name+"/"+model.String(), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					cfg := Config{Model: model, Warmup: time.Second, Duration: 60 * time.Second, Do: func(_ context.Context, a *Attempt) error {
+					cfg := Config{Model: model, Warmup: time.Second, Duration: 20 * time.Second, Do: func(_ context.Context, a *Attempt) error {
 						time.Sleep(d.draw(rand.New(rand.NewPCG(uint64(a.Number), 99))))
 						return nil
 					}}
