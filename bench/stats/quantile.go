@@ -21,8 +21,9 @@ type Ranks struct {
 // hold with at least 2*confidence-1: 0.95 makes an interval of 90 %, and 0.975 one
 // of 95 %. It is the narrowest of which this is true.
 //
-// False means that n samples are too few, as even their minimum or maximum is not
-// such a bound. With 0.95 it is true of q >= 0.5 from bench.MinSamples(q) samples on.
+// False means that n samples are too few: even their minimum or their maximum is not
+// such a bound. That bound is 0, and Confidence is that of the other one. With 0.95
+// there is an upper bound of q from bench.MinSamples(q) samples on.
 //
 // The number of samples below the quantile is binomial, and its tails are summed
 // exactly, whatever n (David and Nagaraja, Order Statistics, 3rd edition, 7.1).
@@ -31,18 +32,19 @@ func QuantileRanks(n int64, q, confidence float64) (Ranks, bool) {
 	if n < 1 || !(q > 0 && q < 1) || !(confidence >= 0.5 && confidence < 1) {
 		return Ranks{}, false
 	}
-	alpha := 1 - confidence
-	low, ok := upperRank(n, 1-q, alpha)
-	if !ok {
+	r := Ranks{Confidence: 1}
+	if high, ok := upperRank(n, q, 1-confidence); ok {
+		r.High = high
+		r.Confidence -= upperTail(n, high, q)
+	}
+	if mirrored, ok := upperRank(n, 1-q, 1-confidence); ok {
+		r.Low = n + 1 - mirrored
+		r.Confidence -= upperTail(n, mirrored, 1-q)
+	}
+	if r.Low == 0 && r.High == 0 {
 		return Ranks{}, false
 	}
-	low = n + 1 - low // the mirror image
-	high, ok := upperRank(n, q, alpha)
-	if !ok {
-		return Ranks{}, false
-	}
-	tails := upperTail(n, high, q) + upperTail(n, n+1-low, 1-q)
-	return Ranks{Low: low, High: high, Confidence: 1 - tails}, true
+	return r, r.Low > 0 && r.High > 0
 }
 
 // upperRank returns the smallest rank whose value is below the quantile q with a

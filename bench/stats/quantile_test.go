@@ -43,8 +43,9 @@ func TestQuantileRanksOfTooFew(t *testing.T) {
 		if _, ok := stats.QuantileRanks(n, q, 0.95); !ok {
 			t.Errorf("quantile %v has no interval with %d samples, which is enough for its percentile", q, n)
 		}
-		if r, ok := stats.QuantileRanks(n-1, q, 0.95); ok {
-			t.Errorf("quantile %v has the interval %+v with %d samples", q, r, n-1)
+		r, ok := stats.QuantileRanks(n-1, q, 0.95)
+		if ok || r.High != 0 || q > 0.5 && (r.Low == 0 || r.Confidence < 0.95) {
+			t.Errorf("quantile %v of %d samples: %+v %v, expected no upper bound", q, n-1, r, ok)
 		}
 		if _, ok := stats.QuantileRanks(n, 1-q, 0.95); !ok {
 			t.Errorf("quantile %v has no interval, but %v has", 1-q, q)
@@ -54,7 +55,7 @@ func TestQuantileRanksOfTooFew(t *testing.T) {
 		n             int64
 		q, confidence float64
 	}{{0, 0.5, 0.95}, {-1, 0.5, 0.95}, {100, 0, 0.95}, {100, 1, 0.95}, {100, 0.5, 1}, {100, 0.5, 0.4}, {100, math.NaN(), 0.95}, {100, 0.5, math.NaN()}} {
-		if r, ok := stats.QuantileRanks(c.n, c.q, c.confidence); ok {
+		if r, ok := stats.QuantileRanks(c.n, c.q, c.confidence); ok || r != (stats.Ranks{}) {
 			t.Errorf("%+v: got %+v, expected none", c, r)
 		}
 	}

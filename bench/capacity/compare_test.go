@@ -1,0 +1,236 @@
+package capacity
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"redrpc/bench"
+)
+
+// runs are n whose throughput and times are those of a by a factor, with noise of a share.
+func runs(rng *rand.Rand, n int, factor, noise float64) []*bench.Result {
+	var all []*bench.Result
+	for range n {
+		f := func(v float64) float64 { return v * math.Exp(noise*rng.NormFloat64()) }
+		us := func(v float64) *float64 {
+			v = f(v) * factor
+			return &v
+		}
+		all = append(all, &bench.Result{
+			Model: "constant", OpenLoop: true, MaxInFlight: 1000, Instances: 1, DurationS: 10,
+			Warmup: bench.Warmup{DurationS: 1}, Calls: 10_000, Throughput: f(1000) / factor,
+			Latency: bench.Latency{P50: us(1000), P95: us(3000), P99: us(8000)},
+			Verdict: bench.Verdict{State: bench.Valid},
+		})
+	}
+	return all
+}
+
+func judgements(c *Comparison) map[Metric]Judgement {
+	all := map[Metric]Judgement{}
+	for _, x := range c.Contrasts {
+		all[x.Metric] = x.Judgement
+	}
+	return all
+}
+
+func TestCompare(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, c := range []struct {
+		name      string
+		factor    float64
+		noise     float64
+		judgement Judgement // of throughput and times
+	}{
+		{"20 % slower", 1.2, 0.01, Worse},
+		{"20 % faster", 0.8, 0.01, Better},
+		{"the same", 1, 0.01, NoDifference},
+		{"a little, but it does not matter", 1.005, 0.0001, NoDifference},
+	} {
+		a := Side{Name: "old", Settings: map[string]any{"payload_bytes": 100}, Runs: runs(rng, 6, 1, c.noise)}
+		b := Side{Name: "new", Settings: map[string]any{"payload_bytes": 100}, Runs: runs(rng, 6, c.factor, c.noise)}
+		got, err := Compare(a, b, CompareOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(got.Contrasts) != 5 || got.A != "old" || got.RunsB != 6 {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+		for _, x := range got.Contrasts {
+			want, effect := c.judgement, c.factor-1
+			switch x.Metric {
+			case Errors:
+				want, effect = NoDifference, 0
+			case Throughput:
+				effect = 1/c.factor - 1
+			}
+			if x.Judgement != want || math.Abs(x.Effect-effect) > 5*c.noise || x.Low > x.Effect || x.High < x.Effect || math.IsInf(x.Low, 0) || math.IsInf(x.High, 0) {
+				t.Errorf("%s: %+v; expected %s by %v", c.name, x, want, effect)
+			}
+		}
+		if got.Is(Worse) != (c.judgement == Worse) || got.Is(Better) != (c.judgement == Better) {
+			t.Errorf("%s: is worse %v, better %v", c.name, got.Is(Worse), got.Is(Better))
+		}
+	}
+}
+
+func TestCompareText(t *testing.T) {
+	a, b := Side{Name: "A"}, Side{Name: "B"}
+	for i := range 6 {
+		for side, f := range map[*Side]float64{&a: 1, &b: 1.1} {
+			us := f * 1000 * (1 + float64(i)/1000)
+			r := &bench.Result{Calls: 98, DurationS: 1, Throughput: 100, Latency: bench.Latency{P50: &us}}
+			if f > 1 {
+				r.Errors = 2 + int64(i)
+			}
+			side.Runs = append(side.Runs, r)
+		}
+	}
+	got, err := Compare(a, b, CompareOptions{Metrics: []Metric{P50, Errors, Throughput, P99}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"1.00ms -> 1.10ms: +10.0 %, +9.6 to +10.4, p 0.0065",
+		"0 % -> 4.4 %: +4.4 percentage points, +2.0 to +6.7, p 0.0065",
+		"100/s -> 100/s: +0.0 %, +0.0 to +0.0, p 1",
+		"not every run has it",
+	}
+	for i, x := range got.Contrasts {
+		if x.Text != want[i] || x.Judgement != []Judgement{Worse, Worse, NoDifference, Unknown}[i] {
+			t.Errorf("%s: %s, %q; expected %q", x.Metric, x.Judgement, x.Text, want[i])
+		}
+	}
+	for _, r := range b.Runs {
+		r.Verdict.State = bench.Diverging
+	}
+	if got, err := Compare(a, b, CompareOptions{Metrics: []Metric{P50, Errors}}); err != nil || judgements(got)[P50] != Unknown || judgements(got)[Errors] != Worse {
+		t.Errorf("calls that pile up: %+v, %v", got, err)
+	}
+}
+
+// All verdicts together are wrong in no more than 5 % of the comparisons of equal sides.
+func TestCompareOfEquals(t *testing.T) {
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	const times = 1000
+	wrong := 0
+	for range times {
+		c, err := Compare(Side{Runs: runs(rng, 6, 1, 0.1)}, Side{Runs: runs(rng, 6, 1, 0.1)}, CompareOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.Is(Better) || c.Is(Worse) {
+			wrong++
+		}
+	}
+	if wrong > times*8/100 {
+		t.Errorf("seed %d: %d of %d", seed, wrong, times)
+	}
+}
+
+func TestHolm(t *testing.T) {
+	xs := []Contrast{{P: 0.01}, {P: 0.04}, {P: math.NaN()}, {P: 0.03}, {P: 0.005}}
+	holm(xs)
+	for i, want := range []float64{0.03, 0.06, math.NaN(), 0.06, 0.02} {
+		if math.Abs(xs[i].P-want) > 1e-12 || math.IsNaN(xs[i].P) != math.IsNaN(want) {
+			t.Errorf("%d: %v, expected %v", i, xs[i].P, want)
+		}
+	}
+}
+
+func TestCompareRefuses(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	side := func(n int, change func(i int, s *Side, r *bench.Result)) Side {
+		s := Side{Name: "B", Settings: map[string]any{"payload_bytes": 100, "wait": "auto"}, Runs: runs(rng, n, 1, 0.01)}
+		if change != nil {
+			for i, r := range s.Runs {
+				change(i, &s, r)
+			}
+		}
+		return s
+	}
+	for _, c := range []struct {
+		name string
+		b    Side
+		o    CompareOptions
+		want string // empty: not refused
+	}{
+		{"alike", side(5, nil), CompareOptions{}, ""},
+		{"few runs", side(4, nil), CompareOptions{}, "the number of runs: expected 5 on each side, to tell anything about 5 metrics, got 4"},
+		{"few runs of one metric", side(4, nil), CompareOptions{Metrics: []Metric{P99}}, ""},
+		{"no runs", side(0, nil), CompareOptions{}, "the runs of B: expected one or more, got none"},
+		{"a setting", side(5, func(_ int, s *Side, _ *bench.Result) { s.Settings["payload_bytes"] = 1000 }), CompareOptions{},
+			"the sides differ in more than they may: payload_bytes is 100 and 1000"},
+		{"a setting that may differ", side(5, func(_ int, s *Side, _ *bench.Result) { s.Settings["wait"] = "blpop" }), CompareOptions{MayDiffer: []string{"wait"}}, ""},
+		{"two settings", side(5, func(_ int, s *Side, _ *bench.Result) { delete(s.Settings, "wait"); s.Settings["tls"] = true }), CompareOptions{},
+			`tls is not set and true, wait is "auto" and not set`},
+		{"the load", side(5, func(_ int, _ *Side, r *bench.Result) { r.MaxInFlight, r.Model = 10, "poisson" }), CompareOptions{},
+			`load_model is "constant" and "poisson", max_in_flight is 1000 and 10`},
+		{"one run of a side", side(5, func(i int, _ *Side, r *bench.Result) { r.Callers = i / 4 }), CompareOptions{},
+			"run 5 of B: expected one like the first, got one whose callers is 1 and not 0"},
+		{"invalid", side(5, func(i int, _ *Side, r *bench.Result) {
+			r.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"lag"}}
+		}), CompareOptions{}, `run 1 of B: expected a valid run, got an invalid one: ["lag"]`},
+		{"interrupted", side(5, func(i int, _ *Side, r *bench.Result) { r.Interrupted = i == 1 }), CompareOptions{}, "run 2 of B: expected a whole run"},
+		{"no result", Side{Name: "B", Runs: make([]*bench.Result, 5)}, CompareOptions{}, "run 1 of B: expected a result, got nil"},
+		{"no JSON", side(5, func(_ int, s *Side, _ *bench.Result) { s.Settings["f"] = func() {} }), CompareOptions{}, "settings of B: f: json: unsupported type"},
+		{"confidence", side(5, nil), CompareOptions{Confidence: 1}, "CompareOptions.Confidence: expected"},
+		{"matters", side(5, nil), CompareOptions{Matters: -1}, "CompareOptions.Matters: expected"},
+		{"metric", side(5, nil), CompareOptions{Metrics: []Metric{"p42"}}, "CompareOptions.Metrics: expected one of"},
+		{"metric twice", side(5, nil), CompareOptions{Metrics: []Metric{P50, P50}}, "CompareOptions.Metrics: expected each once, got p50"},
+	} {
+		_, err := Compare(side(5, nil), c.b, c.o)
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, expected %q", c.name, err, c.want)
+		}
+		var different *DifferentError
+		if is := strings.Contains(c.want, " and ") && !strings.Contains(c.want, "run 5"); errors.As(err, &different) != is {
+			t.Errorf("%s: a *DifferentError: %v", c.name, !is)
+		}
+	}
+}
+
+func TestInterleave(t *testing.T) {
+	var order []string
+	run := func(name string) func(context.Context) (*bench.Result, error) {
+		return func(context.Context) (*bench.Result, error) {
+			order = append(order, name)
+			return &bench.Result{Model: name}, nil
+		}
+	}
+	drains := 0
+	as, bs, err := Interleave(t.Context(), 20, 1, func(context.Context) error { drains++; return nil }, run("a"), run("b"))
+	if err != nil || len(as) != 20 || len(bs) != 20 || drains != 40 || as[7].Model != "a" || bs[7].Model != "b" {
+		t.Errorf("%d and %d runs, %d drains, %v", len(as), len(bs), drains, err)
+	}
+	first := map[string]int{}
+	for pair := range slices.Chunk(order, 2) {
+		if pair[0] == pair[1] {
+			t.Errorf("order %v", order)
+		}
+		first[pair[0]]++
+	}
+	if first["a"] < 4 || first["b"] < 4 {
+		t.Errorf("first of a pair: %v", first)
+	}
+	broken := errors.New("refused")
+	n := 0
+	as, bs, err = Interleave(t.Context(), 5, 1, nil, run("a"), func(context.Context) (*bench.Result, error) {
+		if n++; n == 2 {
+			return nil, broken
+		}
+		return &bench.Result{}, nil
+	})
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "run 2 of B") || len(bs) != 1 || len(as) < 1 || len(as) > 2 {
+		t.Errorf("%d and %d runs, %v", len(as), len(bs), err)
+	}
+	if _, _, err := Interleave(t.Context(), 0, 1, nil, run("a"), run("b")); err == nil {
+		t.Error("no pairs is no error")
+	}
+}

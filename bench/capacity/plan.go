@@ -1,0 +1,238 @@
+package capacity
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"redrpc/bench"
+)
+
+// PlanOptions says what to plan for. Rate, SLO and Run are needed.
+type PlanOptions struct {
+	// Rate is the calls per second that the workers are to take.
+	Rate float64
+
+	// SLO is what they have to meet. Errors are not simulated, so a term about
+	// them is met.
+	SLO SLO
+
+	// Run is how long a worker is busy with a call, and Overhead what else the call takes,
+	// whatever the load: sending it, waking up the worker, bringing the result back.
+	Run, Overhead Times
+
+	// ConstantArrivals makes calls come in equal intervals. Else they come at random,
+	// as a Poisson process, which is what many independent callers make.
+	ConstantArrivals bool
+
+	// Most is the greatest number of workers to consider. 0 is 10,000.
+	Most int
+
+	// Calls is how many are simulated for each number of workers, a tenth of them at
+	// the start being left out. 0 is 1,000,000.
+	Calls int
+
+	// Seed makes a plan repeatable.
+	Seed uint64
+}
+
+func (o *PlanOptions) check() error {
+	if err := o.SLO.check("PlanOptions.SLO"); err != nil {
+		return err
+	}
+	switch {
+	case !positive(o.Rate):
+		return wrong("PlanOptions.Rate", "calls per second", o.Rate)
+	case o.Run.Mean() <= 0:
+		return wrong("PlanOptions.Run", "times above 0", o.Run)
+	case o.Most < 0:
+		return wrong("PlanOptions.Most", "1 or more, or 0 for 10,000", o.Most)
+	case o.Calls < 0:
+		return wrong("PlanOptions.Calls", "1 or more, or 0 for 1,000,000", o.Calls)
+	}
+	def(&o.Most, 10_000)
+	def(&o.Calls, 1_000_000)
+	if need := 2 * int(o.SLO.needs()); o.Calls < need {
+		return wrong("PlanOptions.Calls", fmt.Sprintf("%d or more for %v", need, o.SLO), o.Calls)
+	}
+	return nil
+}
+
+// A Prediction is what a number of workers does with the load.
+type Prediction struct {
+	Workers     int       `json:"workers"`
+	Utilisation float64   `json:"utilisation"` // share of their time that the workers are busy
+	Met         bool      `json:"met"`
+	Findings    []Finding `json:"findings"`
+
+	// The response time, and how long calls wait for a worker. They are nil if the
+	// workers cannot keep up, or so barely that there is no telling, as Why says.
+	Latency *bench.Latency `json:"latency_us"`
+	Wait    *bench.Latency `json:"wait_us"`
+	Why     string         `json:"why"`
+}
+
+// A Needed is the answer of a plan.
+type Needed struct {
+	Rate float64 `json:"rate"`
+	SLO  string  `json:"slo"`
+
+	// Workers is the least number that meets the SLO. It is 0 if none does, and Why then
+	// says why.
+	Workers int    `json:"workers"`
+	Why     string `json:"why"`
+
+	// Busy is how many workers the calls keep busy on average: Rate times the mean
+	// of Run. It takes more than that to keep up at all.
+	Busy float64 `json:"busy"`
+
+	// Predictions are of the numbers of workers that were tried, the least first.
+	Predictions []Prediction `json:"predictions"`
+
+	// Assumptions are what the answer rests on, in sentences.
+	Assumptions []string `json:"assumptions"`
+}
+
+// Plan says how many workers a rate needs to meet an SLO, by simulation of calls that wait
+// in one line for the next free worker (G/G/k, first in, first out). The error is about the
+// options, or ctx's.
+//
+// It agrees with Erlang's formulas where there are some (M/M/k and M/D/1). It is only as good
+// as its assumptions, which it states: foremost that Run does not grow with the load, as it does
+// where workers share processors. Check the answer by a measured run.
+func Plan(ctx context.Context, o PlanOptions) (*Needed, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	n := &Needed{Rate: o.Rate, SLO: o.SLO.String(), Busy: o.Rate * o.Run.Mean().Seconds(), Assumptions: o.assumptions()}
+	if endless := o.predict(0); !endless.Met {
+		for _, f := range endless.Findings {
+			if !f.Met {
+				n.Why = fmt.Sprintf("no number of workers does: when no call waits, %s", f.Text)
+			}
+		}
+		return n, nil
+	}
+	tried := map[int]Prediction{}
+	met := func(workers int) bool {
+		if _, ok := tried[workers]; !ok {
+			tried[workers] = o.predict(workers)
+		}
+		return tried[workers].Met
+	}
+	// With more workers each of the same calls waits no longer, so what meets the SLO
+	// does with more, too.
+	low, high := int(n.Busy), 0 // low cannot keep up; high is not known
+	for step := 1; high != low+1 && low < o.Most; {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		next := min(low+step, o.Most)
+		if high > 0 {
+			next = (low + high) / 2
+		}
+		if met(next) {
+			high = next
+		} else {
+			low = next
+		}
+		step *= 2
+	}
+	if n.Workers = high; high > 0 {
+		met(high + 1) // what one more would do
+	} else {
+		n.Why = fmt.Sprintf("%d workers do not", o.Most)
+	}
+	for _, p := range tried {
+		n.Predictions = append(n.Predictions, p)
+	}
+	slices.SortFunc(n.Predictions, func(a, b Prediction) int { return cmp.Compare(a.Workers, b.Workers) })
+	return n, nil
+}
+
+// predict simulates a number of workers, 0 being as many as there are calls.
+func (o *PlanOptions) predict(workers int) Prediction {
+	p := Prediction{Workers: workers}
+	if workers > 0 {
+		p.Utilisation = o.Rate * o.Run.Mean().Seconds() / float64(workers)
+	}
+	if p.Utilisation >= 1 {
+		p.Why = "the workers cannot keep up: they are busy all the time"
+		return p
+	}
+	// A line remembers how it was for about this many calls: the relaxation time of
+	// M/M/1 (Cohen, The Single Server Queue, 1982), or what is in the workers. The simulation
+	// has to be many times as long.
+	root := math.Sqrt(p.Utilisation)
+	memory := max(p.Utilisation/((1-root)*(1-root)), o.Rate*o.Run.Mean().Seconds())
+	if workers > 0 && 100*memory > float64(o.Calls) {
+		p.Why = fmt.Sprintf("the workers barely keep up: %.1f %% of their time is too much to be simulated by so few calls", 100*p.Utilisation)
+		return p
+	}
+	response, waits := bench.NewSamples(), bench.NewSamples()
+	q := queue{o.Rate, o.ConstantArrivals, o.Run, o.Overhead}
+	for i, v := range q.visits(workers, o.Calls, o.Seed) {
+		if i >= o.Calls/10 {
+			response.Record(inDuration(v.response))
+			waits.Record(inDuration(v.wait))
+		}
+	}
+	p.Latency, p.Wait = latencies(response), latencies(waits)
+	p.Findings = o.SLO.Check(&bench.Result{
+		Calls:      response.Count,
+		DurationS:  float64(response.Count) / o.Rate,
+		Throughput: o.Rate,
+		Latency:    *p.Latency,
+		Samples:    bench.ResultSamples{Response: response},
+		Verdict:    bench.Verdict{State: bench.Valid},
+	})
+	p.Met = !slices.ContainsFunc(p.Findings, func(f Finding) bool { return !f.Met })
+	return p
+}
+
+func (o *PlanOptions) assumptions() []string {
+	arrivals := "at random, as a Poisson process"
+	if o.ConstantArrivals {
+		arrivals = "in equal intervals"
+	}
+	return []string{
+		fmt.Sprintf("calls come %s, %s on average", arrivals, Throughput.format(o.Rate)),
+		"they wait in one line, and the next free worker takes the one that has waited longest",
+		fmt.Sprintf("a worker is busy with a call for its run time (%v), one call at a time", o.Run),
+		fmt.Sprintf("beyond that a call takes its overhead (%v), whatever the load", o.Overhead),
+		"run times do not depend on the load or on each other: workers do not share what they need",
+		"no call fails, and none gives up",
+		fmt.Sprintf("%d calls were simulated for each number of workers, with the seed %d", o.Calls, o.Seed),
+	}
+}
+
+func inDuration(s float64) time.Duration {
+	return time.Duration(math.Round(min(s, 1e6) * float64(time.Second)))
+}
+
+// latencies are the figures of samples.
+func latencies(s *bench.Samples) *bench.Latency {
+	figure := func(d time.Duration) *float64 {
+		us := float64(d) / float64(time.Microsecond)
+		return &us
+	}
+	at := func(m Metric) *float64 {
+		permille := m.permille()
+		if s.Count < bench.MinSamples(float64(permille)/1000) {
+			return nil
+		}
+		d, ok := s.Rank((s.Count*permille + 999) / 1000)
+		if !ok {
+			return nil
+		}
+		return figure(d)
+	}
+	if s.Count == 0 {
+		return &bench.Latency{}
+	}
+	return &bench.Latency{Min: figure(s.Min), Mean: figure(s.Mean()), Max: figure(s.Max),
+		P50: at(P50), P90: at(P90), P95: at(P95), P99: at(P99), P999: at(P999)}
+}

@@ -1,0 +1,385 @@
+package capacity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"redrpc/bench"
+)
+
+// SearchOptions says what to search for. SLO is needed.
+type SearchOptions struct {
+	// SLO is what a rate has to meet.
+	SLO SLO
+
+	// Start is the first rate, in calls per second. 0 is 100, or as many as Length
+	// needs to support the SLO's percentiles.
+	Start float64
+
+	// Most is the greatest rate to try. 0 is no limit.
+	Most float64
+
+	// Precision is how near the two bounds have to come, as a share: 0.02 means that
+	// the rate that missed is at most 2 % above the one that met. 0 is 0.02.
+	Precision float64
+
+	// Length is the measured window of a probe, made longer for rates that are too low
+	// for the SLO's percentiles. 0 is 3 s.
+	Length time.Duration
+
+	// Confirm is that of the last trial, which is to confirm the answer. 0 is 15 s.
+	Confirm time.Duration
+
+	// Budget is how long the search takes at most, but for what a trial takes to
+	// end when its context has. It is kept free for Confirm. 0 is 110 s.
+	Budget time.Duration
+
+	// Probes is how many trials there are at most. 0 is 60.
+	Probes int
+
+	// Retries is how often a trial that is not valid, or too short to tell, is
+	// repeated before its rate is out of reach. Negative is never. 0 is 1.
+	Retries int
+
+	// Drain is called before each trial.
+	Drain Drain
+
+	// Progress, if not nil, is called after each trial.
+	Progress func(Probe)
+}
+
+func (o *SearchOptions) check() error {
+	if err := o.SLO.check("SearchOptions.SLO"); err != nil {
+		return err
+	}
+	switch {
+	case o.Start != 0 && !positive(o.Start):
+		return wrong("SearchOptions.Start", "calls per second, or 0 for the default", o.Start)
+	case o.Most != 0 && !positive(o.Most):
+		return wrong("SearchOptions.Most", "calls per second, or 0 for no limit", o.Most)
+	case !(o.Precision >= 0 && o.Precision < 1):
+		return wrong("SearchOptions.Precision", "a share below 1, or 0 for 0.02", o.Precision)
+	case o.Length < 0:
+		return wrong("SearchOptions.Length", "more than 0, or 0 for 3 s", o.Length)
+	case o.Confirm < 0:
+		return wrong("SearchOptions.Confirm", "more than 0, or 0 for 15 s", o.Confirm)
+	case o.Budget < 0:
+		return wrong("SearchOptions.Budget", "more than 0, or 0 for 110 s", o.Budget)
+	case o.Probes < 0:
+		return wrong("SearchOptions.Probes", "1 or more, or 0 for 60", o.Probes)
+	}
+	def(&o.Precision, 0.02)
+	def(&o.Length, 3*time.Second)
+	def(&o.Confirm, 15*time.Second)
+	def(&o.Budget, 110*time.Second)
+	def(&o.Probes, 60)
+	def(&o.Retries, 1)
+	def(&o.Start, max(100, o.calls()/o.Length.Seconds()))
+	if o.Most > 0 {
+		o.Start = min(o.Start, o.Most)
+	}
+	return nil
+}
+
+// calls is how many a probe has to make, with some to spare for random arrivals.
+func (o *SearchOptions) calls() float64 {
+	n := float64(o.SLO.needs())
+	return n + 4*math.Sqrt(n)
+}
+
+// length is the window that a rate needs.
+func (o *SearchOptions) length(load float64, least time.Duration) time.Duration {
+	return max(least, time.Duration(o.calls()/load*float64(time.Second)))
+}
+
+// def sets what is 0 to its default.
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// An Outcome is how a probe ended.
+type Outcome string
+
+// The outcomes of a Probe.
+const (
+	Met         Outcome = "met"
+	Missed      Outcome = "missed"      // the SLO, or the calls piled up
+	Invalid     Outcome = "invalid"     // the measurement was spoiled
+	Undecided   Outcome = "undecided"   // too few calls for the SLO's percentiles
+	Interrupted Outcome = "interrupted" // there was no time left
+)
+
+// A Probe is a trial of a search.
+type Probe struct {
+	Load     float64       `json:"load"`
+	Length   time.Duration `json:"length_ns"`
+	Confirms bool          `json:"confirms"` // it was the long one
+	Outcome  Outcome       `json:"outcome"`
+	Findings []Finding     `json:"findings"`
+	Reasons  []string      `json:"reasons"` // of what is not Met
+	Result   *bench.Result `json:"-"`
+}
+
+// A Found is what a search found.
+type Found struct {
+	SLO string `json:"slo"`
+
+	// Met is the greatest rate that met the SLO, in the long trial if Confirmed, and 0 if
+	// none did. Missed is the lowest one above it that did not, 0 if there is none.
+	Met       float64 `json:"met"`
+	Missed    float64 `json:"missed"`
+	Confirmed bool    `json:"confirmed"`
+
+	// Limit says in words what came in the way of more than Met: what Missed, or Most.
+	// Stopped says why the search ended before it was done; it is empty if it was.
+	Limit   string `json:"limit"`
+	Stopped string `json:"stopped"`
+
+	// Probes are all trials, in order, and Best is the result of that at Met, nil if there is none.
+	Probes []Probe       `json:"probes"`
+	Best   *bench.Result `json:"-"`
+}
+
+// Search looks for the greatest rate at which the system meets an SLO. From Start it
+// doubles the rate until one misses (or halves it until one meets), then goes to the
+// geometric middle of the two bounds until they are near, and confirms the lower one
+// by a long fresh trial; if that misses, the search goes on below it.
+//
+// A rate at which calls pile up has missed. A trial that is not valid is repeated, and
+// then its rate is out of reach, as Limit says: what the generator cannot
+// do is no fault of the system.
+//
+// A search that runs out of time or trials returns what it knows, without an error. If
+// ctx ends or a trial fails, it does so with the error.
+func Search(ctx context.Context, trial Trial, o SearchOptions) (*Found, error) {
+	if trial == nil {
+		return nil, wrong("trial", "a function", "nil")
+	}
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	within, cancel := context.WithTimeout(ctx, o.Budget)
+	defer cancel()
+	s := &search{
+		SearchOptions: o,
+		trial:         trial,
+		deadline:      time.Now().Add(o.Budget),
+		found:         &Found{SLO: o.SLO.String()},
+		high:          math.Inf(1),
+		overhead:      time.Second,
+	}
+	err := s.run(within)
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	} else if within.Err() != nil {
+		err = nil // the time is up
+		s.found.Stopped = s.timeUp()
+	}
+	s.conclude()
+	return s.found, err
+}
+
+// A search is one Search under way.
+type search struct {
+	SearchOptions
+	trial    Trial
+	deadline time.Time
+	found    *Found
+
+	low, high float64 // bounds: what met, and what did not
+	highWhy   string
+	overhead  time.Duration // the most that a trial took beyond its window
+}
+
+// run returns when there is nothing left to try, and an error if it could not go on.
+func (s *search) run(ctx context.Context) error {
+	for {
+		load, confirms := s.next()
+		if load == 0 {
+			return nil
+		}
+		p, err := s.try(ctx, load, confirms)
+		if err != nil {
+			return err
+		}
+		switch p.Outcome {
+		case Interrupted:
+			s.found.Stopped = s.timeUp()
+			return nil
+		case Met:
+			s.low = load
+			if confirms {
+				s.found.Confirmed = true
+				return nil
+			}
+		default:
+			s.high, s.highWhy = load, p.Reasons[0]
+			if p.Outcome != Missed {
+				s.highWhy = "could not be measured: " + s.highWhy
+			}
+			s.low = s.metBelow(load)
+		}
+	}
+}
+
+// next says what to try, and 0 if that is all. Confirming comes when the bounds are
+// near, and before the time is too short for it.
+func (s *search) next() (load float64, confirms bool) {
+	top := s.Most > 0 && s.low >= s.Most
+	switch {
+	case s.low == 0 && math.IsInf(s.high, 1):
+		load = s.Start
+	case s.low == 0:
+		load = s.high / 2
+	case top || s.high/s.low <= 1+s.Precision:
+		return s.confirming()
+	case math.IsInf(s.high, 1):
+		load = 2 * s.low
+		if s.Most > 0 {
+			load = min(load, s.Most)
+		}
+	default:
+		load = math.Sqrt(s.low * s.high)
+	}
+	need := s.cost(s.length(load, s.Length))
+	if s.low > 0 {
+		need += s.cost(s.length(s.low, s.Confirm))
+	}
+	if len(s.found.Probes)+1 >= s.Probes && s.low > 0 || time.Until(s.deadline) < need {
+		if s.low > 0 {
+			return s.confirming()
+		}
+		s.found.Stopped = s.timeUp()
+		return 0, false
+	}
+	if len(s.found.Probes) >= s.Probes {
+		s.found.Stopped = fmt.Sprintf("the search ended after %d trials", s.Probes)
+		return 0, false
+	}
+	return load, false
+}
+
+// confirming is next, once only the confirmation is left.
+func (s *search) confirming() (float64, bool) {
+	switch {
+	case len(s.found.Probes) >= s.Probes:
+		s.found.Stopped = fmt.Sprintf("the search ended after %d trials", s.Probes)
+		return 0, false
+	case time.Until(s.deadline) < s.cost(s.length(s.low, s.Confirm)):
+		s.found.Stopped = s.timeUp()
+		return 0, false
+	}
+	return s.low, true
+}
+
+func (s *search) cost(length time.Duration) time.Duration { return length + s.overhead }
+
+func (s *search) timeUp() string {
+	return fmt.Sprintf("the search ended after its time of %v", s.Budget)
+}
+
+// metBelow is the greatest rate below load that met.
+func (s *search) metBelow(load float64) float64 {
+	var best float64
+	for _, p := range s.found.Probes {
+		if p.Outcome == Met && p.Load < load {
+			best = max(best, p.Load)
+		}
+	}
+	return best
+}
+
+// try measures a load, again if the measurement is no use.
+func (s *search) try(ctx context.Context, load float64, confirms bool) (Probe, error) {
+	least := s.Length
+	if confirms {
+		least = s.Confirm
+	}
+	p := Probe{Load: load, Length: s.length(load, least), Confirms: confirms}
+	for attempt := 0; ; attempt++ {
+		if err := s.Drain.wait(ctx); err != nil {
+			return p, err
+		}
+		began := time.Now()
+		res, err := s.trial(ctx, load, p.Length)
+		if err == nil && res == nil {
+			err = errors.New("expected a result or an error, got neither")
+		}
+		if err != nil {
+			return p, fmt.Errorf("capacity: trial at %s: %w", Throughput.format(load), err)
+		}
+		s.overhead = max(s.overhead, time.Since(began)-p.Length)
+		p.judge(s.SLO, res)
+		s.found.Probes = append(s.found.Probes, p)
+		if s.Progress != nil {
+			s.Progress(p)
+		}
+		again := p.Outcome == Invalid || p.Outcome == Undecided
+		if !again || attempt >= s.Retries || len(s.found.Probes) >= s.Probes {
+			return p, nil
+		}
+		if p.Outcome == Undecided {
+			p.Length *= 2
+		}
+	}
+}
+
+// judge fills in what a result says.
+func (p *Probe) judge(slo SLO, res *bench.Result) {
+	p.Result, p.Findings, p.Reasons = res, slo.Check(res), nil
+	switch {
+	case res.Interrupted && res.Verdict.State != bench.Diverging:
+		p.Outcome, p.Reasons = Interrupted, []string{"the trial was interrupted"}
+		return
+	case res.Verdict.State == bench.Invalid:
+		p.Outcome, p.Reasons = Invalid, res.Verdict.Reasons
+		if len(p.Reasons) == 0 {
+			p.Reasons = []string{"the measurement was not valid"}
+		}
+		return
+	case res.Verdict.State == bench.Diverging:
+		p.Outcome, p.Reasons = Missed, append([]string{"more calls came than were answered"}, res.Verdict.Reasons...)
+		return
+	}
+	p.Outcome = Met
+	for _, f := range p.Findings {
+		switch {
+		case f.Known && !f.Met:
+			p.Outcome = Missed
+			p.Reasons = append(p.Reasons, f.Text)
+		case !f.Known && p.Outcome == Met:
+			p.Outcome = Undecided
+		}
+	}
+	for _, f := range p.Findings {
+		if p.Outcome == Undecided && !f.Known {
+			p.Reasons = append(p.Reasons, f.Text)
+		}
+	}
+}
+
+// conclude reads the answer off the bounds.
+func (s *search) conclude() {
+	f := s.found
+	f.Met = s.low
+	if !math.IsInf(s.high, 1) {
+		f.Missed = s.high
+	}
+	for _, p := range f.Probes {
+		if p.Outcome == Met && p.Load == f.Met {
+			f.Best = p.Result // the last one is the longest
+		}
+	}
+	switch {
+	case f.Missed > 0:
+		f.Limit = fmt.Sprintf("%s: %s", Throughput.format(f.Missed), s.highWhy)
+	case s.Most > 0 && f.Met >= s.Most:
+		f.Limit = fmt.Sprintf("%s was the most to try", Throughput.format(s.Most))
+	}
+}

@@ -1,0 +1,271 @@
+package capacity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"redrpc/bench"
+)
+
+const ms = time.Millisecond
+
+func slo(t testing.TB, text string) SLO {
+	t.Helper()
+	s, err := ParseSLO(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// w workers of D each take w/D calls a second, from whatever side the search comes.
+func TestSearchFindsTheCapacity(t *testing.T) {
+	for _, c := range []struct {
+		workers int
+		run     time.Duration
+		start   float64
+	}{
+		{4, 10 * ms, 0},
+		{1, 100 * ms, 0}, // 10 a second: it has to go down
+		{16, ms, 0},
+		{16, ms, 1e6},
+		{3, 7 * ms, 400},
+	} {
+		sys := &system{workers: c.workers, run: Constant(c.run), overhead: Constant(ms)}
+		limit := SLO{{P99, float64((c.run + 20*ms).Microseconds())}}
+		found, err := Search(t.Context(), sys.trial, SearchOptions{SLO: limit, Start: c.start, Budget: time.Hour})
+		want := float64(c.workers) / c.run.Seconds()
+		if err != nil || !near(found.Met, want, 0.05) || !found.Confirmed || found.Stopped != "" || found.Best == nil {
+			t.Errorf("%+v: %+v, %v; expected %v", c, found, err, want)
+			continue
+		}
+		if found.Missed <= found.Met || found.Missed > found.Met*1.021 {
+			t.Errorf("%+v: met %v and missed %v, expected them within 2 %%", c, found.Met, found.Missed)
+		}
+		last := found.Probes[len(found.Probes)-1]
+		if !last.Confirms || last.Outcome != Met || last.Load != found.Met || last.Length < 15*time.Second || last.Result != found.Best {
+			t.Errorf("%+v: the last probe was %+v", c, last)
+		}
+		if !strings.Contains(found.Limit, "more calls came than were answered") && !strings.Contains(found.Limit, "p99") {
+			t.Errorf("%+v: limit %q", c, found.Limit)
+		}
+	}
+}
+
+// With random arrivals the objective is missed below the capacity: for M/M/1 the p99 is
+// ln(100)/(mu-lambda).
+func TestSearchMeetsTheObjective(t *testing.T) {
+	sys := &system{workers: 1, run: Exponential(ms), random: true, seed: 1}
+	found, err := Search(t.Context(), sys.trial, SearchOptions{SLO: slo(t, "p99=20ms"), Length: 300 * time.Second, Confirm: 300 * time.Second, Budget: time.Hour})
+	if want := 1000 - 4.605/0.020; err != nil || !near(found.Met, want, 0.05) || !found.Confirmed {
+		t.Errorf("%+v, %v; expected about %v", found, err, want)
+	}
+}
+
+// In fake time: with the defaults it takes less than two minutes, and says so if that
+// is not enough.
+func TestSearchKeepsItsBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		sys := &system{workers: 80, run: Constant(10 * ms), sleeps: true}
+		began := time.Now()
+		found, err := Search(t.Context(), sys.trial, SearchOptions{SLO: slo(t, "p99=30ms")})
+		if took := time.Since(began); err != nil || !found.Confirmed || !near(found.Met, 8000, 0.05) || took > 2*time.Minute {
+			t.Errorf("after %v: met %v, confirmed %v, %v", took, found.Met, found.Confirmed, err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		sys := &system{workers: 80, run: Constant(10 * ms), sleeps: true}
+		began := time.Now()
+		found, err := Search(t.Context(), sys.trial, SearchOptions{SLO: slo(t, "p99=30ms"), Budget: 50 * time.Second, Drain: func(context.Context) error {
+			time.Sleep(time.Second)
+			return nil
+		}})
+		// There is time for the bounds to be 4,525 and 9,050, and for confirming.
+		if took := time.Since(began); err != nil || !found.Confirmed || found.Met > 8000 || found.Met < 4000 || took > 50*time.Second {
+			t.Errorf("after %v: %+v, %v", took, found, err)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		hangs := func(ctx context.Context, _ float64, _ time.Duration) (*bench.Result, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		found, err := Search(t.Context(), hangs, SearchOptions{SLO: slo(t, "p99=30ms"), Budget: time.Minute})
+		if took := time.Since(began); err != nil || found.Met != 0 || found.Stopped != "the search ended after its time of 1m0s" || took != time.Minute {
+			t.Errorf("after %v: %+v, %v", took, found, err)
+		}
+	})
+}
+
+// scripted answers each load by a function, and has what it was asked.
+type scripted struct {
+	answer func(n int, load float64, length time.Duration) *bench.Result
+	loads  []float64
+}
+
+func (s *scripted) trial(_ context.Context, load float64, length time.Duration) (*bench.Result, error) {
+	s.loads = append(s.loads, load)
+	return s.answer(len(s.loads), load, length), nil
+}
+
+func good() *bench.Result { return result(0, repeat(1000, 1)...) }
+func bad() *bench.Result  { return result(0, repeat(1000, 99)...) }
+func invalid() *bench.Result {
+	r := good()
+	r.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"sent too late"}}
+	return r
+}
+
+func upTo(limit float64) func(int, float64, time.Duration) *bench.Result {
+	return func(_ int, load float64, _ time.Duration) *bench.Result {
+		if load <= limit {
+			return good()
+		}
+		return bad()
+	}
+}
+
+func TestSearchOrder(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		answer    func(n int, load float64, length time.Duration) *bench.Result
+		o         SearchOptions
+		loads     []float64
+		met       float64
+		missed    float64
+		confirmed bool
+		limit     string
+		stopped   string
+	}{
+		{"doubles and bisects", upTo(450), SearchOptions{Precision: 0.5},
+			[]float64{100, 200, 400, 800, 565.685, 400}, 400, 565.685, true, "566/s: p99 99.0ms, more than 20ms", ""},
+		{"halves", upTo(30), SearchOptions{Precision: 0.5},
+			[]float64{100, 50, 25, 35.355, 25}, 25, 35.355, true, "35.4/s: p99 99.0ms, more than 20ms", ""},
+		{"never misses", upTo(1e9), SearchOptions{Most: 300},
+			[]float64{100, 200, 300, 300}, 300, 0, true, "300/s was the most to try", ""},
+		{"starts above the most", upTo(1e9), SearchOptions{Start: 1e6, Most: 300},
+			[]float64{300, 300}, 300, 0, true, "300/s was the most to try", ""},
+		{"never meets", upTo(0), SearchOptions{Probes: 3},
+			[]float64{100, 50, 25}, 0, 25, false, "25/s: p99 99.0ms, more than 20ms", "the search ended after 3 trials"},
+		{"few trials", upTo(1e9), SearchOptions{Probes: 3},
+			[]float64{100, 200, 200}, 200, 0, true, "", ""},
+		{"confirming fails", func(n int, load float64, length time.Duration) *bench.Result {
+			if length > 10*time.Second && load > 300 {
+				return bad()
+			}
+			return upTo(500)(n, load, length)
+		}, SearchOptions{Precision: 0.5},
+			[]float64{100, 200, 400, 800, 565.685, 400, 282.843, 282.843}, 282.843, 400, true, "400/s: p99 99.0ms", ""},
+		{"one was spoiled", func(n int, load float64, length time.Duration) *bench.Result {
+			if n == 2 {
+				return invalid()
+			}
+			return upTo(250)(n, load, length)
+		}, SearchOptions{Precision: 0.5},
+			[]float64{100, 200, 200, 400, 282.843, 200}, 200, 282.843, true, "283/s: p99", ""},
+		{"the generator is too slow", func(n int, load float64, length time.Duration) *bench.Result {
+			if load > 250 {
+				return invalid()
+			}
+			return good()
+		}, SearchOptions{Precision: 0.5},
+			[]float64{100, 200, 400, 400, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: could not be measured: sent too late", ""},
+		{"without retries", func(n int, load float64, length time.Duration) *bench.Result {
+			if load > 250 {
+				return invalid()
+			}
+			return good()
+		}, SearchOptions{Precision: 0.9, Retries: -1},
+			[]float64{100, 200, 400, 282.843, 200}, 200, 282.843, true, "could not be measured", ""},
+		{"too few calls", func(n int, load float64, length time.Duration) *bench.Result {
+			if load == 200 && length < 5*time.Second {
+				return result(0, repeat(10, 1)...)
+			}
+			return upTo(250)(n, load, length)
+		}, SearchOptions{Precision: 0.5},
+			[]float64{100, 200, 200, 400, 282.843, 200}, 200, 282.843, true, "283/s: p99", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &scripted{answer: c.answer}
+			c.o.SLO = slo(t, "p99=20ms")
+			def(&c.o.Start, 100)
+			c.o.Budget = time.Hour
+			var seen []Probe
+			c.o.Progress = func(p Probe) { seen = append(seen, p) }
+			found, err := Search(t.Context(), s.trial, c.o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if fmt.Sprintf("%.3f", s.loads) != fmt.Sprintf("%.3f", c.loads) {
+				t.Errorf("tried %.3f, expected %.3f", s.loads, c.loads)
+			}
+			if !near(found.Met, c.met, 1e-3) || !near(found.Missed, c.missed, 1e-3) || found.Confirmed != c.confirmed {
+				t.Errorf("met %v, missed %v, confirmed %v; expected %v, %v, %v", found.Met, found.Missed, found.Confirmed, c.met, c.missed, c.confirmed)
+			}
+			if !strings.Contains(found.Limit, c.limit) || found.Limit == "" != (c.limit == "") || found.Stopped != c.stopped {
+				t.Errorf("limit %q, stopped %q; expected %q, %q", found.Limit, found.Stopped, c.limit, c.stopped)
+			}
+			if len(found.Probes) != len(s.loads) || len(seen) != len(s.loads) || (found.Best != nil) != (c.met > 0) {
+				t.Errorf("%d probes, %d told, best %v; expected %d", len(found.Probes), len(seen), found.Best, len(s.loads))
+			}
+		})
+	}
+}
+
+func TestSearchFails(t *testing.T) {
+	broken := errors.New("connection refused")
+	sys := &system{workers: 4, run: Constant(10 * ms)}
+	n := 0
+	found, err := Search(t.Context(), func(ctx context.Context, load float64, d time.Duration) (*bench.Result, error) {
+		if n++; n == 3 {
+			return nil, broken
+		}
+		return sys.trial(ctx, load, d)
+	}, SearchOptions{SLO: slo(t, "p99=30ms")})
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "trial at") || found.Met == 0 || len(found.Probes) != 2 {
+		t.Errorf("%+v, %v", found, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	found, err = Search(ctx, func(ctx context.Context, load float64, d time.Duration) (*bench.Result, error) {
+		cancel()
+		return &bench.Result{Interrupted: true}, nil
+	}, SearchOptions{SLO: slo(t, "p99=30ms")})
+	if !errors.Is(err, context.Canceled) || len(found.Probes) != 1 || found.Probes[0].Outcome != Interrupted {
+		t.Errorf("%+v, %v", found, err)
+	}
+	if _, err = Search(t.Context(), sys.trial, SearchOptions{SLO: slo(t, "p99=30ms"), Drain: func(context.Context) error { return broken }}); !errors.Is(err, broken) {
+		t.Errorf("%v, expected that of draining", err)
+	}
+	if _, err = Search(t.Context(), func(context.Context, float64, time.Duration) (*bench.Result, error) { return nil, nil }, SearchOptions{SLO: slo(t, "p99=30ms")}); err == nil {
+		t.Error("a trial without a result is no error")
+	}
+}
+
+func TestSearchOptions(t *testing.T) {
+	ok := slo(t, "p99=20ms")
+	for want, o := range map[string]SearchOptions{
+		"SearchOptions.SLO: expected one term or more":                {},
+		"SearchOptions.SLO: expected one of":                          {SLO: SLO{{"p42", 1}}},
+		"SearchOptions.SLO: expected a limit above 0 for p99, got -1": {SLO: SLO{{P99, -1}}},
+		"SearchOptions.Start: expected calls per second":              {SLO: ok, Start: -1},
+		"SearchOptions.Most: expected":                                {SLO: ok, Most: -1},
+		"SearchOptions.Precision: expected":                           {SLO: ok, Precision: 1},
+		"SearchOptions.Length: expected":                              {SLO: ok, Length: -1},
+		"SearchOptions.Confirm: expected":                             {SLO: ok, Confirm: -1},
+		"SearchOptions.Budget: expected":                              {SLO: ok, Budget: -1},
+		"SearchOptions.Probes: expected":                              {SLO: ok, Probes: -1},
+	} {
+		if _, err := Search(t.Context(), (&system{}).trial, o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, expected %q", err, want)
+		}
+	}
+	if _, err := Search(t.Context(), nil, SearchOptions{SLO: ok}); err == nil || !strings.Contains(err.Error(), "trial: expected a function") {
+		t.Errorf("got %v", err)
+	}
+}
