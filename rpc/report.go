@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"encoding/json"
+	"math"
 	"time"
 )
 
@@ -34,8 +35,9 @@ func (r *shift) report() []byte {
 
 // readReport returns the report in a message, or nil if it is none.
 func readReport(message []byte) *Report {
+	const longest = int64(math.MaxInt64 / time.Millisecond)
 	var m reportMessage
-	if checkObject(message) != nil || json.Unmarshal(message, &m) != nil || m.Uptime < 0 {
+	if checkObject(message) != nil || json.Unmarshal(message, &m) != nil || m.Uptime < 0 || m.Uptime > longest || m.Workers < 0 {
 		return nil
 	}
 	return &Report{

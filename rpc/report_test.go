@@ -32,7 +32,7 @@ func testReports(t *testing.T, h *house) {
 	}
 	one := h.serve(rpc.ServerOptions{Kind: "kind", ID: "one", Workers: 3}, echo)
 	plain := h.serve(rpc.ServerOptions{Kind: "kind", ID: "plain", Plain: true}, echo)
-	for id, rubbish := range map[string]string{"a": "no JSON", "b": "[]", "c": `{"uptime_ms":-1}`, "d": `{"functions":{"f":{"calls":-1}}}`, "e": `{"workers":"x"}`} {
+	for id, rubbish := range map[string]string{"a": "no JSON", "b": "[]", "c": `{"uptime_ms":-1}`, "d": `{"functions":{"f":{"calls":-1}}}`, "e": `{"workers":"x"}`, "f": `{"workers":-1}`, "g": `{"uptime_ms":9223372036854775807}`} {
 		h.rdb.Set(ctx, h.prefix+":rubbish:"+id+":alive", "1", time.Minute)
 		h.rdb.Set(ctx, h.prefix+":rubbish:"+id+":stats", rubbish, time.Minute)
 	}
@@ -41,7 +41,7 @@ func testReports(t *testing.T, h *house) {
 	h.rdb.RPush(ctx, h.prefix+":waits:calls", "1")
 
 	l := look()
-	for len(l.Servers) < 8 || l.Servers[0].Report == nil {
+	for len(l.Servers) < 10 || l.Servers[0].Report == nil {
 		runtime.Gosched()
 		l = look()
 	}
