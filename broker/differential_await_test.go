@@ -104,11 +104,17 @@ func (b *Broker) dueSoon() time.Duration {
 }
 
 // lists returns the lines of CLIENT LIST of both servers, when all blocked clients
-// have timed out that are to do so soon.
+// have timed out that are to do so soon. One that is blocked again by what it had
+// sent behind has to be so in redis-server, too.
 func (b *bout) lists() (redis, broker []string) {
 	for range 100 {
 		redis, broker = b.await(), strings.Split(b.list(b.broker), "\n")
-		if waiting(redis) <= waiting(broker) {
+		in, ahead := waiting(redis), waiting(broker)
+		behind := len(in) > len(ahead)
+		for id, command := range in {
+			behind = behind || ahead[id] != "" && ahead[id] != command
+		}
+		if !behind {
 			break
 		}
 		time.Sleep(time.Millisecond)
@@ -116,15 +122,17 @@ func (b *bout) lists() (redis, broker []string) {
 	return redis, broker
 }
 
-// waiting is how many clients in a list are blocked.
-func waiting(lines []string) int {
-	n := 0
+// waiting returns in what the clients in a list are blocked, by their ids.
+func waiting(lines []string) map[string]string {
+	blocked := make(map[string]string)
 	for _, line := range lines {
 		if strings.Contains(flagsOf(line), "b") {
-			n++
+			id, _, _ := strings.Cut(line, " ")
+			_, command, _ := strings.Cut(line, " cmd=")
+			blocked[id], _, _ = strings.Cut(command, " ")
 		}
 	}
-	return n
+	return blocked
 }
 
 // flagsOf returns the flags in a line of CLIENT LIST.
