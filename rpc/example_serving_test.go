@@ -179,7 +179,7 @@ func ExampleStats() {
 	<-taken // so the only worker is busy
 	err = client.Call(context.Background(), "slow", nil, nil, rpc.Timeout(20*time.Millisecond))
 	fmt.Println(errors.Is(err, rpc.ErrNoResult))
-	time.Sleep(20 * time.Millisecond) // more than the Tolerance
+	time.Sleep(100 * time.Millisecond) // much more than the Tolerance
 	goOn <- true
 	fmt.Println(<-ended)
 	for server.Stats().Expired == 0 {

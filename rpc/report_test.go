@@ -152,10 +152,11 @@ func TestRates(t *testing.T) {
 
 		first.stop(t)
 		serve()
+		time.Sleep(500 * time.Millisecond) // its first report is written
 		if err := client.Call(ctx, "fail", nil, nil); err == nil {
 			t.Error("got no error")
 		}
-		time.Sleep(time.Second)
+		time.Sleep(500 * time.Millisecond)
 		want("of a new run", "fail", rpc.Rate{}, false, 0)
 		time.Sleep(2 * time.Second)
 		want("of a new run", "fail", rpc.Rate{Calls: 0.5, Errors: 0.5}, true, 0)
