@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"redrpc/bench"
+	"redrpc/internal/figure"
 )
 
 // PlanOptions says what to plan for. Rate, SLO and Run are needed.
@@ -205,7 +206,7 @@ func (o *PlanOptions) assumptions() []string {
 		fmt.Sprintf("beyond that a call takes its overhead (%v), whatever the load", o.Overhead),
 		"run times do not depend on the load or on each other: workers do not share what they need",
 		"no call fails, and none gives up",
-		fmt.Sprintf("%d calls were simulated for each number of workers, with the seed %d", o.Calls, o.Seed),
+		fmt.Sprintf("%s calls were simulated for each number of workers, with the seed %d", figure.Grouped(int64(o.Calls)), o.Seed),
 	}
 }
 
