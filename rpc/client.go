@@ -238,6 +238,7 @@ func (c *Client) Close() error {
 type CallOption func(*callOptions)
 
 type callOptions struct {
+	queue    string // of the function
 	timeout  time.Duration
 	deadline time.Time // when it is over
 	only     bool      // it is only sent, so nobody has given up after that
@@ -260,15 +261,15 @@ func Timeout(d time.Duration) CallOption {
 // documentation lists; if time was up or ctx ended it also matches
 // context.DeadlineExceeded or context.Canceled.
 func (c *Client) Call(ctx context.Context, fn string, args, out any, opts ...CallOption) error {
-	o := c.callOptions(opts)
+	o := c.callOptions(fn, opts)
 	if len(c.opt.Intercept) > 0 {
 		return c.intercepted(ctx, fn, args, out, o)
 	}
 	return c.call(ctx, fn, args, out, o, nil)
 }
 
-func (c *Client) callOptions(opts []CallOption) callOptions {
-	o := callOptions{timeout: c.opt.Timeout}
+func (c *Client) callOptions(fn string, opts []CallOption) callOptions {
+	o := callOptions{queue: callsKey(c.opt.Prefix, fn), timeout: c.opt.Timeout}
 	if len(opts) > 0 {
 		o = o.with(opts)
 	}
@@ -286,7 +287,7 @@ func (o callOptions) with(opts []CallOption) callOptions {
 
 // intercepted makes a call with the interceptors around it.
 func (c *Client) intercepted(ctx context.Context, fn string, args, out any, o callOptions) error {
-	info := &CallInfo{Func: fn, Queue: callsKey(c.opt.Prefix, fn), Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
+	info := &CallInfo{Func: fn, Queue: o.queue, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
 	return intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
 		return c.call(ctx, fn, args, out, o, info)
 	})
@@ -374,7 +375,7 @@ func (c *Client) prepare(ctx context.Context, at place, fn string, args, out any
 	if err != nil {
 		return nil, err
 	}
-	f := &flight{queue: callsKey(c.opt.Prefix, fn), deadline: sooner(ctx, o.deadline), only: o.only}
+	f := &flight{queue: o.queue, deadline: sooner(ctx, o.deadline), only: o.only}
 	call := sentCall{at: time.Now(), kw: kw, client: c.name}
 	if !c.opt.Plain && !o.only {
 		call.timeout = max(1, int64((f.deadline.Sub(call.at)+time.Millisecond-1)/time.Millisecond))

@@ -17,9 +17,9 @@ import (
 // is unknown whether the call is in its queue. The time-out is that of sending.
 // Interceptors run around it as around a Call, with nil for sent.
 func (c *Client) Send(ctx context.Context, fn string, args any, opts ...CallOption) (id string, err error) {
-	o := c.callOptions(opts)
+	o := c.callOptions(fn, opts)
 	o.only = true
-	info := &CallInfo{Func: fn, Queue: callsKey(c.opt.Prefix, fn), Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
+	info := &CallInfo{Func: fn, Queue: o.queue, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
 	err = intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
 		at, err := c.enter(fn)
 		if err != nil {
