@@ -63,7 +63,7 @@ func TestSurvivesFaults(t *testing.T) {
 		trial{name: "stalled", happen: func(*load) { b.Stall(700 * time.Millisecond); time.Sleep(time.Second) }, may: harmless},
 		trial{name: "stalled for long", happen: func(*load) { b.Stall(3 * time.Second); time.Sleep(4 * time.Second) }, may: both, must: true},
 	)
-	survive(t, trials, func(t *testing.T, way rpc.Wait, c trial) {
+	survive(t, trials, ways, func(t *testing.T, way rpc.Wait, c trial) {
 		synctest.Test(t, func(t *testing.T) {
 			b = newBroker(t)
 			opt := inMemory(b)

@@ -90,7 +90,7 @@ func TestSurvivesRedis(t *testing.T) {
 			do(l, "replicaof", "no", "one")
 		}},
 	} {
-		survive(t, []trial{c.trial}, func(t *testing.T, way rpc.Wait, _ trial) {
+		survive(t, []trial{c.trial}, []rpc.Wait{rpc.WaitTracking, rpc.WaitBLPOP}, func(t *testing.T, way rpc.Wait, _ trial) {
 			t.Parallel()
 			s := redistest.Start(t, "--enable-debug-command", "yes")
 			h := newHouse(t, &redis.Options{Addr: s.Addr, ReadTimeout: 2 * time.Second, MaxRetries: -1})
