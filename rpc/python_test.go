@@ -109,7 +109,7 @@ func callPython(t *testing.T, h *house, p *peer) {
 }
 
 func servePython(t *testing.T, h *house, p *peer) {
-	h.serve(rpc.ServerOptions{}, echo,
+	h.serve(rpc.ServerOptions{ID: "one"}, echo,
 		offer("add", func(_ context.Context, in struct{ A, B int }) (int, error) { return in.A + in.B, nil }),
 		offer("zero", func(context.Context, struct{}) (any, error) { return nil, nil }),
 		offer("fail", func(context.Context, struct{}) (int, error) { return 0, errors.New("no ż") }),
@@ -126,6 +126,8 @@ func servePython(t *testing.T, h *house, p *peer) {
 		{`["fail", {}, 10]`, `{"err": "no \u017c", "tb": null}`},
 		{`["silent", {}, 10]`, `{"err": "rpc_test.silentError without a message", "tb": null}`},
 		{`["nobody", {}, 1]`, `{"timeout": true}`},
+		{`[null, "server", 0]`, `["one"]`}, // by its heartbeat; what it reports beside that is not in the way
+		{`[null, "others", 0]`, `[]`},
 	} {
 		if _, err := fmt.Fprintln(p.in, c.call); err != nil {
 			t.Fatal(err)

@@ -4,7 +4,9 @@
     peer.py URL PREFIX call      reads calls from standard input, one JSON array
                                  [function, arguments, time-out in seconds] a line,
                                  and writes one outcome a line: {"res": value},
-                                 {"err": text, "tb": text} or {"timeout": true}
+                                 {"err": text, "tb": text} or {"timeout": true};
+                                 null for a function asks for the IDs of the servers
+                                 of the kind that is in place of the arguments
 """
 
 import datetime
@@ -44,6 +46,11 @@ def call(rdb, prefix, func, kwargs, timeout):
             return {"res": result.get("res")}
         timeout -= SLICE
     return {"timeout": True}
+
+
+def servers(rdb, prefix, kind):
+    keys = rdb.scan_iter(match=f"{prefix}:{kind}:*:alive")
+    return sorted(key.decode().split(":")[-2] for key in keys)
 
 
 def beat(rdb, key):
@@ -103,7 +110,8 @@ def main():
         serve(rdb, prefix, FUNCTIONS)
     for line in sys.stdin:
         func, kwargs, timeout = json.loads(line)
-        print(json.dumps(call(rdb, prefix, func, kwargs, timeout)), flush=True)
+        outcome = servers(rdb, prefix, kwargs) if func is None else call(rdb, prefix, func, kwargs, timeout)
+        print(json.dumps(outcome), flush=True)
 
 
 main()
