@@ -21,6 +21,7 @@ import (
 func forms(r Report) map[string]func(io.Writer) error {
 	return map[string]func(io.Writer) error{
 		"text":    r.WriteText,
+		"html":    r.WriteHTML,
 		"json":    r.WriteJSON,
 		"csv":     r.WriteCSV,
 		"hlog":    r.WriteHLog,
@@ -172,7 +173,7 @@ func TestFormsOfARunWithoutACall(t *testing.T) {
 	for name, write := range forms(closed(0)) {
 		var b bytes.Buffer
 		err := write(&b)
-		if ok := name == "text" || name == "json"; ok != (err == nil) || !ok && (!errors.Is(err, ErrNoFigures) || b.Len() > 0) {
+		if ok := name == "text" || name == "json" || name == "html"; ok != (err == nil) || !ok && (!errors.Is(err, ErrNoFigures) || b.Len() > 0) {
 			t.Errorf("%s: got %v and %s", name, err, b.String())
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"redrpc/bench"
 	"redrpc/internal/figure"
@@ -58,7 +60,7 @@ func (r Report) subtitles() []string {
 	}
 	lines := []string{strings.Join(parts, " · ")}
 	if !r.OpenLoop {
-		lines = append(lines, "Closed loop: "+closedLoopHides+".")
+		lines = append(lines, sentence(closedLoopHides))
 	}
 	return lines
 }
@@ -131,6 +133,7 @@ func (r Report) latencySection() section {
 		return s
 	}
 	t := table{Head: []string{""}, Title: "Figures, and the intervals that hold them with 95 % confidence"}
+	t.Narrow = len(r.columns()) == 1
 	for _, c := range r.columns() {
 		t.Head = append(t.Head, c.name)
 	}
@@ -213,7 +216,7 @@ func (r Report) errorSection() section {
 func (r Report) resourceSection() section {
 	s := section{Title: "What gave first", Note: "Nothing that was looked at."}
 	if r.Bottleneck != "" {
-		s.Note = strings.ToUpper(r.Bottleneck[:1]) + r.Bottleneck[1:] + "."
+		s.Note = sentence(r.Bottleneck)
 	}
 	if len(r.Resources) > 0 {
 		t := table{Title: "Busy in the measured window", Head: []string{"", "", "busy", "of"}}
@@ -240,6 +243,12 @@ func (r Report) resourceSection() section {
 		s.Tables = append(s.Tables, t)
 	}
 	return s
+}
+
+// sentence begins with a capital and ends with a stop.
+func sentence(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + strings.TrimSuffix(text[size:], ".") + "."
 }
 
 func (r Report) checkSection() section {

@@ -155,7 +155,6 @@ func (r Report) timeSection() section {
 		}
 		return l
 	}
-	seconds := func(i bench.Interval) float64 { return max(i.EndS-i.StartS, 1e-9) }
 	var shades []shade
 	for _, i := range in {
 		label := map[string]string{"warmup": "warm-up", "drain": "last calls"}[period(i)]
@@ -176,20 +175,37 @@ func (r Report) timeSection() section {
 		s.Charts = append(s.Charts, c)
 		return c
 	}
-	rate := []series{line("answered", colorResponse, perSecond)}
+	rate := []series{line("answered", colorResponse, func(i bench.Interval) float64 {
+		if i.Draining { // nothing is sent, and it is short
+			return math.NaN()
+		}
+		return perSecond(i)
+	})}
 	if r.OpenLoop {
-		offered := line("offered", colorLag, func(i bench.Interval) float64 { return float64(i.Intended) / seconds(i) })
+		offered := line("offered", colorLag, func(i bench.Interval) float64 {
+			if i.Draining {
+				return math.NaN()
+			}
+			return float64(i.Intended) / max(i.EndS-i.StartS, 1e-9)
+		})
 		offered.Dashed = true
 		rate = append(rate, offered)
 	}
 	add("Throughput", "", axis{Label: "calls a second", Scale: "linear", Format: "number"}, rate...)
 
-	p50 := line("response p50", colorResponse, func(i bench.Interval) float64 { return known(i.Latency.P50) })
-	p99 := line("response p99", colorMore+2, func(i bench.Interval) float64 { return known(i.Latency.P99) })
+	// The last calls are those that took longest: only their greatest says something.
+	sending := func(v *float64, i bench.Interval) float64 {
+		if i.Draining {
+			return math.NaN()
+		}
+		return known(v)
+	}
+	p50 := line("response p50", colorResponse, func(i bench.Interval) float64 { return sending(i.Latency.P50, i) })
+	p99 := line("response p99", colorMore+2, func(i bench.Interval) float64 { return sending(i.Latency.P99, i) })
 	greatest := line("response max", colorLag, func(i bench.Interval) float64 { return known(i.Latency.Max) })
 	latencies := []series{p50, p99, greatest}
 	if r.OpenLoop {
-		service := line("service p99", colorService, func(i bench.Interval) float64 { return known(i.Service.P99) })
+		service := line("service p99", colorService, func(i bench.Interval) float64 { return sending(i.Service.P99, i) })
 		service.Dashed = true
 		latencies = append(latencies, service)
 	}
@@ -205,13 +221,13 @@ func (r Report) timeSection() section {
 	var failed []series
 	for n, kind := range slices.Sorted(maps.Keys(kinds)) {
 		color := []int{colorErrors, colorService, colorMore + 1, colorMore + 2, colorLag, colorMore}[n%6]
-		failed = append(failed, line(kind, color, func(i bench.Interval) float64 { return float64(i.Errors[kind]) / seconds(i) }))
+		failed = append(failed, line(kind, color, func(i bench.Interval) float64 { return float64(i.Errors[kind]) }))
 	}
 	if r.Missed > 0 {
-		failed = append(failed, line("missed", colorLag, func(i bench.Interval) float64 { return float64(i.Missed) / seconds(i) }))
+		failed = append(failed, line("missed", colorLag, func(i bench.Interval) float64 { return float64(i.Missed) }))
 	}
 	if len(failed) > 0 {
-		add("Errors", "", axis{Label: "calls a second", Scale: "linear", Format: "number"}, failed...)
+		add("Errors", "", axis{Label: "calls in each interval", Scale: "linear", Format: "number"}, failed...)
 	}
 	return s
 }

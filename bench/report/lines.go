@@ -24,11 +24,16 @@ func (l *lines) row(name, format string, args ...any) {
 
 // line writes a line, and goes on below it where it is too long.
 func (l *lines) line(name, format string, args ...any) {
-	if utf8.RuneCountInString(name) >= indent {
+	text := fmt.Sprintf(format, args...)
+	if n := utf8.RuneCountInString(name); n >= indent {
+		if n+1+utf8.RuneCountInString(text) <= width {
+			l.b.WriteString(name + " " + text + "\n")
+			return
+		}
 		l.b.WriteString(short(name, width) + "\n")
 		name = ""
 	}
-	for _, part := range wrap(fmt.Sprintf(format, args...), width-indent) {
+	for _, part := range wrap(text, width-indent) {
 		l.row(name, "%s", part)
 		name = ""
 	}

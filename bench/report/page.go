@@ -55,6 +55,7 @@ type table struct {
 	Head        []string
 	Rows        [][]cell
 	Text        bool // its cells are texts, not numbers
+	Narrow      bool // as wide as it must be
 	Stack       []part
 }
 
