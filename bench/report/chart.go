@@ -39,6 +39,7 @@ type series struct {
 	Color  int       `json:"color"` // class c0, c1, ... of page/page.css
 	Dashed bool      `json:"dashed,omitempty"`
 	Hollow bool      `json:"hollow,omitempty"`
+	Dots   bool      `json:"dots,omitempty"` // a line has its points drawn
 	X      []float64 `json:"x"`
 	To     []float64 `json:"to,omitempty"`
 	Y      gaps      `json:"y"`

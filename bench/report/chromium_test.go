@@ -24,6 +24,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"redrpc/bench"
+	"redrpc/bench/capacity"
 	"redrpc/internal/redistest"
 )
 
@@ -183,7 +184,7 @@ const inspect = `(() => {
 // Every page, in a real browser: at two sizes and in both themes, and on paper.
 func TestPagesInChromium(t *testing.T) {
 	b := startBrowser(t)
-	for name, c := range pages() {
+	for name, c := range pages(t) {
 		t.Run(name, func(t *testing.T) {
 			address := b.show(t, name, c.write)
 			if n := eval[int](t, b, `document.querySelectorAll("figure").length`); n != c.charts {
@@ -301,7 +302,7 @@ type testPage struct {
 	texts  []string
 }
 
-func pages() map[string]testPage {
+func pages(t testing.TB) map[string]testPage {
 	diverging, invalid, hostile := sample(), sample(), sample()
 	diverging.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the backlog grew by 120 calls a second"}}
 	invalid.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"the generator was late"}, Checks: []bench.Check{{Name: "lag", Is: bench.Failed, Text: "p99 34ms"}}}
@@ -312,7 +313,17 @@ func pages() map[string]testPage {
 	hostile.Phases[0].Name, hostile.Resources[0].Name = evil, evil
 	hostile.Intervals[10].Gauges = map[string]float64{evil: 4, "far": 1e9}
 	hostile.Counters = map[string]float64{evil: 1}
+	evilSearch, evilComparison := searchSample(), comparisonSample()
+	evilSearch.SLO, evilSearch.Limit, evilSearch.Probes[0].Outcome = evil, evil, capacity.Outcome(evil)
+	evilComparison.Comparison.A, evilComparison.Contrasts[0].Text = evil, evil
 	return map[string]testPage{
+		"sweep":           {sweepSample(t, true).WriteHTML, 4, []string{"Knee", "Contention", "over the callers"}},
+		"rates":           {sweepSample(t, false).WriteHTML, 4, []string{"diverging", "No law of scaling: the loads are rates"}},
+		"search":          {searchSample().WriteHTML, 8, []string{"Confirmed", "3,000 calls/s", "the generator was late"}},
+		"comparison":      {comparisonSample().WriteHTML, 2, []string{"WORSE", "+12.0 %", "-5.0 %", "+8.0 % to +16.0 %"}},
+		"plan":            {planSample().WriteHTML, 1, []string{"A prediction by simulation", "Poisson's process"}},
+		"evil-search":     {evilSearch.WriteHTML, 8, []string{"<img src=x onerror=alert(1)>"}},
+		"evil-comparison": {evilComparison.WriteHTML, 2, []string{"<img src=x onerror=alert(1)>"}},
 		"open": {sample().WriteHTML, 6, []string{"Load test: open loop, Poisson, 500 calls/s", "627", "Valid, with a warning",
 			"the second half was 4.1 % slower", "The server's workers: 92 % busy", "division by zero", "Example CPU", "redis mode", "littles law"}},
 		"closed":    {closed(400).WriteHTML, 2, []string{"closed loop sends nothing while it waits", "3.96"}},
@@ -325,7 +336,7 @@ func pages() map[string]testPage {
 
 // What a report says is text to the page.
 func TestHTMLEscapes(t *testing.T) {
-	for name, c := range pages() {
+	for name, c := range pages(t) {
 		text := written(t, c.write)
 		if strings.Count(text, "<script") != 2 || strings.Contains(text, "<img") || strings.Contains(text, "style=") {
 			t.Errorf("%s: a tag of a report's text is one of the page", name)

@@ -116,15 +116,22 @@ func (r Report) tiles() []tile {
 		}
 		tiles = append(tiles, figureTile("Response "+f.name, figure.Microseconds(value), more))
 	}
-	tiles = append(tiles, tile{"Errors", figure.Grouped(r.Errors), strings.Trim(share(r.Errors, r.Calls+r.Errors), " ()"), "beside " + figure.Grouped(r.Calls) + " calls"})
+	tiles = append(tiles, tile{"Errors", figure.Grouped(r.Errors), "", errorsMore(r)})
 	if r.Missed > 0 {
-		tiles = append(tiles, tile{"Missed", figure.Grouped(r.Missed), strings.Trim(share(r.Missed, r.Intended), " ()"), "never sent"})
+		tiles = append(tiles, tile{"Missed", figure.Grouped(r.Missed), "", "never sent" + share(r.Missed, r.Intended)})
 	}
 	if len(r.Resources) > 0 {
 		u := r.Resources[0]
 		tiles = append(tiles, tile{"Busiest", strings.TrimSuffix(figure.Percent(u.Busy), " %"), "%", u.Name})
 	}
 	return tiles
+}
+
+func errorsMore(r Report) string {
+	if r.Errors == 0 {
+		return "of " + figure.Grouped(r.Calls) + " calls"
+	}
+	return strings.Trim(share(r.Errors, r.Calls+r.Errors), " ()") + " of the calls"
 }
 
 func (r Report) latencySection() section {
@@ -258,7 +265,7 @@ func (r Report) checkSection() section {
 	}
 	t := table{Title: "Checks", Text: true}
 	for _, c := range r.Verdict.Checks {
-		t.Rows = append(t.Rows, []cell{{Text: words(c.Name)}, {Text: string(c.Is), Class: "state is-" + string(c.Is)}, {Text: c.Text}})
+		t.Rows = append(t.Rows, []cell{{Text: words(c.Name)}, {Text: string(c.Is), Class: "is-" + string(c.Is)}, {Text: c.Text}})
 	}
 	s.Tables = []table{t}
 	return s

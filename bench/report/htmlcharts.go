@@ -50,52 +50,57 @@ func (o *order) rank(rank int64) float64 {
 	return toUS(o.at[i])
 }
 
-// percentileChart shows every percentile, with more and more room towards 100 %.
+// percentileChart shows every percentile of a run.
 func (r Report) percentileChart() *chart {
 	if r.Verdict.State == bench.Diverging || r.Calls == 0 {
 		return nil
 	}
-	c := &chart{
-		Title:   "Percentiles",
-		Note:    "How long the fastest part of the calls took, up to the slowest one. The band holds the true percentile with 95 % confidence.",
-		Summary: "Percentile curve. Response time: " + r.inWords(&r.Latency) + ".",
-		X:       axis{Label: "share of the calls", Scale: "nines", Format: "nines"},
-		Y:       axis{Label: "took at most", Scale: "log", Format: "us"},
+	c := newPercentileChart("Percentiles", "How long the fastest part of the calls took, up to the slowest one. The band holds the true percentile with 95 % confidence.")
+	c.Summary = "Percentile curve. Response time: " + r.inWords(&r.Latency) + "."
+	if s := r.Samples.Response; s != nil && s.Count > 0 {
+		c.addPercentiles("response time", colorResponse, s, true)
 	}
-	for _, of := range []struct {
-		name  string
-		color int
-		s     *bench.Samples
-	}{{"response time", colorResponse, r.Samples.Response}, {"service time", colorService, r.Samples.Service}} {
-		if of.s == nil || of.s.Count == 0 || of.color == colorService && !r.OpenLoop {
-			continue
-		}
-		o, n := orderOf(of.s), float64(of.s.Count)
-		line := series{Name: of.name, Kind: "line", Color: of.color, Dashed: of.color == colorService}
-		band := series{Name: of.name + ", 95 %", Of: of.name, Kind: "band", Color: of.color}
-		for x := 0.0; x <= math.Log10(n); x += max(0.02, math.Log10(n)/250) {
-			q := 1 - math.Pow(10, -x)
-			rank := max(1, int64(math.Ceil(q*n-1e-9)))
-			line.X, line.Y = append(line.X, x), append(line.Y, o.rank(rank))
-			if of.color != colorResponse {
-				continue
-			}
-			low, high := math.NaN(), math.NaN()
-			if q > 0 {
-				if ranks, ok := stats.QuantileRanks(of.s.Count, q, 0.975); ok {
-					low, high = o.rank(ranks.Low), o.rank(ranks.High)
-				}
-			}
-			band.X, band.Y, band.Low = append(band.X, x), append(band.Y, high), append(band.Low, low)
-		}
-		// The greatest is drawn where half a call would be left.
-		line.X, line.Y = append(line.X, math.Log10(2*n)), append(line.Y, o.rank(of.s.Count))
-		if of.color == colorResponse {
-			c.Series = append(c.Series, band)
-		}
-		c.Series = append(c.Series, line)
+	if s := r.Samples.Service; r.OpenLoop && s != nil && s.Count > 0 {
+		c.addPercentiles("service time", colorService, s, false)
+		c.Series[len(c.Series)-1].Dashed = true
 	}
 	return c
+}
+
+// newPercentileChart has more and more room towards 100 %.
+func newPercentileChart(title, note string) *chart {
+	return &chart{Title: title, Note: note,
+		X: axis{Label: "share of the calls", Scale: "nines", Format: "nines"},
+		Y: axis{Label: "took at most", Scale: "log", Format: "us"},
+	}
+}
+
+// addPercentiles draws a line of every percentile, and if sure is set a band that holds
+// the true ones.
+func (c *chart) addPercentiles(name string, color int, s *bench.Samples, sure bool) {
+	o, n := orderOf(s), float64(s.Count)
+	line := series{Name: name, Kind: "line", Color: color}
+	band := series{Name: name + ", 95 %", Of: name, Kind: "band", Color: color}
+	for x := 0.0; x <= math.Log10(n); x += max(0.02, math.Log10(n)/250) {
+		q := 1 - math.Pow(10, -x)
+		line.X, line.Y = append(line.X, x), append(line.Y, o.rank(max(1, int64(math.Ceil(q*n-1e-9)))))
+		if !sure {
+			continue
+		}
+		low, high := math.NaN(), math.NaN()
+		if q > 0 {
+			if ranks, ok := stats.QuantileRanks(s.Count, q, 0.975); ok {
+				low, high = o.rank(ranks.Low), o.rank(ranks.High)
+			}
+		}
+		band.X, band.Y, band.Low = append(band.X, x), append(band.Y, high), append(band.Low, low)
+	}
+	// The greatest is drawn where half a call would be left.
+	line.X, line.Y = append(line.X, math.Log10(2*n)), append(line.Y, o.rank(s.Count))
+	if sure {
+		c.Series = append(c.Series, band)
+	}
+	c.Series = append(c.Series, line)
 }
 
 // inWords are the figures of a Latency in a sentence.

@@ -212,6 +212,7 @@
           pen = "L";
           if (first && (i + 1 === s.x.length || s.y[i + 1] === null)) { alone++; g.append(svg("circle", { cx: at(px(x)), cy: at(py(s.y[i])), r: 2.5, class: "dot" })); }
         });
+        if (s.dots) s.x.forEach((x, i) => { if (s.y[i] !== null) g.append(svg("circle", { cx: at(px(x)), cy: at(py(s.y[i])), r: 3.5, class: "dot" })); });
         g.prepend(svg("path", { d, class: "line" + (s.dashed ? " dashed" : "") }));
       }
       root.append(g);

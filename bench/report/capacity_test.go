@@ -1,0 +1,169 @@
+package report
+
+import (
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"redrpc/bench"
+	"redrpc/bench/capacity"
+	"redrpc/bench/stats"
+)
+
+// writer is what all that several runs found can do.
+type writer interface {
+	WriteText(io.Writer) error
+	WriteJSON(io.Writer) error
+	WriteHTML(io.Writer) error
+}
+
+func aboutSample() About {
+	r := sample()
+	return About{append(r.Settings, Setting{"password", "hunter2"}), r.Environment}
+}
+
+// of is the latency of 2,000 calls about a mean.
+func of(mean time.Duration, seed uint64) (*bench.Samples, bench.Latency) {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	s := bench.NewSamples()
+	for range 2000 {
+		s.Record(time.Duration((0.4 + 0.6*rng.ExpFloat64()) * float64(mean)))
+	}
+	return s, latencyOf(s)
+}
+
+func sweepSample(t testing.TB, callers bool) Sweep {
+	t.Helper()
+	curve := &capacity.Curve{Callers: callers, KneeOf: capacity.P99}
+	var points []stats.Point
+	for i, load := range []float64{1, 2, 4, 8, 16, 32, 64} {
+		x := 900 * load / (1 + 0.04*(load-1) + 0.0005*load*(load-1)) * (1 + 0.01*float64(i%3-1))
+		p := capacity.SweepPoint{Load: load, Order: 6 - i, Throughput: x, Verdict: bench.Verdict{State: bench.Valid}}
+		if !callers {
+			p.Load, p.Throughput = 1000*load, min(1000*load, 21_000)
+		}
+		_, p.Latency = of(time.Duration(load/x*float64(time.Second)), uint64(i))
+		points = append(points, stats.Point{N: load, X: x})
+		curve.Points = append(curve.Points, p)
+	}
+	last := &curve.Points[6]
+	last.ErrorShare = 0.02
+	if callers {
+		u, err := stats.FitUSL(points)
+		if err != nil {
+			t.Fatal(err)
+		}
+		curve.USL = &u
+	} else {
+		last.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the backlog grew"}}
+		curve.USLWhy = "the loads are rates, not callers"
+	}
+	knee := curve.Points[4].Load
+	curve.Knee = &knee
+	return Sweep{aboutSample(), curve}
+}
+
+func searchSample() Search {
+	found := &capacity.Found{SLO: "p99=20ms,errors=0.1%", Met: 3000, Missed: 3125, Confirmed: true, Limit: "p99 21.3ms, more than 20ms"}
+	for i, load := range []float64{1000, 2000, 4000, 3000, 3500, 3250, 3125, 3000} {
+		value := 2000 * 4000 / max(4100-load, 300)
+		p := capacity.Probe{Load: load, Length: 5 * time.Second, Outcome: capacity.Met, Findings: []capacity.Finding{
+			{Term: capacity.Term{Metric: capacity.P99, Limit: 20_000}, Value: &value, Known: true, Met: true, Text: "p99 12ms, at most 20ms"},
+			{Term: capacity.Term{Metric: capacity.Errors, Limit: 0.001}, Known: true, Met: true, Text: "errors 0 %, at most 0.1 %"}}}
+		if load > 3000 {
+			p.Outcome, p.Reasons = capacity.Missed, []string{"p99 21.3ms, more than 20ms"}
+		}
+		if i == 5 {
+			p.Outcome, p.Reasons, p.Findings = capacity.Invalid, []string{"the generator was late"}, nil
+		}
+		if i == 7 {
+			p.Confirms, p.Length = true, 30*time.Second
+		}
+		found.Probes = append(found.Probes, p)
+	}
+	found.Best = sample().Result
+	return Search{aboutSample(), found}
+}
+
+func comparisonSample() Comparison {
+	c := &capacity.Comparison{A: "main", B: "faster codec", RunsA: 5, RunsB: 5, Contrasts: []capacity.Contrast{
+		{Metric: capacity.P99, Judgement: capacity.Worse, Text: "p99 is 12 % greater", A: 11_800, B: 13_200, Effect: 0.12, Low: 0.08, High: 0.16, P: 0.008, Superiority: 1},
+		{Metric: capacity.Throughput, Judgement: capacity.NoDifference, Text: "throughput is the same", A: 5000, B: 5010, Effect: 0.002, Low: -0.01, High: 0.012, P: 0.8},
+		{Metric: capacity.P50, Judgement: capacity.Better, Text: "p50 is 5 % less", A: 3000, B: 2850, Effect: -0.05, Low: -0.07, High: -0.03, P: 0.02},
+		{Metric: capacity.P999, Judgement: capacity.Unknown, Text: "p99.9 is unknown: too few calls"},
+	}}
+	out := Comparison{About: aboutSample(), Comparison: c}
+	for i := range uint64(5) {
+		a, b := &bench.Result{}, &bench.Result{}
+		a.Samples.Response, a.Latency = of(3*time.Millisecond, i)
+		b.Samples.Response, b.Latency = of(3300*time.Microsecond, 10+i)
+		out.A, out.B = append(out.A, a), append(out.B, b)
+	}
+	return out
+}
+
+func planSample() Plan {
+	n := &capacity.Needed{Rate: 800, SLO: "p99=20ms", Workers: 6, Busy: 4.0, Assumptions: []string{
+		"Calls arrive as by Poisson's process.", "The time that a call runs does not grow with the load, " + strings.Repeat("as it does elsewhere ", 8)}}
+	for w := 4; w <= 8; w++ {
+		p := capacity.Prediction{Workers: w, Utilisation: 4.0 / float64(w), Met: w >= 6}
+		if w == 4 {
+			p.Why = "the workers cannot keep up"
+		} else {
+			_, l := of(time.Duration(30/(w-4))*time.Millisecond, uint64(w))
+			_, wait := of(time.Duration(20/(w-4))*time.Millisecond, uint64(w))
+			p.Latency, p.Wait = &l, &wait
+		}
+		n.Predictions = append(n.Predictions, p)
+	}
+	return Plan{aboutSample(), n}
+}
+
+func TestTextOfSeveralRuns(t *testing.T) {
+	for name, w := range map[string]writer{"sweep": sweepSample(t, true), "rates": sweepSample(t, false), "search": searchSample(),
+		"comparison": comparisonSample(), "plan": planSample()} {
+		t.Run(name, func(t *testing.T) {
+			got := written(t, w.WriteText)
+			for n, line := range strings.Split(got, "\n") {
+				if c := utf8.RuneCountInString(line); c > width {
+					t.Errorf("line %d has %d columns: %s", n+1, c, line)
+				}
+			}
+			golden(t, name+".txt", got)
+			for form, write := range map[string]func(io.Writer) error{"text": w.WriteText, "JSON": w.WriteJSON, "HTML": w.WriteHTML} {
+				if text := written(t, write); strings.Contains(text, "hunter2") {
+					t.Errorf("a password is in the %s", form)
+				}
+			}
+		})
+	}
+}
+
+func TestJSONOfSeveralRuns(t *testing.T) {
+	var got struct {
+		Schema      int
+		Run         map[string]any
+		Environment *Environment
+		Sweep       capacity.Curve
+	}
+	want := sweepSample(t, true)
+	if err := json.Unmarshal([]byte(written(t, want.WriteJSON)), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Schema != bench.Schema || got.Run["transport"] != "memory" || got.Environment.CPU == "" || len(got.Sweep.Points) != 7 || got.Sweep.USL.Sigma != want.USL.Sigma {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// Nothing panics on what has nothing in it.
+func TestSeveralRunsOfNothing(t *testing.T) {
+	for _, w := range []writer{Sweep{Curve: &capacity.Curve{}}, Search{Found: &capacity.Found{}}, Comparison{Comparison: &capacity.Comparison{}}, Plan{Needed: &capacity.Needed{}}} {
+		written(t, w.WriteText)
+		written(t, w.WriteJSON)
+		written(t, w.WriteHTML)
+	}
+}

@@ -1,0 +1,70 @@
+package report
+
+import (
+	"fmt"
+	"io"
+
+	"redrpc/bench/capacity"
+	"redrpc/internal/figure"
+)
+
+// A Plan says how many workers a rate needs, by simulation, and of what it was reckoned.
+type Plan struct {
+	About
+	*capacity.Needed
+}
+
+// WriteText writes it for people, in at most 100 columns.
+func (p Plan) WriteText(w io.Writer) error { return p.page().writeText(w) }
+
+// WriteJSON writes the objects "run" and "environment", as of a Report, and "plan".
+func (p Plan) WriteJSON(w io.Writer) error { return p.writeJSON(w, "plan", p.Needed) }
+
+// WriteHTML writes a page for a browser that works offline.
+func (p Plan) WriteHTML(w io.Writer) error { return p.page().write(w) }
+
+func (p Plan) page() *page {
+	out := &page{
+		Title:     fmt.Sprintf("Workers for %s calls/s with %s", figure.Rate(p.Rate), p.SLO),
+		Subtitles: []string{"A prediction by simulation, not a measurement: check it by a run."},
+		Footer:    footer,
+		Tiles:     []tile{{"Workers", fmt.Sprint(p.Workers), "", p.SLO}, {"Busy on average", figure.Rate(p.Busy), "workers", "it takes more to keep up"}},
+	}
+	if p.Workers == 0 {
+		out.Verdict = &banner{Class: "bad", Title: "NOT MET", Text: sentence(p.Why)}
+		out.Tiles[0].Value = "-"
+	}
+	response := series{Name: "response p99", Kind: "line", Color: colorResponse, Dots: true}
+	wait := series{Name: "wait p99", Kind: "line", Color: colorService, Dashed: true, Dots: true}
+	t := table{Title: "By workers", Head: []string{"workers", "busy", "p50", "p99", "p99.9", "wait p99", "objective"}}
+	for _, x := range p.Predictions {
+		row := plain(fmt.Sprint(x.Workers), figure.Percent(x.Utilisation), "-", "-", "-", "-")
+		if l := x.Latency; l != nil {
+			row[2].Text, row[3].Text, row[4].Text = figure.Microseconds(l.P50), figure.Microseconds(l.P99), figure.Microseconds(l.P999)
+			response.X, response.Y = append(response.X, float64(x.Workers)), append(response.Y, known(l.P99))
+		}
+		if l := x.Wait; l != nil {
+			row[5].Text = figure.Microseconds(l.P99)
+			if l.P99 != nil && *l.P99 > 0 { // there is no 0 on a logarithmic axis
+				wait.X, wait.Y = append(wait.X, float64(x.Workers)), append(wait.Y, *l.P99)
+			}
+		}
+		met := cell{Text: "met", Class: "is-ok"}
+		if !x.Met {
+			met = cell{Text: "missed", Class: "is-failed"}
+		}
+		t.Rows = append(t.Rows, append(row, met))
+	}
+	curve := &chart{Title: "Response time over the workers", X: axis{Label: "workers", Scale: "linear", Format: "number"},
+		Y: axis{Label: "took at most", Scale: "log", Format: "us"}, Series: []series{response, wait}, Summary: "Predicted p99 over the number of workers."}
+	assumptions := table{Title: "Assumptions", Text: true}
+	for i, a := range p.Assumptions {
+		assumptions.Rows = append(assumptions.Rows, plain(fmt.Sprint(i+1), a))
+	}
+	out.Sections = []section{
+		{Title: "Prediction", Charts: []*chart{curve}, Tables: []table{t}},
+		{Title: "What it rests on", Tables: []table{assumptions}},
+		p.About.section(),
+	}
+	return out
+}

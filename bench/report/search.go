@@ -1,0 +1,167 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"redrpc/bench/capacity"
+	"redrpc/internal/figure"
+)
+
+// A Search is what a search for the greatest rate that meets an SLO found, and what was
+// run to find it.
+type Search struct {
+	About
+	*capacity.Found
+}
+
+// WriteText writes it for people, in at most 100 columns.
+func (s Search) WriteText(w io.Writer) error { return s.page().writeText(w) }
+
+// WriteJSON writes the objects "run" and "environment", as of a Report, and "search".
+func (s Search) WriteJSON(w io.Writer) error { return s.writeJSON(w, "search", s.Found) }
+
+// WriteHTML writes a page for a browser that works offline.
+func (s Search) WriteHTML(w io.Writer) error { return s.page().write(w) }
+
+func (s Search) page() *page {
+	p := &page{
+		Title:     "Capacity: the greatest rate with " + s.SLO,
+		Subtitles: []string{fmt.Sprintf("%d trials", len(s.Probes))},
+		Verdict:   s.banner(),
+		Footer:    footer,
+		Sections: []section{
+			{Title: "Trials", Charts: []*chart{s.orderChart(), s.valueChart()}, Tables: []table{s.table()}},
+		},
+	}
+	p.Tiles = []tile{{"Meets it", figure.Rate(s.Met), "calls/s", s.SLO}}
+	if s.Missed > 0 {
+		p.Tiles = append(p.Tiles, tile{"Misses it", figure.Rate(s.Missed), "calls/s", "the least that did"})
+	}
+	if s.Best != nil {
+		best := Report{Result: s.Best}.Redacted()
+		p.Tiles = append(p.Tiles, best.tiles()[1:]...)
+		l := best.latencySection()
+		l.Title = fmt.Sprintf("Latency at %s calls/s", figure.Rate(s.Met))
+		p.Sections = append(p.Sections, l, best.timeSection(), best.phaseSection(), best.resourceSection())
+	}
+	p.Sections = append(p.Sections, s.About.section())
+	return p
+}
+
+func (s Search) banner() *banner {
+	b := &banner{Class: "warning", Title: "Not confirmed"}
+	switch {
+	case s.Met == 0:
+		b.Class, b.Title, b.Text = "bad", "NOT MET", "No rate that was tried meets "+s.SLO+"."
+	case s.Confirmed:
+		b.Class, b.Title, b.Text = "valid", "Confirmed", fmt.Sprintf("A long trial of its own meets %s at %s calls/s.", s.SLO, figure.Rate(s.Met))
+	default:
+		b.Text = fmt.Sprintf("%s calls/s met %s in a short trial only.", figure.Rate(s.Met), s.SLO)
+	}
+	if s.Limit != "" {
+		b.Reasons = append(b.Reasons, "what came in the way of more: "+s.Limit)
+	}
+	if s.Stopped != "" {
+		b.Reasons = append(b.Reasons, "the search stopped early: "+s.Stopped)
+	}
+	return b
+}
+
+// byOutcome shares points out among the series of their outcomes.
+func (s Search) byOutcome(at func(int, capacity.Probe) (x, y float64, ok bool)) []series {
+	met := series{Name: "met", Kind: "points", Color: colorMore}
+	missed := series{Name: "missed", Kind: "points", Color: colorErrors}
+	other := series{Name: "neither", Kind: "points", Color: colorLag, Hollow: true}
+	for n, p := range s.Probes {
+		to := &other
+		switch p.Outcome {
+		case capacity.Met:
+			to = &met
+		case capacity.Missed:
+			to = &missed
+		}
+		if x, y, ok := at(n, p); ok {
+			to.X, to.Y = append(to.X, x), append(to.Y, y)
+		}
+	}
+	return []series{met, missed, other}
+}
+
+func (s Search) orderChart() *chart {
+	if len(s.Probes) == 0 {
+		return nil
+	}
+	c := &chart{Title: "Rates in the order in which they were tried", X: axis{Label: "trial", Scale: "linear", Format: "number", Max: float64(len(s.Probes)) + 0.5},
+		Y: axis{Label: "calls a second", Scale: "linear", Format: "number"}, Summary: fmt.Sprintf("%d trials; %s calls/s met the objective.", len(s.Probes), figure.Rate(s.Met))}
+	c.Series = s.byOutcome(func(n int, p capacity.Probe) (float64, float64, bool) { return float64(n + 1), p.Load, true })
+	if s.Met > 0 {
+		line := series{Name: "greatest that met", Kind: "line", Color: colorMore, Dashed: true}
+		for n := range s.Probes {
+			line.X, line.Y = append(line.X, float64(n+1)), append(line.Y, s.Met)
+		}
+		c.Series = append([]series{line}, c.Series...)
+	}
+	return c
+}
+
+// valueChart shows the first time of the SLO over the rate, with its limit.
+func (s Search) valueChart() *chart {
+	term := -1
+	var of capacity.Term
+	for _, p := range s.Probes {
+		for i, f := range p.Findings {
+			if term < 0 && f.Term.Metric != capacity.Errors && f.Term.Metric != capacity.Throughput {
+				term, of = i, f.Term
+			}
+		}
+	}
+	if term < 0 {
+		return nil
+	}
+	c := &chart{Title: metricName(of.Metric) + " over the rate", X: axis{Label: "calls/s", Scale: "linear", Format: "number"},
+		Y: axis{Label: "took at most", Scale: "log", Format: "us"}, Summary: fmt.Sprintf("%s over the rate; the limit is %s.", metricName(of.Metric), metricText(of.Metric, of.Limit))}
+	c.Series = s.byOutcome(func(_ int, p capacity.Probe) (float64, float64, bool) {
+		if term >= len(p.Findings) || p.Findings[term].Value == nil {
+			return 0, 0, false
+		}
+		return p.Load, *p.Findings[term].Value, true
+	})
+	limit := series{Name: "limit", Kind: "line", Color: colorErrors, Dashed: true}
+	var loads span
+	for _, p := range s.Probes {
+		loads.add(p.Load)
+	}
+	limit.X, limit.Y = []float64{loads.low, loads.high}, gaps{of.Limit, of.Limit}
+	c.Series = append([]series{limit}, c.Series...)
+	return c
+}
+
+func (s Search) table() table {
+	t := table{Title: "In order", Text: true, Head: []string{"trial", "calls/s", "for", "outcome", "found"}}
+	for n, p := range s.Probes {
+		outcome := cell{Text: string(p.Outcome)}
+		switch p.Outcome {
+		case capacity.Met:
+			outcome.Class = "is-ok"
+		case capacity.Missed:
+			outcome.Class = "is-failed"
+		default:
+			outcome.Class = "is-warning"
+		}
+		var found []string
+		for _, f := range p.Findings {
+			found = append(found, f.Text)
+		}
+		if len(p.Reasons) > 0 {
+			found = p.Reasons
+		}
+		length := figure.Duration(p.Length)
+		if p.Confirms {
+			length += ", to confirm"
+		}
+		t.Rows = append(t.Rows, []cell{{Text: fmt.Sprint(n + 1)}, {Text: figure.Rate(p.Load)}, {Text: length}, outcome, {Text: strings.Join(found, "; ")}})
+	}
+	return t
+}
