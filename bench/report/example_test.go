@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"redrpc/bench"
+	"redrpc/bench/capacity"
 	"redrpc/bench/report"
 )
 
@@ -63,4 +64,82 @@ func ExampleRead() {
 func ExampleRedactArgs() {
 	fmt.Println(report.RedactArgs([]string{"bench", "--redis", "rediss://ann:secret@example.org:6380/0", "--auth-token", "secret", "--password-file", "pw.txt"}))
 	// Output: [bench --redis rediss://***@example.org:6380/0 --auth-token *** --password-file pw.txt]
+}
+
+// A page for a browser, and what benchstat compares, of a report that was kept as JSON.
+func ExampleReport_WriteHTML() {
+	var kept strings.Builder
+	res, err := bench.Run(context.Background(), bench.Config{Call: func(context.Context) error { return nil }, Calls: 1000})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if err := (report.Report{Environment: report.Capture(os.Args), Result: res}).WriteJSON(&kept); err != nil {
+		fmt.Println(err)
+		return
+	}
+	rep, err := report.Read(strings.NewReader(kept.String()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	var page strings.Builder
+	err = rep.WriteHTML(&page)
+	fmt.Println(strings.Contains(page.String(), "<title>Load test: closed loop</title>"), err)
+	// Output: true <nil>
+}
+
+func ExampleReport_WriteGoBench() {
+	mean, p50 := 1500.0, 1200.0 // microseconds
+	rep := report.Report{
+		Environment: &report.Environment{OS: "linux", Arch: "amd64", GOMAXPROCS: 2},
+		Result: &bench.Result{Callers: 50, Calls: 20_000, Throughput: 33_000,
+			Latency: bench.Latency{Mean: &mean, P50: &p50}},
+	}
+	if err := rep.WriteGoBench(os.Stdout, "echo"); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// goos: linux
+	// goarch: amd64
+	// Unit p50-ns better=lower
+	// Unit calls/s better=higher
+	// Unit errors/call better=lower
+	// BenchmarkRedrpc/echo/callers=50-2 20000 1500000 ns/op 1200000 p50-ns 33000 calls/s 0 errors/call
+}
+
+func ExampleSweep() {
+	ms := func(v float64) *float64 { v *= 1000; return &v }
+	knee := 8.0
+	sweep := report.Sweep{
+		About: report.About{Settings: report.Settings{{Name: "function", Value: "echo"}}},
+		Curve: &capacity.Curve{Callers: true, KneeOf: capacity.P99, Knee: &knee, USLWhy: "fewer than four loads", Points: []capacity.SweepPoint{
+			{Load: 1, Throughput: 1000, Latency: bench.Latency{P50: ms(1), P99: ms(3)}, Verdict: bench.Verdict{State: bench.Valid}},
+			{Load: 8, Throughput: 6200, Latency: bench.Latency{P50: ms(1.3), P99: ms(4)}, Verdict: bench.Verdict{State: bench.Valid}},
+			{Load: 64, Throughput: 7000, Latency: bench.Latency{P50: ms(9), P99: ms(31)}, Verdict: bench.Verdict{State: bench.Valid}},
+		}},
+	}
+	if err := sweep.WriteText(os.Stdout); err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// Throughput and latency over the callers
+	// 3 loads, in shuffled order
+	// A closed loop sends nothing while it waits, so what users who arrive regardless would wait for is
+	// not in these figures.
+	//
+	// most throughput 7,000 calls/s  (at 64 callers)
+	// knee           8 callers  (from where p99 rises steeply)
+	//
+	// Curves
+	// No law of scaling: fewer than four loads.
+	//
+	// Trials
+	// callers  calls/s     p50  p90     p99  p99.9  errors  verdict
+	// 1          1,000  1.00ms    -  3.00ms      -     0 %  valid
+	// 8          6,200  1.30ms    -  4.00ms      -     0 %  valid
+	// 64         7,000  9.00ms    -  31.0ms      -     0 %  valid
+	//
+	// What was run, and where
+	// function  echo
 }

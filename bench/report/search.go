@@ -139,7 +139,7 @@ func (s Search) valueChart() *chart {
 }
 
 func (s Search) table() table {
-	t := table{Title: "In order", Text: true, Head: []string{"trial", "calls/s", "for", "outcome", "found"}}
+	t := table{Title: "In order", Text: true, Head: []string{"trial", "outcome", "calls/s", "for", "found"}}
 	for n, p := range s.Probes {
 		outcome := cell{Text: string(p.Outcome)}
 		switch p.Outcome {
@@ -161,7 +161,7 @@ func (s Search) table() table {
 		if p.Confirms {
 			length += ", to confirm"
 		}
-		t.Rows = append(t.Rows, []cell{{Text: fmt.Sprint(n + 1)}, {Text: figure.Rate(p.Load)}, {Text: length}, outcome, {Text: strings.Join(found, "; ")}})
+		t.Rows = append(t.Rows, []cell{{Text: fmt.Sprint(n + 1)}, outcome, {Text: figure.Rate(p.Load)}, {Text: length}, {Text: strings.Join(found, "; ")}})
 	}
 	return t
 }
