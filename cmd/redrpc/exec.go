@@ -59,7 +59,7 @@ the value is no longer than 32 kB. What it writes to stdout is the result: any J
 or else text, without the line breaks at its end; up to 16 MB. If it exits with another
 code than 0 the call fails with what it wrote to stderr, the last 8 kB of it. If the
 call's time is over, or that of serve, it is killed with its process group, also by a
-second signal to serve.`
+second signal to serve, or the end of its terminal.`
 
 const (
 	mostOutput    = 16 << 20

@@ -18,14 +18,18 @@ func inOwnGroup(cmd *exec.Cmd) {
 	cmd.Cancel = func() error { return killGroup(cmd) }
 }
 
-// killOnSecondSignal makes a second signal kill the programs, too, which it would leave
-// in their groups, and then the command. It is undone by the function that it returns.
+// killOnSecondSignal makes a second signal, or the end of the terminal, kill the programs,
+// too, which it would leave in their groups, and then the command. It is undone by the
+// function that it returns.
 func (r *running) killOnSecondSignal() (undo func()) {
 	signals, done := make(chan os.Signal, 2), make(chan struct{})
 	signal.Notify(signals, stopSignals...)
+	if !signal.Ignored(syscall.SIGHUP) { // as by nohup
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	go func() {
 		var s os.Signal
-		for range 2 { // the first is a request to stop, for others to see
+		for n := 0; n < 2 && s != syscall.SIGHUP; n++ { // the first is a request to stop, for others to see
 			select {
 			case s = <-signals:
 			case <-done:

@@ -165,37 +165,43 @@ func TestSecondSignalKills(t *testing.T) {
 	}
 }
 
-// A second signal leaves no program of serve behind: then the fifo has no writer any
-// more.
-func TestSecondSignalKillsPrograms(t *testing.T) {
+// Neither a second signal nor the end of the terminal leaves a program of serve behind:
+// then the fifo has no writer any more.
+func TestSignalsKillPrograms(t *testing.T) {
 	_, url := startRedis(t)
-	fifo := filepath.Join(t.TempDir(), "fifo")
-	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	p := startProcess(t, "serve", "--redis", url, "--exec", `wait=sh -c '(echo up; exec sleep 1000) > "$ARG_fifo" & wait'`)
-	p.await(t, "serving wait")
-	redrpc(t, "call", "--async", "wait", "fifo="+fifo, "--redis", url).want(t, exitOK)
-	f, err := os.Open(fifo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if err := f.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	r := bufio.NewReader(f)
-	if line, err := r.ReadString('\n'); err != nil || line != "up\n" {
-		t.Fatalf("got %q, %v", line, err)
-	}
-	p.signal(t, syscall.SIGTERM)
-	p.await(t, "stopping")
-	p.signal(t, syscall.SIGINT)
-	if status, stderr := p.wait(t); !status.Signaled() || status.Signal() != syscall.SIGINT {
-		t.Errorf("ended with %v: %s", status, stderr)
-	}
-	if rest, err := io.ReadAll(r); err != nil || len(rest) != 0 {
-		t.Errorf("the program goes on: got %q, %v", rest, err)
+	for _, signals := range [][]syscall.Signal{{syscall.SIGTERM, syscall.SIGINT}, {syscall.SIGHUP}} {
+		fifo := filepath.Join(t.TempDir(), "fifo")
+		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := startProcess(t, "serve", "--redis", url, "--exec", `wait=sh -c '(echo up; exec sleep 1000) > "$ARG_fifo" & wait'`)
+		p.await(t, "serving wait")
+		redrpc(t, "call", "--async", "wait", "fifo="+fifo, "--redis", url).want(t, exitOK)
+		f, err := os.Open(fifo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		if err := f.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		r := bufio.NewReader(f)
+		if line, err := r.ReadString('\n'); err != nil || line != "up\n" {
+			t.Fatalf("got %q, %v", line, err)
+		}
+		last := signals[len(signals)-1]
+		for _, s := range signals {
+			p.signal(t, s)
+			if s != last {
+				p.await(t, "stopping")
+			}
+		}
+		if status, stderr := p.wait(t); !status.Signaled() || status.Signal() != last {
+			t.Errorf("%v: ended with %v: %s", signals, status, stderr)
+		}
+		if rest, err := io.ReadAll(r); err != nil || len(rest) != 0 {
+			t.Errorf("%v: the program goes on: got %q, %v", signals, rest, err)
+		}
 	}
 }
 
