@@ -272,3 +272,21 @@ func TestIntervals(t *testing.T) {
 		}
 	})
 }
+
+func TestProgressOfAnOpenLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lines []string
+		measure(t, t.Context(), Config{
+			Call: takes(105 * ms), Model: OpenLoop{Profile: Constant(100)}, MaxInFlight: 10, Warmup: time.Second, Duration: 2 * time.Second,
+			Interval: 10 * time.Second, ProgressEvery: 993 * ms, Progress: func(p Progress) { lines = append(lines, p.String()) },
+		})
+		want := []string{
+			"  1.0s  82 of 101/s  in flight 10  missed 9  warming up",
+			"  2.0s  92 of 100/s  in flight 9  missed 18  p50 105ms  p99 -  errors 0  1.0s left",
+			"  3.0s  91 of 100/s  in flight 9  missed 27  p50 105ms  p99 -  errors 0  0.0s left",
+		}
+		if strings.Join(lines, "\n") != strings.Join(want, "\n") {
+			t.Errorf("got\n%s\nexpected\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}

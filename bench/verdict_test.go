@@ -2,6 +2,8 @@ package bench
 
 import (
 	"context"
+	"math"
+	"runtime/metrics"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -95,5 +97,78 @@ func TestLateGeneratorIsInvalid(t *testing.T) {
 	r = through(t, 1, calls)[0]
 	if r.Verdict.State != Invalid || !strings.HasPrefix(r.Verdict.Reasons[0], "the generator was late: calls were sent up to 30.0ms after they were intended (p99), which is 75") {
 		t.Errorf("%+v", r.Verdict)
+	}
+}
+
+// histogram is one as the runtime has, of delays of up to 1 us, 1 ms, 1 s and more.
+func histogram(counts ...uint64) *metrics.Float64Histogram {
+	return &metrics.Float64Histogram{Counts: counts, Buckets: []float64{math.Inf(-1), 1e-6, 1e-3, 1, math.Inf(1)}}
+}
+
+func TestBetween(t *testing.T) {
+	from := histogram(5, 5, 5, 5)
+	for _, c := range []struct {
+		to   *metrics.Float64Histogram
+		want delays
+	}{
+		{histogram(5, 5, 5, 5), delays{}},
+		{histogram(105, 5, 5, 5), delays{100, time.Microsecond, time.Microsecond, 100 * time.Microsecond}},
+		{histogram(104, 6, 5, 5), delays{100, ms, ms, 99*time.Microsecond + ms}},
+		{histogram(104, 5, 6, 5), delays{100, time.Second, time.Second, 99*time.Microsecond + time.Second}},
+		{histogram(204, 5, 6, 5), delays{200, time.Microsecond, time.Second, 199*time.Microsecond + time.Second}},
+		{histogram(5, 5, 5, 6), delays{1, time.Second, time.Second, time.Second}}, // no less than that
+		{nil, delays{}},
+	} {
+		if got := between(from, c.to); got != c.want {
+			t.Errorf("%+v: got %+v, expected %+v", c.to, got, c.want)
+		}
+	}
+}
+
+// A process that is busy, paused or waits for a processor spoils the figures of what runs
+// elsewhere, and is part of what is measured if that runs here.
+func TestVerdictOnTheProcess(t *testing.T) {
+	var s Samples
+	for range 3000 {
+		s.Record(10 * ms)
+	}
+	quiet := meters{read: true, at: time.Second, processors: 2, pauses: histogram(0, 0, 0, 0), schedule: histogram(0, 0, 0, 0)}
+	for _, c := range []struct {
+		name  string
+		after func(*meters)
+		check string
+		want  CheckResult
+		text  string
+	}{
+		{"quiet", func(m *meters) { m.processor = time.Second }, "cpu", OK, "used 0.10 of 2 processors"},
+		{"busy", func(m *meters) { m.processor = 19 * time.Second }, "cpu", Failed, "used 1.90 of 2 processors"},
+		{"unknown", func(m *meters) { m.processors = 0 }, "cpu", Unknown, "not known"},
+		{"no pause", func(*meters) {}, "gc", OK, "did not pause"},
+		{"short pauses", func(m *meters) { m.pauses = histogram(10, 200, 0, 0) }, "gc", OK, "up to 1.00ms"},
+		{"a long one", func(m *meters) { m.pauses = histogram(0, 0, 1, 0) }, "gc", Failed, "for up to 1.00s"},
+		{"pauses unknown", func(m *meters) { m.pauses = nil }, "gc", Unknown, "not known"},
+		{"few long waits", func(m *meters) { m.schedule = histogram(10_000, 10, 10, 0) }, "scheduler", OK, "up to 1.00µs (p99)"},
+		{"many long waits", func(m *meters) { m.schedule = histogram(10_000, 10, 1000, 0) }, "scheduler", Failed, "up to 1.00s (p99)"},
+	} {
+		for _, inProcess := range []bool{false, true} {
+			r := &run{cfg: Config{InProcess: inProcess}, opened: quiet, closed: quiet}
+			r.closed.at += 10 * time.Second
+			c.after(&r.closed)
+			res := &Result{Calls: s.Count, Samples: ResultSamples{Response: &s}, Latency: figures(&s), Resources: r.usage()}
+			r.judge(res)
+			want, state := c.want, Valid
+			switch {
+			case want == Failed && inProcess:
+				want = Warning
+			case want == Failed:
+				state = Invalid
+			}
+			if got := checkOf(t, res, c.check); got.Is != want || !strings.Contains(got.Text, c.text) || res.Verdict.State != state {
+				t.Errorf("%s, in process %v: %+v, %s; expected %s, %s, %s", c.name, inProcess, got, res.Verdict.State, want, c.text, state)
+			}
+			if busy := c.name == "busy"; busy != strings.HasPrefix(res.Bottleneck, "generator CPU, busy for 95 %") {
+				t.Errorf("%s: bottleneck %q", c.name, res.Bottleneck)
+			}
+		}
 	}
 }
