@@ -2,7 +2,7 @@ package report
 
 import (
 	"encoding/json"
-	"slices"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -34,9 +34,13 @@ func TestRedactArgs(t *testing.T) {
 func TestNoPasswordIsWritten(t *testing.T) {
 	r := sample() // has some, too
 	r.Settings = append(r.Settings, Setting{"redis", "redis://u:hunter2@h"}, Setting{"password", "hunter2"},
-		Setting{"args", json.RawMessage(`{"token":"hunter2"}`)}, Setting{"auth", "hunter2"})
+		Setting{"args", json.RawMessage(`{"token":"hunter2"}`)}, Setting{"auth", "hunter2"},
+		Setting{"urls", []string{"redis://a:hunter2@h"}}, Setting{"options", map[string]any{"password": "hunter2"}}, Setting{"token", 5})
 	r.Environment.More = append(r.Environment.More, Setting{"masterauth", "hunter2"}, Setting{"replica", "redis://:hunter2@h/"})
-	before := slices.Clone(r.Settings)
+	if got := r.Redacted().Settings; fmt.Sprintf("%s", got[len(got)-2].Value) != `{"password":"***"}` {
+		t.Errorf("got %s", got[len(got)-2].Value)
+	}
+	before := fmt.Sprint(r.Settings)
 	for name, write := range forms(r) {
 		var b strings.Builder
 		if err := write(&b); err != nil {
@@ -46,7 +50,7 @@ func TestNoPasswordIsWritten(t *testing.T) {
 			t.Errorf("%s: a password is in it:\n%s", name, b.String())
 		}
 	}
-	if before[len(before)-3].Value != r.Settings[len(before)-3].Value {
+	if fmt.Sprint(r.Settings) != before {
 		t.Error("the caller's settings were changed")
 	}
 	e := Capture([]string{"--redis", "redis://u:hunter2@h"}, Setting{"requirepass", "hunter2"})

@@ -66,13 +66,20 @@ func (r Report) Redacted() Report {
 func redactSettings(all Settings) Settings {
 	all = slices.Clone(all)
 	for i, s := range all {
-		switch v := s.Value.(type) {
-		case string:
-			all[i].Value = redactFact(s.Name, v)
-		case json.RawMessage:
-			if text := redactFact(s.Name, string(v)); text != string(v) {
-				all[i].Value = text // what is left may be no JSON
-			}
+		if text, ok := s.Value.(string); ok {
+			all[i].Value = redactFact(s.Name, text)
+			continue
+		}
+		raw, err := json.Marshal(s.Value)
+		if err != nil {
+			continue // it is not written either
+		}
+		switch text := redactFact(s.Name, string(raw)); {
+		case text == string(raw):
+		case json.Valid([]byte(text)):
+			all[i].Value = json.RawMessage(text)
+		default:
+			all[i].Value = text
 		}
 	}
 	return all
