@@ -324,7 +324,7 @@ func pages(t testing.TB) map[string]testPage {
 		"plan":            {planSample().WriteHTML, 1, []string{"A prediction by simulation", "Poisson's process"}},
 		"evil-search":     {evilSearch.WriteHTML, 8, []string{"<img src=x onerror=alert(1)>"}},
 		"evil-comparison": {evilComparison.WriteHTML, 2, []string{"<img src=x onerror=alert(1)>"}},
-		"open": {sample().WriteHTML, 6, []string{"Load test: open loop, Poisson, 500 calls/s", "627", "Valid, with a warning",
+		"open": {sample().WriteHTML, 6, []string{"Load test: open loop, poisson:500", "627", "Valid, with a warning",
 			"the second half was 4.1 % slower", "The server's workers: 92 % busy", "division by zero", "Example CPU", "redis mode", "littles law"}},
 		"closed":    {closed(400).WriteHTML, 2, []string{"closed loop sends nothing while it waits", "3.96"}},
 		"empty":     {closed(0).WriteHTML, 0, []string{"Errors", "100 %"}},

@@ -25,7 +25,7 @@ func (r Report) WriteHLog(w io.Writer) error {
 	started := max(0, r.StartedAt.UnixMilli())
 	base := started / 1000 * 1000 // the log has whole seconds
 	log.SetBaseTime(base)
-	comments := []string{"[redrpc bench: " + column(r.Model) + "]"}
+	comments := []string{"[redrpc bench: " + column(r.load()) + "]"}
 	for _, line := range r.alarmLines() {
 		comments = append(comments, "["+line+"]")
 	}
@@ -65,7 +65,7 @@ func (r Report) WriteHLog(w io.Writer) error {
 				}
 			}
 			lines++
-			h := s.of.Histogram().Clone() // the samples' own is not to be changed
+			h := s.of.Histogram()
 			h.SetTag(prefix + s.tag)
 			h.SetStartTimeMs(started + int64(i.StartS*1000))
 			h.SetEndTimeMs(started + int64(i.EndS*1000))

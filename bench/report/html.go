@@ -22,7 +22,7 @@ const footer = "Response time is from when a call was intended to when it was do
 func (r Report) WriteHTML(w io.Writer) error {
 	r = r.Redacted()
 	p := &page{
-		Title:     "Load test: " + r.Model,
+		Title:     "Load test: " + r.load(),
 		Subtitles: r.subtitles(),
 		Verdict:   r.banner(),
 		Tiles:     r.tiles(),
@@ -55,9 +55,7 @@ func (r Report) subtitles() []string {
 	if r.Instances > 1 {
 		parts = append(parts, fmt.Sprintf("%d generators", r.Instances))
 	}
-	if r.Interrupted {
-		parts = append(parts, "interrupted")
-	}
+	parts = append(parts, r.cutShort()...)
 	lines := []string{strings.Join(parts, " · ")}
 	if !r.OpenLoop {
 		lines = append(lines, sentence(closedLoopHides))
@@ -72,7 +70,7 @@ func (r Report) banner() *banner {
 	b := &banner{Reasons: slices.Clone(r.Verdict.Reasons)}
 	warnings := 0
 	for _, c := range r.Verdict.Checks {
-		if c.Is == bench.Warning {
+		if c.Is == bench.Warning && r.Verdict.State == bench.Valid {
 			warnings++
 			b.Reasons = append(b.Reasons, c.Text)
 		}

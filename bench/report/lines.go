@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"unicode"
@@ -90,14 +91,21 @@ func bar(share float64, n int) string {
 	return text
 }
 
-// sparkline draws values as columns of one line, the lowest from 0 on.
+// sparkline draws values as columns of one line, from 0 on, and leaves room for those
+// that are not known.
 func sparkline(values []float64) string {
 	top := 0.0
 	for _, v := range values {
-		top = max(top, v)
+		if v > top { // NaN is not
+			top = v
+		}
 	}
 	var b strings.Builder
 	for _, v := range values {
+		if math.IsNaN(v) {
+			b.WriteByte(' ')
+			continue
+		}
 		level := 0
 		if top > 0 && v > 0 {
 			level = min(int(v/top*8), 7)

@@ -55,7 +55,7 @@ func sample() Report {
 	timeouts := bench.NewSamples()
 	res := &bench.Result{
 		Schema: bench.Schema, StartedAt: time.Date(2026, 11, 24, 20, 15, 0, 0, time.UTC),
-		Model: "open loop, Poisson, 500 calls/s", OpenLoop: true, MaxInFlight: 10_000, Seed: 42, Instances: 1,
+		Model: "poisson:500", OpenLoop: true, MaxInFlight: 10_000, Seed: 42, Instances: 1,
 		OfferedRate: 500, DurationS: 18,
 		Warmup:       bench.Warmup{DurationS: 2, Calls: 1000},
 		ErrorsByKind: map[string]int64{"timeout": 3, "remote_error": 2},

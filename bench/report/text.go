@@ -72,7 +72,7 @@ func (r Report) writeAlarm(l *lines) {
 
 // writeRun writes what was run, and where.
 func (r Report) writeRun(l *lines) {
-	model := printable(r.Model)
+	model := printable(r.load())
 	if r.OpenLoop {
 		if r.MaxInFlight > 0 {
 			model += fmt.Sprintf(", at most %s in flight", figure.Grouped(int64(r.MaxInFlight)))
@@ -93,15 +93,19 @@ func (r Report) writeRun(l *lines) {
 	}
 }
 
+// load is the load model; one that is an open loop does not say so itself.
+func (r Report) load() string {
+	if r.OpenLoop {
+		return "open loop, " + r.Model
+	}
+	return r.Model
+}
+
 // writeCounts writes how many calls there were, and how they ended.
 func (r Report) writeCounts(l *lines) {
 	l.line("warm-up", "%s s, %s calls and %s errors left out",
 		figure.Seconds(r.Warmup.DurationS), figure.Grouped(r.Warmup.Calls), figure.Grouped(r.Warmup.Errors))
-	interrupted := ""
-	if r.Interrupted {
-		interrupted = ", interrupted"
-	}
-	l.line("measured", "%s s%s", figure.Seconds(r.DurationS), interrupted)
+	l.line("measured", "%s", strings.Join(append([]string{figure.Seconds(r.DurationS) + " s"}, r.cutShort()...), ", "))
 	if r.OpenLoop {
 		l.line("offered", "%s calls/s, %s calls", figure.Rate(r.OfferedRate), figure.Grouped(r.Intended))
 	}
@@ -122,6 +126,18 @@ func (r Report) writeCounts(l *lines) {
 	if r.Missed > 0 {
 		l.line("missed", "%s%s were never sent", figure.Grouped(r.Missed), share(r.Missed, r.Intended))
 	}
+}
+
+// cutShort says why the run was shorter than it was meant to be, if it was.
+func (r Report) cutShort() []string {
+	var why []string
+	if r.Interrupted {
+		why = append(why, "interrupted")
+	}
+	if r.StoppedEarly {
+		why = append(why, "stopped early, as it was diverging")
+	}
+	return why
 }
 
 func share(part, all int64) string {

@@ -60,6 +60,7 @@ func TestWriteTextOfABadRun(t *testing.T) {
 	if strings.Index(got, "INVALID") > 500 || !strings.HasSuffix(got, "\n\nINVALID        see the top\n") || strings.Count(got, "34ms") < 2 {
 		t.Errorf("INVALID can be overlooked:\n%s", got)
 	}
+	r.StoppedEarly = true
 	r.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the queue grew by 120 calls a second"}}
 	got = text(t, r)
 	golden(t, "diverging.txt", got)

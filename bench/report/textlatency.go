@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 
@@ -177,32 +178,38 @@ func (r Report) writeOverTime(l *lines) {
 			values[n] = of(i)
 		}
 		values = squeezed(values, 50)
-		l.row(name, "%-50s  %s to %s", sparkline(values), text(slices.Min(values)), text(slices.Max(values)))
+		var s span
+		for _, v := range values {
+			s.add(v)
+		}
+		if s.some {
+			l.row(name, "%-50s  %s to %s", sparkline(values), text(s.low), text(s.high))
+		}
 	}
 	row("calls/s", figure.Rate, perSecond)
 	us := func(v float64) string { return figure.Microseconds(&v) }
-	orZero := func(v *float64) float64 {
-		if v == nil {
-			return 0
-		}
-		return *v
-	}
-	row("p50", us, func(i bench.Interval) float64 { return orZero(i.Latency.P50) })
-	row("p99", us, func(i bench.Interval) float64 { return orZero(i.Latency.P99) })
+	row("p50", us, func(i bench.Interval) float64 { return known(i.Latency.P50) })
+	row("p99", us, func(i bench.Interval) float64 { return known(i.Latency.P99) })
 	row("in flight", figure.Rate, func(i bench.Interval) float64 { return float64(i.InFlight) })
 	for _, name := range slices.Sorted(maps.Keys(gauges)) {
 		row(printable(name), figure.Rate, func(i bench.Interval) float64 { return i.Gauges[name] })
 	}
 }
 
-// squeezed are n values at most, each the greatest of those in its place.
+// squeezed are n values at most, each the greatest of those in its place that are known.
 func squeezed(values []float64, n int) []float64 {
 	if len(values) <= n {
 		return values
 	}
 	out := make([]float64, n)
 	for i := range out {
-		out[i] = slices.Max(values[i*len(values)/n : (i+1)*len(values)/n])
+		var s span
+		for _, v := range values[i*len(values)/n : (i+1)*len(values)/n] {
+			s.add(v)
+		}
+		if out[i] = s.high; !s.some {
+			out[i] = math.NaN()
+		}
 	}
 	return out
 }
