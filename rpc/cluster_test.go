@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ func TestCluster(t *testing.T) {
 		test func(*testing.T, *house)
 	}{
 		{"few workers", testFewWorkers},
+		{"peace with few workers", testPeace},
 		{"free workers of all slots", testFreeWorkersOfSlots},
 		{"all workers for one slot", testAllWorkersForOneSlot},
 		{"weights of slots", testWeightsOfSlots},
@@ -96,6 +98,56 @@ func testFewWorkers(t *testing.T, h *house) {
 		})
 	}
 	callers.Wait()
+}
+
+// testPeace: where there are fewer workers than slots these ask each other for one only
+// now and then while no call comes, which is some 120 commands a second. All the time
+// would be 1,500 and more.
+func testPeace(t *testing.T, h *house) {
+	var all []func(*rpc.Server) error
+	for _, fn := range spread {
+		all = append(all, offer(fn, func(context.Context, struct{}) (any, error) { return nil, nil }))
+	}
+	h.serve(rpc.ServerOptions{Workers: 3}, all...)
+	client := h.client(rpc.ClientOptions{Timeout: 10 * time.Second})
+	for _, fn := range spread { // so that all are there
+		if err := client.Call(context.Background(), fn, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commands := func() (n int) {
+		for _, s := range h.stats("total_commands_processed") {
+			n += s
+		}
+		return n
+	}
+	before := commands()
+	time.Sleep(time.Second)
+	if n := commands() - before; n > 500 {
+		t.Errorf("%d commands in a second without a call", n)
+	} else {
+		t.Logf("%d commands in a second without a call", n)
+	}
+}
+
+// stats are numbers of all masters.
+func (h *house) stats(name string) (numbers []int) {
+	h.Helper()
+	var mu sync.Mutex
+	if err := h.cluster.ForEachMaster(context.Background(), func(ctx context.Context, node *redis.Client) error {
+		info, err := node.InfoMap(ctx, "stats").Result()
+		if err != nil {
+			return err
+		}
+		n, err := strconv.Atoi(info["Stats"][name])
+		mu.Lock()
+		defer mu.Unlock()
+		numbers = append(numbers, n)
+		return err
+	}); err != nil {
+		h.Fatal(err)
+	}
+	return numbers
 }
 
 // testFreeWorkersOfSlots: all slots together have no more calls taken than there are

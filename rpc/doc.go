@@ -73,7 +73,7 @@
 //
 // A client has three connections for each of the slots that it used last, up to 64. A
 // server has two for each slot of its functions. It still takes no more calls than it
-// has free workers: with fewer workers than slots a call may wait up to 50 ms longer for
+// has free workers: with fewer workers than slots a call may wait up to 0.1 s longer for
 // its turn. Functions with a hash tag in common, such as {billing}add and
 // {billing}refund, share a slot, and so do all if the prefix has one.
 //

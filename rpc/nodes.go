@@ -76,6 +76,7 @@ func (n *nodes) visit(addr string, errands []*errand, asking bool, hops int) {
 	}
 	if !n.exchange(c, errands, asking) {
 		c.Close()
+		n.forget(addr)
 		n.rdb.ReloadState(context.Background())
 	} else {
 		n.put(addr, c)
@@ -172,6 +173,16 @@ func (n *nodes) put(addr string, c *conn) {
 		return
 	}
 	c.Close()
+}
+
+// forget closes the connections to a node that nobody uses now.
+func (n *nodes) forget(addr string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range n.idle[addr] {
+		c.Close()
+	}
+	delete(n.idle, addr)
 }
 
 // redirection takes MOVED or ASK and the address apart of an error reply that came

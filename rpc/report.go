@@ -23,14 +23,14 @@ type reportMessage struct {
 }
 
 // report returns the message of what r has done so far.
-func (r *shift) report() []byte {
+func (r *shift) report() string {
 	b, err := json.Marshal(reportMessage{
 		r.started.UnixMilli(), time.Since(r.started).Milliseconds(), r.opt.Workers, r.Stats().Functions,
 	})
 	if err != nil {
 		panic("rpc: numbers and texts do not encode: " + err.Error())
 	}
-	return b
+	return string(b)
 }
 
 // readReport returns the report in a message, or nil if it is none.

@@ -97,7 +97,10 @@ func (r *shift) serve(ctx context.Context) {
 			r.wakeTaker(s, "stopping takes a little longer")
 		}
 	})
-	helpers.Go(func() { r.beat(finished) })
+	helpers.Go(func() { r.beat(finished, "no heartbeat", r.alive, func() string { return "1" }) })
+	if !r.opt.Plain {
+		helpers.Go(func() { r.beat(finished, "no report", r.stats, r.report) })
+	}
 	for range r.opt.Workers {
 		workers.Go(func() { r.work(ctx, &workers) })
 	}
@@ -220,16 +223,14 @@ func (r *shift) wakeTaker(s *stand, otherwise string) {
 	s.post.do(otherwise, []string{"RPUSH", s.wake, "stop"}, []string{"EXPIRE", s.wake, "2"})
 }
 
-// beat keeps the heartbeat alive, and a report with it, until finished is closed.
-func (r *shift) beat(finished <-chan struct{}) {
+// beat sets a key to a text of now at each heartbeat, until finished is closed. Then it
+// expires by itself when the server is gone.
+func (r *shift) beat(finished <-chan struct{}, failed, key string, text func() string) {
 	life := strconv.FormatInt((2 * r.opt.Heartbeat).Milliseconds(), 10)
 	tick := time.NewTicker(r.opt.Heartbeat)
 	defer tick.Stop()
 	for {
-		r.keep("no heartbeat", "SET", r.alive, "1", "PX", life)
-		if !r.opt.Plain {
-			r.keep("no report", "SET", r.stats, string(r.report()), "PX", life)
-		}
+		r.keep(failed, "SET", key, text(), "PX", life)
 		select {
 		case <-tick.C:
 		case <-finished:

@@ -80,13 +80,12 @@ func (r *shift) takeInTurns(s *stand, stop <-chan struct{}) {
 		var key string
 		var messages [][]byte
 		var err error
-		waited := r.turns.mayWait(s)
+		waited, disturbed := r.turns.mayWait(s), true
 		if waited {
 			key, messages, err = s.taker.pop(queues, 1, s.link.slice())
-			r.turns.awake(s)
+			disturbed = r.turns.awake(s) || isAsk(err)
 		}
 		if !waited || isAsk(err) {
-			waited = false
 			key, messages, err = r.look(queues, 1)
 		}
 		f, known := s.byKey[key]
@@ -110,9 +109,9 @@ func (r *shift) takeInTurns(s *stand, stop <-chan struct{}) {
 		case err != nil:
 			retry = r.pause(s.link, err, retry, stop)
 			continue
-		case known || waited:
+		case known || !disturbed:
 			rest = firstRest
-		default:
+		default: // others want a worker, too, or the slot is on its way
 			sleep(rest, stop)
 			rest = min(2*rest, lastRest)
 		}
@@ -120,10 +119,10 @@ func (r *shift) takeInTurns(s *stand, stop <-chan struct{}) {
 	}
 }
 
-// Pauses of a stand that looked in vain, while it may not wait in Redis.
+// Pauses of a stand that found nothing, and could not wait in Redis as long as it may.
 const (
 	firstRest = 5 * time.Millisecond
-	lastRest  = 50 * time.Millisecond
+	lastRest  = 100 * time.Millisecond
 )
 
 // look takes up to n calls from the first queue that has any, without waiting. It goes

@@ -121,10 +121,13 @@ func (t *turns) mayWait(s *stand) bool {
 	return s.waits
 }
 
-func (t *turns) awake(s *stand) {
+// awake reports whether s was woken, as somebody else wants its worker.
+func (t *turns) awake(s *stand) (woken bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	woken = !s.waits
 	s.waits = false
+	return woken
 }
 
 // more takes up to so many more workers for s, which has found a call: its share of

@@ -64,7 +64,9 @@ func TestTurnsWakeIdlers(t *testing.T) {
 		if len(*woken) != 1 || (*woken)[0] != a || len(got) > 0 {
 			t.Fatalf("woke %v, want a alone", *woken)
 		}
-		turns.awake(a)
+		if !turns.awake(a) {
+			t.Error("a does not know that it was woken")
+		}
 		turns.settle(a, 1, 0)
 		if !<-got {
 			t.Fatal("b did not get the worker")
