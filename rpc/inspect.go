@@ -101,11 +101,10 @@ func (i *Inspector) Servers(ctx context.Context) ([]OnlineServer, error) {
 // Queues returns the functions for which calls wait, sorted by name. It walks all
 // keys of the database, as nothing lists the queues.
 func (i *Inspector) Queues(ctx context.Context) ([]Queue, error) {
-	names, clocks, err := i.scan(ctx, ":calls", "list")
+	names, times, err := i.scan(ctx, ":calls", "list")
 	if err != nil {
 		return nil, fmt.Errorf("rpc: Inspector.Queues: %w", err)
 	}
-	looked := time.Now()
 	pipe := i.rdb.Pipeline()
 	depths, heads := make([]*redis.IntCmd, len(names)), make([]*redis.StringCmd, len(names))
 	for n, name := range names {
@@ -121,8 +120,8 @@ func (i *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 			continue
 		}
 		q := Queue{Func: name, Depth: depths[n].Val()}
-		if sent, known := sentAt([]byte(heads[n].Val())); known {
-			q.Oldest, q.Dated = max(0, clocks[name].at(looked).Sub(sent)), true
+		if sent, known := sentAt([]byte(heads[n].Val())); known && !times[name].IsZero() {
+			q.Oldest, q.Dated = max(0, times[name].Sub(sent)), true
 		}
 		queues = append(queues, q)
 	}
@@ -147,17 +146,14 @@ func execute(ctx context.Context, pipe redis.Pipeliner) error {
 }
 
 // scan returns what stands between the prefix and after in keys of a type, or of any if
-// that is empty, sorted, and the clock of the Redis that has each.
-func (i *Inspector) scan(ctx context.Context, after, typeName string) ([]string, map[string]*clockOf, error) {
+// that is empty, sorted, and what the clock of the Redis that has each showed then, or
+// zero if it does not say.
+func (i *Inspector) scan(ctx context.Context, after, typeName string) ([]string, map[string]*time.Time, error) {
 	before := i.prefix + ":"
-	var mu sync.Mutex // guards clocks
-	clocks := map[string]*clockOf{}
+	var mu sync.Mutex // guards times
+	times := map[string]*time.Time{}
 	err := eachMaster(ctx, i.rdb, func(ctx context.Context, master *redis.Client) error {
-		clock := &clockOf{asked: time.Now()}
-		var err error
-		if clock.said, err = master.Time(ctx).Result(); err != nil {
-			return err
-		}
+		now := new(time.Time)
 		pattern := escapeGlob(before) + "*" + escapeGlob(after)
 		scan := master.Scan(ctx, 0, pattern, 1000).Iterator()
 		if typeName != "" {
@@ -167,19 +163,22 @@ func (i *Inspector) scan(ctx context.Context, after, typeName string) ([]string,
 			name := strings.TrimSuffix(strings.TrimPrefix(scan.Val(), before), after)
 			if len(name)+len(before)+len(after) == len(scan.Val()) { // "prefix:alive" matches too
 				mu.Lock()
-				clocks[name] = clock
+				times[name] = now
 				mu.Unlock()
 			}
 		}
-		return scan.Err()
+		if err := scan.Err(); err != nil {
+			return err
+		}
+		var err error
+		*now, err = master.Time(ctx).Result() // last, as a scan can take long
+		if isReply(err) {                     // it is forbidden, which is no reason to see nothing
+			err = nil
+		}
+		return err
 	})
-	return slices.Sorted(maps.Keys(clocks)), clocks, err
+	return slices.Sorted(maps.Keys(times)), times, err
 }
-
-// A clockOf is what the clock of a Redis showed when it was asked.
-type clockOf struct{ asked, said time.Time }
-
-func (c *clockOf) at(t time.Time) time.Time { return c.said.Add(t.Sub(c.asked)) }
 
 // sentAt is when a call was sent: by Redis's clock, if it has a budget and a
 // deadline, else by its client's, if that tells its zone.
