@@ -215,6 +215,7 @@ func TestPagesInChromium(t *testing.T) {
 			if back := eval[string](t, b, `getComputedStyle(document.body).backgroundColor`); back != "rgb(255, 255, 255)" {
 				t.Errorf("on paper: the background is %s", back)
 			}
+			b.shoot(t, name+"-paper")
 			said, requests := b.heardSoFar()
 			if len(said) > 0 {
 				t.Errorf("the browser says %q", said)
@@ -233,6 +234,11 @@ func TestPagesInChromium(t *testing.T) {
 func useAPage(t *testing.T, b *browser) {
 	b.show(t, "used", sample().WriteHTML)
 	b.look(t, 1280, "light", "screen")
+	if *shots != "" {
+		eval[bool](t, b, `[...document.querySelectorAll(".plot")].every(p => { const r = p.getBoundingClientRect(); p.dispatchEvent(new PointerEvent("pointermove", {clientX: r.left + r.width * .7, clientY: r.top + 50})); return true; })`)
+		b.shoot(t, "open-pointed")
+		eval[bool](t, b, `[...document.querySelectorAll(".plot")].every(p => p.dispatchEvent(new PointerEvent("pointerleave")))`)
+	}
 	for what, script := range map[string]string{
 		"a tip at the pointer, and the line in the other charts over time": `(() => {
 			const plots = [...document.querySelectorAll(".plot")].slice(2, 5), box = plots[0].getBoundingClientRect();
