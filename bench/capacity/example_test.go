@@ -3,7 +3,6 @@ package capacity_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"redrpc/bench"
@@ -57,22 +56,21 @@ func ExampleSearch() {
 		fmt.Println(err)
 		return
 	}
-	if err := found.WriteText(os.Stdout); err != nil {
-		fmt.Println(err)
+	fmt.Printf("at least %.0f/s\n", found.Met)
+	fmt.Println("too much:", found.Limit)
+	for _, p := range found.Probes {
+		fmt.Printf("%.0f/s for %v: %s\n", p.Load, p.Length, p.Outcome)
 	}
 	// Output:
-	// objective      p99=20ms
-	// answer         673/s, confirmed by a trial of 15s
-	// too much       734/s: p99 24.8ms, more than 20ms
-	//
-	// trials         rate   window  outcome  why
-	//                200/s  3s      met      p99 11.7ms, at most 20ms
-	//                400/s  3s      met      p99 12.5ms, at most 20ms
-	//                800/s  3s      missed   p99 1.01s, more than 20ms
-	//                566/s  3s      met      p99 14.2ms, at most 20ms
-	//                673/s  3s      met      p99 17.8ms, at most 20ms
-	//                734/s  3s      missed   p99 24.8ms, more than 20ms
-	//                673/s  15s     met      p99 17.8ms, at most 20ms
+	// at least 673/s
+	// too much: 734/s: p99 24.8ms, more than 20ms
+	// 200/s for 3s: met
+	// 400/s for 3s: met
+	// 800/s for 3s: missed
+	// 566/s for 3s: met
+	// 673/s for 3s: met
+	// 734/s for 3s: missed
+	// 673/s for 15s: met
 }
 
 func ExampleSweep() {
@@ -83,22 +81,25 @@ func ExampleSweep() {
 		fmt.Println(err)
 		return
 	}
-	if err := curve.WriteText(os.Stdout); err != nil {
-		fmt.Println(err)
+	for _, p := range curve.Points {
+		if p.Latency.P99 == nil {
+			fmt.Printf("%.0f/s: %s\n", p.Load, p.Verdict.State)
+			continue
+		}
+		fmt.Printf("%.0f/s: p99 %.1f ms\n", p.Load, *p.Latency.P99/1000)
 	}
+	fmt.Printf("knee at %.0f/s\n", *curve.Knee)
 	// Output:
-	// curve          rate  throughput  p50  p99     errors
-	//                100   100/s       -    11.4ms  0 %
-	//                200   200/s       -    11.7ms  0 %
-	//                300   300/s       -    12.0ms  0 %
-	//                400   400/s       -    12.5ms  0 %
-	//                500   500/s       -    13.3ms  0 %
-	//                600   600/s       -    15.0ms  0 %
-	//                700   700/s       -    19.9ms  0 %     knee
-	//                780   780/s       -    57.6ms  0 %
-	//                900   800/s       -    -       0 %     DIVERGING
-	//
-	// knee           the p99 rises steeply from 700 calls/s on
+	// 100/s: p99 11.4 ms
+	// 200/s: p99 11.7 ms
+	// 300/s: p99 12.0 ms
+	// 400/s: p99 12.5 ms
+	// 500/s: p99 13.3 ms
+	// 600/s: p99 15.0 ms
+	// 700/s: p99 19.9 ms
+	// 780/s: p99 57.6 ms
+	// 900/s: diverging
+	// knee at 700/s
 }
 
 // A closed loop: what so many callers get, who all need one lock for a twentieth of
@@ -141,25 +142,21 @@ func ExamplePlan() {
 		fmt.Println(err)
 		return
 	}
-	if err := needed.WriteText(os.Stdout); err != nil {
-		fmt.Println(err)
+	fmt.Printf("%d workers, of which %.0f are busy\n", needed.Workers, needed.Busy)
+	for _, p := range needed.Predictions {
+		fmt.Printf("%d workers: %s\n", p.Workers, p.Findings[0].Text)
+	}
+	for _, a := range needed.Assumptions[:3] {
+		fmt.Println("-", a)
 	}
 	// Output:
-	// objective      p99=30ms at 2,000/s
-	// answer         15 workers, of which 13.0 are busy on average
-	//
-	// prediction     workers  busy    wait p99  p50     p99     outcome
-	//                14       92.9 %  19.8ms    8.27ms  31.9ms  missed: p99 31.9ms, more than 30ms
-	//                15       86.7 %  9.48ms    6.26ms  24.8ms  met: p99 24.8ms, at most 30ms
-	//                16       81.2 %  5.70ms    6.00ms  22.9ms  met: p99 22.9ms, at most 30ms
-	//
-	// assumptions    calls come at random, as a Poisson process, 2,000/s on average
-	//                they wait in one line, and the next free worker takes the one that has waited longest
-	//                a worker is busy with a call for its run time (as measured, 10 times, mean 6.50ms), one call at a time
-	//                beyond that a call takes its overhead (constant, 1ms), whatever the load
-	//                run times do not depend on the load or on each other: workers do not share what they need
-	//                no call fails, and none gives up
-	//                1,000,000 calls were simulated for each number of workers, with the seed 0
+	// 15 workers, of which 13 are busy
+	// 14 workers: p99 31.9ms, more than 30ms
+	// 15 workers: p99 24.8ms, at most 30ms
+	// 16 workers: p99 22.9ms, at most 30ms
+	// - calls come at random, as a Poisson process, 2,000/s on average
+	// - they wait in one line, and the next free worker takes the one that has waited longest
+	// - a worker is busy with a call for its run time (as measured, 10 times, mean 6.50ms), one call at a time
 }
 
 func ExampleCompare() {
@@ -186,13 +183,10 @@ func ExampleCompare() {
 		fmt.Println(err)
 		return
 	}
-	if err := c.WriteText(os.Stdout); err != nil {
-		fmt.Println(err)
+	for _, x := range c.Contrasts {
+		fmt.Printf("%s: %s. %s\n", x.Metric, x.Judgement, x.Text)
 	}
 	// Output:
-	// comparison     new (6 runs) against old (6 runs)
-	//
-	// metrics                    judgement      difference
-	//                p99         better         20.4ms -> 18.4ms: -9.8 %, -11.3 to -8.4, p 0.0043
-	//                throughput  no difference  1,000/s -> 1,000/s: +0.0 %, +0.0 to +0.0, p 1
+	// p99: better. 20.4ms -> 18.4ms: -9.8 %, -11.3 to -8.4, p 0.0043
+	// throughput: no difference. 1,000/s -> 1,000/s: +0.0 %, +0.0 to +0.0, p 1
 }

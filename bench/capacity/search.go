@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"redrpc/bench"
@@ -40,8 +41,8 @@ type SearchOptions struct {
 	// Probes is how many trials there are at most. 0 is 60.
 	Probes int
 
-	// Retries is how often a trial that is not valid, or too short to tell, is
-	// repeated before its rate is out of reach. Negative is never. 0 is 1.
+	// Retries is how often a trial is repeated that is no use: too short to tell, or
+	// spoiled. After that its rate is out of reach. Negative is never. 0 is 1.
 	Retries int
 
 	// Drain is called before each trial.
@@ -121,6 +122,7 @@ type Probe struct {
 	Length   time.Duration `json:"length_ns"`
 	Confirms bool          `json:"confirms"` // it was the long one
 	Outcome  Outcome       `json:"outcome"`
+	Spoiled  bool          `json:"spoiled"` // it was not valid, though it may have Met
 	Findings []Finding     `json:"findings"`
 	Reasons  []string      `json:"reasons"` // of what is not Met
 	Result   *bench.Result `json:"-"`
@@ -151,9 +153,12 @@ type Found struct {
 // geometric middle of the two bounds until they are near, and confirms the lower one
 // by a long fresh trial; if that misses, the search goes on below it.
 //
-// A rate at which calls pile up has missed. A trial that is not valid is repeated, and
-// then its rate is out of reach, as Limit says: what the generator cannot
-// do is no fault of the system.
+// A rate at which calls pile up has missed. A trial that is not valid, since the
+// generator was late or left calls out, has met all the same if its figures do: what
+// spoiled it can only have made them worse, as times are from when a call was intended.
+// If it missed, and all that was wrong is that as many calls were in flight as may be, it
+// has missed. Otherwise it is repeated, later once more, and then its rate is out of reach, as Limit
+// says: what the generator cannot do is no fault of the system. Only a valid trial confirms.
 //
 // A search that runs out of time or trials returns what it knows, without an error. If
 // ctx ends or a trial fails, it does so with the error.
@@ -172,6 +177,8 @@ func Search(ctx context.Context, trial Trial, o SearchOptions) (*Found, error) {
 		deadline:      time.Now().Add(o.Budget),
 		found:         &Found{SLO: o.SLO.String()},
 		high:          math.Inf(1),
+		last:          map[float64]Probe{},
+		visits:        map[float64]int{},
 		overhead:      time.Second,
 	}
 	err := s.run(within)
@@ -192,9 +199,10 @@ type search struct {
 	deadline time.Time
 	found    *Found
 
-	low, high float64 // bounds: what met, and what did not
-	highWhy   string
-	overhead  time.Duration // the most that a trial took beyond its window
+	low, high float64           // bounds: the greatest rate that met, and the least above it that did not
+	last      map[float64]Probe // of each rate, the last one
+	visits    map[float64]int   // of each rate, but for repeated trials
+	overhead  time.Duration     // the most that a trial took beyond its window
 }
 
 // run returns when there is nothing left to try, and an error if it could not go on.
@@ -205,25 +213,36 @@ func (s *search) run(ctx context.Context) error {
 			return nil
 		}
 		p, err := s.try(ctx, load, confirms)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		switch p.Outcome {
-		case Interrupted:
+		case p.Outcome == Interrupted:
 			s.found.Stopped = s.timeUp()
 			return nil
-		case Met:
-			s.low = load
-			if confirms {
-				s.found.Confirmed = true
-				return nil
+		}
+		s.last[load] = p
+		s.visits[load]++
+		s.bound()
+		if confirms && p.Outcome == Met {
+			if s.found.Confirmed = !p.Spoiled; p.Spoiled {
+				s.found.Stopped = "the long trial met the objective, but it was spoiled: " + p.Reasons[0]
 			}
-		default:
-			s.high, s.highWhy = load, p.Reasons[0]
-			if p.Outcome != Missed {
-				s.highWhy = "could not be measured: " + s.highWhy
-			}
-			s.low = s.metBelow(load)
+			return nil
+		}
+	}
+}
+
+// bound finds the bounds among what was tried.
+func (s *search) bound() {
+	s.low, s.high = 0, math.Inf(1)
+	for load, p := range s.last {
+		if p.Outcome == Met {
+			s.low = max(s.low, load)
+		}
+	}
+	for load, p := range s.last {
+		if p.Outcome != Met && load > s.low {
+			s.high = min(s.high, load)
 		}
 	}
 }
@@ -231,13 +250,15 @@ func (s *search) run(ctx context.Context) error {
 // next says what to try, and 0 if that is all. Confirming comes when the bounds are
 // near, and before the time is too short for it.
 func (s *search) next() (load float64, confirms bool) {
-	top := s.Most > 0 && s.low >= s.Most
+	near := s.low > 0 && (s.high/s.low <= 1+s.Precision || s.Most > 0 && s.low >= s.Most)
 	switch {
-	case s.low == 0 && math.IsInf(s.high, 1):
+	case len(s.last) == 0:
 		load = s.Start
 	case s.low == 0:
 		load = s.high / 2
-	case top || s.high/s.low <= 1+s.Precision:
+	case s.again(near):
+		load = s.high
+	case near:
 		return s.confirming()
 	case math.IsInf(s.high, 1):
 		load = 2 * s.low
@@ -265,6 +286,25 @@ func (s *search) next() (load float64, confirms bool) {
 	return load, false
 }
 
+// again tells if the upper bound is to be tried a second time: it is only one that could not be
+// measured, which may have passed. That is worth a trial when the bounds are near, or if nothing
+// had met by then, so that it was not the rate which made trials fail.
+func (s *search) again(near bool) bool {
+	p, ok := s.last[s.high]
+	if !ok || p.Outcome == Missed || s.visits[s.high] > 1 {
+		return false
+	}
+	for _, before := range s.found.Probes {
+		switch {
+		case before.Outcome == Met:
+			return near
+		case before.Load == s.high:
+			return true
+		}
+	}
+	return near
+}
+
 // confirming is next, once only the confirmation is left.
 func (s *search) confirming() (float64, bool) {
 	switch {
@@ -282,17 +322,6 @@ func (s *search) cost(length time.Duration) time.Duration { return length + s.ov
 
 func (s *search) timeUp() string {
 	return fmt.Sprintf("the search ended after its time of %v", s.Budget)
-}
-
-// metBelow is the greatest rate below load that met.
-func (s *search) metBelow(load float64) float64 {
-	var best float64
-	for _, p := range s.found.Probes {
-		if p.Outcome == Met && p.Load < load {
-			best = max(best, p.Load)
-		}
-	}
-	return best
 }
 
 // try measures a load, again if the measurement is no use.
@@ -320,12 +349,15 @@ func (s *search) try(ctx context.Context, load float64, confirms bool) (Probe, e
 		if s.Progress != nil {
 			s.Progress(p)
 		}
-		again := p.Outcome == Invalid || p.Outcome == Undecided
+		again := p.Outcome == Invalid || p.Outcome == Undecided || confirms && p.Spoiled && p.Outcome == Met
 		if !again || attempt >= s.Retries || len(s.found.Probes) >= s.Probes {
 			return p, nil
 		}
 		if p.Outcome == Undecided {
 			p.Length *= 2
+		}
+		if time.Until(s.deadline) < s.cost(p.Length) {
+			return s.found.Probes[len(s.found.Probes)-1], nil
 		}
 	}
 }
@@ -333,18 +365,13 @@ func (s *search) try(ctx context.Context, load float64, confirms bool) (Probe, e
 // judge fills in what a result says.
 func (p *Probe) judge(slo SLO, res *bench.Result) {
 	p.Result, p.Findings, p.Reasons = res, slo.Check(res), nil
+	p.Spoiled = res.Verdict.State == bench.Invalid
 	switch {
-	case res.Interrupted && res.Verdict.State != bench.Diverging:
-		p.Outcome, p.Reasons = Interrupted, []string{"the trial was interrupted"}
-		return
-	case res.Verdict.State == bench.Invalid:
-		p.Outcome, p.Reasons = Invalid, res.Verdict.Reasons
-		if len(p.Reasons) == 0 {
-			p.Reasons = []string{"the measurement was not valid"}
-		}
-		return
 	case res.Verdict.State == bench.Diverging:
 		p.Outcome, p.Reasons = Missed, append([]string{"more calls came than were answered"}, res.Verdict.Reasons...)
+		return
+	case res.Interrupted:
+		p.Outcome, p.Reasons = Interrupted, []string{"the trial was interrupted"}
 		return
 	}
 	p.Outcome = Met
@@ -362,6 +389,39 @@ func (p *Probe) judge(slo SLO, res *bench.Result) {
 			p.Reasons = append(p.Reasons, f.Text)
 		}
 	}
+	if !p.Spoiled {
+		return
+	}
+	if failed := failedChecks(res.Verdict); !(p.Outcome == Met && within(failed, worsening) || p.Outcome == Missed && within(failed, overload)) {
+		p.Outcome = Invalid
+	}
+	p.Reasons = res.Verdict.Reasons
+	if len(p.Reasons) == 0 {
+		p.Reasons = []string{"the measurement was not valid"}
+	}
+}
+
+// The names of checks of bench.Run whose failure makes figures worse than they would have
+// been, never better: calls that were sent late, handled late or never sent. And of those
+// that fail because of the system: as many calls were in flight as may be.
+var (
+	worsening = []string{"lag", "missed", "cpu", "gc", "scheduler"}
+	overload  = []string{"missed"}
+)
+
+func failedChecks(v bench.Verdict) []string {
+	var names []string
+	for _, c := range v.Checks {
+		if c.Is == bench.Failed {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// within tells if there are names, and all of them are among those.
+func within(names, those []string) bool {
+	return len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(those, n) })
 }
 
 // conclude reads the answer off the bounds.
@@ -378,7 +438,8 @@ func (s *search) conclude() {
 	}
 	switch {
 	case f.Missed > 0:
-		f.Limit = fmt.Sprintf("%s: %s", Throughput.format(f.Missed), s.highWhy)
+		p := s.last[f.Missed]
+		f.Limit = Throughput.format(f.Missed) + word(p.Outcome == Missed, ": ", ": could not be measured: ") + p.Reasons[0]
 	case s.Most > 0 && f.Met >= s.Most:
 		f.Limit = fmt.Sprintf("%s was the most to try", Throughput.format(s.Most))
 	}

@@ -122,6 +122,13 @@ func invalid() *bench.Result {
 	return r
 }
 
+// late is one that met the objective although the generator was late.
+func late() *bench.Result {
+	r := invalid()
+	r.Verdict.Checks = []bench.Check{{Name: "stationary", Is: bench.Warning}, {Name: "lag", Is: bench.Failed}, {Name: "missed", Is: bench.OK}}
+	return r
+}
+
 func upTo(limit float64) func(int, float64, time.Duration) *bench.Result {
 	return func(_ int, load float64, _ time.Duration) *bench.Result {
 		if load <= limit {
@@ -175,14 +182,67 @@ func TestSearchOrder(t *testing.T) {
 			}
 			return good()
 		}, SearchOptions{Precision: 0.5},
-			[]float64{100, 200, 400, 400, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: could not be measured: sent too late", ""},
+			[]float64{100, 200, 400, 400, 282.843, 282.843, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: could not be measured: sent too late", ""},
+		{"the generator is late", func(n int, load float64, length time.Duration) *bench.Result {
+			switch {
+			case load > 350:
+				r := late()
+				r.Latency, r.Samples = bad().Latency, bad().Samples
+				return r
+			case n > 1 && length < 10*time.Second:
+				return late()
+			}
+			return good()
+		}, SearchOptions{Precision: 0.5},
+			[]float64{100, 200, 400, 400, 282.843, 400, 400, 282.843}, 282.843, 400, true, "400/s: could not be measured: sent too late", ""},
+		{"as many in flight as may be", func(n int, load float64, length time.Duration) *bench.Result {
+			if load <= 250 {
+				return good()
+			}
+			r := invalid()
+			r.Missed = 500
+			r.Verdict.Checks = []bench.Check{{Name: "lag", Is: bench.OK}, {Name: "missed", Is: bench.Failed}}
+			r.Verdict.Reasons = []string{"500 calls were never sent"}
+			return r
+		}, SearchOptions{Precision: 0.5},
+			[]float64{100, 200, 400, 282.843, 200}, 200, 282.843, true, "283/s: 500 calls were never sent", ""},
+		{"the long trial is late", func(n int, load float64, length time.Duration) *bench.Result {
+			if length > 10*time.Second {
+				return late()
+			}
+			return good()
+		}, SearchOptions{Most: 200},
+			[]float64{100, 200, 200, 200}, 200, 0, false, "200/s was the most to try", "the long trial met the objective, but it was spoiled: sent too late"},
+		{"another reason beside", func(n int, load float64, length time.Duration) *bench.Result {
+			if load < 150 {
+				return good()
+			}
+			r := late()
+			r.Verdict.Checks = append(r.Verdict.Checks, bench.Check{Name: "littles_law", Is: bench.Failed})
+			return r
+		}, SearchOptions{Precision: 0.9, Retries: -1},
+			[]float64{100, 200, 141.421, 200, 141.421}, 141.421, 200, true, "200/s: could not be measured: sent too late", ""},
+		{"all was spoiled for a while", func(n int, load float64, length time.Duration) *bench.Result {
+			if n <= 4 {
+				return invalid()
+			}
+			return upTo(250)(n, load, length)
+		}, SearchOptions{Precision: 0.5},
+			[]float64{100, 100, 50, 50, 25, 50, 100, 200, 400, 282.843, 200}, 200, 282.843, true, "283/s: p99", ""},
+		{"spoiled in passing", func(n int, load float64, length time.Duration) *bench.Result {
+			if n == 3 {
+				return invalid()
+			}
+			return upTo(450)(n, load, length)
+		}, SearchOptions{Precision: 0.5, Retries: -1},
+			[]float64{100, 200, 400, 282.843, 400, 800, 565.685, 400}, 400, 565.685, true, "566/s: p99", ""},
 		{"without retries", func(n int, load float64, length time.Duration) *bench.Result {
 			if load > 250 {
 				return invalid()
 			}
 			return good()
 		}, SearchOptions{Precision: 0.9, Retries: -1},
-			[]float64{100, 200, 400, 282.843, 200}, 200, 282.843, true, "could not be measured", ""},
+			[]float64{100, 200, 400, 282.843, 282.843, 200}, 200, 282.843, true, "could not be measured", ""},
 		{"too few calls", func(n int, load float64, length time.Duration) *bench.Result {
 			if load == 200 && length < 5*time.Second {
 				return result(0, repeat(10, 1)...)
