@@ -25,6 +25,13 @@ const backlogShare = 0.25
 // at has grown by less than half of what the first has.
 const backlogAgain = 0.4
 
+// A growth within the window of a twentieth of the calls makes its throughput that
+// much less than the rate that was offered. Fewer than growthCalls are chance.
+const (
+	growthTolerance = 0.05
+	growthCalls     = 30
+)
+
 // diverging is what is known of the backlog.
 type diverging struct {
 	growth  stats.Growth
@@ -86,7 +93,7 @@ func (r *run) diverges() bool {
 func (r *run) checkBacklog(res *Result) Check {
 	g := r.diverging.growth
 	if !g.Diverging {
-		return Check{"backlog", OK, "the calls in flight did not grow without bound"}
+		return r.checkGrowth()
 	}
 	text := fmt.Sprintf("more calls were sent than are answered: for %.1f s those in flight grew by %s each second, %s of those sent",
 		g.SpanS, figure.Grouped(int64(math.Round(g.PerSecond))), figure.Percent(g.Share))
@@ -94,6 +101,27 @@ func (r *run) checkBacklog(res *Result) Check {
 		text += ", so the run ended early"
 	}
 	return Check{"backlog", Failed, text + "; response times would grow for as long as one measures"}
+}
+
+// checkGrowth is about a window that ends with more calls in flight than it began with,
+// though that was not called an overload: it grew for too short a time, or not all the
+// time.
+func (r *run) checkGrowth() Check {
+	var first, last stats.Load
+	for _, l := range r.levels {
+		if first.At == 0 && l.At >= r.cfg.Warmup {
+			first = l
+		}
+		if l.At <= r.closes() {
+			last = l
+		}
+	}
+	from, to, sent := first.Intended-first.Done, last.Intended-last.Done, last.Intended-first.Intended
+	if float64(to-from) <= growthTolerance*float64(sent) || to-from < growthCalls {
+		return Check{"backlog", OK, "the calls in flight did not grow without bound"}
+	}
+	return Check{"backlog", Warning, fmt.Sprintf("the calls in flight grew from %s to %s while the window was open, by %s of those sent: "+
+		"measure for longer to see whether they always do", figure.Grouped(from), figure.Grouped(to), figure.Percent(float64(to-from)/float64(sent)))}
 }
 
 // checkLittle compares the calls in flight with what follows from their rate and time:

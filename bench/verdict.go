@@ -98,13 +98,14 @@ func upTo(l Latency) (time.Duration, string) {
 	return time.Duration(*us * float64(time.Microsecond)), name
 }
 
-// delayed judges a delay of the generator's by the response time.
+// delayed judges a delay of the generator's by the response time, and says how they
+// compare.
 func (res *Result) delayed(d time.Duration) (CheckResult, string) {
 	response, name := upTo(res.Latency)
 	if name == "" {
-		return Unknown, "no call was answered with success to compare it with"
+		return Unknown, "with no answered call to compare that with"
 	}
-	share := fmt.Sprintf("%s of the response time's %s, %s", figure.Percent(d.Seconds()/max(response, 1).Seconds()), name, figure.Duration(response))
+	share := fmt.Sprintf("which is %s of the response time's %s, %s", figure.Percent(d.Seconds()/max(response, 1).Seconds()), name, figure.Duration(response))
 	switch {
 	case d <= max(fineDelay, time.Duration(fineShare*float64(response))):
 		return OK, share
@@ -153,7 +154,7 @@ func (res *Result) checkLag() Check {
 		return Check{"lag", Unknown, "no call was sent"}
 	}
 	is, share := res.delayed(lag)
-	text := fmt.Sprintf("calls were sent up to %s after they were intended (%s), which is %s", figure.Duration(lag), name, share)
+	text := fmt.Sprintf("calls were sent up to %s after they were intended (%s), %s", figure.Duration(lag), name, share)
 	if is == Failed {
 		text = "the generator was late: " + text
 	}
@@ -190,7 +191,7 @@ func (r *run) checkPauses(res *Result) Check {
 	case is != OK:
 		is = r.mildly(is)
 	}
-	return Check{"gc", is, fmt.Sprintf("the garbage collector paused the generator for up to %s, which is %s, and for %s of the time",
+	return Check{"gc", is, fmt.Sprintf("the garbage collector paused the generator for up to %s, %s, and for %s of the time",
 		figure.Duration(d.max), of, figure.Percent(share))}
 }
 
@@ -200,7 +201,7 @@ func (r *run) checkScheduler(res *Result) Check {
 	}
 	d := between(r.opened.schedule, r.closed.schedule)
 	is, of := res.delayed(d.p99)
-	return Check{"scheduler", r.mildly(is), fmt.Sprintf("goroutines of the generator's process waited up to %s (p99) for a processor, which is %s",
+	return Check{"scheduler", r.mildly(is), fmt.Sprintf("goroutines of the generator's process waited up to %s (p99) for a processor, %s",
 		figure.Duration(d.p99), of)}
 }
 
