@@ -70,6 +70,7 @@ func ExampleSearch() {
 	// 566/s for 3s: met
 	// 673/s for 3s: met
 	// 734/s for 3s: missed
+	// 734/s for 3s: missed
 	// 673/s for 15s: met
 }
 

@@ -150,8 +150,8 @@ type Found struct {
 
 // Search looks for the greatest rate at which the system meets an SLO. From Start it
 // doubles the rate until one misses (or halves it until one meets), then goes to the
-// geometric middle of the two bounds until they are near, and confirms the lower one
-// by a long fresh trial; if that misses, the search goes on below it.
+// geometric middle of the two bounds until they are near, tries the upper one once more, and
+// confirms the lower one by a long fresh trial; if that misses, the search goes on below it.
 //
 // A rate at which calls pile up has missed. A trial that is not valid, since the
 // generator was late or left calls out, has met all the same if its figures do: what
@@ -286,12 +286,13 @@ func (s *search) next() (load float64, confirms bool) {
 	return load, false
 }
 
-// again tells if the upper bound is to be tried a second time: it is only one that could not be
-// measured, which may have passed. That is worth a trial when the bounds are near, or if nothing
-// had met by then, so that it was not the rate which made trials fail.
+// again tells if the upper bound is to be tried a second time, as one bad moment of the machine
+// is enough to miss: when the bounds are near, unless calls piled up, which takes more than
+// a moment. What could not be measured before any rate met is tried again at once, since
+// then it was not the rate which made trials fail.
 func (s *search) again(near bool) bool {
 	p, ok := s.last[s.high]
-	if !ok || p.Outcome == Missed || s.visits[s.high] > 1 {
+	if !ok || s.visits[s.high] > 1 || p.Result.Verdict.State == bench.Diverging {
 		return false
 	}
 	for _, before := range s.found.Probes {
@@ -299,7 +300,7 @@ func (s *search) again(near bool) bool {
 		case before.Outcome == Met:
 			return near
 		case before.Load == s.high:
-			return true
+			return near || p.Outcome != Missed
 		}
 	}
 	return near

@@ -151,9 +151,9 @@ func TestSearchOrder(t *testing.T) {
 		stopped   string
 	}{
 		{"doubles and bisects", upTo(450), SearchOptions{Precision: 0.5},
-			[]float64{100, 200, 400, 800, 565.685, 400}, 400, 565.685, true, "566/s: p99 99.0ms, more than 20ms", ""},
+			[]float64{100, 200, 400, 800, 565.685, 565.685, 400}, 400, 565.685, true, "566/s: p99 99.0ms, more than 20ms", ""},
 		{"halves", upTo(30), SearchOptions{Precision: 0.5},
-			[]float64{100, 50, 25, 35.355, 25}, 25, 35.355, true, "35.4/s: p99 99.0ms, more than 20ms", ""},
+			[]float64{100, 50, 25, 35.355, 35.355, 25}, 25, 35.355, true, "35.4/s: p99 99.0ms, more than 20ms", ""},
 		{"never misses", upTo(1e9), SearchOptions{Most: 300},
 			[]float64{100, 200, 300, 300}, 300, 0, true, "300/s was the most to try", ""},
 		{"starts above the most", upTo(1e9), SearchOptions{Start: 1e6, Most: 300},
@@ -168,14 +168,14 @@ func TestSearchOrder(t *testing.T) {
 			}
 			return upTo(500)(n, load, length)
 		}, SearchOptions{Precision: 0.5},
-			[]float64{100, 200, 400, 800, 565.685, 400, 282.843, 282.843}, 282.843, 400, true, "400/s: p99 99.0ms", ""},
+			[]float64{100, 200, 400, 800, 565.685, 565.685, 400, 282.843, 282.843}, 282.843, 400, true, "400/s: p99 99.0ms", ""},
 		{"one was spoiled", func(n int, load float64, length time.Duration) *bench.Result {
 			if n == 2 {
 				return invalid()
 			}
 			return upTo(250)(n, load, length)
 		}, SearchOptions{Precision: 0.5},
-			[]float64{100, 200, 200, 400, 282.843, 200}, 200, 282.843, true, "283/s: p99", ""},
+			[]float64{100, 200, 200, 400, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: p99", ""},
 		{"the generator is too slow", func(n int, load float64, length time.Duration) *bench.Result {
 			if load > 250 {
 				return invalid()
@@ -205,7 +205,7 @@ func TestSearchOrder(t *testing.T) {
 			r.Verdict.Reasons = []string{"500 calls were never sent"}
 			return r
 		}, SearchOptions{Precision: 0.5},
-			[]float64{100, 200, 400, 282.843, 200}, 200, 282.843, true, "283/s: 500 calls were never sent", ""},
+			[]float64{100, 200, 400, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: 500 calls were never sent", ""},
 		{"the long trial is late", func(n int, load float64, length time.Duration) *bench.Result {
 			if length > 10*time.Second {
 				return late()
@@ -228,14 +228,30 @@ func TestSearchOrder(t *testing.T) {
 			}
 			return upTo(250)(n, load, length)
 		}, SearchOptions{Precision: 0.5},
-			[]float64{100, 100, 50, 50, 25, 50, 100, 200, 400, 282.843, 200}, 200, 282.843, true, "283/s: p99", ""},
+			[]float64{100, 100, 50, 50, 25, 50, 100, 200, 400, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: p99", ""},
 		{"spoiled in passing", func(n int, load float64, length time.Duration) *bench.Result {
 			if n == 3 {
 				return invalid()
 			}
 			return upTo(450)(n, load, length)
 		}, SearchOptions{Precision: 0.5, Retries: -1},
-			[]float64{100, 200, 400, 282.843, 400, 800, 565.685, 400}, 400, 565.685, true, "566/s: p99", ""},
+			[]float64{100, 200, 400, 282.843, 400, 800, 565.685, 565.685, 400}, 400, 565.685, true, "566/s: p99", ""},
+		{"missed in a bad moment", func(n int, load float64, length time.Duration) *bench.Result {
+			if n == 3 {
+				return bad()
+			}
+			return upTo(450)(n, load, length)
+		}, SearchOptions{Precision: 0.5},
+			[]float64{100, 200, 400, 282.843, 400, 800, 565.685, 565.685, 400}, 400, 565.685, true, "566/s: p99", ""},
+		{"calls pile up", func(n int, load float64, length time.Duration) *bench.Result {
+			if load > 250 {
+				r := bad()
+				r.Verdict.State = bench.Diverging
+				return r
+			}
+			return good()
+		}, SearchOptions{Precision: 0.5},
+			[]float64{100, 200, 400, 282.843, 200}, 200, 282.843, true, "283/s: more calls came than were answered", ""},
 		{"without retries", func(n int, load float64, length time.Duration) *bench.Result {
 			if load > 250 {
 				return invalid()
@@ -249,7 +265,7 @@ func TestSearchOrder(t *testing.T) {
 			}
 			return upTo(250)(n, load, length)
 		}, SearchOptions{Precision: 0.5},
-			[]float64{100, 200, 200, 400, 282.843, 200}, 200, 282.843, true, "283/s: p99", ""},
+			[]float64{100, 200, 200, 400, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: p99", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &scripted{answer: c.answer}
