@@ -27,6 +27,9 @@ type volley struct {
 
 	passing error // that Redis refused with, for now
 
+	forbidden []*flight // whose keys may not be read
+	refusals  []error   // why
+
 	parcels []parcel       // of sends, one for each queue
 	flights [][]*flight    // of each parcel
 	at      map[string]int // its index, by queue
@@ -38,7 +41,7 @@ func newVolley(t *trackTransport) *volley { return &volley{t: t, at: map[string]
 // recycle makes an empty volley of v, for another time.
 func (v *volley) recycle() {
 	v.sends, v.checks, v.singly, v.pops = emptied(v.sends), emptied(v.checks), emptied(v.singly), emptied(v.pops)
-	v.dels = emptied(v.dels)
+	v.dels, v.forbidden, v.refusals = emptied(v.dels), emptied(v.forbidden), emptied(v.refusals)
 	v.asked, v.passing = time.Time{}, nil
 	for i := range v.parcels {
 		v.parcels[i].messages = emptied(v.parcels[i].messages)
@@ -164,6 +167,9 @@ func (v *volley) read(r *reader) error {
 			return err
 		}
 	}
+	for i, f := range v.forbidden { // after the pushes, whose refusals say more
+		f.abandon(v.refusals[i])
+	}
 	err := v.passing
 	v.recycle()
 	return err
@@ -181,7 +187,7 @@ func (v *volley) readExists(r *reader, group []*flight) error {
 	case isPassing(err): // on the next connection all are checked
 		v.passing = err
 	case len(group) == 1:
-		group[0].fail(ErrNoResult, err)
+		v.forbidden, v.refusals = append(v.forbidden, group[0]), append(v.refusals, err)
 	default: // one of the keys may be forbidden
 		v.t.later(&v.t.singly, group...)
 	}
