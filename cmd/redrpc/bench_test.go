@@ -329,7 +329,7 @@ func TestBenchOut(t *testing.T) {
 func TestLiveLine(t *testing.T) {
 	var b bytes.Buffer
 	l := &liveLine{w: &b, terminal: os.Stdin}
-	l.show(bench.Progress{WarmingUp: true, Rate: 10})
+	l.show("", bench.Progress{WarmingUp: true, Rate: 10})
 	fmt.Fprintln(l, "a message")
 	l.end()
 	want := "\r\x1b[K  0.0s  10/s  in flight 0  warming up" + "\r\x1b[Ka message\n" + "\r\x1b[K"

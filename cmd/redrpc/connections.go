@@ -31,7 +31,7 @@ type budget struct {
 // connectionBudget asks the Redis behind admin, if it is one, how many connections
 // it (or some node of a Cluster) has left, keeps some for the server of this run and for others, and regards
 // how many files this process may open.
-func (f *benchFlags) connectionBudget(ctx context.Context, admin redis.UniversalClient) budget {
+func (f *systemFlags) connectionBudget(ctx context.Context, admin redis.UniversalClient) budget {
 	own := 2 // admin's, and one to spare
 	if !f.noServer {
 		own += 2

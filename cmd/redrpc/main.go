@@ -20,9 +20,11 @@ import (
 
 // Exit codes.
 const (
-	exitOK     = 0
-	exitFailed = 1 // could not run, or nothing succeeded
-	exitUsage  = 2 // a wrong flag or argument
+	exitOK      = 0
+	exitFailed  = 1 // could not run, or nothing succeeded
+	exitUsage   = 2 // a wrong flag or argument
+	exitMissed  = 3 // an objective was missed, or something is worse
+	exitInvalid = 4 // what was measured is of no use
 )
 
 // stopSignals are requests to stop in good order; a second one kills.
@@ -55,6 +57,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv fu
 	if !started || errors.As(err, new(usageError)) {
 		return exitUsage
 	}
+	if of, ok := errors.AsType[coded](err); ok {
+		return of.code
+	}
 	return exitFailed
 }
 
@@ -65,7 +70,9 @@ func newRoot(getenv func(string) string) *cobra.Command {
 		Long: `redrpc makes, serves and measures remote procedure calls through Redis lists, in
 the protocol of Codility/redis-rpc. Without a Redis it brings its own broker.
 
-Exit codes: 0 fine, 1 could not run or nothing succeeded, 2 wrong flag or argument.`,
+Exit codes: 0 fine, 1 could not run or nothing succeeded, 2 wrong flag or argument; of
+redrpc bench and its sub-commands also 3 an objective was missed, 4 what was measured is
+of no use.`,
 		Example: `  redrpc bench
   redrpc bench --redis redis://127.0.0.1:6379 --concurrency 100 --duration 30s
   redrpc serve &

@@ -38,9 +38,9 @@ func (l *liveLine) interval() time.Duration {
 	return time.Second
 }
 
-// show shows p. That it could not be shown is no reason to end a run.
-func (l *liveLine) show(p bench.Progress) {
-	text := p.String()
+// show shows p behind a note, which may be empty. That it could not be shown is no reason to end a run.
+func (l *liveLine) show(note string, p bench.Progress) {
+	text := note + p.String()
 	if l.terminal == nil {
 		fmt.Fprintln(l, text)
 		return

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"redrpc/bench"
 	"redrpc/broker"
 	"redrpc/rpc"
 )
@@ -23,8 +24,16 @@ type system struct {
 	name      string // of the Redis, for people
 	transport string
 	version   string
+	inProcess bool // the broker is
+	atATime   int  // calls, at most
 	clients   []*rpc.Client
-	line      *lifeline // all connections
+	server    *rpc.Server // nil if somebody else serves
+	trace     *trace      // of calls and of server
+	line      *lifeline   // all connections
+
+	admin  redis.UniversalClient // for what is no call
+	queues []string              // keys of those that the calls wait in
+	depth  float64               // that was seen last
 
 	note string // if callers that wait by BLPOP could not have a connection each, else ""
 
@@ -32,9 +41,10 @@ type system struct {
 	closers []func() error // in the order of making
 }
 
-// assemble connects and starts everything. On an error nothing is left.
-func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err error) {
-	sys := &system{task: "closing connections"}
+// assemble connects and starts everything, for so many calls at a time. On an error
+// nothing is left.
+func assemble(ctx context.Context, f *systemFlags, atATime int, log *liveLine) (_ *system, err error) {
+	sys := &system{task: "closing connections", inProcess: f.redis == nil, trace: newTrace(), atATime: atATime}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, sys.close(log))
@@ -42,7 +52,7 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 	}()
 	opt := f.redis
 	if opt == nil {
-		if opt, err = sys.startBroker(f); err != nil {
+		if opt, err = sys.startBroker(f, atATime); err != nil {
 			return nil, err
 		}
 	} else {
@@ -52,12 +62,12 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 	}
 	sys.line = newLifeline(opt.Dialer)
 	opt.Dialer = sys.line.Dial
-	var admin redis.UniversalClient
-	if admin, sys.version, err = reach(ctx, opt); err != nil {
+	if sys.admin, sys.version, err = reach(ctx, opt); err != nil {
 		return nil, err
 	}
+	admin := sys.admin
 	sys.closers = append(sys.closers, admin.Close)
-	each, note, err := f.connectionBudget(ctx, admin).share(f.callers, f.clients)
+	each, note, err := f.connectionBudget(ctx, admin).share(atATime, f.clients)
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +85,8 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 	if !f.noServer {
 		if err := sys.startServer(rdb, rpc.ServerOptions{
 			Prefix: f.prefix, Kind: "bench", Workers: f.workers,
-			Logger: newBriefLog(log),
+			Intercept: []rpc.Interceptor{sys.trace.server},
+			Logger:    newBriefLog(log),
 		}); err != nil {
 			return nil, err
 		}
@@ -83,7 +94,9 @@ func assemble(ctx context.Context, f *benchFlags, log *liveLine) (_ *system, err
 	for range f.clients {
 		client, err := rpc.NewClient(rdb, rpc.ClientOptions{
 			Prefix: f.prefix, Timeout: f.timeout,
-			Wait: rpc.Wait(f.wait), MaxConns: each, Logger: slog.New(slog.DiscardHandler), // the report says it
+			Wait: rpc.Wait(f.wait), MaxConns: each,
+			Intercept: []rpc.Interceptor{sys.trace.client},
+			Logger:    slog.New(slog.DiscardHandler), // the report says it
 		})
 		if err != nil {
 			return nil, err
@@ -142,9 +155,9 @@ func (sys *system) close(log io.Writer) error {
 	}
 }
 
-func (sys *system) startBroker(f *benchFlags) (*redis.Options, error) {
+func (sys *system) startBroker(f *systemFlags, atATime int) (*redis.Options, error) {
 	// Callers, workers, and what else connects.
-	b, err := broker.New(broker.Options{MaxClients: f.callers + f.clients + f.workers + 100})
+	b, err := broker.New(broker.Options{MaxClients: atATime + f.clients + f.workers + 100})
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +183,7 @@ func (sys *system) startServer(rdb redis.UniversalClient, opt rpc.ServerOptions)
 	if err != nil {
 		return err
 	}
+	sys.server = server
 	sys.closers = append(sys.closers, func() error {
 		return stopServer(server, ended, time.Second)
 	})
@@ -212,26 +226,19 @@ func transportOf(opt *redis.Options) string {
 	return "tcp"
 }
 
-// caller returns the call to measure.
-func (sys *system) caller(f *benchFlags) func(context.Context) error {
+// caller returns the call to measure: that of the flags, or of replay by its number.
+func (sys *system) caller(f *systemFlags, replay []recordedCall) func(context.Context, *bench.Attempt) error {
 	var expected json.RawMessage // unknown if somebody else serves
-	if f.fn == "echo" && !f.noServer && f.payload >= 0 {
+	if f.fn == "echo" && !f.noServer && f.payload >= 0 && replay == nil {
 		expected = payload(f.payload)
 	}
-	// A seat of a client for each caller, so that none has more calls in flight
-	// than its part.
-	seats := make(chan *rpc.Client, f.callers)
-	for i := range f.callers {
-		seats <- sys.clients[i%len(sys.clients)]
-	}
-	return func(ctx context.Context) error {
-		client := sys.clients[0]
-		if len(sys.clients) > 1 {
-			client = <-seats
-			defer func() { seats <- client }()
+	one := func(ctx context.Context, client *rpc.Client, a *bench.Attempt) error {
+		fn, args := f.fn, f.args
+		if replay != nil {
+			fn, args = replay[a.Number].Func, replay[a.Number].Args
 		}
 		var got json.RawMessage
-		if err := client.Call(ctx, f.fn, f.args, &got); err != nil {
+		if err := client.Call(&traced{ctx, a}, fn, args, &got); err != nil {
 			return err
 		}
 		if expected != nil && !bytes.Equal(got, expected) {
@@ -239,9 +246,26 @@ func (sys *system) caller(f *benchFlags) func(context.Context) error {
 		}
 		return nil
 	}
+	if len(sys.clients) == 1 {
+		return func(ctx context.Context, a *bench.Attempt) error { return one(ctx, sys.clients[0], a) }
+	}
+	// A seat of a client for each call at a time, so that none has more in flight than
+	// its part.
+	seats := make(chan *rpc.Client, sys.atATime)
+	for i := range sys.atATime {
+		seats <- sys.clients[i%len(sys.clients)]
+	}
+	return func(ctx context.Context, a *bench.Attempt) error {
+		client := <-seats
+		defer func() { seats <- client }()
+		return one(ctx, client, a)
+	}
 }
 
 var errWrongAnswer = errors.New("not the echo of what was sent")
+
+// kindTimeout is the kind of calls that were given up when their time was over.
+const kindTimeout = "timeout"
 
 // kindOf sorts the errors of calls for the report.
 func kindOf(err error) string {
@@ -256,7 +280,7 @@ func kindOf(err error) string {
 	case errors.Is(err, rpc.ErrBadResult):
 		return "bad_result"
 	case errors.Is(err, context.DeadlineExceeded):
-		return "timeout"
+		return kindTimeout
 	case errors.Is(err, rpc.ErrNoResult):
 		return "no_result"
 	}
