@@ -1,6 +1,8 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 
 	"redrpc/bench/capacity"
@@ -74,8 +76,9 @@ Functions of the in-process server:
 	flags.SortFlags = false
 	f.load.register(cmd)
 	flags.Var(slo(&f.slo), "slo", "what to meet, such as p99=20ms,errors=0.1%, else the exit code is 3")
-	f.system.register(cmd, getenv)
+	f.system.register(cmd, getenv, 5*time.Second)
 	f.out.register(cmd, runForms)
+	cmd.AddCommand(newSearch(getenv), newSweep(getenv))
 	return cmd
 }
 

@@ -38,8 +38,8 @@ type systemFlags struct {
 	mine  bool           // the prefix is of this run alone
 }
 
-func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string) {
-	f.clients, f.workers, f.timeout = 1, 64, 5*time.Second
+func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string, timeout time.Duration) {
+	f.clients, f.workers, f.timeout = 1, 64, timeout
 	f.fn, f.payload, f.transport, f.wait = "echo", 100, "memory", "auto"
 	flags := cmd.Flags()
 	f.given = flags.Changed

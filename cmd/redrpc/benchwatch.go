@@ -119,7 +119,7 @@ func (sys *system) facts() []report.Setting {
 	var facts []report.Setting
 	for _, name := range names {
 		if got[name] != "" {
-			facts = append(facts, report.Setting{Name: "redis " + name, Value: got[name]})
+			facts = append(facts, report.Setting{Name: "redis_" + strings.TrimPrefix(name, "redis_"), Value: got[name]})
 		}
 	}
 	return facts

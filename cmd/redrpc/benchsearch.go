@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"redrpc/bench/capacity"
+	"redrpc/bench/report"
+	"redrpc/internal/figure"
+)
+
+// searchFlags are the flags of redrpc bench search.
+type searchFlags struct {
+	system   systemFlags
+	pace     paceFlags
+	out      reportFlags
+	arrivals string
+	slo      capacity.SLO
+	o        capacity.SearchOptions
+	percent  float64 // precision
+}
+
+func newSearch(getenv func(string) string) *cobra.Command {
+	f := &searchFlags{arrivals: "poisson", percent: 2}
+	f.o = capacity.SearchOptions{Length: 3 * time.Second, Confirm: 15 * time.Second, Budget: 110 * time.Second}
+	cmd := &cobra.Command{
+		Use:   "search --slo TERMS",
+		Short: "Find the greatest rate that meets an objective",
+		Long: `Find the greatest rate at which calls meet a service level objective, such as a p99 of
+20 ms with at most 0.1 % of errors.
+
+The rate is doubled until the objective is missed, then the bounds are brought together,
+and the lower one is confirmed by a long fresh run. Between runs the queue is drained.
+A percentile is of all calls that were intended: those that failed count as endless.
+The answer has both bounds, and what came in the way of more.
+
+What to call, and through which Redis, is said as to redrpc bench.
+
+` + exitCodesHelp + `
+Here 3 means that no rate met the objective, and 4 that the answer was not confirmed.`,
+		Example: `  redrpc bench search --slo p99=20ms
+  redrpc bench search --slo p99=20ms,errors=0.1% --redis redis://127.0.0.1 --server-workers 16 --func sleep
+  redrpc bench search --slo p95=100ms --no-server --redis redis://127.0.0.1 --prefix redis_rpc --func add --args '{"a": 1, "b": 2}'
+  redrpc bench search --slo p99=20ms --arrivals constant --report html=search.html`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.slo == nil {
+				return usagef("--slo: expected what to meet, such as p99=20ms,errors=0.1%%")
+			}
+			if err := f.system.check(); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), cmd.OutOrStdout(), newLiveLine(cmd.ErrOrStderr(), getenv))
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.Var(slo(&f.slo), "slo", "what to meet: p50, p90, p95, p99, p999, mean or max with a time, errors with a percentage, throughput with calls/s")
+	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "calls at even distances, or random as those of many users")
+	flags.Var(rate(&f.o.Start), "start", "first rate (default 100, or as many as the percentiles need)")
+	flags.Var(rate(&f.o.Most), "most", "greatest rate to try (default no limit)")
+	flags.Var(percentage(&f.percent), "precision", "how near the bounds have to come, in percent")
+	flags.VarP(positive(&f.o.Length), "duration", "d", "length of the measured window of each trial")
+	flags.Var(positive(&f.o.Confirm), "confirm", "length of the one that confirms the answer")
+	flags.Var(positive(&f.o.Budget), "budget", "how long the search may take")
+	f.pace.register(cmd)
+	f.system.register(cmd, getenv, trialTimeout)
+	f.out.register(cmd, answerForms)
+	completeChoices(cmd, "arrivals", "constant", "poisson")
+	return cmd
+}
+
+func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine) error {
+	if err := f.out.check(stdout); err != nil {
+		return err
+	}
+	return measure(ctx, &f.system, &f.pace, f.pace.maxInFlight, nil, live, func(m *measuring) error {
+		f.o.SLO, f.o.Precision, f.o.Drain = f.slo, f.percent/100, m.sys.drained
+		f.o.Progress = func(p capacity.Probe) {
+			why := strings.Join(p.Reasons, "; ")
+			if why == "" {
+				why = findings(p.Findings)
+			}
+			m.tell("%s/s for %v: %s: %s", figure.Rate(p.Load), p.Length, p.Outcome, why)
+		}
+		found, err := capacity.Search(ctx, m.trial(f.arrivals), f.o)
+		if found == nil || len(found.Probes) == 0 {
+			return err
+		}
+		about := m.about(report.Setting{Name: "arrivals", Value: f.arrivals})
+		written := f.out.write(answerWriters(report.Search{About: about, Found: found}), stdout, live)
+		switch {
+		case err != nil:
+			return err
+		case written != nil:
+			return written
+		case found.Met == 0:
+			return codedf(exitMissed, "no rate met the SLO %s: %s", f.slo, found.Limit)
+		case !found.Confirmed:
+			return codedf(exitInvalid, "%s/s met the SLO %s, but was not confirmed: %s", figure.Rate(found.Met), f.slo, found.Stopped)
+		}
+		return nil
+	})
+}
+
+func findings(all []capacity.Finding) string {
+	var texts []string
+	for _, f := range all {
+		texts = append(texts, f.Text)
+	}
+	return strings.Join(texts, "; ")
+}
+
+// percentage takes more than 0 and less than 100.
+func percentage(to *float64) value[float64] {
+	v := rate(to)
+	parse := v.parse
+	v.kind = "PERCENT"
+	v.parse = func(s string) (float64, error) {
+		p, err := parse(strings.TrimSuffix(s, "%"))
+		if err != nil || p >= 100 {
+			return 0, errPercentage
+		}
+		return p, nil
+	}
+	return v
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"redrpc/bench"
+	"redrpc/bench/capacity"
+	"redrpc/bench/report"
+	"redrpc/internal/figure"
+)
+
+var errPercentage = errors.New("expected a percentage above 0 and below 100, such as 2 or 0.5%")
+
+// sweepFlags are the flags of redrpc bench sweep.
+type sweepFlags struct {
+	system   systemFlags
+	pace     paceFlags
+	out      reportFlags
+	arrivals string
+	rates    []float64
+	callers  []float64
+	knee     string
+	o        capacity.SweepOptions
+}
+
+func newSweep(getenv func(string) string) *cobra.Command {
+	f := &sweepFlags{arrivals: "poisson", knee: string(capacity.P99)}
+	f.o.Length = 3 * time.Second
+	cmd := &cobra.Command{
+		Use:   "sweep",
+		Short: "Measure throughput and latency at many loads",
+		Long: `Measure throughput and latency at many loads, in an order that is shuffled by --seed, so
+that what changes over time does not look like an effect of the load: numbers of callers
+in a closed loop, to which the Universal Scalability Law is fitted, or --rates of an open
+one. The knee is the load from which the latency rises steeply.
+
+What to call, and through which Redis, is said as to redrpc bench.
+
+` + exitCodesHelp,
+		Example: `  redrpc bench sweep
+  redrpc bench sweep --rates 500..8000/8 --report html=sweep.html
+  redrpc bench sweep --concurrency 1,2,4,8,16,32,64 --func sleep --server-workers 16
+  redrpc bench sweep --rates 100,200,400 --redis redis://127.0.0.1 --no-server --prefix redis_rpc --func work`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			given := cmd.Flags().Changed
+			if given("rates") && given("concurrency") {
+				return usagef("--rates and --concurrency: expected only one of them")
+			}
+			for _, flag := range []string{"arrivals", "max-in-flight", "spin", "no-early-stop"} {
+				if given(flag) && !given("rates") {
+					return usagef("--%s: expected together with --rates, for it is about an open loop", flag)
+				}
+			}
+			if err := f.system.check(); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), cmd.OutOrStdout(), newLiveLine(cmd.ErrOrStderr(), getenv))
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	f.callers = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}
+	flags.VarP(loads(&f.callers, true, 1_000_000), "concurrency", "c", "numbers of callers of a closed loop: by commas, or a geometric row such as 1..64/7")
+	flags.VarP(loads(&f.rates, false, 1e9), "rates", "r", "calls a second of an open loop instead: by commas, or a row such as 100..1600/5")
+	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "with --rates: at even distances, or random as those of many users")
+	metrics := []string{string(capacity.P50), string(capacity.P90), string(capacity.P95), string(capacity.P99), string(capacity.P999), string(capacity.Mean)}
+	flags.Var(oneOf(&f.knee, metrics...), "knee", "the latency whose knee is looked for")
+	flags.VarP(positive(&f.o.Length), "duration", "d", "length of the measured window at each load")
+	f.pace.register(cmd)
+	f.system.register(cmd, getenv, trialTimeout)
+	f.out.register(cmd, answerForms)
+	completeChoices(cmd, "arrivals", "constant", "poisson")
+	completeChoices(cmd, "knee", metrics...)
+	return cmd
+}
+
+func (f *sweepFlags) run(ctx context.Context, stdout io.Writer, live *liveLine) error {
+	if err := f.out.check(stdout); err != nil {
+		return err
+	}
+	f.o.Loads, f.o.Callers = f.callers, f.rates == nil
+	atATime, arrivals := 0, ""
+	if f.rates != nil {
+		f.o.Loads, arrivals, atATime = f.rates, f.arrivals, f.pace.maxInFlight
+	}
+	for _, n := range f.o.Loads {
+		if f.o.Callers {
+			atATime = max(atATime, int(n))
+		}
+	}
+	return measure(ctx, &f.system, &f.pace, atATime, nil, live, func(m *measuring) error {
+		f.o.Seed, f.o.Knee, f.o.Drain = f.pace.seed, capacity.Metric(f.knee), m.sys.drained
+		done, unit := 0, "calls/s"
+		if f.o.Callers {
+			unit = "callers"
+		}
+		f.o.Progress = func(p capacity.SweepPoint) {
+			done++
+			m.tell("%d of %d: %s %s: %s/s, p50 %s, p99 %s, %s", done, len(f.o.Loads), figure.Rate(p.Load), unit, figure.Rate(p.Throughput),
+				figure.Microseconds(p.Latency.P50), figure.Microseconds(p.Latency.P99), p.Verdict.State)
+		}
+		curve, err := capacity.Sweep(ctx, m.trial(arrivals), f.o)
+		if curve == nil || len(curve.Points) == 0 {
+			return err
+		}
+		var more report.Settings
+		if arrivals != "" {
+			more = append(more, report.Setting{Name: "arrivals", Value: arrivals})
+		}
+		written := f.out.write(answerWriters(report.Sweep{About: m.about(more...), Curve: curve}), stdout, live)
+		if err := errors.Join(err, written); err != nil {
+			return err
+		}
+		for _, p := range curve.Points {
+			if p.Verdict.State != bench.Invalid {
+				return nil
+			}
+		}
+		return codedf(exitInvalid, "the measurement is invalid at every load")
+	})
+}

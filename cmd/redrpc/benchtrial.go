@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"redrpc/bench"
+	"redrpc/bench/capacity"
+	"redrpc/internal/figure"
+)
+
+// A trialTimeout is the default of --timeout where many runs are made: calls of an
+// overloaded one hold up the next for as long.
+const trialTimeout = 2 * time.Second
+
+// trial is one of a series of runs, at a rate with arrivals, or if these are empty with
+// so many callers. Each run draws its own arrivals.
+func (m *measuring) trial(arrivals string) capacity.Trial {
+	n := uint64(0)
+	return func(ctx context.Context, load float64, length time.Duration) (*bench.Result, error) {
+		model, unit := bench.Model(bench.ClosedLoop{}), "callers"
+		if arrivals != "" {
+			model, unit = atRate(load, arrivals), "calls/s"
+		}
+		cfg := m.config(ctx, model, fmt.Sprintf("%s %s:", figure.Rate(load), unit))
+		cfg.Duration = length
+		cfg.Seed += n
+		n++
+		if arrivals == "" {
+			cfg.Callers = int(load)
+		}
+		return m.run(ctx, cfg)
+	}
+}
+
+// tell writes a line about a trial that has ended.
+func (m *measuring) tell(format string, args ...any) {
+	fmt.Fprintf(m.live, "%s\n", clean(fmt.Sprintf(format, args...)))
+}
+
+// loads takes numbers by commas, and geometric rows such as 100..1600/5, which is 100,
+// 200, 400, 800, 1600. whole rounds them.
+func loads(to *[]float64, whole bool, most float64) value[[]float64] {
+	wrong := errors.New("expected numbers above 0 by commas, such as 100,200,400, or a row such as 100..1600/5")
+	return value[[]float64]{to, "LIST", func(s string) ([]float64, error) {
+		var all []float64
+		for part := range strings.SplitSeq(s, ",") {
+			var low, high float64
+			var n int
+			if !strings.Contains(part, "..") {
+				part = fmt.Sprintf("%s..%s/1", part, part)
+			}
+			ends, count, _ := strings.Cut(part, "/")
+			from, to, _ := strings.Cut(ends, "..")
+			var rest string
+			for text, to := range map[string]any{from: &low, to: &high, count: &n} {
+				if got, _ := fmt.Sscanf(text+"\n", "%v%s", to, &rest); got != 1 {
+					return nil, wrong
+				}
+			}
+			if !(low > 0 && high >= low && high <= most && n > 0 && n <= 1000) || n == 1 && low != high {
+				return nil, wrong
+			}
+			for i := range n {
+				load := low * math.Pow(high/low, float64(i)/float64(max(1, n-1)))
+				if whole {
+					load = math.Round(load)
+				}
+				all = append(all, load)
+			}
+		}
+		return all, nil
+	}}
+}
