@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -49,20 +50,16 @@ func loads(to *[]float64, whole bool, most float64) value[[]float64] {
 	return value[[]float64]{to, "LIST", func(s string) ([]float64, error) {
 		var all []float64
 		for part := range strings.SplitSeq(s, ",") {
-			var low, high float64
-			var n int
-			if !strings.Contains(part, "..") {
-				part = fmt.Sprintf("%s..%s/1", part, part)
+			ends, steps, _ := strings.Cut(part, "/")
+			first, last, row := strings.Cut(ends, "..")
+			if !row {
+				last, steps = ends, "1"
 			}
-			ends, count, _ := strings.Cut(part, "/")
-			from, to, _ := strings.Cut(ends, "..")
-			var rest string
-			for text, to := range map[string]any{from: &low, to: &high, count: &n} {
-				if got, _ := fmt.Sscanf(text+"\n", "%v%s", to, &rest); got != 1 {
-					return nil, wrong
-				}
-			}
-			if !(low > 0 && high >= low && high <= most && n > 0 && n <= 1000) || n == 1 && low != high {
+			low, err1 := strconv.ParseFloat(first, 64)
+			high, err2 := strconv.ParseFloat(last, 64)
+			n, err3 := strconv.Atoi(steps)
+			if errors.Join(err1, err2, err3) != nil || !row && ends != part ||
+				!(low > 0 && high >= low && high <= most) || n < 1 || n > 1000 || n == 1 && low != high {
 				return nil, wrong
 			}
 			for i := range n {

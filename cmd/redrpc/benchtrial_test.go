@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"math"
+	"slices"
+	"testing"
+)
+
+func TestLoads(t *testing.T) {
+	for text, want := range map[string][]float64{
+		"1":               {1},
+		"0.5,2,2":         {0.5, 2, 2},
+		"100..1600/5":     {100, 200, 400, 800, 1600},
+		"7..7/2,1":        {7, 7, 1},
+		"5..5/1":          {5},
+		"1e3":             {1000},
+		"1..100/3,1..2/2": {1, 10, 100, 1, 2},
+	} {
+		var got []float64
+		if err := loads(&got, false, 1e9).Set(text); err != nil || !slices.EqualFunc(got, want, func(a, b float64) bool { return math.Abs(a-b) < 1e-9*b }) {
+			t.Errorf("%s: got %v, %v, expected %v", text, got, err, want)
+		}
+	}
+	var got []float64
+	if err := loads(&got, true, 100).Set("1..10/3"); err != nil || !slices.Equal(got, []float64{1, 3, 10}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, text := range []string{"", ",", "1,", "1/2", "..", "1..", "1..2", "1..2/x", "2..1/2", "Inf", "-1", "101", "1..2/2/2", "1..2..3/2", "1..2/2000"} {
+		if err := loads(&got, true, 100).Set(text); err == nil {
+			t.Errorf("%s: got %v, expected an error", text, got)
+		}
+	}
+}
+
+// A search whose bounds are far apart by far: 2 workers of 20 ms take 100 calls/s.
+func TestBenchSearch(t *testing.T) {
+	r := redrpc(t, "bench", "search", "--slo", "p50=200ms,errors=10%", "--func", "sleep", "--args", `{"seconds":0.02}`, "--server-workers", "2", "--arrivals", "constant",
+		"--start", "50", "--most", "100000", "--precision", "60", "-d", "500ms", "--confirm", "500ms", "--warmup", "0s", "--spin", "off", "--timeout", "500ms", "-o", "json")
+	r.want(t, exitOK, "met: p50 ", "missed: ")
+	var got struct {
+		Run    map[string]any
+		Search struct {
+			Met, Missed float64
+			Confirmed   bool
+		}
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	if s := got.Search; !s.Confirmed || s.Met < 20 || s.Met > 150 || s.Missed <= s.Met || s.Missed > 1000 || got.Run["arrivals"] != "constant" {
+		t.Errorf("%+v", got)
+	}
+	r = redrpc(t, "bench", "search", "--slo", "p50=1us", "--start", "20", "-d", "100ms", "--confirm", "100ms", "--budget", "2s", "--warmup", "0s", "--func", "sleep", "--spin", "off")
+	if r.code != exitMissed && r.code != exitInvalid {
+		t.Errorf("exit code %d: no call is answered within 1 us\n%s", r.code, r.stderr)
+	}
+}
+
+func TestBenchSweep(t *testing.T) {
+	for _, c := range []struct {
+		flags   []string
+		callers bool
+	}{
+		{[]string{"--concurrency", "1,2,4,8"}, true},
+		{[]string{"--rates", "50,100"}, false},
+	} {
+		r := redrpc(t, append([]string{"bench", "sweep", "--func", "sleep", "--server-workers", "4", "-d", "200ms", "--warmup", "0s", "-o", "json"}, c.flags...)...)
+		if r.code != exitOK && r.code != exitInvalid { // a busy machine spoils open loops
+			t.Fatalf("exit code %d, %s", r.code, r.stderr)
+		}
+		var got struct {
+			Sweep struct {
+				Callers bool
+				Points  []struct{ Load, Throughput float64 }
+			}
+		}
+		if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
+			t.Fatal(err)
+		}
+		if p := got.Sweep.Points; got.Sweep.Callers != c.callers || len(p) < 2 || p[0].Load >= p[1].Load || p[0].Throughput <= 0 {
+			t.Errorf("%v: %+v", c.flags, got)
+		}
+	}
+}
