@@ -78,7 +78,7 @@ Functions of the in-process server:
 	flags.Var(slo(&f.slo), "slo", "what to meet, such as p99=20ms,errors=0.1%, else the exit code is 3")
 	f.system.register(cmd, getenv, 5*time.Second)
 	f.out.register(cmd, runForms)
-	cmd.AddCommand(newSearch(getenv), newSweep(getenv))
+	cmd.AddCommand(newSweep(getenv), newSearch(getenv), newPlan(getenv), newCompare(getenv), newMerge(getenv), newReport(getenv))
 	return cmd
 }
 

@@ -101,14 +101,7 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 		return err
 	}
 	return measure(ctx, &f.system, &f.load.pace, f.load.atATime(), f.load.replay, live, func(m *measuring) error {
-		cfg := m.config(ctx, f.load.model, "")
-		cfg.Duration, cfg.Calls = f.load.duration, int64(f.load.calls)
-		cfg.StartAt = f.load.pace.startAt
-		cfg.Instance, cfg.Instances = f.load.pace.share.instance, f.load.pace.share.instances
-		if !f.load.isOpen() {
-			cfg.Callers = f.load.callers
-		}
-		res, err := m.run(ctx, cfg)
+		res, err := m.run(ctx, f.config(ctx, m, ""))
 		if err != nil {
 			return err
 		}
@@ -122,12 +115,18 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 		about := m.about(more...)
 		rep := report.Report{Settings: about.Settings, Environment: about.Environment, Result: res}
 		written := f.out.write(runWriters(rep, f.system.fn), stdout, live)
-		if err := verdict(res, f.slo, live); err != nil {
-			if written != nil {
-				fmt.Fprintf(live, "redrpc: %s\n", clean(written.Error()))
-			}
-			return err
-		}
-		return written
+		return first(live, verdict(res, f.slo, live), written)
 	})
+}
+
+// config is that of a run as the flags say.
+func (f *benchFlags) config(ctx context.Context, m *measuring, note string) bench.Config {
+	cfg := m.config(ctx, f.load.model, note)
+	cfg.Duration, cfg.Calls = f.load.duration, int64(f.load.calls)
+	cfg.StartAt = f.load.pace.startAt
+	cfg.Instance, cfg.Instances = f.load.pace.share.instance, f.load.pace.share.instances
+	if !f.load.isOpen() {
+		cfg.Callers = f.load.callers
+	}
+	return cfg
 }

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// report makes a JSON report of a short run.
+func makeReport(t *testing.T, path string, args ...string) {
+	t.Helper()
+	redrpc(t, append([]string{"bench", "-o", "json", "--out", path, "--warmup", "0s"}, args...)...).want(t, exitOK)
+}
+
+// Two generators share a load, each with half of the calls of one schedule.
+func TestBenchMerge(t *testing.T) {
+	_, url := startRedis(t)
+	dir := t.TempDir()
+	var parts []string
+	for i := range 2 {
+		path := filepath.Join(dir, fmt.Sprint(i))
+		r := redrpc(t, "bench", "-o", "json", "--out", path, "--warmup", "0s", "--redis", url, "--func", "sleep", "--rate", "200", "--arrivals", "poisson", "--calls", "60", "--instance", fmt.Sprintf("%d/2", i))
+		if r.code != exitOK && r.code != exitInvalid { // a busy machine
+			t.Fatal(r.stderr)
+		}
+		parts = append(parts, path)
+	}
+	r := redrpc(t, append([]string{"bench", "merge", "-o", "json"}, parts...)...)
+	whole := readRun(t, r.stdout)
+	if whole.Intended != 60 || whole.Instances != 2 || whole.Calls != 60 || setting(whole.Settings, "function") != "sleep" || setting(whole.Settings, "prefix") != "" {
+		t.Errorf("exit code %d, %d calls of %d, settings %v\n%s", r.code, whole.Calls, whole.Instances, whole.Settings, r.stderr)
+	}
+	redrpc(t, "bench", "merge", parts[0]).want(t, exitFailed, "expected all 2 instances, got 1")
+	redrpc(t, "bench", "merge", parts[0], parts[0]).want(t, exitFailed, "expected each instance once, got 0 twice")
+	redrpc(t, "bench", "merge", parts[0], filepath.Join(dir, "nope")).want(t, exitFailed, "expected a JSON report of redrpc bench: open ")
+	other := filepath.Join(dir, "other")
+	makeReport(t, other, "--calls", "10", "-c", "1")
+	redrpc(t, "bench", "merge", parts[0], other).want(t, exitFailed, `expected reports of one configuration, got function "sleep" and "echo"`)
+}
+
+func TestBenchReport(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "run.json")
+	makeReport(t, path, "--calls", "300", "-c", "1")
+	r := redrpc(t, "bench", "report", path)
+	r.want(t, exitOK)
+	if !strings.Contains(r.stdout, "calls          300\n") || !strings.Contains(r.stdout, "phases ") {
+		t.Errorf("got %s", r.stdout)
+	}
+	r = redrpc(t, "bench", "report", path, "-o", "json", "--report", "html="+filepath.Join(dir, "run.html"), "--slo", "p50=10s")
+	r.want(t, exitOK, "report written to ", "SLO p50=10s: ")
+	if again := readRun(t, r.stdout); again.Calls != 300 || setting(again.Settings, "function") != "echo" {
+		t.Errorf("%v", again.Settings)
+	}
+	redrpc(t, "bench", "report", path, "--slo", "p50=1ns").want(t, exitMissed, "the SLO p50=1ns was missed: ")
+	for name, text := range map[string]string{"broken": `{"schema": 1,`, "foreign": `{"a": 1}`, "array": `[]`, "later": `{"schema": 99}`} {
+		wrong := filepath.Join(dir, name)
+		if err := os.WriteFile(wrong, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		redrpc(t, "bench", "report", wrong).want(t, exitFailed, wrong+": report: expected ")
+	}
+}
+
+// One side sleeps for 2 ms and the other for 20.
+func TestBenchCompare(t *testing.T) {
+	const fast, slow = `--args '{"seconds":0.002}'`, `--args '{"seconds":0.02}'`
+	both := []string{"--", "--func", "sleep", "--calls", "20", "-c", "2", "--warmup", "0s"}
+	run := func(a, b string) result {
+		return redrpc(t, append([]string{"bench", "compare", "--runs", "4", "--metrics", "p50", "--a", a, "--b", b}, both...)...)
+	}
+	r := run(fast, slow)
+	r.want(t, exitMissed, `B (--args {"seconds":0.02}) is worse than A (--args {"seconds":0.002}): p50: `)
+	if !strings.Contains(r.stdout, "WORSE") {
+		t.Errorf("got %s", r.stdout)
+	}
+	run(slow, fast).want(t, exitOK)
+	run(slow, "--calls 20 --func nope").want(t, exitUsage, "--b: --func: expected one of add")
+	redrpc(t, append([]string{"bench", "compare", "--runs", "2", "--metrics", "p50", "--a", fast, "--b", slow}, both...)...).want(t, exitFailed, "expected 4 on each side")
+
+	dir := t.TempDir()
+	for _, side := range []struct{ name, args string }{{"a", `{"seconds":0.02}`}, {"b", `{"seconds":0.002}`}} {
+		if err := os.Mkdir(filepath.Join(dir, side.name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 4 {
+			makeReport(t, filepath.Join(dir, side.name, fmt.Sprintf("%d.json", i)), "--func", "sleep", "--args", side.args, "--calls", "10", "-c", "2")
+		}
+	}
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b", "*")
+	redrpc(t, "bench", "compare", a, b, "--metrics", "p50").want(t, exitFailed, "if that is what you compare, say --may-differ args")
+	r = redrpc(t, "bench", "compare", a, b, "--metrics", "p50", "--may-differ", "args", "-o", "json")
+	r.want(t, exitOK)
+	var got struct {
+		Comparison struct {
+			RunsA     int `json:"runs_a"`
+			Contrasts []struct{ Judgement string }
+		}
+	}
+	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
+		t.Fatal(err)
+	}
+	if c := got.Comparison; c.RunsA != 4 || len(c.Contrasts) != 1 || c.Contrasts[0].Judgement != "better" {
+		t.Errorf("%+v", got)
+	}
+}
+
+// 100 calls/s of 20 ms keep 2 workers busy, so it takes 3 or a few more.
+func TestBenchPlan(t *testing.T) {
+	dir := t.TempDir()
+	run := filepath.Join(dir, "run.json")
+	makeReport(t, run, "--func", "sleep", "--args", `{"seconds":0.02}`, "--calls", "30", "-c", "2")
+	for _, from := range [][]string{
+		{"--from", run},
+		{"--func", "sleep", "--args", `{"seconds":0.02}`, "-d", "500ms", "--warmup", "0s"},
+	} {
+		r := redrpc(t, append([]string{"bench", "plan", "--rate", "100", "--slo", "p99=1s", "-o", "json"}, from...)...)
+		r.want(t, exitOK)
+		var got struct{ Plan struct{ Workers int } }
+		if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || got.Plan.Workers < 2 || got.Plan.Workers > 6 {
+			t.Errorf("%v: %d workers, %v", from, got.Plan.Workers, err)
+		}
+	}
+	redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p99=1ms", "--from", run).want(t, exitMissed, "no number of workers does")
+	without := filepath.Join(dir, "without.json")
+	text, err := os.ReadFile(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(without, []byte(strings.ReplaceAll(string(text), `"run": {`, `"other": {`)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p99=1s", "--from", without).want(t, exitFailed, "expected a run with the phases queue, run and wake")
+}
+
+// The check starts as many workers as the plan says.
+func TestBenchPlanCheck(t *testing.T) {
+	r := redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p50=1s", "--func", "sleep", "-d", "300ms", "--check", "300ms", "--warmup", "0s", "--spin", "off", "-o", "json")
+	if r.code != exitOK && r.code != exitInvalid { // a busy machine
+		t.Errorf("exit code %d", r.code)
+	}
+	if !strings.Contains(r.stderr, "checked: ") || !strings.Contains(r.stdout, `"checked": "`) {
+		t.Errorf("%s\n%s", r.stderr, r.stdout)
+	}
+}

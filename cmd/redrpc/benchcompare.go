@@ -1,0 +1,268 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"redrpc/bench"
+	"redrpc/bench/capacity"
+	"redrpc/bench/report"
+)
+
+// compareFlags are the flags of redrpc bench compare.
+type compareFlags struct {
+	out       reportFlags
+	a, b      []string // words of flags
+	runs      int
+	seed      uint64
+	metrics   []capacity.Metric
+	percent   float64 // that matter
+	mayDiffer []string
+	getenv    func(string) string
+}
+
+func newCompare(getenv func(string) string) *cobra.Command {
+	f := &compareFlags{runs: 6, seed: 1, percent: 1, getenv: getenv}
+	cmd := &cobra.Command{
+		Use:   "compare A B | compare --a FLAGS --b FLAGS [-- FLAGS]",
+		Short: "Say whether one thing is better or worse than another",
+		Long: `Compare B with A by repeated runs of both, and say of each metric whether B is better,
+worse, or no different as far as can be told. One run is one observation, and 5 of each
+side are the least for the metrics that are compared by default.
+
+A and B are JSON reports of redrpc bench: files and patterns by commas, or a directory.
+Or they are flags of redrpc bench: then runs of both take turns, so that what changes on
+the machine meanwhile meets both; flags behind -- are for both.
+
+Reports that were not made alike are refused, but for settings named by --may-differ. What
+the metrics of all runs show together is right with a confidence of 95 %.
+
+` + exitCodesHelp,
+		Example: `  redrpc bench compare before/ after/
+  redrpc bench compare 'before-*.json' 'after-*.json' --may-differ server_workers
+  redrpc bench compare --a '--server-workers 16' --b '--server-workers 64' -- --rate 500 --func sleep -d 3s`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.run(cmd, args, newLiveLine(cmd.ErrOrStderr(), getenv))
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	flags.Var(flagWords(&f.a), "a", "flags of redrpc bench for the side A, in one text")
+	flags.Var(flagWords(&f.b), "b", "those for the side B")
+	flags.Var(count(&f.runs, 1, 1000), "runs", "runs of each side")
+	flags.Var(seed(&f.seed), "seed", "of the order of the runs")
+	flags.Var(metricList(&f.metrics), "metrics", "what to compare: p50, p90, p95, p99, p999, mean, max, errors, throughput (default throughput,p50,p95,p99,errors)")
+	flags.Var(percentage(&f.percent), "matters", "the least difference that is better or worse, in percent")
+	flags.Var(nameList(&f.mayDiffer), "may-differ", "settings, by their names in the reports, in which the sides may differ")
+	f.out.register(cmd, answerForms)
+	return cmd
+}
+
+// flagWords takes words as a shell does.
+func flagWords(to *[]string) value[[]string] {
+	return value[[]string]{to, "FLAGS", splitWords}
+}
+
+func metricList(to *[]capacity.Metric) value[[]capacity.Metric] {
+	all := []capacity.Metric{capacity.P50, capacity.P90, capacity.P95, capacity.P99, capacity.P999, capacity.Mean, capacity.Max, capacity.Errors, capacity.Throughput}
+	return value[[]capacity.Metric]{to, "LIST", func(s string) ([]capacity.Metric, error) {
+		var list []capacity.Metric
+		for name := range strings.SplitSeq(s, ",") {
+			m := capacity.Metric(name)
+			if !slices.Contains(all, m) || slices.Contains(list, m) {
+				return nil, fmt.Errorf("expected some of %s by commas, each once", joined(all))
+			}
+			list = append(list, m)
+		}
+		return list, nil
+	}}
+}
+
+func joined[T ~string](all []T) string {
+	texts := make([]string, len(all))
+	for i, t := range all {
+		texts[i] = string(t)
+	}
+	return strings.Join(texts, ", ")
+}
+
+func nameList(to *[]string) value[[]string] {
+	return value[[]string]{to, "NAMES", func(s string) ([]string, error) {
+		if s == "" {
+			return nil, errors.New("expected names by commas")
+		}
+		return strings.Split(s, ","), nil
+	}}
+}
+
+// incidental are settings that say nothing of how a run was made.
+var incidental = []string{"prefix", "connections", "waiting_because", "note", "redrpc", "slo", "one_process", "processors"}
+
+// A side is the runs of A or B, and their settings.
+type side struct {
+	capacity.Side
+	about report.About
+}
+
+// set takes over how a run was made. All runs of a side have to be made alike.
+func (s *side) set(about report.About) error {
+	settings := make(map[string]any)
+	for _, x := range about.Settings {
+		if !slices.Contains(incidental, x.Name) {
+			settings[x.Name] = setting(about.Settings, x.Name)
+		}
+	}
+	if s.Settings == nil {
+		s.Settings, s.about = settings, about
+	}
+	for name := range settings {
+		if settings[name] != s.Settings[name] {
+			return fmt.Errorf("the runs of %s were not made alike: %s is %v and %v", s.Name, name, s.Settings[name], settings[name])
+		}
+	}
+	return nil
+}
+
+func (f *compareFlags) run(cmd *cobra.Command, args []string, live *liveLine) error {
+	given := cmd.Flags().Changed
+	here := given("a") || given("b")
+	switch dash := cmd.ArgsLenAtDash(); {
+	case here && (!given("a") || !given("b")):
+		return usagef("--a and --b: expected both, or two sets of reports instead")
+	case here && dash != 0 && len(args) > 0:
+		return usagef("--a and --b: expected no reports beside them, and flags for both behind --; got %s", shown(args[0]))
+	case !here && (len(args) != 2 || dash >= 0):
+		return usagef("%s: expected two sets of reports, A and B, or --a and --b; got %d", cmd.CommandPath(), len(args))
+	case !here && given("runs"):
+		return usagef("--runs: expected together with --a and --b")
+	}
+	if err := f.out.check(cmd.OutOrStdout()); err != nil {
+		return err
+	}
+	var a, b *side
+	var err error
+	may := slices.Clone(f.mayDiffer)
+	if here {
+		a, b, err = f.measure(cmd.Context(), args, live)
+		if err == nil { // what differs was asked for
+			may = []string{"load_model", "callers", "max_in_flight", "warmup_s"}
+			for _, s := range []*side{a, b} {
+				for name := range s.Settings {
+					may = append(may, name)
+				}
+			}
+		}
+	} else {
+		a, b, err = readSides(args[0], args[1], cmd.InOrStdin())
+	}
+	if err != nil {
+		return err
+	}
+	c, err := capacity.Compare(a.Side, b.Side, capacity.CompareOptions{MayDiffer: may, Metrics: f.metrics, Matters: f.percent / 100})
+	if different, ok := errors.AsType[*capacity.DifferentError](err); ok {
+		var names []string
+		for _, d := range different.Differences {
+			names = append(names, d.Name)
+		}
+		return fmt.Errorf("%w; if that is what you compare, say --may-differ %s", err, strings.Join(names, ","))
+	}
+	if err != nil {
+		return err
+	}
+	about := report.About{Settings: a.about.Settings, Environment: a.about.Environment}
+	written := f.out.write(answerWriters(report.Comparison{About: about, Comparison: c, A: a.Runs, B: b.Runs}), cmd.OutOrStdout(), live)
+	var worse error
+	if c.Is(capacity.Worse) {
+		var what []string
+		for _, x := range c.Contrasts {
+			if x.Judgement == capacity.Worse {
+				what = append(what, string(x.Metric)+": "+x.Text)
+			}
+		}
+		worse = codedf(exitMissed, "%s is worse than %s: %s", b.Name, a.Name, strings.Join(what, "; "))
+	}
+	return first(live, worse, written)
+}
+
+func readSides(a, b string, stdin io.Reader) (*side, *side, error) {
+	var sides []*side
+	for _, text := range []string{a, b} {
+		paths, err := reportPaths(text)
+		if err != nil {
+			return nil, nil, err
+		}
+		reports, err := readReportFiles(paths, stdin)
+		if err != nil {
+			return nil, nil, err
+		}
+		s := &side{Side: capacity.Side{Name: text}}
+		for _, r := range reports {
+			if err := s.set(report.About{Settings: r.Settings, Environment: r.Environment}); err != nil {
+				return nil, nil, err
+			}
+			s.Runs = append(s.Runs, r.Result)
+		}
+		sides = append(sides, s)
+	}
+	return sides[0], sides[1], nil
+}
+
+// measure makes runs of both sides, each of a system of its own.
+func (f *compareFlags) measure(ctx context.Context, both []string, live *liveLine) (a, b *side, err error) {
+	sides := []*side{{Side: capacity.Side{Name: "A"}}, {Side: capacity.Side{Name: "B"}}}
+	var runs []func(context.Context) (*bench.Result, error)
+	done := 0
+	for i, own := range [][]string{f.a, f.b} {
+		s := sides[i]
+		if len(own) > 0 {
+			s.Name += " (" + strings.Join(report.RedactArgs(own), " ") + ")"
+		}
+		of, err := f.parse(append(slices.Clone(both), own...))
+		if err != nil {
+			return nil, nil, usageError{fmt.Errorf("--%s: %w", strings.ToLower(s.Name[:1]), err)}
+		}
+		runs = append(runs, func(ctx context.Context) (res *bench.Result, err error) {
+			done++
+			note := fmt.Sprintf("run %d of %d, %s:", done, 2*f.runs, s.Name[:1])
+			err = measure(ctx, &of.system, &of.load.pace, of.load.atATime(), of.load.replay, live, func(m *measuring) error {
+				if res, err = m.run(ctx, of.config(ctx, m, note)); err != nil {
+					return err
+				}
+				return s.set(m.about())
+			})
+			return res, err
+		})
+	}
+	sides[0].Runs, sides[1].Runs, err = capacity.Interleave(ctx, f.runs, f.seed, nil, runs[0], runs[1])
+	return sides[0], sides[1], err
+}
+
+// parse reads flags of redrpc bench.
+func (f *compareFlags) parse(words []string) (*benchFlags, error) {
+	of := new(benchFlags)
+	cmd := &cobra.Command{Use: "bench"}
+	cmd.Flags().SortFlags = false
+	cmd.SetFlagErrorFunc(flagError)
+	of.load.register(cmd)
+	of.load.duration = 3 * time.Second
+	of.system.register(cmd, f.getenv, 5*time.Second)
+	if err := cmd.ParseFlags(words); err != nil {
+		return nil, flagError(cmd, err)
+	}
+	if rest := cmd.Flags().Args(); len(rest) > 0 {
+		return nil, usagef("expected flags of redrpc bench, got %s", shown(rest[0]))
+	}
+	for _, flag := range []string{"start-at", "instance"} {
+		if of.load.given(flag) {
+			return nil, usagef("--%s: expected without, as runs take turns here", flag)
+		}
+	}
+	return of, of.check()
+}

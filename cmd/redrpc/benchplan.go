@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"redrpc/bench"
+	"redrpc/bench/capacity"
+	"redrpc/bench/report"
+	"redrpc/internal/figure"
+)
+
+// planFlags are the flags of redrpc bench plan.
+type planFlags struct {
+	system   systemFlags
+	pace     paceFlags
+	out      reportFlags
+	from     string
+	arrivals string
+	callers  int
+	duration time.Duration
+	check    time.Duration
+	slo      capacity.SLO
+	o        capacity.PlanOptions
+	given    func(flag string) bool
+}
+
+func newPlan(getenv func(string) string) *cobra.Command {
+	f := &planFlags{arrivals: "poisson", callers: 1, duration: 5 * time.Second}
+	cmd := &cobra.Command{
+		Use:   "plan --rate N --slo TERMS",
+		Short: "Say how many workers a rate needs",
+		Long: `Say how many workers a rate needs to meet a service level objective, by simulation of
+calls that wait in one line for the next free worker.
+
+How long handlers run, and what else a call takes, is measured first, by calls of one
+caller at a time, or taken --from a JSON report of redrpc bench that has the phases of
+its calls. The report states what the answer rests on: foremost that handlers do not
+take longer when more of them run, as they do where they share processors. --check
+measures the answer: it starts so many workers and sends the rate.
+
+What to call, and through which Redis, is said as to redrpc bench.
+
+` + exitCodesHelp + `
+Here 3 means that no number of workers meets the objective, or that the check missed it.`,
+		Example: `  redrpc bench plan --rate 500 --slo p99=50ms --func sleep
+  redrpc bench plan --rate 2000 --slo p99=50ms --from run.json
+  redrpc bench plan --rate 500 --slo p99=50ms --func sleep --check 10s --report html=plan.html`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := f.complete(); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout(), newLiveLine(cmd.ErrOrStderr(), getenv))
+		},
+	}
+	flags := cmd.Flags()
+	flags.SortFlags = false
+	f.given = flags.Changed
+	flags.VarP(rate(&f.o.Rate), "rate", "r", "calls a second that are to be taken")
+	flags.Var(slo(&f.slo), "slo", "what to meet, such as p99=50ms")
+	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "calls at even distances, or random as those of many users")
+	flags.Var(name(&f.from, "REPORT"), "from", "take the times from this JSON report instead of measuring them")
+	flags.VarP(count(&f.callers, 1, 1000), "concurrency", "c", "callers of the measurement, few enough that calls do not wait for each other")
+	flags.VarP(positive(&f.duration), "duration", "d", "length of the measurement")
+	flags.Var(positive(&f.check), "check", "then measure the rate with so many workers, for this time")
+	flags.Var(count(&f.o.Most, 1, 100_000), "most", "greatest number of workers to consider (default 10000)")
+	f.pace.register(cmd)
+	f.system.register(cmd, getenv, 5*time.Second)
+	f.out.register(cmd, answerForms)
+	completeChoices(cmd, "arrivals", "constant", "poisson")
+	return cmd
+}
+
+// complete is about what the flags' own parsers cannot know.
+func (f *planFlags) complete() error {
+	switch {
+	case !f.given("rate"):
+		return usagef("--rate: expected the calls a second that are to be taken")
+	case f.slo == nil:
+		return usagef("--slo: expected what to meet, such as p99=50ms")
+	case f.given("check") && f.system.noServer:
+		return usagef("--check: expected without --no-server, for it starts workers")
+	}
+	if f.given("from") {
+		for _, flag := range []string{"concurrency", "duration"} {
+			if f.given(flag) {
+				return usagef("--%s: expected without --from, for it is about a measurement", flag)
+			}
+		}
+	}
+	f.o.SLO, f.o.ConstantArrivals, f.o.Seed = f.slo, f.arrivals == "constant", f.pace.seed
+	return f.system.check()
+}
+
+func (f *planFlags) run(ctx context.Context, stdin io.Reader, stdout io.Writer, live *liveLine) error {
+	if err := f.out.check(stdout); err != nil {
+		return err
+	}
+	var about report.About
+	if f.from != "" {
+		rep, err := readReportFile(f.from, stdin)
+		if err != nil {
+			return err
+		}
+		about = report.About{Settings: append(rep.Settings, report.Setting{Name: "from", Value: f.from}), Environment: rep.Environment}
+		if err := f.learn(rep.Result, false); err != nil {
+			return fmt.Errorf("%s: %w", f.from, err)
+		}
+	} else {
+		err := measure(ctx, &f.system, &f.pace, f.callers, nil, live, func(m *measuring) error {
+			cfg := m.config(ctx, bench.ClosedLoop{}, "measuring:")
+			cfg.Duration, cfg.Callers = f.duration, f.callers
+			res, err := m.run(ctx, cfg)
+			if err := errors.Join(err, ctx.Err()); err != nil {
+				return err
+			}
+			about = m.about()
+			if err := verdict(res, nil, live); err != nil {
+				return err
+			}
+			return f.learn(res, true)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	needed, err := capacity.Plan(ctx, f.o)
+	if err != nil {
+		return err
+	}
+	about.Settings = append(about.Settings, report.Setting{Name: "arrivals", Value: f.arrivals})
+	var missed error
+	if needed.Workers == 0 {
+		missed = codedf(exitMissed, "%s/s with %s: %s", figure.Rate(f.o.Rate), f.slo, needed.Why)
+	} else if f.check > 0 {
+		missed = f.measureAnswer(ctx, needed, &about, live)
+	}
+	written := f.out.write(answerWriters(report.Plan{About: about, Needed: needed}), stdout, live)
+	return first(live, missed, written)
+}
+
+// learn takes the times from the phases of a run. Unless it was idle, what its calls
+// waited for a worker is in the queue phase, too, of which only the least is sure to be
+// the way there.
+func (f *planFlags) learn(res *bench.Result, idle bool) error {
+	queue, run, wake := res.Samples.Phases[phaseQueue], res.Samples.Phases[phaseRun], res.Samples.Phases[phaseWake]
+	if queue == nil || run == nil || wake == nil || run.Count == 0 {
+		return errors.New("expected a run with the phases queue, run and wake of its calls, which servers of redrpc tell; there are none")
+	}
+	var err error
+	if f.o.Run, err = capacity.FromSamples(run); err != nil {
+		return err
+	}
+	if !idle {
+		least := new(bench.Samples)
+		least.Record(queue.Min)
+		queue = least
+	}
+	f.o.Overhead, err = capacity.Measured(sums(queue, wake, f.pace.seed))
+	return err
+}
+
+// sums are draws of the sum of two independent times.
+func sums(a, b *bench.Samples, seed uint64) []time.Duration {
+	const n = 1000
+	rank := func(s *bench.Samples, i int) time.Duration {
+		d, _ := s.Rank(1 + (s.Count-1)*int64(i)/(n-1))
+		return d
+	}
+	other := rand.New(rand.NewPCG(seed, 0)).Perm(n)
+	all := make([]time.Duration, n)
+	for i := range all {
+		all[i] = rank(a, i) + rank(b, other[i])
+	}
+	return all
+}
+
+// measureAnswer sends the rate to so many workers as the plan says, and adds what was
+// measured to what is reported.
+func (f *planFlags) measureAnswer(ctx context.Context, needed *capacity.Needed, about *report.About, live *liveLine) error {
+	with := f.system
+	with.workers = needed.Workers
+	return measure(ctx, &with, &f.pace, f.pace.maxInFlight, nil, live, func(m *measuring) error {
+		cfg := m.config(ctx, atRate(f.o.Rate, f.arrivals), fmt.Sprintf("checking %d workers:", needed.Workers))
+		cfg.Duration = f.check
+		res, err := m.run(ctx, cfg)
+		if err != nil {
+			return err
+		}
+		text := fmt.Sprintf("%s at %s/s with %d workers for %v: p50 %s, p99 %s, errors %s", res.Verdict.State, figure.Rate(f.o.Rate), needed.Workers, f.check,
+			figure.Microseconds(res.Latency.P50), figure.Microseconds(res.Latency.P99), figure.Grouped(res.Errors))
+		about.Settings = append(about.Settings, report.Setting{Name: "checked", Value: text})
+		m.tell("checked: %s", text)
+		return verdict(res, f.slo, live)
+	})
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"redrpc/bench"
+	"redrpc/bench/capacity"
+	"redrpc/bench/report"
+)
+
+// readFlags are the flags of the sub-commands that read reports and measure nothing.
+type readFlags struct {
+	out reportFlags
+	slo capacity.SLO
+}
+
+func (f *readFlags) register(cmd *cobra.Command) {
+	cmd.Flags().SortFlags = false
+	cmd.Flags().Var(slo(&f.slo), "slo", "what to meet, such as p99=20ms,errors=0.1%, else the exit code is 3")
+	f.out.register(cmd, runForms)
+}
+
+func newReport(getenv func(string) string) *cobra.Command {
+	f := new(readFlags)
+	cmd := &cobra.Command{
+		Use:   "report REPORT",
+		Short: "Write a report in another format",
+		Long: `Write a JSON report of redrpc bench in another format. A REPORT of - is stdin.
+
+` + formsHelp + `
+
+` + exitCodesHelp + `
+Here a run that is invalid, or whose calls piled up, counts only with --slo.`,
+		Example: `  redrpc bench report run.json
+  redrpc bench report run.json --output html --out run.html
+  redrpc bench report run.json --report hlog=run.hlog --report csv=run.csv --slo p99=20ms`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return usagef("%s: expected one JSON report of redrpc bench, got %d", cmd.CommandPath(), len(args))
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			rep, err := readReportFile(args[0], cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			return f.write(rep, f.slo != nil, cmd.OutOrStdout(), newLiveLine(cmd.ErrOrStderr(), getenv))
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+func newMerge(getenv func(string) string) *cobra.Command {
+	f := new(readFlags)
+	cmd := &cobra.Command{
+		Use:   "merge REPORT...",
+		Short: "Make one report of those of several generators",
+		Long: `Make one report of the JSON reports of all generators that shared a load by --instance.
+Calls and samples are added up, so each figure is what one generator would have
+reported that had made all calls; nothing is averaged. The verdict is the worst of theirs.
+
+Reports of different loads or functions are refused, and a set in which one is missing.
+
+` + exitCodesHelp,
+		Example: `  redrpc bench merge part-0.json part-1.json part-2.json --out whole.json --output json
+  redrpc bench merge part-*.json --report html=whole.html --slo p99=20ms`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usagef("%s: expected JSON reports of redrpc bench, got none", cmd.CommandPath())
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			reports, err := readReportFiles(args, cmd.InOrStdin())
+			if err != nil {
+				return err
+			}
+			whole, err := mergeReports(reports, args)
+			if err != nil {
+				return err
+			}
+			return f.write(whole, true, cmd.OutOrStdout(), newLiveLine(cmd.ErrOrStderr(), getenv))
+		},
+	}
+	f.register(cmd)
+	return cmd
+}
+
+// write writes a report, and returns what there is to say against its run if that is
+// wanted.
+func (f *readFlags) write(rep report.Report, judge bool, stdout, told io.Writer) error {
+	if err := f.out.check(stdout); err != nil {
+		return err
+	}
+	fn := setting(rep.Settings, "function")
+	if fn == "" {
+		fn = "call"
+	}
+	written := f.out.write(runWriters(rep, fn), stdout, told)
+	if !judge {
+		return written
+	}
+	return first(told, verdict(rep.Result, f.slo, told), written)
+}
+
+// first is the first error that there is. Others are told.
+func first(told io.Writer, errs ...error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	for i, err := range errs {
+		if i > 0 {
+			fmt.Fprintf(told, "redrpc: %s\n", clean(err.Error()))
+		}
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	return errs[0]
+}
+
+// mergeReports makes one report of several, with the settings that they share.
+func mergeReports(reports []report.Report, names []string) (report.Report, error) {
+	one := reports[0]
+	results := make([]*bench.Result, len(reports))
+	for i, r := range reports {
+		results[i] = r.Result
+		for _, name := range []string{"function", "payload_bytes", "args", "replay"} {
+			if a, b := setting(one.Settings, name), setting(r.Settings, name); a != b {
+				return report.Report{}, fmt.Errorf("%s and %s: expected reports of one configuration, got %s %q and %q", names[0], names[i], name, a, b)
+			}
+		}
+	}
+	res, err := bench.Merge(results...)
+	if err != nil {
+		return report.Report{}, err
+	}
+	shared := report.Settings{{Name: "merged", Value: names}}
+	for _, s := range one.Settings {
+		if !slices.ContainsFunc(reports, func(r report.Report) bool { return setting(r.Settings, s.Name) != setting(one.Settings, s.Name) }) {
+			shared = append(shared, s)
+		}
+	}
+	return report.Report{Settings: shared, Environment: one.Environment, Result: res}, nil
+}
+
+// setting is the value of this name as text, "" if there is none.
+func setting(settings report.Settings, name string) string {
+	for _, s := range settings {
+		if s.Name != name {
+			continue
+		}
+		if text, ok := s.Value.(string); ok {
+			return text
+		}
+		text, err := json.Marshal(s.Value)
+		if err != nil {
+			panic(err) // it was read from JSON, or written as such
+		}
+		return string(text)
+	}
+	return ""
+}
+
+// readReportFile reads a report of redrpc bench. A path of - is stdin.
+func readReportFile(path string, stdin io.Reader) (report.Report, error) {
+	from := stdin
+	if path != "-" {
+		file, err := os.Open(path)
+		if err != nil {
+			return report.Report{}, fmt.Errorf("expected a JSON report of redrpc bench: %w", err)
+		}
+		defer file.Close()
+		from = file
+	}
+	rep, err := report.Read(from)
+	if err != nil {
+		return report.Report{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return rep, nil
+}
+
+func readReportFiles(paths []string, stdin io.Reader) ([]report.Report, error) {
+	var all []report.Report
+	for _, path := range paths {
+		rep, err := readReportFile(path, stdin)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, rep)
+	}
+	return all, nil
+}
+
+// reportPaths are those that a text names: a directory's JSON files, or files and
+// patterns by commas.
+func reportPaths(text string) ([]string, error) {
+	if info, err := os.Stat(text); err == nil {
+		if !info.IsDir() {
+			return []string{text}, nil
+		}
+		text = filepath.Join(text, "*.json")
+	}
+	var all []string
+	for pattern := range strings.SplitSeq(text, ",") {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			return nil, usagef("expected reports, as files and patterns by commas or as a directory with JSON files; there is no %q", pattern)
+		}
+		all = append(all, paths...)
+	}
+	return all, nil
+}
