@@ -232,6 +232,9 @@ func TestEncodeArgs(t *testing.T) {
 		{args: "x", err: "a string"},
 		{args: Args{"x": math.NaN()}, err: "cannot be encoded"},
 		{args: Args{"x": func() {}}, err: "cannot be encoded"},
+		{args: Args{"x": json.RawMessage("\"\xff\"")}, err: "arguments cannot be encoded: expected JSON in UTF-8"},
+		{args: Args{"x": nested(maxDepth - 2)}, want: `{"x":` + string(nested(maxDepth-2)) + `}`},
+		{args: Args{"x": nested(maxDepth - 1)}, err: "nested no deeper than 9999"},
 	} {
 		got, err := newEncoder().args(c.args)
 		if c.err != "" {
@@ -241,6 +244,26 @@ func TestEncodeArgs(t *testing.T) {
 		} else if err != nil || string(got) != c.want {
 			t.Errorf("%v: got %s, %v, want %s", c.args, got, err, c.want)
 		}
+	}
+}
+
+// nested is so many arrays, each but the innermost with the next in it.
+func nested(depth int) json.RawMessage {
+	return json.RawMessage(strings.Repeat("[", depth) + strings.Repeat("]", depth))
+}
+
+// What can be encoded can be read on the other side.
+func TestDeepest(t *testing.T) {
+	deepest := nested(maxDepth - 1)
+	res, err := newEncoder().result(deepest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := decodeResult((&answer{res: res}).append(nil)); err != nil || len(r.res) != len(deepest) {
+		t.Errorf("got %d bytes, %v, want %d", len(r.res), err, len(deepest))
+	}
+	if _, err := newEncoder().result(nested(maxDepth)); err == nil {
+		t.Error("one more level: got no error")
 	}
 }
 

@@ -3,7 +3,10 @@ package rpc
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"sync"
+	"unicode/utf8"
 )
 
 // encoders are spare encoders.
@@ -42,5 +45,20 @@ func (e *encoder) encode(v any) ([]byte, error) {
 	if err := e.json.Encode(v); err != nil {
 		return nil, err
 	}
-	return bytes.TrimSuffix(e.out.Bytes(), []byte("\n")), nil
+	value := bytes.TrimSuffix(e.out.Bytes(), []byte("\n"))
+	return value, checkSendable(value)
+}
+
+// checkSendable refuses what encoding/json writes, but would not be read on the other
+// side: a json.RawMessage or MarshalJSON may have bytes that are not UTF-8, and values
+// may be nested too deep. What is short cannot be.
+func checkSendable(value []byte) error {
+	if !utf8.Valid(value) {
+		return errors.New("expected JSON in UTF-8, got bytes that are not UTF-8")
+	}
+	const within = 1 // the message
+	if len(value) > 2*(maxDepth-within) && scanValue(value, 0, within) < 0 {
+		return fmt.Errorf("expected arrays and objects that are nested no deeper than %d", maxDepth-within)
+	}
+	return nil
 }

@@ -91,6 +91,47 @@ func ExampleRemoteError() {
 	// panic: runtime error: integer divide by zero, of type panic; traceback: true
 }
 
+// A result that cannot be encoded, or is longer than the server's limit, is answered
+// with an error of the server.
+func ExampleServerOptions_results() {
+	b, err := broker.New(broker.Options{})
+	check(err)
+	defer b.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
+	defer rdb.Close()
+
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{MaxResultBytes: 1000})
+	check(err)
+	check(rpc.Handle(server, "ratio", func(ctx context.Context, in struct{ A, B float64 }) (float64, error) { return in.A / in.B, nil }))
+	check(rpc.Handle(server, "line", func(ctx context.Context, in struct{ Length int }) (string, error) {
+		return strings.Repeat("-", in.Length), nil
+	}))
+	go server.Run(context.Background())
+	defer server.Stop(context.Background())
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	check(err)
+	defer client.Close()
+
+	ratio, err := rpc.Call[float64](context.Background(), client, "ratio", rpc.Args{"a": 1, "b": 8})
+	fmt.Println(ratio, err)
+	for _, call := range []struct {
+		fn   string
+		args rpc.Args
+	}{
+		{"ratio", rpc.Args{"a": 1, "b": 0}},
+		{"line", rpc.Args{"length": 10_000}},
+	} {
+		err := client.Call(context.Background(), call.fn, call.args, nil)
+		if e, ok := errors.AsType[*rpc.RemoteError](err); ok {
+			fmt.Printf("%s: %s\n", e.Type, e.Message)
+		}
+	}
+	// Output:
+	// 0.125 <nil>
+	// bad_result: the result cannot be encoded: json: unsupported value: +Inf
+	// too_large: the result has 10002 bytes, this server sends no more than 1000
+}
+
 // A call that matches ErrNotSent has not run, and never will: to try again is safe.
 func ExampleErrNotSent() {
 	b, err := broker.New(broker.Options{})

@@ -333,6 +333,7 @@ func testFailures(t *testing.T, h *house) {
 		offer("goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil }),
 		offer("nan", func(context.Context, struct{}) (float64, error) { return math.NaN(), nil }),
 		offer("raw", func(context.Context, struct{}) (json.RawMessage, error) { return json.RawMessage("{"), nil }),
+		offer("latin", func(context.Context, struct{}) (json.RawMessage, error) { return json.RawMessage("\"\xe9\""), nil }),
 		offer("add", func(_ context.Context, in struct{ A, B int }) (int, error) { return in.A + in.B, nil }))
 	client := h.client(rpc.ClientOptions{Timeout: 10 * time.Second})
 	call := func(fn string, args any) error { return client.Call(context.Background(), fn, args, nil) }
@@ -350,6 +351,7 @@ func testFailures(t *testing.T, h *house) {
 	}
 	isRemote(t, call("nan", nil), "cannot be encoded")
 	isRemote(t, call("raw", nil), "cannot be encoded")
+	isRemote(t, call("latin", nil), "cannot be encoded: expected JSON in UTF-8")
 	isRemote(t, call("add", rpc.Args{"a": 1}), `missing argument "b", expected a, b`)
 	isRemote(t, call("add", rpc.Args{"a": 1, "b": 2, "c": 3}), `unknown argument "c"`)
 	isRemote(t, call("add", rpc.Args{"a": 1, "b": "x"}), `argument "b": expected int, got string`)
