@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,11 +12,20 @@ import (
 )
 
 func TestTagFor(t *testing.T) {
-	for slot := range slots {
-		tag, ok := tagFor("redis_rpc:echo:result:", slot)
-		key := "redis_rpc:echo:result:" + tag + "2b1f"
-		if !ok || keySlot(key) != slot || len(tag) > 6 {
-			t.Fatalf("slot %d: got tag %q, %v, so %s is in slot %d", slot, tag, ok, key, keySlot(key))
+	// The first number of each slot, found in one go.
+	tags := map[int]string{}
+	for n := int64(0); len(tags) < slots; n++ {
+		tag := "{" + strconv.FormatInt(n, 36) + "}"
+		if slot := keySlot(tag); tags[slot] == "" {
+			tags[slot] = tag
+		}
+		if len(tag) > 6 {
+			t.Fatalf("numbers of four digits are in no more than %d slots", len(tags))
+		}
+	}
+	for slot := 0; slot < slots; slot += 61 {
+		if tag, ok := tagFor("redis_rpc:echo:result:", slot); !ok || tag != tags[slot] {
+			t.Errorf("slot %d: got tag %q, %v, want %q", slot, tag, ok, tags[slot])
 		}
 	}
 	for before, want := range map[string]bool{
