@@ -47,6 +47,8 @@ type branches struct {
 	nodes *nodes
 	make  func(*home) *branch
 
+	leaving sync.WaitGroup // branches that made room
+
 	mu     sync.Mutex // guards what follows
 	bySlot map[int]*branch
 	closed bool
@@ -77,11 +79,8 @@ func (s *branches) enter(prefix, fn string) (place, error) {
 		return place{}, redis.ErrClosed
 	}
 	b := s.bySlot[slot]
-	var old *branch
 	if b == nil {
-		if len(s.bySlot) >= mostBranches {
-			old = s.oldest()
-		}
+		s.makeRoom()
 		b = s.make(&home{rdb: s.nodes.rdb, key: queue})
 		b.slot = slot
 		b.plain, _ = tagFor("", slot)
@@ -92,25 +91,28 @@ func (s *branches) enter(prefix, fn string) (place, error) {
 		tag = b.plain
 	}
 	s.mu.Unlock()
-	if old != nil {
-		old.abandon()
-		old.close()
-	}
 	return place{b, tag}, nil
 }
 
-// oldest takes out the branch without calls that was used before all others, if there
-// is one. It is called under the lock.
-func (s *branches) oldest() (old *branch) {
-	for _, b := range s.bySlot {
-		if b.users == 0 && (old == nil || b.used.Before(old.used)) {
-			old = b
+// makeRoom takes out branches without calls, those first that were not used for
+// longest, until there is room for one more. It is called under the lock.
+func (s *branches) makeRoom() {
+	for len(s.bySlot) >= mostBranches {
+		var old *branch
+		for _, b := range s.bySlot {
+			if b.users == 0 && (old == nil || b.used.Before(old.used)) {
+				old = b
+			}
 		}
-	}
-	if old != nil {
+		if old == nil {
+			return
+		}
 		delete(s.bySlot, old.slot)
+		s.leaving.Go(func() {
+			old.abandon()
+			old.close()
+		})
 	}
-	return old
 }
 
 func (s *branches) leave(b *branch) {
@@ -142,4 +144,5 @@ func (s *branches) close() {
 	for _, b := range all {
 		b.close()
 	}
+	s.leaving.Wait()
 }
