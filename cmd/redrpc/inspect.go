@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"redrpc/rpc"
@@ -123,21 +124,16 @@ func newLook[T any](getenv func(string) string, l look[T]) *cobra.Command {
 	prefix, format := defaultPrefix, "text"
 	cmd := &cobra.Command{
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			redisOpt, err := conn.options(defaultRedis)
 			if err != nil {
 				return err
 			}
-			rdb, _, err := reach(cmd.Context(), redisOpt)
-			if err != nil {
+			var list []T
+			err = withInspector(cmd.Context(), redisOpt, prefix, func(i *rpc.Inspector) (err error) {
+				list, err = l.see(i, cmd.Context())
 				return err
-			}
-			defer func() { err = errors.Join(err, rdb.Close()) }()
-			inspector, err := rpc.NewInspector(rdb, prefix)
-			if err != nil {
-				return err
-			}
-			list, err := l.see(inspector, cmd.Context())
+			})
 			if err != nil {
 				return err
 			}
@@ -158,6 +154,20 @@ func newLook[T any](getenv func(string) string, l look[T]) *cobra.Command {
 	conn.register(flags, getenv, defaultRedis)
 	completeChoices(cmd, "output", "text", "json")
 	return cmd
+}
+
+// withInspector gives use an inspector.
+func withInspector(ctx context.Context, redisOpt *redis.Options, prefix string, use func(*rpc.Inspector) error) (err error) {
+	rdb, _, err := reach(ctx, redisOpt)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rdb.Close()) }()
+	inspector, err := rpc.NewInspector(rdb, prefix)
+	if err != nil {
+		return err
+	}
+	return use(inspector)
 }
 
 // cell makes of text, which others may have written, something for one cell of a

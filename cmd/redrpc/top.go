@@ -46,22 +46,15 @@ other. All keys of the database are looked at each time, since nothing lists the
   redrpc top --interval 500ms --prefix rpc_example
   redrpc top -n 1`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			redisOpt, err := conn.options(defaultRedis)
 			if err != nil {
 				return err
 			}
-			rdb, _, err := reach(cmd.Context(), redisOpt)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, rdb.Close()) }()
-			inspector, err := rpc.NewInspector(rdb, prefix)
-			if err != nil {
-				return err
-			}
 			title := fmt.Sprintf("%s, prefix %s, every %v", where(redisOpt), clean(prefix), interval)
-			return top(cmd.Context(), inspector, newScreen(cmd.OutOrStdout(), getenv), title, interval, times)
+			return withInspector(cmd.Context(), redisOpt, prefix, func(i *rpc.Inspector) error {
+				return top(cmd.Context(), i, newScreen(cmd.OutOrStdout(), getenv), title, interval, times)
+			})
 		},
 	}
 	flags := cmd.Flags()
