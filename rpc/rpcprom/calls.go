@@ -30,7 +30,6 @@ type Calls struct {
 }
 
 // A function is the metrics of one function.
-
 type function struct {
 	name     string
 	duration prometheus.Observer
@@ -131,7 +130,7 @@ func serverOutcome(err error) string {
 		return "ok"
 	}
 	switch typ := rpc.TypeOf(err); typ {
-	case rpc.TypeBadArguments, rpc.TypeBadResult, rpc.TypePanic:
+	case rpc.TypeBadArguments, rpc.TypeBadResult, rpc.TypeTooLarge, rpc.TypePanic:
 		return typ
 	}
 	return "error"

@@ -13,8 +13,8 @@
 //
 // Outcomes of a client are ok, failed (the function failed, or the server refused
 // the arguments), not_sent, no_result, bad_result and error (what an interceptor
-// returned instead). Outcomes of a server are ok, error, bad_arguments, bad_result
-// and panic.
+// returned instead). Outcomes of a server are ok, error, bad_arguments, bad_result,
+// too_large and panic.
 //
 // [Dropped] counts what a server did not answer, and so no interceptor saw, and
 // [Queues] looks at what waits in Redis:

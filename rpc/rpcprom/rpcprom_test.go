@@ -86,7 +86,7 @@ func TestCalls(t *testing.T) {
 	_, rdb := brokertest.Start(t, broker.Options{})
 	onClient, onServer := rpcprom.Client(), rpcprom.Server()
 	quiet := slog.New(slog.DiscardHandler)
-	server, err := rpc.NewServer(rdb, rpc.ServerOptions{Intercept: []rpc.Interceptor{onServer.Intercept}, Logger: quiet})
+	server, err := rpc.NewServer(rdb, rpc.ServerOptions{Intercept: []rpc.Interceptor{onServer.Intercept}, Logger: quiet, MaxResultBytes: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,6 +99,7 @@ func TestCalls(t *testing.T) {
 		rpc.Handle(server, "goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil }),
 		rpc.Handle(server, "text", func(context.Context, struct{}) (string, error) { return "text", nil }),
 		rpc.Handle(server, "nothing", func(context.Context, struct{}) (func(), error) { return func() {}, nil }),
+		rpc.Handle(server, "long", func(context.Context, struct{}) (string, error) { return strings.Repeat("x", 100), nil }),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -125,12 +126,12 @@ func TestCalls(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	for _, fn := range []string{"fail", "panic", "goexit", "text", "nothing"} {
+	for _, fn := range []string{"fail", "panic", "goexit", "text", "nothing", "long"} {
 		if err := call(fn, nil); err == nil {
 			t.Errorf("%s: no error", fn)
 		}
 	}
-	errNever := client.Call(ctx, "never", nil, nil, rpc.Timeout(10*time.Millisecond))
+	errNever := client.Call(ctx, "never", nil, nil, rpc.Timeout(300*time.Millisecond))
 	if err := errors.Join(errNever, call("ok", rpc.Args{"x": 1}), call("ok", 7)); err == nil {
 		t.Error("no error")
 	}
@@ -150,10 +151,10 @@ func TestCalls(t *testing.T) {
 	}
 	want(t, gather(t, onClient), expect("client", map[string]float64{
 		"ok ok": 2, "ok failed": 1, "ok not_sent": 1, "wait ok": 1, "fail failed": 1, "panic failed": 1, "goexit failed": 1,
-		"text bad_result": 1, "nothing failed": 1, "never no_result": 1,
+		"text bad_result": 1, "nothing failed": 1, "long failed": 1, "never no_result": 1,
 	}))
 	want(t, gather(t, onServer), expect("server", map[string]float64{
-		"ok ok": 2, "ok bad_arguments": 1, "wait ok": 1, "fail error": 1, "panic panic": 1, "goexit panic": 1, "text ok": 1, "nothing bad_result": 1,
+		"ok ok": 2, "ok bad_arguments": 1, "wait ok": 1, "fail error": 1, "panic panic": 1, "goexit panic": 1, "text ok": 1, "nothing bad_result": 1, "long too_large": 1,
 	}))
 }
 
