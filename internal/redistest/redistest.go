@@ -8,6 +8,7 @@ package redistest
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -174,11 +175,15 @@ func Missing(t testing.TB, name string) {
 	t.Skipf("LEFT OUT: %s is not installed", name)
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+// freePort returns a port that nobody has now. It is below those that systems give to
+// connections, of which tests make many: a server that is restarted finds it free.
+func freePort() (port int, err error) {
+	for range 50 {
+		port = 20_000 + rand.N(12_000)
+		var l net.Listener
+		if l, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
