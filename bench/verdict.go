@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -48,6 +49,7 @@ func (r *run) judge(res *Result) {
 		v.add(r.checkBacklog(res))
 	}
 	v.add(r.checkProcessor(res))
+	v.add(r.checkMachine())
 	v.add(r.checkPauses(res))
 	v.add(r.checkScheduler(res))
 	v.add(r.checkStationary(res))
@@ -172,6 +174,26 @@ func (r *run) checkProcessor(res *Result) Check {
 		}
 	}
 	return Check{"cpu", Unknown, "what the process of the generator used is not known"}
+}
+
+// checkMachine looks for what else the machine was busy with, which may be the Redis
+// that is measured: so it is never more than a warning.
+func (r *run) checkMachine() Check {
+	window := (r.closed.at - r.opened.at).Seconds()
+	if r.opened.machine == 0 || r.closed.machine == 0 || window <= 0 {
+		return Check{"machine", Unknown, "what other processes used is not known"}
+	}
+	processors := float64(runtime.NumCPU())
+	busy := (r.closed.machine - r.opened.machine).Seconds() / window
+	others := max(0, busy-(r.closed.own-r.opened.own).Seconds()/window)
+	text := fmt.Sprintf("other processes used %.2f of the machine's %.0f processors", others, processors)
+	if stolen := (r.closed.stolen - r.opened.stolen).Seconds() / window; stolen >= 0.01 {
+		text += fmt.Sprintf(", %.2f of it other machines, by the hypervisor", stolen)
+	}
+	if busy < busyShare*processors {
+		return Check{"machine", OK, text}
+	}
+	return Check{"machine", Warning, text + fmt.Sprintf(", which were %s busy in all: what is late may be so for want of one", figure.Percent(min(1, busy/processors)))}
 }
 
 func (r *run) checkPauses(res *Result) Check {

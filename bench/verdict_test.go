@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"math"
+	"runtime"
 	"runtime/metrics"
 	"strings"
 	"sync/atomic"
@@ -132,7 +133,8 @@ func TestVerdictOnTheProcess(t *testing.T) {
 	for range 3000 {
 		s.Record(10 * ms)
 	}
-	quiet := meters{read: true, at: time.Second, processors: 2, pauses: histogram(0, 0, 0, 0), schedule: histogram(0, 0, 0, 0)}
+	all := time.Duration(runtime.NumCPU())
+	quiet := meters{read: true, at: time.Second, processors: 2, machine: time.Hour, pauses: histogram(0, 0, 0, 0), schedule: histogram(0, 0, 0, 0)}
 	for _, c := range []struct {
 		name  string
 		after func(*meters)
@@ -143,6 +145,10 @@ func TestVerdictOnTheProcess(t *testing.T) {
 		{"quiet", func(m *meters) { m.processor = time.Second }, "cpu", OK, "used 0.10 of 2 processors"},
 		{"busy", func(m *meters) { m.processor = 19 * time.Second }, "cpu", Failed, "used 1.90 of 2 processors"},
 		{"unknown", func(m *meters) { m.processors = 0 }, "cpu", Unknown, "not known"},
+		{"alone on the machine", func(m *meters) { m.machine += 2 * time.Second; m.own += 2 * time.Second }, "machine", OK, "other processes used 0.00 of"},
+		{"others", func(m *meters) { m.machine += 10*all*time.Second - 500*ms; m.own += time.Second }, "machine", Warning, "busy in all"},
+		{"a hypervisor", func(m *meters) { m.machine += 3 * time.Second; m.stolen += 3 * time.Second }, "machine", OK, "0.30 of it other machines"},
+		{"others unknown", func(m *meters) { m.machine = 0 }, "machine", Unknown, "not known"},
 		{"no pause", func(*meters) {}, "gc", OK, "did not pause"},
 		{"short pauses", func(m *meters) { m.pauses = histogram(10, 200, 0, 0) }, "gc", OK, "up to 1.00ms"},
 		{"a long one", func(m *meters) { m.pauses = histogram(0, 0, 1, 0) }, "gc", Failed, "for up to 1.00s"},

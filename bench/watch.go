@@ -64,6 +64,9 @@ type meters struct {
 	// Of this process. They are left out in fake time.
 	processor  time.Duration // without spinning
 	processors int           // 0: not known
+	own        time.Duration // the same with spinning
+	machine    time.Duration // of all processes; 0: not known
+	stolen     time.Duration // of it, what the hypervisor gave to others
 	pauses     *metrics.Float64Histogram
 	schedule   *metrics.Float64Histogram
 }
@@ -81,6 +84,9 @@ func (r *run) meters() meters {
 	}
 	if used, ok := processorTime(); ok {
 		m.processor, m.processors = used-time.Duration(r.spun.Load()), runtime.GOMAXPROCS(0)
+		if busy, stolen, known := machineTime(); known {
+			m.own, m.machine, m.stolen = used, busy, stolen
+		}
 	}
 	of := []metrics.Sample{{Name: "/sched/pauses/total/gc:seconds"}, {Name: "/sched/latencies:seconds"}}
 	metrics.Read(of)
