@@ -2,6 +2,9 @@ package bench_test
 
 import (
 	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,6 +45,66 @@ func echo(t testing.TB) func(context.Context) error {
 		_, err := rpc.Call[string](ctx, client, "echo", text)
 		return err
 	}
+}
+
+// At 10,000 calls/s one call in a hundred is sent at most 1 ms late while a core is free.
+// One of some short runs has to show it, if it is known of three that the machine had
+// a core for the generator.
+func TestLagAt10000CallsASecond(t *testing.T) {
+	call := echo(t)
+	best, fair := 0., 0
+	for range 20 {
+		free := coresAreFree()
+		res, err := bench.Run(t.Context(), bench.Config{
+			Call: call, Model: bench.OpenLoop{Profile: bench.Constant(10_000)},
+			Warmup: 50 * time.Millisecond, Duration: 100 * time.Millisecond,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.Intended != 1000 || res.Errors > 0 || res.Missed > 0 {
+			t.Fatalf("%d calls, %d errors, %d missed; expected 1,000, 0 and 0", res.Intended, res.Errors, res.Missed)
+		}
+		p99 := *res.Lag.P99
+		if p99 <= 1000 {
+			return
+		}
+		// Under the race detector the calls may need all cores.
+		used := 0.
+		for _, u := range res.Resources {
+			used += u.Busy * u.Capacity
+		}
+		if used > float64(runtime.GOMAXPROCS(0)-1) || !free || !coresAreFree() {
+			continue
+		}
+		if fair++; fair == 1 || p99 < best {
+			best = p99
+		}
+	}
+	if fair < 3 {
+		t.Skip("no core of this machine was free: how late the generator is was not tested")
+	}
+	t.Errorf("the best of %d runs had a p99 of %.0f us between intended and sent, expected at most 1,000", fair, best)
+}
+
+// coresAreFree tells if nobody else wants the processors: each can be kept for 10 ms.
+func coresAreFree() bool {
+	var torn atomic.Bool
+	var all sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		all.Go(func() {
+			began := time.Now()
+			for last := began; last.Sub(began) < 10*time.Millisecond; {
+				now := time.Now()
+				if now.Sub(last) > time.Millisecond {
+					torn.Store(true)
+				}
+				last = now
+			}
+		})
+	}
+	all.Wait()
+	return !torn.Load()
 }
 
 // How late calls are sent at 10,000 calls/s.

@@ -111,6 +111,8 @@ type tally struct {
 	window, warmup counts
 	lastEnd        time.Duration // of the measured calls, since the run began
 	completed      int64         // answered with success while the window was open, whenever sent
+	ended          int64         // that, and those that failed meanwhile
+	trend          trend         // of the measured calls of an open loop
 }
 
 func newTally(phases int) *tally {
@@ -126,13 +128,15 @@ func (t *tally) add(from *tally) {
 	t.warmup.add(&from.warmup)
 	t.lastEnd = max(t.lastEnd, from.lastEnd)
 	t.completed += from.completed
+	t.ended += from.ended
+	t.trend.add(&from.trend)
 }
 
 // reset empties the tally and keeps its memory.
 func (t *tally) reset() {
 	t.window.reset()
 	t.warmup.reset()
-	t.lastEnd, t.completed = 0, 0
+	t.lastEnd, t.completed, t.ended, t.trend = 0, 0, 0, trend{}
 }
 
 // A recorder takes the calls of one worker: the callers that share it. There are
@@ -170,8 +174,11 @@ func (r *recorder) record(c *call) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.recent
-	if c.err == nil && r.window.holds(c.done) {
-		t.completed++
+	if r.window.holds(c.done) {
+		t.ended++
+		if c.err == nil {
+			t.completed++
+		}
 	}
 	if !c.measured {
 		t.warmup.record(c, r.open)
@@ -179,4 +186,7 @@ func (r *recorder) record(c *call) {
 	}
 	t.window.record(c, r.open)
 	t.lastEnd = max(t.lastEnd, c.done)
+	if r.open && c.kind != Unfinished { // else how long it would have taken is not known
+		t.trend.record(c.intended-r.window.opens, c.done-c.intended)
+	}
 }

@@ -45,7 +45,7 @@ func (r *run) judge(res *Result) {
 	v.add(res.checkSamples())
 	if res.OpenLoop {
 		v.add(res.checkMissed())
-		v.add(res.checkLag())
+		v.add(r.checkLag(res))
 		v.add(r.checkBacklog(res))
 	}
 	v.add(r.checkProcessor(res))
@@ -150,13 +150,17 @@ func (res *Result) checkMissed() Check {
 		figure.Grouped(res.Missed), figure.Grouped(res.Intended), figure.Grouped(int64(res.MaxInFlight)))}
 }
 
-func (res *Result) checkLag() Check {
+func (r *run) checkLag(res *Result) Check {
 	lag, name := upTo(res.Lag)
 	if name == "" {
 		return Check{"lag", Unknown, "no call was sent"}
 	}
 	is, share := res.delayed(lag)
 	text := fmt.Sprintf("calls were sent up to %s after they were intended (%s), %s", figure.Duration(lag), name, share)
+	if calls, share := r.behind(res); calls >= backlogCalls && share >= backlogTolerance && r.lagged() {
+		is = Failed // calls piled up, and before they were sent
+		text += fmt.Sprintf("; when the window closed it was %s calls behind", figure.Grouped(calls))
+	}
 	if is == Failed {
 		text = "the generator was late: " + text
 	}
