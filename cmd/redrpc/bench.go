@@ -40,7 +40,7 @@ calls divided by the time from the end of the warm-up to the last answer.
 
 A call has phases: queue is the way to Redis and the wait for a worker, run is its
 handler, wake the way back. Servers elsewhere tell how long it waited in whole
-milliseconds.
+milliseconds. --phases says for which loads they are found out.
 
 The first signal (Ctrl-C) ends the run early and reports what was measured, the
 second one kills. Progress goes to stderr, the report to stdout or --out.

@@ -268,7 +268,9 @@ func TestBenchNoServer(t *testing.T) {
 	s.await(t, &s.stderr, "serving")
 	r := redrpc(t, "bench", "--redis", url, "--no-server", "--prefix", "elsewhere", "--func", "echo",
 		"--payload", "10", "--calls", "100", "-c", "10", "--warmup", "0s", "-o", "json")
-	r.want(t, exitOK)
+	if r.code != exitOK && r.code != exitInvalid { // a busy machine
+		t.Fatal(r.stderr)
+	}
 	if f := readReport(t, r.stdout); *f.Calls != 100 || f.Run["server"] != "elsewhere" || f.Run["server_workers"] != nil {
 		t.Errorf("got %s", r.stdout)
 	}

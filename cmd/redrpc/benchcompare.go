@@ -231,7 +231,7 @@ func (f *compareFlags) measure(ctx context.Context, both []string, live *liveLin
 		runs = append(runs, func(ctx context.Context) (res *bench.Result, err error) {
 			done++
 			note := fmt.Sprintf("run %d of %d, %s:", done, 2*f.runs, s.Name[:1])
-			err = measure(ctx, &of.system, &of.load.pace, of.load.atATime(), of.load.replay, live, func(m *measuring) error {
+			err = measure(ctx, &of.system, &of.load.pace, of.load.isOpen(), of.load.atATime(), of.load.replay, live, func(m *measuring) error {
 				if res, err = m.run(ctx, of.config(ctx, m, note)); err != nil {
 					return err
 				}

@@ -95,6 +95,9 @@ func (f *planFlags) complete() error {
 			}
 		}
 	}
+	if f.system.phases = "on"; f.given("phases") {
+		return usagef("--phases: expected without, for a plan needs them")
+	}
 	f.o.SLO, f.o.ConstantArrivals, f.o.Seed = f.slo, f.arrivals == "constant", f.pace.seed
 	return f.system.check()
 }
@@ -114,7 +117,7 @@ func (f *planFlags) run(ctx context.Context, stdin io.Reader, stdout io.Writer, 
 			return fmt.Errorf("%s: %w", f.from, err)
 		}
 	} else {
-		err := measure(ctx, &f.system, &f.pace, f.callers, nil, live, func(m *measuring) error {
+		err := measure(ctx, &f.system, &f.pace, false, f.callers, nil, live, func(m *measuring) error {
 			cfg := m.config(ctx, bench.ClosedLoop{}, "measuring:")
 			cfg.Duration, cfg.Callers = f.duration, f.callers
 			res, err := m.run(ctx, cfg)
@@ -187,7 +190,7 @@ func sums(a, b *bench.Samples, seed uint64) []time.Duration {
 func (f *planFlags) measureAnswer(ctx context.Context, needed *capacity.Needed, about *report.About, live *liveLine) error {
 	with := f.system
 	with.workers = needed.Workers
-	return measure(ctx, &with, &f.pace, f.pace.maxInFlight, nil, live, func(m *measuring) error {
+	return measure(ctx, &with, &f.pace, true, f.pace.maxInFlight, nil, live, func(m *measuring) error {
 		cfg := m.config(ctx, atRate(f.o.Rate, f.arrivals), fmt.Sprintf("checking %d workers:", needed.Workers))
 		cfg.Duration = f.check
 		res, err := m.run(ctx, cfg)

@@ -24,8 +24,8 @@ type measuring struct {
 
 // measure assembles the system for so many calls at a time, of the functions of replay
 // or else the one of the flags, and takes it down when do returns.
-func measure(ctx context.Context, f *systemFlags, pace *paceFlags, atATime int, replay []recordedCall, live *liveLine, do func(*measuring) error) error {
-	sys, err := assemble(ctx, f, atATime, live)
+func measure(ctx context.Context, f *systemFlags, pace *paceFlags, open bool, atATime int, replay []recordedCall, live *liveLine, do func(*measuring) error) error {
+	sys, err := assemble(ctx, f, open, atATime, live)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,6 @@ func (m *measuring) config(ctx context.Context, model bench.Model, note string) 
 	told := false
 	cfg := bench.Config{
 		Do:        m.sys.caller(m.system, m.replay),
-		Phases:    phases,
 		Model:     model,
 		Seed:      m.pace.seed,
 		Warmup:    m.pace.warmup,
@@ -74,6 +73,9 @@ func (m *measuring) config(ctx context.Context, model bench.Model, note string) 
 		InProcess:     !m.system.noServer,
 		RunOn:         m.pace.runOn,
 		Spin:          bench.Spin(m.pace.spin),
+	}
+	if m.sys.trace != nil {
+		cfg.Phases = phases
 	}
 	if _, closed := model.(bench.ClosedLoop); !closed {
 		cfg.MaxInFlight = m.pace.maxInFlight
@@ -100,7 +102,7 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 	if err := f.out.check(stdout); err != nil {
 		return err
 	}
-	return measure(ctx, &f.system, &f.load.pace, f.load.atATime(), f.load.replay, live, func(m *measuring) error {
+	return measure(ctx, &f.system, &f.load.pace, f.load.isOpen(), f.load.atATime(), f.load.replay, live, func(m *measuring) error {
 		res, err := m.run(ctx, f.config(ctx, m, ""))
 		if err != nil {
 			return err

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"redrpc/bench"
 	"redrpc/bench/capacity"
 	"redrpc/bench/report"
 	"redrpc/internal/figure"
@@ -33,7 +35,8 @@ func newSearch(getenv func(string) string) *cobra.Command {
 		Long: `Find the greatest rate at which calls meet a service level objective, such as a p99 of
 20 ms with at most 0.1 % of errors.
 
-The rate is doubled until the objective is missed, then the bounds are brought together,
+The first rate is a quarter of what a few callers reach in a closed loop, unless --start
+says it. The rate is doubled until the objective is missed, then the bounds are brought together,
 and the lower one is confirmed by a long fresh run. Between runs the queue is drained.
 A percentile is of all calls that were intended: those that failed count as endless.
 The answer has both bounds, and what came in the way of more.
@@ -61,7 +64,7 @@ Here 3 means that no rate met the objective, and 4 that the answer was not confi
 	flags.SortFlags = false
 	flags.Var(slo(&f.slo), "slo", "what to meet: p50, p90, p95, p99, p999, mean or max with a time, errors with a percentage, throughput with calls/s")
 	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "calls at even distances, or random as those of many users")
-	flags.Var(rate(&f.o.Start), "start", "first rate (default 100, or as many as the percentiles need)")
+	flags.Var(rate(&f.o.Start), "start", "first rate (default a quarter of what 16 callers of a closed loop reach)")
 	flags.Var(rate(&f.o.Most), "most", "greatest rate to try (default no limit)")
 	flags.Var(percentage(&f.percent), "precision", "how near the bounds have to come, in percent")
 	flags.VarP(positive(&f.o.Length), "duration", "d", "length of the measured window of each trial")
@@ -78,7 +81,7 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 	if err := f.out.check(stdout); err != nil {
 		return err
 	}
-	return measure(ctx, &f.system, &f.pace, f.pace.maxInFlight, nil, live, func(m *measuring) error {
+	return measure(ctx, &f.system, &f.pace, true, f.pace.maxInFlight, nil, live, func(m *measuring) error {
 		f.o.SLO, f.o.Precision, f.o.Drain = f.slo, f.percent/100, m.sys.drained
 		f.o.Progress = func(p capacity.Probe) {
 			why := strings.Join(p.Reasons, "; ")
@@ -86,6 +89,12 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 				why = findings(p.Findings)
 			}
 			m.tell("%s/s for %v: %s: %s", figure.Rate(p.Load), p.Length, p.Outcome, why)
+		}
+		if f.o.Start == 0 {
+			var err error
+			if f.o.Start, err = f.begin(ctx, m); err != nil {
+				return err
+			}
 		}
 		found, err := capacity.Search(ctx, m.trial(f.arrivals), f.o)
 		if found == nil || len(found.Probes) == 0 {
@@ -105,6 +114,23 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 		}
 		return nil
 	})
+}
+
+// begin says at which rate to begin: at a quarter of what a few callers reach who wait for
+// their calls. Without an answer it is 0, so that the search decides.
+func (f *searchFlags) begin(ctx context.Context, m *measuring) (float64, error) {
+	cfg := m.config(ctx, bench.ClosedLoop{}, "where to begin:")
+	cfg.Warmup, cfg.Duration, cfg.Callers = 0, time.Second, min(16, f.pace.maxInFlight)
+	res, err := m.run(ctx, cfg)
+	if err := errors.Join(err, ctx.Err()); err != nil {
+		return 0, err
+	}
+	start := res.Throughput / 4
+	if f.o.Most > 0 {
+		start = min(start, f.o.Most)
+	}
+	m.tell("%d callers reach %s/s", cfg.Callers, figure.Rate(res.Throughput))
+	return start, nil
 }
 
 func findings(all []capacity.Finding) string {

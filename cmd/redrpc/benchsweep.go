@@ -94,7 +94,7 @@ func (f *sweepFlags) run(ctx context.Context, stdout io.Writer, live *liveLine) 
 			atATime = max(atATime, int(n))
 		}
 	}
-	return measure(ctx, &f.system, &f.pace, atATime, nil, live, func(m *measuring) error {
+	return measure(ctx, &f.system, &f.pace, f.rates != nil, atATime, nil, live, func(m *measuring) error {
 		f.o.Seed, f.o.Knee, f.o.Drain = f.pace.seed, capacity.Metric(f.knee), m.sys.drained
 		done, unit := 0, "calls/s"
 		if f.o.Callers {

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"runtime"
 	"slices"
@@ -32,6 +33,7 @@ type systemFlags struct {
 	noServer  bool
 	transport string
 	wait      string
+	phases    string
 
 	given func(flag string) bool
 	redis *redis.Options // nil: the in-process broker
@@ -40,7 +42,7 @@ type systemFlags struct {
 
 func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string, timeout time.Duration) {
 	f.clients, f.workers, f.timeout = 1, 64, timeout
-	f.fn, f.payload, f.transport, f.wait = "echo", 100, "memory", "auto"
+	f.fn, f.payload, f.transport, f.wait, f.phases = "echo", 100, "memory", "auto", "auto"
 	flags := cmd.Flags()
 	f.given = flags.Changed
 	flags.Var(positive(&f.timeout), "timeout", "how long a call may take, and how long to wait for the last ones")
@@ -54,6 +56,8 @@ func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string, t
 	f.conn.register(flags, getenv, "an in-process broker")
 	flags.Var(name(&f.prefix, "TEXT"), "prefix", "prefix of all keys (default a new one, whose keys are deleted at the end)")
 	flags.BoolVar(&f.noServer, "no-server", false, "the function is served elsewhere: give --redis, --prefix and --func")
+	flags.Var(oneOf(&f.phases, "auto", "on", "off"), "phases", fmt.Sprintf("whether to find out how long calls queue, run and wake up; auto: not in a closed loop of more than %d callers, whose calls it makes dearer by a quarter", tracedCallers))
+	completeChoices(cmd, "phases", "auto", "on", "off")
 	completeChoices(cmd, "transport", "memory", "tcp")
 	completeChoices(cmd, "wait", waits...)
 	completeChoices(cmd, "func", slices.Sorted(maps.Keys(builtin))...)
@@ -108,6 +112,15 @@ func (f *systemFlags) checkServed(from, fn string) error {
 	}
 	return usagef("%s: expected one of %s, which the in-process server has, or --no-server; got %s",
 		from, strings.Join(slices.Sorted(maps.Keys(builtin)), ", "), shown(fn))
+}
+
+// tracedCallers is up to how many callers of a closed loop have their calls traced unless
+// asked for: with more, what is measured is how many calls can be made at most.
+const tracedCallers = 100
+
+// traces reports whether the phases of so many calls at a time are to be found out.
+func (f *systemFlags) traces(open bool, atATime int) bool {
+	return f.phases == "on" || f.phases == "auto" && (open || atATime <= tracedCallers)
 }
 
 // completeArgs decides what is sent: a payload, or else a payload of -1 bytes and

@@ -47,7 +47,7 @@ func (sys *system) gauges() []bench.Gauge {
 // resources are what calls use up, besides the processors of this process.
 func (sys *system) resources(workers int) []bench.Resource {
 	var r []bench.Resource
-	if sys.server != nil {
+	if sys.server != nil && sys.trace != nil {
 		r = append(r, bench.Resource{Name: "server workers", Capacity: float64(workers), Used: sys.trace.busy})
 	}
 	if !sys.inProcess {

@@ -28,7 +28,7 @@ type system struct {
 	atATime   int  // calls, at most
 	clients   []*rpc.Client
 	server    *rpc.Server // nil if somebody else serves
-	trace     *trace      // of calls and of server
+	trace     *trace      // of calls and of server; nil if the phases are not wanted
 	line      *lifeline   // all connections
 
 	admin  redis.UniversalClient // for what is no call
@@ -43,8 +43,14 @@ type system struct {
 
 // assemble connects and starts everything, for so many calls at a time. On an error
 // nothing is left.
-func assemble(ctx context.Context, f *systemFlags, atATime int, log *liveLine) (_ *system, err error) {
-	sys := &system{task: "closing connections", inProcess: f.redis == nil, trace: newTrace(), atATime: atATime}
+func assemble(ctx context.Context, f *systemFlags, open bool, atATime int, log *liveLine) (_ *system, err error) {
+	sys := &system{task: "closing connections", inProcess: f.redis == nil, atATime: atATime}
+	var around struct{ server, client []rpc.Interceptor }
+	if f.traces(open, atATime) {
+		sys.trace = newTrace()
+		around.server = []rpc.Interceptor{sys.trace.server}
+		around.client = []rpc.Interceptor{sys.trace.client}
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, sys.close(log))
@@ -85,7 +91,7 @@ func assemble(ctx context.Context, f *systemFlags, atATime int, log *liveLine) (
 	if !f.noServer {
 		if err := sys.startServer(rdb, rpc.ServerOptions{
 			Prefix: f.prefix, Kind: "bench", Workers: f.workers,
-			Intercept: []rpc.Interceptor{sys.trace.server},
+			Intercept: around.server,
 			Logger:    newBriefLog(log),
 		}); err != nil {
 			return nil, err
@@ -95,7 +101,7 @@ func assemble(ctx context.Context, f *systemFlags, atATime int, log *liveLine) (
 		client, err := rpc.NewClient(rdb, rpc.ClientOptions{
 			Prefix: f.prefix, Timeout: f.timeout,
 			Wait: rpc.Wait(f.wait), MaxConns: each,
-			Intercept: []rpc.Interceptor{sys.trace.client},
+			Intercept: around.client,
 			Logger:    slog.New(slog.DiscardHandler), // the report says it
 		})
 		if err != nil {
@@ -237,8 +243,11 @@ func (sys *system) caller(f *systemFlags, replay []recordedCall) func(context.Co
 		if replay != nil {
 			fn, args = replay[a.Number].Func, replay[a.Number].Args
 		}
+		if sys.trace != nil {
+			ctx = &traced{ctx, a}
+		}
 		var got json.RawMessage
-		if err := client.Call(&traced{ctx, a}, fn, args, &got); err != nil {
+		if err := client.Call(ctx, fn, args, &got); err != nil {
 			return err
 		}
 		if expected != nil && !bytes.Equal(got, expected) {

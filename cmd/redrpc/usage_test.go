@@ -122,6 +122,8 @@ func TestUsage(t *testing.T) {
 		{"bench plan --rate 10", "--slo: expected what to meet, such as p99=50ms"},
 		{"bench plan --rate 10 --slo p99=1s --from x -d 1s", "--duration: expected without --from"},
 		{"bench plan --rate 10 --slo p99=1s --check 1s --no-server", "--check: expected without --no-server"},
+		{"bench plan --rate 10 --slo p99=1s --phases off", "--phases: expected without, for a plan needs them"},
+		{"bench --phases maybe", "expected auto or on or off"},
 		{"bench report", "redrpc bench report: expected one JSON report of redrpc bench, got 0"},
 		{"bench report a b", "expected one JSON report of redrpc bench, got 2"},
 		{"bench merge", "redrpc bench merge: expected JSON reports of redrpc bench, got none"},
