@@ -22,7 +22,7 @@ import (
 // TestCluster is what holds for a server with functions in several slots of a Cluster,
 // besides what holds everywhere.
 func TestCluster(t *testing.T) {
-	c := &cluster{t, redistest.StartCluster(t, 3)}
+	c := &cluster{T: t, nodes: redistest.StartCluster(t, 3)}
 	for _, test := range []struct {
 		name string
 		test func(*testing.T, *house)
@@ -534,7 +534,7 @@ func testOldServerInCluster(t *testing.T, h *house) {
 // TestStopInDeadCluster: a Cluster that is gone holds up nobody for long, and calls say
 // that they were not sent.
 func TestStopInDeadCluster(t *testing.T) {
-	c := &cluster{t, redistest.StartCluster(t, 3)}
+	c := &cluster{T: t, nodes: redistest.StartCluster(t, 3)}
 	h := &house{T: t, cluster: c.client(t), prefix: "p"}
 	var all []func(*rpc.Server) error
 	for _, fn := range spread {

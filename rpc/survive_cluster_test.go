@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,11 @@ import (
 type cluster struct {
 	*testing.T
 	nodes []*redistest.Server
+
+	// moving is held while a slot changes hands. A node that gets another one meanwhile
+	// would have the newest say of all that it has, also of what it was about to give
+	// away, and the new owner would throw away what it has of that.
+	moving sync.Mutex
 }
 
 func (c *cluster) client(t *testing.T) *redis.ClusterClient {
@@ -53,6 +59,14 @@ func (c *cluster) moves(l *load, functions ...string) (list []move) {
 	return list
 }
 
+// finish moves what keys there are of a slot that is on its way, and then the slot.
+func (c *cluster) finish(l *load, m move) {
+	l.Helper()
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	redistest.FinishMove(l.T, m.from, m.to, m.slot)
+}
+
 // spread are functions whose queues lie on all nodes, if the prefix has no hash tag.
 var spread = []string{"count", "b", "c", "d", "e", "{b}f"}
 
@@ -82,13 +96,14 @@ func callAsOld(l *load, fn string, n int) (int, error) {
 // TestSurvivesCluster: client and server find the masters of their slots, and follow
 // the slots to other ones.
 func TestSurvivesCluster(t *testing.T) {
-	c := &cluster{t, redistest.StartCluster(t, 3)}
+	c := &cluster{T: t, nodes: redistest.StartCluster(t, 3)}
 	ctx := context.Background()
 	for _, trial := range []trial{
 		{name: "slots moved", may: harmless, happen: func(l *load) {
 			m := c.moves(l, l.functions[0])[0]
 			for range 3 {
-				redistest.MoveSlot(l.T, m.from, m.to, m.slot)
+				redistest.StartMove(l.T, m.from, m.to, m.slot)
+				c.finish(l, m)
 				m.from, m.to = m.to, c.nodes[(slices.Index(c.nodes, m.to)+1)%len(c.nodes)]
 				l.await(loadCallers)
 			}
@@ -102,7 +117,7 @@ func TestSurvivesCluster(t *testing.T) {
 				l.await(loadCallers) // so it goes on, also if it takes longer
 			}
 			for _, m := range moves {
-				redistest.FinishMove(l.T, m.from, m.to, m.slot)
+				c.finish(l, m)
 			}
 		}},
 		{name: "connections killed", may: both, happen: func(l *load) {
@@ -148,7 +163,7 @@ func TestSurvivesCluster(t *testing.T) {
 // TestSurvivesClusterFailover: the replica of a master takes its place.
 func TestSurvivesClusterFailover(t *testing.T) {
 	timeout := []string{"--cluster-node-timeout", "1000"}
-	c := &cluster{t, redistest.StartCluster(t, 3, timeout...)}
+	c := &cluster{T: t, nodes: redistest.StartCluster(t, 3, timeout...)}
 	replicas := []*redistest.Server{redistest.StartReplica(t, c.nodes, c.nodes[0], timeout...)}
 	replicas = append(replicas, redistest.StartReplica(t, append(c.nodes, replicas...), c.nodes[1], timeout...))
 	for _, trial := range []trial{

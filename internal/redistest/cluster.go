@@ -111,13 +111,6 @@ func AwaitMaster(t testing.TB, replica *Server) {
 	}, "info", "replication")
 }
 
-// MoveSlot moves a slot with all its keys, as redis-cli does.
-func MoveSlot(t testing.TB, from, to *Server, slot int) {
-	t.Helper()
-	StartMove(t, from, to, slot)
-	FinishMove(t, from, to, slot)
-}
-
 // StartMove begins to move a slot: from then on new keys of it come to the other node.
 func StartMove(t testing.TB, from, to *Server, slot int) {
 	t.Helper()
@@ -126,7 +119,8 @@ func StartMove(t testing.TB, from, to *Server, slot int) {
 	from.do(t, "cluster", "setslot", slot, "migrating", target)
 }
 
-// FinishMove moves what keys there are of a slot, and then the slot.
+// FinishMove moves what keys there are of a slot, and then the slot. No other slot of the
+// cluster may be on that step meanwhile, or keys may be lost.
 func FinishMove(t testing.TB, from, to *Server, slot int) {
 	t.Helper()
 	target := to.do(t, "cluster", "myid")
