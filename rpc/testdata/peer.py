@@ -14,6 +14,7 @@ import itertools
 import json
 import sys
 import threading
+import time
 import traceback
 import uuid
 
@@ -54,20 +55,19 @@ def servers(rdb, prefix, kind):
 
 
 def beat(rdb, key):
-    stop = threading.Event()
+    rdb.set(key, "1", ex=4)
 
     def loop():
         while True:
+            time.sleep(2)
             rdb.set(key, "1", ex=4)
-            if stop.wait(2):
-                return
 
     threading.Thread(target=loop, daemon=True).start()
-    return stop
 
 
 def serve(rdb, prefix, functions):
     beat(rdb, f"{prefix}:python:{uuid.uuid4()}:alive")
+    print("ready", flush=True)  # to be found and called
     queues = sorted(f"{prefix}:{name}:calls" for name in functions)
     for turn in itertools.count():
         start = turn % len(queues)
@@ -105,8 +105,6 @@ def main():
     url, prefix, mode = sys.argv[1:]
     rdb = redis.Redis.from_url(url)
     if mode == "serve":
-        rdb.ping()
-        print("ready", flush=True)
         serve(rdb, prefix, FUNCTIONS)
     for line in sys.stdin:
         func, kwargs, timeout = json.loads(line)
