@@ -48,7 +48,10 @@ results: ## measure the broker beside redis-server and miniredis: results/broker
 calls: ## measure calls beside the original's algorithm and NATS: results/rpc.md (QUICK=1: a look, in bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -calls $(if $(QUICK),-quick -out ../../bin)
 
+generator: ## measure the load generator, also beside redis-benchmark: results/bench.md (QUICK=1: a look, in bin)
+	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -generator $(if $(QUICK),-quick -out ../../bin)
+
 transcripts: ## write what redis-server answers into the broker's transcripts, and the command list
 	go test ./broker -run 'TestTranscripts/redis|TestCommandList' -update
 
-.PHONY: help build test race lint check fuzz bench differential results calls transcripts
+.PHONY: help build test race lint check fuzz bench differential results calls generator transcripts

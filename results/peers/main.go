@@ -1,7 +1,8 @@
 // Command peers measures the broker beside redis-server and miniredis, in one run,
 // and writes what it measured as data and as a page. `make results` runs it. With
 // -calls it does so for package rpc beside the original's algorithm and NATS, as
-// `make calls` does.
+// `make calls` does; with -generator for package bench beside redis-benchmark, as
+// `make generator` does.
 //
 // The servers run as processes of their own on one core, whatever loads them on
 // another. Each round gives every load to every server in turn, so that what
@@ -31,26 +32,35 @@ func main() {
 func run() error {
 	out := flag.String("out", "..", "directory for the data and the page")
 	rpc := flag.Bool("calls", false, "measure package rpc, for rpc.json and rpc.md, rather than the broker")
+	generator := flag.Bool("generator", false, "measure package bench, for bench.json and bench.md, rather than the broker")
 	quick := flag.Bool("quick", false, "short rounds: for a look, not for the page")
 	only := flag.Bool("page", false, "measure nothing: write the page again, from the data")
 	miniredis := flag.Bool("miniredis", false, "serve miniredis on a free port, print its address, and wait for SIGTERM")
 	nats := flag.Bool("nats", false, "serve nats-server in the same way")
 	var callers callersFlags
 	callers.register()
+	var one generatorFlags
+	one.register()
 	flag.Parse()
 	switch {
 	case callers.system != "":
 		return callers.run()
+	case one.text != "":
+		return one.run(callers.addr, callers.seconds)
 	case *miniredis:
 		return serveMiniredis()
 	case *nats:
 		return serveNATS()
 	case *only && *rpc:
 		return writeCallsPage(*out)
+	case *only && *generator:
+		return writeGeneratorPage(*out)
 	case *only:
 		return writePage(*out)
 	case *rpc:
 		return measureCalls(*out, *quick)
+	case *generator:
+		return measureGenerator(*out, *quick)
 	}
 	if err := pin(); err != nil {
 		return err

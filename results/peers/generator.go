@@ -1,0 +1,392 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	"redrpc/bench"
+)
+
+// generatorResults are what was measured of package bench, as it stands in bench.json.
+type generatorResults struct {
+	Plan    callsPlan         `json:"plan"`
+	Machine machine           `json:"machine"`
+	Series  []generatorSeries `json:"series"`
+}
+
+// A generatorCase is what is measured in each round.
+type generatorCase struct {
+	// Against is a command that redis-benchmark and package bench send to the same
+	// redis-server, 50 connections with so many commands in flight each. Tool
+	// says which of them.
+	Against  string `json:"against,omitempty"`
+	Pipeline int    `json:"pipeline,omitempty"`
+	Tool     string `json:"tool,omitempty"`
+
+	// Callers of a closed loop or, if that is 0, Rate of an open one send calls to Target.
+	Target  string     `json:"target,omitempty"`
+	Callers int        `json:"callers,omitempty"`
+	Rate    float64    `json:"rate,omitempty"`
+	Spin    bench.Spin `json:"spin,omitempty"`
+}
+
+type generatorSeries struct {
+	generatorCase
+	Runs []generated `json:"runs"`
+}
+
+// generated is what one run found out. The times are those of calls.
+type generated struct {
+	PerSecond float64 `json:"per_second"` // commands, with Against
+	CPU       float64 `json:"cpu_us,omitempty"`
+	Spinless  float64 `json:"cpu_without_spinning_us,omitempty"`
+	Allocs    float64 `json:"allocations,omitempty"`
+	LagP50    float64 `json:"lag_p50_us,omitempty"`
+	LagP99    float64 `json:"lag_p99_us,omitempty"`
+	LagP999   float64 `json:"lag_p999_us,omitempty"`
+	Verdict   string  `json:"verdict,omitempty"`
+}
+
+const (
+	generatorConns = 50
+	lagRate        = 10_000
+	benchmarkTool  = "redis-benchmark"
+	benchTool      = "bench"
+	nothing        = "nothing"
+)
+
+func generatorCases() []generatorCase {
+	var all []generatorCase
+	for _, pipeline := range []int{1, 16} {
+		for _, command := range []string{"PING", "SET"} {
+			for _, tool := range []string{benchmarkTool, benchTool} {
+				all = append(all, generatorCase{Against: command, Pipeline: pipeline, Tool: tool})
+			}
+		}
+	}
+	for _, callers := range []int{1, 64} {
+		all = append(all, generatorCase{Target: nothing, Callers: callers})
+	}
+	for _, target := range []string{nothing, memorySystem} {
+		for _, spin := range []bench.Spin{bench.SpinAuto, bench.SpinOn, bench.SpinOff} {
+			all = append(all, generatorCase{Target: target, Rate: lagRate, Spin: spin})
+		}
+	}
+	return all
+}
+
+// generatorFlags are those of a process that measures one case.
+type generatorFlags struct{ text string }
+
+func (f *generatorFlags) register() {
+	flag.StringVar(&f.text, "generate", "", "measure this case of the generator, JSON, and print what was measured")
+}
+
+// measureGenerator measures and writes bench.json and bench.md.
+func measureGenerator(dir string, quick bool) error {
+	r := &generatorResults{Plan: callsPlan{Rounds: 5, Seconds: 1.2}}
+	if quick {
+		r.Plan = callsPlan{Quick: true, Rounds: 2, Seconds: 0.5}
+	}
+	usage, began := startUsage(), time.Now()
+	if err := r.measure(); err != nil {
+		return err
+	}
+	var err error
+	if r.Machine, err = describe(usage, time.Since(began)); err != nil {
+		return err
+	}
+	if err := writeData(generatorFile(dir), r); err != nil {
+		return err
+	}
+	return writeGeneratorPage(dir)
+}
+
+func generatorFile(dir string) string { return filepath.Join(dir, "bench.json") }
+
+func (r *generatorResults) measure() error {
+	dir, err := os.MkdirTemp("", "peers")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	redis, err := startServer(redisServer, "", dir)
+	if err != nil {
+		return err
+	}
+	defer redis.stop()
+	for _, c := range generatorCases() {
+		r.Series = append(r.Series, generatorSeries{generatorCase: c})
+	}
+	for round := range r.Plan.Rounds {
+		// The two tools of a pair are neighbours, and take turns to be the first.
+		for i := range r.Series {
+			s := &r.Series[i]
+			if s.Against != "" && round%2 == 1 {
+				s = &r.Series[i^1]
+			}
+			g, err := s.run(redis.addr, r.Plan.Seconds)
+			if err != nil {
+				return fmt.Errorf("%+v: %w", s.generatorCase, err)
+			}
+			s.Runs = append(s.Runs, g)
+		}
+		progress("  round %d of %d", round+1, r.Plan.Rounds)
+	}
+	return nil
+}
+
+// run measures a case once, in a process of its own, with a core of its own if there
+// is a server.
+func (c generatorCase) run(addr string, seconds float64) (generated, error) {
+	if c.Tool == benchmarkTool {
+		return c.runBenchmark(addr, seconds)
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return generated{}, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return generated{}, err
+	}
+	args := []string{self, "-generate", string(text), "-addr", addr, "-seconds", fmt.Sprint(seconds)}
+	if c.Against != "" {
+		args = append([]string{"taskset", "-c", clientCPU}, args...)
+	}
+	run := exec.Command(args[0], args[1:]...)
+	run.Stderr = os.Stderr
+	out, err := run.Output()
+	if err != nil {
+		return generated{}, err
+	}
+	var g generated
+	err = json.Unmarshal(out, &g)
+	return g, err
+}
+
+// runBenchmark has redis-benchmark send as many commands as take the time, about.
+func (c generatorCase) runBenchmark(addr string, seconds float64) (generated, error) {
+	_, port, _ := strings.Cut(addr, ":")
+	name := map[string]string{"PING": "ping_mbulk", "SET": "set"}[c.Against]
+	rate := map[int]float64{1: 80_000, 16: 700_000}[c.Pipeline]
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "taskset", "-c", clientCPU, "redis-benchmark", "-p", port, "--csv", "-d", strconv.Itoa(valueSize),
+		"-c", strconv.Itoa(generatorConns), "-P", strconv.Itoa(c.Pipeline), "-n", strconv.Itoa(int(rate*seconds)), "-t", name).Output()
+	if err != nil {
+		return generated{}, fmt.Errorf("redis-benchmark: %w", err)
+	}
+	rows, err := csv.NewReader(bytes.NewReader(out)).ReadAll()
+	if err != nil || len(rows) != 2 || !strings.EqualFold(rows[1][0], name) {
+		return generated{}, fmt.Errorf("redis-benchmark: expected a head and a row for %s, got %s (%w)", name, out, err)
+	}
+	perSecond, err := strconv.ParseFloat(rows[1][1], 64)
+	return generated{PerSecond: digits(perSecond, 0)}, err
+}
+
+// run measures in this process.
+func (f *generatorFlags) run(addr string, seconds float64) error {
+	var c generatorCase
+	if err := json.Unmarshal([]byte(f.text), &c); err != nil {
+		return err
+	}
+	cfg := bench.Config{
+		Call:   func(context.Context) error { return nil },
+		Warmup: time.Duration(seconds / 4 * float64(time.Second)), Duration: time.Duration(seconds * float64(time.Second)),
+		Callers: c.Callers, Spin: c.Spin, InProcess: c.Target == memorySystem,
+	}
+	each := 1
+	switch {
+	case c.Against != "":
+		cfg.Callers, each = generatorConns, c.Pipeline
+		call, end, err := exchanges(addr, c.Against, c.Pipeline)
+		if err != nil {
+			return err
+		}
+		defer end()
+		cfg.Call = call
+	case c.Target == memorySystem:
+		s, err := startOursInMemory()
+		if err != nil {
+			return err
+		}
+		defer s.close()
+		cfg.Call = s.call
+	}
+	if c.Rate > 0 {
+		cfg.Model = bench.OpenLoop{Profile: bench.Constant(c.Rate)}
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	cpu := ourUsage()
+	res, err := bench.Run(context.Background(), cfg)
+	if err != nil {
+		return err
+	}
+	cpu = ourUsage() - cpu
+	runtime.ReadMemStats(&after)
+	if res.Errors > 0 || res.Missed > 0 {
+		return fmt.Errorf("%d errors, %d missed: %v", res.Errors, res.Missed, res.ErrorSamples)
+	}
+	calls := float64(res.Calls + res.Warmup.Calls)
+	g := generated{
+		PerSecond: digits(res.Throughput*float64(each), 0),
+		CPU:       digits(cpu*1e6/calls, 3),
+		Allocs:    digits(float64(after.Mallocs-before.Mallocs)/calls, 3),
+		Verdict:   string(res.Verdict.State),
+	}
+	for _, u := range res.Resources {
+		g.Spinless = digits(u.Busy*u.Capacity*1e6/res.Throughput, 3) // the generator is the only one
+	}
+	if c.Rate > 0 {
+		g.LagP50, g.LagP99, g.LagP999 = *res.Lag.P50, *res.Lag.P99, *res.Lag.P999
+	}
+	return json.NewEncoder(os.Stdout).Encode(g)
+}
+
+// exchanges returns a call that sends a batch of one command on a connection of its own
+// and reads the replies.
+func exchanges(addr, command string, pipeline int) (call func(context.Context) error, end func(), err error) {
+	args := map[string][]string{"PING": {"PING"}, "SET": {"SET", "key:generator", strings.Repeat("x", valueSize)}}[command]
+	batch := bytes.Repeat(encode(args...), pipeline)
+	type link struct {
+		conn net.Conn
+		r    *bufio.Reader
+	}
+	free := make(chan link, generatorConns)
+	end = func() {
+		for range len(free) {
+			l := <-free
+			l.conn.Close()
+		}
+	}
+	for range generatorConns {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			end()
+			return nil, nil, err
+		}
+		conn.SetDeadline(time.Now().Add(patience)) // fails only if it is closed
+		free <- link{conn, bufio.NewReaderSize(conn, 8<<10)}
+	}
+	return func(context.Context) error {
+		l := <-free
+		defer func() { free <- l }()
+		if _, err := l.conn.Write(batch); err != nil {
+			return err
+		}
+		for range pipeline {
+			if err := readReply(l.r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, end, nil
+}
+
+//go:embed generator.md.tmpl
+var generatorText string
+
+var generatorTemplate = template.Must(template.New("generator").Parse(generatorText))
+
+// A generatorPage is what the template shows.
+type generatorPage struct {
+	*generatorResults
+	Targets              []targetRow
+	Against, Cost, Lag   []string
+	Others               string
+	ServerCPU, ClientCPU string
+}
+
+// writeGeneratorPage writes bench.md from bench.json.
+func writeGeneratorPage(dir string) error {
+	data, err := os.ReadFile(generatorFile(dir))
+	if err != nil {
+		return err
+	}
+	var r generatorResults
+	if err := json.Unmarshal(data, &r); err != nil {
+		return fmt.Errorf("%s: %w", generatorFile(dir), err)
+	}
+	p := generatorPage{generatorResults: &r, ServerCPU: serverCPU, ClientCPU: clientCPU, Others: fmt.Sprintf("%.1f %%", 100*r.Machine.OthersCPU)}
+	var worst []float64
+	for i, s := range r.Series {
+		of := func(figure func(generated) float64) float64 { return median(s.figures(figure)) }
+		cost := fmt.Sprintf("%.0f | %.2f", 1000*of(func(g generated) float64 { return g.Spinless }), of(func(g generated) float64 { return g.Allocs }))
+		switch {
+		case s.Tool == benchmarkTool:
+			ours := r.Series[i+1]
+			a, b := ours.figures(rateOf), s.figures(rateOf)
+			if len(a) != len(b) || len(a) == 0 {
+				return errors.New("bench.json: a round is missing")
+			}
+			each := make([]float64, len(a))
+			for i := range a {
+				each[i] = a[i] / b[i]
+			}
+			worst = append(worst, median(each))
+			p.Against = append(p.Against, fmt.Sprintf("%s, %d in flight | %s | %s | %.2f (%.2f-%.2f)", s.Against, s.Pipeline,
+				thousands(median(b)), thousands(median(a)), median(each), slices.Min(each), slices.Max(each)))
+		case s.Callers > 0:
+			p.Cost = append(p.Cost, fmt.Sprintf("closed loop, callers: %d | %s", s.Callers, cost))
+		case s.Rate > 0:
+			if s.Target == nothing {
+				p.Cost = append(p.Cost, fmt.Sprintf("open loop, %s calls/s, spin %s | %s", thousands(s.Rate), s.Spin, cost))
+			}
+			p.Lag = append(p.Lag, fmt.Sprintf("%s, spin %s | %.1f | %.1f | %.0f | %.2f", s.Target, s.Spin,
+				of(func(g generated) float64 { return g.LagP50 }), of(lagP99), of(func(g generated) float64 { return g.LagP999 }),
+				of(func(g generated) float64 { return g.CPU * g.PerSecond / 1e6 })))
+		}
+	}
+	for _, t := range []target{
+		{what: "commands/s of a closed loop, times those of redis-benchmark: PING / SET, 1 in flight; PING / SET, 16 in flight", measured: worst, atLeast: 0.9, aim: 1, format: "%.2f",
+			why: "Both have one core. A Go program pays for the network through its scheduler and poller, redis-benchmark is one loop in C."},
+		{what: "ms between intended and sent, p99, at 10,000 calls/s through the broker in memory, spin auto", measured: []float64{r.lag() / 1000}, atLeast: 1, aim: 0.2, less: true, format: "%.3f",
+			why: "While other programs or the calls themselves want all cores, none is free for the generator."},
+	} {
+		p.Targets = append(p.Targets, t.row())
+	}
+	var out bytes.Buffer
+	if err := generatorTemplate.Execute(&out, p); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "bench.md"), out.Bytes(), 0o644)
+}
+
+func rateOf(g generated) float64 { return g.PerSecond }
+func lagP99(g generated) float64 { return g.LagP99 }
+
+func (s *generatorSeries) figures(figure func(generated) float64) []float64 {
+	var all []float64
+	for _, g := range s.Runs {
+		all = append(all, figure(g))
+	}
+	return all
+}
+
+func (r *generatorResults) lag() float64 {
+	for _, s := range r.Series {
+		if s.Target == memorySystem && s.Spin == bench.SpinAuto {
+			return median(s.figures(lagP99))
+		}
+	}
+	return 0
+}
