@@ -27,8 +27,8 @@ type searchFlags struct {
 }
 
 func newSearch(getenv func(string) string) *cobra.Command {
-	f := &searchFlags{arrivals: "poisson", percent: 2}
-	f.o = capacity.SearchOptions{Length: 3 * time.Second, Confirm: 15 * time.Second, Budget: 110 * time.Second}
+	f := &searchFlags{arrivals: "poisson", percent: 5}
+	f.o = capacity.SearchOptions{Length: 3 * time.Second, Confirm: 10 * time.Second, Budget: 110 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "search --slo TERMS",
 		Short: "Find the greatest rate that meets an objective",
