@@ -236,6 +236,9 @@ func (r Report) resourceSection() section {
 		t := table{Title: "Growth in the measured window", Head: []string{"", "in all", "a second", "a call"}}
 		for _, name := range slices.Sorted(maps.Keys(r.Counters)) {
 			v := r.Counters[name]
+			if v == 0 {
+				continue
+			}
 			row := plain(name, figure.Rate(v), "", "")
 			if r.DurationS > 0 {
 				row[2].Text = figure.Rate(v / r.DurationS)
@@ -245,7 +248,9 @@ func (r Report) resourceSection() section {
 			}
 			t.Rows = append(t.Rows, row)
 		}
-		s.Tables = append(s.Tables, t)
+		if t.Rows != nil {
+			s.Tables = append(s.Tables, t)
+		}
 	}
 	return s
 }
