@@ -68,7 +68,7 @@ func TestBenchReport(t *testing.T) {
 // One side sleeps for 2 ms and the other for 20.
 func TestBenchCompare(t *testing.T) {
 	const fast, slow = `--args '{"seconds":0.002}'`, `--args '{"seconds":0.02}'`
-	both := []string{"--", "--func", "sleep", "--calls", "20", "-c", "2", "--warmup", "0s"}
+	both := []string{"--", "--func", "sleep", "--calls", "10", "-c", "2", "--warmup", "0s"}
 	run := func(a, b string) result {
 		return redrpc(t, append([]string{"bench", "compare", "--runs", "4", "--metrics", "p50", "--a", a, "--b", b}, both...)...)
 	}
@@ -78,7 +78,7 @@ func TestBenchCompare(t *testing.T) {
 		t.Errorf("got %s", r.stdout)
 	}
 	run(slow, fast).want(t, exitOK)
-	run(slow, "--calls 20 --func nope").want(t, exitUsage, "--b: --func: expected one of add")
+	run(slow, "--func nope").want(t, exitUsage, "--b: --func: expected one of add")
 	redrpc(t, append([]string{"bench", "compare", "--runs", "2", "--metrics", "p50", "--a", fast, "--b", slow}, both...)...).want(t, exitFailed, "expected 4 on each side")
 
 	dir := t.TempDir()
@@ -117,7 +117,7 @@ func TestBenchPlan(t *testing.T) {
 		{"--from", run},
 		{"--func", "sleep", "--args", `{"seconds":0.02}`, "-d", "500ms", "--warmup", "0s"},
 	} {
-		r := redrpc(t, append([]string{"bench", "plan", "--rate", "100", "--slo", "p99=1s", "-o", "json"}, from...)...)
+		r := redrpc(t, append([]string{"bench", "plan", "--rate", "100", "--slo", "p99=1s", "--simulate", "20000", "-o", "json"}, from...)...)
 		r.want(t, exitOK)
 		var got struct{ Plan struct{ Workers int } }
 		if err := json.Unmarshal([]byte(r.stdout), &got); err != nil || got.Plan.Workers < 2 || got.Plan.Workers > 6 {
@@ -138,7 +138,7 @@ func TestBenchPlan(t *testing.T) {
 
 // The check starts as many workers as the plan says.
 func TestBenchPlanCheck(t *testing.T) {
-	r := redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p50=1s", "--func", "sleep", "-d", "300ms", "--check", "300ms", "--warmup", "0s", "--spin", "off", "-o", "json")
+	r := redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p50=1s", "--simulate", "20000", "--func", "sleep", "-d", "300ms", "--check", "300ms", "--warmup", "0s", "--spin", "off", "-o", "json")
 	if r.code != exitOK && r.code != exitInvalid { // a busy machine
 		t.Errorf("exit code %d", r.code)
 	}

@@ -103,7 +103,7 @@ func TestBenchReplay(t *testing.T) {
 
 // One worker takes 10 ms for each call, so 400 calls a second pile up.
 func TestBenchDiverging(t *testing.T) {
-	overload := []string{"bench", "--rate", "400", "--func", "sleep", "--server-workers", "1", "-d", "20s", "--warmup", "0s", "--spin", "off", "-o", "json", "--timeout", "3s"}
+	overload := []string{"bench", "--rate", "400", "--func", "sleep", "--server-workers", "1", "-d", "20s", "--warmup", "0s", "--spin", "off", "-o", "json", "--timeout", "2s"}
 	r := redrpc(t, overload...)
 	r.want(t, exitInvalid, "calls pile up, so there are no percentiles")
 	res := readRun(t, r.stdout)

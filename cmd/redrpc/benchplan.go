@@ -71,6 +71,7 @@ Here 3 means that no number of workers meets the objective, or that the check mi
 	flags.VarP(positive(&f.duration), "duration", "d", "length of the measurement")
 	flags.Var(positive(&f.check), "check", "then measure the rate with so many workers, for this time")
 	flags.Var(count(&f.o.Most, 1, 100_000), "most", "greatest number of workers to consider (default 10000)")
+	flags.Var(count(&f.o.Calls, 1000, 1_000_000_000), "simulate", "calls to simulate for each number of workers (default 1000000)")
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, 5*time.Second)
 	f.out.register(cmd, answerForms)
