@@ -39,6 +39,7 @@ const (
 	backlogErrors    = 4   // standard errors
 	growthCalls      = 30  // fewer are not worth a word
 	lagShare         = 0.5 // of response times
+	windowShare      = 0.2 // of slow calls: whether they wait is not to be known, and the throughput not the rate
 )
 
 // diverging is what is known of the backlog.
@@ -133,6 +134,9 @@ func (r *run) checkBehind(res *Result) Check {
 	case slope/(1+slope) >= backlogTolerance && errors >= backlogErrors:
 		return Check{"backlog", Failed, "more calls were sent than are answered: " + text +
 			fmt.Sprintf("; response times grew by %s each second, and would for as long as one measures", figure.Duration(time.Duration(slope*float64(time.Second))))}
+	}
+	if calls >= backlogCalls && share >= windowShare {
+		return Check{"window", Failed, text + ": the window is too short for calls that take so long; measure for longer, after a longer warm-up"}
 	}
 	return Check{"backlog", Warning, text + ": measure for longer to see whether they always grow"}
 }

@@ -83,7 +83,7 @@ func TestBehindButNoOverload(t *testing.T) {
 		is       CheckResult
 		text     string
 	}{
-		{"slow", nil, func(int, time.Duration) time.Duration { return 2 * time.Second }, Valid, "backlog", Warning, "1,999 more calls were in flight or due"},
+		{"slow", nil, func(int, time.Duration) time.Duration { return 2 * time.Second }, Invalid, "window", Failed, "1,999 more calls were in flight or due"},
 		{"a tenth is slow", nil, func(i int, _ time.Duration) time.Duration {
 			if i%10 == 0 {
 				return 6 * time.Second
