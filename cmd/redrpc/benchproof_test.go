@@ -67,7 +67,7 @@ func TestSearchFindsWhatWorkersTake(t *testing.T) {
 // From what calls of one caller took, a plan predicts the p99 at a utilisation of up to 0.8
 // within 20 %.
 func TestPlanPredictsWhatIsMeasured(t *testing.T) {
-	const workers, utilisation = 4, 0.7
+	const workers, utilisation = 4, 0.8
 	inBubble(t, func(t *testing.T, m *measuring) error {
 		cfg := m.config(t.Context(), bench.ClosedLoop{}, "")
 		cfg.Duration, cfg.Callers = 5*time.Second, 1
@@ -81,7 +81,7 @@ func TestPlanPredictsWhatIsMeasured(t *testing.T) {
 		}
 		rate := utilisation * workers / plan.o.Run.Mean().Seconds()
 		plan.o.Rate, plan.o.Calls = rate, 200_000
-		busy, err := m.trial("poisson")(t.Context(), rate, 40*time.Second)
+		busy, err := m.trial("poisson")(t.Context(), rate, 150*time.Second)
 		if err != nil || busy.Verdict.State != bench.Valid {
 			t.Fatalf("%v, %+v", err, busy.Verdict)
 		}
