@@ -80,3 +80,37 @@ func TestNoOverloadIsDiverging(t *testing.T) {
 		}
 	})
 }
+
+// Time-outs keep the calls in flight few, but an overload is one nevertheless.
+func TestOverloadWithTimeOutsIsDiverging(t *testing.T) {
+	timeOut := func(call func(context.Context) error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, time.Second)
+			defer cancel()
+			ended := make(chan error, 1)
+			go func() { ended <- call(ctx) }()
+			select {
+			case err := <-ended:
+				return err
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	for _, c := range []struct {
+		rate  float64
+		state State
+		is    CheckResult
+	}{{50, Valid, OK}, {400, Diverging, Failed}} {
+		synctest.Test(t, func(t *testing.T) {
+			res := measure(t, t.Context(), Config{
+				Model: OpenLoop{Profile: Constant(c.rate)}, Call: timeOut(queue(100, 1)), Warmup: 3 * time.Second, Duration: 10 * time.Second,
+				Censored: []string{"timeout"}, Classify: func(error) string { return "timeout" },
+			})
+			time.Sleep(time.Minute) // until the last call's turn has come
+			if got := checkOf(t, res, "given_up"); got.Is != c.is || res.Verdict.State != c.state || (res.Latency.P50 == nil) != (c.state == Diverging) {
+				t.Errorf("at %v calls/s: %+v, %+v, p50 %v", c.rate, got, res.Verdict, res.Latency.P50)
+			}
+		})
+	}
+}

@@ -43,6 +43,7 @@ func (r *run) judge(res *Result) {
 	v := &res.Verdict
 	v.State, v.Reasons, v.Checks = Valid, []string{}, []Check{}
 	v.add(res.checkSamples())
+	v.add(res.checkGivenUp())
 	if res.OpenLoop {
 		v.add(res.checkMissed())
 		v.add(r.checkLag(res))
@@ -69,7 +70,7 @@ func (v *Verdict) add(c Check) {
 	}
 	v.Reasons = append(v.Reasons, c.Text)
 	switch {
-	case c.Name == "backlog":
+	case c.Name == "backlog" || c.Name == "given_up":
 		v.State = Diverging
 	case v.State == Valid:
 		v.State = Invalid
@@ -140,6 +141,21 @@ func (res *Result) checkSamples() Check {
 		return Check{"samples", OK, figure.Grouped(res.Calls) + " calls support every percentile up to p99.9"}
 	}
 	return Check{"samples", Warning, fmt.Sprintf("%s calls are too few for some percentiles: %s", figure.Grouped(res.Calls), strings.Join(missing, ", "))}
+}
+
+// checkGivenUp is about calls whose ends were not seen. Where calls are given up after a
+// time no backlog grows without bound: an overload shows in those given up instead.
+func (res *Result) checkGivenUp() Check {
+	if res.Censored == nil {
+		return Check{"given_up", OK, "no call was given up"}
+	}
+	n, least := res.Censored.Calls, time.Duration(res.Censored.AtLeast*float64(time.Microsecond))
+	share := float64(n) / float64(res.Calls+res.Errors)
+	text := fmt.Sprintf("%s calls, %s of those sent, were given up after %s or more", figure.Grouped(n), figure.Percent(share), figure.Duration(least))
+	if res.OpenLoop && n >= growthCalls && share >= windowShare {
+		return Check{"given_up", Failed, "more calls were sent than are answered: " + text + "; what the others took says little of what users wait"}
+	}
+	return Check{"given_up", Warning, text + ": percentiles are of the others"}
 }
 
 func (res *Result) checkMissed() Check {
