@@ -49,9 +49,13 @@ func echo(t testing.TB) func(context.Context) error {
 
 // At 10,000 calls/s one call in a hundred is sent at most 1 ms late while a core is free.
 // One of some short runs has to show it, if it is known of three that the machine had
-// a core for the generator.
+// a core for the generator. Calls that do nothing leave it one, also where there are two in all.
 func TestLagAt10000CallsASecond(t *testing.T) {
-	call := echo(t)
+	t.Run("nothing", func(t *testing.T) { testLag(t, func(context.Context) error { return nil }) })
+	t.Run("echo", func(t *testing.T) { testLag(t, echo(t)) })
+}
+
+func testLag(t *testing.T, call func(context.Context) error) {
 	best, fair := 0., 0
 	for began := time.Now(); time.Since(began) < 4*time.Second; {
 		free := coresAreFree()
@@ -87,14 +91,14 @@ func TestLagAt10000CallsASecond(t *testing.T) {
 	t.Errorf("the best of %d runs had a p99 of %.0f us between intended and sent, expected at most 1,000", fair, best)
 }
 
-// coresAreFree tells if nobody else wants the processors: each can be kept for 10 ms.
+// coresAreFree tells if nobody else wants the processors: each can be kept for 5 ms.
 func coresAreFree() bool {
 	var torn atomic.Bool
 	var all sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		all.Go(func() {
 			began := time.Now()
-			for last := began; last.Sub(began) < 10*time.Millisecond; {
+			for last := began; last.Sub(began) < 5*time.Millisecond; {
 				now := time.Now()
 				if now.Sub(last) > time.Millisecond {
 					torn.Store(true)
