@@ -145,13 +145,13 @@ func (r Report) writeDistribution(l *lines) {
 		count += b.Count
 	}
 	l.blank()
-	l.row("distribution", "%-19s %9s%8s", "response time", "calls", "share")
+	l.row("distribution", "%-19s %9s%9s", "response time", "calls", "share")
 	for _, b := range all {
 		percent := ""
 		if b.Count > 0 {
 			percent = figure.Percent(float64(b.Count) / float64(count))
 		}
-		l.row("", "%8s to %-8s%9s%9s  %s", figure.Duration(b.From), figure.Duration(b.To), figure.Grouped(b.Count),
+		l.row("", "%8s to %-8s%9s%10s  %s", figure.Duration(b.From), figure.Duration(b.To), figure.Grouped(b.Count),
 			percent, bar(float64(b.Count)/float64(most), 40))
 	}
 }
