@@ -167,3 +167,15 @@ func TestSeveralRunsOfNothing(t *testing.T) {
 		written(t, w.WriteHTML)
 	}
 }
+
+// A search that was interrupted, or could measure nothing, does not say that the SLO was
+// missed.
+func TestSearchWithoutAnAnswer(t *testing.T) {
+	for outcome, title := range map[capacity.Outcome]string{capacity.Interrupted: "NO ANSWER", capacity.Invalid: "NO ANSWER", capacity.Missed: "NOT MET"} {
+		var b strings.Builder
+		s := Search{Found: &capacity.Found{SLO: "p99=20ms", Probes: []capacity.Probe{{Load: 100, Outcome: outcome}}}}
+		if err := s.WriteText(&b); err != nil || !strings.Contains(b.String(), title) {
+			t.Errorf("%v: %v, got\n%s\nexpected %q", outcome, err, b.String(), title)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"redrpc/bench/capacity"
@@ -53,6 +54,8 @@ func (s Search) page() *page {
 func (s Search) banner() *banner {
 	b := &banner{Class: "warning", Title: "Not confirmed"}
 	switch {
+	case s.Met == 0 && !slices.ContainsFunc(s.Probes, func(p capacity.Probe) bool { return p.Outcome == capacity.Missed }):
+		b.Class, b.Title, b.Text = "bad", "NO ANSWER", "No trial told whether a rate meets "+s.SLO+"."
 	case s.Met == 0:
 		b.Class, b.Title, b.Text = "bad", "NOT MET", "No rate that was tried meets "+s.SLO+"."
 	case s.Confirmed:
