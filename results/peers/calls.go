@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
-	"time"
 )
 
 // A callsPlan says how much is measured of calls.
@@ -72,12 +71,7 @@ func measureCalls(dir string, quick bool) error {
 	if quick {
 		r.Plan = callsPlan{Quick: true, Rounds: 2, Seconds: 1}
 	}
-	usage, began := startUsage(), time.Now()
-	if err := r.measure(); err != nil {
-		return err
-	}
-	var err error
-	if r.Machine, err = describe(usage, time.Since(began)); err != nil {
+	if err := observed(&r.Machine, r.measure); err != nil {
 		return err
 	}
 	if err := writeData(callsFile(dir), r); err != nil {

@@ -105,12 +105,7 @@ func measureGenerator(dir string, quick bool) error {
 	if quick {
 		r.Plan = callsPlan{Quick: true, Rounds: 2, Seconds: 0.5}
 	}
-	usage, began := startUsage(), time.Now()
-	if err := r.measure(); err != nil {
-		return err
-	}
-	var err error
-	if r.Machine, err = describe(usage, time.Since(began)); err != nil {
+	if err := observed(&r.Machine, r.measure); err != nil {
 		return err
 	}
 	if err := writeData(generatorFile(dir), r); err != nil {

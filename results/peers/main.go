@@ -142,18 +142,32 @@ type results struct {
 
 func measure(p plan) (*results, error) {
 	r := &results{Plan: p}
-	usage := startUsage()
-	began := time.Now()
+	err := observed(&r.Machine, func() error { return r.measure(p) })
+	return r, err
+}
+
+// observed measures, and describes the machine and what else it did meanwhile.
+func observed(m *machine, measure func() error) error {
+	usage, began := startUsage(), time.Now()
+	if err := measure(); err != nil {
+		return err
+	}
+	var err error
+	*m, err = describe(usage, time.Since(began))
+	return err
+}
+
+func (r *results) measure(p plan) error {
 	bin, err := os.MkdirTemp("", "peers")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer os.RemoveAll(bin)
 	command := filepath.Join(bin, "redrpc")
 	build := exec.Command("go", "build", "-o", command, "./cmd/redrpc")
 	build.Dir = filepath.Join("..", "..")
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("building redrpc: %w\n%s", err, out)
+		return fmt.Errorf("building redrpc: %w\n%s", err, out)
 	}
 	for _, step := range []struct {
 		name string
@@ -166,11 +180,10 @@ func measure(p plan) (*results, error) {
 	} {
 		progress("%s", step.name)
 		if err := step.run(); err != nil {
-			return nil, fmt.Errorf("%s: %w", step.name, err)
+			return fmt.Errorf("%s: %w", step.name, err)
 		}
 	}
-	r.Machine, err = describe(usage, time.Since(began))
-	return r, err
+	return nil
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
