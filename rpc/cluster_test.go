@@ -305,8 +305,10 @@ func testMaxCallsOfSlots(t *testing.T, h *house) {
 
 	w = h.hire(rpc.ServerOptions{MaxCalls: 9, Workers: 20}, all...) // one more than there are
 	w.run(context.Background())
-	for left(h, spread...) > 0 {
-		time.Sleep(time.Millisecond)
+	for start := time.Now(); left(h, spread...) > 0; time.Sleep(time.Millisecond) {
+		if time.Since(start) > recovery {
+			t.Fatalf("%d calls are left, want 0", left(h, spread...))
+		}
 	}
 	push(h, spread[5], 0, 2)
 	w.wait(t)
