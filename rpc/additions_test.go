@@ -78,7 +78,7 @@ func testAdditionsOnTheWire(t *testing.T, h *house) {
 	}}, offer("echo", func(ctx context.Context, in struct{ X json.RawMessage }) (json.RawMessage, error) {
 		<-time.After(2 * time.Millisecond)
 		return in.X, nil
-	}), offer("fail", func(context.Context, struct{}) (int, error) { return 0, rpc.Typed("t", errors.New("no")) }))
+	}), offer("fail", func(context.Context, struct{}) (int, error) { return 0, rpc.WithType("t", errors.New("no")) }))
 	for range 2 {
 		if err := client.Call(ctx, "echo", rpc.Args{"x": 1}, nil); err != nil {
 			t.Fatal(err)

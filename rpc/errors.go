@@ -50,17 +50,17 @@ const (
 	TypePanic        = "panic"         // the handler panicked, or ended its goroutine
 )
 
-// Typed gives err a type, a stable word for programs: as a handler's error it
+// WithType gives err a type, a stable word for programs: as a handler's error it
 // reaches the caller as RemoteError.Type. An error of one's own can have a type,
-// too, by a method ErrorType() string. Typed(typ, nil) is nil.
-func Typed(typ string, err error) error {
+// too, by a method ErrorType() string. WithType(typ, nil) is nil.
+func WithType(typ string, err error) error {
 	if err == nil {
 		return nil
 	}
 	return &typedError{typ, err}
 }
 
-// TypeOf returns the type of an error in the sense of Typed, or "": for what next
+// TypeOf returns the type of an error in the sense of WithType, or "": for what next
 // returned to an Interceptor of a server, that which the caller will see.
 func TypeOf(err error) string {
 	if t, ok := errors.AsType[interface {

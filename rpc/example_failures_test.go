@@ -70,7 +70,7 @@ func ExampleRemoteError() {
 	check(rpc.Handle(server, "take", func(ctx context.Context, in struct{ Item string }) (int, error) {
 		n, ok := stock[in.Item]
 		if !ok {
-			return 0, rpc.Typed("no_such_item", errors.New("we do not have "+in.Item))
+			return 0, rpc.WithType("no_such_item", errors.New("we do not have "+in.Item))
 		}
 		return 100 / (n - 7), nil
 	}))

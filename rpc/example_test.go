@@ -274,7 +274,7 @@ func ExampleInterceptor() {
 	check(err)
 	check(rpc.Handle(server, "half", func(ctx context.Context, in struct{ N int }) (int, error) {
 		if in.N%2 != 0 {
-			return 0, rpc.Typed("odd", fmt.Errorf("%d is odd", in.N))
+			return 0, rpc.WithType("odd", fmt.Errorf("%d is odd", in.N))
 		}
 		return in.N / 2, nil
 	}))

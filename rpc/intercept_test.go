@@ -105,7 +105,7 @@ func testInterceptorsDecide(t *testing.T, h *house) {
 		func(ctx context.Context, call *rpc.CallInfo, next func(context.Context) error) error {
 			switch call.Func {
 			case "forbidden":
-				return rpc.Typed("forbidden", errors.New("not for you"))
+				return rpc.WithType("forbidden", errors.New("not for you"))
 			case "skipped":
 				return nil
 			case "swallowed":
@@ -164,7 +164,7 @@ func testTypesOfFailures(t *testing.T, h *house) {
 	h.serve(rpc.ServerOptions{},
 		offer("fail", func(context.Context, struct{}) (int, error) { return 0, errors.New("no") }),
 		offer("typed", func(context.Context, struct{}) (int, error) {
-			return 0, fmt.Errorf("looking for it: %w", rpc.Typed("not_found", errors.New("no")))
+			return 0, fmt.Errorf("looking for it: %w", rpc.WithType("not_found", errors.New("no")))
 		}),
 		offer("panic", func(context.Context, struct{}) (int, error) { panic("oh no") }),
 		offer("goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil }),
@@ -190,11 +190,11 @@ func testTypesOfFailures(t *testing.T, h *house) {
 }
 
 func TestTyped(t *testing.T) {
-	if err := rpc.Typed("x", nil); err != nil {
+	if err := rpc.WithType("x", nil); err != nil {
 		t.Errorf("got %v, want nil", err)
 	}
 	cause := errors.New("cause")
-	err := fmt.Errorf("outer: %w", rpc.Typed("x", cause))
+	err := fmt.Errorf("outer: %w", rpc.WithType("x", cause))
 	if rpc.TypeOf(err) != "x" || !errors.Is(err, cause) || rpc.TypeOf(cause) != "" || rpc.TypeOf(nil) != "" {
 		t.Errorf("got type %q of %v", rpc.TypeOf(err), err)
 	}

@@ -285,7 +285,7 @@ func (r *shift) answer(ctx context.Context, c popped) {
 		}
 		if !returned {
 			r.log.Error("rpc: handler ended its goroutine", "func", c.name, "id", call.id)
-			r.fail(c.function, call, &a, Typed(TypePanic, errors.New("the handler ended its goroutine")))
+			r.fail(c.function, call, &a, WithType(TypePanic, errors.New("the handler ended its goroutine")))
 		}
 		c.ended.Add(1)
 		a.at = time.Now()
@@ -351,14 +351,14 @@ func (r *shift) intercepted(ctx context.Context, c popped, call call, a *answer)
 func (r *shift) attempt(ctx context.Context, f *function, c call) (res []byte, err error) {
 	defer r.recovered(f, c, &err)
 	if c.fault != nil {
-		return nil, Typed(TypeBadArguments, c.fault)
+		return nil, WithType(TypeBadArguments, c.fault)
 	}
 	if most := r.opt.MaxArgsBytes; most > 0 && len(c.kw) > most {
-		return nil, Typed(TypeTooLarge, fmt.Errorf("the arguments have %d bytes, this server takes no more than %d", len(c.kw), most))
+		return nil, WithType(TypeTooLarge, fmt.Errorf("the arguments have %d bytes, this server takes no more than %d", len(c.kw), most))
 	}
 	res, err = f.run(ctx, c.kw)
 	if most := r.opt.MaxResultBytes; most > 0 && len(res) > most {
-		return nil, Typed(TypeTooLarge, fmt.Errorf("the result has %d bytes, this server sends no more than %d", len(res), most))
+		return nil, WithType(TypeTooLarge, fmt.Errorf("the result has %d bytes, this server sends no more than %d", len(res), most))
 	}
 	return res, err
 }

@@ -198,7 +198,7 @@ func (s *Server) ID() string { return s.opt.ID }
 //   - Any other type with its own UnmarshalJSON: the JSON object.
 //
 // Out is anything that encoding/json encodes; a json.RawMessage is sent as it
-// is. An error of f is sent as text, with its type (see Typed) if it has one, and
+// is. An error of f is sent as text, with its type (see WithType) if it has one, and
 // so is a panic, with its traceback. The context of f ends when the caller's time
 // is up, if that is known, when Run's ends, or when a Stop loses patience. An error
 // that comes when the caller's time is up is only counted: it would race with what
@@ -222,7 +222,7 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 	run := func(ctx context.Context, kw []byte) ([]byte, error) {
 		var in In
 		if err := decode(kw, &in); err != nil {
-			return nil, Typed(TypeBadArguments, err)
+			return nil, WithType(TypeBadArguments, err)
 		}
 		out, err := f(ctx, in)
 		if err != nil {
@@ -231,7 +231,7 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 		e := s.encoders.get()
 		defer s.encoders.put(e)
 		res, err := e.result(out)
-		return append(s.spare.get()[:0], res...), Typed(TypeBadResult, err)
+		return append(s.spare.get()[:0], res...), WithType(TypeBadResult, err)
 	}
 	one := &function{name: fn, run: run, weight: 1, queue: callsKey(s.opt.Prefix, fn)}
 	for _, set := range opts {

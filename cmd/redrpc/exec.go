@@ -110,9 +110,9 @@ func (p program) run(ctx context.Context, args json.RawMessage, now *running, lo
 	case errors.Is(err, exec.ErrWaitDelay):
 		return nil, errors.New("the program ended, but something that it started still holds its output open")
 	case errors.As(err, new(*exec.ExitError)) && said != "":
-		return nil, rpc.Typed("exit", errors.New(said))
+		return nil, rpc.WithType("exit", errors.New(said))
 	case err != nil:
-		return nil, rpc.Typed("exit", err)
+		return nil, rpc.WithType("exit", err)
 	}
 	if said != "" {
 		log.Info("a program wrote to stderr", "func", p.name, "text", said)

@@ -102,7 +102,7 @@ func TestSpans(t *testing.T) {
 				return trace.SpanContextFromContext(ctx).IsValid(), nil
 			}),
 			rpc.Handle(s, "fail", func(context.Context, struct{}) (int, error) { return 0, errors.New("no") }),
-			rpc.Handle(s, "typed", func(context.Context, struct{}) (int, error) { return 0, rpc.Typed("not_found", errors.New("no")) }),
+			rpc.Handle(s, "typed", func(context.Context, struct{}) (int, error) { return 0, rpc.WithType("not_found", errors.New("no")) }),
 			rpc.Handle(s, "panic", func(context.Context, struct{}) (int, error) { panic("oh no") }),
 			rpc.Handle(s, "goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil }),
 			rpc.Handle(s, "args", func(context.Context, struct{ A int }) (int, error) { return 0, nil }),

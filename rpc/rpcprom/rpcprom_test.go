@@ -94,7 +94,7 @@ func TestCalls(t *testing.T) {
 	err = errors.Join(
 		rpc.Handle(server, "ok", func(context.Context, struct{}) (int, error) { return 1, nil }),
 		rpc.Handle(server, "wait", func(context.Context, struct{}) (int, error) { entered <- true; <-goOn; return 1, nil }),
-		rpc.Handle(server, "fail", func(context.Context, struct{}) (int, error) { return 0, rpc.Typed("any", errors.New("no")) }),
+		rpc.Handle(server, "fail", func(context.Context, struct{}) (int, error) { return 0, rpc.WithType("any", errors.New("no")) }),
 		rpc.Handle(server, "panic", func(context.Context, struct{}) (int, error) { panic("oh no") }),
 		rpc.Handle(server, "goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil }),
 		rpc.Handle(server, "text", func(context.Context, struct{}) (string, error) { return "text", nil }),
