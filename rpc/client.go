@@ -42,11 +42,11 @@ type ClientOptions struct {
 	// the Redis client, which may be empty.
 	Name string
 
-	// Plain leaves out of the messages what the protocol did not have at first:
+	// NoExtensions leaves out of the messages what the protocol did not have at first:
 	// the client's name, and how long the caller waits, by which servers drop
 	// calls that come too late and end the contexts of handlers. The Python and Go
 	// ports ignore these fields.
-	Plain bool
+	NoExtensions bool
 
 	// Intercept runs around each call, the first outermost.
 	Intercept []Interceptor
@@ -148,7 +148,7 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 		c.opt.Name = cmp.Or(opt.Name, single.Options().ClientName)
 		c.only = c.open(newLink(single, nil))
 	}
-	if !opt.Plain && c.opt.Name != "" {
+	if !opt.NoExtensions && c.opt.Name != "" {
 		c.name = appendTextField(nil, "client", c.opt.Name)
 	}
 	return c, nil
@@ -156,7 +156,7 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 
 // open makes a branch of a link.
 func (c *Client) open(l *link) *branch {
-	if !c.opt.Plain {
+	if !c.opt.NoExtensions {
 		l.clock = newClock()
 	}
 	b := &branch{link: l, sends: newSendTransport(l, c.opt.Expiry)}
@@ -377,7 +377,7 @@ func (c *Client) prepare(ctx context.Context, at place, fn string, args, out any
 	}
 	f := &flight{queue: o.queue, deadline: sooner(ctx, o.deadline), only: o.only}
 	call := sentCall{at: time.Now(), kw: kw, client: c.name}
-	if !c.opt.Plain && !o.only {
+	if !c.opt.NoExtensions && !o.only {
 		call.timeout = max(1, int64((f.deadline.Sub(call.at)+time.Millisecond-1)/time.Millisecond))
 		if now, ok := at.link.clock.millis(call.at); ok {
 			call.deadline = now + call.timeout

@@ -484,7 +484,7 @@ func testInspectorInCluster(t *testing.T, h *house) {
 		h.serve(rpc.ServerOptions{Kind: "kind", ID: fmt.Sprint(n)}, echo)
 	}
 	for start := time.Now(); ; time.Sleep(time.Millisecond) {
-		look, err := online.Look(ctx, nil)
+		look, err := online.Overview(ctx, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

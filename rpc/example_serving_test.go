@@ -200,7 +200,7 @@ func ExampleClientOptions_plain() {
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
 	defer rdb.Close()
 	for _, plain := range []bool{true, false} {
-		client, err := rpc.NewClient(rdb, rpc.ClientOptions{Plain: plain, Name: "shop"})
+		client, err := rpc.NewClient(rdb, rpc.ClientOptions{NoExtensions: plain, Name: "shop"})
 		check(err)
 		for range 2 {
 			_ = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(10*time.Millisecond))

@@ -70,7 +70,7 @@ func ExampleNewServer_cluster() {
 
 	inspector, err := rpc.NewInspector(rdb, "")
 	check(err)
-	look, err := inspector.Look(context.Background(), nil) // at all masters
+	look, err := inspector.Overview(context.Background(), nil) // at all masters
 	check(err)
 	for _, f := range look.Functions {
 		fmt.Println(f.Func, f.Depth, f.Servers)
@@ -217,7 +217,7 @@ func ExampleInspector() {
 
 // Servers report what they do with each heartbeat: from two looks one knows how many
 // calls of each function they take in a second.
-func ExampleInspector_Look() {
+func ExampleInspector_Overview() {
 	b, err := broker.New(broker.Options{})
 	check(err)
 	defer b.Close()
@@ -235,9 +235,9 @@ func ExampleInspector_Look() {
 	check(err)
 
 	_ = client.Call(context.Background(), "fail", nil, nil)
-	var last *rpc.Look
+	var last *rpc.Overview
 	for last == nil || len(last.Functions) == 0 || last.Functions[0].Rate.Errors == 0 {
-		last, err = inspector.Look(context.Background(), last)
+		last, err = inspector.Overview(context.Background(), last)
 		check(err)
 		_ = client.Call(context.Background(), "fail", nil, nil)
 		time.Sleep(10 * time.Millisecond)

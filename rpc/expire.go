@@ -16,7 +16,7 @@ type moments struct {
 // moments reads a call that was taken at a time, by a clock of Redis.
 func (r *shift) moments(clock *clock, c *call, taken time.Time) moments {
 	m := moments{queued: -1}
-	if !r.opt.Plain && c.timeout > 0 && c.deadline > 0 {
+	if !r.opt.NoExtensions && c.timeout > 0 && c.deadline > 0 {
 		if now, ok := clock.millis(taken); ok {
 			m.queued = time.Duration(max(0, now-(c.deadline-c.timeout))) * time.Millisecond
 		}

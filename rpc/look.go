@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// A Look is what an Inspector sees at a time.
-type Look struct {
+// An Overview is what an Inspector sees at one time.
+type Overview struct {
 	Servers   []OnlineServer // sorted by kind and ID
 	Functions []Function     // sorted by name
 }
@@ -22,11 +22,11 @@ type Function struct {
 	Rated     bool // it is known of one at least
 }
 
-// Look looks at servers and queues. Rates are of the time between the last two
-// reports that were seen of a server, in this look and in before, which is the one
+// Overview lists servers and functions. Rates are of the time between the last two
+// reports that were seen of a server, in this overview and in before, which is the one
 // before it, or nil: then no rate is known. A server reports with its heartbeat, so a
-// look that comes sooner sees the rate that was seen before.
-func (i *Inspector) Look(ctx context.Context, before *Look) (*Look, error) {
+// overview that comes sooner sees the rate that was seen before.
+func (i *Inspector) Overview(ctx context.Context, before *Overview) (*Overview, error) {
 	servers, err := i.Servers(ctx)
 	if err != nil {
 		return nil, err
@@ -38,7 +38,7 @@ func (i *Inspector) Look(ctx context.Context, before *Look) (*Look, error) {
 	if before != nil {
 		rate(servers, before.Servers)
 	}
-	return &Look{servers, functions(servers, queues)}, nil
+	return &Overview{servers, functions(servers, queues)}, nil
 }
 
 // rate fills in the rates of servers, which were seen before.

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A Report is what a server says of itself with each heartbeat, unless it is Plain.
+// A Report is what a server says of itself with each heartbeat, unless it is NoExtensions.
 type Report struct {
 	Started time.Time     // by the server's clock; another one is another run
 	Uptime  time.Duration // since then, when the report was made

@@ -22,16 +22,16 @@ func testReports(t *testing.T, h *house) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	look := func() *rpc.Look {
+	look := func() *rpc.Overview {
 		t.Helper()
-		l, err := inspector.Look(ctx, nil)
+		l, err := inspector.Overview(ctx, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return l
 	}
 	one := h.serve(rpc.ServerOptions{Kind: "kind", ID: "one", Workers: 3}, echo)
-	plain := h.serve(rpc.ServerOptions{Kind: "kind", ID: "plain", Plain: true}, echo)
+	plain := h.serve(rpc.ServerOptions{Kind: "kind", ID: "plain", NoExtensions: true}, echo)
 	for id, rubbish := range map[string]string{"a": "no JSON", "b": "[]", "c": `{"uptime_ms":-1}`, "d": `{"functions":{"f":{"calls":-1}}}`, "e": `{"workers":"x"}`, "f": `{"workers":-1}`, "g": `{"uptime_ms":9223372036854775807}`} {
 		h.rdb.Set(ctx, h.prefix+":rubbish:"+id+":alive", "1", time.Minute)
 		h.rdb.Set(ctx, h.prefix+":rubbish:"+id+":stats", rubbish, time.Minute)
@@ -99,10 +99,10 @@ func TestRates(t *testing.T) {
 		client := h.client(rpc.ClientOptions{Timeout: time.Hour})
 		time.Sleep(time.Second) // looks are halfway between reports
 
-		var last *rpc.Look
+		var last *rpc.Overview
 		look := func() map[string]rpc.Function {
 			t.Helper()
-			if last, err = inspector.Look(ctx, last); err != nil {
+			if last, err = inspector.Overview(ctx, last); err != nil {
 				t.Fatal(err)
 			}
 			byName := map[string]rpc.Function{}

@@ -98,7 +98,7 @@ func (r *shift) serve(ctx context.Context) {
 		}
 	})
 	helpers.Go(func() { r.beat(finished, "no heartbeat", r.alive, func() string { return "1" }) })
-	if !r.opt.Plain {
+	if !r.opt.NoExtensions {
 		helpers.Go(func() { r.beat(finished, "no report", r.stats, r.report) })
 	}
 	for range r.opt.Workers {
@@ -276,7 +276,7 @@ func (r *shift) answer(ctx context.Context, c popped) {
 	if budget != nil {
 		ctx = budget
 	}
-	a := answer{full: !r.opt.Plain, server: r.field, queued: m.queued, ran: -1}
+	a := answer{full: !r.opt.NoExtensions, server: r.field, queued: m.queued, ran: -1}
 	returned := false
 	c.begun.Add(1)
 	defer func() {

@@ -59,10 +59,10 @@ type ServerOptions struct {
 	// of the handlers' contexts.
 	IgnoreDeadlines bool
 
-	// Plain leaves out of the results what the protocol did not have at first: the
+	// NoExtensions leaves out of the results what the protocol did not have at first: the
 	// type of a failure, the server's ID, and how long the call waited and ran, and
 	// writes no Report with the heartbeat. The Python and Go ports ignore all these.
-	Plain bool
+	NoExtensions bool
 
 	// Intercept runs around each call, the first outermost.
 	Intercept []Interceptor

@@ -21,7 +21,7 @@ type stand struct {
 // stand makes a stand for functions, which are sorted by name.
 func (r *shift) stand(l *link, wake string, functions []*function) *stand {
 	s := &stand{link: l, wake: wake, rotation: newRotation(functions), byKey: map[string]*function{}}
-	if !r.opt.Plain || !r.opt.IgnoreDeadlines {
+	if !r.opt.NoExtensions || !r.opt.IgnoreDeadlines {
 		l.clock = newClock()
 	}
 	s.taker = taker{link: l, wake: wake, spare: &r.spare}

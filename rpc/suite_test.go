@@ -392,7 +392,7 @@ func testMalformedCalls(t *testing.T, h *house) {
 }
 
 func testCallOnTheWire(t *testing.T, h *house) {
-	client, ctx := h.client(rpc.ClientOptions{Plain: true, Name: "n"}), context.Background()
+	client, ctx := h.client(rpc.ClientOptions{NoExtensions: true, Name: "n"}), context.Background()
 	err := client.Call(ctx, "f", nil, nil, rpc.Timeout(300*time.Millisecond))
 	is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
 	queue := h.prefix + ":f:calls"
@@ -416,7 +416,7 @@ func testCallOnTheWire(t *testing.T, h *house) {
 }
 
 func testResultOnTheWire(t *testing.T, h *house) {
-	h.serve(rpc.ServerOptions{Plain: true}, echo)
+	h.serve(rpc.ServerOptions{NoExtensions: true}, echo)
 	ctx := context.Background()
 	for id, kw := range map[string]string{"a": `{"x": {"b": 1}}`, `ż "é"`: `{"x":2}`} {
 		text, err := json.Marshal(id)

@@ -77,7 +77,7 @@ func top(ctx context.Context, inspector *rpc.Inspector, to *screen, title string
 	defer tick.Stop()
 	var b board
 	for n := 1; ; n++ {
-		look, err := inspector.Look(ctx, b.last)
+		look, err := inspector.Overview(ctx, b.last)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -100,7 +100,7 @@ func top(ctx context.Context, inspector *rpc.Inspector, to *screen, title string
 // A board is what the last look saw.
 type board struct {
 	at        time.Time
-	last      *rpc.Look
+	last      *rpc.Overview
 	functions map[string]rowOfTop
 }
 
@@ -110,7 +110,7 @@ type rowOfTop struct {
 	known  bool    // there was a look before
 }
 
-func (b *board) look(now time.Time, l *rpc.Look) {
+func (b *board) look(now time.Time, l *rpc.Overview) {
 	before, seconds := b.functions, max(now.Sub(b.at), time.Millisecond).Seconds()
 	b.functions = map[string]rowOfTop{}
 	for name := range before {

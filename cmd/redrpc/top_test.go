@@ -17,7 +17,7 @@ func TestBoard(t *testing.T) {
 	queue := func(fn string, depth int64) rpc.Function {
 		return rpc.Function{Queue: rpc.Queue{Func: fn, Depth: depth}}
 	}
-	b.look(at, &rpc.Look{})
+	b.look(at, &rpc.Overview{})
 	if got := b.text(nil); got != "calls waiting: 0, servers online: 0, workers busy: 0 of 0\n" {
 		t.Errorf("of nothing: got\n%s", got)
 	}
@@ -25,7 +25,7 @@ func TestBoard(t *testing.T) {
 	many := queue("many\x1b", 1000)
 	many.Oldest, many.Dated, many.Servers, many.InFlight = 1234567*time.Microsecond, true, 2, 3
 	report := &rpc.Report{Workers: 64, Stats: rpc.Stats{FuncStats: rpc.FuncStats{InFlight: 3}, Functions: map[string]rpc.FuncStats{"many\x1b": {}, "a": {}}}}
-	b.look(at, &rpc.Look{
+	b.look(at, &rpc.Overview{
 		Servers:   []rpc.OnlineServer{{Kind: "worker", ID: "one\n", Expires: 1500 * time.Millisecond, Report: report}, {Kind: "x", ID: "y"}},
 		Functions: []rpc.Function{queue("few", 2), many}})
 	want := `calls waiting: 1002, servers online: 2, workers busy: 3 of 64
@@ -43,7 +43,7 @@ x       y       never       -     -
 	}
 	few := queue("few", 5)
 	few.Rate, few.Rated, few.Servers = rpc.Rate{Calls: 1234.56, Errors: 1, Dropped: 0.25}, true, 1
-	b.look(at.Add(2*time.Second), &rpc.Look{Functions: []rpc.Function{few, queue("new", 3)}})
+	b.look(at.Add(2*time.Second), &rpc.Overview{Functions: []rpc.Function{few, queue("new", 3)}})
 	want = `as of 03:04:07, now: away?really
 calls waiting: 8, servers online: 0, workers busy: 0 of 0
 
@@ -55,8 +55,8 @@ many?     0        -500.0    -       -        -         -     -
 	if got := b.text(errors.New("away\nreally")); got != want {
 		t.Errorf("got\n%s", got)
 	}
-	b.look(at.Add(3*time.Second), &rpc.Look{})
-	b.look(at.Add(4*time.Second), &rpc.Look{})
+	b.look(at.Add(3*time.Second), &rpc.Overview{})
+	b.look(at.Add(4*time.Second), &rpc.Overview{})
 	if got := b.text(nil); !strings.Contains(got, "many?     0        +0.0 ") {
 		t.Errorf("got\n%s", got)
 	}
