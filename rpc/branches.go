@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"fmt"
+	"redrpc/rpc/internal/wire"
 	"strings"
 	"sync"
 	"time"
@@ -64,12 +65,12 @@ func newBranches(rdb *redis.ClusterClient, open func(*home) *branch) *branches {
 
 // enter returns the place of a function with a prefix, whose branch stays until leave.
 func (s *branches) enter(prefix, fn string) (place, error) {
-	queue := callsKey(prefix, fn)
+	queue := wire.CallsKey(prefix, fn)
 	slot, plain := keySlot(queue), !strings.Contains(queue, "{")
 	tag := ""
 	if !plain {
 		var ok bool
-		if tag, ok = tagFor(resultKey(prefix, fn, ""), slot); !ok {
+		if tag, ok = tagFor(wire.ResultKey(prefix, fn, ""), slot); !ok {
 			return place{}, fmt.Errorf("expected the name of a function without {} in a Cluster, as no result of it can be put where its calls are, got %q", fn)
 		}
 	}

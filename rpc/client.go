@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"redrpc/rpc/internal/wire"
 	"reflect"
 	"slices"
 	"sync"
@@ -76,7 +77,7 @@ const (
 
 func (o *ClientOptions) complete() error {
 	if o.Prefix == "" {
-		o.Prefix = defaultPrefix
+		o.Prefix = wire.DefaultPrefix
 	}
 	o.Wait = cmp.Or(o.Wait, WaitAuto)
 	if o.Logger == nil {
@@ -85,7 +86,7 @@ func (o *ClientOptions) complete() error {
 	return errors.Join(
 		o.Wait.check("ClientOptions.Wait"),
 		orDefault(&o.Timeout, time.Second, "ClientOptions.Timeout"),
-		orDefault(&o.Expiry, defaultExpiry, "ClientOptions.Expiry"),
+		orDefault(&o.Expiry, wire.DefaultExpiry, "ClientOptions.Expiry"),
 		orDefault(&o.MaxConns, 1024, "ClientOptions.MaxConns"),
 		checkInterceptors(o.Intercept, "ClientOptions.Intercept"),
 	)
@@ -116,7 +117,7 @@ type Client struct {
 	only     *branch   // nil if it is a Cluster
 	cluster  *branches // if it is one
 	waiters  sync.Pool // of *waiter
-	encoders encoders
+	encoders wire.Encoders
 	spare    buffers       // for messages
 	name     []byte        // the field of the messages, with a comma before it
 	closed   chan struct{} // closed when the first Close has finished
@@ -149,7 +150,7 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 		c.only = c.open(newLink(single, nil))
 	}
 	if !opt.NoExtensions && c.opt.Name != "" {
-		c.name = appendTextField(nil, "client", c.opt.Name)
+		c.name = wire.AppendTextField(nil, "client", c.opt.Name)
 	}
 	return c, nil
 }
@@ -234,6 +235,9 @@ func (c *Client) Close() error {
 	return nil
 }
 
+// Args are the arguments of a call, by name.
+type Args map[string]any
+
 // A CallOption changes a single call.
 type CallOption func(*callOptions)
 
@@ -269,7 +273,7 @@ func (c *Client) Call(ctx context.Context, fn string, args, out any, opts ...Cal
 }
 
 func (c *Client) callOptions(fn string, opts []CallOption) callOptions {
-	o := callOptions{queue: callsKey(c.opt.Prefix, fn), timeout: c.opt.Timeout}
+	o := callOptions{queue: wire.CallsKey(c.opt.Prefix, fn), timeout: c.opt.Timeout}
 	if len(opts) > 0 {
 		o = o.with(opts)
 	}
@@ -369,49 +373,48 @@ func (c *Client) prepare(ctx context.Context, at place, fn string, args, out any
 			return nil, fmt.Errorf("expected a non-nil pointer to put the result in, got %T", out)
 		}
 	}
-	e := c.encoders.get()
-	defer c.encoders.put(e)
-	kw, err := e.args(args)
+	e := c.encoders.Get()
+	defer c.encoders.Put(e)
+	kw, err := e.Args(args)
 	if err != nil {
 		return nil, err
 	}
 	f := &flight{queue: o.queue, deadline: sooner(ctx, o.deadline), only: o.only}
-	call := sentCall{at: time.Now(), kw: kw, client: c.name}
+	call := wire.Call{At: time.Now(), KW: kw, Client: c.name}
 	if !c.opt.NoExtensions && !o.only {
-		call.timeout = max(1, int64((f.deadline.Sub(call.at)+time.Millisecond-1)/time.Millisecond))
-		if now, ok := at.link.clock.millis(call.at); ok {
-			call.deadline = now + call.timeout
+		call.Timeout = max(1, int64((f.deadline.Sub(call.At)+time.Millisecond-1)/time.Millisecond))
+		if now, ok := at.link.clock.millis(call.At); ok {
+			call.Deadline = now + call.Timeout
 		}
 	}
-	f.reply, call.id = newResultKey(c.opt.Prefix, fn, at.tag)
+	f.reply, call.ID = wire.NewResultKey(c.opt.Prefix, fn, at.tag)
 	if info != nil {
-		info.ID = call.id
+		info.ID = call.ID
 		info.received, info.Server, info.Queued, info.Ran = nil, "", 0, 0
-		call.extra = info.extra
+		call.Extra = info.extra
 	}
-	f.message = call.append(slices.Grow(c.spare.get()[:0], len(kw)+len(call.client)+len(call.extra)+152))
+	f.message = call.Append(slices.Grow(c.spare.get()[:0], len(kw)+len(call.Client)+len(call.Extra)+152))
 	return f, nil
 }
 
 // read makes the outcome of a call from the message of its result, of which it keeps
 // nothing but in info.
 func read(fn string, message []byte, out any, info *CallInfo) error {
-	r, err := decodeResult(message)
+	r, err := wire.DecodeResult(message)
 	if err != nil {
-		return &callError{fn, ErrBadResult, fmt.Errorf("%w: %s", err, excerpt(message))}
+		return &callError{fn, ErrBadResult, fmt.Errorf("%w: %s", err, wire.Excerpt(message))}
 	}
 	if info != nil {
 		info.learn(message)
 	}
-	if r.failure != nil {
-		r.failure.Func = fn
-		return r.failure
+	if f := r.Failure; f != nil {
+		return &RemoteError{Func: fn, Message: f.Message, Type: f.Type, Traceback: f.Traceback}
 	}
 	if out == nil {
 		return nil
 	}
-	if err := decodeValue(r.res, out); err != nil {
-		return &callError{fn, ErrBadResult, explain(err)}
+	if err := wire.DecodeValue(r.Value, out); err != nil {
+		return &callError{fn, ErrBadResult, wire.Explain(err)}
 	}
 	return nil
 }

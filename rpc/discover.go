@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"redrpc/rpc/internal/wire"
 	"slices"
 	"strings"
 	"sync"
@@ -16,7 +17,7 @@ import (
 // masters. Where prefix or kind is empty it is the default of ServerOptions. A server
 // that died without a farewell is listed until its heartbeat expires.
 func Servers(ctx context.Context, rdb redis.UniversalClient, prefix, kind string) ([]string, error) {
-	prefix, kind = cmp.Or(prefix, defaultPrefix), cmp.Or(kind, defaultKind)
+	prefix, kind = cmp.Or(prefix, wire.DefaultPrefix), cmp.Or(kind, defaultKind)
 	if err := checkNoColon(kind, "Servers: kind"); err != nil {
 		return nil, err
 	}
@@ -41,7 +42,7 @@ func Servers(ctx context.Context, rdb redis.UniversalClient, prefix, kind string
 
 func servers(ctx context.Context, rdb *redis.Client, prefix, kind string) (ids []string, err error) {
 	const after = ":alive"
-	before := strings.TrimSuffix(aliveKey(prefix, kind, ""), after)
+	before := strings.TrimSuffix(wire.AliveKey(prefix, kind, ""), after)
 	scan := rdb.Scan(ctx, 0, escapeGlob(before)+"*"+escapeGlob(after), 1000).Iterator()
 	for scan.Next(ctx) {
 		id := strings.TrimSuffix(strings.TrimPrefix(scan.Val(), before), after)

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"redrpc/rpc/internal/wire"
 	"sync"
 	"time"
 )
@@ -14,21 +15,21 @@ type moments struct {
 }
 
 // moments reads a call that was taken at a time, by a clock of Redis.
-func (r *shift) moments(clock *clock, c *call, taken time.Time) moments {
+func (r *shift) moments(clock *clock, c *wire.ReceivedCall, taken time.Time) moments {
 	m := moments{queued: -1}
-	if !r.opt.NoExtensions && c.timeout > 0 && c.deadline > 0 {
+	if !r.opt.NoExtensions && c.Timeout > 0 && c.Deadline > 0 {
 		if now, ok := clock.millis(taken); ok {
-			m.queued = time.Duration(max(0, now-(c.deadline-c.timeout))) * time.Millisecond
+			m.queued = time.Duration(max(0, now-(c.Deadline-c.Timeout))) * time.Millisecond
 		}
 	}
 	if r.opt.IgnoreDeadlines {
 		return m
 	}
-	if c.deadline > 0 {
-		m.deadline, m.exact = clock.moment(c.deadline)
+	if c.Deadline > 0 {
+		m.deadline, m.exact = clock.moment(c.Deadline)
 	}
-	if !m.exact && c.timeout > 0 {
-		m.deadline = taken.Add(time.Duration(min(c.timeout, int64(1<<43))) * time.Millisecond)
+	if !m.exact && c.Timeout > 0 {
+		m.deadline = taken.Add(time.Duration(min(c.Timeout, int64(1<<43))) * time.Millisecond)
 	}
 	return m
 }

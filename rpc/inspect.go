@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"redrpc/rpc/internal/wire"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +56,7 @@ func NewInspector(rdb redis.UniversalClient, prefix string) (*Inspector, error) 
 	if err := checkAsked(rdb); err != nil {
 		return nil, fmt.Errorf("rpc: NewInspector: %w", err)
 	}
-	return &Inspector{rdb, cmp.Or(prefix, defaultPrefix)}, nil
+	return &Inspector{rdb, cmp.Or(prefix, wire.DefaultPrefix)}, nil
 }
 
 // Servers returns the servers of all kinds that live, sorted by kind and id. One
@@ -75,8 +76,8 @@ func (i *Inspector) Servers(ctx context.Context) ([]OnlineServer, error) {
 			continue
 		}
 		servers = append(servers, OnlineServer{Kind: kind, ID: id})
-		expiries = append(expiries, pipe.PTTL(ctx, aliveKey(i.prefix, kind, id)))
-		reports = append(reports, pipe.Get(ctx, statsKey(i.prefix, kind, id)))
+		expiries = append(expiries, pipe.PTTL(ctx, wire.AliveKey(i.prefix, kind, id)))
+		reports = append(reports, pipe.Get(ctx, wire.StatsKey(i.prefix, kind, id)))
 	}
 	if err := execute(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("rpc: Inspector.Servers: %w", err)
@@ -108,8 +109,8 @@ func (i *Inspector) Queues(ctx context.Context) ([]Queue, error) {
 	pipe := i.rdb.Pipeline()
 	depths, heads := make([]*redis.IntCmd, len(names)), make([]*redis.StringCmd, len(names))
 	for n, name := range names {
-		depths[n] = pipe.LLen(ctx, callsKey(i.prefix, name))
-		heads[n] = pipe.LIndex(ctx, callsKey(i.prefix, name), 0)
+		depths[n] = pipe.LLen(ctx, wire.CallsKey(i.prefix, name))
+		heads[n] = pipe.LIndex(ctx, wire.CallsKey(i.prefix, name), 0)
 	}
 	if err := execute(ctx, pipe); err != nil {
 		return nil, fmt.Errorf("rpc: Inspector.Queues: %w", err)
@@ -183,21 +184,21 @@ func (i *Inspector) scan(ctx context.Context, after, typeName string) ([]string,
 // sentAt is when a call was sent: by Redis's clock, if it has a budget and a
 // deadline, else by its client's, if that tells its zone.
 func sentAt(message []byte) (sent time.Time, known bool) {
-	if checkObject(message) != nil {
+	if wire.CheckObject(message) != nil {
 		return time.Time{}, false
 	}
 	var budget, deadline int64
 	var hasBudget, hasDeadline bool
-	for name, value := range members(message) {
+	for name, value := range wire.Members(message) {
 		switch string(name) {
 		case "timeout_ms":
 			budget, hasBudget = wholeNumber(value)
 		case "deadline_ms":
 			deadline, hasDeadline = wholeNumber(value)
 		case "ts":
-			if kindOf(value) == "string" {
+			if wire.KindOf(value) == "string" {
 				var err error
-				sent, err = time.Parse(time.RFC3339Nano, unquote(value))
+				sent, err = time.Parse(time.RFC3339Nano, wire.Unquote(value))
 				known = err == nil
 			}
 		}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"fmt"
+	"redrpc/rpc/internal/wire"
 	"strconv"
 	"strings"
 	"time"
@@ -57,11 +58,11 @@ func (c *CallInfo) Field(name string) string {
 		return ""
 	}
 	text := ""
-	for n, value := range members(c.received) {
+	for n, value := range wire.Members(c.received) {
 		if string(n) == name {
 			text = ""
-			if kindOf(value) == "string" {
-				text = unquote(value)
+			if wire.KindOf(value) == "string" {
+				text = wire.Unquote(value)
 			}
 		}
 	}
@@ -74,7 +75,7 @@ func (c *CallInfo) Field(name string) string {
 // can be set once. The fields of the protocol cannot be set, nor what differs
 // from them only in case, which the old Go port does not tell apart.
 func (c *CallInfo) SetField(name, value string) error {
-	for _, own := range ownFields {
+	for _, own := range wire.OwnFields {
 		if strings.EqualFold(name, own) {
 			return fmt.Errorf("rpc: SetField(%q): expected a name that the protocol does not use", name)
 		}
@@ -82,17 +83,17 @@ func (c *CallInfo) SetField(name, value string) error {
 	if name == "" {
 		return fmt.Errorf("rpc: SetField: expected a name, got an empty one")
 	}
-	c.extra = appendTextField(c.extra, name, value)
+	c.extra = wire.AppendTextField(c.extra, name, value)
 	return nil
 }
 
 // learn tells a client what a result says about itself.
 func (c *CallInfo) learn(result []byte) {
 	c.received = result
-	for name, value := range members(result) {
+	for name, value := range wire.Members(result) {
 		switch string(name) {
 		case "server":
-			c.Server = textOf(value)
+			c.Server = wire.TextOf(value)
 		case "queue_ms":
 			c.Queued = durationOf(value)
 		case "run_ms":

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"redrpc/rpc/internal/wire"
 	"runtime"
 	"sync"
 	"time"
@@ -299,7 +300,7 @@ func (s *service) receive() error {
 			s.mu.Unlock()
 			_, text, err := r.header()
 			if err == nil {
-				err = fmt.Errorf("got %s, which answers nothing", excerpt(text))
+				err = fmt.Errorf("got %s, which answers nothing", wire.Excerpt(text))
 			}
 			return err
 		}

@@ -33,6 +33,9 @@ type link struct {
 	looking bool // follow runs
 }
 
+// maxSlice is the longest time that one command blocks on Redis.
+const maxSlice = time.Second
+
 // A conn is a connection to Redis.
 type conn struct {
 	net.Conn

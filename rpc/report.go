@@ -3,6 +3,7 @@ package rpc
 import (
 	"encoding/json"
 	"math"
+	"redrpc/rpc/internal/wire"
 	"time"
 )
 
@@ -37,7 +38,7 @@ func (r *shift) report() string {
 func readReport(message []byte) *Report {
 	const longest = int64(math.MaxInt64 / time.Millisecond)
 	var m reportMessage
-	if checkObject(message) != nil || json.Unmarshal(message, &m) != nil || m.Uptime < 0 || m.Uptime > longest || m.Workers < 0 {
+	if wire.CheckObject(message) != nil || json.Unmarshal(message, &m) != nil || m.Uptime < 0 || m.Uptime > longest || m.Workers < 0 {
 		return nil
 	}
 	return &Report{

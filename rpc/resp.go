@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"redrpc/rpc/internal/wire"
 	"slices"
 	"strconv"
 )
@@ -89,7 +90,7 @@ func (r *reader) line() (kind byte, text []byte, err error) {
 		return 0, nil, err
 	}
 	if len(line) < 3 || line[len(line)-2] != '\r' {
-		return 0, nil, fmt.Errorf("expected a line of Redis's protocol, got %s", excerpt(line))
+		return 0, nil, fmt.Errorf("expected a line of Redis's protocol, got %s", wire.Excerpt(line))
 	}
 	return line[0], line[1 : len(line)-2], nil
 }
@@ -113,13 +114,13 @@ func length(text []byte) (int, error) {
 	}
 	n, err := strconv.Atoi(string(text))
 	if err != nil || n < -1 || n > maxBulk {
-		return 0, fmt.Errorf("expected a length, got %s", excerpt(text))
+		return 0, fmt.Errorf("expected a length, got %s", wire.Excerpt(text))
 	}
 	return n, nil
 }
 
 func unexpected(want string, kind byte, text []byte) error {
-	return fmt.Errorf("expected %s of Redis, got %s", want, excerpt(append([]byte{kind}, text...)))
+	return fmt.Errorf("expected %s of Redis, got %s", want, wire.Excerpt(append([]byte{kind}, text...)))
 }
 
 // status reads a simple string and reports whether it is want.

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"math/rand/v2"
+	"redrpc/rpc/internal/wire"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -55,9 +56,9 @@ func newShift(ctx context.Context, s *Server) *shift {
 		Server:  s,
 		desk:    newDesk(),
 		log:     s.opt.Logger.With("server", s.opt.ID),
-		field:   appendTextField(nil, "server", s.opt.ID),
-		alive:   aliveKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
-		stats:   statsKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
+		field:   wire.AppendTextField(nil, "server", s.opt.ID),
+		alive:   wire.AliveKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
+		stats:   wire.StatsKey(s.opt.Prefix, s.opt.Kind, s.opt.ID),
 		started: time.Now(),
 		free:    seats{free: s.opt.Workers, freed: make(chan struct{}, 1)},
 	}
@@ -67,7 +68,7 @@ func newShift(ctx context.Context, s *Server) *shift {
 		functions = append(functions, s.functions[name])
 	}
 	if s.cluster == nil {
-		r.stand(newLink(s.rdb, nil), wakeKey(s.opt.Prefix, s.opt.Kind, s.opt.ID), functions)
+		r.stand(newLink(s.rdb, nil), wire.WakeKey(s.opt.Prefix, s.opt.Kind, s.opt.ID), functions)
 	} else {
 		r.spread(functions)
 		r.strays = &strays{nodes: r.nodes, life: s.opt.Expiry, log: r.log, spare: &s.spare, free: r.give, impatient: ctx}
@@ -259,16 +260,16 @@ func (r *shift) work(ctx context.Context, workers *sync.WaitGroup) {
 // well be because of it, is not handed in: the caller knows best that its time is up.
 func (r *shift) answer(ctx context.Context, c popped) {
 	defer r.finish(c.function)
-	call, err := decodeCall(c.message)
+	call, err := wire.DecodeCall(c.message)
 	if err != nil {
 		c.malformed.Add(1)
-		r.log.Warn("rpc: malformed call dropped", "func", c.name, "reason", err, "message", logExcerpt(c.message))
+		r.log.Warn("rpc: malformed call dropped", "func", c.name, "reason", err, "message", wire.LogExcerpt(c.message))
 		r.give(1)
 		return
 	}
 	m, begun := r.moments(c.stand.link.clock, &call, c.taken), time.Now()
 	if r.expired(&m, begun) {
-		r.drop(c.function, call.id, begun, &m)
+		r.drop(c.function, call.ID, begun, &m)
 		r.give(1)
 		return
 	}
@@ -276,7 +277,7 @@ func (r *shift) answer(ctx context.Context, c popped) {
 	if budget != nil {
 		ctx = budget
 	}
-	a := answer{full: !r.opt.NoExtensions, server: r.field, queued: m.queued, ran: -1}
+	a := wire.Result{Extensions: !r.opt.NoExtensions, Server: r.field, Queued: m.queued, Ran: -1}
 	returned := false
 	c.begun.Add(1)
 	defer func() {
@@ -284,20 +285,20 @@ func (r *shift) answer(ctx context.Context, c popped) {
 			budget.end()
 		}
 		if !returned {
-			r.log.Error("rpc: handler ended its goroutine", "func", c.name, "id", call.id)
+			r.log.Error("rpc: handler ended its goroutine", "func", c.name, "id", call.ID)
 			r.fail(c.function, call, &a, WithType(TypePanic, errors.New("the handler ended its goroutine")))
 		}
 		c.ended.Add(1)
-		a.at = time.Now()
-		if a.ran < 0 {
-			a.ran = a.at.Sub(begun)
+		a.At = time.Now()
+		if a.Ran < 0 {
+			a.Ran = a.At.Sub(begun)
 		}
-		if a.text != "" && m.over(a.at) {
+		if a.Error != "" && m.over(a.At) {
 			r.give(1)
 		} else {
-			r.deliver(c.stand, resultKey(r.opt.Prefix, c.name, call.id), a.append(slices.Grow(r.spare.get()[:0], len(a.res)+len(a.extra)+len(a.server)+96)))
+			r.deliver(c.stand, wire.ResultKey(r.opt.Prefix, c.name, call.ID), a.Append(slices.Grow(r.spare.get()[:0], len(a.Value)+len(a.Extra)+len(a.Server)+96)))
 		}
-		r.spare.put(a.res)
+		r.spare.put(a.Value)
 		if len(r.opt.Intercept) == 0 { // else it may be kept in a CallInfo
 			r.spare.put(c.message)
 		}
@@ -317,10 +318,10 @@ func (r *shift) deliver(s *stand, key string, message []byte) {
 
 // run runs a call, with the interceptors around it if there are any, and fills in
 // its answer.
-func (r *shift) run(ctx context.Context, c popped, call call, a *answer) {
+func (r *shift) run(ctx context.Context, c popped, call wire.ReceivedCall, a *wire.Result) {
 	var err error
 	if len(r.opt.Intercept) == 0 {
-		a.res, err = r.attempt(ctx, c.function, call)
+		a.Value, err = r.attempt(ctx, c.function, call)
 	} else {
 		err = r.intercepted(ctx, c, call, a)
 	}
@@ -330,33 +331,33 @@ func (r *shift) run(ctx context.Context, c popped, call call, a *answer) {
 }
 
 // intercepted runs a call with the interceptors around it.
-func (r *shift) intercepted(ctx context.Context, c popped, call call, a *answer) (err error) {
+func (r *shift) intercepted(ctx context.Context, c popped, call wire.ReceivedCall, a *wire.Result) (err error) {
 	defer r.recovered(c.function, call, &err)
-	info := &CallInfo{Func: c.name, Queue: c.queue, ID: call.id, Server: r.opt.ID, Queued: max(0, a.queued), received: c.message}
+	info := &CallInfo{Func: c.name, Queue: c.queue, ID: call.ID, Server: r.opt.ID, Queued: max(0, a.Queued), received: c.message}
 	info.Client = info.Field("client")
 	info.Deadline, _ = ctx.Deadline()
 	err = intercept(ctx, r.opt.Intercept, info, func(ctx context.Context) (err error) {
 		begun := time.Now()
-		a.res, err = r.attempt(ctx, c.function, call)
-		a.ran = time.Since(begun)
-		info.Ran = a.ran
+		a.Value, err = r.attempt(ctx, c.function, call)
+		a.Ran = time.Since(begun)
+		info.Ran = a.Ran
 		return err
 	})
-	a.extra = info.extra
+	a.Extra = info.extra
 	return err
 }
 
 // attempt runs the handler of a call. A panic becomes an error, also one while the
 // result is encoded.
-func (r *shift) attempt(ctx context.Context, f *function, c call) (res []byte, err error) {
+func (r *shift) attempt(ctx context.Context, f *function, c wire.ReceivedCall) (res []byte, err error) {
 	defer r.recovered(f, c, &err)
-	if c.fault != nil {
-		return nil, WithType(TypeBadArguments, c.fault)
+	if c.Fault != nil {
+		return nil, WithType(TypeBadArguments, c.Fault)
 	}
-	if most := r.opt.MaxArgsBytes; most > 0 && len(c.kw) > most {
-		return nil, WithType(TypeTooLarge, fmt.Errorf("the arguments have %d bytes, this server takes no more than %d", len(c.kw), most))
+	if most := r.opt.MaxArgsBytes; most > 0 && len(c.KW) > most {
+		return nil, WithType(TypeTooLarge, fmt.Errorf("the arguments have %d bytes, this server takes no more than %d", len(c.KW), most))
 	}
-	res, err = f.run(ctx, c.kw)
+	res, err = f.run(ctx, c.KW)
 	if most := r.opt.MaxResultBytes; most > 0 && len(res) > most {
 		return nil, WithType(TypeTooLarge, fmt.Errorf("the result has %d bytes, this server sends no more than %d", len(res), most))
 	}
@@ -364,32 +365,32 @@ func (r *shift) attempt(ctx context.Context, f *function, c call) (res []byte, e
 }
 
 // recovered is deferred to make an error of a panic.
-func (r *shift) recovered(f *function, c call, err *error) {
+func (r *shift) recovered(f *function, c wire.ReceivedCall, err *error) {
 	if v := recover(); v != nil {
 		p := &panicked{v, string(debug.Stack())}
-		r.log.Error("rpc: handler panicked", "func", f.name, "id", c.id, "panic", v, "traceback", p.traceback)
+		r.log.Error("rpc: handler panicked", "func", f.name, "id", c.ID, "panic", v, "traceback", p.traceback)
 		*err = p
 	}
 }
 
 // fail makes the answer that of a failure. An error whose methods panic is a
 // panic, too.
-func (r *shift) fail(f *function, c call, a *answer, err error) {
+func (r *shift) fail(f *function, c wire.ReceivedCall, a *wire.Result, err error) {
 	var broken error
 	func() {
 		defer r.recovered(f, c, &broken)
-		a.text, a.errType = failureText(err), TypeOf(err)
+		a.Error, a.ErrorType = failureText(err), TypeOf(err)
 	}()
 	if broken != nil {
 		err = broken
-		a.text, a.errType = err.Error(), TypePanic
+		a.Error, a.ErrorType = err.Error(), TypePanic
 	}
 	f.failed.Add(1)
-	if a.errType == TypePanic {
+	if a.ErrorType == TypePanic {
 		f.panicked.Add(1)
 	}
 	if p, ok := errors.AsType[*panicked](err); ok {
-		a.traceback = p.traceback
+		a.Traceback = p.traceback
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"redrpc/rpc/internal/wire"
 	"reflect"
 	"strings"
 	"sync"
@@ -74,7 +75,7 @@ type ServerOptions struct {
 }
 
 func (o *ServerOptions) complete() error {
-	o.Prefix = cmp.Or(o.Prefix, defaultPrefix)
+	o.Prefix = cmp.Or(o.Prefix, wire.DefaultPrefix)
 	o.Kind = cmp.Or(o.Kind, defaultKind)
 	if o.ID == "" {
 		id, err := uuid.NewRandom()
@@ -91,7 +92,7 @@ func (o *ServerOptions) complete() error {
 		checkNoColon(o.ID, "ServerOptions.ID"),
 		orDefault(&o.Workers, 64, "ServerOptions.Workers"),
 		orDefault(&o.Heartbeat, 2*time.Second, "ServerOptions.Heartbeat"),
-		orDefault(&o.Expiry, defaultExpiry, "ServerOptions.Expiry"),
+		orDefault(&o.Expiry, wire.DefaultExpiry, "ServerOptions.Expiry"),
 		orDefault(&o.Tolerance, 10*time.Millisecond, "ServerOptions.Tolerance"),
 		checkLimit(o.MaxCalls, "ServerOptions.MaxCalls"),
 		checkLimit(o.MaxArgsBytes, "ServerOptions.MaxArgsBytes"),
@@ -120,7 +121,7 @@ type Server struct {
 	opt      ServerOptions
 	rdb      *redis.Client
 	cluster  *redis.ClusterClient // in place of rdb, if it is one
-	encoders encoders
+	encoders wire.Encoders
 	spare    buffers       // for calls and answers
 	stopping chan struct{} // closed by the first Stop
 	done     chan struct{} // closed when Run has returned, or never will run
@@ -207,7 +208,7 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 	if fn == "" || f == nil {
 		return fmt.Errorf("rpc: Handle(%q): expected the name of a function and the function", fn)
 	}
-	decode, err := newArgsDecoder(reflect.TypeFor[In]())
+	decode, err := wire.NewArgsDecoder(reflect.TypeFor[In]())
 	if err != nil {
 		return fmt.Errorf("rpc: Handle(%q): %w", fn, err)
 	}
@@ -228,12 +229,12 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 		if err != nil {
 			return nil, err
 		}
-		e := s.encoders.get()
-		defer s.encoders.put(e)
-		res, err := e.result(out)
+		e := s.encoders.Get()
+		defer s.encoders.Put(e)
+		res, err := e.Result(out)
 		return append(s.spare.get()[:0], res...), WithType(TypeBadResult, err)
 	}
-	one := &function{name: fn, run: run, weight: 1, queue: callsKey(s.opt.Prefix, fn)}
+	one := &function{name: fn, run: run, weight: 1, queue: wire.CallsKey(s.opt.Prefix, fn)}
 	for _, set := range opts {
 		if err := set(one); err != nil {
 			return fmt.Errorf("rpc: Handle(%q): %w", fn, err)

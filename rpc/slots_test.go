@@ -82,3 +82,9 @@ func TestKeySlot(t *testing.T) {
 		}
 	}
 }
+
+func TestEscapeGlob(t *testing.T) {
+	if got, want := escapeGlob(`a*b?[c]\`), `a\*b\?\[c\]\\`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

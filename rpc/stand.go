@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"math"
+	"redrpc/rpc/internal/wire"
 	"time"
 )
 
@@ -51,7 +52,7 @@ func (r *shift) spread(functions []*function) {
 		here := bySlot[slot]
 		tag, _ := tagFor(r.opt.Prefix+":", slot) // which NewServer has made sure of
 		l := newLink(nil, &home{rdb: r.cluster, key: here[0].queue})
-		r.stand(l, wakeKey(r.opt.Prefix, tag+r.opt.Kind, r.opt.ID), here).slot = slot
+		r.stand(l, wire.WakeKey(r.opt.Prefix, tag+r.opt.Kind, r.opt.ID), here).slot = slot
 	}
 	if len(r.stands) > 1 {
 		r.turns = &turns{stands: r.stands, free: r.opt.Workers, left: r.opt.MaxCalls, over: make(chan struct{})}

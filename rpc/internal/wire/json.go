@@ -1,4 +1,4 @@
-package rpc
+package wire
 
 import (
 	"bytes"
@@ -16,8 +16,8 @@ import (
 // fields without regard to case, so that "ID" would pass for "id". Here an
 // envelope is checked once as a whole and then walked, its values left raw.
 
-// checkObject says whether data is one JSON object in UTF-8, and nothing else.
-func checkObject(data []byte) error {
+// CheckObject says whether data is one JSON object in UTF-8, and nothing else.
+func CheckObject(data []byte) error {
 	if !utf8.Valid(data) {
 		return errors.New("expected JSON in UTF-8, got bytes that are not UTF-8")
 	}
@@ -25,14 +25,14 @@ func checkObject(data []byte) error {
 		var raw json.RawMessage
 		return fmt.Errorf("expected JSON: %w", json.Unmarshal(data, &raw))
 	}
-	if k := kindOf(bytes.TrimLeft(data, " \t\r\n")); k != "object" {
+	if k := KindOf(bytes.TrimLeft(data, " \t\r\n")); k != "object" {
 		return fmt.Errorf("expected a JSON object, got %s", article(k))
 	}
 	return nil
 }
 
-// kindOf names the JSON type of a valid value that starts at its first byte.
-func kindOf(value []byte) string {
+// KindOf names the JSON type of a valid value that starts at its first byte.
+func KindOf(value []byte) string {
 	switch value[0] {
 	case '{':
 		return "object"
@@ -58,9 +58,9 @@ func article(kind string) string {
 	return "a " + kind
 }
 
-// members yields the names, unescaped, and the raw values of an object that
-// checkObject has passed. Names may repeat; the last one counts, as in Python.
-func members(object []byte) iter.Seq2[[]byte, json.RawMessage] {
+// Members yields the names, unescaped, and the raw values of an object that
+// CheckObject has passed. Names may repeat; the last one counts, as in Python.
+func Members(object []byte) iter.Seq2[[]byte, json.RawMessage] {
 	return func(yield func([]byte, json.RawMessage) bool) {
 		i := skipSpace(object, 0) + 1 // past the brace
 		for {
@@ -74,7 +74,7 @@ func members(object []byte) iter.Seq2[[]byte, json.RawMessage] {
 			end := skipString(object, i)
 			name := object[i+1 : end-1]
 			if bytes.IndexByte(name, '\\') >= 0 {
-				name = []byte(unquote(object[i:end]))
+				name = []byte(Unquote(object[i:end]))
 			}
 			i = skipSpace(object, end) + 1 // past the colon
 			i = skipSpace(object, i)
@@ -153,25 +153,25 @@ func skipValue(b []byte, i int) int {
 	}
 }
 
-// unquote returns the text of a valid JSON string.
-func unquote(raw []byte) string {
+// Unquote returns the text of a valid JSON string.
+func Unquote(raw []byte) string {
 	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 {
 		return string(inner)
 	}
 	var s string
 	if err := json.Unmarshal(raw, &s); err != nil {
-		panic("rpc: a string that passed json.Valid does not decode: " + err.Error())
+		panic("wire: a string that passed json.Valid does not decode: " + err.Error())
 	}
 	return s
 }
 
-// decodeValue decodes a valid JSON value into the pointer v. A number that
+// DecodeValue decodes a valid JSON value into the pointer v. A number that
 // lands in an interface becomes a json.Number, so that it keeps every digit.
-func decodeValue(raw []byte, v any) error {
+func DecodeValue(raw []byte, v any) error {
 	switch v := v.(type) { // what is common and simple, without encoding/json
 	case *string:
 		if raw[0] == '"' {
-			*v = unquote(raw)
+			*v = Unquote(raw)
 			return nil
 		}
 	case *json.RawMessage:
@@ -208,8 +208,8 @@ func mayHoldAny(t reflect.Type) bool {
 	return t.Kind() == reflect.Interface || t.Kind() == reflect.Struct
 }
 
-// explain turns a decoding error into words that need no knowledge of Go.
-func explain(err error) error {
+// Explain turns a decoding error into words that need no knowledge of Go.
+func Explain(err error) error {
 	if err == nil {
 		return nil
 	}

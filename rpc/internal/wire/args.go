@@ -1,4 +1,4 @@
-package rpc
+package wire
 
 import (
 	"encoding/json"
@@ -9,20 +9,17 @@ import (
 	"unicode/utf8"
 )
 
-// Args are the arguments of a call, by name.
-type Args map[string]any
-
-// args returns the JSON object that carries the arguments. It is valid until the
+// Args returns the JSON object that carries the arguments. It is valid until the
 // next use of e.
-func (e *encoder) args(args any) ([]byte, error) {
+func (e *Encoder) Args(args any) ([]byte, error) {
 	if args == nil {
 		return []byte("{}"), nil
 	}
-	kw, err := e.encode(args)
+	kw, err := e.Encode(args)
 	if err != nil {
 		return nil, fmt.Errorf("arguments cannot be encoded: %w", err)
 	}
-	switch k := kindOf(kw); k {
+	switch k := KindOf(kw); k {
 	case "object":
 		return kw, nil
 	case "null": // a nil map or pointer
@@ -32,11 +29,11 @@ func (e *encoder) args(args any) ([]byte, error) {
 	}
 }
 
-// An argsDecoder decodes the JSON object kw into the value that v points to.
-type argsDecoder func(kw json.RawMessage, v any) error
+// An ArgsDecoder decodes the JSON object kw into the value that v points to.
+type ArgsDecoder func(kw json.RawMessage, v any) error
 
-// newArgsDecoder returns the decoder for handlers that take a t.
-func newArgsDecoder(t reflect.Type) (argsDecoder, error) {
+// NewArgsDecoder returns the decoder for handlers that take a t.
+func NewArgsDecoder(t reflect.Type) (ArgsDecoder, error) {
 	switch {
 	case reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()):
 		return decodeWhole, nil
@@ -51,14 +48,14 @@ func newArgsDecoder(t reflect.Type) (argsDecoder, error) {
 	return nil, fmt.Errorf("expected a handler that takes its arguments as a struct, a map with string keys or a json.RawMessage, got %v", t)
 }
 
-func decodeWhole(kw json.RawMessage, v any) error { return explain(decodeValue(kw, v)) }
+func decodeWhole(kw json.RawMessage, v any) error { return Explain(DecodeValue(kw, v)) }
 
-func mapDecoder(t reflect.Type) argsDecoder {
+func mapDecoder(t reflect.Type) ArgsDecoder {
 	shape := newShape(t.Elem(), map[reflect.Type]*shape{})
 	return func(kw json.RawMessage, v any) error {
 		m := reflect.ValueOf(v).Elem()
 		m.Set(reflect.MakeMap(t))
-		for name, raw := range members(kw) {
+		for name, raw := range Members(kw) {
 			value := reflect.New(t.Elem())
 			if err := decodeArg(raw, shape, value.Interface()); err != nil {
 				return fmt.Errorf("argument %q: %w", name, err)
@@ -74,7 +71,7 @@ func decodeArg(raw []byte, s *shape, v any) error {
 	if err := s.check(raw); err != nil {
 		return err
 	}
-	return explain(decodeValue(raw, v))
+	return Explain(DecodeValue(raw, v))
 }
 
 // parameters are the fields of a struct that a handler takes.
@@ -135,7 +132,7 @@ func (ps parameters) decode(kw json.RawMessage, v any) error {
 	if len(ps) > len(few) {
 		given = make([]bool, len(ps))
 	}
-	for name, raw := range members(kw) {
+	for name, raw := range Members(kw) {
 		i := ps.find(name)
 		if i < 0 {
 			return fmt.Errorf("unknown argument %q, expected %s", name, ps)
@@ -173,10 +170,10 @@ func (ps parameters) String() string {
 	return strings.Join(names, ", ")
 }
 
-// result returns the JSON that carries a handler's result. It is valid until the
+// Result returns the JSON that carries a handler's result. It is valid until the
 // next use of e.
-func (e *encoder) result(v any) ([]byte, error) {
-	res, err := e.encode(v)
+func (e *Encoder) Result(v any) ([]byte, error) {
+	res, err := e.Encode(v)
 	if err != nil {
 		return nil, fmt.Errorf("the result cannot be encoded: %w", err)
 	}

@@ -1,4 +1,4 @@
-package rpc
+package wire
 
 import (
 	"bufio"
@@ -16,10 +16,10 @@ import (
 
 func TestKeys(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
-		{callsKey("redis_rpc", "add"), "redis_rpc:add:calls"},
-		{resultKey("redis_rpc", "add", "x"), "redis_rpc:add:result:x"},
-		{aliveKey("redis_rpc", "worker", "7"), "redis_rpc:worker:7:alive"},
-		{wakeKey("redis_rpc", "worker", "7"), "redis_rpc:worker:7:wake"},
+		{CallsKey("redis_rpc", "add"), "redis_rpc:add:calls"},
+		{ResultKey("redis_rpc", "add", "x"), "redis_rpc:add:result:x"},
+		{AliveKey("redis_rpc", "worker", "7"), "redis_rpc:worker:7:alive"},
+		{WakeKey("redis_rpc", "worker", "7"), "redis_rpc:worker:7:wake"},
 	} {
 		if c.got != c.want {
 			t.Errorf("got key %q, want %q", c.got, c.want)
@@ -55,7 +55,7 @@ func TestVectors(t *testing.T) {
 		"error, null: success":              `1`,
 		"result with all additions":         `{"b":1}`,
 	}
-	wantFailures := map[string]RemoteError{
+	wantFailures := map[string]Failure{
 		"python error with traceback": {
 			Message:   "KeyError: 'unknown-key'",
 			Traceback: "  File \"server.py\", line 12, in boom\n    def boom(): raise KeyError('unknown-key')\nKeyError: 'unknown-key'\n",
@@ -79,34 +79,34 @@ func TestVectors(t *testing.T) {
 		replayed++
 		switch v.Kind {
 		case "call":
-			c, err := decodeCall([]byte(v.Message))
+			c, err := DecodeCall([]byte(v.Message))
 			if want, ok := wantDropped[v.Name]; ok {
 				if err == nil || !strings.Contains(err.Error(), want) {
 					t.Errorf("%s: got error %v, want %q", v.Name, err, want)
 				}
 				continue
 			}
-			if got, want := (calls{c.id, string(c.kw)}), wantCalls[v.Name]; err != nil || c.fault != nil || got != want {
-				t.Errorf("%s: got %q, %v, %v, want %q", v.Name, got, c.fault, err, want)
+			if got, want := (calls{c.ID, string(c.KW)}), wantCalls[v.Name]; err != nil || c.Fault != nil || got != want {
+				t.Errorf("%s: got %q, %v, %v, want %q", v.Name, got, c.Fault, err, want)
 			}
 			prefix, fn, _ := strings.Cut(strings.TrimSuffix(v.Queue, ":calls"), ":")
-			if got := callsKey(prefix, fn); got != v.Queue {
+			if got := CallsKey(prefix, fn); got != v.Queue {
 				t.Errorf("%s: got key %q, want %q", v.Name, got, v.Queue)
 			}
 		case "result":
-			r, err := decodeResult([]byte(v.Message))
+			r, err := DecodeResult([]byte(v.Message))
 			if err != nil {
 				t.Errorf("%s: %v", v.Name, err)
 				continue
 			}
 			if want, ok := wantFailures[v.Name]; ok {
-				if r.failure == nil || *r.failure != want {
-					t.Errorf("%s: got failure %+v, want %+v", v.Name, r.failure, want)
+				if r.Failure == nil || *r.Failure != want {
+					t.Errorf("%s: got failure %+v, want %+v", v.Name, r.Failure, want)
 				}
 				continue
 			}
-			if want := wantResults[v.Name]; r.failure != nil || string(r.res) != want {
-				t.Errorf("%s: got %s, %v, want %s", v.Name, r.res, r.failure, want)
+			if want := wantResults[v.Name]; r.Failure != nil || string(r.Value) != want {
+				t.Errorf("%s: got %s, %v, want %s", v.Name, r.Value, r.Failure, want)
 			}
 		default:
 			t.Errorf("%s: unknown kind %q", v.Name, v.Kind)
@@ -152,31 +152,31 @@ func TestDecodeCall(t *testing.T) {
 		{name: "too deep", message: `{"id":"x","kw":` + strings.Repeat(`{"a":`, 20000) + `1` + strings.Repeat(`}`, 20000) + `}`, err: `max depth`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := decodeCall([]byte(c.message))
+			got, err := DecodeCall([]byte(c.message))
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
-					t.Fatalf("got %q, error %v, want error %q", got.id, err, c.err)
+					t.Fatalf("got %q, error %v, want error %q", got.ID, err, c.err)
 				}
 				return
 			}
-			if err != nil || got.id != c.id || string(got.kw) != c.kw {
-				t.Errorf("got id %q, kw %s, error %v, want %q, %s", got.id, got.kw, err, c.id, c.kw)
+			if err != nil || got.ID != c.id || string(got.KW) != c.kw {
+				t.Errorf("got id %q, kw %s, error %v, want %q, %s", got.ID, got.KW, err, c.id, c.kw)
 			}
-			if (got.fault != nil) != (c.fault != "") || got.fault != nil && !strings.Contains(got.fault.Error(), c.fault) {
-				t.Errorf("got fault %v, want %q", got.fault, c.fault)
+			if (got.Fault != nil) != (c.fault != "") || got.Fault != nil && !strings.Contains(got.Fault.Error(), c.fault) {
+				t.Errorf("got fault %v, want %q", got.Fault, c.fault)
 			}
 		})
 	}
 }
 
 func TestDecodeResult(t *testing.T) {
-	failed := func(message, traceback string) *RemoteError {
-		return &RemoteError{Message: message, Traceback: traceback}
+	failed := func(message, traceback string) *Failure {
+		return &Failure{Message: message, Traceback: traceback}
 	}
 	for _, c := range []struct {
 		name, message string
 		res           string
-		failure       *RemoteError
+		failure       *Failure
 		err           string
 	}{
 		{name: "nothing but an object", message: `{}`, res: `null`},
@@ -193,7 +193,7 @@ func TestDecodeResult(t *testing.T) {
 		{name: "not UTF-8", message: "{\"res\":\"\xc3\"}", err: `not UTF-8`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, err := decodeResult([]byte(c.message))
+			got, err := DecodeResult([]byte(c.message))
 			switch {
 			case c.err != "":
 				if err == nil || !strings.Contains(err.Error(), c.err) {
@@ -202,11 +202,11 @@ func TestDecodeResult(t *testing.T) {
 			case err != nil:
 				t.Error(err)
 			case c.failure != nil:
-				if got.failure == nil || *got.failure != *c.failure {
-					t.Errorf("got %+v, want %+v", got.failure, c.failure)
+				if got.Failure == nil || *got.Failure != *c.failure {
+					t.Errorf("got %+v, want %+v", got.Failure, c.failure)
 				}
-			case got.failure != nil || string(got.res) != c.res:
-				t.Errorf("got %s, %v, want %s", got.res, got.failure, c.res)
+			case got.Failure != nil || string(got.Value) != c.res:
+				t.Errorf("got %s, %v, want %s", got.Value, got.Failure, c.res)
 			}
 		})
 	}
@@ -216,16 +216,16 @@ func TestDecodeResult(t *testing.T) {
 func TestEncode(t *testing.T) {
 	at := time.Date(2026, 11, 22, 10, 51, 17, 441508999, time.FixedZone("", 3600))
 	for _, c := range []struct{ got, want string }{
-		{string((&sentCall{id: "0ceb709e", at: at, kw: []byte(`{"a":1}`)}).append(nil)), `{"id":"0ceb709e","ts":"2026-11-22T09:51:17.441508Z","kw":{"a":1}}`},
-		{string((&sentCall{id: "a", at: at, kw: []byte(`{}`), client: []byte(`,"client":"c"`), timeout: 300, deadline: 1795558237999, extra: []byte(`,"x":"y"`)}).append(nil)),
+		{string((&Call{ID: "0ceb709e", At: at, KW: []byte(`{"a":1}`)}).Append(nil)), `{"id":"0ceb709e","ts":"2026-11-22T09:51:17.441508Z","kw":{"a":1}}`},
+		{string((&Call{ID: "a", At: at, KW: []byte(`{}`), Client: []byte(`,"client":"c"`), Timeout: 300, Deadline: 1795558237999, Extra: []byte(`,"x":"y"`)}).Append(nil)),
 			`{"id":"a","ts":"2026-11-22T09:51:17.441508Z","client":"c","timeout_ms":300,"deadline_ms":1795558237999,"x":"y","kw":{}}`},
-		{string((&answer{at: at, res: []byte(`1`), full: true, server: []byte(`,"server":"s"`), queued: 1500 * time.Microsecond, ran: 23 * time.Microsecond}).append(nil)),
+		{string((&Result{At: at, Value: []byte(`1`), Extensions: true, Server: []byte(`,"server":"s"`), Queued: 1500 * time.Microsecond, Ran: 23 * time.Microsecond}).Append(nil)),
 			`{"ts":"2026-11-22T09:51:17.441508Z","server":"s","queue_ms":1,"run_ms":0.023,"res":1}`},
-		{string((&answer{at: at, text: "no", errType: "t", traceback: "at", full: true, queued: -1, ran: 2 * time.Second}).append(nil)),
+		{string((&Result{At: at, Error: "no", ErrorType: "t", Traceback: "at", Extensions: true, Queued: -1, Ran: 2 * time.Second}).Append(nil)),
 			`{"ts":"2026-11-22T09:51:17.441508Z","run_ms":2000,"err":"no","err_type":"t","err_traceback":"at"}`},
-		{string((&answer{at: at}).append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","res":null}`},
-		{string((&answer{at: at, text: `a "b"`}).append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","err":"a \"b\""}`},
-		{string((&answer{at: at, text: "\xff", traceback: "at\n"}).append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","err":"\ufffd","err_traceback":"at\n"}`},
+		{string((&Result{At: at}).Append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","res":null}`},
+		{string((&Result{At: at, Error: `a "b"`}).Append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","err":"a \"b\""}`},
+		{string((&Result{At: at, Error: "\xff", Traceback: "at\n"}).Append(nil)), `{"ts":"2026-11-22T09:51:17.441508Z","err":"\ufffd","err_traceback":"at\n"}`},
 	} {
 		if c.got != c.want {
 			t.Errorf("got  %s\nwant %s", c.got, c.want)
@@ -244,8 +244,8 @@ func TestLogExcerpt(t *testing.T) {
 		{strings.Repeat("x", 1000), `m="` + strings.Repeat("x", 200) + `... (1000 bytes)"`, `"m":"` + strings.Repeat("x", 200) + `... (1000 bytes)"`},
 	} {
 		var text, json bytes.Buffer
-		slog.New(slog.NewTextHandler(&text, nil)).Info("", "m", logExcerpt([]byte(c.message)))
-		slog.New(slog.NewJSONHandler(&json, nil)).Info("", "m", logExcerpt([]byte(c.message)))
+		slog.New(slog.NewTextHandler(&text, nil)).Info("", "m", LogExcerpt([]byte(c.message)))
+		slog.New(slog.NewJSONHandler(&json, nil)).Info("", "m", LogExcerpt([]byte(c.message)))
 		// A handler may write U+FFFD as it is, or escaped.
 		for handler, got := range map[string]string{c.text: text.String(), c.json: json.String()} {
 			got = strings.ReplaceAll(got, "\ufffd", `\ufffd`)
@@ -257,10 +257,10 @@ func TestLogExcerpt(t *testing.T) {
 }
 
 func TestExcerpt(t *testing.T) {
-	if got, want := excerpt([]byte("a\n\x1b\"é")), `"a\n\x1b\"\u00e9"`; got != want {
+	if got, want := Excerpt([]byte("a\n\x1b\"é")), `"a\n\x1b\"\u00e9"`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got, want := excerpt(bytes.Repeat([]byte("x"), 1000)), `"`+strings.Repeat("x", 200)+`"... (1000 bytes)`; got != want {
+	if got, want := Excerpt(bytes.Repeat([]byte("x"), 1000)), `"`+strings.Repeat("x", 200)+`"... (1000 bytes)`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -270,7 +270,7 @@ func TestExcerpt(t *testing.T) {
 func FuzzDecodeCall(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, message []byte) {
-		got, err := decodeCall(message)
+		got, err := DecodeCall(message)
 		fields, ok := reference(message)
 		var id string
 		answerable := ok && json.Unmarshal(fields["id"], &id) == nil && string(fields["id"]) != "null"
@@ -280,18 +280,18 @@ func FuzzDecodeCall(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got.id != id {
-			t.Errorf("got id %q, want %q", got.id, id)
+		if got.ID != id {
+			t.Errorf("got id %q, want %q", got.ID, id)
 		}
 		var kw map[string]json.RawMessage
-		if fits := fields["kw"] == nil || json.Unmarshal(fields["kw"], &kw) == nil; fits != (got.fault == nil) {
-			t.Errorf("got fault %v, want one: %v", got.fault, !fits)
+		if fits := fields["kw"] == nil || json.Unmarshal(fields["kw"], &kw) == nil; fits != (got.Fault == nil) {
+			t.Errorf("got fault %v, want one: %v", got.Fault, !fits)
 		}
-		if got.fault != nil {
+		if got.Fault != nil {
 			return
 		}
 		walked := map[string]json.RawMessage{}
-		for name, value := range members(got.kw) {
+		for name, value := range Members(got.KW) {
 			walked[string(name)] = value
 		}
 		if !maps.EqualFunc(walked, kw, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
@@ -303,7 +303,7 @@ func FuzzDecodeCall(f *testing.F) {
 func FuzzDecodeResult(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, message []byte) {
-		got, err := decodeResult(message)
+		got, err := DecodeResult(message)
 		fields, ok := reference(message)
 		if ok != (err == nil) {
 			t.Fatalf("got error %v, want one: %v", err, !ok)
@@ -311,24 +311,24 @@ func FuzzDecodeResult(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if want := fields["err"] != nil && string(fields["err"]) != "null"; want != (got.failure != nil) {
-			t.Errorf("got failure %v, want one: %v", got.failure, want)
+		if want := fields["err"] != nil && string(fields["err"]) != "null"; want != (got.Failure != nil) {
+			t.Errorf("got failure %v, want one: %v", got.Failure, want)
 		}
 		want := fields["res"]
 		if want == nil {
 			want = json.RawMessage("null")
 		}
-		if !bytes.Equal(got.res, want) {
-			t.Errorf("got %s, want %s", got.res, want)
+		if !bytes.Equal(got.Value, want) {
+			t.Errorf("got %s, want %s", got.Value, want)
 		}
 		var v any
-		if err := decodeValue(got.res, &v); err != nil {
-			t.Errorf("%s does not decode: %v", got.res, err)
+		if err := DecodeValue(got.Value, &v); err != nil {
+			t.Errorf("%s does not decode: %v", got.Value, err)
 		}
 		var array []json.RawMessage
-		if kindOf(got.res) == "array" && json.Unmarshal(got.res, &array) == nil {
+		if KindOf(got.Value) == "array" && json.Unmarshal(got.Value, &array) == nil {
 			var walked []json.RawMessage
-			for value := range elements(got.res) {
+			for value := range elements(got.Value) {
 				walked = append(walked, value)
 			}
 			if !slices.EqualFunc(walked, array, func(a, b json.RawMessage) bool { return bytes.Equal(a, b) }) {
@@ -341,7 +341,7 @@ func FuzzDecodeResult(f *testing.F) {
 			M    map[string]*tree
 			Nums []json.Number
 		}
-		_ = newShape(reflect.TypeFor[tree](), map[reflect.Type]*shape{}).check(got.res) // does not panic
+		_ = newShape(reflect.TypeFor[tree](), map[reflect.Type]*shape{}).check(got.Value) // does not panic
 	})
 }
 

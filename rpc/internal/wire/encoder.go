@@ -1,4 +1,4 @@
-package rpc
+package wire
 
 import (
 	"bytes"
@@ -9,50 +9,50 @@ import (
 	"unicode/utf8"
 )
 
-// encoders are spare encoders.
-type encoders struct{ spare sync.Pool }
+// encoders are spare Encoders.
+type Encoders struct{ spare sync.Pool }
 
-// An encoder encodes values like json.Marshal, but leaves <, > and & as they are:
+// An Encoder encodes values like json.Marshal, but leaves <, > and & as they are:
 // nobody reads a message as HTML.
-type encoder struct {
+type Encoder struct {
 	out  bytes.Buffer
 	json *json.Encoder
 }
 
-func newEncoder() *encoder {
-	e := new(encoder)
+func NewEncoder() *Encoder {
+	e := new(Encoder)
 	e.json = json.NewEncoder(&e.out)
 	e.json.SetEscapeHTML(false)
 	return e
 }
 
-func (es *encoders) get() *encoder {
-	if e, ok := es.spare.Get().(*encoder); ok {
+func (es *Encoders) Get() *Encoder {
+	if e, ok := es.spare.Get().(*Encoder); ok {
 		return e
 	}
-	return newEncoder()
+	return NewEncoder()
 }
 
-func (es *encoders) put(e *encoder) {
+func (es *Encoders) Put(e *Encoder) {
 	if e.out.Cap() <= 64<<10 {
 		es.spare.Put(e)
 	}
 }
 
-// encode returns the JSON of v, which is valid until the next use of e.
-func (e *encoder) encode(v any) ([]byte, error) {
+// Encode returns the JSON of v, which is valid until the next use of e.
+func (e *Encoder) Encode(v any) ([]byte, error) {
 	e.out.Reset()
 	if err := e.json.Encode(v); err != nil {
 		return nil, err
 	}
 	value := bytes.TrimSuffix(e.out.Bytes(), []byte("\n"))
-	return value, checkSendable(value)
+	return value, CheckSendable(value)
 }
 
-// checkSendable refuses what encoding/json writes, but would not be read on the other
+// CheckSendable refuses what encoding/json writes, but would not be read on the other
 // side: a json.RawMessage or MarshalJSON may have bytes that are not UTF-8, and values
 // may be nested too deep. What is short cannot be.
-func checkSendable(value []byte) error {
+func CheckSendable(value []byte) error {
 	if !utf8.Valid(value) {
 		return errors.New("expected JSON in UTF-8, got bytes that are not UTF-8")
 	}

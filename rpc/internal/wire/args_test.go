@@ -1,4 +1,4 @@
-package rpc
+package wire
 
 import (
 	"encoding/json"
@@ -114,13 +114,13 @@ func TestMisfits(t *testing.T) {
 		{kw: `{"b":null}`, err: `argument "b": expected bool, got null`},
 		{kw: `{"f":null}`, err: `argument "f": expected float64, got null`},
 		{kw: `{"uuid":null}`, err: `argument "uuid": expected uuid.UUID, got null`},
-		{kw: `{"d":null}`, err: `argument "d": expected rpc.deep, got null`},
+		{kw: `{"d":null}`, err: `argument "d": expected wire.deep, got null`},
 		{kw: `{"l":[1,null]}`, err: `argument "l": expected int, got null`},
 		{kw: `{"m":{"a":null}}`, err: `argument "m": expected string, got null in "a"`},
 		{kw: `{"d":{"n":null}}`, err: `argument "d": expected int, got null in "n"`},
 		{kw: `{"pd":{"self":{"N":null}}}`, err: `argument "pd": expected int, got null in "self.N"`},
 		{kw: `{"ld":[{}, {"L": [ null ]}]}`, err: `argument "ld": expected int, got null in "L"`},
-		{kw: `{"ld":[null]}`, err: `argument "ld": expected rpc.deep, got null`},
+		{kw: `{"ld":[null]}`, err: `argument "ld": expected wire.deep, got null`},
 		{kw: `{"md":{"x":[{"A":[true,null]}]}}`, err: `argument "md": expected bool, got null in "x.A"`},
 		{kw: `{"e":{"Promoted":null}}`, err: `argument "e": expected int, got null in "Promoted"`},
 		{kw: `{"num":"1"}`, err: `argument "num": expected number, got string`},
@@ -185,7 +185,7 @@ func TestArgsOfOtherTypes(t *testing.T) {
 
 func decodeArgs(t *testing.T, kw string, v any) error {
 	t.Helper()
-	decode, err := newArgsDecoder(reflect.TypeOf(v).Elem())
+	decode, err := NewArgsDecoder(reflect.TypeOf(v).Elem())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestArgsTypesRefused(t *testing.T) {
 	}{
 		{reflect.TypeFor[int](), "got int"},
 		{reflect.TypeFor[[]string](), "got []string"},
-		{reflect.TypeFor[*sample](), "got *rpc.sample"},
+		{reflect.TypeFor[*sample](), "got *wire.sample"},
 		{reflect.TypeFor[map[int]string](), "got map[int]string"},
 		{reflect.TypeFor[fmt.Stringer](), "got fmt.Stringer"},
 		{reflect.TypeFor[struct{ sample }](), "embedded"},
@@ -207,7 +207,7 @@ func TestArgsTypesRefused(t *testing.T) {
 			A int `json:",string"`
 		}](), `"string" is not supported`},
 	} {
-		if _, err := newArgsDecoder(c.t); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := NewArgsDecoder(c.t); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%v: got error %v, want %q", c.t, err, c.want)
 		}
 	}
@@ -236,7 +236,7 @@ func TestEncodeArgs(t *testing.T) {
 		{args: Args{"x": nested(maxDepth - 2)}, want: `{"x":` + string(nested(maxDepth-2)) + `}`},
 		{args: Args{"x": nested(maxDepth - 1)}, err: "nested no deeper than 9999"},
 	} {
-		got, err := newEncoder().args(c.args)
+		got, err := NewEncoder().Args(c.args)
 		if c.err != "" {
 			if err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%v: got error %v, want %q", c.args, err, c.err)
@@ -255,21 +255,21 @@ func nested(depth int) json.RawMessage {
 // What can be encoded can be read on the other side.
 func TestDeepest(t *testing.T) {
 	deepest := nested(maxDepth - 1)
-	res, err := newEncoder().result(deepest)
+	res, err := NewEncoder().Result(deepest)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, err := decodeResult((&answer{res: res}).append(nil)); err != nil || len(r.res) != len(deepest) {
-		t.Errorf("got %d bytes, %v, want %d", len(r.res), err, len(deepest))
+	if r, err := DecodeResult((&Result{Value: res}).Append(nil)); err != nil || len(r.Value) != len(deepest) {
+		t.Errorf("got %d bytes, %v, want %d", len(r.Value), err, len(deepest))
 	}
-	if _, err := newEncoder().result(nested(maxDepth)); err == nil {
+	if _, err := NewEncoder().Result(nested(maxDepth)); err == nil {
 		t.Error("one more level: got no error")
 	}
 }
 
 func TestEncodeResult(t *testing.T) {
 	for _, v := range []any{"<&>\n", json.RawMessage(`"<&>\n"`), testing.Short} {
-		got, err := newEncoder().result(v)
+		got, err := NewEncoder().Result(v)
 		if reflect.TypeOf(v).Kind() == reflect.Func {
 			if err == nil {
 				t.Errorf("a function: got %s, want an error", got)
@@ -280,11 +280,5 @@ func TestEncodeResult(t *testing.T) {
 	}
 	if got := string(appendText(nil, "<&>")); got != `"<&>"` {
 		t.Errorf("appendText: got %s", got)
-	}
-}
-
-func TestEscapeGlob(t *testing.T) {
-	if got, want := escapeGlob(`a*b?[c]\`), `a\*b\?\[c\]\\`; got != want {
-		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -1,4 +1,4 @@
-package rpc
+package wire
 
 import (
 	"cmp"
@@ -75,7 +75,7 @@ func (s *shape) check(raw []byte) error {
 	if s == nil {
 		return nil
 	}
-	kind := kindOf(raw)
+	kind := KindOf(raw)
 	switch k := s.t.Kind(); {
 	case kind == "null":
 		if k == reflect.Pointer || k == reflect.Slice || k == reflect.Map {
@@ -87,7 +87,7 @@ func (s *shape) check(raw []byte) error {
 	case s.t == number && kind == "string":
 		return &misfit{want: s.t, got: kind}
 	case kind == "object" && (k == reflect.Struct || k == reflect.Map):
-		for name, value := range members(raw) {
+		for name, value := range Members(raw) {
 			to := s.elem
 			if k == reflect.Struct {
 				to = s.field(string(name))
