@@ -3,9 +3,11 @@ package rpc
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"redrpc/rpc/internal/wire"
 	"slices"
 	"strconv"
@@ -212,4 +214,217 @@ func sentAt(message []byte) (sent time.Time, known bool) {
 func wholeNumber(value []byte) (n int64, ok bool) {
 	n, err := strconv.ParseInt(string(value), 10, 64)
 	return n, err == nil
+}
+
+// An Overview is what an Inspector sees at one time.
+type Overview struct {
+	Servers   []OnlineServer // sorted by kind and ID
+	Functions []Function     // sorted by name
+}
+
+// A Function is one for which calls wait, or that a server offers. Servers that do
+// not report are not known to offer it, and what they do is not counted.
+type Function struct {
+	Queue          // Depth is 0 if no call waits
+	FuncStats      // of all servers that offer it, since each was started
+	Servers   int  // that offer it
+	Rate      Rate // of all servers of which it is known
+	Rated     bool // it is known of one at least
+}
+
+// Overview lists servers and functions. Rates are of the time between the last two
+// reports that were seen of a server, in this overview and in before, which is the one
+// before it, or nil: then no rate is known. A server reports with its heartbeat, so a
+// overview that comes sooner sees the rate that was seen before.
+func (i *Inspector) Overview(ctx context.Context, before *Overview) (*Overview, error) {
+	servers, err := i.Servers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	queues, err := i.Queues(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if before != nil {
+		rate(servers, before.Servers)
+	}
+	return &Overview{servers, functions(servers, queues)}, nil
+}
+
+// rate fills in the rates of servers, which were seen before.
+func rate(servers, before []OnlineServer) {
+	type name struct{ kind, id string }
+	last := map[name]OnlineServer{}
+	for _, s := range before {
+		last[name{s.Kind, s.ID}] = s
+	}
+	for n := range servers {
+		s := &servers[n]
+		old := last[name{s.Kind, s.ID}]
+		if s.Report == nil || old.Report == nil || !s.Report.Started.Equal(old.Report.Started) {
+			continue
+		}
+		over := s.Report.Uptime - old.Report.Uptime
+		if over <= 0 { // the same report
+			s.rates = old.rates
+			continue
+		}
+		s.rates = map[string]Rate{}
+		for fn, stats := range s.Report.Functions {
+			s.rates[fn] = stats.rate(old.Report.Functions[fn], over)
+		}
+	}
+}
+
+// functions puts together what is known of each function.
+func functions(servers []OnlineServer, queues []Queue) []Function {
+	byName := map[string]*Function{}
+	one := func(fn string) *Function {
+		if byName[fn] == nil {
+			byName[fn] = &Function{Queue: Queue{Func: fn}}
+		}
+		return byName[fn]
+	}
+	for _, q := range queues {
+		one(q.Func).Queue = q
+	}
+	for _, s := range servers {
+		if s.Report == nil {
+			continue
+		}
+		for fn, stats := range s.Report.Functions {
+			f := one(fn)
+			f.Servers++
+			f.FuncStats = f.FuncStats.plus(stats)
+			if rate, ok := s.rates[fn]; ok {
+				f.Rate, f.Rated = f.Rate.plus(rate), true
+			}
+		}
+	}
+	var all []Function
+	for _, fn := range slices.Sorted(maps.Keys(byName)) {
+		all = append(all, *byName[fn])
+	}
+	return all
+}
+
+// Busy is how many calls the server ran when it reported last, and how many it can run
+// at a time. Without a report it is not known.
+func (s *OnlineServer) Busy() (busy, workers int, known bool) {
+	if s.Report == nil {
+		return 0, 0, false
+	}
+	return s.Report.InFlight, s.Report.Workers, true
+}
+
+// Servers returns the IDs of the servers of a kind that live, sorted. It uses
+// rdb itself, a *redis.Client or a *redis.ClusterClient, of which it asks all
+// masters. Where prefix or kind is empty it is the default of ServerOptions. A server
+// that died without a farewell is listed until its heartbeat expires.
+func Servers(ctx context.Context, rdb redis.UniversalClient, prefix, kind string) ([]string, error) {
+	prefix, kind = cmp.Or(prefix, wire.DefaultPrefix), cmp.Or(kind, defaultKind)
+	if err := checkNoColon(kind, "Servers: kind"); err != nil {
+		return nil, err
+	}
+	if err := checkAsked(rdb); err != nil {
+		return nil, fmt.Errorf("rpc: Servers: %w", err)
+	}
+	var mu sync.Mutex // guards ids
+	var ids []string
+	err := eachMaster(ctx, rdb, func(ctx context.Context, master *redis.Client) error {
+		found, err := servers(ctx, master, prefix, kind)
+		mu.Lock()
+		defer mu.Unlock()
+		ids = append(ids, found...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("rpc: Servers: %w", err)
+	}
+	slices.Sort(ids) // SCAN may return a key twice
+	return slices.Compact(ids), nil
+}
+
+func servers(ctx context.Context, rdb *redis.Client, prefix, kind string) (ids []string, err error) {
+	const after = ":alive"
+	before := strings.TrimSuffix(wire.AliveKey(prefix, kind, ""), after)
+	scan := rdb.Scan(ctx, 0, escapeGlob(before)+"*"+escapeGlob(after), 1000).Iterator()
+	for scan.Next(ctx) {
+		id := strings.TrimSuffix(strings.TrimPrefix(scan.Val(), before), after)
+		if !strings.Contains(id, ":") { // else it is another kind's
+			ids = append(ids, id)
+		}
+	}
+	return ids, scan.Err()
+}
+
+// eachMaster calls f with the one Redis, or with each master of a Cluster, at the same
+// time.
+func eachMaster(ctx context.Context, rdb redis.UniversalClient, f func(context.Context, *redis.Client) error) error {
+	if cluster, ok := rdb.(*redis.ClusterClient); ok {
+		return cluster.ForEachMaster(ctx, f)
+	}
+	return f(ctx, rdb.(*redis.Client))
+}
+
+// escapeGlob makes a pattern that matches s and nothing else.
+func escapeGlob(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
+}
+
+// A Report is what a server says of itself with each heartbeat, unless it is NoExtensions.
+type Report struct {
+	Started time.Time     // by the server's clock; another one is another run
+	Uptime  time.Duration // since then, when the report was made
+	Workers int           // calls that it runs at a time
+	Stats                 // since it was started
+}
+
+// reportMessage is a report as it is written.
+type reportMessage struct {
+	Started   int64                `json:"started_ms"` // Unix time
+	Uptime    int64                `json:"uptime_ms"`
+	Workers   int                  `json:"workers"`
+	Functions map[string]FuncStats `json:"functions"`
+}
+
+// report returns the message of what r has done so far.
+func (r *shift) report() string {
+	b, err := json.Marshal(reportMessage{
+		r.started.UnixMilli(), time.Since(r.started).Milliseconds(), r.opt.Workers, r.Stats().Functions,
+	})
+	if err != nil {
+		panic("rpc: numbers and texts do not encode: " + err.Error())
+	}
+	return string(b)
+}
+
+// readReport returns the report in a message, or nil if it is none.
+func readReport(message []byte) *Report {
+	const longest = int64(math.MaxInt64 / time.Millisecond)
+	var m reportMessage
+	if wire.CheckObject(message) != nil || json.Unmarshal(message, &m) != nil || m.Uptime < 0 || m.Uptime > longest || m.Workers < 0 {
+		return nil
+	}
+	return &Report{
+		Started: time.UnixMilli(m.Started), Uptime: time.Duration(m.Uptime) * time.Millisecond,
+		Workers: m.Workers, Stats: sum(m.Functions),
+	}
+}
+
+// A Rate is how often something happened in a second.
+type Rate struct {
+	Calls   float64 // that were begun
+	Errors  float64 // of calls
+	Dropped float64 // messages, malformed or expired
+}
+
+// rate is how often it happened between two counts.
+func (s FuncStats) rate(before FuncStats, over time.Duration) Rate {
+	a := func(now, before uint64) float64 { return float64(int64(now-before)) / over.Seconds() }
+	return Rate{a(s.Calls, before.Calls), a(s.Errors, before.Errors), a(s.Malformed+s.Expired, before.Malformed+before.Expired)}
+}
+
+func (r Rate) plus(s Rate) Rate {
+	return Rate{r.Calls + s.Calls, r.Errors + s.Errors, r.Dropped + s.Dropped}
 }
