@@ -35,6 +35,7 @@ func run() error {
 	generator := flag.Bool("generator", false, "measure package bench, for bench.json and bench.md, rather than the broker")
 	quick := flag.Bool("quick", false, "short rounds: for a look, not for the page")
 	only := flag.Bool("page", false, "measure nothing: write the page again, from the data")
+	spinning := flag.Int("spin", -1, "keep this processor busy, at the lowest priority, for -seconds")
 	miniredis := flag.Bool("miniredis", false, "serve miniredis on a free port, print its address, and wait for SIGTERM")
 	nats := flag.Bool("nats", false, "serve nats-server in the same way")
 	var callers callersFlags
@@ -47,6 +48,8 @@ func run() error {
 		return callers.run()
 	case one.text != "":
 		return one.run(callers.addr, callers.seconds)
+	case *spinning >= 0:
+		return spin(*spinning, time.Duration(callers.seconds*float64(time.Second)))
 	case *miniredis:
 		return serveMiniredis()
 	case *nats:
