@@ -14,6 +14,7 @@ build: ## build the command, bin/redrpc
 
 test: ## run the tests, and say which suites this machine has to leave out
 	go test $(RACE) -shuffle=on -timeout 9m ./...
+	cd results/peers && go test $(RACE) -shuffle=on -timeout 1m ./...
 	@.ci/left-out
 
 race: ## run the tests under the race detector, which needs a C compiler

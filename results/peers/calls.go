@@ -1,17 +1,15 @@
 package main
 
 import (
-	"bytes"
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
-	"strings"
-	"text/template"
+	"time"
 )
 
 // A callsPlan says how much is measured of calls.
@@ -19,20 +17,27 @@ type callsPlan struct {
 	Quick   bool    `json:"quick"`
 	Rounds  int     `json:"rounds"`
 	Seconds float64 `json:"seconds"` // of the window of one measurement
+
+	BenchSeconds int `json:"bench_seconds,omitempty"` // of one by redrpc bench
 }
 
 // callsResults are what was measured, as it stands in rpc.json.
 type callsResults struct {
 	Plan    callsPlan    `json:"plan"`
 	Machine machine      `json:"machine"`
+	Code    codeSize     `json:"code"`
 	Series  []callSeries `json:"series"`
 }
 
 // A callCase is what is measured in each round.
 type callCase struct {
-	System  string `json:"system"`
+	Client  string `json:"client"`
+	Fleet   string `json:"fleet"` // who answers
+	Through string `json:"through"`
 	Callers int    `json:"callers"`
-	Napping int    `json:"napping,omitempty"` // one in so many calls takes 100 ms
+	Awake   bool   `json:"awake,omitempty"`   // processors are kept from sleeping
+	SlowIn  int    `json:"slow_in,omitempty"` // one in so many calls takes 100 ms, and does not count
+	KillMS  int    `json:"kill_ms,omitempty"` // so often the client's connections are killed
 }
 
 // A callSeries is what was measured of one case, round by round.
@@ -41,38 +46,107 @@ type callSeries struct {
 	Runs []measured `json:"runs"`
 }
 
-var callers = []int{1, 64, 1000, 10_000}
-
 const (
-	nappers  = 64  // callers of whom some nap
-	oneNapIn = 500 // calls
+	benchClient = "redrpc bench" // the command, with a server in its process
+	hindered    = 64             // callers of whom some call what is slow, or whose connections are killed
+	awakeLimit  = 30 * time.Second
 )
+
+// The cases without their callers.
+var (
+	oursCase     = callCase{Client: oursClient, Fleet: newServers, Through: redisServer}
+	originalCase = callCase{Client: originalClient, Fleet: originalServers, Through: redisServer}
+	natsCase     = callCase{Client: natsClient, Fleet: natsServers, Through: natsServer}
+
+	systems      = []callCase{oursCase, originalCase, natsCase}
+	callers      = []int{1, 64, 1000, 10_000}
+	fleetNames   = []string{newServers, mixedFleet, oldServers, originalServers}
+	fleetSizes   = []int{64, 1000} // callers
+	fleetClients = []string{oursClient, originalClient}
+)
+
+// The cases that are there once.
+var (
+	inMemory    = callCase{Client: oursClient, Fleet: newServers, Through: brokerServer, Callers: 1}
+	withSlow    = callCase{Client: oursClient, Fleet: newServers, Through: redisServer, Callers: hindered, SlowIn: 500}
+	withKills   = callCase{Client: oursClient, Fleet: newServers, Through: redisServer, Callers: hindered, KillMS: 100}
+	inProcess   = callCase{Client: benchClient, Fleet: newServers, Through: brokerServer, Callers: rpcCallers}
+	ofMiniredis = callCase{Client: benchClient, Fleet: newServers, Through: miniServer, Callers: rpcCallers}
+)
+
+func (c callCase) by(callers int) callCase { c.Callers = callers; return c }
+func (c callCase) awake() callCase         { c.Awake = true; return c }
+
+func (c callCase) on(client, fleet string) callCase { c.Client, c.Fleet = client, fleet; return c }
+
+func (c callCase) String() string {
+	s := fmt.Sprintf("%s on %s through %s, callers: %d", c.Client, c.Fleet, c.Through, c.Callers)
+	if c.Awake {
+		s += ", awake"
+	}
+	if c.SlowIn > 0 {
+		s += fmt.Sprintf(", one call in %d slow", c.SlowIn)
+	}
+	if c.KillMS > 0 {
+		s += fmt.Sprintf(", connections killed every %d ms", c.KillMS)
+	}
+	return s
+}
 
 // callCases are in the order of a round: those that are compared are neighbours.
 func callCases() []callCase {
 	var all []callCase
+	add := func(c callCase) {
+		if !slices.Contains(all, c) {
+			all = append(all, c)
+		}
+	}
+	for _, s := range systems {
+		add(s.by(1).awake())
+	}
 	for _, c := range callers {
 		for _, s := range systems {
-			all = append(all, callCase{System: s, Callers: c})
+			add(s.by(c))
 		}
-		if c < callers[len(callers)-1] { // how the ways differ shows without the last
-			all = append(all, callCase{System: oursSystem + "-tracking", Callers: c}, callCase{System: oursSystem + "-blpop", Callers: c})
+		if c == hindered {
+			add(withSlow)
+			add(withKills)
+		}
+		if slices.Contains(fleetSizes, c) {
+			for _, fleet := range fleetNames {
+				for _, client := range fleetClients {
+					add(oursCase.on(client, fleet).by(c))
+				}
+			}
 		}
 	}
-	return append(all,
-		callCase{System: memorySystem, Callers: 1},
-		callCase{System: oursSystem + "-auto", Callers: nappers},
-		callCase{System: oursSystem + "-auto", Callers: nappers, Napping: oneNapIn})
+	add(inMemory)
+	add(inProcess)
+	add(ofMiniredis)
+	return all
 }
 
-// measureCalls measures and writes rpc.json and rpc.md.
-func measureCalls(dir string, quick bool) error {
-	r := &callsResults{Plan: callsPlan{Rounds: 7, Seconds: 2}}
+// measureCalls measures and writes rpc.json and rpc.md. With a pattern it measures only
+// the cases that it matches, and prints each run instead.
+func measureCalls(dir string, quick bool, pattern string) error {
+	r := &callsResults{Plan: callsPlan{Rounds: 7, Seconds: 2, BenchSeconds: 4}}
 	if quick {
-		r.Plan = callsPlan{Quick: true, Rounds: 2, Seconds: 1}
+		r.Plan = callsPlan{Quick: true, Rounds: 2, Seconds: 1, BenchSeconds: 2}
 	}
-	if err := observed(&r.Machine, r.measure); err != nil {
+	wanted, err := regexp.Compile(pattern)
+	if err != nil {
+		return fmt.Errorf("-only: %w", err)
+	}
+	for _, c := range callCases() {
+		if wanted.MatchString(c.String()) {
+			r.Series = append(r.Series, callSeries{callCase: c})
+		}
+	}
+	if err := observed(&r.Machine, func() error { return r.measure(wanted.MatchString("code")) }); err != nil {
 		return err
+	}
+	if pattern != "" {
+		return r.print()
 	}
 	if err := writeData(callsFile(dir), r); err != nil {
 		return err
@@ -82,31 +156,45 @@ func measureCalls(dir string, quick bool) error {
 
 func callsFile(dir string) string { return filepath.Join(dir, "rpc.json") }
 
-// measure does all rounds. Each begins with another case.
-func (r *callsResults) measure() error {
+// A testbed is what the cases need while they are measured.
+type testbed struct {
+	plan    callsPlan
+	dir     string // for files
+	command string // the path of redrpc
+	through map[string]*server
+}
+
+// measure does all rounds, each beginning with another case, and before them looks at
+// the code if that is wanted.
+func (r *callsResults) measure(code bool) error {
 	dir, err := os.MkdirTemp("", "peers")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	through := map[string]*server{}
+	b := testbed{plan: r.Plan, dir: dir, through: map[string]*server{}}
+	if b.command, err = buildCommand(dir); err != nil {
+		return err
+	}
 	for _, name := range []string{redisServer, natsServer} {
 		s, err := startServerOn("", name, "", dir)
 		if err != nil {
 			return err
 		}
 		defer s.stop()
-		through[name] = s
+		b.through[name] = s
 	}
-	for _, c := range callCases() {
-		r.Series = append(r.Series, callSeries{callCase: c})
+	if code {
+		if r.Code, err = measureCode(b.through[redisServer].addr, dir); err != nil {
+			return err
+		}
 	}
 	for round := range r.Plan.Rounds {
 		for i := range r.Series {
 			s := &r.Series[(i+round*len(systems))%len(r.Series)]
-			m, err := s.run(through, r.Plan.Seconds)
+			m, err := b.run(s.callCase)
 			if err != nil {
-				return fmt.Errorf("%s with %d callers: %w", s.System, s.Callers, err)
+				return fmt.Errorf("%s: %w", s, err)
 			}
 			s.Runs = append(s.Runs, m)
 		}
@@ -116,21 +204,30 @@ func (r *callsResults) measure() error {
 }
 
 // run measures a case once, in a process of its own.
-func (c callCase) run(through map[string]*server, seconds float64) (measured, error) {
-	s := through[redisServer]
-	if c.System == natsSystem {
-		s = through[natsServer]
+func (b *testbed) run(c callCase) (measured, error) {
+	if c.Client == benchClient {
+		perSecond, err := callsInProcess(c.Through, b.plan.BenchSeconds, b.command, b.dir)
+		return measured{PerSecond: digits(perSecond, 0)}, err
+	}
+	if c.Awake {
+		end, err := keepAwake(awakeLimit)
+		if err != nil {
+			return measured{}, err
+		}
+		defer end()
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return measured{}, err
 	}
 	self, err := os.Executable()
 	if err != nil {
 		return measured{}, err
 	}
-	pid := s.cmd.Process.Pid
-	if c.System == memorySystem {
-		pid = 0
+	run := exec.Command(self, "-case", string(text), "-seconds", fmt.Sprint(b.plan.Seconds))
+	if s := b.through[c.Through]; s != nil {
+		run.Args = append(run.Args, "-addr", s.addr, "-pid", strconv.Itoa(s.cmd.Process.Pid))
 	}
-	run := exec.Command(self, "-system", c.System, "-addr", s.addr, "-pid", strconv.Itoa(pid), "-c", strconv.Itoa(c.Callers),
-		"-napping", strconv.Itoa(c.Napping), "-seconds", fmt.Sprint(seconds))
 	run.Stderr = os.Stderr
 	out, err := run.Output()
 	if err != nil {
@@ -139,6 +236,23 @@ func (c callCase) run(through map[string]*server, seconds float64) (measured, er
 	var m measured
 	err = json.Unmarshal(out, &m)
 	return m, err
+}
+
+// print writes all runs, a line each.
+func (r *callsResults) print() error {
+	for _, s := range r.Series {
+		for _, m := range s.Runs {
+			text, err := json.Marshal(m)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("%s: %s\n", s, text)
+		}
+	}
+	if r.Code != (codeSize{}) {
+		fmt.Printf("code: %+v\n", r.Code)
+	}
+	return nil
 }
 
 // of returns one figure of each round of a case.
@@ -155,10 +269,12 @@ func (r *callsResults) of(c callCase, figure func(measured) float64) []float64 {
 }
 
 func perSecond(m measured) float64 { return m.PerSecond }
-func cpu(m measured) float64       { return m.OwnCPU + m.BrokerCPU }
+func ownCPU(m measured) float64    { return m.OwnCPU }
 func brokerCPU(m measured) float64 { return m.BrokerCPU }
+func cpu(m measured) float64       { return m.OwnCPU + m.BrokerCPU }
 func p50(m measured) float64       { return m.P50 }
 func p99(m measured) float64       { return m.P99 }
+func conns(m measured) float64     { return float64(m.Conns) }
 
 // paired divides a figure of one case by that of another, round by round.
 func (r *callsResults) paired(a, b callCase, figure func(measured) float64) []float64 {
@@ -170,98 +286,15 @@ func (r *callsResults) paired(a, b callCase, figure func(measured) float64) []fl
 	return ratios
 }
 
-func (r *callsResults) targets() []target {
-	times := func(callers int, atLeast float64) target {
-		ours, original, nats := callCase{System: oursSystem, Callers: callers}, callCase{System: originalSystem, Callers: callers}, callCase{System: natsSystem, Callers: callers}
-		return target{
-			what:     fmt.Sprintf("calls a second, %s callers: times the original's algorithm (aim: NATS)", thousands(float64(callers))),
-			measured: []float64{median(r.paired(ours, original, perSecond))}, atLeast: atLeast,
-			aim: median(r.paired(nats, original, perSecond)), format: "%.1f",
-			why: fmt.Sprintf("A call cost %.1f us of processor time in client, server and Redis together, one of the original's algorithm %.1f us, and one "+
-				"through NATS %.1f us: where the processors are the limit, as here, the ratios of these are those of throughput.",
-				median(r.of(ours, cpu)), median(r.of(original, cpu)), median(r.of(nats, cpu))),
-		}
-	}
-	conns := 0.0
-	for _, c := range callers {
-		conns = max(conns, slices.Max(r.of(callCase{System: oursSystem, Callers: c}, func(m measured) float64 { return float64(m.Conns) })))
-	}
-	alone := func(system string) callCase { return callCase{System: system, Callers: 1} }
-	awake := callCase{System: oursSystem + "-auto", Callers: nappers}
-	napping := awake
-	napping.Napping = oneNapIn
-	return []target{
-		times(1000, 5),
-		times(10_000, 11),
-		{what: "connections of a client, the most at any number of callers", measured: []float64{conns}, atLeast: 8, aim: 3, less: true, format: "%.0f"},
-		{what: "time of a call of one caller, p50: times the original's algorithm", less: true, atLeast: 1, aim: 0.8, format: "%.2f",
-			measured: []float64{median(r.paired(alone(oursSystem), alone(originalSystem), p50))},
-			why: fmt.Sprintf("A call of one caller cost %.0f us of processor time, at 1,000 callers %.0f: on a machine that does nothing else the processors sleep between "+
-				"the steps of a call, and waking them is most of it. Redis itself took %.0f us for a call, in the original's algorithm %.0f: our server asks for the next call while "+
-				"a worker is busy with this one, which wakes Redis once more, and saves a round trip when there are more calls.",
-				median(r.of(alone(oursSystem), cpu)), median(r.of(callCase{System: oursSystem, Callers: 1000}, cpu)),
-				median(r.of(alone(oursSystem), brokerCPU)), median(r.of(alone(originalSystem), brokerCPU)))},
-		{what: "us for a call of one caller through the broker in memory, p50", less: true, atLeast: 60, aim: 25, format: "%.0f",
-			measured: []float64{median(r.of(alone(memorySystem), p50))}},
-		{what: fmt.Sprintf("p99 of %d callers when one call in %d takes 100 ms, of the others: times that without them", nappers, oneNapIn), less: true, atLeast: 1.5, format: "%.2f",
-			measured: []float64{median(r.paired(napping, awake, p99))}},
-	}
-}
-
-//go:embed calls.md.tmpl
-var callsText string
-
-var callsTemplate = template.Must(template.New("calls").Parse(callsText))
-
-// A callsPage is what the template shows.
-type callsPage struct {
-	*callsResults
-	Targets []targetRow
-	Tables  []loadTable
-	Others  string
-}
-
-// writeCallsPage writes rpc.md from rpc.json.
-func writeCallsPage(dir string) error {
-	data, err := os.ReadFile(callsFile(dir))
-	if err != nil {
-		return err
-	}
-	var r callsResults
-	if err := json.Unmarshal(data, &r); err != nil {
-		return fmt.Errorf("%s: %w", callsFile(dir), err)
-	}
-	p := callsPage{callsResults: &r, Others: fmt.Sprintf("%.1f %%", 100*r.Machine.OthersCPU)}
-	for _, t := range r.targets() {
-		p.Targets = append(p.Targets, t.row())
-	}
-	for _, c := range callers {
-		p.Tables = append(p.Tables, r.table(c))
-	}
-	var out bytes.Buffer
-	if err := callsTemplate.Execute(&out, p); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "rpc.md"), out.Bytes(), 0o644)
-}
-
-// table has a row for each system and way.
-func (r *callsResults) table(callers int) loadTable {
-	t := loadTable{Title: thousands(float64(callers)) + " callers"}
-	if callers == 1 {
-		t.Title = "1 caller"
-	}
-	original := callCase{System: originalSystem, Callers: callers}
+// kills adds up what became of calls whose connections were killed, over all rounds.
+func (r *callsResults) kills() killed {
+	var sum killed
 	for _, s := range r.Series {
-		if s.Callers != callers || s.System == memorySystem || strings.HasSuffix(s.System, "-auto") {
-			continue
+		for _, m := range s.Runs {
+			if k := m.Killed; k != nil {
+				sum = killed{sum.Made + k.Made, sum.Kills + k.Kills, sum.Lost + k.Lost, sum.Doubles + k.Doubles, sum.Failed + k.Failed}
+			}
 		}
-		ratios := r.paired(s.callCase, original, perSecond)
-		figure := func(of func(measured) float64) float64 { return median(r.of(s.callCase, of)) }
-		t.Rows = append(t.Rows, fmt.Sprintf("%s | %s | %.2f (%.2f-%.2f) | %.0f | %.0f | %.1f | %.1f | %.0f", s.System,
-			thousands(figure(perSecond)), median(ratios), slices.Min(ratios), slices.Max(ratios), figure(p50), figure(p99),
-			figure(func(m measured) float64 { return m.OwnCPU }), figure(func(m measured) float64 { return m.BrokerCPU }),
-			slices.Max(r.of(s.callCase, func(m measured) float64 { return float64(m.Conns) }))))
 	}
-	return t
+	return sum
 }

@@ -219,7 +219,7 @@ func (f *generatorFlags) run(addr string, seconds float64) error {
 		defer end()
 		cfg.Call = call
 	case c.Target == memorySystem:
-		s, err := startOursInMemory()
+		s, err := startSystem(inMemory, "")
 		if err != nil {
 			return err
 		}

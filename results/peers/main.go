@@ -35,6 +35,7 @@ func run() error {
 	generator := flag.Bool("generator", false, "measure package bench, for bench.json and bench.md, rather than the broker")
 	quick := flag.Bool("quick", false, "short rounds: for a look, not for the page")
 	only := flag.Bool("page", false, "measure nothing: write the page again, from the data")
+	pattern := flag.String("only", "", "with -calls, measure only the cases that this pattern matches, print each run, and write nothing")
 	spinning := flag.Int("spin", -1, "keep this processor busy, at the lowest priority, for -seconds")
 	miniredis := flag.Bool("miniredis", false, "serve miniredis on a free port, print its address, and wait for SIGTERM")
 	nats := flag.Bool("nats", false, "serve nats-server in the same way")
@@ -44,7 +45,7 @@ func run() error {
 	one.register()
 	flag.Parse()
 	switch {
-	case callers.system != "":
+	case callers.text != "":
 		return callers.run()
 	case one.text != "":
 		return one.run(callers.addr, callers.seconds)
@@ -61,7 +62,7 @@ func run() error {
 	case *only:
 		return writePage(*out)
 	case *rpc:
-		return measureCalls(*out, *quick)
+		return measureCalls(*out, *quick, *pattern)
 	case *generator:
 		return measureGenerator(*out, *quick)
 	}
@@ -166,11 +167,9 @@ func (r *results) measure(p plan) error {
 		return err
 	}
 	defer os.RemoveAll(bin)
-	command := filepath.Join(bin, "redrpc")
-	build := exec.Command("go", "build", "-o", command, "./cmd/redrpc")
-	build.Dir = filepath.Join("..", "..")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building redrpc: %w\n%s", err, out)
+	command, err := buildCommand(bin)
+	if err != nil {
+		return err
 	}
 	for _, step := range []struct {
 		name string
@@ -187,6 +186,17 @@ func (r *results) measure(p plan) error {
 		}
 	}
 	return nil
+}
+
+// buildCommand builds redrpc in a directory and returns its path.
+func buildCommand(dir string) (string, error) {
+	command := filepath.Join(dir, "redrpc")
+	build := exec.Command("go", "build", "-o", command, "./cmd/redrpc")
+	build.Dir = filepath.Join("..", "..")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building redrpc: %w\n%s", err, out)
+	}
+	return command, nil
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

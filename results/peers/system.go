@@ -2,47 +2,126 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/nats-io/nats.go"
 	"github.com/redis/go-redis/v9"
 
 	"redrpc/broker"
 	"redrpc/rpc"
 )
 
-// The systems that make calls, in the order of the page's columns.
+// Whose client makes the calls.
 const (
-	oursSystem     = "redrpc" // with a way of waiting behind it, "redrpc-blpop", that is used
-	memorySystem   = "redrpc in memory"
-	originalSystem = "original"
-	natsSystem     = "NATS"
+	oursClient     = "redrpc"
+	originalClient = "original"
+	natsClient     = "NATS"
+
+	memorySystem = "redrpc in memory" // as the page of the generator names it
 )
 
-var systems = []string{oursSystem, originalSystem, natsSystem}
+// Who answers them.
+const (
+	newServers      = "new servers"
+	mixedFleet      = "mixed fleet"
+	oldServers      = "old servers"
+	originalServers = "the original's servers"
+	natsServers     = "NATS"
+)
 
 const (
-	workers     = 64 // that serve at a time
-	loops       = 16 // of the original's server
+	workers     = 64 // that serve at a time, in a fleet
 	callTimeout = time.Minute
-	napTime     = 100 * time.Millisecond
+	slowTime    = 100 * time.Millisecond
+	prefix      = "redis_rpc"
+	echo        = "echo"
 )
 
-// A system is a client and a server of one function, an echo, in this process, and
-// what they call through, mostly in another.
-type system struct {
+// An endpoint is what client and servers call through.
+type endpoint struct {
+	addr string
+	dial func(ctx context.Context, network, addr string) (net.Conn, error) // nil: TCP
+}
+
+func (e endpoint) options() *redis.Options { return &redis.Options{Addr: e.addr, Dialer: e.dial} }
+
+// An echoClient makes calls of one function, an echo.
+type echoClient struct {
 	call  func(context.Context) error // one call, with its answer compared
-	nap   func(context.Context) error // a call that takes napTime; nil if there is none
+	slow  func(context.Context) error // a call that takes slowTime; nil if there is none
 	conns func() int                  // connections of the client
 	close func() error
+}
+
+// clients start one for so many callers.
+var clients = map[string]func(at endpoint, callers int) (*echoClient, error){
+	oursClient:     startOurClient,
+	originalClient: startOriginalClient,
+	natsClient:     startNATSClient,
+}
+
+// A startServing starts a server and returns what stops it.
+type startServing func(at endpoint) (stop func() error, err error)
+
+// fleets have the servers of each. An old one knows nothing that the protocol did not
+// have at first.
+var fleets = map[string][]startServing{
+	newServers: {ourServer(rpc.ServerOptions{Workers: workers})},
+	mixedFleet: {
+		ourServer(rpc.ServerOptions{Workers: workers / 2}),
+		ourServer(rpc.ServerOptions{Workers: workers / 2, NoExtensions: true}),
+	},
+	oldServers:      {ourServer(rpc.ServerOptions{Workers: workers, NoExtensions: true})},
+	originalServers: {startOriginalServer},
+	natsServers:     {startNATSServer},
+}
+
+// A system is a client and the servers of a fleet in this process.
+type system struct {
+	*echoClient
+	stops []func() error // of the servers, and of what they call through if it is in this process
+}
+
+// startSystem starts the system of a case, which calls through addr, or through a broker in
+// memory.
+func startSystem(c callCase, addr string) (*system, error) {
+	s := new(system)
+	at := endpoint{addr: addr}
+	if c.Through == brokerServer {
+		b, err := broker.New(broker.Options{})
+		if err != nil {
+			return nil, err
+		}
+		at = endpoint{"127.0.0.1:0", b.Dial}
+		defer func() { s.stops = append(s.stops, b.Close) }() // behind those of the servers
+	}
+	fleet, start := fleets[c.Fleet], clients[c.Client]
+	if fleet == nil || start == nil {
+		return nil, fmt.Errorf("no client %q or no servers %q", c.Client, c.Fleet)
+	}
+	for _, serve := range fleet {
+		stop, err := serve(at)
+		if err != nil {
+			return nil, err
+		}
+		s.stops = append(s.stops, stop)
+	}
+	var err error
+	s.echoClient, err = start(at, c.Callers)
+	return s, err
+}
+
+func (s *system) close() error {
+	err := s.echoClient.close()
+	for _, stop := range s.stops {
+		err = errors.Join(err, stop())
+	}
+	return err
 }
 
 // text is what is echoed.
@@ -54,215 +133,55 @@ type echoArgs struct {
 	X string `json:"x"`
 }
 
-// startSystem starts a system for so many callers, which calls through addr.
-func startSystem(name, addr string, callers int) (*system, error) {
-	switch name {
-	case natsSystem:
-		return startNATS(addr)
-	case originalSystem:
-		return startOriginal(addr, callers)
-	case memorySystem:
-		return startOursInMemory()
-	}
-	way, ok := strings.CutPrefix(name, oursSystem)
-	if !ok {
-		return nil, fmt.Errorf("no system %q", name)
-	}
-	return startOurs(&redis.Options{Addr: addr}, rpc.Wait(strings.TrimPrefix(way, "-")))
-}
+// logger tells what goes wrong.
+var logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 
-// startOursInMemory is package rpc through a broker in this process, in memory.
-func startOursInMemory() (*system, error) {
-	b, err := broker.New(broker.Options{})
+// startOurClient is the client of package rpc.
+func startOurClient(at endpoint, _ int) (*echoClient, error) {
+	rdb := redis.NewClient(at.options())
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: callTimeout, MaxConns: 20_000, Logger: logger})
 	if err != nil {
 		return nil, err
 	}
-	s, err := startOurs(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial}, rpc.WaitAuto)
-	if err != nil {
-		return nil, err
-	}
-	end := s.close
-	s.close = func() error { return errors.Join(end(), b.Close()) }
-	return s, nil
-}
-
-// startOurs is package rpc.
-func startOurs(opt *redis.Options, way rpc.Wait) (*system, error) {
-	rdb := redis.NewClient(opt)
-	server, err := rpc.NewServer(rdb, rpc.ServerOptions{Workers: workers})
-	if err != nil {
-		return nil, err
-	}
-	if err := rpc.Handle(server, "echo", func(_ context.Context, in echoArgs) (string, error) { return in.X, nil }); err != nil {
-		return nil, err
-	}
-	if err := rpc.Handle(server, "nap", func(context.Context, struct{}) (any, error) { time.Sleep(napTime); return nil, nil }); err != nil {
-		return nil, err
-	}
-	ran := make(chan error, 1)
-	go func() { ran <- server.Run(context.Background()) }()
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{
-		Wait: way, Timeout: callTimeout, MaxConns: 20_000,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &system{
+	return &echoClient{
 		call: func(ctx context.Context) error {
-			got, err := rpc.Call[string](ctx, client, "echo", echoArgs{text})
+			got, err := rpc.Call[string](ctx, client, echo, echoArgs{text})
 			if err == nil && got != text {
 				err = errWrongEcho
 			}
 			return err
 		},
-		nap:   func(ctx context.Context) error { return client.Call(ctx, "nap", nil, nil) },
+		slow:  func(ctx context.Context) error { return client.Call(ctx, "slow", nil, nil) },
 		conns: client.Conns,
-		close: func() error {
-			err := errors.Join(client.Close(), server.Stop(context.Background()))
-			return errors.Join(err, <-ran, rdb.Close())
-		},
+		close: func() error { return errors.Join(client.Close(), rdb.Close()) },
 	}, nil
 }
 
-// startOriginal does what the Go port of the protocol does: the client waits for
-// each result by BLPOP on a connection of its own, the server has loops that pop a
-// call, run it and answer it, pushes are not atomic, and messages are maps.
-func startOriginal(addr string, callers int) (*system, error) {
-	const prefix, life = "original", 2 * time.Minute
-	clientDB := redis.NewClient(plainOptions(addr, callers))
-	serverDB := redis.NewClient(plainOptions(addr, loops))
-	queue := prefix + ":echo:calls"
-	push := func(ctx context.Context, rdb *redis.Client, key string, message map[string]any) error {
-		data, err := json.Marshal(message)
-		if err != nil {
-			return err
-		}
-		pipe := rdb.Pipeline()
-		pipe.RPush(ctx, key, data)
-		pipe.Expire(ctx, key, life)
-		_, err = pipe.Exec(ctx)
-		return err
-	}
-	now := func() string { return time.Now().Format(time.RFC3339) }
-	ctx, cancel := context.WithCancel(context.Background())
-	serve := func() error {
-		got, err := serverDB.BLPop(ctx, time.Second, queue).Result()
-		if err == redis.Nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		var c struct {
-			ID string         `json:"id"`
-			KW map[string]any `json:"kw"`
-		}
-		if err := json.Unmarshal([]byte(got[1]), &c); err != nil {
-			return err
-		}
-		return push(ctx, serverDB, prefix+":echo:result:"+c.ID, map[string]any{"ts": now(), "res": c.KW["x"]})
-	}
-	call := func(ctx context.Context) error {
-		id := uuid.NewString()
-		if err := push(ctx, clientDB, queue, map[string]any{"id": id, "ts": now(), "kw": map[string]any{"x": text}}); err != nil {
-			return err
-		}
-		for {
-			got, err := clientDB.BLPop(ctx, time.Second, prefix+":echo:result:"+id).Result()
-			if err == redis.Nil {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			var result map[string]any
-			if err := json.Unmarshal([]byte(got[1]), &result); err != nil {
-				return err
-			}
-			if result["res"] != text {
-				return errWrongEcho
-			}
-			return nil
-		}
-	}
-	var running sync.WaitGroup
-	for range loops {
-		running.Go(func() {
-			for {
-				if err := serve(); err != nil {
-					if ctx.Err() == nil {
-						panic(err)
-					}
-					return
-				}
-			}
+// ourServer is a server of package rpc.
+func ourServer(opt rpc.ServerOptions) startServing {
+	return func(at endpoint) (stop func() error, err error) {
+		return serve(at, opt, func(s *rpc.Server) error {
+			return errors.Join(
+				rpc.Handle(s, echo, func(_ context.Context, in echoArgs) (string, error) { return in.X, nil }),
+				rpc.Handle(s, "slow", func(context.Context, struct{}) (any, error) { time.Sleep(slowTime); return nil, nil }))
 		})
 	}
-	return &system{
-		call:  call,
-		conns: func() int { return int(clientDB.PoolStats().TotalConns) },
-		close: func() error {
-			cancel()
-			err := errors.Join(clientDB.Close(), serverDB.Close())
-			running.Wait()
-			return err
-		},
-	}, nil
 }
 
-// plainOptions are go-redis's defaults, but for the number of connections.
-func plainOptions(addr string, conns int) *redis.Options {
-	return &redis.Options{Addr: addr, PoolSize: conns + 1, PoolTimeout: callTimeout}
-}
-
-// startNATS is request and reply of NATS, with the text as it is: nothing is
-// encoded or decoded.
-func startNATS(addr string) (*system, error) {
-	url := "nats://" + addr
-	serverConn, err := nats.Connect(url)
+// serve runs a server of package rpc with the functions that handle adds.
+func serve(at endpoint, opt rpc.ServerOptions, handle func(*rpc.Server) error) (stop func() error, err error) {
+	rdb := redis.NewClient(at.options())
+	server, err := rpc.NewServer(rdb, opt)
 	if err != nil {
 		return nil, err
 	}
-	clientConn, err := nats.Connect(url)
-	if err != nil {
+	if err := handle(server); err != nil {
 		return nil, err
 	}
-	messages := make(chan *nats.Msg, workers)
-	var running sync.WaitGroup
-	for range workers {
-		running.Go(func() {
-			for m := range messages {
-				if err := m.Respond(m.Data); err != nil {
-					panic(err)
-				}
-			}
-		})
-	}
-	subscription, err := serverConn.Subscribe("echo", func(m *nats.Msg) { messages <- m })
-	if err != nil {
-		return nil, err
-	}
-	if err := errors.Join(subscription.SetPendingLimits(-1, -1), serverConn.Flush()); err != nil {
-		return nil, err
-	}
-	data := []byte(text)
-	return &system{
-		call: func(ctx context.Context) error {
-			got, err := clientConn.RequestWithContext(ctx, "echo", data)
-			if err == nil && string(got.Data) != text {
-				err = errWrongEcho
-			}
-			return err
-		},
-		conns: func() int { return 1 },
-		close: func() error {
-			clientConn.Close()
-			err := subscription.Unsubscribe()
-			serverConn.Close()
-			close(messages)
-			running.Wait()
-			return err
-		},
+	ran := make(chan error, 1)
+	go func() { ran <- server.Run(context.Background()) }()
+	return func() error {
+		err := server.Stop(context.Background())
+		return errors.Join(err, <-ran, rdb.Close())
 	}, nil
 }
