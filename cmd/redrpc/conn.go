@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -64,6 +65,7 @@ func (f *connFlags) options(fallback string) (*redis.Options, error) {
 	if err != nil {
 		return nil, usagef("%s: %w", from, err)
 	}
+	opt.Dialer = dialerFor(opt)
 	return withoutSurprises(opt), f.checkTLS(opt.TLSConfig)
 }
 
@@ -238,25 +240,29 @@ func isReply(err error) bool {
 func unreachable(opt *redis.Options, err error) error {
 	var timeout net.Error
 	switch {
-	case isReply(err):
-		return fmt.Errorf("refused by Redis at %s: %s", where(opt), withoutPassword(opt, err))
+	case isReply(err), errors.As(err, new(refusal)):
+		return fmt.Errorf("refused by Redis at %s: %s", where(opt), withoutPassword(opt, err.Error()))
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		hint := ""
 		if opt.TLSConfig != nil {
 			hint = "; a port that does not speak TLS does not answer a rediss:// URL either: try redis://"
 		}
 		return fmt.Errorf("cannot reach Redis at %s: no answer within %v%s", where(opt), reachWithin, hint)
-	case errors.Is(err, io.EOF) && opt.TLSConfig == nil:
-		return fmt.Errorf("cannot reach Redis at %s: it closed the connection; if it speaks TLS, use a rediss:// URL", where(opt))
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		hint := "if it speaks TLS, use a rediss:// URL"
+		if opt.TLSConfig != nil {
+			hint = "before TLS is set up Redis gives no reason, which may be that maxclients is reached"
+		}
+		return fmt.Errorf("cannot reach Redis at %s: it closed the connection; %s", where(opt), hint)
 	}
 	return fmt.Errorf("cannot reach Redis at %s: %w", where(opt), err)
 }
 
-// withoutPassword is the text of a reply. A server that does not know a command
-// quotes its arguments, and those of HELLO and AUTH are secret.
-func withoutPassword(opt *redis.Options, err error) string {
+// withoutPassword takes the password out of what Redis said. A server that does not
+// know a command quotes its arguments, and those of HELLO and AUTH are secret.
+func withoutPassword(opt *redis.Options, reply string) string {
 	if opt.Password == "" {
-		return err.Error()
+		return reply
 	}
-	return strings.ReplaceAll(err.Error(), opt.Password, "***")
+	return strings.ReplaceAll(reply, opt.Password, "***")
 }

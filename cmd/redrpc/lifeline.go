@@ -2,16 +2,10 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"net"
 	"sync"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 )
-
-type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // A lifeline dials all connections of a run, and can cut them. go-redis does not
 // interrupt a command that waits for its reply, but a connection that is closed
@@ -31,20 +25,6 @@ func newLifeline(dial dialer) *lifeline {
 	l := &lifeline{dial: dial, conns: make(map[*lifelineConn]struct{})}
 	l.uncut, l.end = context.WithCancel(context.Background())
 	return l
-}
-
-// dialerFor dials as opt says. Other than go-redis's own it ends with its context
-// in the middle of a TLS handshake, too.
-func dialerFor(opt *redis.Options) dialer {
-	timeout := opt.DialTimeout
-	if timeout == 0 {
-		timeout = 5 * time.Second // as go-redis has it
-	}
-	plain := &net.Dialer{Timeout: timeout}
-	if opt.TLSConfig == nil {
-		return plain.DialContext
-	}
-	return (&tls.Dialer{NetDialer: plain, Config: opt.TLSConfig}).DialContext
 }
 
 // Dial is a dialer for go-redis.
@@ -97,5 +77,5 @@ func (c *lifelineConn) Close() error {
 	return c.Conn.Close()
 }
 
-// NetConn lets go-redis see whether the connection underneath is alive.
-func (c *lifelineConn) NetConn() net.Conn { return c.Conn }
+// NetConn lets others see whether the connection underneath is alive.
+func (c *lifelineConn) NetConn() net.Conn { return underneath(c.Conn) }

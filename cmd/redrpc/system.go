@@ -64,7 +64,6 @@ func assemble(ctx context.Context, f *systemFlags, open bool, atATime int, log *
 	} else {
 		sys.name = where(opt)
 		sys.transport = transportOf(opt)
-		opt.Dialer = dialerFor(opt)
 	}
 	sys.line = newLifeline(opt.Dialer)
 	opt.Dialer = sys.line.Dial
