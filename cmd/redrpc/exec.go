@@ -11,7 +11,9 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
+	"unicode/utf8"
 
 	"redrpc/rpc"
 )
@@ -33,6 +35,9 @@ func (f *programFlags) Set(s string) error {
 	if !ok || name == "" {
 		return errors.New("expected the name of a function and a program, such as upper='tr a-z A-Z'")
 	}
+	if !utf8.ValidString(name) {
+		return errors.New("expected the name of a function in UTF-8")
+	}
 	if slices.ContainsFunc(*f, func(p program) bool { return p.name == name }) {
 		return fmt.Errorf("expected each function once, got %s again", shown(name))
 	}
@@ -52,28 +57,47 @@ func (f *programFlags) Set(s string) error {
 
 const execHelp = `With --exec, functions are programs, and those above are not served. A program is run
 for each call, without a shell: NAME=PROGRAM is split into words at blanks, which
-'...', "..." and \ keep together as in a shell, and nothing is expanded. It gets the
-arguments as a JSON object on stdin, and those that are text, numbers, true or false
-also as ARG_name in its environment, if the name has only letters, digits and _ and
-the value is no longer than 32 kB. What it writes to stdout is the result: any JSON,
-or else text, without the line breaks at its end; up to 16 MB. If it exits with another
-code than 0 the call fails with what it wrote to stderr, the last 8 kB of it. If the
-call's time is over, or that of serve, it is killed with its process group, also by a
-second signal to serve, or the end of its terminal.`
+'...', "..." and \ keep together as in a shell, and nothing is expanded.
+
+It gets all arguments as a JSON object on stdin. Those that are text, numbers, true or
+false are in its environment, too, as ARG_name, if the name has only letters, digits and
+_ and the value is no longer than 32 kB; but none is if they take more than 64 kB together,
+or more than the system allows. ARGS_OMITTED is how many arguments are on stdin only. Of
+the environment of serve it does not get REDIS_URL and what begins with REDRPC_, which
+may hold passwords.
+
+What it writes to stdout is the result: any JSON, or else text, without the line breaks
+at its end; up to 16 MB. If it exits with another code than 0 the call fails with what it
+wrote to stderr, the last 8 kB of it.
+
+When --exec-timeout or the time of its caller is over, or the --patience of serve, its
+process group gets SIGTERM, and 5 s later SIGKILL. A second signal to serve, or the end
+of its terminal, kills it at once.`
 
 const (
 	mostOutput    = 16 << 20
 	mostStderr    = 8 << 10
-	mostArgument  = 32 << 10
+	mostVariable  = 32 << 10 // of the value of one; Linux takes 128 kB with its name
+	mostVariables = 64 << 10 // of all together; Linux takes 2 MB with what else there is, or less by ulimit -s
 	argPrefix     = "ARG_"
-	pipesPatience = time.Second // for what a program leaves behind with its output open
+	argsOmitted   = "ARGS_OMITTED"
+
+	endGrace = 5 * time.Second
 )
 
-// offerPrograms makes programs known to server. While they run they are in now.
-func offerPrograms(server *rpc.Server, programs []program, now *running, log *slog.Logger) error {
+// A runner runs programs.
+type runner struct {
+	timeout time.Duration // longest that one runs; 0 is no limit
+	grace   time.Duration // from SIGTERM to SIGKILL, and for output that is open when the program has ended
+	log     *slog.Logger
+	running
+}
+
+// offer makes programs known to server.
+func (r *runner) offer(server *rpc.Server, programs []program) error {
 	for _, p := range programs {
 		err := rpc.Handle(server, p.name, func(ctx context.Context, args json.RawMessage) (json.RawMessage, error) {
-			return p.run(ctx, args, now, log)
+			return r.call(ctx, p, args)
 		})
 		if err != nil {
 			return err
@@ -82,40 +106,57 @@ func offerPrograms(server *rpc.Server, programs []program, now *running, log *sl
 	return nil
 }
 
-var errTooMuchOutput = fmt.Errorf("the program wrote more than %d bytes to stdout", mostOutput)
+var (
+	errTooMuchOutput = fmt.Errorf("the program wrote more than %d bytes to stdout", mostOutput)
+	errTooLong       = errors.New("the program runs for too long")
+)
 
-// run runs the program once.
-func (p program) run(ctx context.Context, args json.RawMessage, now *running, log *slog.Logger) (json.RawMessage, error) {
-	env, err := environment(os.Environ(), args)
+// call runs a program once.
+func (r *runner) call(ctx context.Context, p program, args json.RawMessage) (json.RawMessage, error) {
+	variables, others, err := variablesOf(args)
 	if err != nil {
 		return nil, err
+	}
+	if r.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, r.timeout, errTooLong)
+		defer cancel()
 	}
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	stdout, stderr := capped{full: func() { stop(errTooMuchOutput) }}, tail{}
-	cmd := exec.CommandContext(ctx, p.argv[0], p.argv[1:]...)
-	cmd.Env, cmd.Stdin, cmd.Stdout, cmd.Stderr = env, bytes.NewReader(args), &stdout, &stderr
-	cmd.WaitDelay = pipesPatience
-	inOwnGroup(cmd)
-	err = now.run(cmd)
-	if errors.Is(err, exec.ErrWaitDelay) || ctx.Err() != nil {
-		killGroup(cmd)
+	start := func(variables []string, omitted int) error {
+		cmd := exec.Command(p.argv[0], p.argv[1:]...)
+		cmd.Env = append(inherited(os.Environ()), fmt.Sprintf("%s=%d", argsOmitted, omitted))
+		cmd.Env = append(cmd.Env, variables...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(args), &stdout, &stderr
+		cmd.WaitDelay = r.grace
+		inOwnGroup(cmd)
+		return r.run(ctx, cmd, r.grace)
+	}
+	err = start(variables, others)
+	if errors.Is(err, syscall.E2BIG) && len(variables) > 0 {
+		err = start(nil, len(variables)+others)
 	}
 	said := strings.TrimRight(strings.ToValidUTF8(stderr.String(), "\uFFFD"), "\n")
-	switch {
-	case ctx.Err() != nil && context.Cause(ctx) == errTooMuchOutput:
+	if said != "" {
+		if errors.As(err, new(*exec.ExitError)) {
+			return nil, rpc.WithType("exit", errors.New(said))
+		}
+		r.log.Info("a program wrote to stderr", "func", p.name, "text", said)
+	}
+	switch cause := context.Cause(ctx); {
+	case cause == errTooMuchOutput:
 		return nil, errTooMuchOutput
-	case ctx.Err() != nil && err != nil:
+	case err == errInterrupted && cause == errTooLong:
+		r.log.Warn("a program was ended by --exec-timeout", "func", p.name, "after", r.timeout)
+		return nil, rpc.WithType("timeout", fmt.Errorf("the program was ended after %v, the longest that it may run (--exec-timeout)", r.timeout))
+	case err == errInterrupted:
 		return nil, interrupted(ctx)
 	case errors.Is(err, exec.ErrWaitDelay):
 		return nil, errors.New("the program ended, but something that it started still holds its output open")
-	case errors.As(err, new(*exec.ExitError)) && said != "":
-		return nil, rpc.WithType("exit", errors.New(said))
 	case err != nil:
 		return nil, rpc.WithType("exit", err)
-	}
-	if said != "" {
-		log.Info("a program wrote to stderr", "func", p.name, "text", said)
 	}
 	return resultOf(stdout.kept)
 }
@@ -132,14 +173,22 @@ func resultOf(out []byte) (json.RawMessage, error) {
 	return text.Bytes(), err
 }
 
-// environment adds the simple ones of args to env, whose own variables of such
-// names are left out.
-func environment(env []string, args json.RawMessage) ([]string, error) {
-	env = slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, argPrefix) })
+// inherited is what a program gets of the environment of the command.
+func inherited(env []string) []string {
+	return slices.DeleteFunc(env, func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return name == "REDIS_URL" || name == argsOmitted || strings.HasPrefix(name, "REDRPC_") || strings.HasPrefix(name, argPrefix)
+	})
+}
+
+// variablesOf makes variables of the environment of those arguments that can be ones,
+// and counts the others. If they are too much together there are none.
+func variablesOf(args json.RawMessage) (variables []string, others int, err error) {
 	var values map[string]json.RawMessage
 	if err := json.Unmarshal(args, &values); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
+	size := 0
 	for name, raw := range values {
 		text := string(raw)
 		switch raw[0] {
@@ -147,14 +196,19 @@ func environment(env []string, args json.RawMessage) ([]string, error) {
 			continue
 		case '"':
 			if err := json.Unmarshal(raw, &text); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
-		if isVariable(name) && len(text) <= mostArgument && !strings.Contains(text, "\x00") {
-			env = append(env, argPrefix+name+"="+text)
+		if isVariable(name) && len(text) <= mostVariable && !strings.Contains(text, "\x00") {
+			v := argPrefix + name + "=" + text
+			variables = append(variables, v)
+			size += len(v) + 1 + 8 // as the system counts it, with its end and a pointer to it
 		}
 	}
-	return env, nil
+	if size > mostVariables {
+		variables = nil
+	}
+	return variables, len(values) - len(variables), nil
 }
 
 // isVariable says whether a shell takes ARG_name for the name of a variable.

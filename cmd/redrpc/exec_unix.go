@@ -3,37 +3,41 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
 
-// inOwnGroup puts a program into a process group of its own, which ends as a whole
-// when the program's context does, and which a terminal's Ctrl-C does not reach.
+// inOwnGroup puts a program into a process group of its own, which is ended as a whole,
+// and which a terminal's Ctrl-C does not reach.
 func inOwnGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return killGroup(cmd) }
 }
 
-// killOnSecondSignal makes a second signal, or the end of the terminal, kill the programs,
-// too, which it would leave in their groups, and then the command. It is undone by the
-// function that it returns.
-func (r *running) killOnSecondSignal() (undo func()) {
+// killOnSignal makes a second signal, Ctrl-\ or the end of the terminal kill the
+// programs, too, which it would leave in their groups, and then the command. It is
+// undone by the function that it returns.
+func (r *running) killOnSignal() (undo func()) {
 	signals, done := make(chan os.Signal, 2), make(chan struct{})
 	signal.Notify(signals, stopSignals...)
-	if !signal.Ignored(syscall.SIGHUP) { // as by nohup
-		signal.Notify(signals, syscall.SIGHUP)
+	for _, s := range []os.Signal{syscall.SIGHUP, syscall.SIGQUIT} {
+		if !signal.Ignored(s) { // as SIGHUP by nohup
+			signal.Notify(signals, s)
+		}
 	}
 	go func() {
 		var s os.Signal
-		for n := 0; n < 2 && s != syscall.SIGHUP; n++ { // the first is a request to stop, for others to see
+		for asked := false; ; asked = true { // the first of stopSignals is a request, for others to see
 			select {
 			case s = <-signals:
 			case <-done:
 				return
+			}
+			if asked || !slices.Contains(stopSignals, s) {
+				break
 			}
 		}
 		r.kill()
@@ -48,14 +52,27 @@ func (r *running) killOnSecondSignal() (undo func()) {
 	}
 }
 
-// killGroup kills what is left of the group.
-func killGroup(cmd *exec.Cmd) error {
-	if cmd.Process == nil {
-		return nil
+// endGroup sends SIGTERM to what is left of a program's group, and SIGKILL to what is
+// left of it after grace.
+func endGroup(cmd *exec.Cmd, grace time.Duration) {
+	over := time.NewTimer(grace)
+	defer over.Stop()
+	look := time.NewTicker(10 * time.Millisecond)
+	defer look.Stop()
+	for there := signalGroup(cmd, syscall.SIGTERM); there; there = signalGroup(cmd, 0) {
+		select {
+		case <-look.C:
+		case <-over.C:
+			killGroup(cmd)
+			return
+		}
 	}
-	err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-	if errors.Is(err, syscall.ESRCH) {
-		return os.ErrProcessDone
-	}
-	return err
+}
+
+// killGroup kills what is left of a program's group.
+func killGroup(cmd *exec.Cmd) { signalGroup(cmd, syscall.SIGKILL) }
+
+// signalGroup reports whether there was anything left of the group to send a signal to.
+func signalGroup(cmd *exec.Cmd, s syscall.Signal) bool {
+	return syscall.Kill(-cmd.Process.Pid, s) == nil
 }

@@ -21,6 +21,7 @@ func newServe(getenv func(string) string) *cobra.Command {
 	opt := rpc.ServerOptions{Prefix: defaultPrefix, Kind: "server", Workers: 64, Tolerance: 10 * time.Millisecond}
 	patience := 30 * time.Second
 	var programs programFlags
+	longest := time.Minute
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Serve programs, or the functions echo, sleep, add and fail",
@@ -30,21 +31,26 @@ that were taken by then are finished and answered; a second signal kills.
 ` + functionsHelp + "\n\n" + execHelp,
 		Example: `  redrpc serve
   redrpc serve --redis redis://127.0.0.1:6379 --prefix rpc_example --workers 8
-  redrpc serve --exec 'upper=tr a-z A-Z' --exec 'greet=sh -c "echo hello $ARG_name"'`,
+  redrpc serve --exec 'upper=tr a-z A-Z' --exec 'greet=sh -c "echo hello $ARG_name"'
+  redrpc serve --exec 'backup=/usr/local/bin/backup' --exec-timeout 1h'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			redisOpt, err := conn.options(defaultRedis)
 			if err != nil {
 				return err
 			}
-			log := newLog(cmd.ErrOrStderr(), slog.LevelInfo)
-			opt.Logger = log
-			return serve(cmd.Context(), redisOpt, opt, programs, patience, log)
+			if cmd.Flags().Changed("exec-timeout") && len(programs) == 0 {
+				return usagef("--exec-timeout: expected together with --exec")
+			}
+			opt.Logger = newLog(cmd.ErrOrStderr(), slog.LevelInfo)
+			run := &runner{timeout: longest, grace: endGrace, log: opt.Logger}
+			return serve(cmd.Context(), redisOpt, opt, programs, run, patience)
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.Var(&programs, "exec", "serve a program as the function NAME (repeatable)")
+	flags.Var(notNegative(&longest), "exec-timeout", "how long a program may run, whatever its caller allows, 0 is without end")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
 	flags.Var(count(&opt.Workers, 1, 100_000), "workers", "calls to run at a time")
 	flags.Var(count(&opt.MaxCalls, 0, 1_000_000_000), "max-calls", "stop after so many calls, 0 is never")
@@ -56,9 +62,9 @@ that were taken by then are finished and answered; a second signal kills.
 	return cmd
 }
 
-// serve serves programs, or without any the builtin functions, until ctx ends and
-// what was taken is answered.
-func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, programs []program, patience time.Duration, log *slog.Logger) (err error) {
+// serve serves programs, which run runs, or without any the builtin functions, until ctx
+// ends and what was taken is answered.
+func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, programs []program, run *runner, patience time.Duration) (err error) {
 	admin, version, err := reach(ctx, redisOpt)
 	if err != nil {
 		return err
@@ -70,14 +76,15 @@ func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, 
 		for _, p := range programs {
 			functions = append(functions, p.name)
 		}
-		var now running
-		defer now.killOnSecondSignal()()
-		give = func(s *rpc.Server) error { return offerPrograms(s, programs, &now, log) }
+		defer run.killOnSignal()()
+		defer run.wait()
+		give = func(s *rpc.Server) error { return run.offer(s, programs) }
 	}
 	server, ended, err := runServer(admin, opt, give)
 	if err != nil {
 		return err
 	}
+	log := opt.Logger
 	log.Info("serving "+strings.Join(functions, ", "), "redis", where(redisOpt), "version", version,
 		"prefix", opt.Prefix, "kind", opt.Kind, "id", server.ID(), "workers", opt.Workers)
 	select {

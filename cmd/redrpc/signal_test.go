@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -165,43 +164,45 @@ func TestSecondSignalKills(t *testing.T) {
 	}
 }
 
-// Neither a second signal nor the end of the terminal leaves a program of serve behind:
-// then the fifo has no writer any more.
+// Neither a second signal nor Ctrl-\ nor the end of the terminal leaves a program of serve
+// behind, also one that does not end by SIGTERM: then the fifo has no writer any more.
 func TestSignalsKillPrograms(t *testing.T) {
 	_, url := startRedis(t)
-	for _, signals := range [][]syscall.Signal{{syscall.SIGTERM, syscall.SIGINT}, {syscall.SIGHUP}} {
-		fifo := filepath.Join(t.TempDir(), "fifo")
-		if err := syscall.Mkfifo(fifo, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		p := startProcess(t, "serve", "--redis", url, "--exec", `wait=sh -c '(echo up; exec sleep 1000) > "$ARG_fifo" & wait'`)
-		p.await(t, "serving wait")
-		redrpc(t, "call", "--async", "wait", "fifo="+fifo, "--redis", url).want(t, exitOK)
-		f, err := os.Open(fifo)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer f.Close()
-		if err := f.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
-		r := bufio.NewReader(f)
-		if line, err := r.ReadString('\n'); err != nil || line != "up\n" {
-			t.Fatalf("got %q, %v", line, err)
-		}
-		last := signals[len(signals)-1]
-		for _, s := range signals {
-			p.signal(t, s)
-			if s != last {
-				p.await(t, "stopping")
+	for _, c := range []struct {
+		name     string
+		patience string
+		signals  []syscall.Signal
+	}{
+		{"a second signal", "1h", []syscall.Signal{syscall.SIGTERM, syscall.SIGINT}},
+		{"a second signal after the programs got SIGTERM", "1ms", []syscall.Signal{syscall.SIGINT, syscall.SIGTERM}},
+		{"the end of the terminal", "1h", []syscall.Signal{syscall.SIGHUP}},
+		{"Ctrl-\\", "1h", []syscall.Signal{syscall.SIGQUIT}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fifo := newFifo(t)
+			p := startProcess(t, "serve", "--redis", url, "--patience", c.patience, "--exec", `wait=sh -c '(trap "" TERM; echo up; exec sleep 1000) > "$ARG_fifo" & trap "" TERM; wait'`)
+			p.await(t, "serving wait")
+			redrpc(t, "call", "--async", "wait", "fifo="+fifo, "--redis", url).want(t, exitOK)
+			r := openFifo(t, fifo)
+			last := c.signals[len(c.signals)-1]
+			for _, s := range c.signals {
+				p.signal(t, s)
+				if s != last {
+					p.await(t, "stopping")
+				}
 			}
-		}
-		if status, stderr := p.wait(t); !status.Signaled() || status.Signal() != last {
-			t.Errorf("%v: ended with %v: %s", signals, status, stderr)
-		}
-		if rest, err := io.ReadAll(r); err != nil || len(rest) != 0 {
-			t.Errorf("%v: the program goes on: got %q, %v", signals, rest, err)
-		}
+			status, stderr := p.wait(t)
+			if last == syscall.SIGQUIT { // Go shows its goroutines, and exits with 2
+				if !status.Exited() || status.ExitStatus() != 2 || !strings.Contains(stderr, "SIGQUIT") {
+					t.Errorf("ended with %v: %s", status, stderr)
+				}
+			} else if !status.Signaled() || status.Signal() != last {
+				t.Errorf("ended with %v: %s", status, stderr)
+			}
+			if rest, err := io.ReadAll(r); err != nil || len(rest) != 0 {
+				t.Errorf("the program goes on: got %q, %v", rest, err)
+			}
+		})
 	}
 }
 
