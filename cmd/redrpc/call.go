@@ -6,9 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
@@ -29,17 +33,26 @@ func newCall(getenv func(string) string) *cobra.Command {
 	wait, async := string(rpc.WaitAuto), false
 	opt := rpc.ClientOptions{Prefix: defaultPrefix, Timeout: 5 * time.Second}
 	cmd := &cobra.Command{
-		Use:   "call FUNC [NAME=TEXT | NAME:=JSON]...",
+		Use:   "call FUNC [NAME=TEXT | NAME:=JSON | NAME=@FILE | NAME:=@FILE]...",
 		Short: "Call a function once and print its result as JSON",
 		Long: `Call a function and print its result, in JSON, on stdout. An error of the function
 goes to stderr, with its traceback if the server sent one.
 
+NAME=@FILE takes the text from a file, NAME:=@FILE the JSON; a file of - is stdin. So
+arguments can be long, and secrets stay out of the list of processes. Text that begins
+with @ can be given as JSON: NAME:='"@text"'.
+
+Exit codes: 0 there is a result, 1 the call was not sent (it is safe to repeat), 2 wrong
+flag or argument, 5 the function failed, 6 no result came (the function may have run).
+
 With --async the call is only put into its queue, and its ID is printed. Its result and
 its error are given up, and so is the time-out: it runs whenever a server gets to it,
 which may be never, if none does before the queue expires, 120 s after the last call.
-If that fails stderr says whether it is certain that the call was not sent.`,
+If that fails the exit code is 1 if it is certain that the call was not sent, else 6.`,
 		Example: `  redrpc call add a:=1 b:=2
   redrpc call echo x='some text' --timeout 500ms
+  redrpc call echo x=@/etc/hostname
+  echo '{"a": 1}' | redrpc call echo x:=@-
   redrpc call --async sleep seconds:=30
   redrpc call echo x:='{"list": [1, 2, null]}' --redis redis://127.0.0.1:6379`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -51,7 +64,11 @@ If that fails stderr says whether it is certain that the call was not sent.`,
 			if err != nil {
 				return err
 			}
-			fn, kw, err := parseCall(args)
+			fn, given, err := parseCall(args)
+			if err != nil {
+				return err
+			}
+			kw, err := readArgs(given, cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
@@ -59,7 +76,7 @@ If that fails stderr says whether it is certain that the call was not sent.`,
 			if async {
 				id, err := send(cmd.Context(), redisOpt, opt, fn, kw)
 				if err != nil {
-					return err
+					return callError(err)
 				}
 				_, err = fmt.Fprintln(cmd.OutOrStdout(), id)
 				return err
@@ -69,7 +86,7 @@ If that fails stderr says whether it is certain that the call was not sent.`,
 				fmt.Fprintln(cmd.ErrOrStderr(), clean(strings.TrimRight(remote.Traceback, "\n")))
 			}
 			if err != nil {
-				return err
+				return callError(err)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", result)
 			return err
@@ -78,7 +95,7 @@ If that fails stderr says whether it is certain that the call was not sent.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&async, "async", false, "only send the call, and print its ID")
-	flags.Var(positive(&opt.Timeout), "timeout", "how long the call may take, or with --async its sending")
+	flags.Var(positive(&opt.Timeout), "timeout", "how long the call may take, or with --async its sending; and how long connecting may take")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
 	flags.Var(oneOf(&wait, waits...), "wait", waitHelp)
 	conn.register(flags, getenv, defaultRedis)
@@ -86,36 +103,94 @@ If that fails stderr says whether it is certain that the call was not sent.`,
 	return cmd
 }
 
+// A callArg is an argument of a call as it is given.
+type callArg struct {
+	name, text string
+	isJSON     bool
+	file       string // with the text; "" if it is given itself
+}
+
 // parseCall takes apart the words of the command line.
-func parseCall(words []string) (fn string, kw rpc.Args, err error) {
+func parseCall(words []string) (fn string, given []callArg, err error) {
 	if len(words) == 0 || words[0] == "" {
 		return "", nil, usagef("call: expected the name of a function, then its arguments as NAME=TEXT or NAME:=JSON")
 	}
-	kw = rpc.Args{}
-	for _, word := range words[1:] {
+	for i, word := range words {
+		if !utf8.ValidString(word) {
+			return "", nil, usagef("call: expected text in UTF-8, got %s", shown(word))
+		}
+		if i == 0 {
+			continue
+		}
 		name, text, ok := strings.Cut(word, "=")
 		name, isJSON := strings.CutSuffix(name, ":")
 		if !ok || name == "" {
 			return "", nil, usagef("call: expected arguments as NAME=TEXT or NAME:=JSON, got %s", shown(word))
 		}
-		if _, ok := kw[name]; ok {
+		if slices.ContainsFunc(given, func(a callArg) bool { return a.name == name }) {
 			return "", nil, usagef("call: expected each argument once, got %s again", shown(name))
 		}
-		if !isJSON {
-			kw[name] = text
-			continue
-		}
-		if !json.Valid([]byte(text)) {
+		a := callArg{name: name, text: text, isJSON: isJSON}
+		if file, ok := strings.CutPrefix(text, "@"); ok {
+			if file == "" {
+				return "", nil, usagef("call: expected the name of a file after %s, or - for stdin", word)
+			}
+			if file == "-" && slices.ContainsFunc(given, func(a callArg) bool { return a.file == file }) {
+				return "", nil, usagef("call: expected @- once, as stdin can be read only once")
+			}
+			a.text, a.file = "", file
+		} else if isJSON && !json.Valid([]byte(text)) {
 			return "", nil, usagef("call: expected JSON after %s:=, such as 1, true or '\"text\"' (in the shell's quotes), got %s", name, shown(text))
 		}
-		kw[name] = json.RawMessage(text)
+		given = append(given, a)
 	}
-	return words[0], kw, nil
+	return words[0], given, nil
+}
+
+// readArgs reads what is in files.
+func readArgs(given []callArg, stdin io.Reader) (rpc.Args, error) {
+	kw := rpc.Args{}
+	for _, a := range given {
+		if a.file != "" {
+			text, err := readArg(a.file, stdin)
+			switch {
+			case err != nil:
+				return nil, usagef("call: %s: expected a file: %w", a.name, err)
+			case !utf8.Valid(text):
+				return nil, usagef("call: %s: expected text in UTF-8, got other bytes in %s", a.name, a.file)
+			case a.isJSON && !json.Valid(text):
+				return nil, usagef("call: %s: expected JSON in %s", a.name, a.file)
+			}
+			a.text = string(text)
+		}
+		if kw[a.name] = a.text; a.isJSON {
+			kw[a.name] = json.RawMessage(a.text)
+		}
+	}
+	return kw, nil
+}
+
+func readArg(file string, stdin io.Reader) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(stdin)
+	}
+	return os.ReadFile(file)
+}
+
+// callError gives an error of a call the exit code that says whether it may have run.
+func callError(err error) error {
+	switch {
+	case errors.As(err, new(*rpc.RemoteError)):
+		return coded{exitRemote, err}
+	case errors.Is(err, rpc.ErrNoResult), errors.Is(err, rpc.ErrBadResult):
+		return coded{exitNoResult, err}
+	}
+	return err
 }
 
 // withClient gives use a client.
 func withClient(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, use func(*rpc.Client) error) (err error) {
-	admin, _, err := reach(ctx, redisOpt)
+	admin, _, err := reach(ctx, redisOpt, min(opt.Timeout, reachWithin))
 	if err != nil {
 		return err
 	}
@@ -153,7 +228,7 @@ func call(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, f
 	if err := json.Compact(&line, result); err != nil {
 		return nil, err
 	}
-	return plainHTML(line.Bytes()), nil
+	return withoutControls(plainHTML(line.Bytes())), nil
 }
 
 // plainHTML undoes the escapes of <, > and & in a JSON text, which encoders use

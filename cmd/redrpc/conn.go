@@ -184,27 +184,27 @@ func where(opt *redis.Options) string {
 	return u.String()
 }
 
-// reachWithin is how long reach tries.
+// reachWithin is how long reach tries, mostly.
 const reachWithin = 2 * time.Second
 
 // reach connects to a Redis with a client that gives up soon, for what is not a
 // call, and returns it with the version of the Redis. If that is a node of a Cluster
-// the client is one of the whole Cluster.
-func reach(ctx context.Context, opt *redis.Options) (_ redis.UniversalClient, version string, err error) {
+// the client is one of the whole Cluster. It tries for within.
+func reach(ctx context.Context, opt *redis.Options, within time.Duration) (_ redis.UniversalClient, version string, err error) {
 	one := *opt
 	one.DialerRetries = 1
 	one.DialTimeout = reachWithin
 	one.ReadTimeout = reachWithin
 	one.ContextTimeoutEnabled = true
 	rdb := redis.NewClient(&one)
-	ctx, cancel := context.WithTimeout(ctx, reachWithin)
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	if err := rdb.Ping(ctx).Err(); err != nil {
-		return nil, "", errors.Join(unreachable(opt, err), rdb.Close())
+		return nil, "", errors.Join(unreachable(opt, err, within), rdb.Close())
 	}
 	info, err := rdb.InfoMap(ctx, "server").Result()
 	if err != nil && !isReply(err) { // a Redis may well forbid INFO
-		return nil, "", errors.Join(unreachable(opt, err), rdb.Close())
+		return nil, "", errors.Join(unreachable(opt, err, within), rdb.Close())
 	}
 	version = cmp.Or(info["Server"]["redis_version"], "unknown")
 	if info["Server"]["redis_mode"] != "cluster" {
@@ -220,7 +220,7 @@ func reach(ctx context.Context, opt *redis.Options) (_ redis.UniversalClient, ve
 	one.DialTimeout, one.ReadTimeout, one.DialerRetries, one.ContextTimeoutEnabled = reachWithin, reachWithin, 1, true
 	cluster := newClient(&one, true)
 	if err := cluster.Ping(ctx).Err(); err != nil {
-		return nil, "", errors.Join(unreachable(opt, err), cluster.Close())
+		return nil, "", errors.Join(unreachable(opt, err, within), cluster.Close())
 	}
 	return cluster, version, nil
 }
@@ -236,8 +236,9 @@ func isReply(err error) bool {
 	return ok
 }
 
-// unreachable says why a Redis did not do what it was asked, and what may help.
-func unreachable(opt *redis.Options, err error) error {
+// unreachable says why a Redis did not do what it was asked within so long, and what
+// may help.
+func unreachable(opt *redis.Options, err error, within time.Duration) error {
 	var timeout net.Error
 	switch {
 	case isReply(err), errors.As(err, new(refusal)):
@@ -247,7 +248,7 @@ func unreachable(opt *redis.Options, err error) error {
 		if opt.TLSConfig != nil {
 			hint = "; a port that does not speak TLS does not answer a rediss:// URL either: try redis://"
 		}
-		return fmt.Errorf("cannot reach Redis at %s: no answer within %v%s", where(opt), reachWithin, hint)
+		return fmt.Errorf("cannot reach Redis at %s: no answer within %v%s", where(opt), within, hint)
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
 		hint := "if it speaks TLS, use a rediss:// URL"
 		if opt.TLSConfig != nil {

@@ -141,6 +141,16 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
+// Connecting takes no longer than a call may.
+func TestUnreachableWithinTheTimeout(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	redrpc(t, "call", "f", "--timeout", "50ms", "--redis", "redis://"+silent.Addr().String()).want(t, exitFailed, "no answer within 50ms")
+}
+
 // The same short run works however the Redis is reached.
 func TestWaysToConnect(t *testing.T) {
 	dir := t.TempDir()

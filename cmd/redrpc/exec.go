@@ -59,20 +59,19 @@ const execHelp = `With --exec, functions are programs, and those above are not s
 for each call, without a shell: NAME=PROGRAM is split into words at blanks, which
 '...', "..." and \ keep together as in a shell, and nothing is expanded.
 
-It gets all arguments as a JSON object on stdin. Those that are text, numbers, true or
-false are in its environment, too, as ARG_name, if the name has only letters, digits and
-_ and the value is no longer than 32 kB; but none is if they take more than 64 kB together,
-or more than the system allows. ARGS_OMITTED is how many arguments are on stdin only. Of
-the environment of serve it does not get REDIS_URL and what begins with REDRPC_, which
-may hold passwords.
+Arguments: all are on stdin, as a JSON object. Text, numbers, true and false are also in
+the environment, as ARG_name, if the name has only letters, digits and _ and the value
+is no longer than 32 kB. If these take more than 64 kB together, or more than the system
+allows, none of them is. ARGS_OMITTED is the number of arguments that are only on stdin.
+REDIS_URL and REDRPC_* are not passed on, as they may hold passwords.
 
-What it writes to stdout is the result: any JSON, or else text, without the line breaks
-at its end; up to 16 MB. If it exits with another code than 0 the call fails with what it
-wrote to stderr, the last 8 kB of it.
+Result: what the program writes to stdout, up to 16 MB: any JSON, or else text, without
+the line breaks at its end. If the exit code is not 0 the call fails with what the
+program wrote to stderr, the last 8 kB of it.
 
-When --exec-timeout or the time of its caller is over, or the --patience of serve, its
-process group gets SIGTERM, and 5 s later SIGKILL. A second signal to serve, or the end
-of its terminal, kills it at once.`
+Timeout: after --exec-timeout, or when the time of the caller or the patience of serve is
+over, the process group of the program gets SIGTERM, and SIGKILL 5 s later. A second
+signal to serve, or the end of its terminal, kills it at once.`
 
 const (
 	mostOutput    = 16 << 20

@@ -257,8 +257,8 @@ func TestServeExec(t *testing.T) {
 	if r.stdout != `"hello Ada"`+"\n" {
 		t.Errorf("got %s", r.stdout)
 	}
-	redrpc(t, "call", "boom", "--redis", url).want(t, exitFailed, "oh no")
-	redrpc(t, "call", "add", "a:=1", "b:=2", "--redis", url, "--timeout", "50ms").want(t, exitFailed, "is add served")
+	redrpc(t, "call", "boom", "--redis", url).want(t, exitRemote, "oh no")
+	redrpc(t, "call", "add", "a:=1", "b:=2", "--redis", url, "--timeout", "50ms").want(t, exitNoResult, "is add served")
 	redrpc(t, "serve", "--redis", url, "--exec", "f=true", "--exec", "f=true").want(t, exitUsage, `expected each function once, got "f" again`)
 }
 

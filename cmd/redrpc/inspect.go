@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -158,7 +159,7 @@ func newLook[T any](getenv func(string) string, l look[T]) *cobra.Command {
 
 // withInspector gives use an inspector.
 func withInspector(ctx context.Context, redisOpt *redis.Options, prefix string, use func(*rpc.Inspector) error) (err error) {
-	rdb, _, err := reach(ctx, redisOpt)
+	rdb, _, err := reach(ctx, redisOpt, reachWithin)
 	if err != nil {
 		return err
 	}
@@ -190,7 +191,12 @@ func (l look[T]) writeJSON(w io.Writer, list []T) error {
 	for i, item := range list {
 		objects[i] = l.object(item)
 	}
-	e := json.NewEncoder(w)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetIndent("", "  ")
-	return e.Encode(objects)
+	if err := e.Encode(objects); err != nil {
+		return err
+	}
+	_, err := w.Write(withoutControls(text.Bytes()))
+	return err
 }

@@ -62,8 +62,8 @@ func TestQueues(t *testing.T) {
 
 	sent := time.Now().Add(-time.Hour).Format(time.RFC3339Nano)
 	for queue, messages := range map[string][]any{
-		"redis_rpc:go:calls":            {fmt.Sprintf(`{"id":"1","ts":%q}`, sent), "{}", "{}"},
-		"redis_rpc:python\x1b[2J:calls": {`{"id":"1","ts":"2026-01-01T00:00:00.123456"}`},
+		"redis_rpc:go:calls":                            {fmt.Sprintf(`{"id":"1","ts":%q}`, sent), "{}", "{}"},
+		"redis_rpc:python\x1b[2J\u009b\u202e\x7f:calls": {`{"id":"1","ts":"2026-01-01T00:00:00.123456"}`},
 	} {
 		if err := rdb.RPush(t.Context(), queue, messages...).Err(); err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func TestQueues(t *testing.T) {
 	}
 	r = redrpc(t, "queues", "--redis", url)
 	r.want(t, exitOK)
-	if !regexp.MustCompile(`^FUNCTION    WAITING  OLDEST\ngo          3        1h\d+m\d[\d.]*s\npython\?\[2J  1        -\n$`).MatchString(r.stdout) {
+	if !regexp.MustCompile(`^FUNCTION       WAITING  OLDEST\ngo             3        1h\d+m\d[\d.]*s\npython\?\[2J\?\?\?  1        -\n$`).MatchString(r.stdout) {
 		t.Errorf("got\n%s", r.stdout)
 	}
 	r = redrpc(t, "queues", "--redis", url, "--output", "json")
@@ -84,7 +84,7 @@ func TestQueues(t *testing.T) {
 	if err := json.Unmarshal([]byte(r.stdout), &queues); err != nil {
 		t.Fatal(err)
 	}
-	if len(queues) != 2 || queues[0].Function != "go" || queues[0].Waiting != 3 || queues[0].Oldest == nil || *queues[0].Oldest < 3599 || queues[1].Oldest != nil {
+	if len(queues) != 2 || queues[0].Function != "go" || queues[0].Waiting != 3 || queues[0].Oldest == nil || *queues[0].Oldest < 3599 || queues[1].Oldest != nil || queues[1].Function != "python\x1b[2J\u009b\u202e\x7f" {
 		t.Errorf("got %s", r.stdout)
 	}
 }

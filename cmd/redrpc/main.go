@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -25,6 +27,9 @@ const (
 	exitUsage   = 2 // a wrong flag or argument
 	exitMissed  = 3 // an objective was missed, or something is worse
 	exitInvalid = 4 // what was measured is of no use
+
+	exitRemote   = 5 // the function that was called failed
+	exitNoResult = 6 // no result of a call came, it may have run
 )
 
 // stopSignals are requests to stop in good order; a second one kills.
@@ -72,7 +77,7 @@ the protocol of Codility/redis-rpc. Without a Redis it brings its own broker.
 
 Exit codes: 0 fine, 1 could not run or nothing succeeded, 2 wrong flag or argument; of
 redrpc bench and its sub-commands also 3 an objective was missed, 4 what was measured is
-of no use.`,
+of no use; of redrpc call also 5 the function failed, 6 no result came.`,
 		Example: `  redrpc bench
   redrpc bench --redis redis://127.0.0.1:6379 --concurrency 100 --duration 30s
   redrpc serve &
@@ -157,6 +162,25 @@ func checkOwnArgs(root *cobra.Command) {
 				shell.Args = noArgs
 			}
 		}
+	}
+}
+
+// withoutControls escapes what has power over a terminal in a JSON text, where it can
+// only be within strings: control characters beyond those that JSON has escaped, and
+// those that change the direction of text.
+func withoutControls(text []byte) []byte {
+	isControl := func(r rune) bool {
+		return r >= 0x7f && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r))
+	}
+	var safe []byte
+	for text = bytes.ToValidUTF8(text, []byte("\uFFFD")); ; {
+		i := bytes.IndexFunc(text, isControl)
+		if i < 0 {
+			return append(safe, text...)
+		}
+		r, size := utf8.DecodeRune(text[i:])
+		safe = fmt.Appendf(append(safe, text[:i]...), `\u%04x`, r)
+		text = text[i+size:]
 	}
 }
 

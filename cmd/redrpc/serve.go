@@ -50,7 +50,7 @@ that were taken by then are finished and answered; a second signal kills.
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.Var(&programs, "exec", "serve a program as the function NAME (repeatable)")
-	flags.Var(notNegative(&longest), "exec-timeout", "how long a program may run, whatever its caller allows, 0 is without end")
+	flags.Var(notNegative(&longest), "exec-timeout", "how long a program may run, whatever its caller allows, 0 for no limit")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
 	flags.Var(count(&opt.Workers, 1, 100_000), "workers", "calls to run at a time")
 	flags.Var(count(&opt.MaxCalls, 0, 1_000_000_000), "max-calls", "stop after so many calls, 0 is never")
@@ -65,7 +65,7 @@ that were taken by then are finished and answered; a second signal kills.
 // serve serves programs, which run runs, or without any the builtin functions, until ctx
 // ends and what was taken is answered.
 func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, programs []program, run *runner, patience time.Duration) (err error) {
-	admin, version, err := reach(ctx, redisOpt)
+	admin, version, err := reach(ctx, redisOpt, reachWithin)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -22,6 +24,8 @@ func TestServeAndCall(t *testing.T) {
 		{[]string{"echo", `x:={"a": [1, 2.50, 12345678901234567890, null]}`}, `{"a":[1,2.50,12345678901234567890,null]}`, ""},
 		{[]string{"echo", "x=<>&"}, `"<>&"`, ""},
 		{[]string{"echo", `x:={"<":"\\u003c \u003C\n\u0026\\\u003e\u003d"}`}, `{"<":"\\u003c <\n&\\>\u003d"}`, ""},
+		{[]string{"echo", `x:="\u007f\u009b31m \u202ecod\u2069 \u00e9 \u200d \ufffd"`}, "\"\\u007f\\u009b31m \\u202ecod\\u2069 \\u00e9 \\u200d \\ufffd\"", ""},
+		{[]string{"echo", "x=\u007f\u009b31m \u202ecod\u2069 \u00e9 \ufffd"}, `"\u007f\u009b31m \u202ecod\u2069 é ` + "\ufffd" + `"`, ""},
 		{[]string{"echo", "x:=null"}, "null", ""},
 		{[]string{"echo"}, "", `missing argument "x"`},
 		{[]string{"echo", "y=1"}, "", `unknown argument "y", expected x`},
@@ -40,7 +44,11 @@ func TestServeAndCall(t *testing.T) {
 	} {
 		r := redrpcIn(t, t.Context(), env, append([]string{"call"}, c.args...)...)
 		if c.err != "" {
-			r.want(t, exitFailed, c.err)
+			code := exitRemote
+			if strings.Contains(c.err, "under the prefix") {
+				code = exitNoResult
+			}
+			r.want(t, code, c.err)
 			if r.stdout != "" {
 				t.Errorf("call %q: stdout %s", c.args, r.stdout)
 			}
@@ -50,6 +58,62 @@ func TestServeAndCall(t *testing.T) {
 		if r.stdout != c.result+"\n" {
 			t.Errorf("call %q: got %s, expected %s", c.args, r.stdout, c.result)
 		}
+	}
+}
+
+// Arguments that are too long for the command line, or secret, come from files.
+func TestCallWithFiles(t *testing.T) {
+	_, url := startRedis(t)
+	s := start(t, nil, "serve", "--redis", url)
+	s.await(t, &s.stderr, "serving")
+	file := filepath.Join(t.TempDir(), "file")
+	for _, c := range []struct{ arg, content, want string }{
+		{"x=@" + file, "some \"text\"\n", `"some \"text\"\n"`},
+		{"x=@" + file, "", `""`},
+		{"x:=@" + file, "{\n  \"a\": [1, 2]\n}\n", `{"a":[1,2]}`},
+		{"x=@" + file, strings.Repeat("x", 300_000), `"` + strings.Repeat("x", 300_000) + `"`},
+		{"x=@-", "some text", `"some text"`},
+		{"x:=@-", " 17\n", "17"},
+		{`x:="@file"`, "", `"@file"`},
+	} {
+		if err := os.WriteFile(file, []byte(c.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var stdout strings.Builder
+		cmd := newCall(func(string) string { return "" })
+		cmd.SetArgs([]string{"echo", c.arg, "--redis", url})
+		cmd.SetIn(strings.NewReader(c.content))
+		cmd.SetOut(&stdout)
+		if err := cmd.ExecuteContext(t.Context()); err != nil || stdout.String() != c.want+"\n" {
+			t.Errorf("%s: got %.100s, %v, expected %.100s", c.arg, stdout.String(), err, c.want)
+		}
+	}
+}
+
+// A script can tell by the exit code whether it may call again.
+func TestExitCodesOfCalls(t *testing.T) {
+	rdb, url := startRedis(t)
+	if err := rdb.Set(t.Context(), "redis_rpc:wrong:calls", "a string, no list", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	s := start(t, nil, "serve", "--redis", url)
+	s.await(t, &s.stderr, "serving")
+	for _, c := range []struct {
+		args string
+		code int
+	}{
+		{"echo x=1", exitOK},
+		{"echo", exitRemote},
+		{"fail", exitRemote},
+		{"nobody --timeout 50ms", exitNoResult},
+		{"sleep seconds:=60 --timeout 50ms", exitNoResult},
+		{"wrong", exitFailed},
+		{"--async wrong", exitFailed},
+		{"--async nobody", exitOK},
+		{"echo x=1 --redis redis://127.0.0.1:1", exitFailed},
+		{"echo x", exitUsage},
+	} {
+		redrpcIn(t, t.Context(), map[string]string{"REDIS_URL": url}, append([]string{"call"}, strings.Split(c.args, " ")...)...).want(t, c.code)
 	}
 }
 
@@ -94,7 +158,7 @@ func TestCallShowsTheTraceback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if code := c.wait(); code != exitFailed {
+	if code := c.wait(); code != exitRemote {
 		t.Errorf("exit code %d", code)
 	}
 	if want := "  File \"s.py\"\n\tdef boom()?[2J\nredrpc: rpc: boom: KeyError: 'x'\n"; c.stderr.String() != want {
@@ -145,7 +209,7 @@ func TestServeLosesPatience(t *testing.T) {
 	if code := s.wait(); code != exitFailed || !strings.Contains(s.stderr.String(), "calls are still running") {
 		t.Errorf("serve: exit code %d: %s", code, s.stderr.String())
 	}
-	if code := c.wait(); code != exitFailed || !strings.Contains(c.stderr.String(), "interrupted: context canceled") {
+	if code := c.wait(); code != exitRemote || !strings.Contains(c.stderr.String(), "interrupted: context canceled") {
 		t.Errorf("call: exit code %d: %s %s", code, c.stdout.String(), c.stderr.String())
 	}
 }

@@ -67,7 +67,7 @@ func assemble(ctx context.Context, f *systemFlags, open bool, atATime int, log *
 	}
 	sys.line = newLifeline(opt.Dialer)
 	opt.Dialer = sys.line.Dial
-	if sys.admin, sys.version, err = reach(ctx, opt); err != nil {
+	if sys.admin, sys.version, err = reach(ctx, opt, reachWithin); err != nil {
 		return nil, err
 	}
 	admin := sys.admin

@@ -116,7 +116,7 @@ func TestTopOfServers(t *testing.T) {
 	}
 	await(`\nk +one +\d[\d.]*m?s +0/7 +add, echo, fail, sleep\n`) // so what it reports next has a rate
 	for range 3 {
-		redrpc(t, "call", "fail", "--redis", url).want(t, exitFailed)
+		redrpc(t, "call", "fail", "--redis", url).want(t, exitRemote)
 	}
 	await(`\nfail +0 +\+0\.0 +- +([1-9]\d*\.\d|0\.[1-9]) +([1-9]\d*\.\d|0\.[1-9]) +0 +1\n`)
 

@@ -18,6 +18,10 @@ func TestUsage(t *testing.T) {
 	if err := os.WriteFile(twoLines, []byte("secret\nsecret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	latin1 := filepath.Join(t.TempDir(), "latin1")
+	if err := os.WriteFile(latin1, []byte("caf\xe9"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args string // words by blanks
 		want string
@@ -189,6 +193,16 @@ func TestUsage(t *testing.T) {
 		{"call f :=1", `got ":=1"`},
 		{"call f a:=x", `call: expected JSON after a:=, such as 1, true or '"text"' (in the shell's quotes), got "x"`},
 		{"call f a=1 a:=1", `call: expected each argument once, got "a" again`},
+		{"call f a=x a=@FILE", `call: expected each argument once, got "a" again`},
+		{"call f a=@", "call: expected the name of a file after a=@, or - for stdin"},
+		{"call f a=@- b:=@-", "call: expected @- once, as stdin can be read only once"},
+		{"call f a=@/nonexistent/file", "call: a: expected a file: open /nonexistent/file"},
+		{"call f a:=@" + twoLines, "call: a: expected JSON in " + twoLines},
+		{"call f a=@" + latin1, "call: a: expected text in UTF-8, got other bytes in " + latin1},
+		{"call f a=caf\xe9", `call: expected text in UTF-8, got "a=caf\xe9"`},
+		{"call f a:=\"caf\xe9\"", "call: expected text in UTF-8, got"},
+		{"call f \xe9=1", "call: expected text in UTF-8, got"},
+		{"call \xe9", "call: expected text in UTF-8, got"},
 		{"call f --timeout 1", "expected a time longer than 0"},
 		{"servers extra", "expected flags only"},
 		{"queues --output xml", "expected text or json"},
