@@ -138,13 +138,11 @@ func (r *runner) call(ctx context.Context, p program, args json.RawMessage) (jso
 		err = start(nil, len(variables)+others)
 	}
 	said := strings.TrimRight(strings.ToValidUTF8(stderr.String(), "\uFFFD"), "\n")
-	if said != "" {
-		if errors.As(err, new(*exec.ExitError)) {
-			return nil, rpc.WithType("exit", errors.New(said))
-		}
+	cause, failed := context.Cause(ctx), errors.As(err, new(*exec.ExitError))
+	if said != "" && !failed {
 		r.log.Info("a program wrote to stderr", "func", p.name, "text", said)
 	}
-	switch cause := context.Cause(ctx); {
+	switch {
 	case cause == errTooMuchOutput:
 		return nil, errTooMuchOutput
 	case err == errInterrupted && cause == errTooLong:
@@ -154,6 +152,8 @@ func (r *runner) call(ctx context.Context, p program, args json.RawMessage) (jso
 		return nil, interrupted(ctx)
 	case errors.Is(err, exec.ErrWaitDelay):
 		return nil, errors.New("the program ended, but something that it started still holds its output open")
+	case failed && said != "":
+		return nil, rpc.WithType("exit", errors.New(said))
 	case err != nil:
 		return nil, rpc.WithType("exit", err)
 	}

@@ -105,6 +105,9 @@ func TestProgramsWithMuchToSay(t *testing.T) {
 	if _, err := execute(t.Context(), t, "yes", "{}"); !errors.Is(err, errTooMuchOutput) {
 		t.Errorf("endless output: got %v", err)
 	}
+	if _, err := execute(t.Context(), t, `sh -c 'yes; echo "broken pipe" >&2; exit 1'`, "{}"); !errors.Is(err, errTooMuchOutput) {
+		t.Errorf("endless output, and a failure because of it: got %v", err)
+	}
 	_, err := execute(t.Context(), t, `sh -c 'head -c 1000000 /dev/zero | tr "\0" x >&2; echo " end" >&2; exit 1'`, "{}")
 	if err == nil || len(err.Error()) != mostStderr-1 || !strings.HasSuffix(err.Error(), "xxx end") {
 		t.Errorf("much on stderr: got %.100v", err)
