@@ -47,12 +47,12 @@ func testAdditionsOnTheWire(t *testing.T, h *house) {
 		before := h.redisMillis()
 		is(t, client.Call(ctx, fmt.Sprint("f", i), nil, nil, brief), rpc.ErrNoResult)
 		call := h.fields(list)
-		if call["client"] != "ż" || call["timeout_ms"] != 300.0 {
-			t.Errorf("got call %v, want the client's name and 300 ms", call)
+		if left, ok := call["timeout_ms"].(float64); call["client"] != "ż" || !ok || left < 1 || left > 300 {
+			t.Errorf("got call %v, want the client's name and what is left of 300 ms", call)
 		}
 		deadline, ok := call["deadline_ms"].(float64)
-		if ok != (i > 0) || ok && (deadline < before+290 || deadline > h.redisMillis()+310) {
-			t.Errorf("got call %v, want a deadline 300 ms after %v from the second call on", call, before)
+		if !ok || deadline < before || deadline > h.redisMillis()+310 {
+			t.Errorf("got call %v, want a deadline up to 300 ms after %v", call, before)
 		}
 	}
 

@@ -29,14 +29,12 @@ type ClientOptions struct {
 	// Redis counts it in whole seconds: a part of one is rounded up. Default 120 s.
 	Expiry time.Duration
 
-	// Wait is how results are waited for. Default WaitAuto.
-	Wait Wait
-
-	// MaxConns is the most connections that the client opens. With tracking it
-	// opens no more than three, and Send one more. Where results are waited for by
-	// BLPOP alone a call holds one until its result is there, and if it is given up
-	// sooner, for up to a second more; further calls wait for a connection within
-	// their time-out. Each slot of a Cluster counts for itself. Default 1024.
+	// MaxConns is the most connections on which calls wait, one each: those to functions
+	// that old servers answer, which know no reply lists, and all calls with NoExtensions,
+	// of which further ones wait for a connection within their timeout. Besides these a
+	// client has two connections, or three or four while messages are long or Redis was
+	// lost, however many calls are in flight. In a Cluster it has as many for each slot of
+	// the functions that it calls. Default 1024.
 	MaxConns int
 
 	// Name is what servers are told of the client. Default the ClientName of
@@ -44,60 +42,31 @@ type ClientOptions struct {
 	Name string
 
 	// NoExtensions leaves out of the messages what the protocol did not have at first:
-	// the client's name, and how long the caller waits, by which servers drop
-	// calls that come too late and end the contexts of handlers. The Python and Go
-	// ports ignore these fields.
+	// the reply list, so each result comes on a list of its own; the client's name; and
+	// how long the caller waits, by which servers drop calls that come too late and end
+	// the contexts of handlers. The Python and Go ports ignore these fields.
 	NoExtensions bool
 
 	// Intercept runs around each call, the first outermost.
 	Intercept []Interceptor
 
-	// Logger is told which way of waiting was found to work, and why. Default
-	// slog.Default().
+	// Logger is told if reply lists cannot be used, and why. Default slog.Default().
 	Logger *slog.Logger
 }
-
-// Wait is a way of waiting for results.
-type Wait string
-
-const (
-	// WaitAuto waits by BLPOP while no more calls are in flight than there are
-	// connections to spare for it, and by tracking for the others. If tracking does
-	// not work it waits by BLPOP alone.
-	WaitAuto Wait = "auto"
-
-	// WaitTracking waits for all calls on one connection, on which Redis (6.0 or
-	// newer) tells that a result has come. Where that does not work no call is
-	// sent.
-	WaitTracking Wait = "tracking"
-
-	// WaitBLPOP waits for each call on a connection of its own.
-	WaitBLPOP Wait = "blpop"
-)
 
 func (o *ClientOptions) complete() error {
 	if o.Prefix == "" {
 		o.Prefix = wire.DefaultPrefix
 	}
-	o.Wait = cmp.Or(o.Wait, WaitAuto)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
 	return errors.Join(
-		o.Wait.check("ClientOptions.Wait"),
 		orDefault(&o.Timeout, time.Second, "ClientOptions.Timeout"),
 		orDefault(&o.Expiry, wire.DefaultExpiry, "ClientOptions.Expiry"),
 		orDefault(&o.MaxConns, 1024, "ClientOptions.MaxConns"),
 		checkInterceptors(o.Intercept, "ClientOptions.Intercept"),
 	)
-}
-
-func (w Wait) check(name string) error {
-	switch w {
-	case WaitAuto, WaitTracking, WaitBLPOP:
-		return nil
-	}
-	return fmt.Errorf("rpc: %s: expected %q, %q or %q, or an empty text for %[2]q, got %q", name, WaitAuto, WaitTracking, WaitBLPOP, w)
 }
 
 // orDefault replaces a zero by its default, and refuses less.
@@ -114,16 +83,27 @@ func orDefault[T int | time.Duration](field *T, def T, name string) error {
 // Client calls functions. It is safe for concurrent use.
 type Client struct {
 	opt      ClientOptions
-	only     *branch   // nil if it is a Cluster
-	cluster  *branches // if it is one
-	waiters  sync.Pool // of *waiter
+	id       string // that reply lists are named after
+	single   *slotClient
+	routes   *routes       // in place of it, if it is a Cluster
+	nodes    *nodePool     // for what is rare
+	blpops   chan struct{} // has a token for each BLPOP that waits, or is to
+	long     chan struct{} // has a token while a long result is read
+	waiters  sync.Pool     // of *waiter
 	encoders wire.Encoders
 	spare    buffers       // for messages
 	name     []byte        // the field of the messages, with a comma before it
 	closed   chan struct{} // closed when the first Close has finished
 
-	isClosing atomic.Bool
+	isClosing    atomic.Bool
+	wholeSeconds atomic.Bool // times to block are, before Redis 6.0
+
+	functionsMu sync.RWMutex // guards functions
+	functions   map[string]*calledFunction
 }
+
+// keptFunctions is how many functions a client remembers: names may come from anywhere.
+const keptFunctions = 10_000
 
 // NewClient returns a client that reaches Redis as rdb does: it takes rdb's
 // options, not its connections, and no hooks. rdb stays the caller's to close.
@@ -137,17 +117,26 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	single, cluster, err := checkClient(rdb, opt.Prefix)
+	one, cluster, err := checkClient(rdb, opt.Prefix)
 	if err != nil {
 		return nil, fmt.Errorf("rpc: NewClient: %w", err)
 	}
-	c := &Client{opt: opt, closed: make(chan struct{})}
 	if cluster != nil {
-		c.opt.Name = cmp.Or(opt.Name, cluster.Options().ClientName)
-		c.cluster = newBranches(cluster, func(h *home) *branch { return c.open(newLink(nil, h)) })
+		one = nodeOptions(cluster.Options())
+	}
+	opt.Name = cmp.Or(opt.Name, one.ClientName)
+	c := &Client{
+		opt: opt, id: wire.NewClientID(), closed: make(chan struct{}),
+		blpops: make(chan struct{}, opt.MaxConns), long: make(chan struct{}, 1),
+		functions: map[string]*calledFunction{},
+	}
+	c.nodes = newNodePool(newDialer(one, nil), cluster, opt.MaxConns+2*mostBusy)
+	if cluster == nil {
+		c.single = newSlotClient(c, newDialer(one, nil), "")
 	} else {
-		c.opt.Name = cmp.Or(opt.Name, single.Options().ClientName)
-		c.only = c.open(newLink(single, nil))
+		c.routes = &routes{rdb: cluster, bySlot: map[int]*slotClient{}, make: func(slot *slotAddress, tag string) *slotClient {
+			return newSlotClient(c, newDialer(one, slot), tag)
+		}}
 	}
 	if !opt.NoExtensions && c.opt.Name != "" {
 		c.name = wire.AppendTextField(nil, "client", c.opt.Name)
@@ -155,64 +144,60 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// open makes a branch of a link.
-func (c *Client) open(l *link) *branch {
-	if !c.opt.NoExtensions {
-		l.clock = newClock()
+// function returns what is known of a function.
+func (c *Client) function(fn string) *calledFunction {
+	c.functionsMu.RLock()
+	f := c.functions[fn]
+	c.functionsMu.RUnlock()
+	if f != nil {
+		return f
 	}
-	b := &branch{link: l, sends: newSendTransport(l, c.opt.Expiry)}
-	var nodes *nodes
-	if c.cluster != nil {
-		nodes = c.cluster.nodes
+	f = newCalledFunction(c.opt.Prefix, fn)
+	if c.routes != nil {
+		f.placeInCluster(fn)
 	}
-	b.via = newTransport(l, c.opt, &c.spare, nodes)
-	b.sends.detour = b.via.detour
-	return b
+	c.functionsMu.Lock()
+	defer c.functionsMu.Unlock()
+	if known := c.functions[fn]; known != nil {
+		return known
+	}
+	if len(c.functions) >= keptFunctions {
+		clear(c.functions)
+	}
+	c.functions[fn] = f
+	return f
 }
 
-// enter returns where a call of fn goes. It stays there until leave.
-func (c *Client) enter(fn string) (place, error) {
-	if c.cluster == nil {
-		return place{branch: c.only}, nil
+// enter returns the slotClient for a function. It stays until leave.
+func (c *Client) enter(f *calledFunction) (*slotClient, error) {
+	if c.routes == nil {
+		return c.single, nil
 	}
-	return c.cluster.enter(c.opt.Prefix, fn)
+	if f.err != nil {
+		return nil, f.err
+	}
+	return c.routes.enter(c.opt.Prefix, f)
 }
 
-func (c *Client) leave(at place) {
-	if c.cluster != nil {
-		c.cluster.leave(at.branch)
+func (c *Client) leave(s *slotClient) {
+	if c.routes != nil {
+		c.routes.leave(s)
 	}
 }
 
-// branches are those that there are now.
-func (c *Client) branches() []*branch {
-	if c.cluster == nil {
-		return []*branch{c.only}
+// slots are the slotClients that there are now.
+func (c *Client) slots() []*slotClient {
+	if c.routes == nil {
+		return []*slotClient{c.single}
 	}
-	return c.cluster.all()
-}
-
-// Waiting says which way of waiting for results is in use, and why. WaitAuto
-// means that it is still open: so far there was no need to try. Where the ways differ
-// between the slots of a Cluster it is WaitBLPOP, which costs most.
-func (c *Client) Waiting() (way Wait, why string) {
-	way, why = WaitAuto, noNeed
-	for _, b := range c.branches() {
-		if is, because := b.via.waiting(); way == WaitAuto || is == WaitBLPOP {
-			way, why = is, because
-		}
-	}
-	return way, why
+	return c.routes.all()
 }
 
 // Conns is how many connections the client has now.
 func (c *Client) Conns() int {
-	n := 0
-	for _, b := range c.branches() {
-		n += b.link.open()
-	}
-	if c.cluster != nil {
-		n += c.cluster.nodes.link.open()
+	n := c.nodes.dialer.open()
+	for _, s := range c.slots() {
+		n += s.dialer.open()
 	}
 	return n
 }
@@ -225,11 +210,22 @@ func (c *Client) Close() error {
 		<-c.closed
 		return nil
 	}
-	if c.cluster != nil {
-		c.cluster.close()
-	} else {
-		c.only.abandon()
-		c.only.close()
+	if c.routes != nil {
+		c.routes.end()
+	}
+	slots := c.slots()
+	var deleting sync.WaitGroup
+	for _, s := range slots {
+		s.abandon()
+		deleting.Go(s.deleteLists)
+	}
+	deleting.Wait()
+	c.nodes.close()
+	for _, s := range slots {
+		s.close()
+	}
+	if c.routes != nil {
+		c.routes.leaving.Wait()
 	}
 	close(c.closed)
 	return nil
@@ -242,10 +238,10 @@ type Args map[string]any
 type CallOption func(*callOptions)
 
 type callOptions struct {
-	queue    string // of the function
 	timeout  time.Duration
-	deadline time.Time // when it is over
-	only     bool      // it is only sent, so nobody has given up after that
+	made     time.Time // when the call was, a moment ago
+	deadline time.Time // when timeout is over
+	sendOnly bool      // nobody waits for a result
 }
 
 // Timeout is how long the call may take, in place of ClientOptions.Timeout. A
@@ -265,19 +261,20 @@ func Timeout(d time.Duration) CallOption {
 // documentation lists; if time was up or ctx ended it also matches
 // context.DeadlineExceeded or context.Canceled.
 func (c *Client) Call(ctx context.Context, fn string, args, out any, opts ...CallOption) error {
-	o := c.callOptions(fn, opts)
+	o := c.callOptions(opts)
 	if len(c.opt.Intercept) > 0 {
 		return c.intercepted(ctx, fn, args, out, o)
 	}
 	return c.call(ctx, fn, args, out, o, nil)
 }
 
-func (c *Client) callOptions(fn string, opts []CallOption) callOptions {
-	o := callOptions{queue: wire.CallsKey(c.opt.Prefix, fn), timeout: c.opt.Timeout}
+func (c *Client) callOptions(opts []CallOption) callOptions {
+	o := callOptions{timeout: c.opt.Timeout}
 	if len(opts) > 0 {
 		o = o.with(opts)
 	}
-	o.deadline = time.Now().Add(o.timeout)
+	o.made = time.Now()
+	o.deadline = o.made.Add(o.timeout)
 	return o
 }
 
@@ -291,8 +288,9 @@ func (o callOptions) with(opts []CallOption) callOptions {
 
 // intercepted makes a call with the interceptors around it.
 func (c *Client) intercepted(ctx context.Context, fn string, args, out any, o callOptions) error {
-	info := &CallInfo{Func: fn, Queue: o.queue, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
+	info := &CallInfo{Func: fn, Queue: c.function(fn).queue, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
 	return intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
+		o.made = time.Now() // again, if it is retried
 		return c.call(ctx, fn, args, out, o, info)
 	})
 }
@@ -308,36 +306,51 @@ func sooner(ctx context.Context, t time.Time) time.Time {
 // call makes a call. info, which may be nil, has what interceptors want in the
 // message, and is told what they want to know.
 func (c *Client) call(ctx context.Context, fn string, args, out any, o callOptions, info *CallInfo) error {
-	at, err := c.enter(fn)
+	message, err := c.outcome(ctx, fn, args, out, o, info)
 	if err != nil {
-		return &callError{fn, ErrNotSent, err}
+		return &callError{fn, err.kind, err.cause}
 	}
-	defer c.leave(at)
-	f, err := c.prepare(ctx, at, fn, args, out, o, info)
-	if err != nil {
-		return &callError{fn, ErrNotSent, err}
+	if o.sendOnly {
+		return nil
 	}
-	got := c.await(ctx, at.via, f, o)
-	if got.err != nil {
-		return &callError{fn, got.err.kind, got.err.cause}
+	if info == nil { // else it is kept in the CallInfo
+		defer c.spare.put(message)
 	}
-	err = read(fn, got.message, out, info)
-	c.spare.put(f.message) // which has been sent, as there is a result
-	if info == nil {
-		c.spare.put(got.message)
-	}
-	return err
+	return read(fn, message, out, info)
 }
 
-// await sends f and waits until there is an outcome, ctx ends, its time is over or
+// outcome sends a call and waits for its result.
+func (c *Client) outcome(ctx context.Context, fn string, args, out any, o callOptions, info *CallInfo) ([]byte, *failure) {
+	if err := c.check(ctx, fn, out, o); err != nil {
+		return nil, &failure{ErrNotSent, err}
+	}
+	f := c.function(fn)
+	s, err := c.enter(f)
+	if err != nil {
+		return nil, &failure{ErrNotSent, err}
+	}
+	defer c.leave(s)
+	call, err := c.prepare(ctx, s, f, args, o, info)
+	if err != nil {
+		return nil, &failure{ErrNotSent, err}
+	}
+	got := c.await(ctx, call, o)
+	if got.err != nil {
+		return nil, got.err
+	}
+	c.spare.put(call.message)
+	return got.message, nil
+}
+
+// await sends a call and waits until there is an outcome, ctx ends, its time is over or
 // the client is closed.
-func (c *Client) await(ctx context.Context, via sender, f *flight, o callOptions) outcome {
+func (c *Client) await(ctx context.Context, call *pendingCall, o callOptions) outcome {
 	w, _ := c.waiters.Get().(*waiter)
 	if w == nil {
 		w = newWaiter()
 	}
-	w.start(f, o.timeout, time.Until(o.deadline))
-	via.send(f)
+	w.start(call, o.timeout, o.deadline)
+	call.slot.send(call)
 	var got outcome
 	if ctx.Done() == nil {
 		got = <-w.done
@@ -345,56 +358,86 @@ func (c *Client) await(ctx context.Context, via sender, f *flight, o callOptions
 		select {
 		case got = <-w.done:
 		case <-ctx.Done():
-			f.abandon(ctx.Err())
+			call.abandon(ctx.Err())
 			got = <-w.done
 		}
 	}
-	via.finished(f)
+	call.slot.finished(call, got)
 	if w.stop() {
 		c.waiters.Put(w)
 	}
 	return got
 }
 
-// prepare checks what the caller gave and makes a message of it.
-func (c *Client) prepare(ctx context.Context, at place, fn string, args, out any, o callOptions, info *CallInfo) (*flight, error) {
+// check refuses what the caller cannot mean.
+func (c *Client) check(ctx context.Context, fn string, out any, o callOptions) error {
 	switch {
 	case fn == "":
-		return nil, errors.New("expected the name of a function, got an empty one")
+		return errors.New("expected the name of a function, got an empty one")
 	case o.timeout <= 0:
-		return nil, fmt.Errorf("Timeout: expected more than 0, got %v", o.timeout)
+		return fmt.Errorf("Timeout: expected more than 0, got %v", o.timeout)
 	case ctx.Err() != nil:
-		return nil, ctx.Err()
+		return ctx.Err()
 	case c.isClosing.Load():
-		return nil, redis.ErrClosed
+		return redis.ErrClosed
 	}
 	if out != nil {
 		if p := reflect.ValueOf(out); p.Kind() != reflect.Pointer || p.IsNil() {
-			return nil, fmt.Errorf("expected a non-nil pointer to put the result in, got %T", out)
+			return fmt.Errorf("expected a non-nil pointer to put the result in, got %T", out)
 		}
 	}
+	return nil
+}
+
+// prepare makes a message of a call, and sees to it that its result can come.
+func (c *Client) prepare(ctx context.Context, s *slotClient, f *calledFunction, args any, o callOptions, info *CallInfo) (*pendingCall, error) {
+	call := &pendingCall{slot: s, function: f, deadline: sooner(ctx, o.deadline), sendOnly: o.sendOnly}
 	e := c.encoders.Get()
 	defer c.encoders.Put(e)
 	kw, err := e.Args(args)
 	if err != nil {
 		return nil, err
 	}
-	f := &flight{queue: o.queue, deadline: sooner(ctx, o.deadline), only: o.only}
-	call := wire.Call{At: time.Now(), KW: kw, Client: c.name}
-	if !c.opt.NoExtensions && !o.only {
-		call.Timeout = max(1, int64((f.deadline.Sub(call.At)+time.Millisecond-1)/time.Millisecond))
-		if now, ok := at.link.clock.millis(call.At); ok {
-			call.Deadline = now + call.Timeout
+	call.sent = o.made
+	var list *listName
+	if !o.sendOnly {
+		if list = s.replies.current.Load(); list == nil {
+			if list, err = s.replies.name(ctx, call.deadline, o.timeout); err != nil {
+				return nil, err
+			}
+			call.sent = time.Now()
+		}
+		call.list = list.number
+	}
+	m := wire.Call{ID: wire.NewID(f.tag), At: call.sent, KW: kw, Client: c.name}
+	if list != nil {
+		m.ReplyTo = list.field
+		if !c.opt.NoExtensions {
+			m.Timeout = max(1, int64((call.deadline.Sub(call.sent)+time.Millisecond-1)/time.Millisecond))
+			if now, ok := s.dialer.clock.millis(call.sent); ok {
+				m.Deadline = now + m.Timeout
+			}
 		}
 	}
-	f.reply, call.ID = wire.NewResultKey(c.opt.Prefix, fn, at.tag)
+	call.id = m.ID
 	if info != nil {
-		info.ID = call.ID
+		info.ID = m.ID
 		info.received, info.Server, info.Queued, info.Ran = nil, "", 0, 0
-		call.Extra = info.extra
+		m.Extra = info.extra
 	}
-	f.message = call.Append(slices.Grow(c.spare.get()[:0], len(kw)+len(call.Client)+len(call.Extra)+152))
-	return f, nil
+	call.message = m.Append(slices.Grow(c.spare.get()[:0], len(kw)+len(m.Client)+len(m.ReplyTo)+len(m.Extra)+152))
+	if n := len(call.message); n >= smallestLimit {
+		if most := c.nodes.largestMessage(f.queue); n > most {
+			return nil, fmt.Errorf("expected a message that Redis takes, of up to %d bytes, got one of %d bytes", most, n)
+		}
+	}
+	if list != nil && list.number == 0 {
+		if err := s.reserve(ctx, call, o.timeout); err != nil {
+			return nil, err
+		}
+		call.sent = time.Now()
+	}
+	return call, nil
 }
 
 // read makes the outcome of a call from the message of its result, of which it keeps
@@ -427,4 +470,23 @@ func Call[T any](ctx context.Context, c *Client, fn string, args any, opts ...Ca
 		return none, err
 	}
 	return out, nil
+}
+
+// Send puts a call into the queue of fn and returns its ID when Redis has it, for
+// work whose outcome is nobody's business: no result is waited for, and no failure
+// seen. The call has no deadline, so it runs even if its turn comes late, unless
+// the queue expires before; the result expires unread.
+//
+// The error matches ErrNotSent, and then trying again is safe, or ErrNoResult if it
+// is unknown whether the call is in its queue. The timeout is that of sending.
+// Interceptors run around it as around a Call, with nil for sent.
+func (c *Client) Send(ctx context.Context, fn string, args any, opts ...CallOption) (id string, err error) {
+	o := c.callOptions(opts)
+	o.sendOnly = true
+	info := &CallInfo{Func: fn, Queue: c.function(fn).queue, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
+	err = intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
+		o.made = time.Now() // again, if it is retried
+		return c.call(ctx, fn, args, nil, o, info)
+	})
+	return info.ID, err
 }

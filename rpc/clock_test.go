@@ -9,7 +9,7 @@ import (
 
 func TestClock(t *testing.T) {
 	c := newClock()
-	if _, known := c.millis(time.Now()); known || !c.claim(askEvery) || c.claim(askEvery) {
+	if _, known := c.millis(time.Now()); known || !c.claim(readEvery) || c.claim(readEvery) {
 		t.Error("a new clock knows, or is not asked for once")
 	}
 	at := time.Now()
@@ -41,24 +41,24 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestBudget: a budget behaves as the context of WithDeadline does.
-func TestBudget(t *testing.T) {
+// TestDeadlineContext: it behaves as the context of WithDeadline does.
+func TestDeadlineContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
 		for _, c := range []struct {
 			name string
-			do   func(b *budget, cancel context.CancelFunc)
+			do   func(b *deadlineContext, cancel context.CancelFunc)
 			want error
 		}{
-			{"nothing", func(*budget, context.CancelFunc) {}, nil},
-			{"time is up", func(*budget, context.CancelFunc) { time.Sleep(time.Second) }, context.DeadlineExceeded},
-			{"cancelled", func(_ *budget, cancel context.CancelFunc) { cancel() }, context.Canceled},
-			{"over", func(b *budget, _ context.CancelFunc) { b.end() }, context.Canceled},
-			{"time is up, then over", func(b *budget, _ context.CancelFunc) { time.Sleep(2 * time.Second); b.end() }, context.DeadlineExceeded},
+			{"nothing", func(*deadlineContext, context.CancelFunc) {}, nil},
+			{"time is up", func(*deadlineContext, context.CancelFunc) { time.Sleep(time.Second) }, context.DeadlineExceeded},
+			{"cancelled", func(_ *deadlineContext, cancel context.CancelFunc) { cancel() }, context.Canceled},
+			{"over", func(b *deadlineContext, _ context.CancelFunc) { b.end() }, context.Canceled},
+			{"time is up, then over", func(b *deadlineContext, _ context.CancelFunc) { time.Sleep(2 * time.Second); b.end() }, context.DeadlineExceeded},
 		} {
 			for _, waited := range []bool{false, true} {
 				parent, cancel := context.WithCancel(context.WithValue(context.Background(), key{}, c.name))
-				b := &budget{Context: parent, deadline: time.Now().Add(time.Second)}
+				b := &deadlineContext{Context: parent, deadline: time.Now().Add(time.Second)}
 				var child context.Context = b
 				if waited {
 					var stop context.CancelFunc

@@ -2,58 +2,35 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"redrpc/rpc/internal/resp"
+	"redrpc/rpc/internal/wire"
 )
 
-// A home is where a slot of a Cluster is: on one master. MOVED says where it is now;
+// A slotAddress is where a slot of a Cluster is: at one master. MOVED says where it is now;
 // if nobody can be reached there the caller's client is asked.
-type home struct {
+type slotAddress struct {
 	rdb *redis.ClusterClient
 	key string // one of the slot
 
 	mu    sync.Mutex // guards what follows
 	moved string     // the address that MOVED gave; empty if it gave none
-	at    string     // the address that was dialled last
+	last  string     // the address that was dialled last
 }
 
-// checkClient returns what links can be derived from: the client, of one Redis or of
-// Sentinel, or else that of a Cluster.
-func checkClient(rdb redis.UniversalClient, prefix string) (*redis.Client, *redis.ClusterClient, error) {
-	if err := checkAsked(rdb); err != nil {
-		return nil, nil, err
-	}
-	single, _ := rdb.(*redis.Client)
-	cluster, _ := rdb.(*redis.ClusterClient)
-	if cluster != nil && defiesTags(prefix) {
-		return nil, nil, fmt.Errorf("expected a prefix without {} for a Cluster, as no key that starts with it can be put where others are, got %q", prefix)
-	}
-	return single, cluster, nil
-}
-
-// checkAsked refuses clients of which it is not known who is to be asked.
-func checkAsked(rdb redis.UniversalClient) error {
-	switch c := rdb.(type) {
-	case *redis.Client:
-		if c != nil {
-			return nil
-		}
-	case *redis.ClusterClient:
-		if c != nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("expected a non-nil *redis.Client or *redis.ClusterClient (not a Ring), got %T", rdb)
-}
-
-// options are those of a client of one node, but for its address, after go-redis's
+// nodeOptions are those of a client of one node, but for its address, after go-redis's
 // defaults.
-func (h *home) options() redis.Options {
-	c := h.rdb.Options()
-	opt := redis.Options{
+func nodeOptions(c *redis.ClusterOptions) *redis.Options {
+	opt := &redis.Options{
 		ClientName: c.ClientName, Dialer: c.Dialer, OnConnect: c.OnConnect, TLSConfig: c.TLSConfig, Network: "tcp",
 		Username: c.Username, Password: c.Password, CredentialsProvider: c.CredentialsProvider,
 		CredentialsProviderContext: c.CredentialsProviderContext, StreamingCredentialsProvider: c.StreamingCredentialsProvider,
@@ -62,62 +39,381 @@ func (h *home) options() redis.Options {
 		Addr: "127.0.0.1:0", // which nobody dials
 	}
 	if opt.Dialer == nil {
-		opt.Dialer = redis.NewDialer(&opt)
+		opt.Dialer = redis.NewDialer(opt)
 	}
 	return opt
 }
 
 // dial dials the master.
-func (h *home) dial(ctx context.Context, dialer func(context.Context, string, string) (net.Conn, error)) (net.Conn, error) {
-	h.mu.Lock()
-	addr := h.moved
-	h.mu.Unlock()
+func (a *slotAddress) dial(ctx context.Context, dialer func(context.Context, string, string) (net.Conn, error)) (net.Conn, error) {
+	a.mu.Lock()
+	addr := a.moved
+	a.mu.Unlock()
 	if addr == "" {
-		master, err := h.rdb.MasterForKey(ctx, h.key)
+		master, err := a.rdb.MasterForKey(ctx, a.key)
 		if err != nil {
 			return nil, err
 		}
 		addr = master.Options().Addr
 	}
-	h.mu.Lock()
-	h.at = addr
-	h.mu.Unlock()
+	a.mu.Lock()
+	a.last = addr
+	a.mu.Unlock()
 	conn, err := dialer(ctx, "tcp", addr)
 	if err != nil {
-		h.forget()
+		a.forget()
 	}
 	return conn, err
 }
 
 // forget has the Cluster asked again, as what is known is of no use.
-func (h *home) forget() {
-	h.mu.Lock()
-	h.moved = ""
-	h.mu.Unlock()
-	h.rdb.ReloadState(context.Background()) // does not wait
+func (a *slotAddress) forget() {
+	a.mu.Lock()
+	a.moved = ""
+	a.mu.Unlock()
+	a.rdb.ReloadState(context.Background()) // does not wait
 }
 
 // follow looks whether err, which ended the use of a connection, says where the slot
 // is now.
-func (h *home) follow(err error) {
-	h.mu.Lock()
-	kind, to := redirection(err, h.at)
+func (a *slotAddress) follow(err error) {
+	a.mu.Lock()
+	kind, to := redirection(err, a.last)
 	if kind == "MOVED" {
-		h.moved = to
+		a.moved = to
 	}
-	h.mu.Unlock()
+	a.mu.Unlock()
 	if kind == "" {
-		h.forget()
+		a.forget()
 	}
 }
 
-// isElsewhere says whether Redis refuses because another one is in charge, or will be
-// in a moment. The command did nothing.
-func isElsewhere(err error) bool {
-	for _, prefix := range []string{"MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"} {
-		if redis.HasErrorPrefix(err, prefix) {
-			return true
+// redirection takes MOVED or ASK and the address apart of an error reply that came
+// from a node; the kind is empty if err is none.
+func redirection(err error, from string) (kind, to string) {
+	var reply redis.Error
+	if err == nil || !errors.As(err, &reply) {
+		return "", ""
+	}
+	fields := strings.Fields(reply.Error()) // a word, the slot, an address
+	if len(fields) != 3 || fields[0] != "MOVED" && fields[0] != "ASK" {
+		return "", ""
+	}
+	kind, to = fields[0], fields[2]
+	if strings.HasPrefix(to, ":") { // only the port differs
+		if host, _, err := net.SplitHostPort(from); err == nil {
+			to = net.JoinHostPort(host, to[1:])
 		}
 	}
-	return false
+	return kind, to
+}
+
+// A nodePool sends commands about one slot's keys at a time, over connections that
+// go-redis pools: to the one Redis, or in a Cluster to the master of the slot, whose MOVED
+// and ASK, which say that nothing was done, are followed. Nothing else is sent twice.
+type nodePool struct {
+	dialer  *dialer
+	cluster *redis.ClusterClient // nil if it is no Cluster
+	size    int                  // most connections to a node
+	busy    chan struct{}        // has a token for each push, and look at lists
+
+	mu      sync.Mutex // guards what follows
+	byAddr  map[string]*redis.Client
+	largest int       // bytes of a message
+	learned time.Time // when that was asked for
+}
+
+const (
+	mostHops = 5 // redirections of a command that are followed
+	mostBusy = 8 // pushes and looks at lists at a time
+)
+
+func newNodePool(d *dialer, cluster *redis.ClusterClient, size int) *nodePool {
+	return &nodePool{dialer: d, cluster: cluster, size: size, byAddr: map[string]*redis.Client{}, busy: make(chan struct{}, mostBusy)}
+}
+
+// close cuts all connections.
+func (p *nodePool) close() {
+	p.dialer.close()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.byAddr {
+		c.Close() // the connections are closed
+	}
+}
+
+// node returns the client of a node; the empty address is the one Redis.
+func (p *nodePool) node(addr string) *redis.Client {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.byAddr[addr]
+	if c == nil {
+		c = p.dialer.pool(addr, p.size)
+		p.byAddr[addr] = c
+	}
+	return c
+}
+
+func (p *nodePool) master(key string) (addr string, err error) {
+	if p.cluster == nil {
+		return "", nil
+	}
+	master, err := p.cluster.MasterForKey(p.dialer.life, key)
+	if err != nil {
+		return "", &dialError{err}
+	}
+	return master.Options().Addr, nil
+}
+
+// do sends cmds, whose keys lie in the slot of key, together. Each has its own error
+// afterwards. asking reports whether ASK was followed, so the slot is being migrated.
+func (p *nodePool) do(key string, cmds ...redis.Cmder) (asking bool) {
+	addr, err := p.master(key)
+	if err != nil {
+		for _, c := range cmds {
+			c.SetErr(err)
+		}
+		return false
+	}
+	ctx := p.dialer.life
+	for hop, ask := 0, false; ; hop++ {
+		pipe := p.node(addr).Pipeline()
+		for _, c := range cmds {
+			c.SetErr(nil) // of the last hop, which go-redis would keep if the connection is lost
+			if ask {
+				pipe.Do(ctx, "asking")
+			}
+			pipe.Process(ctx, c)
+		}
+		pipe.Exec(ctx) // each command has its error
+		kind, to := "", ""
+		var sent []redis.Cmder // to another node
+		for _, c := range cmds {
+			k, t := redirection(c.Err(), addr)
+			if kind == "" {
+				kind, to = k, t
+			}
+			if k != "" && k == kind && t == to {
+				sent = append(sent, c)
+			}
+		}
+		p.reload(cmds[0].Err(), kind)
+		if kind == "" || hop == mostHops {
+			return asking
+		}
+		addr, cmds, ask = to, sent, kind == "ASK"
+		asking = asking || ask
+	}
+}
+
+// reload has the Cluster asked where the slots are, if an error or a redirection says
+// that this is not known.
+func (p *nodePool) reload(err error, kind string) {
+	if p.cluster != nil && (kind == "MOVED" || err != nil && err != redis.Nil && !resp.IsError(err)) {
+		p.cluster.ReloadState(context.Background()) // does not wait
+	}
+}
+
+// push pushes a message as a mux does, but by itself, and to wherever its slot is.
+func (p *nodePool) push(m queueMessage) pushResult {
+	p.busy <- struct{}{}
+	defer func() { <-p.busy }()
+	addr, err := p.master(m.key)
+	if err != nil {
+		return pushResult{notWritten, err}
+	}
+	ctx := p.dialer.life
+	for hop, ask := 0, false; ; hop++ {
+		pipe := p.node(addr).Pipeline()
+		if m.again {
+			if ask {
+				pipe.Do(ctx, "asking")
+			}
+			pipe.Do(ctx, "del", m.key)
+		}
+		if ask {
+			pipe.Do(ctx, "asking")
+		}
+		pipe.Do(ctx, "multi")
+		queued := pipe.Do(ctx, "rpush", m.key, m.message)
+		pipe.Do(ctx, "expire", m.key, resp.Seconds(m.life))
+		exec := pipe.Do(ctx, "exec")
+		pipe.Exec(ctx) // each command has its error
+		why := queued.Err()
+		if why == nil {
+			why = exec.Err()
+		}
+		if results, ok := exec.Val().([]any); ok && why == nil && len(results) > 0 {
+			why, _ = results[0].(error)
+		}
+		kind, to := redirection(why, addr)
+		p.reload(why, kind)
+		switch {
+		case why == nil:
+			return pushResult{pushed, nil}
+		case isUnsent(why):
+			return pushResult{notWritten, why}
+		case !resp.IsError(why):
+			return pushResult{unknown, why}
+		case kind == "" || hop == mostHops:
+			return pushResult{refused, why}
+		}
+		addr, ask = to, kind == "ASK"
+	}
+}
+
+// readClock reads the clock of the Redis that has a key.
+func (p *nodePool) readClock(key string, c *clock) {
+	sent, ask := time.Now(), redis.NewTimeCmd(p.dialer.life, "time")
+	p.do(key, ask)
+	if t, err := ask.Result(); err == nil {
+		c.read(sent, time.Now(), t.UnixMicro())
+	}
+}
+
+// pop pops up to n elements from a list; before Redis 6.2 it is one.
+func (p *nodePool) pop(key string, n int) ([][]byte, error) {
+	pop := redis.NewStringSliceCmd(p.dialer.life, "lpop", key, n)
+	p.do(key, pop)
+	values, err := pop.Result()
+	if resp.IsError(err) && strings.HasPrefix(err.Error(), "ERR wrong number of arguments") {
+		one := redis.NewStringCmd(p.dialer.life, "lpop", key)
+		p.do(key, one)
+		values, err = []string{one.Val()}, one.Err()
+	}
+	if err != nil {
+		if err == redis.Nil {
+			err = nil
+		}
+		return nil, err
+	}
+	elements := make([][]byte, len(values))
+	for i, v := range values {
+		elements[i] = []byte(v)
+	}
+	return elements, nil
+}
+
+const (
+	defaultLargest = 512 << 20 // bytes that Redis takes as one string, if it does not tell
+	smallestLimit  = 1 << 20   // bytes that it can be set to take
+	learnEvery     = time.Minute
+)
+
+// largestMessage is how many bytes Redis takes as one message, as far as it tells.
+func (p *nodePool) largestMessage(key string) int {
+	p.mu.Lock()
+	largest, known := p.largest, time.Since(p.learned) < learnEvery && p.largest > 0
+	p.mu.Unlock()
+	if known {
+		return largest
+	}
+	largest = defaultLargest
+	for _, name := range []string{"proto-max-bulk-len", "client-query-buffer-limit"} {
+		config := redis.NewMapStringStringCmd(p.dialer.life, "config", "get", name)
+		p.do(key, config)
+		if n, err := strconv.Atoi(config.Val()[name]); err == nil && n > 0 {
+			largest = min(largest, n)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.largest, p.learned = largest, time.Now()
+	return largest
+}
+
+// routes are the slotClients of a client of a Cluster, made when they are needed. All
+// lists of a call lie in the slot of its function's queue.
+type routes struct {
+	rdb  *redis.ClusterClient
+	make func(slot *slotAddress, tag string) *slotClient
+
+	leaving sync.WaitGroup // slotClients that made room
+
+	mu     sync.Mutex // guards what follows
+	bySlot map[int]*slotClient
+	closed bool
+}
+
+// mostSlotClients is how many there are, if no more have calls at a time: the one that
+// was not used for longest makes room.
+const mostSlotClients = 64
+
+// enter returns the slotClient of a function's queue, which stays until leave.
+func (r *routes) enter(prefix string, f *calledFunction) (*slotClient, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, redis.ErrClosed
+	}
+	s := r.bySlot[f.slot]
+	if s == nil {
+		r.makeRoom(mostSlotClients - 1)
+		tag, _ := tagFor(wire.RepliesKey(prefix, ""), f.slot) // which NewClient has made sure of
+		s = r.make(&slotAddress{rdb: r.rdb, key: f.queue}, tag)
+		s.slot = f.slot
+		r.bySlot[f.slot] = s
+	}
+	s.users++
+	return s, nil
+}
+
+// placeInCluster fills in where the function's queue is, and what IDs of its calls begin
+// with so that their single-use lists are there, too.
+func (f *calledFunction) placeInCluster(fn string) {
+	f.slot = keySlot(f.queue)
+	tag, ok := tagFor(f.results, f.slot)
+	if !ok {
+		f.err = fmt.Errorf("expected the name of a function without {} in a Cluster, as no result of it can be put where its calls are, got %q", fn)
+	}
+	f.tag = tag
+}
+
+// makeRoom takes out slotClients without calls, those first that were not used for
+// longest, until there are no more than most. It is called under the lock.
+func (r *routes) makeRoom(most int) {
+	for len(r.bySlot) > most {
+		var old *slotClient
+		for _, s := range r.bySlot {
+			if s.users == 0 && (old == nil || s.used.Before(old.used)) {
+				old = s
+			}
+		}
+		if old == nil {
+			return
+		}
+		delete(r.bySlot, old.slot)
+		r.leaving.Go(func() {
+			old.abandon()
+			old.deleteLists()
+			old.close()
+		})
+	}
+}
+
+func (r *routes) leave(s *slotClient) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s.users--
+	s.used = time.Now()
+	if !r.closed {
+		r.makeRoom(mostSlotClients)
+	}
+}
+
+// all are the slotClients that there are now.
+func (r *routes) all() (list []*slotClient) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.bySlot {
+		list = append(list, s)
+	}
+	return list
+}
+
+// end lets nobody enter any more.
+func (r *routes) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
 }

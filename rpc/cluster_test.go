@@ -210,13 +210,14 @@ func testAllWorkersForOneSlot(t *testing.T, h *house) {
 // testWeightsOfSlots: a worker that is free goes to a function as often as its weight
 // says.
 func testWeightsOfSlots(t *testing.T, h *house) {
-	const each = 60
+	const each = 100
 	var mu sync.Mutex
 	var order []string
 	done := make(chan struct{}, 2*each)
 	count := func(fn string, weight int) func(*rpc.Server) error {
 		return func(s *rpc.Server) error {
 			return rpc.Handle(s, fn, func(context.Context, struct{ N int }) (any, error) {
+				time.Sleep(time.Millisecond) // so that one that finds nothing is soon back
 				mu.Lock()
 				defer mu.Unlock()
 				order = append(order, fn)
@@ -407,8 +408,8 @@ func testManySlots(t *testing.T, h *house) {
 	for n := range functions {
 		call(n)
 	}
-	if n := client.Conns(); n > 64+36*2 {
-		t.Errorf("the client has %d connections after calls in %d slots", n, len(functions))
+	if n := client.Conns(); n > 64*3 {
+		t.Errorf("the client has %d connections after calls in %d slots, want those of 64 slots", n, len(functions))
 	}
 	for _, n := range []int{0, 99, 0, 99} {
 		call(n)

@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"redrpc/rpc/internal/resp"
 )
 
 // How a call can end without a result, other than by *RemoteError. Match them
@@ -115,3 +120,43 @@ func (e *troubled) Error() string {
 	return fmt.Sprintf("%v, after trouble with Redis: %v", e.cause, e.lost)
 }
 func (e *troubled) Unwrap() []error { return []error{e.cause, e.lost} }
+
+// This is what an error reply of Redis means. Each says that the command did nothing.
+
+// isRedirect reports whether another node is in charge of the slot, or will be in a
+// moment.
+func isRedirect(err error) bool { return isMigrating(err) || begins(err, "MOVED", "CLUSTERDOWN") }
+
+// isMigrating reports whether the slot is on its way to another node, so some of its keys
+// are there already.
+func isMigrating(err error) bool { return begins(err, "ASK", "TRYAGAIN") }
+
+// needsReconnect reports whether another connection may be to a Redis that does not refuse.
+func needsReconnect(err error) bool {
+	return begins(err, "LOADING", "READONLY", "MASTERDOWN", "UNBLOCKED", "MOVED", "CLUSTERDOWN")
+}
+
+// isTransient reports whether Redis may take the same in a moment.
+func isTransient(err error) bool {
+	return needsReconnect(err) || begins(err, "OOM", "NOREPLICAS", "MISCONF", "BUSY")
+}
+
+// isForbidden reports whether Redis does not know a command, or forbids it or its key to
+// this user.
+func isForbidden(err error) bool {
+	return begins(err, "NOPERM") || resp.IsError(err) && strings.HasPrefix(strings.ToLower(err.Error()), "err unknown command")
+}
+
+// isOfKey reports whether Redis refuses because of a key: others may be fine.
+func isOfKey(err error) bool {
+	return begins(err, "WRONGTYPE") || begins(err, "NOPERM") && !strings.Contains(err.Error(), " to run the ")
+}
+
+func begins(err error, prefixes ...string) bool {
+	for _, p := range prefixes {
+		if err != nil && redis.HasErrorPrefix(err, p) {
+			return true
+		}
+	}
+	return false
+}

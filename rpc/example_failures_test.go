@@ -187,6 +187,6 @@ func ExampleServerOptions_logger() {
 	fmt.Print(text.String())
 	fmt.Println("malformed:", server.Stats().Malformed, "calls:", server.Stats().Calls)
 	// Output:
-	// level=WARN msg="rpc: malformed call dropped" server=one func=add reason="expected JSON: invalid character 'o' in literal null (expecting 'u')" message="no JSON"
+	// level=WARN msg="rpc: malformed calls dropped" server=one count=1 last_func=add last_reason="expected JSON: invalid character 'o' in literal null (expecting 'u')" last_message="no JSON"
 	// malformed: 1 calls: 1
 }

@@ -193,7 +193,7 @@ func ExampleStats() {
 }
 
 // What is added to the protocol of the Python and Go ports can be left out.
-func ExampleClientOptions_plain() {
+func ExampleClientOptions_noExtensions() {
 	b, err := broker.New(broker.Options{})
 	check(err)
 	defer b.Close()
@@ -214,7 +214,7 @@ func ExampleClientOptions_plain() {
 	}
 	// Output:
 	// [id kw ts]
-	// [client deadline_ms id kw timeout_ms ts]
+	// [client deadline_ms id kw reply_to timeout_ms ts]
 }
 
 // A client of Sentinel, or of a Cluster, is all that is needed for either.

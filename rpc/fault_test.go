@@ -26,10 +26,16 @@ func newHouse(t *testing.T, opt *redis.Options) *house {
 	return &house{T: t, rdb: rdb, prefix: "p"}
 }
 
-// inEachWay runs a test for each way of waiting.
-func inEachWay(t *testing.T, test func(*testing.T, rpc.Wait)) {
-	for _, way := range ways {
-		t.Run(string(way), func(t *testing.T) { test(t, way) })
+// with makes the clients and servers of a house those of a fleet.
+func (h *house) with(f fleet) *house {
+	h.fleet = f
+	return h
+}
+
+// inEachFleet runs a test for each fleet.
+func inEachFleet(t *testing.T, test func(*testing.T, fleet)) {
+	for _, f := range fleets {
+		t.Run(string(f), func(t *testing.T) { test(t, f) })
 	}
 }
 
@@ -75,20 +81,17 @@ func losing(addr string, cut func(string) bool) (*redis.Options, *atomic.Int32) 
 // TestReplyToPushLost: the call is in the queue, once, and its result is waited for
 // over another connection. If none comes the caller is told of both.
 func TestReplyToPushLost(t *testing.T) {
-	inEachWay(t, func(t *testing.T, way rpc.Wait) {
+	inEachFleet(t, func(t *testing.T, f fleet) {
 		addr := redistest.Start(t).Addr
 		opt, lost := losing(addr, func(sent string) bool { return strings.Contains(sent, `"kw"`) })
 		h := newHouse(t, opt)
-		h.wait = way
+		h.fleet = f
 		client := h.client(rpc.ClientOptions{})
 		err := client.Call(context.Background(), "f", nil, nil)
 		is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF, context.DeadlineExceeded)
 		plain := newHouse(t, &redis.Options{Addr: addr})
 		if n := plain.rdb.LLen(context.Background(), "p:f:calls").Val(); n != 1 || lost.Load() != 1 {
 			t.Errorf("got %d calls in the queue and %d lost replies, want one each", n, lost.Load())
-		}
-		if way != rpc.WaitTracking {
-			return // for a BLPOP was sent along, and may have popped what comes
 		}
 		var ran atomic.Int32
 		plain.serve(rpc.ServerOptions{}, offer("count", func(context.Context, struct{}) (int32, error) { return ran.Add(1), nil }))
@@ -101,27 +104,79 @@ func TestReplyToPushLost(t *testing.T) {
 	})
 }
 
-// TestReplyToPopLost: the result was popped and lost with the connection.
+// TestReplyToPopLost: the result was popped and lost with the connection, as it can be
+// for an old client.
 func TestReplyToPopLost(t *testing.T) {
-	inEachWay(t, func(t *testing.T, way rpc.Wait) {
-		addr := redistest.Start(t).Addr
-		opt, lost := losing(addr, func(sent string) bool {
-			return strings.Contains(sent, "lpop") && !strings.Contains(sent, ":probe")
-		})
-		newHouse(t, &redis.Options{Addr: addr}).serve(rpc.ServerOptions{}, echo)
-		h := newHouse(t, opt)
-		h.wait = way
-		err := h.client(rpc.ClientOptions{}).Call(context.Background(), "echo", rpc.Args{"x": 1}, nil)
-		is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF, context.DeadlineExceeded)
-		if lost.Load() == 0 {
-			t.Error("no reply was lost")
-		}
-	})
+	addr := redistest.Start(t).Addr
+	opt, lost := losing(addr, func(sent string) bool { return strings.Contains(sent, "blpop") })
+	newHouse(t, &redis.Options{Addr: addr}).serve(rpc.ServerOptions{}, echo)
+	h := newHouse(t, opt).with(oldClient)
+	err := h.client(rpc.ClientOptions{}).Call(context.Background(), "echo", rpc.Args{"x": 1}, nil)
+	is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF, context.DeadlineExceeded)
+	if lost.Load() == 0 {
+		t.Error("no reply was lost")
+	}
 }
 
-func TestConnectionRefused(t *testing.T) { inEachWay(t, testConnectionRefused) }
+// TestReplyToReadLost: a result stays where it is until it has been read, so it is read
+// again.
+func TestReplyToReadLost(t *testing.T) {
+	for _, c := range []struct {
+		fleet   fleet
+		command string
+		long    bool
+	}{
+		{newFleet, "blmove", false},
+		{newFleet, "lindex", true},
+		{oldServers, "lindex", false},
+	} {
+		t.Run(fmt.Sprintf("%s/%s", c.fleet, c.command), func(t *testing.T) {
+			addr := redistest.Start(t).Addr
+			var cut atomic.Int32
+			opt, lost := losing(addr, func(sent string) bool {
+				return strings.Contains(sent, c.command) && !strings.Contains(sent, "multi") && cut.Add(1) <= 3
+			})
+			add, entered, goOn := blocked("f")
+			newHouse(t, &redis.Options{Addr: addr}).with(c.fleet).serve(rpc.ServerOptions{}, add,
+				offer("long", func(context.Context, struct{}) (string, error) { return strings.Repeat("x", 100_000), nil }))
+			client := newHouse(t, opt).with(c.fleet).client(rpc.ClientOptions{Timeout: 20 * time.Second})
+			if c.long {
+				got, err := rpc.Call[string](context.Background(), client, "long", nil)
+				if err != nil || len(got) != 100_000 {
+					t.Errorf("got %d bytes, %v", len(got), err)
+				}
+			} else {
+				const calls = 10
+				outcomes := make(chan error, calls)
+				for n := range calls {
+					go func() {
+						got, err := rpc.Call[int](context.Background(), client, "f", rpc.Args{"n": n})
+						if err == nil && got != n {
+							err = fmt.Errorf("got %d, want %d", got, n)
+						}
+						outcomes <- err
+					}()
+				}
+				for range calls {
+					next(t, entered)
+				}
+				close(goOn)
+				for range calls {
+					if err := next(t, outcomes); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if lost.Load() == 0 {
+				t.Error("no reply was lost")
+			}
+		})
+	}
+}
 
-func testConnectionRefused(t *testing.T, way rpc.Wait) {
+func TestConnectionRefused(t *testing.T) { inEachFleet(t, testConnectionRefused) }
+
+func testConnectionRefused(t *testing.T, f fleet) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +187,7 @@ func testConnectionRefused(t *testing.T, way rpc.Wait) {
 		dials.Add(1)
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}}
-	err = newHouse(t, opt).client(rpc.ClientOptions{Wait: way}).Call(context.Background(), "f", nil, nil)
+	err = newHouse(t, opt).with(f).client(rpc.ClientOptions{}).Call(context.Background(), "f", nil, nil)
 	is(t, err, rpc.ErrNotSent, syscall.ECONNREFUSED)
 	if want := "rpc: f: not sent: dial tcp " + l.Addr().String(); !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got error %q, want %q", err, want)
@@ -171,11 +226,11 @@ func silent(t *testing.T) string {
 }
 
 // TestSilentRedis: callers and Close don't wait for a Redis that says nothing.
-func TestSilentRedis(t *testing.T) { inEachWay(t, testSilentRedis) }
+func TestSilentRedis(t *testing.T) { inEachFleet(t, testSilentRedis) }
 
-func testSilentRedis(t *testing.T, way rpc.Wait) {
+func testSilentRedis(t *testing.T, f fleet) {
 	h := newHouse(t, &redis.Options{Addr: silent(t)})
-	client := h.client(rpc.ClientOptions{Wait: way})
+	client := h.with(f).client(rpc.ClientOptions{})
 	start := time.Now()
 	err := client.Call(context.Background(), "f", nil, nil, rpc.Timeout(30*time.Millisecond))
 	is(t, err, rpc.ErrNotSent, context.DeadlineExceeded) // the connection is not set up, so nothing went out
@@ -191,14 +246,14 @@ func testSilentRedis(t *testing.T, way rpc.Wait) {
 }
 
 // TestDialHangs: neither do they wait for a dialler.
-func TestDialHangs(t *testing.T) { inEachWay(t, testDialHangs) }
+func TestDialHangs(t *testing.T) { inEachFleet(t, testDialHangs) }
 
-func testDialHangs(t *testing.T, way rpc.Wait) {
+func testDialHangs(t *testing.T, f fleet) {
 	opt := &redis.Options{Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	client := newHouse(t, opt).client(rpc.ClientOptions{Wait: way})
+	client := newHouse(t, opt).with(f).client(rpc.ClientOptions{})
 	start := time.Now()
 	err := client.Call(context.Background(), "f", nil, nil, rpc.Timeout(30*time.Millisecond))
 	is(t, err, rpc.ErrNotSent, context.DeadlineExceeded)
@@ -213,9 +268,9 @@ func testDialHangs(t *testing.T, way rpc.Wait) {
 // TestRedisKilledInMidCall: a call that runs while Redis is replaced by an empty one
 // at the same place is answered all the same. Calls in between are not sent, and
 // learn it at once; client and server go on with the new Redis.
-func TestRedisKilledInMidCall(t *testing.T) { inEachWay(t, testRedisKilledInMidCall) }
+func TestRedisKilledInMidCall(t *testing.T) { inEachFleet(t, testRedisKilledInMidCall) }
 
-func testRedisKilledInMidCall(t *testing.T, way rpc.Wait) {
+func testRedisKilledInMidCall(t *testing.T, f fleet) {
 	var mu sync.Mutex
 	server := redistest.Start(t)
 	opt := &redis.Options{Addr: "redis:1", Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -224,7 +279,7 @@ func testRedisKilledInMidCall(t *testing.T, way rpc.Wait) {
 		return (&net.Dialer{}).DialContext(ctx, "tcp", server.Addr)
 	}}
 	h := newHouse(t, opt)
-	h.wait = way
+	h.fleet = f
 	add, entered, goOn := blocked("f")
 	w := h.serve(rpc.ServerOptions{}, add, echo)
 	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
@@ -270,9 +325,9 @@ func testRedisKilledInMidCall(t *testing.T, way rpc.Wait) {
 }
 
 // TestRefused: Redis says no, and nothing is in the queue.
-func TestRefused(t *testing.T) { inEachWay(t, testRefused) }
+func TestRefused(t *testing.T) { inEachFleet(t, testRefused) }
 
-func testRefused(t *testing.T, way rpc.Wait) {
+func testRefused(t *testing.T, f fleet) {
 	addr := redistest.Start(t).Addr
 	admin := redis.NewClient(&redis.Options{Addr: addr})
 	defer admin.Close()
@@ -287,7 +342,7 @@ func testRefused(t *testing.T, way rpc.Wait) {
 	must("acl", "setuser", "nokey", "on", "nopass", "~other:*", "+@all")
 	must("acl", "setuser", "nomulti", "on", "nopass", "~*", "+@all", "-multi")
 	as := func(user string) error {
-		client := newHouse(t, &redis.Options{Addr: addr, Username: user, Password: "any"}).client(rpc.ClientOptions{Wait: way})
+		client := newHouse(t, &redis.Options{Addr: addr, Username: user, Password: "any"}).with(f).client(rpc.ClientOptions{})
 		return client.Call(ctx, "f", nil, nil)
 	}
 	refused := func(err error, prefix string) {
@@ -315,6 +370,17 @@ func testRefused(t *testing.T, way rpc.Wait) {
 		t.Errorf("got error %v, want WRONGPASS", err)
 	}
 	must("config", "set", "requirepass", "")
+
+	// What could not be executed is not taken for sent by what comes after it.
+	must("acl", "setuser", "noexec", "on", "nopass", "~*", "+@all", "-exec")
+	client := newHouse(t, &redis.Options{Addr: addr, Username: "noexec", Password: "any"}).with(f).client(rpc.ClientOptions{})
+	for range 3 {
+		_, err := client.Send(ctx, "f", nil)
+		is(t, err, rpc.ErrNotSent)
+		if !strings.Contains(err.Error(), "NOPERM") {
+			t.Errorf("got error %v, want NOPERM", err)
+		}
+	}
 
 	// Without MULTI the call goes out all the same, so it is not "not sent".
 	is(t, as("nomulti"), rpc.ErrNoResult, context.DeadlineExceeded)

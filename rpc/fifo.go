@@ -39,15 +39,3 @@ func (q *fifo[T]) next() (v T, ok bool) {
 	q.taken++
 	return v, true
 }
-
-// keep drops what is not to be kept.
-func (q *fifo[T]) keep(kept func(T) bool) {
-	rest := q.all[:0]
-	for _, v := range q.waiting() {
-		if kept(v) {
-			rest = append(rest, v)
-		}
-	}
-	clear(q.all[len(rest):])
-	q.all, q.taken = rest, 0
-}

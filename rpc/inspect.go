@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"redrpc/rpc/internal/resp"
 	"redrpc/rpc/internal/wire"
 	"slices"
 	"strconv"
@@ -175,7 +176,7 @@ func (i *Inspector) scan(ctx context.Context, after, typeName string) ([]string,
 		}
 		var err error
 		*now, err = master.Time(ctx).Result() // last, as a scan can take long
-		if isReply(err) {                     // it is forbidden, which is no reason to see nothing
+		if resp.IsError(err) {                // it is forbidden, which is no reason to see nothing
 			err = nil
 		}
 		return err
@@ -321,41 +322,25 @@ func (s *OnlineServer) Busy() (busy, workers int, known bool) {
 // rdb itself, a *redis.Client or a *redis.ClusterClient, of which it asks all
 // masters. Where prefix or kind is empty it is the default of ServerOptions. A server
 // that died without a farewell is listed until its heartbeat expires.
-func Servers(ctx context.Context, rdb redis.UniversalClient, prefix, kind string) ([]string, error) {
-	prefix, kind = cmp.Or(prefix, wire.DefaultPrefix), cmp.Or(kind, defaultKind)
+func Servers(ctx context.Context, rdb redis.UniversalClient, prefix, kind string) (ids []string, err error) {
+	kind = cmp.Or(kind, defaultKind)
 	if err := checkNoColon(kind, "Servers: kind"); err != nil {
 		return nil, err
 	}
 	if err := checkAsked(rdb); err != nil {
 		return nil, fmt.Errorf("rpc: Servers: %w", err)
 	}
-	var mu sync.Mutex // guards ids
-	var ids []string
-	err := eachMaster(ctx, rdb, func(ctx context.Context, master *redis.Client) error {
-		found, err := servers(ctx, master, prefix, kind)
-		mu.Lock()
-		defer mu.Unlock()
-		ids = append(ids, found...)
-		return err
-	})
+	i := &Inspector{rdb, cmp.Or(prefix, wire.DefaultPrefix)}
+	names, _, err := i.scan(ctx, ":alive", "")
 	if err != nil {
 		return nil, fmt.Errorf("rpc: Servers: %w", err)
 	}
-	slices.Sort(ids) // SCAN may return a key twice
-	return slices.Compact(ids), nil
-}
-
-func servers(ctx context.Context, rdb *redis.Client, prefix, kind string) (ids []string, err error) {
-	const after = ":alive"
-	before := strings.TrimSuffix(wire.AliveKey(prefix, kind, ""), after)
-	scan := rdb.Scan(ctx, 0, escapeGlob(before)+"*"+escapeGlob(after), 1000).Iterator()
-	for scan.Next(ctx) {
-		id := strings.TrimSuffix(strings.TrimPrefix(scan.Val(), before), after)
-		if !strings.Contains(id, ":") { // else it is another kind's
+	for _, name := range names {
+		if id, ok := strings.CutPrefix(name, kind+":"); ok && !strings.Contains(id, ":") { // else it is another kind's
 			ids = append(ids, id)
 		}
 	}
-	return ids, scan.Err()
+	return ids, nil
 }
 
 // eachMaster calls f with the one Redis, or with each master of a Cluster, at the same
@@ -389,7 +374,7 @@ type reportMessage struct {
 }
 
 // report returns the message of what r has done so far.
-func (r *shift) report() string {
+func (r *serverRun) report() string {
 	b, err := json.Marshal(reportMessage{
 		r.started.UnixMilli(), time.Since(r.started).Milliseconds(), r.opt.Workers, r.Stats().Functions,
 	})

@@ -111,7 +111,8 @@ func testStalledRedis(t *testing.T, h *house) {
 	}
 }
 
-// testGivenUpCalls: they leave no goroutine, and with tracking no result either.
+// testGivenUpCalls: they leave no goroutine, and the client is as good as before when
+// their results come after all.
 func testGivenUpCalls(t *testing.T, h *house) {
 	client := h.client(rpc.ClientOptions{Timeout: time.Minute, MaxConns: 20})
 	const calls = 20
@@ -134,20 +135,16 @@ func testGivenUpCalls(t *testing.T, h *house) {
 		runtime.Gosched()
 	}
 	h.answer(h.rdb, first)
-	if h.wait != rpc.WaitTracking {
-		return // a BLPOP that is still there pops its own, the others expire
-	}
-	for key := range first {
-		for h.rdb.Exists(ctx, key).Val() != 0 {
-			runtime.Gosched()
-		}
-	}
-	// The connection is as good as before.
 	outcomes = call(context.Background())
 	h.answer(h.rdb, h.take(calls))
 	for range calls {
 		if err := next(t, outcomes); err != nil {
 			t.Error(err)
+		}
+	}
+	for _, c := range first { // results on lists of their own expire
+		for c.list != h.prefix+":f:result:"+c.id && h.rdb.Exists(context.Background(), c.list).Val() != 0 {
+			runtime.Gosched()
 		}
 	}
 }
@@ -161,6 +158,9 @@ func TestSlowCallsHoldUpNobody(t *testing.T) {
 			return 0, nil
 		}))
 		client := h.client(rpc.ClientOptions{Timeout: time.Minute})
+		if err := client.Call(context.Background(), "work", rpc.Args{"d": 0}, nil); err != nil { // finds out who answers
+			t.Fatal(err)
+		}
 		var all sync.WaitGroup
 		for c := range callers {
 			all.Go(func() {
@@ -222,7 +222,7 @@ func (h *house) stat(section, line, before string) int {
 func TestFewAllocations(t *testing.T) {
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
 	h.serve(rpc.ServerOptions{}, echo)
-	client := h.client(rpc.ClientOptions{Timeout: time.Minute, Wait: rpc.WaitTracking})
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
 	const callers, each = 64, 300
 	run := func() {
 		var all sync.WaitGroup
@@ -257,7 +257,7 @@ func TestSteadyMemory(t *testing.T) {
 		time.Sleep(3 * time.Millisecond)
 		return 0, nil
 	}))
-	client := h.client(rpc.ClientOptions{Timeout: time.Minute, Wait: rpc.WaitTracking})
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
 	run := func(calls int) {
 		const callers = 100
 		var all sync.WaitGroup

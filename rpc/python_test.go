@@ -28,10 +28,10 @@ func TestPythonOnRedisServer(t *testing.T) {
 func pythonSuite(t *testing.T, python, addr string) {
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
 	defer rdb.Close()
-	for _, way := range ways {
-		t.Run("we call, Python serves, "+string(way), func(t *testing.T) {
-			prefix := "go-to-python-" + string(way)
-			callPython(t, &house{T: t, rdb: rdb, prefix: prefix, wait: way}, startPeer(t, python, addr, prefix, "serve"))
+	for _, f := range fleets {
+		t.Run("we call, Python serves, "+string(f), func(t *testing.T) {
+			prefix := "go-to-python-" + string(f)
+			callPython(t, &house{T: t, rdb: rdb, prefix: prefix, fleet: f}, startPeer(t, python, addr, prefix, "serve"))
 		})
 	}
 	t.Run("Python calls, we serve", func(t *testing.T) {

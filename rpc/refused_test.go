@@ -17,9 +17,9 @@ import (
 
 // TestRefusedAmongOthers: calls that Redis refuses do no harm to those which are
 // sent in the same transaction.
-func TestRefusedAmongOthers(t *testing.T) { inEachWay(t, testRefusedAmongOthers) }
+func TestRefusedAmongOthers(t *testing.T) { inEachFleet(t, testRefusedAmongOthers) }
 
-func testRefusedAmongOthers(t *testing.T, way rpc.Wait) {
+func testRefusedAmongOthers(t *testing.T, f fleet) {
 	addr := redistest.Start(t).Addr
 	admin := newHouse(t, &redis.Options{Addr: addr})
 	admin.must("acl", "setuser", "some", "on", "nopass", "~p:good:*", "~p:string:*", "&*", "+@all")
@@ -30,7 +30,7 @@ func testRefusedAmongOthers(t *testing.T, way rpc.Wait) {
 		return in.N, nil
 	}))
 	h := newHouse(t, &redis.Options{Addr: addr, Username: "some", Password: "any"})
-	h.wait = way
+	h.fleet = f
 	client := h.client(rpc.ClientOptions{Timeout: time.Minute, MaxConns: 50})
 	var all sync.WaitGroup
 	for n := range len(ran) {
@@ -61,31 +61,23 @@ func testRefusedAmongOthers(t *testing.T, way rpc.Wait) {
 	}
 }
 
-// TestWhereTrackingFails: a Redis that forbids what it needs is used by BLPOP alone,
-// and the client says why, once; unless tracking was asked for.
-func TestWhereTrackingFails(t *testing.T) {
+// TestWithoutReplyLists: where Redis forbids what they need each result comes on a list of
+// its own, and the client says why, once.
+func TestWithoutReplyLists(t *testing.T) {
 	for _, c := range []struct {
 		name, why string
 		arg       []string
 	}{
-		{"CLIENT forbidden", "CLIENT TRACKING: NOPERM", user("-client")},
-		{"EXISTS forbidden", "EXISTS: NOPERM", user("-exists")},
-		{"LPOP forbidden", "LPOP: NOPERM", user("-lpop")},
-		{"RESP3 unknown", "no notice came", []string{"--rename-command", "HELLO", ""}},
-		{"CLIENT unknown", "CLIENT TRACKING: ERR unknown command", []string{"--rename-command", "CLIENT", ""}},
+		{"blocking forbidden", "NOPERM", user("-blmove", "-brpoplpush")},
+		{"blocking unknown", "unknown command", []string{"--rename-command", "BLMOVE", "", "--rename-command", "BRPOPLPUSH", ""}},
+		{"LRANGE forbidden", "NOPERM", user("-lrange")},
+		{"LTRIM forbidden", "NOPERM", user("-ltrim")},
+		{"keys forbidden", "NOPERM", []string{"--user", "default", "on", "nopass", "~p:echo:*", "~p:server:*", "&*", "+@all"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			h := newHouse(t, &redis.Options{Addr: redistest.Start(t, c.arg...).Addr})
 			h.serve(rpc.ServerOptions{}, echo)
-			log := &logbook{}
-			client, err := rpc.NewClient(h.rdb, rpc.ClientOptions{Prefix: h.prefix, Timeout: time.Minute, Logger: slog.New(slog.NewTextHandler(log, nil))})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer client.Close()
-			if way, why := client.Waiting(); way != rpc.WaitAuto {
-				t.Errorf("before a call got %s, %s", way, why)
-			}
+			client, log := h.logging()
 			var all sync.WaitGroup
 			for n := range 100 {
 				all.Go(func() {
@@ -95,16 +87,61 @@ func TestWhereTrackingFails(t *testing.T) {
 				})
 			}
 			all.Wait()
-			if way, why := client.Waiting(); way != rpc.WaitBLPOP || !strings.Contains(why, c.why) {
-				t.Errorf("got %s because %q, want blpop because %q", way, why, c.why)
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "reply lists cannot be used") || !strings.Contains(text, c.why) {
+				t.Errorf("got log %s, want one line that says that it is because of %s", text, c.why)
 			}
-			if n := strings.Count(log.String(), "waited for by BLPOP"); n != 1 {
-				t.Errorf("got it logged %d times, want once: %s", n, log)
+		})
+	}
+}
+
+// logging returns a client whose log is read.
+func (h *house) logging() (*rpc.Client, *logbook) {
+	h.Helper()
+	log := &logbook{}
+	client, err := rpc.NewClient(h.rdb, rpc.ClientOptions{Prefix: h.prefix, Timeout: time.Minute, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		h.Fatal(err)
+	}
+	h.Cleanup(func() { client.Close() })
+	return client, log
+}
+
+// TestWithReplyLists: also where some of what could be used is forbidden, results come over
+// few connections, and there is nothing to complain about.
+func TestWithReplyLists(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		arg  []string
+	}{
+		{"all allowed", nil},
+		{"BLMOVE forbidden", user("-blmove")},
+		{"BLMOVE unknown", []string{"--rename-command", "BLMOVE", ""}},
+		{"CLIENT forbidden", user("-client")},
+		{"HELLO unknown", []string{"--rename-command", "HELLO", ""}},
+		{"EXISTS forbidden", user("-exists")},
+		{"TIME and CONFIG forbidden", user("-time", "-config")},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := newHouse(t, &redis.Options{Addr: redistest.Start(t, c.arg...).Addr})
+			add, entered, goOn := blocked("f")
+			h.serve(rpc.ServerOptions{}, add)
+			client, log := h.logging()
+			const calls = 50
+			outcomes := h.call(client, calls)
+			for range calls {
+				next(t, entered)
 			}
-			err = h.client(rpc.ClientOptions{Wait: rpc.WaitTracking}).Call(context.Background(), "echo", rpc.Args{"x": 1}, nil)
-			is(t, err, rpc.ErrNotSent)
-			if !strings.Contains(err.Error(), "tracking, which was asked for, does not work here") || !strings.Contains(err.Error(), c.why) {
-				t.Errorf("got error %v, want %s", err, c.why)
+			if n := client.Conns(); n > 4 {
+				t.Errorf("got %d connections for %d calls, want no more than 4", n, calls)
+			}
+			close(goOn)
+			for range calls {
+				if err := next(t, outcomes); err != nil {
+					t.Error(err)
+				}
+			}
+			if text := log.String(); text != "" {
+				t.Errorf("got log %s", text)
 			}
 		})
 	}
@@ -113,21 +150,4 @@ func TestWhereTrackingFails(t *testing.T) {
 // user is the default user, who may do everything but what rules say.
 func user(rules ...string) []string {
 	return append([]string{"--user", "default", "on", "nopass", "~*", "&*", "+@all"}, rules...)
-}
-
-// TestWhereTrackingWorks: the client says so.
-func TestWhereTrackingWorks(t *testing.T) {
-	h := newHouse(t, inMemory(newBroker(t)))
-	h.serve(rpc.ServerOptions{}, echo)
-	client := h.client(rpc.ClientOptions{Wait: rpc.WaitTracking, Timeout: 10 * time.Second})
-	if x, err := rpc.Call[int](context.Background(), client, "echo", rpc.Args{"x": 1}); err != nil || x != 1 {
-		t.Errorf("got %v, %v", x, err)
-	}
-	if way, why := client.Waiting(); way != rpc.WaitTracking || why == "" || client.Conns() != 1 {
-		t.Errorf("got %s, %q over %d connections, want tracking over one", way, why, client.Conns())
-	}
-	client = h.client(rpc.ClientOptions{Wait: rpc.WaitBLPOP})
-	if way, why := client.Waiting(); way != rpc.WaitBLPOP || why == "" {
-		t.Errorf("got %s, %q, want blpop as it was asked for", way, why)
-	}
 }

@@ -13,7 +13,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/redis/go-redis/v9"
 )
 
@@ -77,13 +76,7 @@ type ServerOptions struct {
 func (o *ServerOptions) complete() error {
 	o.Prefix = cmp.Or(o.Prefix, wire.DefaultPrefix)
 	o.Kind = cmp.Or(o.Kind, defaultKind)
-	if o.ID == "" {
-		id, err := uuid.NewRandom()
-		if err != nil {
-			return fmt.Errorf("rpc: ServerOptions.ID: %w", err)
-		}
-		o.ID = id.String()
-	}
+	o.ID = cmp.Or(o.ID, wire.NewID(""))
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
@@ -119,8 +112,8 @@ func checkLimit(n int, name string) error {
 // Server runs functions for clients. Give it functions with Handle, then Run it.
 type Server struct {
 	opt      ServerOptions
-	rdb      *redis.Client
-	cluster  *redis.ClusterClient // in place of rdb, if it is one
+	node     *redis.Options       // of the one Redis, or of each node
+	cluster  *redis.ClusterClient // nil if it is no Cluster
 	encoders wire.Encoders
 	spare    buffers       // for calls and answers
 	stopping chan struct{} // closed by the first Stop
@@ -142,13 +135,14 @@ const (
 
 // A function is what the server offers under a name.
 type function struct {
-	name   string
-	run    handler
-	weight int
-	limit  int64        // calls at a time; 0 is no limit
-	busy   atomic.Int64 // calls that count towards the limit
-	queue  string       // the key that calls wait in
-	stand  *stand       // where it is served
+	name      string
+	run       handler
+	weight    int
+	limit     int64        // calls at a time; 0 is no limit
+	busy      atomic.Int64 // calls that count towards the limit
+	queue     string       // the key that calls wait in
+	consumer  *consumer    // that fetches its calls
+	suspended atomic.Int64 // until when its queue is left out, in Unix nanoseconds
 	counters
 }
 
@@ -166,13 +160,16 @@ func NewServer(rdb redis.UniversalClient, opt ServerOptions) (*Server, error) {
 	if err := opt.complete(); err != nil {
 		return nil, err
 	}
-	single, cluster, err := checkClient(rdb, opt.Prefix)
+	node, cluster, err := checkClient(rdb, opt.Prefix)
 	if err != nil {
 		return nil, fmt.Errorf("rpc: NewServer: %w", err)
 	}
+	if cluster != nil {
+		node = nodeOptions(cluster.Options())
+	}
 	return &Server{
 		opt:       opt,
-		rdb:       single,
+		node:      node,
 		cluster:   cluster,
 		stopping:  make(chan struct{}),
 		done:      make(chan struct{}),
@@ -232,7 +229,10 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 		e := s.encoders.Get()
 		defer s.encoders.Put(e)
 		res, err := e.Result(out)
-		return append(s.spare.get()[:0], res...), WithType(TypeBadResult, err)
+		if err != nil {
+			return nil, WithType(TypeBadResult, err)
+		}
+		return append(s.spare.get()[:0], res...), nil
 	}
 	one := &function{name: fn, run: run, weight: 1, queue: wire.CallsKey(s.opt.Prefix, fn)}
 	for _, set := range opts {
@@ -266,7 +266,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.mu.Unlock()
 
 	defer close(s.done)
-	newShift(ctx, s).serve(ctx)
+	newServerRun(ctx, s).serve(ctx)
 	return nil
 }
 
@@ -300,5 +300,92 @@ func (s *Server) Stop(ctx context.Context) error {
 		}
 		cancel()
 		return fmt.Errorf("rpc: Stop: calls are still running, their contexts are now cancelled: %w", ctx.Err())
+	}
+}
+
+// A HandleOption says how calls of a function are taken.
+type HandleOption func(*function) error
+
+// Weight is how often the function's calls come first when the server takes some,
+// compared with other functions: 1 to 100, default 1. A function with a higher
+// weight starves nobody: each comes first in its turn.
+func Weight(n int) HandleOption {
+	return func(f *function) error {
+		if n < 1 || n > 100 {
+			return fmt.Errorf("Weight: expected 1 to 100, got %d", n)
+		}
+		f.weight = n
+		return nil
+	}
+}
+
+// Concurrency is how many calls of the function run at a time on this server, at
+// most; the others are left to other servers, or wait in Redis. By default only
+// ServerOptions.Workers limits them.
+func Concurrency(n int) HandleOption {
+	return func(f *function) error {
+		if n < 1 {
+			return fmt.Errorf("Concurrency: expected more than 0, got %d", n)
+		}
+		f.limit = int64(n)
+		return nil
+	}
+}
+
+// Stats is what a server has done so far.
+type Stats struct {
+	FuncStats                      // of all functions
+	Functions map[string]FuncStats // by name
+}
+
+// FuncStats is what a server has done for one function.
+type FuncStats struct {
+	Calls     uint64 `json:"calls"`     // that were begun
+	InFlight  int    `json:"in_flight"` // of them, that still run
+	Errors    uint64 `json:"errors"`    // calls that ended with an error
+	Panics    uint64 `json:"panics"`    // of them, those that ended with a panic
+	Malformed uint64 `json:"malformed"` // messages dropped, as they could not even be answered: no JSON object, or no text for an id
+	Expired   uint64 `json:"expired"`   // calls dropped, as they came too late for their callers
+}
+
+// counters are what Stats is made from.
+type counters struct {
+	begun, ended, failed, panicked, malformed, expired atomic.Uint64
+}
+
+// Stats returns what s has done so far. The numbers are not of one moment.
+func (s *Server) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	functions := make(map[string]FuncStats, len(s.functions))
+	for name, f := range s.functions {
+		functions[name] = f.stats()
+	}
+	return sum(functions)
+}
+
+func sum(functions map[string]FuncStats) Stats {
+	all := Stats{Functions: functions}
+	for _, one := range functions {
+		all.FuncStats = all.plus(one)
+	}
+	return all
+}
+
+func (s FuncStats) plus(o FuncStats) FuncStats {
+	return FuncStats{
+		s.Calls + o.Calls, s.InFlight + o.InFlight,
+		s.Errors + o.Errors, s.Panics + o.Panics,
+		s.Malformed + o.Malformed, s.Expired + o.Expired,
+	}
+}
+
+func (c *counters) stats() FuncStats {
+	ended := c.ended.Load() // before begun, so that it is not more
+	begun := c.begun.Load()
+	return FuncStats{
+		Calls: begun, InFlight: int(begun - ended),
+		Errors: c.failed.Load(), Panics: c.panicked.Load(),
+		Malformed: c.malformed.Load(), Expired: c.expired.Load(),
 	}
 }

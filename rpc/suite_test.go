@@ -2,7 +2,6 @@ package rpc_test
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -27,25 +26,38 @@ func TestOnRedisServer(t *testing.T) {
 	suite(t, &redis.Options{Addr: redistest.Start(t).Addr})
 }
 
-// ways are the ways of waiting that a client has.
-var ways = []rpc.Wait{rpc.WaitBLPOP, rpc.WaitTracking, rpc.WaitAuto}
+// A fleet is which clients and servers there are: some may be old ones, which know no
+// extensions of the protocol.
+type fleet string
 
-// suite is what must hold on anything that speaks Redis's protocol: for clients in
-// whatever way they wait, and for servers.
+const (
+	newFleet   fleet = "new"         // none is old
+	oldClient  fleet = "old_client"  // of new servers
+	oldServers fleet = "old_servers" // of a new client
+	mixedFleet fleet = "mixed"       // a new client, and servers of which every other one is old
+)
+
+var (
+	fleets    = []fleet{newFleet, oldClient, oldServers}
+	allFleets = append(slices.Clip(fleets), mixedFleet)
+)
+
+// suite is what must hold on anything that speaks Redis's protocol, whether clients and
+// servers are new or old.
 func suite(t *testing.T, opt *redis.Options) {
 	type test struct {
 		name string
 		test func(*testing.T, *house)
 	}
-	run := func(t *testing.T, c test, way rpc.Wait) {
+	run := func(t *testing.T, c test, f fleet) {
 		t.Run(c.name, func(t *testing.T) {
-			h := &house{T: t, rdb: redis.NewClient(opt), prefix: strings.ReplaceAll(t.Name(), "/", ":"), wait: way}
+			h := &house{T: t, rdb: redis.NewClient(opt), prefix: strings.ReplaceAll(t.Name(), "/", ":"), fleet: f}
 			defer h.rdb.Close()
 			c.test(t, h)
 		})
 	}
-	for _, way := range ways {
-		t.Run(string(way), func(t *testing.T) {
+	for _, f := range allFleets {
+		t.Run(string(f), func(t *testing.T) {
 			for _, c := range []test{
 				{"values", testValues},
 				{"call on the wire", testCallOnTheWire},
@@ -59,12 +71,12 @@ func suite(t *testing.T, opt *redis.Options) {
 				{"few connections", testFewConnections},
 				{"close in mid-call", testCloseInMidCall},
 				{"rolling restart", testRollingRestart},
-				{"deceptions", testDeceptions},
+				{"changed keys", testChangedKeys},
 				{"killed connections", testKilledConnections},
 				{"stalled Redis", testStalledRedis},
 				{"given up calls", testGivenUpCalls},
 			} {
-				run(t, c, way)
+				run(t, c, f)
 			}
 		})
 	}
@@ -94,7 +106,7 @@ func suite(t *testing.T, opt *redis.Options) {
 		{"maximum of calls", testMaxCalls},
 		{"sizes", testSizes},
 	} {
-		run(t, c, rpc.WaitAuto)
+		run(t, c, newFleet)
 	}
 }
 
@@ -104,7 +116,8 @@ type house struct {
 	rdb     *redis.Client
 	cluster *redis.ClusterClient // in place of rdb, if it is one
 	prefix  string
-	wait    rpc.Wait // of its clients, unless they say otherwise
+	fleet   fleet // of its clients and servers, unless they say otherwise
+	hired   int   // servers
 }
 
 // redis is the client that clients and servers are made from.
@@ -118,7 +131,7 @@ func (h *house) redis() redis.UniversalClient {
 func (h *house) client(opt rpc.ClientOptions) *rpc.Client {
 	h.Helper()
 	opt.Prefix = h.prefix
-	opt.Wait = cmp.Or(opt.Wait, h.wait)
+	opt.NoExtensions = opt.NoExtensions || h.fleet == oldClient
 	opt.Logger = slog.New(slog.DiscardHandler)
 	client, err := rpc.NewClient(h.redis(), opt)
 	if err != nil {
@@ -152,6 +165,8 @@ func (h *house) hire(opt rpc.ServerOptions, functions ...func(*rpc.Server) error
 	h.Helper()
 	w := &hand{log: &logbook{}, ran: make(chan error, 1)}
 	opt.Prefix = h.prefix
+	opt.NoExtensions = opt.NoExtensions || h.fleet == oldServers || h.fleet == mixedFleet && h.hired%2 == 1
+	h.hired++
 	opt.Logger = slog.New(slog.NewTextHandler(w.log, nil))
 	var err error
 	if w.Server, err = rpc.NewServer(h.redis(), opt); err != nil {
@@ -364,17 +379,22 @@ func testMalformedCalls(t *testing.T, h *house) {
 	w := h.serve(rpc.ServerOptions{}, echo)
 	ctx := context.Background()
 	queue := h.prefix + ":echo:calls"
-	bad := []any{"not json", "[1]", `{"kw":{}}`, `{"id":42,"kw":{"x":1}}`, `{"ID":"x"}`, "\x00\xff", "", `{"id":"x","kw":{"x":NaN}}` + strings.Repeat(" ", 1000)}
+	bad := []any{"not json", "[1]", `{"kw":{}}`, `{"id":42,"kw":{"x":1}}`, `{"ID":"x"}`, "\x00\xff", "", `{"id":"x","kw":{"x":nan}}` + strings.Repeat(" ", 1000)}
 	if err := h.rdb.RPush(ctx, queue, bad...).Err(); err != nil {
 		t.Fatal(err)
 	}
-	// Answered all the same, since it has an id.
-	if err := h.rdb.RPush(ctx, queue, `{"id":"wrong","kw":[1]}`).Err(); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := h.rdb.BLPop(ctx, 10*time.Second, h.prefix+":echo:result:wrong").Result()
-	if err != nil || !strings.Contains(answer[1], `"err":"expected the arguments in \"kw\" as a JSON object, got an array"`) {
-		t.Errorf("got answer %q, %v", answer, err)
+	// Answered all the same, since they have an id.
+	for call, want := range map[string]string{
+		`{"id":"wrong","kw":[1]}`:       `"err":"expected the arguments in \"kw\" as a JSON object, got an array"`,
+		`{"id":"wrong","kw":{"x":NaN}}`: `"err":"argument \"x\": expected JSON, got NaN, which is not JSON"`,
+	} {
+		if err := h.rdb.RPush(ctx, queue, call).Err(); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := h.rdb.BLPop(ctx, 10*time.Second, h.prefix+":echo:result:wrong").Result()
+		if err != nil || !strings.Contains(answer[1], want) {
+			t.Errorf("%s: got answer %q, %v, want %s", call, answer, err, want)
+		}
 	}
 	if x, err := rpc.Call[int](ctx, h.client(rpc.ClientOptions{Timeout: 10 * time.Second}), "echo", rpc.Args{"x": 7}); err != nil || x != 7 {
 		t.Errorf("after malformed calls: got %v, %v", x, err)
@@ -383,9 +403,20 @@ func testMalformedCalls(t *testing.T, h *house) {
 	if got := w.Stats().Malformed; got != uint64(len(bad)) {
 		t.Errorf("got %d malformed calls, want %d", got, len(bad))
 	}
-	log := w.log.String()
-	for _, want := range []string{`message="\x00\xff"`, `message="{\"kw\":{}}"`, "(1025 bytes)"} {
-		if !strings.Contains(log, want) {
+	for message, want := range map[string]string{
+		"\x00\xff":      `message="\x00\xff"`,
+		`{"kw":{}}`:     `message="{\"kw\":{}}"`,
+		bad[7].(string): "(1025 bytes)",
+	} {
+		w := h.serve(rpc.ServerOptions{}, echo)
+		if err := h.rdb.RPush(ctx, queue, message, `{"id":"last","kw":{"x":1}}`).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.rdb.BLPop(ctx, 10*time.Second, h.prefix+":echo:result:last").Err(); err != nil {
+			t.Fatal(err)
+		}
+		w.stop(t)
+		if log := w.log.String(); !strings.Contains(log, want) {
 			t.Errorf("got log %s, want messages escaped once, and cut: %s", log, want)
 		}
 	}
@@ -635,9 +666,9 @@ func testEachCallOnce(t *testing.T, h *house) {
 	}
 }
 
-// testFewConnections: there are never more than allowed, or with tracking than
-// three. Where all are in use by BLPOP a call waits within its time-out, and is not
-// sent if it runs out.
+// testFewConnections: there are no more than four besides those on which calls wait, which
+// are no more than allowed, and none in a new fleet. Where each call of an old client has
+// to have one, further calls wait within their timeout, and are not sent if it runs out.
 func testFewConnections(t *testing.T, h *house) {
 	add, entered, goOn := blocked("f")
 	h.serve(rpc.ServerOptions{Workers: 30}, add)
@@ -650,18 +681,21 @@ func testFewConnections(t *testing.T, h *house) {
 				t.Errorf("call %d: got %v, %v", n, got, err)
 			}
 		}
-		atOnce := min(most, 20)
-		if h.wait != rpc.WaitBLPOP {
-			atOnce, most = 20, min(most, 3)
+		atOnce, limit := 20, most+4
+		switch h.fleet {
+		case newFleet:
+			limit = 4
+		case oldClient:
+			atOnce = min(most, 20)
 		}
 		for n := range atOnce {
 			all.Go(func() { call(n) })
 			next(t, entered)
 		}
-		if got := client.Conns(); got > most {
-			t.Errorf("got %d connections, want no more than %d", got, most)
+		if got := client.Conns(); got > limit {
+			t.Errorf("got %d connections, want no more than %d", got, limit)
 		}
-		if atOnce == most {
+		if h.fleet == oldClient && atOnce == most {
 			err := client.Call(ctx, "f", rpc.Args{"n": 99}, nil, rpc.Timeout(20*time.Millisecond))
 			is(t, err, rpc.ErrNotSent, context.DeadlineExceeded)
 		}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"redrpc/broker"
-	"redrpc/rpc"
 )
 
 // TestSurvivesFaults: whatever command fails, and however, now and then or for a
@@ -41,7 +40,7 @@ func TestSurvivesFaults(t *testing.T) {
 			trial{name: "push dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "rpush")...), may: both},
 			trial{name: "transaction dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "exec")...), may: both, must: drop == broker.DropBefore},
 			trial{name: "pop dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "blpop", "blmpop", "lpop")...), may: both},
-			trial{name: "read dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "exists")...), may: both},
+			trial{name: "read dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "blmove", "lrange", "ltrim", "exists", "lindex")...), may: both},
 		)
 	}
 	for _, text := range []string{"OOM no", "NOPERM no", "READONLY no", "LOADING no", "MASTERDOWN no"} {
@@ -51,6 +50,9 @@ func TestSurvivesFaults(t *testing.T) {
 		trial{name: "servers replaced", happen: (*load).relieve, may: harmless},
 		trial{name: "everything LOADING", happen: inject(broker.Fault{Error: "LOADING no"}), may: both, must: true},
 		trial{name: "pops UNBLOCKED", happen: inject(each(broker.Fault{Error: "UNBLOCKED no"}, "blpop", "blmpop")...), may: harmless},
+		trial{name: "reads UNBLOCKED", happen: inject(each(broker.Fault{Error: "UNBLOCKED no"}, "blmove")...), may: harmless},
+		trial{name: "reads READONLY", happen: inject(each(broker.Fault{Error: "READONLY no"}, "blmove", "ltrim")...), may: harmless},
+		trial{name: "reads OOM", happen: inject(each(broker.Fault{Error: "OOM no"}, "blmove", "ltrim")...), may: harmless},
 		trial{name: "pops READONLY", happen: inject(each(broker.Fault{Error: "READONLY no"}, "blpop", "blmpop", "lpop")...), may: both},
 		trial{name: "pops NOPERM", happen: inject(each(broker.Fault{Error: "NOPERM no"}, "blpop", "blmpop", "lpop")...), may: losses},
 		trial{name: "EXECABORT", happen: inject(each(broker.Fault{Error: "EXECABORT no"}, "exec")...), may: both},
@@ -63,14 +65,14 @@ func TestSurvivesFaults(t *testing.T) {
 		trial{name: "stalled", happen: func(*load) { b.Stall(700 * time.Millisecond); time.Sleep(time.Second) }, may: harmless},
 		trial{name: "stalled for long", happen: func(*load) { b.Stall(3 * time.Second); time.Sleep(4 * time.Second) }, may: both, must: true},
 	)
-	survive(t, trials, ways, func(t *testing.T, way rpc.Wait, c trial) {
+	survive(t, trials, fleets, func(t *testing.T, f fleet, c trial) {
 		synctest.Test(t, func(t *testing.T) {
 			b = newBroker(t)
 			opt := inMemory(b)
 			opt.MaxRetries = -1
 			opt.ReadTimeout = 1500 * time.Millisecond
 			h := newHouse(t, opt)
-			h.wait = way
+			h.fleet = f
 			c.endure(newLoad(h))
 		})
 	})

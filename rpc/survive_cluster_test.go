@@ -133,17 +133,17 @@ func TestSurvivesCluster(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(trial.name, " ", "_"), func(t *testing.T) {
 			for _, tagged := range []bool{true, false} {
-				for _, way := range ways {
-					t.Run(fmt.Sprintf("%s/tagged=%v", way, tagged), func(t *testing.T) {
+				for _, f := range fleets {
+					t.Run(fmt.Sprintf("%s/tagged=%v", f, tagged), func(t *testing.T) {
 						if len(trial.may) == 0 { // else it happens to others, too, on the same nodes
 							t.Parallel()
 						}
-						prefix := fmt.Sprint(trial.name, " ", way)
+						prefix := fmt.Sprint(trial.name, " ", f)
 						functions := spread
 						if tagged {
 							prefix, functions = "{"+prefix+"}", []string{"count"}
 						}
-						h := &house{T: t, cluster: c.client(t), prefix: prefix, wait: way}
+						h := &house{T: t, cluster: c.client(t), prefix: prefix, fleet: f}
 						l := newLoad(h, functions...)
 						if len(trial.may) == 0 { // go-redis would send again what was lost
 							l.old = callAsOld
@@ -167,16 +167,16 @@ func TestSurvivesClusterFailover(t *testing.T) {
 	replicas := []*redistest.Server{redistest.StartReplica(t, c.nodes, c.nodes[0], timeout...)}
 	replicas = append(replicas, redistest.StartReplica(t, append(c.nodes, replicas...), c.nodes[1], timeout...))
 	for _, trial := range []trial{
-		{name: "master replaced", may: both, happen: func(*load) { redistest.Promote(t, replicas[0]) }},
-		{name: "master dead", may: both, must: true, happen: func(*load) {
+		{name: "master replaced", failover: true, may: both, happen: func(*load) { redistest.Promote(t, replicas[0]) }},
+		{name: "master dead", failover: true, may: both, must: true, happen: func(*load) {
 			c.nodes[1].Stop()
 			redistest.AwaitMaster(t, replicas[1])
 		}},
 	} {
 		t.Run(strings.ReplaceAll(trial.name, " ", "_"), func(t *testing.T) {
 			var loads []*load
-			for _, way := range ways {
-				loads = append(loads, newLoad(&house{T: t, cluster: c.client(t), prefix: string(way), wait: way}, spread...))
+			for _, f := range fleets {
+				loads = append(loads, newLoad(&house{T: t, cluster: c.client(t), prefix: string(f), fleet: f}, spread...))
 			}
 			trial.endure(loads...)
 		})

@@ -7,7 +7,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"redrpc/internal/redistest"
-	"redrpc/rpc"
 )
 
 // TestSurvivesRedis: what happens to a redis-server, and what it does to those who
@@ -53,7 +52,7 @@ func TestSurvivesRedis(t *testing.T) {
 				do(l, args...)
 			}
 			change("-")
-			time.Sleep(300 * time.Millisecond)
+			time.Sleep(time.Second) // longer than calls wait
 			change("+")
 		}
 	}
@@ -79,10 +78,10 @@ func TestSurvivesRedis(t *testing.T) {
 		}},
 		{trial{name: "pushes forbidden", may: both, must: true, texts: []string{"NOPERM", "time-out"}}, rights("rpush")},
 		{trial{name: "pops forbidden", may: both, must: true, texts: []string{"NOPERM", "time-out"}}, rights("blpop", "blmpop", "lpop")},
+		{trial{name: "reads forbidden", may: both}, rights("blmove", "brpoplpush", "lrange", "ltrim", "exists", "lindex")},
 		{trial{name: "writes paused", may: harmless}, often("client", "pause", 30, "write")},
 		{trial{name: "flushed", may: losses}, often("flushall")},
 		{trial{name: "databases swapped", may: losses}, often("swapdb", 0, 1)},
-		{trial{name: "tracking forgotten", may: harmless}, set("tracking-table-max-keys", "1", "1000000")},
 		{trial{name: "out of memory", may: both, must: true}, set("maxmemory", "1", "0")},
 		{trial{name: "replica for a while", may: both, must: true}, func(l *load, _ *redistest.Server) {
 			do(l, "replicaof", "127.0.0.1", "1")
@@ -90,11 +89,11 @@ func TestSurvivesRedis(t *testing.T) {
 			do(l, "replicaof", "no", "one")
 		}},
 	} {
-		survive(t, []trial{c.trial}, []rpc.Wait{rpc.WaitTracking, rpc.WaitBLPOP}, func(t *testing.T, way rpc.Wait, _ trial) {
+		survive(t, []trial{c.trial}, fleets, func(t *testing.T, f fleet, _ trial) {
 			t.Parallel()
 			s := redistest.Start(t, "--enable-debug-command", "yes")
 			h := newHouse(t, &redis.Options{Addr: s.Addr, ReadTimeout: 2 * time.Second, MaxRetries: -1})
-			h.wait = way
+			h.fleet = f
 			trial := c.trial
 			trial.happen = func(l *load) { c.happen(l, s) }
 			trial.endure(newLoad(h))

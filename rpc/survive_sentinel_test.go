@@ -7,7 +7,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"redrpc/internal/redistest"
-	"redrpc/rpc"
 )
 
 // TestSurvivesFailover: client and server follow the master, whether it is alive
@@ -44,20 +43,20 @@ func TestSurvivesFailover(t *testing.T) {
 		}
 	}
 	for _, c := range []trial{
-		{name: "master replaced", may: both, happen: func(l *load) {
+		{name: "master replaced", failover: true, may: both, happen: func(l *load) {
 			old := master(l)
 			if err := sentinel.Failover(l.ctx, family.Name).Err(); err != nil {
 				l.Fatal(err)
 			}
 			awaitOther(l, old)
 		}},
-		{name: "master paused", may: both, must: true, happen: func(l *load) {
+		{name: "master paused", failover: true, may: both, must: true, happen: func(l *load) {
 			old := master(l)
 			old.Pause(l.T)
 			awaitOther(l, old)
 			old.Resume(l.T)
 		}},
-		{name: "master dead", may: both, must: true, happen: func(l *load) {
+		{name: "master dead", failover: true, may: both, must: true, happen: func(l *load) {
 			old := master(l)
 			old.Stop()
 			awaitOther(l, old)
@@ -67,8 +66,8 @@ func TestSurvivesFailover(t *testing.T) {
 			rdb := redis.NewFailoverClient(opt)
 			t.Cleanup(func() { rdb.Close() }) // after clients and servers
 			var loads []*load
-			for _, way := range []rpc.Wait{rpc.WaitTracking, rpc.WaitBLPOP} {
-				loads = append(loads, newLoad(&house{T: t, rdb: rdb, prefix: string(way), wait: way}))
+			for _, f := range fleets {
+				loads = append(loads, newLoad(&house{T: t, rdb: rdb, prefix: string(f), fleet: f}))
 			}
 			c.endure(loads...)
 		})

@@ -45,9 +45,8 @@ milliseconds. --phases says for which loads they are found out.
 The first signal (Ctrl-C) ends the run early and reports what was measured, the
 second one kills. Progress goes to stderr, the report to stdout or --out.
 
-Callers that wait by BLPOP (--wait blpop, or where tracking does not work) have a
-connection each as long as the broker or Redis allows it; where it does not, the
-report says so. After the report the keys of this run
+With --no-extensions each caller has a connection of its own as long as the broker or
+Redis allows it; where it does not, the report says so. After the report the keys of this run
 are deleted, which a Redis that does not answer holds up for no more than 3 s.
 The keys of a --prefix of your own are left to expire, as others may use it, too.
 

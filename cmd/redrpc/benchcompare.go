@@ -103,7 +103,7 @@ func nameList(to *[]string) value[[]string] {
 }
 
 // incidental are settings that say nothing of how a run was made.
-var incidental = []string{"prefix", "connections", "waiting_because", "note", "redrpc", "slo", "one_process", "processors"}
+var incidental = []string{"prefix", "connections", "note", "redrpc", "slo", "one_process", "processors"}
 
 // A side is the runs of A or B, and their settings.
 type side struct {

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"redrpc/bench/report"
-	"redrpc/rpc"
 )
 
 // systemFlags are the flags that say what is measured, and after check what to
@@ -32,7 +31,7 @@ type systemFlags struct {
 	prefix    string
 	noServer  bool
 	transport string
-	wait      string
+	plain     bool // the protocol without extensions
 	phases    string
 
 	given func(flag string) bool
@@ -42,7 +41,7 @@ type systemFlags struct {
 
 func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string, timeout time.Duration) {
 	f.clients, f.workers, f.timeout = 1, 64, timeout
-	f.fn, f.payload, f.transport, f.wait, f.phases = "echo", 100, "memory", "auto", "auto"
+	f.fn, f.payload, f.transport, f.phases = "echo", 100, "memory", "auto"
 	flags := cmd.Flags()
 	f.given = flags.Changed
 	flags.Var(positive(&f.timeout), "timeout", "how long a call may take, and how long to wait for the last ones")
@@ -50,7 +49,7 @@ func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string, t
 	flags.Var(count(&f.payload, 0, 64<<20), "payload", "bytes of text to send as the argument x")
 	flags.Var(object(&f.args), "args", "arguments of every call, instead of --payload")
 	flags.Var(count(&f.clients, 1, 100_000), "clients", "clients with connections of their own, which the callers share")
-	flags.Var(oneOf(&f.wait, waits...), "wait", waitHelp)
+	flags.BoolVar(&f.plain, "no-extensions", false, noExtensionsHelp)
 	flags.Var(count(&f.workers, 1, 100_000), "server-workers", "calls that the in-process server runs at a time")
 	flags.Var(oneOf(&f.transport, "memory", "tcp"), "transport", "of the in-process broker, instead of $REDIS_URL")
 	f.conn.register(flags, getenv, "an in-process broker")
@@ -59,7 +58,6 @@ func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string, t
 	flags.Var(oneOf(&f.phases, "auto", "on", "off"), "phases", fmt.Sprintf("whether to find out how long calls queue, run and wake up; auto: not in a closed loop of more than %d callers, whose calls it makes dearer by a quarter", tracedCallers))
 	completeChoices(cmd, "phases", "auto", "on", "off")
 	completeChoices(cmd, "transport", "memory", "tcp")
-	completeChoices(cmd, "wait", waits...)
 	completeChoices(cmd, "func", slices.Sorted(maps.Keys(builtin))...)
 }
 
@@ -146,13 +144,12 @@ func payload(n int) json.RawMessage {
 
 // settings is what was run.
 func (f *systemFlags) settings(sys *system) report.Settings {
-	way, why := sys.clients[0].Waiting()
 	set := report.Settings{
 		{Name: "broker", Value: sys.name},
 		{Name: "transport", Value: sys.transport},
 		{Name: "redis_version", Value: sys.version},
 		{Name: "clients", Value: f.clients},
-		{Name: "waiting", Value: way},
+		{Name: "extensions", Value: !f.plain},
 		{Name: "connections", Value: sys.open()},
 		{Name: "function", Value: f.fn},
 	}
@@ -171,10 +168,7 @@ func (f *systemFlags) settings(sys *system) report.Settings {
 	if shared := f.shared(); shared != "" {
 		add("one_process", shared)
 	}
-	if f.wait != string(way) {
-		add("waiting_because", why)
-	}
-	if sys.note != "" && way == rpc.WaitBLPOP {
+	if sys.note != "" && f.plain {
 		add("note", sys.note)
 	}
 	add("prefix", f.prefix)

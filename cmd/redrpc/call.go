@@ -20,17 +20,14 @@ import (
 	"redrpc/rpc"
 )
 
-// waits are the ways of waiting for results, see rpc.Wait.
-var waits = []string{string(rpc.WaitAuto), string(rpc.WaitTracking), string(rpc.WaitBLPOP)}
-
-const waitHelp = "how results are waited for: all on one connection (tracking), each on its own (blpop), or what suits and works"
+const noExtensionsHelp = "speak the protocol as the Python and Go ports do: each result on a list of its own, with a connection for each call that waits"
 
 // defaultPrefix is that of the protocol.
 const defaultPrefix = "redis_rpc"
 
 func newCall(getenv func(string) string) *cobra.Command {
 	var conn connFlags
-	wait, async := string(rpc.WaitAuto), false
+	async := false
 	opt := rpc.ClientOptions{Prefix: defaultPrefix, Timeout: 5 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "call FUNC [NAME=TEXT | NAME:=JSON | NAME=@FILE | NAME:=@FILE]...",
@@ -72,7 +69,7 @@ If that fails the exit code is 1 if it is certain that the call was not sent, el
 			if err != nil {
 				return err
 			}
-			opt.Wait, opt.Logger = rpc.Wait(wait), slog.New(slog.DiscardHandler)
+			opt.Logger = slog.New(slog.DiscardHandler)
 			if async {
 				id, err := send(cmd.Context(), redisOpt, opt, fn, kw)
 				if err != nil {
@@ -97,9 +94,8 @@ If that fails the exit code is 1 if it is certain that the call was not sent, el
 	flags.BoolVar(&async, "async", false, "only send the call, and print its ID")
 	flags.Var(positive(&opt.Timeout), "timeout", "how long the call may take, or with --async its sending; and how long connecting may take")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
-	flags.Var(oneOf(&wait, waits...), "wait", waitHelp)
+	flags.BoolVar(&opt.NoExtensions, "no-extensions", false, noExtensionsHelp)
 	conn.register(flags, getenv, defaultRedis)
-	completeChoices(cmd, "wait", waits...)
 	return cmd
 }
 

@@ -39,8 +39,8 @@ func TestCluster(t *testing.T) {
 			t.Errorf("%s: got\n%s\nwant %s", command, r.stdout, want)
 		}
 	}
-	for _, wait := range waits {
-		redrpcIn(t, t.Context(), env, "bench", "-c", "8", "--calls", "200", "--warmup", "0s", "--timeout", "1m", "--wait", wait).want(t, exitOK)
+	for _, extensions := range []string{"--no-extensions=false", "--no-extensions"} {
+		redrpcIn(t, t.Context(), env, "bench", "-c", "8", "--calls", "200", "--warmup", "0s", "--timeout", "1m", extensions).want(t, exitOK)
 	}
 	total := int64(0)
 	for _, n := range nodes {

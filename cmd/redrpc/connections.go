@@ -34,7 +34,7 @@ type budget struct {
 func (f *systemFlags) connectionBudget(ctx context.Context, admin redis.UniversalClient) budget {
 	own := 2 // admin's, and one to spare
 	if !f.noServer {
-		own += 2
+		own += 3
 	}
 	files := maxFiles() - otherFiles - own
 	switch {
@@ -72,14 +72,17 @@ func maxClients(ctx context.Context, rdb redis.UniversalClient) (most, used int,
 	return most, used, err == nil && most > 0
 }
 
-// share returns how many connections each client may open, and a note for people
-// if that is too few for every caller to have one, as waiting by BLPOP needs. There is an error if not even
-// every client can have one.
+// ownConnections is how many connections a client may have on which no call waits.
+const ownConnections = 4
+
+// share returns on how many connections each client may have calls wait, and a note for
+// people if that is too few for every caller to have one, as the protocol without
+// extensions needs. There is an error if not even every client can have one.
 func (b budget) share(callers, clients int) (each int, note string, err error) {
-	if b.connections < clients {
-		return 0, "", fmt.Errorf("--clients %d is too many: there can be %d connections, as %s", clients, max(0, b.connections), b.because)
+	if b.connections < clients*(ownConnections+1) {
+		return 0, "", fmt.Errorf("--clients %d is too many: there can be %d connections, of which each client needs up to %d, as %s", clients, max(0, b.connections), ownConnections+1, b.because)
 	}
-	each = min((callers+clients-1)/clients, b.connections/clients)
+	each = min((callers+clients-1)/clients, b.connections/clients-ownConnections)
 	if total := each * clients; total < callers {
 		note = fmt.Sprintf("%d callers share %d connections, as %s: the other calls wait inside the client, which is part of their latency", callers, total, b.because)
 	}

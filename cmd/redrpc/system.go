@@ -76,7 +76,7 @@ func assemble(ctx context.Context, f *systemFlags, open bool, atATime int, log *
 	if err != nil {
 		return nil, err
 	}
-	if sys.note = note; note != "" && f.wait == string(rpc.WaitBLPOP) {
+	if sys.note = note; note != "" && f.plain {
 		fmt.Fprintf(log, "note: %s\n", sys.note)
 	}
 	if f.mine {
@@ -99,7 +99,7 @@ func assemble(ctx context.Context, f *systemFlags, open bool, atATime int, log *
 	for range f.clients {
 		client, err := rpc.NewClient(rdb, rpc.ClientOptions{
 			Prefix: f.prefix, Timeout: f.timeout,
-			Wait: rpc.Wait(f.wait), MaxConns: each,
+			NoExtensions: f.plain, MaxConns: each,
 			Intercept: around.client,
 			Logger:    slog.New(slog.DiscardHandler), // the report says it
 		})

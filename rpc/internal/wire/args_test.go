@@ -223,18 +223,18 @@ func TestEncodeArgs(t *testing.T) {
 		{args: nil, want: `{}`},
 		{args: noMap, want: `{}`},
 		{args: noStruct, want: `{}`},
-		{args: Args{"b": 1, "a": "x"}, want: `{"a":"x","b":1}`},
+		{args: map[string]any{"b": 1, "a": "x"}, want: `{"a":"x","b":1}`},
 		{args: struct{ A, B int }{1, 2}, want: `{"A":1,"B":2}`},
 		{args: json.RawMessage(` {"a": 1} `), want: `{"a":1}`},
-		{args: Args{"x": "<&>"}, want: `{"x":"<&>"}`},
-		{args: Args{"x": json.RawMessage(`"<&>"`)}, want: `{"x":"<&>"}`},
+		{args: map[string]any{"x": "<&>"}, want: `{"x":"<&>"}`},
+		{args: map[string]any{"x": json.RawMessage(`"<&>"`)}, want: `{"x":"<&>"}`},
 		{args: []int{1}, err: "got []int, which encodes to an array"},
 		{args: "x", err: "a string"},
-		{args: Args{"x": math.NaN()}, err: "cannot be encoded"},
-		{args: Args{"x": func() {}}, err: "cannot be encoded"},
-		{args: Args{"x": json.RawMessage("\"\xff\"")}, err: "arguments cannot be encoded: expected JSON in UTF-8"},
-		{args: Args{"x": nested(maxDepth - 2)}, want: `{"x":` + string(nested(maxDepth-2)) + `}`},
-		{args: Args{"x": nested(maxDepth - 1)}, err: "nested no deeper than 9999"},
+		{args: map[string]any{"x": math.NaN()}, err: "cannot be encoded"},
+		{args: map[string]any{"x": func() {}}, err: "cannot be encoded"},
+		{args: map[string]any{"x": json.RawMessage("\"\xff\"")}, err: "arguments cannot be encoded: expected JSON in UTF-8"},
+		{args: map[string]any{"x": nested(maxDepth - 2)}, want: `{"x":` + string(nested(maxDepth-2)) + `}`},
+		{args: map[string]any{"x": nested(maxDepth - 1)}, err: "nested no deeper than 9999"},
 	} {
 		got, err := NewEncoder().Args(c.args)
 		if c.err != "" {
@@ -278,7 +278,7 @@ func TestEncodeResult(t *testing.T) {
 			t.Errorf("%v: got %s, %v", v, got, err)
 		}
 	}
-	if got := string(appendText(nil, "<&>")); got != `"<&>"` {
-		t.Errorf("appendText: got %s", got)
+	if got := string(AppendText(nil, "<&>")); got != `"<&>"` {
+		t.Errorf("AppendText: got %s", got)
 	}
 }

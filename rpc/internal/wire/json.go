@@ -8,7 +8,6 @@ import (
 	"iter"
 	"reflect"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -17,18 +16,25 @@ import (
 // envelope is checked once as a whole and then walked, its values left raw.
 
 // CheckObject says whether data is one JSON object in UTF-8, and nothing else.
-func CheckObject(data []byte) error {
+func CheckObject(data []byte) error { return walk(data, func(name, value []byte) bool { return true }) }
+
+// walk checks, as CheckObject does, and calls visit for each member on the way: what it
+// has visited counts only if there is no error. A name is unescaped.
+func walk(data []byte, visit func(name, value []byte) bool) error {
 	if !utf8.Valid(data) {
 		return errors.New("expected JSON in UTF-8, got bytes that are not UTF-8")
 	}
-	if end := scanValue(data, skipSpace(data, 0), 0); end < 0 || skipSpace(data, end) < len(data) {
+	start := skipSpace(data, 0)
+	if start < len(data) && data[start] == '{' {
+		if end := scanMembers(data, start, 1, '}', visit); end >= 0 && skipSpace(data, end) == len(data) {
+			return nil
+		}
+	}
+	if end := scanValue(data, start, 0); end < 0 || skipSpace(data, end) < len(data) {
 		var raw json.RawMessage
 		return fmt.Errorf("expected JSON: %w", json.Unmarshal(data, &raw))
 	}
-	if k := KindOf(bytes.TrimLeft(data, " \t\r\n")); k != "object" {
-		return fmt.Errorf("expected a JSON object, got %s", article(k))
-	}
-	return nil
+	return fmt.Errorf("expected a JSON object, got %s", article(KindOf(data[start:])))
 }
 
 // KindOf names the JSON type of a valid value that starts at its first byte.
@@ -62,44 +68,18 @@ func article(kind string) string {
 // CheckObject has passed. Names may repeat; the last one counts, as in Python.
 func Members(object []byte) iter.Seq2[[]byte, json.RawMessage] {
 	return func(yield func([]byte, json.RawMessage) bool) {
-		i := skipSpace(object, 0) + 1 // past the brace
-		for {
-			i = skipSpace(object, i)
-			switch object[i] {
-			case '}':
-				return
-			case ',':
-				i = skipSpace(object, i+1)
-			}
-			end := skipString(object, i)
-			name := object[i+1 : end-1]
-			if bytes.IndexByte(name, '\\') >= 0 {
-				name = []byte(Unquote(object[i:end]))
-			}
-			i = skipSpace(object, end) + 1 // past the colon
-			i = skipSpace(object, i)
-			end = skipValue(object, i)
-			if !yield(name, object[i:end:end]) {
-				return
-			}
-			i = end
-		}
+		scanMembers(object, skipSpace(object, 0), 1, '}', func(name, value []byte) bool { return yield(name, value) })
 	}
 }
 
 // elements yields the raw values of an array that is valid JSON.
 func elements(array []byte) iter.Seq[json.RawMessage] {
 	return func(yield func(json.RawMessage) bool) {
-		i := 1 // past the bracket
-		for {
-			i = skipSpace(array, i)
-			switch array[i] {
-			case ']':
-				return
-			case ',':
+		for i := skipSpace(array, 1); array[i] != ']'; i = skipSpace(array, i) {
+			if array[i] == ',' {
 				i = skipSpace(array, i+1)
 			}
-			end := skipValue(array, i)
+			end := scanValue(array, i, 1)
 			if !yield(array[i:end:end]) {
 				return
 			}
@@ -113,44 +93,6 @@ func skipSpace(b []byte, i int) int {
 		i++
 	}
 	return i
-}
-
-// skipString returns the index after the string that starts at b[i].
-func skipString(b []byte, i int) int {
-	for i = skipPlain(b, i+1); ; i = skipPlain(b, i+1) {
-		switch b[i] {
-		case '\\':
-			i++
-		case '"':
-			return i + 1
-		}
-	}
-}
-
-// skipValue returns the index after the value that starts at b[i].
-func skipValue(b []byte, i int) int {
-	depth := 0
-	for {
-		switch b[i] {
-		case '"':
-			i = skipString(b, i)
-		case '{', '[':
-			depth++
-			i++
-		case '}', ']':
-			depth--
-			i++
-		case ',', ':', ' ', '\t', '\n', '\r':
-			i++
-		default: // a number or a literal
-			for i < len(b) && strings.IndexByte(",:]} \t\n\r", b[i]) < 0 {
-				i++
-			}
-		}
-		if depth == 0 {
-			return i
-		}
-	}
 }
 
 // Unquote returns the text of a valid JSON string.

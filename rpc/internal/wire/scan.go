@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"math/bits"
 )
@@ -18,9 +19,9 @@ func scanValue(b []byte, i, depth int) int {
 	case '"':
 		return scanString(b, i)
 	case '{':
-		return scanMembers(b, i, depth+1, '}')
+		return scanMembers(b, i, depth+1, '}', nil)
 	case '[':
-		return scanMembers(b, i, depth+1, ']')
+		return scanMembers(b, i, depth+1, ']', nil)
 	case 't':
 		return scanWord(b, i, "true")
 	case 'f':
@@ -31,8 +32,10 @@ func scanValue(b []byte, i, depth int) int {
 	return scanNumber(b, i)
 }
 
-// scanMembers scans an object or an array, which starts at b[i] and ends with end.
-func scanMembers(b []byte, i, depth int, end byte) int {
+// scanMembers scans an object or an array, which starts at b[i] and ends with end. If visit
+// is not nil it is called for each member of an object, with its name, unescaped, until it
+// returns false.
+func scanMembers(b []byte, i, depth int, end byte, visit func(name, value []byte) bool) int {
 	if depth > maxDepth {
 		return -1
 	}
@@ -41,6 +44,8 @@ func scanMembers(b []byte, i, depth int, end byte) int {
 		return i + 1
 	}
 	for {
+		name := i
+		nameEnd := i
 		if end == '}' {
 			if i >= len(b) || b[i] != '"' {
 				return -1
@@ -48,13 +53,18 @@ func scanMembers(b []byte, i, depth int, end byte) int {
 			if i = scanString(b, i); i < 0 {
 				return -1
 			}
+			nameEnd = i
 			i = skipSpace(b, i)
 			if i >= len(b) || b[i] != ':' {
 				return -1
 			}
 			i = skipSpace(b, i+1)
 		}
+		value := i
 		if i = scanValue(b, i, depth); i < 0 {
+			return -1
+		}
+		if visit != nil && !visit(unescaped(b[name:nameEnd]), b[value:i:i]) {
 			return -1
 		}
 		i = skipSpace(b, i)
@@ -68,6 +78,14 @@ func scanMembers(b []byte, i, depth int, end byte) int {
 		}
 		i = skipSpace(b, i+1)
 	}
+}
+
+// unescaped returns what stands between the quotes of a string.
+func unescaped(quoted []byte) []byte {
+	if text := quoted[1 : len(quoted)-1]; bytes.IndexByte(text, '\\') < 0 {
+		return text
+	}
+	return []byte(Unquote(quoted))
 }
 
 func scanString(b []byte, i int) int {

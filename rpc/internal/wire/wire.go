@@ -1,11 +1,14 @@
 package wire
 
 import (
-	"crypto/rand"
+	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,6 +38,10 @@ func StatsKey(prefix, kind, id string) string { return prefix + ":" + kind + ":"
 // WakeKey is a list that only its server blocks on: a push to it ends its wait.
 func WakeKey(prefix, kind, id string) string { return prefix + ":" + kind + ":" + id + ":wake" }
 
+// RepliesKey is the list in which all results come for a client ID: an addition to the
+// protocol.
+func RepliesKey(prefix, clientID string) string { return prefix + ":client:" + clientID + ":results" }
+
 // A Call is a call message to write. Of the additions to the protocol those
 // are left out that are zero.
 type Call struct {
@@ -44,9 +51,11 @@ type Call struct {
 	Client   []byte // the field with the client's name, and a comma before it
 	Timeout  int64  // the caller's remaining budget, in milliseconds
 	Deadline int64  // when it is over, in Unix milliseconds of Redis's clock
+	ReplyTo  []byte // the field with the client ID of its reply list, and a comma before it
 	Extra    []byte // more fields, each with a comma before it
 }
 
+// Append appends the message.
 func (c *Call) Append(b []byte) []byte {
 	b = append(b, `{"id":"`...)
 	b = append(b, c.ID...)
@@ -54,6 +63,7 @@ func (c *Call) Append(b []byte) []byte {
 	b = appendTime(b, c.At)
 	b = append(b, '"')
 	b = append(b, c.Client...)
+	b = append(b, c.ReplyTo...)
 	if c.Timeout > 0 {
 		b = append(b, `,"timeout_ms":`...)
 		b = strconv.AppendInt(b, c.Timeout, 10)
@@ -70,6 +80,7 @@ func (c *Call) Append(b []byte) []byte {
 
 // A Result is a result message to write: of a failure if Error is not empty.
 type Result struct {
+	ID        []byte // of the call, as JSON, if it goes to a reply list
 	At        time.Time
 	Value     []byte // JSON; null if there is none
 	Error     string // of a failure
@@ -84,8 +95,15 @@ type Result struct {
 	Ran        time.Duration // time worked
 }
 
+// Append appends the message.
 func (r *Result) Append(b []byte) []byte {
-	b = append(b, `{"ts":"`...)
+	b = append(b, '{')
+	if len(r.ID) > 0 {
+		b = append(b, `"id":`...)
+		b = append(b, r.ID...)
+		b = append(b, ',')
+	}
+	b = append(b, `"ts":"`...)
 	b = appendTime(b, r.At)
 	b = append(b, '"')
 	if r.Extensions {
@@ -105,14 +123,14 @@ func (r *Result) Append(b []byte) []byte {
 	switch {
 	case r.Error != "":
 		b = append(b, `,"err":`...)
-		b = appendText(b, r.Error)
+		b = AppendText(b, r.Error)
 		if r.Extensions && r.ErrorType != "" {
 			b = append(b, `,"err_type":`...)
-			b = appendText(b, r.ErrorType)
+			b = AppendText(b, r.ErrorType)
 		}
 		if r.Traceback != "" {
 			b = append(b, `,"err_traceback":`...)
-			b = appendText(b, r.Traceback)
+			b = AppendText(b, r.Traceback)
 		}
 	case r.Value == nil:
 		b = append(b, `,"res":null`...)
@@ -123,10 +141,56 @@ func (r *Result) Append(b []byte) []byte {
 	return append(b, '}')
 }
 
+// AppendNotice appends the message of a reply list that says that the result of a call
+// is on its single-use list, as it is long.
+func AppendNotice(b []byte, id []byte, at time.Time) []byte {
+	b = append(append(b, `{"id":`...), id...)
+	b = append(b, `,"ts":"`...)
+	b = appendTime(b, at)
+	return append(b, `","at":"result"}`...)
+}
+
+// IsNotice reports whether a message of a reply list says that the result is on the
+// single-use list of its call.
+func IsNotice(message []byte) bool {
+	const longest = 1024
+	return len(message) < longest && bytes.Contains(message, []byte(`"at"`)) && textField(message, "at") == "result"
+}
+
+// ResultID returns the ID of the call that a message of a reply list answers.
+func ResultID(message []byte) (id []byte, ok bool) {
+	if rest, ok := bytes.CutPrefix(message, []byte(`{"id":"`)); ok { // as this package writes it
+		if end := bytes.IndexAny(rest, `"\\`); end >= 0 && rest[end] == '"' {
+			return rest[:end], true
+		}
+	}
+	if text := textField(message, "id"); text != "" {
+		return []byte(text), true
+	}
+	return nil, false
+}
+
+// textField returns a text field of a message; it is empty if there is none.
+func textField(message []byte, name string) (text string) {
+	err := walk(message, func(n, value []byte) bool {
+		if string(n) == name {
+			text = ""
+			if KindOf(value) == "string" {
+				text = Unquote(value)
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
 // OwnFields are the names of the fields that the protocol uses, in calls and in
 // results.
 var OwnFields = []string{
-	"id", "ts", "kw", "client", "timeout_ms", "deadline_ms",
+	"id", "ts", "kw", "client", "reply_to", "at", "timeout_ms", "deadline_ms",
 	"res", "err", "err_traceback", "err_type", "server", "queue_ms", "run_ms",
 }
 
@@ -149,7 +213,12 @@ func appendTime(b []byte, t time.Time) []byte {
 	return b
 }
 
-func appendText(b []byte, s string) []byte {
+// AppendText appends a JSON string.
+func AppendText(b []byte, s string) []byte {
+	if isPlain(s) {
+		b = append(append(b, '"'), s...)
+		return append(b, '"')
+	}
 	quoted, err := NewEncoder().Encode(s)
 	if err != nil {
 		panic("wire: a string does not encode: " + err.Error())
@@ -157,33 +226,72 @@ func appendText(b []byte, s string) []byte {
 	return append(b, quoted...)
 }
 
-// AppendTextField appends a field with a comma before it.
-func AppendTextField(b []byte, name, value string) []byte {
-	b = appendText(append(b, ','), name)
-	return appendText(append(b, ':'), value)
+// isPlain reports whether s stands for itself between quotes.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
-// A ReceivedCall is a message of a calls list.
+// AppendTextField appends a field with a comma before it.
+func AppendTextField(b []byte, name, value string) []byte {
+	b = AppendText(append(b, ','), name)
+	return AppendText(append(b, ':'), value)
+}
+
+// A ReceivedCall is a message of a calls list. What it holds is part of the message.
 type ReceivedCall struct {
-	ID    string
+	RawID json.RawMessage // the ID, a JSON string
 	KW    json.RawMessage // the arguments, a JSON object
 	Fault error           // if set, all that the call can be answered with
 
 	// Additions to the protocol. What is absent or of no use is 0.
-	Timeout  int64 // the caller's budget when it sent the call, in milliseconds
-	Deadline int64 // when it is over, in Unix milliseconds of Redis's clock
+	Timeout  int64  // the caller's budget when it sent the call, in milliseconds
+	Deadline int64  // when it is over, in Unix milliseconds of Redis's clock
+	ReplyTo  []byte // the client ID of the caller's reply list
 }
+
+// ID returns the ID of the call.
+func (c *ReceivedCall) ID() string { return Unquote(c.RawID) }
 
 // DecodeCall reads a call. Its error means that the call cannot be answered:
 // it is no JSON object, or its id is no text. Fields are matched exactly, of
 // repeated ones the last counts, and unknown ones are ignored.
+//
+// Python writes NaN and Infinity, which are not JSON: such a call is answered with a
+// fault if its id can be read.
 func DecodeCall(message []byte) (ReceivedCall, error) {
-	if err := CheckObject(message); err != nil {
-		return ReceivedCall{}, err
+	c, err := decodeCall(message)
+	if err == nil {
+		return c, nil
 	}
+	finite, number := withoutNonFinite(message)
+	if number == "" {
+		return c, err
+	}
+	if c, _ := decodeCall(finite); c.RawID != nil && string(c.RawID) != nonFinite {
+		c.Fault = fmt.Errorf("expected JSON, got %s, which is not JSON", number)
+		for name, value := range Members(c.KW) {
+			if bytes.Contains(value, []byte(nonFinite)) {
+				c.Fault = fmt.Errorf("argument %q: expected JSON, got %s, which is not JSON", name, number)
+				break
+			}
+		}
+		return c, nil
+	}
+	return c, err
+}
+
+// nonFinite stands for a NaN, Infinity or -Infinity.
+const nonFinite = `"\u0000not finite"`
+
+func decodeCall(message []byte) (ReceivedCall, error) {
 	var c ReceivedCall
 	var id, kw json.RawMessage
-	for name, value := range Members(message) {
+	err := walk(message, func(name, value []byte) bool {
 		switch string(name) {
 		case "id":
 			id = value
@@ -193,7 +301,13 @@ func DecodeCall(message []byte) (ReceivedCall, error) {
 			c.Timeout = millisOf(value)
 		case "deadline_ms":
 			c.Deadline = millisOf(value)
+		case "reply_to":
+			c.ReplyTo = clientID(value)
 		}
+		return true
+	})
+	if err != nil {
+		return ReceivedCall{}, err
 	}
 	if id == nil {
 		return ReceivedCall{}, errors.New(`expected a text "id", got none`)
@@ -201,7 +315,7 @@ func DecodeCall(message []byte) (ReceivedCall, error) {
 	if k := KindOf(id); k != "string" {
 		return ReceivedCall{}, fmt.Errorf(`expected a text "id", got %s`, article(k))
 	}
-	c.ID, c.KW = Unquote(id), kw
+	c.RawID, c.KW = id, kw
 	switch {
 	case kw == nil || KindOf(kw) == "null":
 		c.KW = json.RawMessage("{}")
@@ -210,6 +324,51 @@ func DecodeCall(message []byte) (ReceivedCall, error) {
 		c.Fault = fmt.Errorf(`expected the arguments in "kw" as a JSON object, got %s`, article(KindOf(kw)))
 	}
 	return c, nil
+}
+
+// withoutNonFinite returns a message with a string for each NaN, Infinity and -Infinity
+// outside of strings, and the first of these; it is empty if there is none.
+func withoutNonFinite(message []byte) (finite []byte, first string) {
+	names := [][]byte{[]byte("NaN"), []byte("-Infinity"), []byte("Infinity")}
+	for i := 0; i < len(message); {
+		if message[i] == '"' {
+			end := scanString(message, i)
+			if end < 0 {
+				return nil, ""
+			}
+			finite = append(finite, message[i:end]...)
+			i = end
+			continue
+		}
+		n := slices.IndexFunc(names, func(name []byte) bool { return bytes.HasPrefix(message[i:], name) })
+		if n < 0 {
+			finite = append(finite, message[i])
+			i++
+			continue
+		}
+		if first == "" {
+			first = string(names[n])
+		}
+		finite = append(finite, nonFinite...)
+		i += len(names[n])
+	}
+	return finite, first
+}
+
+// clientID returns the text of a valid client ID, or nothing.
+func clientID(value json.RawMessage) []byte {
+	const longest = 128
+	if KindOf(value) != "string" {
+		return nil
+	}
+	id := []byte(value[1 : len(value)-1])
+	if bytes.IndexByte(id, '\\') >= 0 {
+		id = []byte(Unquote(value))
+	}
+	if len(id) > longest || bytes.IndexByte(id, ':') >= 0 {
+		return nil
+	}
+	return id
 }
 
 // A ReceivedResult is a message of a result list: a value, or a failure.
@@ -229,12 +388,9 @@ type Failure struct {
 // other a failure, an empty text too. Fields are matched exactly, of repeated
 // ones the last counts, and unknown ones are ignored.
 func DecodeResult(message []byte) (ReceivedResult, error) {
-	if err := CheckObject(message); err != nil {
-		return ReceivedResult{}, err
-	}
 	r := ReceivedResult{Value: json.RawMessage("null")}
 	var failure, traceback, errType json.RawMessage
-	for name, value := range Members(message) {
+	err := walk(message, func(name, value []byte) bool {
 		switch string(name) {
 		case "res":
 			r.Value = value
@@ -245,6 +401,10 @@ func DecodeResult(message []byte) (ReceivedResult, error) {
 		case "err_type":
 			errType = value
 		}
+		return true
+	})
+	if err != nil {
+		return ReceivedResult{}, err
 	}
 	if failure != nil && KindOf(failure) != "null" {
 		r.Failure = &Failure{Message: TextOf(failure), Type: TextOf(errType), Traceback: TextOf(traceback)}
@@ -312,22 +472,28 @@ func LogExcerpt(message []byte) string {
 	return b.String()
 }
 
-// NewResultKey returns the key for the result of a new call, and the call's ID,
-// a UUID of version 4 behind tag.
-func NewResultKey(prefix, fn, tag string) (key, id string) {
+// NewID returns the ID of a new call, a UUID of version 4 behind tag.
+func NewID(tag string) string {
+	b := make([]byte, 0, len(tag)+36)
+	return string(appendUUID(append(b, tag...), true))
+}
+
+// NewClientID returns what the reply lists of a client are named after.
+func NewClientID() string { return string(appendUUID(nil, false)) }
+
+// appendUUID appends a UUID of version 4. Its random bits are of a generator that is
+// seeded by the system, which is enough for what nobody has to guess.
+func appendUUID(b []byte, dashes bool) []byte {
 	var u [16]byte
-	rand.Read(u[:]) // never fails
+	binary.LittleEndian.PutUint64(u[:8], rand.Uint64())
+	binary.LittleEndian.PutUint64(u[8:], rand.Uint64())
 	u[6] = u[6]&0x0f | 0x40
 	u[8] = u[8]&0x3f | 0x80
-	before := ResultKey(prefix, fn, "")
-	b := make([]byte, 0, len(before)+len(tag)+36)
-	b = append(append(b, before...), tag...)
-	for i, part := range [][]byte{u[:4], u[4:6], u[6:8], u[8:10], u[10:]} {
-		if i > 0 {
+	for i, part := range [...][]byte{u[:4], u[4:6], u[6:8], u[8:10], u[10:]} {
+		if i > 0 && dashes {
 			b = append(b, '-')
 		}
 		b = hex.AppendEncode(b, part)
 	}
-	key = string(b)
-	return key, key[len(before):]
+	return b
 }

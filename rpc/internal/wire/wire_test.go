@@ -86,7 +86,7 @@ func TestVectors(t *testing.T) {
 				}
 				continue
 			}
-			if got, want := (calls{c.ID, string(c.KW)}), wantCalls[v.Name]; err != nil || c.Fault != nil || got != want {
+			if got, want := (calls{c.ID(), string(c.KW)}), wantCalls[v.Name]; err != nil || c.Fault != nil || got != want {
 				t.Errorf("%s: got %q, %v, %v, want %q", v.Name, got, c.Fault, err, want)
 			}
 			prefix, fn, _ := strings.Cut(strings.TrimSuffix(v.Queue, ":calls"), ":")
@@ -140,8 +140,11 @@ func TestDecodeCall(t *testing.T) {
 		{name: "kw false", message: `{"id":"x","kw":false}`, id: "x", fault: `JSON object, got a boolean`},
 		{name: "null id", message: `{"id":null}`, err: `got null`},
 		{name: "object id", message: `{"id":{}}`, err: `got an object`},
-		{name: "NaN", message: `{"id":"x","kw":{"a":NaN}}`, err: `expected JSON`},
-		{name: "Infinity", message: `{"id":"x","kw":{"a":-Infinity}}`, err: `expected JSON`},
+		{name: "NaN", message: `{"id":"x","kw":{"a":NaN}}`, id: "x", kw: `{"a":` + nonFinite + `}`, fault: `argument "a": expected JSON, got NaN`},
+		{name: "Infinity", message: `{"id":"NaN","kw":{"a":"NaN","b":[-Infinity]}}`, id: "NaN", kw: `{"a":"NaN","b":[` + nonFinite + `]}`, fault: `argument "b": expected JSON, got -Infinity`},
+		{name: "NaN outside of the arguments", message: `{"id":"x","t":NaN,"kw":{}}`, id: "x", kw: `{}`, fault: `expected JSON, got NaN`},
+		{name: "NaN for an id", message: `{"id":NaN,"kw":{}}`, err: `expected JSON`},
+		{name: "NaN and worse", message: `{"id":"x","kw":{"a":NaN}`, err: `expected JSON`},
 		{name: "trailing text", message: `{"id":"x"} {"id":"y"}`, err: `after top-level value`},
 		{name: "cut off", message: `{"id":"x","kw":{`, err: `unexpected end`},
 		{name: "nothing", message: ``, err: `unexpected end`},
@@ -155,12 +158,12 @@ func TestDecodeCall(t *testing.T) {
 			got, err := DecodeCall([]byte(c.message))
 			if c.err != "" {
 				if err == nil || !strings.Contains(err.Error(), c.err) {
-					t.Fatalf("got %q, error %v, want error %q", got.ID, err, c.err)
+					t.Fatalf("got %q, error %v, want error %q", got.ID(), err, c.err)
 				}
 				return
 			}
-			if err != nil || got.ID != c.id || string(got.KW) != c.kw {
-				t.Errorf("got id %q, kw %s, error %v, want %q, %s", got.ID, got.KW, err, c.id, c.kw)
+			if err != nil || got.ID() != c.id || string(got.KW) != c.kw {
+				t.Errorf("got id %q, kw %s, error %v, want %q, %s", got.ID(), got.KW, err, c.id, c.kw)
 			}
 			if (got.Fault != nil) != (c.fault != "") || got.Fault != nil && !strings.Contains(got.Fault.Error(), c.fault) {
 				t.Errorf("got fault %v, want %q", got.Fault, c.fault)
@@ -280,8 +283,8 @@ func FuzzDecodeCall(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if got.ID != id {
-			t.Errorf("got id %q, want %q", got.ID, id)
+		if got.ID() != id {
+			t.Errorf("got id %q, want %q", got.ID(), id)
 		}
 		var kw map[string]json.RawMessage
 		if fits := fields["kw"] == nil || json.Unmarshal(fields["kw"], &kw) == nil; fits != (got.Fault == nil) {

@@ -14,9 +14,9 @@ func functionsOf(weights, limits []int) []*function {
 	return fs
 }
 
-// TestRotationOrder: each function comes first as often as its weight says, and
+// TestRoundRobinOrder: each function comes first as often as its weight says, and
 // as evenly as can be.
-func TestRotationOrder(t *testing.T) {
+func TestRoundRobinOrder(t *testing.T) {
 	for _, c := range []struct {
 		weights []int
 		want    string
@@ -26,10 +26,10 @@ func TestRotationOrder(t *testing.T) {
 		{[]int{3, 1}, "[a b][a b][b a][a b]"},
 		{[]int{1, 2, 1}, "[b c a][a b c][c a b][b c a]"},
 	} {
-		r, got := newRotation(functionsOf(c.weights, make([]int, len(c.weights)))), ""
+		r, got := newRoundRobin(functionsOf(c.weights, make([]int, len(c.weights)))), ""
 		for range 4 {
 			queues, n, wait := r.begin(7)
-			if n != 7 || wait != maxSlice {
+			if n != 7 || wait != maxBlock {
 				t.Errorf("%v: got %d calls within %v", c.weights, n, wait)
 			}
 			got += fmt.Sprint(queues)
@@ -41,11 +41,11 @@ func TestRotationOrder(t *testing.T) {
 	}
 }
 
-// TestRotationLimits: a function with room for few is taken from in its own turn,
+// TestRoundRobinLimits: a function with room for few is taken from in its own turn,
 // and else when little is going on.
-func TestRotationLimits(t *testing.T) {
+func TestRoundRobinLimits(t *testing.T) {
 	fs := functionsOf([]int{1, 1}, []int{0, 2})
-	r := newRotation(fs)
+	r := newRoundRobin(fs)
 	begin := func(want string) {
 		t.Helper()
 		queues, n, wait := r.begin(8)
@@ -58,7 +58,7 @@ func TestRotationLimits(t *testing.T) {
 	begin("[a b] 2 1s")
 	r.end(true)
 	begin("[b a] 2 1s")
-	fs[1].took(2)
+	fs[1].busy.Add(2)
 	r.end(true)
 	if begin("[a] 8 1s"); !r.without.Load() {
 		t.Error("the turn does not know that it leaves a function out")
@@ -72,8 +72,8 @@ func TestRotationLimits(t *testing.T) {
 	begin("[b a] 1 1s")
 
 	fs = functionsOf([]int{1}, []int{1})
-	r = newRotation(fs)
-	fs[0].took(1)
+	r = newRoundRobin(fs)
+	fs[0].busy.Add(1)
 	if queues, _, _ := r.begin(8); len(queues) != 0 {
 		t.Errorf("got queues %q, want none", queues)
 	}

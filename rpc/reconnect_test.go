@@ -20,17 +20,17 @@ func TestFewDials(t *testing.T) {
 		callers = 32
 		trouble = 20 * time.Second
 	)
-	for _, way := range []rpc.Wait{rpc.WaitBLPOP, rpc.WaitTracking} {
+	for _, f := range []fleet{newFleet, oldClient} {
 		for name, fault := range map[string]broker.Fault{
 			"LOADING":  {Error: "LOADING no"},
 			"READONLY": {Error: "READONLY no", Command: "rpush"},
 			"refused":  {Refuse: true},
 		} {
-			t.Run(string(way)+"/"+name, func(t *testing.T) {
+			t.Run(string(f)+"/"+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					b := newBroker(t)
 					h := newHouse(t, inMemory(b))
-					h.wait = way
+					h.fleet = f
 					client, ctx := h.client(rpc.ClientOptions{Timeout: 10 * time.Second}), context.Background()
 					rule, err := b.Inject(fault)
 					if err != nil {
@@ -86,13 +86,13 @@ func TestFewDials(t *testing.T) {
 	}
 }
 
-// TestGateWithCallersThatLeave: a caller that leaves while it is the one to try leaves
-// the try to others, and nobody waits for good.
-func TestGateWithCallersThatLeave(t *testing.T) {
+// TestCallersThatLeave: whoever leaves while Redis is away keeps nobody from going on when
+// it is back.
+func TestCallersThatLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t)
 		h := newHouse(t, inMemory(b))
-		h.wait = rpc.WaitBLPOP
+		h.fleet = oldClient
 		client, ctx := h.client(rpc.ClientOptions{}), context.Background()
 		rule, err := b.Inject(broker.Fault{Error: "LOADING no"})
 		if err != nil {
