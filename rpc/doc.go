@@ -1,6 +1,6 @@
-// Package rpc calls functions through Redis lists: a [Client] pushes a call to
-// the list of its function, any [Server] that offers the function pops it,
-// runs it, and pushes the result to a list of its own, where the client waits.
+// Package rpc calls functions through Redis lists: a [Client] pushes a call to the list of
+// its function, any [Server] that offers the function pops it, runs it, and pushes the
+// result to a list of the client.
 //
 // It speaks the protocol of Codility/redis-rpc and works together with the
 // Python and Go ports of it, in both directions.
@@ -17,78 +17,44 @@
 //   - [ErrBadResult]: the function ran, but its result could not be read;
 //   - [ErrNoResult]: the outcome is unknown: it may have run, or still run.
 //
-// # Waiting
+// A call tells its server how long the caller waits ([Timeout], or its context): the
+// context of the handler ends then, and a call that comes too late is dropped and counted
+// ([Stats]). Both go by Redis's clock. The ports do not say how long they wait: their
+// calls are never dropped.
 //
-// A client needs three connections, however many calls are in flight. The first
-// two calls wait by BLPOP on a connection each, the others share one, on which
-// Redis tells when their results have come (client tracking). A client tries
-// whether that works when it connects, and uses BLPOP alone where it does not, with
-// a connection for each call. [ClientOptions.Wait] decides otherwise,
-// [Client.Waiting] says what is in use and why.
+// # Connections
 //
-// A call that is given up returns at once and leaves nothing behind: its result is
-// deleted when it comes, or expires.
-//
-// # Deadlines
-//
-// A call tells its server how long the caller waits ([Timeout], or its context).
-// The context of the handler ends then, and a call that comes too late is dropped
-// and counted ([Stats]). For this both sides learn what Redis's clock shows, so it
-// does not matter what their own clocks show. The ports in Python and Go do not say
-// how long they wait: their calls are never dropped.
-//
-// # Around calls
-//
-// An [Interceptor] runs around each call of a client or a server, and may put
-// fields into the messages: packages rpcprom and rpcotel have metrics and traces as
-// such. [Server.Stats] counts. An [Inspector] lists the servers that are online, what
-// they report with their heartbeats, and the queues with calls that wait, and tells
-// rates between two looks. [Client.Send] makes a call whose outcome nobody
-// waits for.
-//
-// A function of a server may have a [Weight] in the rotation and a limit of calls at
-// a time ([Concurrency]), and a server limits for their sizes and number
-// ([ServerOptions]).
+// All results of a client come on one list, its reply list, so that it needs two
+// connections, however many calls are in flight, and one or two more while messages are
+// long. Servers of the ports know no reply lists: the calls that they answer wait on a
+// connection each, up to [ClientOptions.MaxConns]. Which servers answer is found out; the
+// first results of old ones may come up to 100 ms late. [ClientOptions.NoExtensions] is
+// the protocol as the ports speak it.
 //
 // # When Redis fails
 //
-// Client and server go on by themselves, with pauses that grow and differ, when
-// connections are lost, Redis is restarted or stalls, or it refuses for a while
-// (LOADING, READONLY, OOM). A call that can still be answered waits on. With a client
-// of Sentinel they follow the master, in a Cluster the slots of their functions.
+// Client and server reconnect by themselves, with pauses that grow and differ, and go on
+// when Redis is restarted or stalls, or refuses for a while (LOADING, READONLY, OOM). A
+// call that can still be answered waits on, and no result is lost with a connection. With
+// a client of Sentinel they follow the master, in a Cluster the slots of their functions.
 //
 // What Redis forgets may come again: it replicates with a delay, and saves now and then.
 // So what it has given to a server just before it was replaced by a replica, or crashed,
-// may still be in the queue afterwards. That is the one way for a call to run twice, and
-// no server can know of it. A call that says how long its caller waits is dropped when
-// that is over.
+// may still be in the queue afterwards. That is the one way for a call to run twice.
 //
 // # In a Cluster
 //
 // A client of a Cluster (redis.NewClusterClient) is all that is needed. The functions
-// are spread over the masters by their names. A call and its result lie in the slot of
-// the function's queue: IDs of calls begin with a hash tag for this, which the ports in
-// Python and Go take for text as any other. They can take part; their results come
-// wherever their IDs put them.
-//
-// A client has three connections for each of the slots that it used last, up to 64. A
-// server has two for each slot of its functions. It still takes no more calls than it
-// has free workers: with fewer workers than slots a call may wait up to 0.1 s longer for
-// its turn. Functions with a hash tag in common, such as {billing}add and
-// {billing}refund, share a slot, and so do all if the prefix has one.
-//
-// Slots may be moved at any time. While one is on its way its calls go on, a few
-// milliseconds slower.
+// are spread over the masters by their names; all lists of a call lie in the slot of its
+// queue, as IDs begin with a hash tag. Client and server have connections for each slot
+// that they use. Functions with a hash tag in common, such as {billing}add and
+// {billing}refund, share a slot, and so do all if the prefix has one. With fewer workers
+// than slots a call may wait up to 0.1 s longer for its turn.
 //
 // # Versions
 //
-// Redis 7.0 and newer has all that is used. With an older one, or where commands
-// are forbidden:
-//
-//   - before 7.0 (BLMPOP) a server takes several calls in two steps: BLPOP, then LPOP
-//     with a count;
-//   - before 6.2 (LPOP with a count) it takes one call at a time;
-//   - before 6.0 (client tracking, RESP3) each call that waits has a connection, and
-//     holds it for up to a second after it was given up, as times to block are whole
-//     seconds.
+// Redis 7.0 and newer has all that is used. With an older one a server takes calls in two
+// steps (before 7.0) or one at a time (before 6.2), and times to block are whole seconds
+// (before 6.0). Where reply lists are forbidden the client uses none, and says so to its
+// Logger.
 package rpc
