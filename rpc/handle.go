@@ -117,7 +117,8 @@ func (e *execution) reply() {
 	if a == nil {
 		a = new(reply)
 	}
-	*a = reply{run: e.serverRun, consumer: e.consumer, function: e.function, until: e.times.deadline}
+	id := append(a.id[:0], e.call.RawID...) // the message is used again
+	*a = reply{id: id, run: e.serverRun, consumer: e.consumer, function: e.function, until: e.times.deadline}
 	if a.until.IsZero() {
 		a.until = e.result.At.Add(replyPatience)
 	}
@@ -129,7 +130,6 @@ func (e *execution) reply() {
 	}
 	size := len(e.result.Value) + len(e.result.Extra) + len(e.result.Server) + len(e.result.ID) + 104
 	a.message = e.result.Append(slices.Grow(e.spare.get()[:0], size))
-	a.id = e.call.ID()
 	e.replies.Add(1)
 	a.size = int64(len(a.message))
 	a.holds = e.undelivered.Add(a.size) > mostUndelivered

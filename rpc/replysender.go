@@ -14,7 +14,7 @@ type reply struct {
 	run      *serverRun
 	consumer *consumer
 	function *function
-	id       string // of the call
+	id       []byte // of the call, a JSON string
 	list     string // the reply list; empty for a single-use list
 	message  []byte
 	until    time.Time // nobody waits for it any longer
@@ -67,7 +67,7 @@ func (r *reply) key() string {
 	if r.list != "" && !r.isLong() {
 		return r.list
 	}
-	return wire.ResultKey(r.run.opt.Prefix, r.function.name, r.id)
+	return wire.ResultKey(r.run.opt.Prefix, r.function.name, wire.Unquote(r.id))
 }
 
 // begin is that of a queuePush.
@@ -81,7 +81,7 @@ func (r *reply) settle(p pushResult) {
 	switch p.pushOutcome {
 	case pushed:
 		if r.list != "" && r.isLong() {
-			r.message, r.again = wire.AppendNotice(nil, wire.AppendText(nil, r.id), time.Now()), false
+			r.message, r.again = wire.AppendNotice(nil, r.id, time.Now()), false
 			r.push()
 			return
 		}
@@ -163,10 +163,10 @@ func (r *reply) tooLong(why string) {
 		Extensions: !r.run.opt.NoExtensions, Server: r.run.field, Queued: -1,
 	}
 	if r.list != "" {
-		failure.ID = wire.AppendText(nil, r.id)
+		failure.ID = r.id
 	}
 	r.function.failed.Add(1)
-	r.run.log.Error("rpc: result too long", "func", r.function.name, "id", r.id, "reason", why)
+	r.run.log.Error("rpc: result too long", "func", r.function.name, "id", wire.Unquote(r.id), "reason", why)
 	r.message, r.again = failure.Append(nil), false
 }
 

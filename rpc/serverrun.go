@@ -267,7 +267,7 @@ func (r *serverRun) delivered(a *reply) {
 	if a.holds {
 		r.give(1)
 	}
-	*a = reply{}
+	*a = reply{id: a.id}
 	r.sentReplies.Put(a)
 	r.replies.Done()
 }

@@ -474,8 +474,8 @@ func LogExcerpt(message []byte) string {
 
 // NewID returns the ID of a new call, a UUID of version 4 behind tag.
 func NewID(tag string) string {
-	b := make([]byte, 0, len(tag)+36)
-	return string(appendUUID(append(b, tag...), true))
+	var b [64]byte
+	return string(appendUUID(append(b[:0], tag...), true))
 }
 
 // NewClientID returns what the reply lists of a client are named after.
