@@ -109,7 +109,7 @@ func TestSlowLink(t *testing.T) {
 			if steady.longest > max(took/2, 2*linkTimeout) {
 				t.Errorf("a short call took %v while a long one took %v", steady.longest, took)
 			}
-			if dials > int32(calls)+1 { // it may be the first that is long
+			if dials > int32(calls)+3 { // the first that is long has a connection, and what is rare has some
 				t.Errorf("dialled %d times meanwhile", dials)
 			}
 			w.end(t)
