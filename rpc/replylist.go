@@ -276,8 +276,10 @@ func (r *replyList) lost() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.up = false
-	if r.slot.waiting() > 0 { // else it expires
+	if key := r.key(r.number); r.slot.waiting() > 0 {
 		r.earlier = append(r.earlier, r.number)
+	} else { // what is left there is of no interest
+		r.slot.start(func() { r.slot.delete([]string{key}) })
 	}
 	r.number++
 	r.handed = 0
