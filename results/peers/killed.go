@@ -34,7 +34,7 @@ type numberedArgs struct {
 }
 
 // killing measures a closed loop like the others, but that a connection of its own kills
-// those of the client, again and again, for the length of the window. Calls are
+// those of the client, every 100 ms for the length of the window. Calls are
 // numbered, and the handler counts which of them run. Only the client's connections
 // are killed, not those of the server.
 func (f *callersFlags) killing(c callCase) (measured, error) {
