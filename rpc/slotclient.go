@@ -235,7 +235,7 @@ func (s *slotClient) deleteLists() {
 		defer close(done)
 		s.delete(keys)
 	})
-	sleep(250*time.Millisecond, done)
+	sleep(time.Second, done)
 }
 
 // commandArgs are a command and its keys as go-redis wants them.
