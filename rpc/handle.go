@@ -53,13 +53,13 @@ func (r *serverRun) answer(ctx context.Context, c fetchedCall) {
 	if e.call, err = wire.DecodeCall(c.message); err != nil {
 		c.function.malformed.Add(1)
 		r.malformed.add(r.log, "last_func", c.name, "last_reason", err, "last_message", wire.LogExcerpt(c.message))
-		r.give(1)
+		r.scheduler.give(1)
 		return
 	}
 	if e.isExpired() {
 		c.function.expired.Add(1)
 		r.expired.add(r.log, "last_func", c.name, "last_id", e.call.ID(), "last_late_by", e.begun.Sub(e.times.deadline))
-		r.give(1)
+		r.scheduler.give(1)
 		return
 	}
 	if e.deadline = e.times.context(ctx); e.deadline != nil {
@@ -101,7 +101,7 @@ func (e *execution) end() {
 		e.result.Ran = e.result.At.Sub(e.begun)
 	}
 	if e.result.Error != "" && e.times.over(e.result.At) {
-		e.give(1)
+		e.scheduler.give(1)
 	} else {
 		e.reply()
 	}
@@ -134,7 +134,7 @@ func (e *execution) reply() {
 	a.size = int64(len(a.message))
 	a.holds = e.undelivered.Add(a.size) > mostUndelivered
 	if !a.holds {
-		defer e.give(1)
+		defer e.scheduler.give(1)
 	}
 	a.deliver()
 }

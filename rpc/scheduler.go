@@ -132,11 +132,11 @@ func (r *serverRun) finish(f *function) {
 	}
 }
 
-// A scheduler shares the free workers of a server among its consumers, where there are several.
-// One that waits for calls in Redis needs a worker for the first of them, and holds it;
-// when that has come it takes more with those that are free then. Where workers are
-// fewer than consumers that want one, nobody waits in Redis: each looks, in its turn, and
-// passes the worker on.
+// A scheduler shares the free workers of a server among its consumers. One that is alone
+// has all that are free. Else one that waits for calls in Redis needs a worker for the
+// first of them, and holds it; when that has come it takes more with those that are free
+// then. Where workers are fewer than consumers that want one, nobody waits in Redis: each
+// looks, in its turn, and passes the worker on.
 type scheduler struct {
 	consumers []*consumer
 	wake      func(*consumer) // is called to end a consumer's wait in Redis

@@ -33,8 +33,7 @@ type serverRun struct {
 	impatient context.Context // ended if there is no time to wait for Redis
 	stop      chan struct{}   // closed when no more calls are to be fetched
 
-	slots       workerSlots
-	scheduler   *scheduler     // in place of it, if there are several consumers
+	scheduler   *scheduler
 	replies     sync.WaitGroup // that are not delivered
 	undelivered atomic.Int64   // bytes of these
 	across      sync.WaitGroup // of those that go to another slot
@@ -134,7 +133,6 @@ func newServerRun(ctx context.Context, s *Server) *serverRun {
 		started:   time.Now(),
 		impatient: ctx,
 		stop:      make(chan struct{}),
-		slots:     workerSlots{free: s.opt.Workers, freed: make(chan struct{}, 1)},
 		malformed: summary{text: "malformed calls dropped"},
 		expired:   summary{text: "calls dropped, their callers have given up"},
 		lost:      summary{text: "results lost"},
@@ -155,13 +153,11 @@ func newServerRun(ctx context.Context, s *Server) *serverRun {
 	for _, slot := range inOrder {
 		r.consumers = append(r.consumers, r.newConsumer(slot, bySlot[slot]))
 	}
-	if len(r.consumers) > 1 {
-		r.scheduler = &scheduler{consumers: r.consumers, free: s.opt.Workers, left: s.opt.MaxCalls, over: make(chan struct{})}
-		if s.opt.MaxCalls == 0 {
-			r.scheduler.left = math.MaxInt
-		}
-		r.scheduler.wake = r.wake
+	left := s.opt.MaxCalls
+	if left == 0 {
+		left = math.MaxInt
 	}
+	r.scheduler = &scheduler{consumers: r.consumers, wake: r.wake, free: s.opt.Workers, left: left, over: make(chan struct{})}
 	return r
 }
 
@@ -200,7 +196,7 @@ func (r *serverRun) serve(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-r.stopping:
-		case <-r.enough():
+		case <-r.scheduler.over:
 		case <-finished: // by itself
 			return
 		}
@@ -216,11 +212,7 @@ func (r *serverRun) serve(ctx context.Context) {
 	for _, c := range r.consumers {
 		consumers.Go(func() {
 			defer c.fetcher.hangUp()
-			if r.scheduler == nil {
-				r.consume(c)
-			} else {
-				r.consumeInTurns(c)
-			}
+			r.consume(c)
 		})
 	}
 	consumers.Wait()
@@ -244,28 +236,11 @@ func (r *serverRun) serve(ctx context.Context) {
 	r.flushSummaries()
 }
 
-// enough is closed when several consumers have fetched all calls that may be.
-func (r *serverRun) enough() <-chan struct{} {
-	if r.scheduler == nil {
-		return nil
-	}
-	return r.scheduler.over
-}
-
-// give is told of workers that are free again.
-func (r *serverRun) give(n int) {
-	if r.scheduler != nil {
-		r.scheduler.give(n)
-	} else {
-		r.slots.give(n)
-	}
-}
-
 // delivered is told of a reply that was delivered, or cannot be.
 func (r *serverRun) delivered(a *reply) {
 	r.undelivered.Add(-a.size)
 	if a.holds {
-		r.give(1)
+		r.scheduler.give(1)
 	}
 	*a = reply{id: a.id}
 	r.sentReplies.Put(a)
@@ -276,36 +251,46 @@ func (r *serverRun) delivered(a *reply) {
 // been enough. It fetches nothing after that, and loses nothing: what a command in
 // progress still pops is handed on too.
 func (r *serverRun) consume(c *consumer) {
-	retry := firstRetry
-	for left := r.opt.MaxCalls; r.opt.MaxCalls == 0 || left > 0; {
-		n := r.slots.takeAll(r.stop)
-		if n == 0 {
-			return
+	retry, rest := firstRetry, firstRest
+	alone := len(r.consumers) == 1
+	for r.scheduler.take(c, r.stop) {
+		workers := 1
+		if alone { // nobody else wants them while it waits
+			workers += r.scheduler.more(c, math.MaxInt)
 		}
-		most := n
-		if r.opt.MaxCalls > 0 {
-			most = min(n, left)
-		}
-		queues, most, wait := c.rotation.begin(most)
+		queues, most, wait := c.rotation.begin(workers)
 		if len(queues) == 0 {
-			r.give(n)
+			r.scheduler.settle(c, workers, 0)
 			r.awaitRoom(c)
 			continue
 		}
-		f, messages, away, err := r.fetch(c, queues, most, min(wait, c.dialer.block()))
+		mayWait := r.scheduler.mayWait(c)
+		f, messages, away, err := r.fetch(c, queues, most, min(wait, c.dialer.block()), mayWait)
+		disturbed := r.scheduler.awake(c)
 		c.rotation.end(f != nil)
+		if f != nil && !alone {
+			if n := r.scheduler.more(c, f.room(math.MaxInt)-1); n > 0 {
+				workers += n
+				var more [][]byte
+				more, err = r.nodes.pop(f.queue, n)
+				messages = append(messages, more...)
+			}
+		}
 		if f != nil {
 			r.hand(f, messages)
-			n -= len(messages)
-			left -= len(messages)
 		}
-		r.give(n)
+		r.scheduler.settle(c, workers, len(messages))
 		switch {
 		case err != nil:
 			retry = r.pause(c.dialer, err, retry)
 			continue
-		case away && f == nil:
+		case f == nil && away: // the slot is being migrated
 			sleep(firstRest, r.stop)
+		case f == nil && disturbed: // others want a worker, too
+			sleep(rest, r.stop)
+			rest = min(2*rest, lastRest)
+		default:
+			rest = firstRest
 		}
 		retry = firstRetry
 	}
@@ -323,20 +308,24 @@ func (r *serverRun) awaitRoom(c *consumer) {
 }
 
 // fetch fetches up to n calls from the first queue that has any, and returns their
-// function, or nil if there were none. away reports whether the slot is being migrated.
-func (r *serverRun) fetch(c *consumer, queues []string, n int, wait time.Duration) (f *function, messages [][]byte, away bool, err error) {
-	key, messages, err := c.fetcher.fetch(queues, n, wait)
-	switch {
-	case isMigrating(err):
+// function, or nil if there were none. It waits for one if it may. away reports whether
+// the slot is being migrated.
+func (r *serverRun) fetch(c *consumer, queues []string, n int, wait time.Duration, mayWait bool) (f *function, messages [][]byte, away bool, err error) {
+	var key string
+	if mayWait {
+		key, messages, err = c.fetcher.fetch(queues, n, wait)
+		away = isMigrating(err)
+	}
+	if !mayWait || away {
 		key, messages, err = r.fetchAway(queues, n)
-		return c.byKey[key], messages, true, err
-	case isOfKey(err):
+	}
+	if isOfKey(err) {
 		key, messages, err = r.fetchEach(c, queues, n, err)
 	}
 	if f = c.byKey[key]; f == nil {
 		messages = nil // they are of the wake list
 	}
-	return f, messages, false, err
+	return f, messages, away, err
 }
 
 // fetchEach fetches from each queue by itself, as Redis refuses one of them. Those that it
@@ -367,7 +356,7 @@ func (r *serverRun) fetchEach(c *consumer, queues []string, n int, why error) (k
 }
 
 // fetchAway pops up to n calls from the first queue that has any, without waiting,
-// wherever each queue is, as their slot is being migrated.
+// wherever each queue is: their slot may be being migrated.
 func (r *serverRun) fetchAway(queues []string, n int) (key string, messages [][]byte, err error) {
 	for _, key := range queues {
 		if messages, err := r.nodes.pop(key, n); len(messages) > 0 || err != nil {
@@ -460,55 +449,6 @@ func (r *serverRun) deleteKeys(upkeep *sync.WaitGroup) {
 		}
 	})
 	sleep(deletePatience, done)
-}
-
-// consumeInTurns is consume for one of several consumers.
-func (r *serverRun) consumeInTurns(c *consumer) {
-	retry, rest := firstRetry, firstRest
-	for r.scheduler.take(c, r.stop) {
-		queues, _, _ := c.rotation.begin(1)
-		if len(queues) == 0 {
-			r.scheduler.settle(c, 1, 0)
-			r.awaitRoom(c)
-			continue
-		}
-		var f *function
-		var messages [][]byte
-		var away bool
-		var err error
-		waited, disturbed := r.scheduler.mayWait(c), true
-		if waited {
-			f, messages, away, err = r.fetch(c, queues, 1, c.dialer.block())
-			disturbed = r.scheduler.awake(c) || away
-		} else {
-			var key string
-			key, messages, err = r.fetchAway(queues, 1)
-			f = c.byKey[key]
-		}
-		c.rotation.end(f != nil)
-		workers := 1
-		if f != nil {
-			if n := r.scheduler.more(c, f.room(math.MaxInt)-1); n > 0 {
-				workers += n
-				var more [][]byte
-				more, err = r.nodes.pop(f.queue, n)
-				messages = append(messages, more...)
-			}
-			r.hand(f, messages)
-		}
-		r.scheduler.settle(c, workers, len(messages))
-		switch {
-		case err != nil:
-			retry = r.pause(c.dialer, err, retry)
-			continue
-		case f != nil || !disturbed:
-			rest = firstRest
-		default: // others want a worker, too, or the slot is being migrated
-			sleep(rest, r.stop)
-			rest = min(2*rest, lastRest)
-		}
-		retry = firstRetry
-	}
 }
 
 // Pauses of a consumer that found nothing, and could not wait in Redis as long as it may.
