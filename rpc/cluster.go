@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -116,6 +117,7 @@ type nodePool struct {
 	cluster *redis.ClusterClient // nil if it is no Cluster
 	size    int                  // most connections to a node
 	busy    chan struct{}        // has a token for each push, and look at lists
+	popsOne atomic.Bool          // LPOP takes no count, before Redis 6.2
 
 	mu      sync.Mutex // guards what follows
 	byAddr  map[string]*redis.Client
@@ -274,9 +276,12 @@ func (p *nodePool) readClock(key string, c *clock) {
 // pop pops up to n elements from a list; before Redis 6.2 it is one.
 func (p *nodePool) pop(key string, n int) ([][]byte, error) {
 	pop := redis.NewStringSliceCmd(p.dialer.life, "lpop", key, n)
-	p.do(key, pop)
+	if !p.popsOne.Load() {
+		p.do(key, pop)
+	}
 	values, err := pop.Result()
-	if resp.IsError(err) && strings.HasPrefix(err.Error(), "ERR wrong number of arguments") {
+	if p.popsOne.Load() || redis.HasErrorPrefix(err, "wrong number of arguments") {
+		p.popsOne.Store(true)
 		one := redis.NewStringCmd(p.dialer.life, "lpop", key)
 		p.do(key, one)
 		values, err = []string{one.Val()}, one.Err()

@@ -3,7 +3,6 @@ package rpc
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -30,8 +29,8 @@ type popping int
 
 const (
 	blmpop    popping = iota // from 7.0 on
-	blpopLpop                // BLPOP, and LPOP with a count for more, from 6.2 on
-	blpopOnly                // one call at a time
+	blpop                    // one call, which may be followed by LPOP
+	blpopOnly                // LPOP is forbidden
 )
 
 const fetchBuffer = 64 << 10 // to read through
@@ -45,35 +44,23 @@ func (f *fetcher) hangUp() {
 	}
 }
 
-// fetch pops up to n calls from the first queue that has any, waiting for one. With an
-// error there may be calls, too. The list is used again by the next fetch.
+// fetch pops calls from the first queue that has any, waiting for one: up to n, or before
+// Redis 7.0 one. With an error there may be calls, too. The list is used again by the next
+// fetch.
 func (f *fetcher) fetch(queues []string, n int, wait time.Duration) (key string, messages [][]byte, err error) {
 	for {
 		key, messages, err = f.ask(queues, n, wait)
 		if !f.downgrade(err) {
-			return key, messages, f.ended(err)
+			break
 		}
 	}
-}
-
-// fetchFrom pops up to n calls from one queue, without waiting.
-func (f *fetcher) fetchFrom(queue string, n int) (messages [][]byte, err error) {
-	for {
-		if messages, err = f.pop(queue, n); !f.downgrade(err) {
-			return messages, f.ended(err)
-		}
-	}
-}
-
-// ended looks whether the connection is of further use.
-func (f *fetcher) ended(err error) error {
 	switch {
 	case err == resp.ErrNull:
-		return nil
+		err = nil
 	case err != nil && !isMigrating(err) && !isOfKey(err): // of which the connection knows nothing
 		f.hangUp()
 	}
-	return err
+	return key, messages, err
 }
 
 // downgrade reports whether err says that Redis cannot do what was asked, but
@@ -85,18 +72,23 @@ func (f *fetcher) downgrade(err error) bool {
 	case redis.HasErrorPrefix(err, "timeout is not ") && !f.whole:
 		f.whole = true
 		return true
-	case f.how < blpopOnly && (isForbidden(err) || strings.HasPrefix(err.Error(), "ERR wrong number of arguments")):
-		f.how++
+	case f.how == blmpop && isForbidden(err):
+		f.how = blpop
 		return true
 	}
 	return false
 }
 
-// ask sends one command, or two, and reads what it popped.
+// ask sends a command and reads what it popped.
 func (f *fetcher) ask(queues []string, n int, wait time.Duration) (key string, messages [][]byte, err error) {
+	if f.conn == nil {
+		if f.conn, err = f.dialer.connect(fetchBuffer); err != nil {
+			return "", nil, err
+		}
+	}
 	keys := queues
 	if f.wake != "" {
-		keys = append(append(make([]string, 0, 1+len(queues)), f.wake), queues...)
+		keys = append([]string{f.wake}, queues...)
 	}
 	if f.whole {
 		wait = maxBlock
@@ -112,74 +104,36 @@ func (f *fetcher) ask(queues []string, n int, wait time.Duration) (key string, m
 		f.out = resp.AppendArg(f.out, "LEFT")
 		f.out = resp.AppendArg(f.out, "COUNT")
 		f.out = resp.AppendArg(f.out, strconv.Itoa(n))
-		if key, err = f.readKey(); err == nil {
-			f.messages, err = f.conn.Strings(f.messages[:0], f.spare.get)
-		}
-		return key, f.messages, err
-	}
-	f.out = resp.AppendCommand(f.out[:0], append(append([]string{"BLPOP"}, keys...), blockFor(wait))...)
-	if key, err = f.readKey(); err != nil {
-		return "", nil, err
-	}
-	first, err := f.conn.Bulk(nil)
-	if err != nil {
-		return "", nil, err
-	}
-	messages = [][]byte{first}
-	if f.how == blpopLpop && n > 1 && key != f.wake {
-		var more [][]byte
-		more, err = f.pop(key, n-1)
-		messages = append(messages, more...)
-		if err == resp.ErrNull || f.downgrade(err) {
-			err = nil
-		}
-	}
-	return key, messages, err
-}
-
-// pop pops up to n calls from a queue; before Redis 6.2 one.
-func (f *fetcher) pop(queue string, n int) ([][]byte, error) {
-	if f.how == blpopOnly {
-		f.out = resp.AppendCommand(f.out[:0], "LPOP", queue)
-		if err := f.send(); err != nil {
-			return nil, err
-		}
-		one, err := f.conn.Bulk(f.spare.get())
-		if err != nil {
-			return nil, err
-		}
-		return [][]byte{one}, nil
-	}
-	f.out = resp.AppendCommand(f.out[:0], "LPOP", queue, strconv.Itoa(n))
-	if err := f.send(); err != nil {
-		return nil, err
-	}
-	return f.conn.Strings(nil, f.spare.get)
-}
-
-// readKey sends a command and reads the key that elements were popped from.
-func (f *fetcher) readKey() (string, error) {
-	if err := f.send(); err != nil {
-		return "", err
-	}
-	n, err := f.conn.Array()
-	if err != nil {
-		return "", err
-	}
-	if n != 2 {
-		return "", fmt.Errorf("expected a key and elements of Redis, got %d values", n)
-	}
-	key, err := f.conn.Bulk(nil)
-	return string(key), err
-}
-
-func (f *fetcher) send() (err error) {
-	if f.conn == nil {
-		if f.conn, err = f.dialer.connect(fetchBuffer); err != nil {
-			return err
-		}
+	} else {
+		f.out = resp.AppendCommand(f.out[:0], append(append([]string{"BLPOP"}, keys...), blockFor(wait))...)
 	}
 	f.conn.within(maxBlock)
-	_, err = f.conn.Write(f.out)
-	return err
+	if _, err := f.conn.Write(f.out); err != nil {
+		return "", nil, err
+	}
+	return f.read()
+}
+
+// read reads a key and what was popped from it.
+func (f *fetcher) read() (string, [][]byte, error) {
+	switch n, err := f.conn.Array(); {
+	case err != nil:
+		return "", nil, err
+	case n != 2:
+		return "", nil, fmt.Errorf("expected a key and elements of Redis, got %d values", n)
+	}
+	key, err := f.conn.Bulk(nil)
+	if err != nil {
+		return "", nil, err
+	}
+	if f.how == blmpop {
+		f.messages, err = f.conn.Strings(f.messages[:0], f.spare.get)
+		return string(key), f.messages, err
+	}
+	one, err := f.conn.Bulk(f.spare.get())
+	if err != nil {
+		return "", nil, err
+	}
+	f.messages = append(f.messages[:0], one)
+	return string(key), f.messages, nil
 }

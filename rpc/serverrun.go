@@ -315,6 +315,13 @@ func (r *serverRun) fetch(c *consumer, queues []string, n int, wait time.Duratio
 	if mayWait {
 		key, messages, err = c.fetcher.fetch(queues, n, wait)
 		away = isMigrating(err)
+		if one := len(messages) == 1 && c.fetcher.how == blpop; one && n > 1 && key != c.wake {
+			var more [][]byte
+			if more, err = r.nodes.pop(key, n-1); isForbidden(err) {
+				c.fetcher.how, err = blpopOnly, nil
+			}
+			messages = append(messages, more...)
+		}
 	}
 	if !mayWait || away {
 		key, messages, err = r.fetchAway(queues, n)
@@ -333,7 +340,7 @@ func (r *serverRun) fetch(c *consumer, queues []string, n int, wait time.Duratio
 func (r *serverRun) fetchEach(c *consumer, queues []string, n int, why error) (key string, messages [][]byte, err error) {
 	anyRefused := false
 	for _, queue := range queues {
-		messages, err = c.fetcher.fetchFrom(queue, n)
+		messages, err = r.nodes.pop(queue, n)
 		switch {
 		case isOfKey(err):
 			anyRefused = true
