@@ -238,7 +238,7 @@ func (p *nodePool) push(m queueMessage) pushResult {
 		}
 		pipe.Do(ctx, "multi")
 		queued := pipe.Do(ctx, "rpush", m.key, m.message)
-		pipe.Do(ctx, "expire", m.key, resp.Seconds(m.life))
+		pipe.Do(ctx, "expire", m.key, wholeSeconds(m.life))
 		exec := pipe.Do(ctx, "exec")
 		pipe.Exec(ctx) // each command has its error
 		why := queued.Err()

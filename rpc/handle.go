@@ -21,7 +21,7 @@ func (r *serverRun) work(ctx context.Context, workers *sync.WaitGroup) {
 			workers.Go(func() { r.work(ctx, workers) })
 		}
 	}()
-	for c, ok := r.runQueue.take(); ok; c, ok = r.runQueue.take() {
+	for c := range r.calls {
 		r.answer(ctx, c)
 	}
 	returned = true

@@ -7,51 +7,13 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"redrpc/rpc/internal/resp"
-)
-
-// A queuePush is a message on its way to a list: a call to its queue, or a result to its
-// caller.
-type queuePush interface {
-	// begin returns what to append to which list, or reports that it is no longer to be
-	// done. The message is not to change before settle.
-	begin() (m queueMessage, ok bool)
-
-	// settle is told what became of it, once for each begin.
-	settle(r pushResult)
-
-	// unreachable is told that it waits while Redis cannot be reached, and reports
-	// whether it waits on.
-	unreachable(err error) bool
-}
-
-// A queueMessage is what is appended to a list.
-type queueMessage struct {
-	key     string
-	message []byte
-	life    time.Duration // of the list
-	again   bool          // it may be there already
-}
-
-// A pushResult is what became of a queuePush that was begun.
-type pushResult struct {
-	pushOutcome
-	err error // Redis's, or why the connection was lost
-}
-
-type pushOutcome int
-
-const (
-	pushed     pushOutcome = iota // Redis has it
-	refused                       // Redis said no
-	notWritten                    // certainly not in Redis, and not the reason why: it may be sent again
-	cutOff                        // not in Redis, as the end of the transaction was not written
-	unknown                       // the connection was lost before Redis confirmed it
 )
 
 // A mux is a connection that many share (it is multiplexed) to append messages to lists.
@@ -68,20 +30,20 @@ type mux struct {
 
 	wake    chan struct{} // of size 1: there is something to push
 	hurry   chan struct{} // of size 1: don't pause before the next attempt to connect
-	closing chan struct{}
-	closed  chan struct{}
 	start   sync.Once
-	stop    sync.Once
+	running sync.WaitGroup
 	batches sync.Pool // used ones
 
 	mu        sync.Mutex // guards what follows
-	queue     fifo[queuePush]
+	queue     []queuePush
 	sent      []*batch // whose replies have not all come, in their order
 	draining  error    // Redis refuses for now: when all replies have come the connection is given up
 	throttled bool     // Redis refused for a moment what is pushed again
 
 	// Of the goroutine that writes.
-	last time.Time // when the last batch was written
+	next []queuePush // before those in queue
+	done int         // how many of next are no longer to be pushed
+	last time.Time   // when the last batch was written
 	out  []byte
 }
 
@@ -95,19 +57,16 @@ const (
 )
 
 func newMux(d *dialer, most int) *mux {
-	return &mux{
-		dialer: d, most: most,
-		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1),
-		closing: make(chan struct{}), closed: make(chan struct{}),
-	}
+	return &mux{dialer: d, most: most, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
 }
 
 // push takes something to push, for the first time or once more.
 func (m *mux) push(p queuePush) {
 	m.mu.Lock()
-	m.queue.push(p)
+	m.queue = append(m.queue, p)
 	m.mu.Unlock()
-	m.signal()
+	m.start.Do(func() { m.running.Go(m.run) })
+	poke(m.wake)
 }
 
 // pushLater is push after a pause, as Redis refuses for a moment.
@@ -118,27 +77,19 @@ func (m *mux) pushLater(p queuePush) {
 	m.push(p)
 }
 
-// signal says that there is something to push.
-func (m *mux) signal() {
-	m.start.Do(func() { go m.run() })
-	poke(m.wake)
-}
-
-// close cuts the connection and returns when nothing runs any more. The dialer has to be
-// closed before. What is still to be pushed stays so.
+// close returns when nothing runs any more. The dialer has to be closed before. What is
+// still to be pushed stays so.
 func (m *mux) close() {
-	m.stop.Do(func() { close(m.closing) })
-	m.start.Do(func() { close(m.closed) })
-	<-m.closed
+	m.start.Do(func() {})
+	m.running.Wait()
 }
 
 func (m *mux) run() {
-	defer close(m.closed)
 	var again backoff
 	for {
 		select {
 		case <-m.wake:
-		case <-m.closing:
+		case <-m.dialer.life.Done():
 			return
 		}
 		if m.waiting() == 0 {
@@ -154,7 +105,7 @@ func (m *mux) run() {
 			}
 		}
 		m.dialer.failed(err)
-		if !again.pause(m.hurry, m.closing) {
+		if !again.pause(m.hurry, m.dialer.life.Done()) {
 			return
 		}
 		if m.waiting() > 0 {
@@ -167,23 +118,16 @@ func (m *mux) run() {
 func (m *mux) waiting() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return len(m.queue.waiting())
+	return len(m.next) - m.done + len(m.queue)
 }
 
 // drop leaves out what does not wait for Redis any longer.
 func (m *mux) drop(err error) {
 	m.mu.Lock()
-	all := m.queue.take(nil, len(m.queue.waiting()))
+	all := append(m.next[m.done:], m.queue...)
+	m.next, m.done, m.queue = nil, 0, nil
 	m.mu.Unlock()
-	keep := all[:0]
-	for _, p := range all {
-		if p.unreachable(err) {
-			keep = append(keep, p)
-		}
-	}
-	m.mu.Lock()
-	m.queue.push(keep...)
-	m.mu.Unlock()
+	m.next = slices.DeleteFunc(all, func(p queuePush) bool { return !p.unreachable(err) })
 }
 
 // serve pushes over a connection until it is lost.
@@ -205,9 +149,6 @@ func (m *mux) serve(c *conn) error {
 	m.sent = nil
 	m.mu.Unlock()
 	for _, b := range sent {
-		if resp.IsCut(err) {
-			b.sent = 0 // Redis has not read it
-		}
 		b.lose(m.dialer.multi.Load(), err)
 	}
 	return err
@@ -229,8 +170,8 @@ func (m *mux) write(c *conn, lost <-chan error) error {
 			m.mu.Unlock()
 			if !throttled {
 				again = backoff{}
-			} else if !again.pause(m.hurry, m.closing) {
-				continue // until closing is seen
+			} else if !again.pause(m.hurry, m.dialer.life.Done()) {
+				continue // until the end is seen
 			}
 			for b := m.take(); b != nil; b = m.take() {
 				if err := m.writeBatch(c, b); err != nil {
@@ -254,23 +195,12 @@ func (m *mux) write(c *conn, lost <-chan error) error {
 			}
 		case err := <-lost:
 			return err
-		case <-m.closing:
+		case <-m.dialer.life.Done():
 			c.Close()
 			<-lost
 			return redis.ErrClosed
 		}
 	}
-}
-
-// A batch is what is pushed in one transaction.
-type batch struct {
-	owners   [][]queuePush // of each push
-	pushes   []resp.Push
-	outcomes []resp.PushOutcome
-	asked    time.Time // when it asked for Redis's clock, if it did
-	size     int       // bytes
-	sent     int       // of them
-	written  time.Time // when they were
 }
 
 // take returns a batch of what is to be pushed next, and begins it, or nil if there is
@@ -284,10 +214,15 @@ func (m *mux) take() *batch {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for n, size := 0, 0; n < m.most && size < batchBytes && m.draining == nil && !m.throttled; {
-		q, ok := m.queue.next()
-		if !ok {
-			break
+		if m.done == len(m.next) {
+			if len(m.queue) == 0 {
+				break
+			}
+			m.next, m.done, m.queue = m.queue, 0, m.next[:0]
 		}
+		q := m.next[m.done]
+		m.next[m.done] = nil
+		m.done++
 		p, ok := q.begin()
 		if !ok {
 			continue
@@ -304,30 +239,6 @@ func (m *mux) take() *batch {
 	return b
 }
 
-// add adds what is pushed, with others to the same list if there are any.
-func (b *batch) add(q queuePush, m queueMessage) {
-	for i := len(b.pushes) - 1; i >= max(0, len(b.pushes)-8) && !m.again; i-- {
-		if same := &b.pushes[i]; same.Key == m.key && same.Life == m.life && !same.Again {
-			same.Messages = append(same.Messages, m.message)
-			b.owners[i] = append(b.owners[i], q)
-			return
-		}
-	}
-	n := len(b.pushes)
-	if n < cap(b.pushes) { // with the memory of an earlier one
-		b.pushes = b.pushes[:n+1]
-	} else {
-		b.pushes = append(b.pushes, resp.Push{})
-	}
-	if n < cap(b.owners) {
-		b.owners = b.owners[:n+1]
-	} else {
-		b.owners = append(b.owners, nil)
-	}
-	b.pushes[n] = resp.Push{Key: m.key, Messages: append(b.pushes[n].Messages[:0], m.message), Life: m.life, Again: m.again}
-	b.owners[n] = append(b.owners[n][:0], q)
-}
-
 // writeBatch writes a batch.
 func (m *mux) writeBatch(c *conn, b *batch) error {
 	out := m.out[:0]
@@ -336,7 +247,7 @@ func (m *mux) writeBatch(c *conn, b *batch) error {
 		b.asked = now
 		out = resp.AppendTime(out)
 	}
-	out = resp.AppendPushes(out, b.pushes)
+	out = b.appendTo(out)
 	n, err := 0, net.ErrClosed
 	if now.Sub(m.last) < idleBeforePeek || !c.isDead() {
 		n, err = c.Write(out)
@@ -364,23 +275,6 @@ func (m *mux) awaits(c *conn) (due bool, late error) {
 		return true, nil
 	}
 	return true, fmt.Errorf("no reply within %v: %w", timeout, os.ErrDeadlineExceeded)
-}
-
-// lose settles a batch whose connection was lost before its replies came. multi says that
-// Redis takes MULTI.
-func (b *batch) lose(multi bool, err error) {
-	r := pushResult{unknown, err}
-	switch {
-	case b.sent == 0:
-		r.pushOutcome = notWritten
-	case b.sent < b.size && multi: // without its EXEC
-		r.pushOutcome = cutOff
-	}
-	for _, owners := range b.owners {
-		for _, q := range owners {
-			q.settle(r)
-		}
-	}
 }
 
 // read reads replies. It returns an error after which nothing can be read any more.
@@ -413,7 +307,8 @@ func (m *mux) read(c *conn) error {
 			m.draining = passing
 		}
 		m.mu.Unlock()
-		b.recycle(&m.batches)
+		b.clear()
+		m.batches.Put(b)
 	}
 }
 
@@ -429,49 +324,21 @@ func (m *mux) readBatch(c *conn, b *batch) (passing, err error) {
 			m.dialer.clock.read(b.asked, time.Now(), micros)
 		}
 	}
-	for len(b.outcomes) < len(b.pushes) {
-		b.outcomes = append(b.outcomes, resp.PushOutcome{})
-	}
-	b.outcomes = b.outcomes[:len(b.pushes)]
-	multi, err := c.ReadPushes(b.pushes, b.outcomes)
+	multi, err := b.readFrom(c.Reader)
 	if err == nil || multi {
 		m.dialer.multi.Store(multi)
 	}
-	if err != nil && !resp.IsSettled(err) {
+	if err != nil && err != errCut && err != errOpen {
 		return nil, err
 	}
-	for i, o := range b.outcomes {
-		r := pushResult{pushed, o.Err}
-		switch o.Kind {
-		case resp.Refused:
-			r.pushOutcome = refused
-			if needsReconnect(o.Err) {
-				passing = o.Err
-			}
-		case resp.Aborted:
-			r.pushOutcome = notWritten
-		}
-		for _, q := range b.owners[i] {
-			q.settle(r)
+	for i := range b.pushes {
+		if r := &b.pushes[i].result; r.pushOutcome == refused && needsReconnect(r.err) {
+			passing = r.err
 		}
 	}
+	b.settle()
 	if err != nil {
 		b.clear() // it is settled
 	}
 	return passing, err
-}
-
-func (b *batch) clear() {
-	for i := range b.pushes {
-		clear(b.pushes[i].Messages)
-		clear(b.owners[i])
-		b.owners[i] = b.owners[i][:0]
-	}
-	b.pushes, b.owners = b.pushes[:0], b.owners[:0]
-}
-
-// recycle makes an empty batch of b, for another time.
-func (b *batch) recycle(to *sync.Pool) {
-	b.clear()
-	to.Put(b)
 }

@@ -238,7 +238,7 @@ func (r *replyList) probe(c *conn) (refused, broken error) {
 // appendPeek appends the command that waits for the first element and leaves it there.
 func (r *replyList) appendPeek(out []byte, key string, d time.Duration) []byte {
 	if r.noMove { // it moves the last element to the head
-		return resp.AppendCommand(out, "BRPOPLPUSH", key, key, strconv.FormatInt(resp.Seconds(d), 10))
+		return resp.AppendCommand(out, "BRPOPLPUSH", key, key, strconv.FormatInt(wholeSeconds(d), 10))
 	}
 	return resp.AppendCommand(out, "BLMOVE", key, key, "LEFT", "LEFT", blockFor(d))
 }

@@ -23,8 +23,8 @@ import (
 type serverRun struct {
 	*Server
 	consumers []*consumer
-	runQueue  *runQueue
-	nodes     *nodePool // for what is rare
+	calls     chan fetchedCall // that wait for a worker: no more than workers are free
+	nodes     *nodePool        // for what is rare
 	log       *slog.Logger
 	field     []byte // with the server's ID, for results
 	alive     string
@@ -56,8 +56,6 @@ type consumer struct {
 	wake     string               // a list in the same place: a push to it ends a wait
 	slot     int                  // of a Cluster
 	share
-
-	calls []fetchedCall // of who fetches: those that it hands on
 
 	mu    sync.Mutex           // guards lists
 	lists map[string]knownList // by client ID, of late
@@ -124,7 +122,7 @@ const (
 func newServerRun(ctx context.Context, s *Server) *serverRun {
 	r := &serverRun{
 		Server:    s,
-		runQueue:  newRunQueue(),
+		calls:     make(chan fetchedCall, s.opt.Workers),
 		nodes:     newNodePool(newDialer(s.node, nil), s.cluster, 2*mostBusy),
 		log:       s.opt.Logger.With("server", s.opt.ID),
 		field:     wire.AppendTextField(nil, "server", s.opt.ID),
@@ -216,7 +214,7 @@ func (r *serverRun) serve(ctx context.Context) {
 		})
 	}
 	consumers.Wait()
-	r.runQueue.close()
+	close(r.calls)
 	workers.Wait()
 	for _, c := range r.consumers {
 		poke(c.replies.hurry)
@@ -378,13 +376,10 @@ func (r *serverRun) hand(f *function, messages [][]byte) {
 	if f.limit > 0 {
 		f.busy.Add(int64(len(messages)))
 	}
-	calls, now := f.consumer.calls[:0], time.Now()
+	now := time.Now()
 	for _, m := range messages {
-		calls = append(calls, fetchedCall{f, m, now})
+		r.calls <- fetchedCall{f, m, now}
 	}
-	r.runQueue.put(calls)
-	clear(calls)
-	f.consumer.calls = calls
 }
 
 // pause waits after an error of Redis, for about so long, and returns how long the next

@@ -1,4 +1,4 @@
-package resp
+package rpc
 
 import (
 	"errors"
@@ -6,24 +6,32 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"redrpc/rpc/internal/resp"
 )
 
-func TestAppendPushes(t *testing.T) {
-	got := string(AppendPushes(nil, []Push{
-		{Key: "a", Messages: [][]byte{[]byte("1"), []byte("2")}, Life: time.Minute},
-		{Key: "b", Messages: [][]byte{[]byte("3")}, Life: 1500 * time.Millisecond, Again: true},
-	}))
+// readReplies reads replies from a text.
+func (b *batch) readReplies(replies string) (multi bool, err error) {
+	return b.readFrom(resp.NewReader(strings.NewReader(replies), 64))
+}
+
+func TestBatchCommands(t *testing.T) {
+	var b batch
+	b.add(nil, queueMessage{key: "a", message: []byte("1"), life: time.Minute})
+	b.add(nil, queueMessage{key: "b", message: []byte("3"), life: 1500 * time.Millisecond, again: true})
+	b.add(nil, queueMessage{key: "a", message: []byte("2"), life: time.Minute})
+	got := string(b.appendTo(nil))
 	var want []byte
 	for _, c := range []string{"DEL b", "MULTI", "RPUSH a 1 2", "EXPIRE a 60", "RPUSH b 3", "EXPIRE b 2", "EXEC"} {
-		want = AppendCommand(want, strings.Fields(c)...)
+		want = resp.AppendCommand(want, strings.Fields(c)...)
 	}
 	if got != string(want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
-// TestReadPushes: what is known of each of three pushes from the replies of Redis 7.0.
-func TestReadPushes(t *testing.T) {
+// TestBatchReplies: what is known of each of three pushes from the replies of Redis 7.0.
+func TestBatchReplies(t *testing.T) {
 	const ok, queued = "+OK\r\n", "+QUEUED\r\n"
 	const oom, noPerm, discarded = "-OOM too much\r\n", "-NOPERM no\r\n", "-EXECABORT Transaction discarded because of previous errors.\r\n"
 	for _, c := range []struct {
@@ -44,18 +52,19 @@ func TestReadPushes(t *testing.T) {
 		{"EXEC forbidden", ok + strings.Repeat(queued, 6) + noPerm, nil, "NOPERM"}, // and the transaction is still open
 		{"cut off", ok + queued + queued, nil, io.EOF.Error()},
 	} {
-		outcomes := []PushOutcome{{Refused, errors.New("of another batch")}, {}, {}}
-		multi, err := readerOf(c.replies).ReadPushes(make([]Push, 3), outcomes)
+		b := batch{pushes: make([]listPush, 3)}
+		b.pushes[0].result = pushResult{refused, errors.New("of another batch")}
+		multi, err := b.readReplies(c.replies)
 		if c.broken != "" {
-			if err == nil || IsError(err) || !IsSettled(err) && !strings.Contains(err.Error(), c.broken) {
+			if err == nil || resp.IsError(err) || err != errOpen && !strings.Contains(err.Error(), c.broken) {
 				t.Errorf("%s: got error %v, want %q", c.name, err, c.broken)
 			}
 			continue
 		}
-		for i, o := range outcomes {
-			got := map[PushKind]string{Pushed: "pushed", Aborted: "aborted"}[o.Kind]
-			if o.Kind == Refused {
-				got = o.Err.Error()
+		for i, p := range b.pushes {
+			got := map[pushOutcome]string{pushed: "pushed", notWritten: "aborted"}[p.result.pushOutcome]
+			if p.result.pushOutcome == refused {
+				got = p.result.err.Error()
 			}
 			if err != nil || !strings.HasPrefix(got, c.want[i]) || got == "" {
 				t.Errorf("%s: got %q for push %d, %v, want %q", c.name, got, i, err, c.want[i])
@@ -67,15 +76,15 @@ func TestReadPushes(t *testing.T) {
 	}
 }
 
-// TestReadPushesAgain: the replies to DEL come first, and whether the list was there, or
+// TestBatchRepliesAgain: the replies to DEL come first, and whether the list was there, or
 // cannot be deleted, changes nothing.
-func TestReadPushesAgain(t *testing.T) {
+func TestBatchRepliesAgain(t *testing.T) {
 	for _, deleted := range []string{":0\r\n", ":1\r\n", "-NOPERM no\r\n"} {
-		outcomes := make([]PushOutcome, 2)
-		r := readerOf(deleted + "+OK\r\n" + strings.Repeat("+QUEUED\r\n", 4) + "*4\r\n:1\r\n:1\r\n:1\r\n:1\r\n+next\r\n")
-		multi, err := r.ReadPushes([]Push{{}, {Again: true}}, outcomes)
-		if !multi || err != nil || outcomes[0].Kind != Pushed || outcomes[1].Kind != Pushed {
-			t.Errorf("%q: got %v, %v, %v", deleted, outcomes, multi, err)
+		b := batch{pushes: []listPush{{}, {again: true}}}
+		r := resp.NewReader(strings.NewReader(deleted + "+OK\r\n" + strings.Repeat("+QUEUED\r\n", 4) + "*4\r\n:1\r\n:1\r\n:1\r\n:1\r\n+next\r\n"), 64)
+		multi, err := b.readFrom(r)
+		if !multi || err != nil || b.pushes[0].result.pushOutcome != pushed || b.pushes[1].result.pushOutcome != pushed {
+			t.Errorf("%q: got %v, %v, %v", deleted, b.pushes, multi, err)
 		}
 		if err := r.Status(); err != nil {
 			t.Errorf("%q: what follows is not read next: %v", deleted, err)
@@ -83,25 +92,34 @@ func TestReadPushesAgain(t *testing.T) {
 	}
 }
 
-// TestReadPushesCut: Redis refuses a message as too long, and reads no further, so
+// TestBatchRepliesCut: Redis refuses a message as too long, and reads no further, so
 // nothing of the transaction is done.
-func TestReadPushesCut(t *testing.T) {
-	outcomes := make([]PushOutcome, 3)
-	multi, err := readerOf("+OK\r\n+QUEUED\r\n+QUEUED\r\n-ERR Protocol error: invalid bulk length\r\n").ReadPushes(make([]Push, 3), outcomes)
-	if !IsCut(err) || !IsSettled(err) || !multi {
+func TestBatchRepliesCut(t *testing.T) {
+	b := batch{pushes: make([]listPush, 3)}
+	multi, err := b.readReplies("+OK\r\n+QUEUED\r\n+QUEUED\r\n-ERR Protocol error: invalid bulk length\r\n")
+	if err != errCut || !multi {
 		t.Errorf("got %v, %v, want that Redis closes the connection", multi, err)
 	}
-	for i, want := range []PushKind{Aborted, Refused, Aborted} {
-		if outcomes[i].Kind != want || outcomes[i].Err == nil {
-			t.Errorf("got %v for push %d, want %v", outcomes[i], i, want)
+	for i, want := range []pushOutcome{notWritten, refused, notWritten} {
+		if got := b.pushes[i].result; got.pushOutcome != want || got.err == nil {
+			t.Errorf("got %v for push %d, want %v", got, i, want)
 		}
 	}
 }
 
-func TestSeconds(t *testing.T) {
+func TestWholeSeconds(t *testing.T) {
 	for d, want := range map[time.Duration]int64{1: 1, time.Second: 1, time.Second + 1: 2, 120 * time.Second: 120} {
-		if got := Seconds(d); got != want {
+		if got := wholeSeconds(d); got != want {
 			t.Errorf("%v: got %d, want %d", d, got, want)
 		}
 	}
+}
+
+// FuzzBatchReplies: whatever comes, it is read or refused.
+func FuzzBatchReplies(f *testing.F) {
+	f.Add("+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*4\r\n:1\r\n:1\r\n:1\r\n:1\r\n")
+	f.Fuzz(func(_ *testing.T, replies string) {
+		b := batch{pushes: make([]listPush, 2)}
+		_, _ = b.readReplies(replies)
+	})
 }
