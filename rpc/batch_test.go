@@ -81,7 +81,7 @@ func TestBatchReplies(t *testing.T) {
 func TestBatchRepliesAgain(t *testing.T) {
 	for _, deleted := range []string{":0\r\n", ":1\r\n", "-NOPERM no\r\n"} {
 		b := batch{pushes: []listPush{{}, {again: true}}}
-		r := resp.NewReader(strings.NewReader(deleted + "+OK\r\n" + strings.Repeat("+QUEUED\r\n", 4) + "*4\r\n:1\r\n:1\r\n:1\r\n:1\r\n+next\r\n"), 64)
+		r := resp.NewReader(strings.NewReader(deleted+"+OK\r\n"+strings.Repeat("+QUEUED\r\n", 4)+"*4\r\n:1\r\n:1\r\n:1\r\n:1\r\n+next\r\n"), 64)
 		multi, err := b.readFrom(r)
 		if !multi || err != nil || b.pushes[0].result.pushOutcome != pushed || b.pushes[1].result.pushOutcome != pushed {
 			t.Errorf("%q: got %v, %v, %v", deleted, b.pushes, multi, err)

@@ -84,8 +84,7 @@ func orDefault[T int | time.Duration](field *T, def T, name string) error {
 type Client struct {
 	opt      ClientOptions
 	id       string // that reply lists are named after
-	single   *slotClient
-	routes   *routes       // in place of it, if it is a Cluster
+	routes   *routes
 	nodes    *nodePool     // for what is rare
 	blpops   chan struct{} // has a token for each BLPOP that waits, or is to
 	long     chan struct{} // has a token while a long result is read
@@ -131,13 +130,13 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 		functions: map[string]*calledFunction{},
 	}
 	c.nodes = newNodePool(newDialer(one, nil), cluster, opt.MaxConns+2*mostBusy)
-	if cluster == nil {
-		c.single = newSlotClient(c, newDialer(one, nil), "")
-	} else {
-		c.routes = &routes{rdb: cluster, bySlot: map[int]*slotClient{}, make: func(slot *slotAddress, tag string) *slotClient {
-			return newSlotClient(c, newDialer(one, slot), tag)
-		}}
-	}
+	c.routes = &routes{bySlot: map[int]*slotClient{}, make: func(f *calledFunction) *slotClient {
+		if cluster == nil {
+			return newSlotClient(c, newDialer(one, nil), 0, "")
+		}
+		tag, _ := tagFor(wire.RepliesKey(opt.Prefix, ""), f.slot) // which checkClient has made sure of
+		return newSlotClient(c, newDialer(one, &slotAddress{rdb: cluster, key: f.queue}), f.slot, tag)
+	}}
 	if !opt.NoExtensions && c.opt.Name != "" {
 		c.name = wire.AppendTextField(nil, "client", c.opt.Name)
 	}
@@ -153,7 +152,7 @@ func (c *Client) function(fn string) *calledFunction {
 		return f
 	}
 	f = newCalledFunction(c.opt.Prefix, fn)
-	if c.routes != nil {
+	if c.nodes.cluster != nil {
 		f.placeInCluster(fn)
 	}
 	c.functionsMu.Lock()
@@ -168,35 +167,10 @@ func (c *Client) function(fn string) *calledFunction {
 	return f
 }
 
-// enter returns the slotClient for a function. It stays until leave.
-func (c *Client) enter(f *calledFunction) (*slotClient, error) {
-	if c.routes == nil {
-		return c.single, nil
-	}
-	if f.err != nil {
-		return nil, f.err
-	}
-	return c.routes.enter(c.opt.Prefix, f)
-}
-
-func (c *Client) leave(s *slotClient) {
-	if c.routes != nil {
-		c.routes.leave(s)
-	}
-}
-
-// slots are the slotClients that there are now.
-func (c *Client) slots() []*slotClient {
-	if c.routes == nil {
-		return []*slotClient{c.single}
-	}
-	return c.routes.all()
-}
-
 // Conns is how many connections the client has now.
 func (c *Client) Conns() int {
 	n := c.nodes.dialer.open()
-	for _, s := range c.slots() {
+	for _, s := range c.routes.all() {
 		n += s.dialer.open()
 	}
 	return n
@@ -210,10 +184,7 @@ func (c *Client) Close() error {
 		<-c.closed
 		return nil
 	}
-	if c.routes != nil {
-		c.routes.end()
-	}
-	slots := c.slots()
+	slots := c.routes.end()
 	var deleting sync.WaitGroup
 	for _, s := range slots {
 		s.abandon()
@@ -224,9 +195,7 @@ func (c *Client) Close() error {
 	for _, s := range slots {
 		s.close()
 	}
-	if c.routes != nil {
-		c.routes.leaving.Wait()
-	}
+	c.routes.leaving.Wait()
 	close(c.closed)
 	return nil
 }
@@ -325,11 +294,11 @@ func (c *Client) outcome(ctx context.Context, fn string, args, out any, o callOp
 		return nil, &failure{ErrNotSent, err}
 	}
 	f := c.function(fn)
-	s, err := c.enter(f)
+	s, err := c.routes.enter(f)
 	if err != nil {
 		return nil, &failure{ErrNotSent, err}
 	}
-	defer c.leave(s)
+	defer c.routes.leave(s)
 	call, err := c.prepare(ctx, s, f, args, o, info)
 	if err != nil {
 		return nil, &failure{ErrNotSent, err}

@@ -1,10 +1,13 @@
 package rpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,7 +17,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"redrpc/rpc/internal/resp"
-	"redrpc/rpc/internal/wire"
 )
 
 // A slotAddress is where a slot of a Cluster is: at one master. MOVED says where it is now;
@@ -167,8 +169,26 @@ func (p *nodePool) master(key string) (addr string, err error) {
 	return master.Options().Addr, nil
 }
 
+// follow calls send with the node of an address, and with those that MOVED and ASK name,
+// if it returns these. asking reports whether ASK was followed, so the slot is being
+// migrated.
+func (p *nodePool) follow(addr string, send func(pipe redis.Pipeliner, ask bool) error) (asking bool, err error) {
+	for hop, ask := 0, false; ; hop++ {
+		err := send(p.node(addr).Pipeline(), ask)
+		kind, to := redirection(err, addr)
+		if p.cluster != nil && (kind == "MOVED" || err != nil && err != redis.Nil && !resp.IsError(err)) {
+			p.cluster.ReloadState(context.Background()) // does not wait
+		}
+		if kind == "" || hop == mostHops {
+			return asking, err
+		}
+		addr, ask = to, kind == "ASK"
+		asking = asking || ask
+	}
+}
+
 // do sends cmds, whose keys lie in the slot of key, together. Each has its own error
-// afterwards. asking reports whether ASK was followed, so the slot is being migrated.
+// afterwards. asking reports whether the slot is being migrated.
 func (p *nodePool) do(key string, cmds ...redis.Cmder) (asking bool) {
 	addr, err := p.master(key)
 	if err != nil {
@@ -178,8 +198,7 @@ func (p *nodePool) do(key string, cmds ...redis.Cmder) (asking bool) {
 		return false
 	}
 	ctx := p.dialer.life
-	for hop, ask := 0, false; ; hop++ {
-		pipe := p.node(addr).Pipeline()
+	asking, _ = p.follow(addr, func(pipe redis.Pipeliner, ask bool) (why error) {
 		for _, c := range cmds {
 			c.SetErr(nil) // of the last hop, which go-redis would keep if the connection is lost
 			if ask {
@@ -188,32 +207,24 @@ func (p *nodePool) do(key string, cmds ...redis.Cmder) (asking bool) {
 			pipe.Process(ctx, c)
 		}
 		pipe.Exec(ctx) // each command has its error
-		kind, to := "", ""
-		var sent []redis.Cmder // to another node
+		why = cmds[0].Err()
+		var elsewhere []redis.Cmder
 		for _, c := range cmds {
-			k, t := redirection(c.Err(), addr)
-			if kind == "" {
-				kind, to = k, t
+			err := c.Err()
+			if !begins(err, "MOVED", "ASK") {
+				continue
 			}
-			if k != "" && k == kind && t == to {
-				sent = append(sent, c)
+			if elsewhere == nil {
+				why = err
+			}
+			if err.Error() == why.Error() {
+				elsewhere = append(elsewhere, c)
 			}
 		}
-		p.reload(cmds[0].Err(), kind)
-		if kind == "" || hop == mostHops {
-			return asking
-		}
-		addr, cmds, ask = to, sent, kind == "ASK"
-		asking = asking || ask
-	}
-}
-
-// reload has the Cluster asked where the slots are, if an error or a redirection says
-// that this is not known.
-func (p *nodePool) reload(err error, kind string) {
-	if p.cluster != nil && (kind == "MOVED" || err != nil && err != redis.Nil && !resp.IsError(err)) {
-		p.cluster.ReloadState(context.Background()) // does not wait
-	}
+		cmds = elsewhere
+		return why
+	})
+	return asking
 }
 
 // push pushes a message as a mux does, but by itself, and to wherever its slot is.
@@ -225,12 +236,11 @@ func (p *nodePool) push(m queueMessage) pushResult {
 		return pushResult{notWritten, err}
 	}
 	ctx := p.dialer.life
-	for hop, ask := 0, false; ; hop++ {
-		pipe := p.node(addr).Pipeline()
+	_, err = p.follow(addr, func(pipe redis.Pipeliner, ask bool) error {
+		if m.again && ask {
+			pipe.Do(ctx, "asking")
+		}
 		if m.again {
-			if ask {
-				pipe.Do(ctx, "asking")
-			}
 			pipe.Do(ctx, "del", m.key)
 		}
 		if ask {
@@ -241,27 +251,21 @@ func (p *nodePool) push(m queueMessage) pushResult {
 		pipe.Do(ctx, "expire", m.key, wholeSeconds(m.life))
 		exec := pipe.Do(ctx, "exec")
 		pipe.Exec(ctx) // each command has its error
-		why := queued.Err()
-		if why == nil {
-			why = exec.Err()
-		}
+		why := cmp.Or(queued.Err(), exec.Err())
 		if results, ok := exec.Val().([]any); ok && why == nil && len(results) > 0 {
 			why, _ = results[0].(error)
 		}
-		kind, to := redirection(why, addr)
-		p.reload(why, kind)
-		switch {
-		case why == nil:
-			return pushResult{pushed, nil}
-		case isUnsent(why):
-			return pushResult{notWritten, why}
-		case !resp.IsError(why):
-			return pushResult{unknown, why}
-		case kind == "" || hop == mostHops:
-			return pushResult{refused, why}
-		}
-		addr, ask = to, kind == "ASK"
+		return why
+	})
+	switch {
+	case err == nil:
+		return pushResult{pushed, nil}
+	case isUnsent(err):
+		return pushResult{notWritten, err}
+	case !resp.IsError(err):
+		return pushResult{unknown, err}
 	}
+	return pushResult{refused, err}
 }
 
 // readClock reads the clock of the Redis that has a key.
@@ -327,11 +331,11 @@ func (p *nodePool) largestMessage(key string) int {
 	return largest
 }
 
-// routes are the slotClients of a client of a Cluster, made when they are needed. All
-// lists of a call lie in the slot of its function's queue.
+// routes are the slotClients of a client, made when they are needed: one for each slot of a
+// Cluster that is used, as all lists of a call lie in the slot of its function's queue, or
+// one for all.
 type routes struct {
-	rdb  *redis.ClusterClient
-	make func(slot *slotAddress, tag string) *slotClient
+	make func(*calledFunction) *slotClient
 
 	leaving sync.WaitGroup // slotClients that made room
 
@@ -345,7 +349,10 @@ type routes struct {
 const mostSlotClients = 64
 
 // enter returns the slotClient of a function's queue, which stays until leave.
-func (r *routes) enter(prefix string, f *calledFunction) (*slotClient, error) {
+func (r *routes) enter(f *calledFunction) (*slotClient, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -354,9 +361,7 @@ func (r *routes) enter(prefix string, f *calledFunction) (*slotClient, error) {
 	s := r.bySlot[f.slot]
 	if s == nil {
 		r.makeRoom(mostSlotClients - 1)
-		tag, _ := tagFor(wire.RepliesKey(prefix, ""), f.slot) // which NewClient has made sure of
-		s = r.make(&slotAddress{rdb: r.rdb, key: f.queue}, tag)
-		s.slot = f.slot
+		s = r.make(f)
 		r.bySlot[f.slot] = s
 	}
 	s.users++
@@ -399,26 +404,25 @@ func (r *routes) makeRoom(most int) {
 func (r *routes) leave(s *slotClient) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s.users--
-	s.used = time.Now()
+	if s.users--; s.users == 0 {
+		s.used = time.Now()
+	}
 	if !r.closed {
 		r.makeRoom(mostSlotClients)
 	}
 }
 
 // all are the slotClients that there are now.
-func (r *routes) all() (list []*slotClient) {
+func (r *routes) all() []*slotClient {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, s := range r.bySlot {
-		list = append(list, s)
-	}
-	return list
+	return slices.Collect(maps.Values(r.bySlot))
 }
 
-// end lets nobody enter any more.
-func (r *routes) end() {
+// end lets nobody enter any more, and returns the slotClients that there are.
+func (r *routes) end() []*slotClient {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.closed = true
+	r.mu.Unlock()
+	return r.all()
 }

@@ -43,12 +43,12 @@ type slotClient struct {
 // longMessage is from how many bytes on a message goes over a connection for long ones.
 const longMessage = 32 << 10
 
-func newSlotClient(c *Client, d *dialer, tag string) *slotClient {
+func newSlotClient(c *Client, d *dialer, slot int, tag string) *slotClient {
 	if !c.opt.NoExtensions {
 		d.clock = newClock()
 	}
 	s := &slotClient{
-		client: c, dialer: d, tag: tag, pushes: newMux(d, batchPushes), bulk: newMux(d, 1),
+		client: c, dialer: d, slot: slot, tag: tag, pushes: newMux(d, batchPushes), bulk: newMux(d, 1),
 		closing: make(chan struct{}), pending: map[string]*pendingCall{},
 	}
 	s.replies = newReplyList(s, tag+c.id)
