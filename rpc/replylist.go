@@ -34,14 +34,12 @@ type replyList struct {
 
 	current   atomic.Pointer[listName] // nil while it is not known whether lists can be used
 	wake      chan struct{}            // of size 1: a call waits
-	idle      atomic.Bool              // it takes a wake to go on reading
-	wanted    atomic.Bool              // a call waits for the name
 	migrating atomic.Bool              // the slot is being migrated (ASK), so the list is polled like earlier ones
 	start     sync.Once
-	closed    chan struct{}
+	running   sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
-	attempt *attempt   // to connect, the next
+	attempt *attempt   // to connect, the next; nil if no call waits for it
 	number  int        // of the list that calls name now
 	earlier []int      // numbers of lists of earlier connections
 	up      bool       // there is a connection
@@ -76,10 +74,8 @@ const (
 )
 
 func newReplyList(s *slotClient, base string) *replyList {
-	return &replyList{slot: s, base: base, number: 1, wake: make(chan struct{}, 1), closed: make(chan struct{}), attempt: newAttempt()}
+	return &replyList{slot: s, base: base, number: 1, wake: make(chan struct{}, 1)}
 }
-
-func newAttempt() *attempt { return &attempt{done: make(chan struct{})} }
 
 // id is the client ID that calls give for the list of a number.
 func (r *replyList) id(number int) string { return r.base + "-" + strconv.Itoa(number) }
@@ -99,8 +95,10 @@ func (r *replyList) name(ctx context.Context, deadline time.Time, timeout time.D
 			r.mu.Unlock()
 			continue
 		}
+		if r.attempt == nil {
+			r.attempt = &attempt{done: make(chan struct{})}
+		}
 		a := r.attempt
-		r.wanted.Store(true)
 		r.mu.Unlock()
 		r.need()
 		timer := time.NewTimer(time.Until(deadline))
@@ -124,25 +122,18 @@ func (r *replyList) name(ctx context.Context, deadline time.Time, timeout time.D
 
 // need says that a call waits.
 func (r *replyList) need() {
-	if r.idle.Load() && r.idle.CompareAndSwap(true, false) {
-		poke(r.wake)
-		return
-	}
-	r.start.Do(func() {
-		poke(r.wake)
-		go r.run()
-	})
+	r.start.Do(func() { r.running.Go(r.run) })
+	poke(r.wake)
 }
 
 // stop waits until nothing runs any more. The slot has to be closing, and its dialer
 // closed.
 func (r *replyList) stop() {
-	r.start.Do(func() { close(r.closed) })
-	<-r.closed
+	r.start.Do(func() {})
+	r.running.Wait()
 }
 
 func (r *replyList) run() {
-	defer close(r.closed)
 	var again backoff
 	for r.await() {
 		c, err := r.connect()
@@ -171,19 +162,24 @@ func (r *replyList) run() {
 
 // await waits until a call waits, and reports whether that was before the end.
 func (r *replyList) await() bool {
-	for {
-		r.idle.Store(true)
-		if (r.slot.waiting() > 0 || r.wanted.Load()) && r.idle.CompareAndSwap(true, false) {
-			return true
-		}
+	for !r.wanted() {
 		select {
 		case <-r.wake:
-			r.idle.Store(false)
-			return true
 		case <-r.slot.closing:
 			return false
 		}
 	}
+	return true
+}
+
+// wanted reports whether a call waits, for a result or for the name of the list.
+func (r *replyList) wanted() bool {
+	if r.slot.waiting() > 0 {
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.attempt != nil
 }
 
 // errUnusable says that Redis does not do or forbids what reading a reply list takes.
@@ -248,9 +244,6 @@ func (r *replyList) appendPeek(out []byte, key string, d time.Duration) []byte {
 func (r *replyList) tell(err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	a := r.attempt
-	r.attempt = newAttempt()
-	r.wanted.Store(false)
 	switch {
 	case err == nil:
 		r.up = true
@@ -259,10 +252,14 @@ func (r *replyList) tell(err error) bool {
 		r.current.Store(&listName{})
 		r.earlier = append(r.earlier, r.number) // which calls may have named
 		r.number++
-	default:
-		a.err = err
 	}
-	close(a.done)
+	if a := r.attempt; a != nil {
+		if err != errUnusable {
+			a.err = err
+		}
+		close(a.done)
+		r.attempt = nil
+	}
 	return err == nil
 }
 
