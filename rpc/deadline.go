@@ -42,17 +42,16 @@ func (r *serverRun) callTimes(clock *clock, c *wire.ReceivedCall, fetched time.T
 // over reports whether the caller's deadline is known and past.
 func (t *callTimes) over(now time.Time) bool { return !t.deadline.IsZero() && !now.Before(t.deadline) }
 
-// A deadlineContext is the context of a handler whose caller gives up at a deadline. It is
-// context.WithDeadline, but needs a timer only if somebody waits for its end,
-// which most handlers do not.
+// A deadlineContext is context.WithDeadline, made when somebody looks at it, which most
+// handlers do not: it takes a timer.
 type deadlineContext struct {
 	context.Context // of the run
 	deadline        time.Time
 
-	mu     sync.Mutex      // guards what follows
-	timed  context.Context // made when first somebody waits
+	mu     sync.Mutex // guards what follows
+	timed  context.Context
 	cancel context.CancelFunc
-	over   error // how it ended, if before that
+	over   bool
 }
 
 // context returns the context for a call whose deadline is known, else nil.
@@ -63,62 +62,30 @@ func (t *callTimes) context(ctx context.Context) *deadlineContext {
 	return &deadlineContext{Context: ctx, deadline: t.deadline}
 }
 
-func (c *deadlineContext) Deadline() (time.Time, bool) { return sooner(c.Context, c.deadline), true }
-
-func (c *deadlineContext) Done() <-chan struct{} {
+func (c *deadlineContext) made() context.Context {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.over != nil:
-		ended := make(chan struct{})
-		close(ended)
-		return ended
-	case c.timed == nil:
+	if c.timed == nil {
 		c.timed, c.cancel = context.WithDeadline(c.Context, c.deadline)
+		if c.over {
+			c.cancel()
+		}
 	}
-	return c.timed.Done()
+	return c.timed
 }
 
-func (c *deadlineContext) Err() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.err()
-}
-
-// err is called under the lock.
-func (c *deadlineContext) err() error {
-	switch {
-	case c.over != nil:
-	case c.timed != nil:
-		return c.timed.Err()
-	case c.Context.Err() != nil:
-		c.over = c.Context.Err()
-	case !time.Now().Before(c.deadline):
-		c.over = context.DeadlineExceeded
-	}
-	return c.over
-}
-
-// Value finds the timed context, so that those derived from it need no goroutine.
-func (c *deadlineContext) Value(key any) any {
-	c.mu.Lock()
-	from := c.timed
-	c.mu.Unlock()
-	if from == nil {
-		from = c.Context
-	}
-	return from.Value(key)
-}
+func (c *deadlineContext) Deadline() (time.Time, bool) { return c.made().Deadline() }
+func (c *deadlineContext) Done() <-chan struct{}       { return c.made().Done() }
+func (c *deadlineContext) Err() error                  { return c.made().Err() }
+func (c *deadlineContext) Value(key any) any           { return c.made().Value(key) }
 
 // end ends it, as the handler has returned.
 func (c *deadlineContext) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case c.timed != nil:
+	c.over = true
+	if c.cancel != nil {
 		c.cancel()
-	case c.err() == nil:
-		c.over = context.Canceled
 	}
 }
 

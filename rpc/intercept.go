@@ -53,21 +53,7 @@ type CallInfo struct {
 
 // Field returns a text field of the message that came: on a server the call's,
 // on a client, after next, the result's. It is empty if there is none.
-func (c *CallInfo) Field(name string) string {
-	if c.received == nil {
-		return ""
-	}
-	text := ""
-	for n, value := range wire.Members(c.received) {
-		if string(n) == name {
-			text = ""
-			if wire.KindOf(value) == "string" {
-				text = wire.Unquote(value)
-			}
-		}
-	}
-	return text
-}
+func (c *CallInfo) Field(name string) string { return wire.TextField(c.received, name) }
 
 // SetField adds a text field, such as traceparent, to the message that is to be
 // sent: on a client to the call, if it is set before next, on a server to the

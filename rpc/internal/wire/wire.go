@@ -2,17 +2,19 @@ package wire
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/google/uuid"
 )
 
 // This file is the protocol: the names of the keys and the messages in them.
@@ -154,7 +156,7 @@ func AppendNotice(b []byte, id []byte, at time.Time) []byte {
 // single-use list of its call.
 func IsNotice(message []byte) bool {
 	const longest = 1024
-	return len(message) < longest && bytes.Contains(message, []byte(`"at"`)) && textField(message, "at") == "result"
+	return len(message) < longest && bytes.Contains(message, []byte(`"at"`)) && TextField(message, "at") == "result"
 }
 
 // ResultID returns the ID of the call that a message of a reply list answers.
@@ -164,25 +166,21 @@ func ResultID(message []byte) (id []byte, ok bool) {
 			return rest[:end], true
 		}
 	}
-	if text := textField(message, "id"); text != "" {
+	if text := TextField(message, "id"); text != "" {
 		return []byte(text), true
 	}
 	return nil, false
 }
 
-// textField returns a text field of a message; it is empty if there is none.
-func textField(message []byte, name string) (text string) {
-	err := walk(message, func(n, value []byte) bool {
+// TextField returns a text field of a message; it is empty if there is none.
+func TextField(message []byte, name string) (text string) {
+	for n, value := range Members(message) {
 		if string(n) == name {
 			text = ""
 			if KindOf(value) == "string" {
 				text = Unquote(value)
 			}
 		}
-		return true
-	})
-	if err != nil {
-		return ""
 	}
 	return text
 }
@@ -329,31 +327,17 @@ func decodeCall(message []byte) (ReceivedCall, error) {
 // withoutNonFinite returns a message with a string for each NaN, Infinity and -Infinity
 // outside of strings, and the first of these; it is empty if there is none.
 func withoutNonFinite(message []byte) (finite []byte, first string) {
-	names := [][]byte{[]byte("NaN"), []byte("-Infinity"), []byte("Infinity")}
-	for i := 0; i < len(message); {
-		if message[i] == '"' {
-			end := scanString(message, i)
-			if end < 0 {
-				return nil, ""
-			}
-			finite = append(finite, message[i:end]...)
-			i = end
-			continue
+	finite = stringOrNonFinite.ReplaceAllFunc(message, func(found []byte) []byte {
+		if found[0] == '"' {
+			return found
 		}
-		n := slices.IndexFunc(names, func(name []byte) bool { return bytes.HasPrefix(message[i:], name) })
-		if n < 0 {
-			finite = append(finite, message[i])
-			i++
-			continue
-		}
-		if first == "" {
-			first = string(names[n])
-		}
-		finite = append(finite, nonFinite...)
-		i += len(names[n])
-	}
+		first = cmp.Or(first, string(found))
+		return []byte(nonFinite)
+	})
 	return finite, first
 }
+
+var stringOrNonFinite = regexp.MustCompile(`"(?s:[^"\\]|\\.)*"|-?Infinity|NaN`)
 
 // clientID returns the text of a valid client ID, or nothing.
 func clientID(value json.RawMessage) []byte {
@@ -472,28 +456,18 @@ func LogExcerpt(message []byte) string {
 	return b.String()
 }
 
-// NewID returns the ID of a new call, a UUID of version 4 behind tag.
-func NewID(tag string) string {
-	var b [64]byte
-	return string(appendUUID(append(b[:0], tag...), true))
-}
+// NewID returns the ID of a new call, a UUID behind tag.
+func NewID(tag string) string { return tag + newUUID().String() }
 
 // NewClientID returns what the reply lists of a client are named after.
-func NewClientID() string { return string(appendUUID(nil, false)) }
+func NewClientID() string { return strings.ReplaceAll(NewID(""), "-", "") }
 
-// appendUUID appends a UUID of version 4. Its random bits are of a generator that is
-// seeded by the system, which is enough for what nobody has to guess.
-func appendUUID(b []byte, dashes bool) []byte {
-	var u [16]byte
+// newUUID returns a UUID of version 4. Its random bits are of a generator that is seeded by
+// the system, which is enough for what nobody has to guess.
+func newUUID() (u uuid.UUID) {
 	binary.LittleEndian.PutUint64(u[:8], rand.Uint64())
 	binary.LittleEndian.PutUint64(u[8:], rand.Uint64())
 	u[6] = u[6]&0x0f | 0x40
 	u[8] = u[8]&0x3f | 0x80
-	for i, part := range [...][]byte{u[:4], u[4:6], u[6:8], u[8:10], u[10:]} {
-		if i > 0 && dashes {
-			b = append(b, '-')
-		}
-		b = hex.AppendEncode(b, part)
-	}
-	return b
+	return u
 }
