@@ -23,7 +23,7 @@ import (
 type serverRun struct {
 	*Server
 	consumers []*consumer
-	calls     chan fetchedCall // that wait for a worker: no more than workers are free
+	runQueue  *runQueue
 	nodes     *nodePool        // for what is rare
 	log       *slog.Logger
 	field     []byte // with the server's ID, for results
@@ -56,6 +56,8 @@ type consumer struct {
 	wake     string               // a list in the same place: a push to it ends a wait
 	slot     int                  // of a Cluster
 	share
+
+	calls []fetchedCall // of who fetches: those that it hands on
 
 	mu    sync.Mutex           // guards lists
 	lists map[string]knownList // by client ID, of late
@@ -122,7 +124,7 @@ const (
 func newServerRun(ctx context.Context, s *Server) *serverRun {
 	r := &serverRun{
 		Server:    s,
-		calls:     make(chan fetchedCall, s.opt.Workers),
+		runQueue:  newRunQueue(),
 		nodes:     newNodePool(newDialer(s.node, nil), s.cluster, 2*mostBusy),
 		log:       s.opt.Logger.With("server", s.opt.ID),
 		field:     wire.AppendTextField(nil, "server", s.opt.ID),
@@ -214,7 +216,7 @@ func (r *serverRun) serve(ctx context.Context) {
 		})
 	}
 	consumers.Wait()
-	close(r.calls)
+	r.runQueue.close()
 	workers.Wait()
 	for _, c := range r.consumers {
 		poke(c.replies.hurry)
@@ -376,10 +378,13 @@ func (r *serverRun) hand(f *function, messages [][]byte) {
 	if f.limit > 0 {
 		f.busy.Add(int64(len(messages)))
 	}
-	now := time.Now()
+	calls, now := f.consumer.calls[:0], time.Now()
 	for _, m := range messages {
-		r.calls <- fetchedCall{f, m, now}
+		calls = append(calls, fetchedCall{f, m, now})
 	}
+	r.runQueue.put(calls)
+	clear(calls)
+	f.consumer.calls = calls
 }
 
 // pause waits after an error of Redis, for about so long, and returns how long the next
