@@ -24,7 +24,7 @@ type serverRun struct {
 	*Server
 	consumers []*consumer
 	runQueue  *runQueue
-	nodes     *nodePool        // for what is rare
+	nodes     *nodePool // for what is rare
 	log       *slog.Logger
 	field     []byte // with the server's ID, for results
 	alive     string
