@@ -205,6 +205,6 @@ func newCalledFunction(prefix, fn string) *calledFunction {
 // unreserve gives back the place for a BLPOP that has not begun.
 func (c *pendingCall) unreserve() {
 	if c.reserved.CompareAndSwap(true, false) {
-		<-c.slot.client.blpops
+		c.slot.client.blpops <- struct{}{}
 	}
 }

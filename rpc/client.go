@@ -86,7 +86,7 @@ type Client struct {
 	id       string // that reply lists are named after
 	routes   *routes
 	nodes    *nodePool     // for what is rare
-	blpops   chan struct{} // has a token for each BLPOP that waits, or is to
+	blpops   chan struct{} // has a token for each BLPOP that may still begin to wait
 	long     chan struct{} // has a token while a long result is read
 	waiters  sync.Pool     // of *waiter
 	encoders wire.Encoders
@@ -120,14 +120,14 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rpc: NewClient: %w", err)
 	}
-	if cluster != nil {
-		one = nodeOptions(cluster.Options())
-	}
 	opt.Name = cmp.Or(opt.Name, one.ClientName)
 	c := &Client{
 		opt: opt, id: wire.NewClientID(), closed: make(chan struct{}),
 		blpops: make(chan struct{}, opt.MaxConns), long: make(chan struct{}, 1),
 		functions: map[string]*calledFunction{},
+	}
+	for range opt.MaxConns {
+		c.blpops <- struct{}{}
 	}
 	c.nodes = newNodePool(newDialer(one, nil), cluster, opt.MaxConns+2*mostBusy)
 	c.routes = &routes{bySlot: map[int]*slotClient{}, make: func(f *calledFunction) *slotClient {
@@ -371,7 +371,7 @@ func (c *Client) prepare(ctx context.Context, s *slotClient, f *calledFunction, 
 	var list *listName
 	if !o.sendOnly {
 		if list = s.replies.current.Load(); list == nil {
-			if list, err = s.replies.name(ctx, call.deadline, o.timeout); err != nil {
+			if list, err = s.replies.name(ctx, call, o.timeout); err != nil {
 				return nil, err
 			}
 			call.sent = time.Now()
@@ -401,9 +401,10 @@ func (c *Client) prepare(ctx context.Context, s *slotClient, f *calledFunction, 
 		}
 	}
 	if list != nil && list.number == 0 {
-		if err := s.reserve(ctx, call, o.timeout); err != nil {
+		if err := s.wait(ctx, call, o.timeout, c.blpops); err != nil {
 			return nil, err
 		}
+		call.reserved.Store(true)
 		call.sent = time.Now()
 	}
 	return call, nil

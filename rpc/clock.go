@@ -1,7 +1,6 @@
 package rpc
 
 import (
-	"context"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -72,11 +71,9 @@ func (c *clock) suspect() {
 }
 
 // readFrom asks Redis.
-func (c *clock) readFrom(ctx context.Context, rdb interface {
-	Time(context.Context) *redis.TimeCmd
-}) error {
+func (c *clock) readFrom(ask func() *redis.TimeCmd) error {
 	sent := time.Now()
-	t, err := rdb.Time(ctx).Result()
+	t, err := ask().Result()
 	if err == nil {
 		c.read(sent, time.Now(), t.UnixMicro())
 	}
@@ -113,14 +110,19 @@ func (c *clock) trusted() bool {
 	return at == 0 || time.Since(c.born)-time.Duration(at) > stepSettle
 }
 
+// known is the last reading, or nil.
+func (c *clock) known() *reading {
+	if c == nil {
+		return nil
+	}
+	return c.last.Load()
+}
+
 func (r *reading) microsAt(t time.Time) int64 { return r.micros + t.Sub(r.at).Microseconds() }
 
 // millis returns what Redis's clock shows at t, in Unix milliseconds.
 func (c *clock) millis(t time.Time) (ms int64, known bool) {
-	if c == nil {
-		return 0, false
-	}
-	r := c.last.Load()
+	r := c.known()
 	if r == nil {
 		return 0, false
 	}
@@ -129,10 +131,7 @@ func (c *clock) millis(t time.Time) (ms int64, known bool) {
 
 // moment returns when Redis's clock shows ms.
 func (c *clock) moment(ms int64) (t time.Time, known bool) {
-	if c == nil {
-		return time.Time{}, false
-	}
-	r := c.last.Load()
+	r := c.known()
 	if r == nil {
 		return time.Time{}, false
 	}

@@ -268,13 +268,11 @@ func (p *nodePool) push(m queueMessage) pushResult {
 	return pushResult{refused, err}
 }
 
-// readClock reads the clock of the Redis that has a key.
-func (p *nodePool) readClock(key string, c *clock) {
-	sent, ask := time.Now(), redis.NewTimeCmd(p.dialer.life, "time")
+// time asks the Redis that has a key for its clock.
+func (p *nodePool) time(key string) *redis.TimeCmd {
+	ask := redis.NewTimeCmd(p.dialer.life, "time")
 	p.do(key, ask)
-	if t, err := ask.Result(); err == nil {
-		c.read(sent, time.Now(), t.UnixMicro())
-	}
+	return ask
 }
 
 // pop pops up to n elements from a list; before Redis 6.2 it is one.

@@ -125,7 +125,7 @@ func (d *dialer) connect(size int) (*conn, error) {
 			}
 		}
 		if d.clock.claim(readConnecting) {
-			if err := d.clock.readFrom(ctx, set); err != nil && !resp.IsError(err) {
+			if err := d.clock.readFrom(func() *redis.TimeCmd { return set.Time(ctx) }); err != nil && !resp.IsError(err) {
 				return err
 			}
 		}
@@ -418,7 +418,15 @@ const (
 func (b *backoff) pause(hurry, stop <-chan struct{}) bool {
 	d := max(b.next, shortestPause)
 	b.next = min(2*d, longestPause)
-	timer := time.NewTimer(d/2 + rand.N(d/2))
+	return sleepOr(hurry, d/2+rand.N(d/2), stop)
+}
+
+// sleep waits for d, or until stop is closed, and reports whether it was not.
+func sleep(d time.Duration, stop <-chan struct{}) bool { return sleepOr(nil, d, stop) }
+
+// sleepOr is sleep, but ends when something comes over hurry, too.
+func sleepOr(hurry <-chan struct{}, d time.Duration, stop <-chan struct{}) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -429,16 +437,14 @@ func (b *backoff) pause(hurry, stop <-chan struct{}) bool {
 	return true
 }
 
-// sleep waits for d, or until stop is closed, and reports whether it was not.
-func sleep(d time.Duration, stop <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-stop:
-		return false
-	}
+// runFor runs f, and waits for its end no longer than for d.
+func runFor(d time.Duration, running *sync.WaitGroup, f func()) {
+	done := make(chan struct{})
+	running.Go(func() {
+		defer close(done)
+		f()
+	})
+	sleep(d, done)
 }
 
 func poke(ch chan struct{}) {
@@ -448,32 +454,28 @@ func poke(ch chan struct{}) {
 	}
 }
 
-// checkClient returns what dialers can be derived from: the options of a client of one
-// Redis or of Sentinel, or the client of a Cluster.
+// checkClient returns what dialers can be derived from: the options of the one Redis or of
+// each node, and the client of a Cluster if it is one.
 func checkClient(rdb redis.UniversalClient, prefix string) (*redis.Options, *redis.ClusterClient, error) {
 	if err := checkAsked(rdb); err != nil {
 		return nil, nil, err
 	}
-	if single, ok := rdb.(*redis.Client); ok {
-		return single.Options(), nil, nil
-	}
-	if defiesTags(prefix) {
+	cluster, ok := rdb.(*redis.ClusterClient)
+	switch {
+	case !ok:
+		return rdb.(*redis.Client).Options(), nil, nil
+	case defiesTags(prefix):
 		return nil, nil, fmt.Errorf("expected a prefix without {} for a Cluster, as no key that starts with it can be put where others are, got %q", prefix)
 	}
-	return nil, rdb.(*redis.ClusterClient), nil
+	return nodeOptions(cluster.Options()), cluster, nil
 }
 
 // checkAsked refuses clients of which it is not known who is to be asked.
 func checkAsked(rdb redis.UniversalClient) error {
-	switch c := rdb.(type) {
-	case *redis.Client:
-		if c != nil {
-			return nil
-		}
-	case *redis.ClusterClient:
-		if c != nil {
-			return nil
-		}
+	single, _ := rdb.(*redis.Client)
+	cluster, _ := rdb.(*redis.ClusterClient)
+	if single == nil && cluster == nil {
+		return fmt.Errorf("expected a non-nil *redis.Client or *redis.ClusterClient (not a Ring), got %T", rdb)
 	}
-	return fmt.Errorf("expected a non-nil *redis.Client or *redis.ClusterClient (not a Ring), got %T", rdb)
+	return nil
 }

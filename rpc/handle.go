@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"redrpc/rpc/internal/wire"
 )
 
@@ -145,7 +147,7 @@ func (e *execution) isExpired() bool {
 	e.times = e.callTimes(clock, &e.call, e.at)
 	late := func() bool { return e.times.exact && e.begun.Sub(e.times.deadline) > e.opt.Tolerance }
 	if late() && clock.claim(readDoubtful) { // unless Redis's clock was set
-		e.nodes.readClock(e.function.queue, clock)
+		_ = clock.readFrom(func() *redis.TimeCmd { return e.nodes.time(e.function.queue) }) // else by the last reading
 		e.times = e.callTimes(clock, &e.call, e.at)
 	}
 	return late()

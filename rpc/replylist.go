@@ -85,15 +85,12 @@ func (r *replyList) key(number int) string {
 }
 
 // name returns the list for a new call, and connects before the first.
-func (r *replyList) name(ctx context.Context, deadline time.Time, timeout time.Duration) (*listName, error) {
+func (r *replyList) name(ctx context.Context, c *pendingCall, timeout time.Duration) (*listName, error) {
 	for {
-		if n := r.current.Load(); n != nil {
-			return n, nil
-		}
 		r.mu.Lock()
-		if r.current.Load() != nil { // by now
+		if n := r.current.Load(); n != nil { // by now
 			r.mu.Unlock()
-			continue
+			return n, nil
 		}
 		if r.attempt == nil {
 			r.attempt = &attempt{done: make(chan struct{})}
@@ -101,21 +98,11 @@ func (r *replyList) name(ctx context.Context, deadline time.Time, timeout time.D
 		a := r.attempt
 		r.mu.Unlock()
 		r.need()
-		timer := time.NewTimer(time.Until(deadline))
-		select {
-		case <-a.done:
-			timer.Stop()
-			if a.err != nil {
-				return nil, a.err
-			}
-		case <-timer.C:
-			return nil, timeUp(timeout)
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
-		case <-r.slot.closing:
-			timer.Stop()
-			return nil, redis.ErrClosed
+		if err := r.slot.wait(ctx, c, timeout, a.done); err != nil {
+			return nil, err
+		}
+		if a.err != nil {
+			return nil, a.err
 		}
 	}
 }

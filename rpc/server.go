@@ -164,9 +164,6 @@ func NewServer(rdb redis.UniversalClient, opt ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rpc: NewServer: %w", err)
 	}
-	if cluster != nil {
-		node = nodeOptions(cluster.Options())
-	}
 	return &Server{
 		opt:       opt,
 		node:      node,

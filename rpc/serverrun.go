@@ -225,7 +225,7 @@ func (r *serverRun) serve(ctx context.Context) {
 	r.replies.Wait()
 	r.across.Wait()
 	close(finished)
-	r.deleteKeys(&upkeep)
+	runFor(deletePatience, &upkeep, r.deleteKeys)
 	for _, c := range r.consumers {
 		c.dialer.close()
 		c.replies.close()
@@ -261,7 +261,7 @@ func (r *serverRun) consume(c *consumer) {
 		queues, most, wait := c.rotation.begin(workers)
 		if len(queues) == 0 {
 			r.scheduler.settle(c, workers, 0)
-			r.awaitRoom(c)
+			sleepOr(c.rotation.room, suspension, r.stop) // until a function has room, or a queue may be tried again
 			continue
 		}
 		mayWait := r.scheduler.mayWait(c)
@@ -293,17 +293,6 @@ func (r *serverRun) consume(c *consumer) {
 			rest = firstRest
 		}
 		retry = firstRetry
-	}
-}
-
-// awaitRoom waits until a function has room again, or a queue may be tried again.
-func (r *serverRun) awaitRoom(c *consumer) {
-	timer := time.NewTimer(suspension)
-	defer timer.Stop()
-	select {
-	case <-c.rotation.room:
-	case <-timer.C:
-	case <-r.stop:
 	}
 }
 
@@ -441,21 +430,16 @@ func (r *serverRun) keep(failed string, cmd redis.Cmder) bool {
 const deletePatience = time.Second
 
 // deleteKeys deletes what would expire by itself, unless Redis is away.
-func (r *serverRun) deleteKeys(upkeep *sync.WaitGroup) {
-	done := make(chan struct{})
-	upkeep.Go(func() {
-		defer close(done)
-		keys := []string{r.alive, r.stats}
-		for _, c := range r.consumers {
-			keys = append(keys, c.wake)
+func (r *serverRun) deleteKeys() {
+	keys := []string{r.alive, r.stats}
+	for _, c := range r.consumers {
+		keys = append(keys, c.wake)
+	}
+	for _, key := range keys {
+		if !r.keep("key not deleted, it will expire: "+key, redis.NewIntCmd(r.nodes.dialer.life, "del", key)) {
+			return
 		}
-		for _, key := range keys {
-			if !r.keep("key not deleted, it will expire: "+key, redis.NewIntCmd(r.nodes.dialer.life, "del", key)) {
-				return
-			}
-		}
-	})
-	sleep(deletePatience, done)
+	}
 }
 
 // Pauses of a consumer that found nothing, and could not wait in Redis as long as it may.

@@ -218,7 +218,7 @@ func (s *slotClient) waitByBLPOP(c *pendingCall) {
 		return
 	default:
 		select {
-		case s.client.blpops <- struct{}{}:
+		case <-s.client.blpops:
 		default:
 			return // its single-use list is looked at
 		}
@@ -226,9 +226,9 @@ func (s *slotClient) waitByBLPOP(c *pendingCall) {
 	c.blocked.Store(true)
 	if !s.start(func() {
 		s.popSingleUse(c)
-		<-s.client.blpops
+		s.client.blpops <- struct{}{}
 	}) {
-		<-s.client.blpops
+		s.client.blpops <- struct{}{}
 	}
 }
 

@@ -85,25 +85,25 @@ func (s *slotClient) send(c *pendingCall) {
 	s.mux(c).push(c)
 }
 
-// reserve waits for a place for the BLPOP of a call whose result comes on a list of its own.
-func (s *slotClient) reserve(ctx context.Context, c *pendingCall, timeout time.Duration) error {
+// wait waits for something that a new call needs, as long as its caller does.
+func (s *slotClient) wait(ctx context.Context, c *pendingCall, timeout time.Duration, ready <-chan struct{}) error {
 	select {
-	case s.client.blpops <- struct{}{}:
+	case <-ready:
+		return nil
 	default:
-		timer := time.NewTimer(time.Until(c.deadline))
-		defer timer.Stop()
-		select {
-		case s.client.blpops <- struct{}{}:
-		case <-timer.C:
-			return timeUp(timeout)
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.closing:
-			return redis.ErrClosed
-		}
 	}
-	c.reserved.Store(true)
-	return nil
+	timer := time.NewTimer(time.Until(c.deadline))
+	defer timer.Stop()
+	select {
+	case <-ready:
+		return nil
+	case <-timer.C:
+		return timeUp(timeout)
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closing:
+		return redis.ErrClosed
+	}
 }
 
 // finished is told that a caller waits no longer, and what it has.
@@ -230,12 +230,7 @@ func (s *slotClient) deleteLists() {
 	if len(keys) == 0 {
 		return
 	}
-	done := make(chan struct{})
-	s.deleting.Go(func() {
-		defer close(done)
-		s.delete(keys)
-	})
-	sleep(time.Second, done)
+	runFor(time.Second, &s.deleting, func() { s.delete(keys) })
 }
 
 // commandArgs are a command and its keys as go-redis wants them.
