@@ -90,7 +90,7 @@ type Client struct {
 	long     chan struct{} // has a token while a long result is read
 	waiters  sync.Pool     // of *waiter
 	encoders wire.Encoders
-	spare    buffers       // for messages
+	spare    wire.Buffers  // for messages
 	name     []byte        // the field of the messages, with a comma before it
 	closed   chan struct{} // closed when the first Close has finished
 
@@ -283,7 +283,7 @@ func (c *Client) call(ctx context.Context, fn string, args, out any, o callOptio
 		return nil
 	}
 	if info == nil { // else it is kept in the CallInfo
-		defer c.spare.put(message)
+		defer c.spare.Put(message)
 	}
 	return read(fn, message, out, info)
 }
@@ -307,7 +307,7 @@ func (c *Client) outcome(ctx context.Context, fn string, args, out any, o callOp
 	if got.err != nil {
 		return nil, got.err
 	}
-	c.spare.put(call.message)
+	c.spare.Put(call.message)
 	return got.message, nil
 }
 
@@ -394,7 +394,7 @@ func (c *Client) prepare(ctx context.Context, s *slotClient, f *calledFunction, 
 		info.received, info.Server, info.Queued, info.Ran = nil, "", 0, 0
 		m.Extra = info.extra
 	}
-	call.message = m.Append(slices.Grow(c.spare.get()[:0], len(kw)+len(m.Client)+len(m.ReplyTo)+len(m.Extra)+152))
+	call.message = m.Append(slices.Grow(c.spare.Get()[:0], len(kw)+len(m.Client)+len(m.ReplyTo)+len(m.Extra)+152))
 	if n := len(call.message); n >= smallestLimit {
 		if most := c.nodes.largestMessage(f.queue); n > most {
 			return nil, fmt.Errorf("expected a message that Redis takes, of up to %d bytes, got one of %d bytes", most, n)

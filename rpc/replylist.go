@@ -328,7 +328,7 @@ func (r *replyList) readOnce(c *conn, key string, waiting int) (refused, broken 
 			r.handed = 0
 		}
 	}
-	head, err := c.Bulk(r.slot.client.spare.get())
+	head, err := c.Bulk(r.slot.client.spare.Get())
 	switch {
 	case err == nil:
 		r.results = append(r.results, head)
@@ -339,7 +339,7 @@ func (r *replyList) readOnce(c *conn, key string, waiting int) (refused, broken 
 		return nil, err
 	}
 	if most > 1 {
-		if r.results, err = c.Strings(r.results, r.slot.client.spare.get); err != nil && !resp.IsError(err) {
+		if r.results, err = c.Strings(r.results, r.slot.client.spare.Get); err != nil && !resp.IsError(err) {
 			return nil, err
 		}
 		refused = cmp.Or(refused, err)
@@ -364,7 +364,7 @@ func (r *replyList) readRefused(c *conn, key string) error {
 		return err
 	}
 	var err error
-	if r.results, err = c.Strings(r.results, r.slot.client.spare.get); err != nil && !resp.IsError(err) {
+	if r.results, err = c.Strings(r.results, r.slot.client.spare.Get); err != nil && !resp.IsError(err) {
 		return err
 	}
 	refused, err := c.Skip()

@@ -115,7 +115,7 @@ type Server struct {
 	node     *redis.Options       // of the one Redis, or of each node
 	cluster  *redis.ClusterClient // nil if it is no Cluster
 	encoders wire.Encoders
-	spare    buffers       // for calls and answers
+	spare    wire.Buffers  // for calls and answers
 	stopping chan struct{} // closed by the first Stop
 	done     chan struct{} // closed when Run has returned, or never will run
 
@@ -229,7 +229,7 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 		if err != nil {
 			return nil, WithType(TypeBadResult, err)
 		}
-		return append(s.spare.get()[:0], res...), nil
+		return append(s.spare.Get()[:0], res...), nil
 	}
 	one := &function{name: fn, run: run, weight: 1, queue: wire.CallsKey(s.opt.Prefix, fn)}
 	for _, set := range opts {

@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"maps"
 	"math"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -43,83 +42,6 @@ type serverRun struct {
 
 	malformed, expired, lost, keys summary
 }
-
-// A consumer fetches calls whose queues lie together: those of all functions, or in a
-// Cluster of those in one slot, as nobody can block in two.
-type consumer struct {
-	dialer   *dialer
-	fetcher  fetcher
-	replies  *mux
-	bulk     *mux // for long results, which would hold up the others
-	rotation *roundRobin
-	byKey    map[string]*function // by the key of the queue
-	wake     string               // a list in the same place: a push to it ends a wait
-	slot     int                  // of a Cluster
-	share
-
-	calls []fetchedCall // of who fetches: those that it hands on
-
-	mu    sync.Mutex           // guards lists
-	lists map[string]knownList // by client ID, of late
-}
-
-// A knownList is a reply list.
-type knownList struct {
-	key   string    // empty if it cannot be used
-	avoid time.Time // until when it is not, as Redis refused it
-}
-
-// keptLists is how many reply lists a consumer remembers.
-const keptLists = 1000
-
-// replyList returns the key of the reply list of a client, or nothing if the ID is none,
-// or its list lies in another slot of a Cluster than the queue.
-func (c *consumer) replyList(r *serverRun, client []byte) string {
-	if len(client) == 0 {
-		return ""
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if list, ok := c.lists[string(client)]; ok {
-		if !list.avoid.IsZero() && time.Now().Before(list.avoid) {
-			return ""
-		}
-		return list.key
-	}
-	key := wire.RepliesKey(r.opt.Prefix, string(client))
-	if r.cluster != nil && keySlot(key) != c.slot {
-		key = ""
-	}
-	if len(c.lists) >= keptLists {
-		clear(c.lists)
-	}
-	c.lists[string(client)] = knownList{key: key}
-	return key
-}
-
-// avoid has no results sent for a while to a reply list that Redis refuses.
-func (c *consumer) avoid(key string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for client, list := range c.lists {
-		if list.key == key {
-			c.lists[client] = knownList{key, time.Now().Add(suspension)}
-		}
-	}
-}
-
-// A fetchedCall is a message as it came off a queue.
-type fetchedCall struct {
-	*function
-	message []byte
-	at      time.Time
-}
-
-// Pauses after a failure of Redis.
-const (
-	firstRetry = 50 * time.Millisecond
-	lastRetry  = 2 * time.Second
-)
 
 func newServerRun(ctx context.Context, s *Server) *serverRun {
 	r := &serverRun{
@@ -247,145 +169,6 @@ func (r *serverRun) delivered(a *reply) {
 	r.replies.Done()
 }
 
-// consume moves calls from queues to the workers until the server stops, or there have
-// been enough. It fetches nothing after that, and loses nothing: what a command in
-// progress still pops is handed on too.
-func (r *serverRun) consume(c *consumer) {
-	retry, rest := firstRetry, firstRest
-	alone := len(r.consumers) == 1
-	for r.scheduler.take(c, r.stop) {
-		workers := 1
-		if alone { // nobody else wants them while it waits
-			workers += r.scheduler.more(c, math.MaxInt)
-		}
-		queues, most, wait := c.rotation.begin(workers)
-		if len(queues) == 0 {
-			r.scheduler.settle(c, workers, 0)
-			sleepOr(c.rotation.room, suspension, r.stop) // until a function has room, or a queue may be tried again
-			continue
-		}
-		mayWait := r.scheduler.mayWait(c)
-		f, messages, away, err := r.fetch(c, queues, most, min(wait, c.dialer.block()), mayWait)
-		disturbed := r.scheduler.awake(c)
-		c.rotation.end(f != nil)
-		if f != nil && !alone {
-			if n := r.scheduler.more(c, f.room(math.MaxInt)-1); n > 0 {
-				workers += n
-				var more [][]byte
-				more, err = r.nodes.pop(f.queue, n)
-				messages = append(messages, more...)
-			}
-		}
-		if f != nil {
-			r.hand(f, messages)
-		}
-		r.scheduler.settle(c, workers, len(messages))
-		switch {
-		case err != nil:
-			retry = r.pause(c.dialer, err, retry)
-			continue
-		case f == nil && away: // the slot is being migrated
-			sleep(firstRest, r.stop)
-		case f == nil && disturbed: // others want a worker, too
-			sleep(rest, r.stop)
-			rest = min(2*rest, lastRest)
-		default:
-			rest = firstRest
-		}
-		retry = firstRetry
-	}
-}
-
-// fetch fetches up to n calls from the first queue that has any, and returns their
-// function, or nil if there were none. It waits for one if it may. away reports whether
-// the slot is being migrated.
-func (r *serverRun) fetch(c *consumer, queues []string, n int, wait time.Duration, mayWait bool) (f *function, messages [][]byte, away bool, err error) {
-	var key string
-	if mayWait {
-		key, messages, err = c.fetcher.fetch(queues, n, wait)
-		away = isMigrating(err)
-		if one := len(messages) == 1 && c.fetcher.how == blpop; one && n > 1 && key != c.wake {
-			var more [][]byte
-			if more, err = r.nodes.pop(key, n-1); isForbidden(err) {
-				c.fetcher.how, err = blpopOnly, nil
-			}
-			messages = append(messages, more...)
-		}
-	}
-	if !mayWait || away {
-		key, messages, err = r.fetchAway(queues, n)
-	}
-	if isOfKey(err) {
-		key, messages, err = r.fetchEach(c, queues, n, err)
-	}
-	if f = c.byKey[key]; f == nil {
-		messages = nil // they are of the wake list
-	}
-	return f, messages, away, err
-}
-
-// fetchEach fetches from each queue by itself, as Redis refuses one of them. Those that it
-// refuses are left out for a while.
-func (r *serverRun) fetchEach(c *consumer, queues []string, n int, why error) (key string, messages [][]byte, err error) {
-	anyRefused := false
-	for _, queue := range queues {
-		messages, err = r.nodes.pop(queue, n)
-		switch {
-		case isOfKey(err):
-			anyRefused = true
-			f := c.byKey[queue]
-			f.suspend()
-			r.keys.add(r.log, "last_func", f.name, "last_key", queue, "last_reason", err)
-		case err != nil, len(messages) > 0:
-			return queue, messages, err
-		}
-	}
-	if !anyRefused && c.fetcher.wake != "" {
-		r.log.Warn("rpc: the list that wakes the server cannot be used: it takes up to a second to stop", "key", c.wake, "error", why)
-		c.fetcher.wake = ""
-		anyRefused = true
-	}
-	if !anyRefused {
-		return "", nil, why
-	}
-	return "", nil, nil
-}
-
-// fetchAway pops up to n calls from the first queue that has any, without waiting,
-// wherever each queue is: their slot may be being migrated.
-func (r *serverRun) fetchAway(queues []string, n int) (key string, messages [][]byte, err error) {
-	for _, key := range queues {
-		if messages, err := r.nodes.pop(key, n); len(messages) > 0 || err != nil {
-			return key, messages, err
-		}
-	}
-	return "", nil, nil
-}
-
-// hand gives calls to the workers.
-func (r *serverRun) hand(f *function, messages [][]byte) {
-	if f.limit > 0 {
-		f.busy.Add(int64(len(messages)))
-	}
-	calls, now := f.consumer.calls[:0], time.Now()
-	for _, m := range messages {
-		calls = append(calls, fetchedCall{f, m, now})
-	}
-	r.runQueue.put(calls)
-	clear(calls)
-	f.consumer.calls = calls
-}
-
-// pause waits after an error of Redis, for about so long, and returns how long the next
-// time.
-func (r *serverRun) pause(d *dialer, err error, retry time.Duration) time.Duration {
-	d.failed(err)
-	pause := retry/2 + rand.N(retry/2)
-	r.log.Warn("rpc: Redis does not give calls", "error", err, "again_in", pause)
-	sleep(pause, r.stop)
-	return min(2*retry, lastRetry)
-}
-
 // wake ends a consumer's wait. If it fails the wait ends by itself in a moment.
 func (r *serverRun) wake(c *consumer) {
 	r.nodes.push(queueMessage{key: c.wake, message: []byte("wake"), life: 2 * time.Second})
@@ -442,8 +225,36 @@ func (r *serverRun) deleteKeys() {
 	}
 }
 
-// Pauses of a consumer that found nothing, and could not wait in Redis as long as it may.
-const (
-	firstRest = 5 * time.Millisecond
-	lastRest  = 100 * time.Millisecond
-)
+// A summary logs what may happen thousands of times a second once a second: the first at
+// once, and how many there were since.
+type summary struct {
+	text string
+
+	mu     sync.Mutex // guards what follows
+	last   time.Time  // it was logged
+	untold int
+	attrs  []any // of the last one
+}
+
+// add notes one, which attrs describe.
+func (s *summary) add(log *slog.Logger, attrs ...any) {
+	s.mu.Lock()
+	s.untold++
+	s.attrs = attrs
+	due := time.Since(s.last) >= time.Second
+	s.mu.Unlock()
+	if due {
+		s.flush(log)
+	}
+}
+
+// flush logs those that have not been.
+func (s *summary) flush(log *slog.Logger) {
+	s.mu.Lock()
+	n, attrs := s.untold, s.attrs
+	s.untold, s.attrs, s.last = 0, nil, time.Now()
+	s.mu.Unlock()
+	if n > 0 {
+		log.Warn("rpc: "+s.text, append([]any{"count", n}, attrs...)...)
+	}
+}

@@ -146,7 +146,7 @@ func (s *slotClient) deliver(messages [][]byte, all []delivery) []delivery {
 			}
 			all = append(all, delivery{c, m, long})
 		} else {
-			s.client.spare.put(m)
+			s.client.spare.Put(m)
 		}
 	}
 	s.mu.Unlock()

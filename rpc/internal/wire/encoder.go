@@ -62,3 +62,40 @@ func CheckSendable(value []byte) error {
 	}
 	return nil
 }
+
+// Buffers are memory for messages, to be used again: what it saves is garbage
+// collection, which is the dearer the more goroutines wait for results.
+type Buffers struct {
+	mu    sync.Mutex // guards spare
+	spare [][]byte
+}
+
+const (
+	mostBuffers   = 1024
+	biggestBuffer = 4 << 10
+)
+
+// Get returns memory, or nil.
+func (b *Buffers) Get() []byte {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := len(b.spare) - 1
+	if last < 0 {
+		return nil
+	}
+	m := b.spare[last]
+	b.spare = b.spare[:last]
+	return m
+}
+
+// Put takes memory that nobody uses any more.
+func (b *Buffers) Put(m []byte) {
+	if cap(m) == 0 || cap(m) > biggestBuffer {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.spare) < mostBuffers {
+		b.spare = append(b.spare, m)
+	}
+}
