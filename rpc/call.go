@@ -4,8 +4,6 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
-
-	"redrpc/rpc/internal/wire"
 )
 
 // A pendingCall is a call on its way, until there is an outcome.
@@ -36,17 +34,9 @@ const (
 type outcome struct {
 	message   []byte // the result
 	delivered bool   // it came on the reply list
-	err       *failure
+	err       error  // why there is no result
 }
 
-// A failure is why there is no result, and what is known of the call: kind is
-// ErrNotSent or ErrNoResult.
-type failure struct {
-	kind  error
-	cause error
-}
-
-// begin is that of a queuePush.
 func (c *pendingCall) begin() (queueMessage, bool) {
 	if !c.phase.CompareAndSwap(waiting, written) {
 		return queueMessage{}, false
@@ -54,7 +44,6 @@ func (c *pendingCall) begin() (queueMessage, bool) {
 	return queueMessage{key: c.function.queue, message: c.message, life: c.slot.client.opt.Expiry}, true
 }
 
-// settle is that of a queuePush.
 func (c *pendingCall) settle(r pushResult) {
 	switch r.pushOutcome {
 	case pushed:
@@ -85,7 +74,6 @@ func (c *pendingCall) settle(r pushResult) {
 	}
 }
 
-// unreachable is that of a queuePush.
 func (c *pendingCall) unreachable(err error) bool {
 	if isRedirect(err) { // the next connection goes to the right one
 		return true
@@ -107,7 +95,9 @@ func (c *pendingCall) end(o outcome) {
 	}
 }
 
-func (c *pendingCall) fail(kind, cause error) { c.end(outcome{err: &failure{kind, cause}}) }
+func (c *pendingCall) fail(kind, cause error) {
+	c.end(outcome{err: &callError{c.function.name, kind, cause}})
+}
 
 // abandon ends the call without a result, because of cause.
 func (c *pendingCall) abandon(cause error) {
@@ -122,7 +112,7 @@ func (c *pendingCall) abandon(cause error) {
 	if was == waiting {
 		kind = ErrNotSent
 	}
-	c.done <- outcome{err: &failure{kind, cause}}
+	c.done <- outcome{err: &callError{c.function.name, kind, cause}}
 }
 
 // singleUse is the list in which a server that knows no reply lists answers.
@@ -145,25 +135,9 @@ func newWaiter() *waiter {
 	return w
 }
 
-// start makes the outcome of a call, which is just made, come over done, at the latest when
-// timeout is over.
-func (w *waiter) start(c *pendingCall, timeout time.Duration, deadline time.Time) {
-	c.done = w.done
-	w.call, w.timeout = c, timeout
-	w.timer.Reset(deadline.Sub(c.sent))
-}
-
-// stop reports whether the waiter can be used again: the timer is not at work.
-func (w *waiter) stop() bool {
-	if !w.timer.Stop() {
-		return false
-	}
-	w.call = nil // which may be large
-	return true
-}
-
 // A calledFunction is what a client knows of a function that it calls.
 type calledFunction struct {
+	name    string
 	queue   string // the key of its queue
 	results string // the beginning of the keys of its single-use lists
 
@@ -197,10 +171,6 @@ func (f *calledFunction) answeredByOld() { f.old.Store(oldMemory) }
 
 // hasOldServers reports whether old servers are counted on.
 func (f *calledFunction) hasOldServers() bool { return f.old.Load() > 0 }
-
-func newCalledFunction(prefix, fn string) *calledFunction {
-	return &calledFunction{queue: wire.CallsKey(prefix, fn), results: wire.ResultKey(prefix, fn, "")}
-}
 
 // unreserve gives back the place for a BLPOP that has not begun.
 func (c *pendingCall) unreserve() {

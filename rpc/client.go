@@ -151,9 +151,9 @@ func (c *Client) function(fn string) *calledFunction {
 	if f != nil {
 		return f
 	}
-	f = newCalledFunction(c.opt.Prefix, fn)
+	f = &calledFunction{name: fn, queue: wire.CallsKey(c.opt.Prefix, fn), results: wire.ResultKey(c.opt.Prefix, fn, "")}
 	if c.nodes.cluster != nil {
-		f.placeInCluster(fn)
+		f.placeInCluster()
 	}
 	c.functionsMu.Lock()
 	defer c.functionsMu.Unlock()
@@ -231,10 +231,11 @@ func Timeout(d time.Duration) CallOption {
 // context.DeadlineExceeded or context.Canceled.
 func (c *Client) Call(ctx context.Context, fn string, args, out any, opts ...CallOption) error {
 	o := c.callOptions(opts)
-	if len(c.opt.Intercept) > 0 {
-		return c.intercepted(ctx, fn, args, out, o)
+	if len(c.opt.Intercept) == 0 {
+		return c.call(ctx, fn, args, out, o, nil)
 	}
-	return c.call(ctx, fn, args, out, o, nil)
+	_, err := c.intercepted(ctx, fn, args, out, o)
+	return err
 }
 
 func (c *Client) callOptions(opts []CallOption) callOptions {
@@ -255,13 +256,14 @@ func (o callOptions) with(opts []CallOption) callOptions {
 	return o
 }
 
-// intercepted makes a call with the interceptors around it.
-func (c *Client) intercepted(ctx context.Context, fn string, args, out any, o callOptions) error {
+// intercepted makes a call with the interceptors around it, and returns its ID.
+func (c *Client) intercepted(ctx context.Context, fn string, args, out any, o callOptions) (id string, err error) {
 	info := &CallInfo{Func: fn, Queue: c.function(fn).queue, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
-	return intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
+	err = intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
 		o.made = time.Now() // again, if it is retried
 		return c.call(ctx, fn, args, out, o, info)
 	})
+	return info.ID, err
 }
 
 // sooner returns the deadline of ctx if it comes before t, else t.
@@ -275,64 +277,52 @@ func sooner(ctx context.Context, t time.Time) time.Time {
 // call makes a call. info, which may be nil, has what interceptors want in the
 // message, and is told what they want to know.
 func (c *Client) call(ctx context.Context, fn string, args, out any, o callOptions, info *CallInfo) error {
-	message, err := c.outcome(ctx, fn, args, out, o, info)
-	if err != nil {
-		return &callError{fn, err.kind, err.cause}
-	}
-	if o.sendOnly {
-		return nil
-	}
-	if info == nil { // else it is kept in the CallInfo
-		defer c.spare.Put(message)
-	}
-	return read(fn, message, out, info)
-}
-
-// outcome sends a call and waits for its result.
-func (c *Client) outcome(ctx context.Context, fn string, args, out any, o callOptions, info *CallInfo) ([]byte, *failure) {
 	if err := c.check(ctx, fn, out, o); err != nil {
-		return nil, &failure{ErrNotSent, err}
+		return &callError{fn, ErrNotSent, err}
 	}
 	f := c.function(fn)
 	s, err := c.routes.enter(f)
 	if err != nil {
-		return nil, &failure{ErrNotSent, err}
+		return &callError{fn, ErrNotSent, err}
 	}
 	defer c.routes.leave(s)
 	call, err := c.prepare(ctx, s, f, args, o, info)
 	if err != nil {
-		return nil, &failure{ErrNotSent, err}
+		return &callError{fn, ErrNotSent, err}
 	}
 	got := c.await(ctx, call, o)
 	if got.err != nil {
-		return nil, got.err
+		return got.err
 	}
 	c.spare.Put(call.message)
-	return got.message, nil
+	if o.sendOnly {
+		return nil
+	}
+	if info == nil { // else it is kept in the CallInfo
+		defer c.spare.Put(got.message)
+	}
+	return read(fn, got.message, out, info)
 }
 
 // await sends a call and waits until there is an outcome, ctx ends, its time is over or
 // the client is closed.
-func (c *Client) await(ctx context.Context, call *pendingCall, o callOptions) outcome {
+func (c *Client) await(ctx context.Context, call *pendingCall, o callOptions) (got outcome) {
 	w, _ := c.waiters.Get().(*waiter)
 	if w == nil {
 		w = newWaiter()
 	}
-	w.start(call, o.timeout, o.deadline)
+	call.done, w.call, w.timeout = w.done, call, o.timeout
+	w.timer.Reset(o.deadline.Sub(call.sent))
 	call.slot.send(call)
-	var got outcome
-	if ctx.Done() == nil {
+	select {
+	case got = <-w.done:
+	case <-ctx.Done():
+		call.abandon(ctx.Err())
 		got = <-w.done
-	} else {
-		select {
-		case got = <-w.done:
-		case <-ctx.Done():
-			call.abandon(ctx.Err())
-			got = <-w.done
-		}
 	}
 	call.slot.finished(call, got)
-	if w.stop() {
+	if w.timer.Stop() { // else it is at work
+		w.call = nil
 		c.waiters.Put(w)
 	}
 	return got
@@ -453,10 +443,5 @@ func Call[T any](ctx context.Context, c *Client, fn string, args any, opts ...Ca
 func (c *Client) Send(ctx context.Context, fn string, args any, opts ...CallOption) (id string, err error) {
 	o := c.callOptions(opts)
 	o.sendOnly = true
-	info := &CallInfo{Func: fn, Queue: c.function(fn).queue, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
-	err = intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
-		o.made = time.Now() // again, if it is retried
-		return c.call(ctx, fn, args, nil, o, info)
-	})
-	return info.ID, err
+	return c.intercepted(ctx, fn, args, nil, o)
 }

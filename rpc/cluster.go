@@ -368,11 +368,11 @@ func (r *routes) enter(f *calledFunction) (*slotClient, error) {
 
 // placeInCluster fills in where the function's queue is, and what IDs of its calls begin
 // with so that their single-use lists are there, too.
-func (f *calledFunction) placeInCluster(fn string) {
+func (f *calledFunction) placeInCluster() {
 	f.slot = keySlot(f.queue)
 	tag, ok := tagFor(f.results, f.slot)
 	if !ok {
-		f.err = fmt.Errorf("expected the name of a function without {} in a Cluster, as no result of it can be put where its calls are, got %q", fn)
+		f.err = fmt.Errorf("expected the name of a function without {} in a Cluster, as no result of it can be put where its calls are, got %q", f.name)
 	}
 	f.tag = tag
 }

@@ -136,6 +136,7 @@ func (r *serverRun) answer(ctx context.Context, c fetchedCall) {
 	}
 	e.result = wire.Result{Extensions: !r.opt.NoExtensions, Server: r.field, Queued: e.times.queued, Ran: -1}
 	c.function.begun.Add(1)
+	c.function.inFlight.Add(1)
 	defer e.end()
 	e.runHandler(ctx)
 	e.returned = true
@@ -164,7 +165,7 @@ func (e *execution) end() {
 		e.log.Error("rpc: handler ended its goroutine", "func", e.name, "id", e.call.ID())
 		e.fail(WithType(TypePanic, errors.New("the handler ended its goroutine")))
 	}
-	e.function.ended.Add(1)
+	e.function.inFlight.Add(-1)
 	e.result.At = time.Now()
 	if e.result.Ran < 0 {
 		e.result.Ran = e.result.At.Sub(e.begun)
@@ -358,13 +359,11 @@ func (r *reply) key() string {
 	return wire.ResultKey(r.run.opt.Prefix, r.function.name, wire.Unquote(r.id))
 }
 
-// begin is that of a queuePush.
 func (r *reply) begin() (queueMessage, bool) {
 	key := r.key()
 	return queueMessage{key: key, message: r.message, life: r.run.opt.Expiry, again: r.again && (r.list == "" || r.isLong())}, true
 }
 
-// settle is that of a queuePush.
 func (r *reply) settle(p pushResult) {
 	switch p.pushOutcome {
 	case pushed:
@@ -418,7 +417,6 @@ func (r *reply) mux() *mux {
 	return r.consumer.replies
 }
 
-// unreachable is that of a queuePush.
 func (r *reply) unreachable(err error) bool {
 	if r.isOld() {
 		r.lost(err)

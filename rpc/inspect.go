@@ -254,14 +254,13 @@ func (i *Inspector) Overview(ctx context.Context, before *Overview) (*Overview, 
 
 // rate fills in the rates of servers, which were seen before.
 func rate(servers, before []OnlineServer) {
-	type name struct{ kind, id string }
-	last := map[name]OnlineServer{}
+	last := map[string]OnlineServer{}
 	for _, s := range before {
-		last[name{s.Kind, s.ID}] = s
+		last[s.Kind+":"+s.ID] = s
 	}
 	for n := range servers {
 		s := &servers[n]
-		old := last[name{s.Kind, s.ID}]
+		old := last[s.Kind+":"+s.ID]
 		if s.Report == nil || old.Report == nil || !s.Report.Started.Equal(old.Report.Started) {
 			continue
 		}

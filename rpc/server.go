@@ -347,7 +347,8 @@ type FuncStats struct {
 
 // counters are what Stats is made from.
 type counters struct {
-	begun, ended, failed, panicked, malformed, expired atomic.Uint64
+	begun, failed, panicked, malformed, expired atomic.Uint64
+	inFlight                                    atomic.Int64
 }
 
 // Stats returns what s has done so far. The numbers are not of one moment.
@@ -378,11 +379,5 @@ func (s FuncStats) plus(o FuncStats) FuncStats {
 }
 
 func (c *counters) stats() FuncStats {
-	ended := c.ended.Load() // before begun, so that it is not more
-	begun := c.begun.Load()
-	return FuncStats{
-		Calls: begun, InFlight: int(begun - ended),
-		Errors: c.failed.Load(), Panics: c.panicked.Load(),
-		Malformed: c.malformed.Load(), Expired: c.expired.Load(),
-	}
+	return FuncStats{c.begun.Load(), int(c.inFlight.Load()), c.failed.Load(), c.panicked.Load(), c.malformed.Load(), c.expired.Load()}
 }
