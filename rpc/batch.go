@@ -164,9 +164,9 @@ func (b *batch) readFrom(r *resp.Reader) (multi bool, err error) {
 			}
 		}
 	}
-	noMulti := r.Status()
-	if noMulti != nil && !resp.IsError(noMulti) {
-		return false, noMulti
+	noMulti, err := r.Skip()
+	if err != nil {
+		return false, err
 	}
 	multi = noMulti == nil
 	others := pushResult{pushOutcome: pushed} // of those that were not refused

@@ -86,8 +86,8 @@ func TestBatchRepliesAgain(t *testing.T) {
 		if !multi || err != nil || b.pushes[0].result.pushOutcome != pushed || b.pushes[1].result.pushOutcome != pushed {
 			t.Errorf("%q: got %v, %v, %v", deleted, b.pushes, multi, err)
 		}
-		if err := r.Status(); err != nil {
-			t.Errorf("%q: what follows is not read next: %v", deleted, err)
+		if next, err := r.Skip(); next != nil || err != nil {
+			t.Errorf("%q: what follows is not read next: %v, %v", deleted, next, err)
 		}
 	}
 }

@@ -138,7 +138,14 @@ func (r *serverRun) answer(ctx context.Context, c fetchedCall) {
 	c.function.begun.Add(1)
 	c.function.inFlight.Add(1)
 	defer e.end()
-	e.runHandler(ctx)
+	if len(r.opt.Intercept) == 0 {
+		e.result.Value, err = e.attempt(ctx)
+	} else {
+		err = e.intercepted(ctx)
+	}
+	if err != nil {
+		e.fail(err)
+	}
 	e.returned = true
 }
 
@@ -207,20 +214,6 @@ func (e *execution) reply() {
 		defer e.scheduler.give(1)
 	}
 	a.deliver()
-}
-
-// runHandler runs a call, with the interceptors around it if there are any, and fills in
-// its result.
-func (e *execution) runHandler(ctx context.Context) {
-	var err error
-	if len(e.opt.Intercept) == 0 {
-		e.result.Value, err = e.attempt(ctx)
-	} else {
-		err = e.intercepted(ctx)
-	}
-	if err != nil {
-		e.fail(err)
-	}
 }
 
 // intercepted runs a call with the interceptors around it.

@@ -11,7 +11,6 @@ import (
 	"redrpc/rpc/internal/resp"
 	"redrpc/rpc/internal/wire"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -190,31 +189,11 @@ func sentAt(message []byte) (sent time.Time, known bool) {
 	if wire.CheckObject(message) != nil {
 		return time.Time{}, false
 	}
-	var budget, deadline int64
-	var hasBudget, hasDeadline bool
-	for name, value := range wire.Members(message) {
-		switch string(name) {
-		case "timeout_ms":
-			budget, hasBudget = wholeNumber(value)
-		case "deadline_ms":
-			deadline, hasDeadline = wholeNumber(value)
-		case "ts":
-			if wire.KindOf(value) == "string" {
-				var err error
-				sent, err = time.Parse(time.RFC3339Nano, wire.Unquote(value))
-				known = err == nil
-			}
-		}
+	if call, _ := wire.DecodeCall(message); call.Timeout > 0 && call.Deadline > 0 {
+		return time.UnixMilli(call.Deadline - call.Timeout), true
 	}
-	if hasBudget && hasDeadline {
-		return time.UnixMilli(deadline - budget), true
-	}
-	return sent, known
-}
-
-func wholeNumber(value []byte) (n int64, ok bool) {
-	n, err := strconv.ParseInt(string(value), 10, 64)
-	return n, err == nil
+	sent, err := time.Parse(time.RFC3339Nano, wire.TextField(message, "ts"))
+	return sent, err == nil
 }
 
 // An Overview is what an Inspector sees at one time.

@@ -245,7 +245,7 @@ func (m *mux) writeBatch(c *conn, b *batch) error {
 	now := time.Now()
 	if m.dialer.clock.claim(readEvery) {
 		b.asked = now
-		out = resp.AppendTime(out)
+		out = resp.AppendCommand(out, "TIME")
 	}
 	out = b.appendTo(out)
 	n, err := 0, net.ErrClosed

@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,7 +14,6 @@ type roundRobin struct {
 	functions []*function
 	order     []int // which function each turn begins with
 	turn      int
-	limited   bool // some function has a limit, or was suspended
 	quiet     bool // the last turn found nothing
 	queues    []string
 
@@ -26,7 +26,6 @@ func newRoundRobin(functions []*function) *roundRobin {
 	total := 0
 	for _, f := range functions {
 		total += f.weight
-		r.limited = r.limited || f.limit > 0
 	}
 	// Evenly: each gains its weight a turn, and who has most pays for all.
 	credit := make([]int, len(functions))
@@ -54,12 +53,6 @@ func newRoundRobin(functions []*function) *roundRobin {
 func (r *roundRobin) begin(n int) (queues []string, count int, wait time.Duration) {
 	r.queues = r.queues[:0]
 	start := r.order[r.turn%len(r.order)]
-	if !r.limited {
-		for i := range r.functions {
-			r.queues = append(r.queues, r.functions[(start+i)%len(r.functions)].queue)
-		}
-		return r.queues, n, maxBlock
-	}
 	r.without.Store(true) // before rooms are looked at, so that none is missed
 	full, count, wait := false, n, maxBlock
 	if r.quiet {
@@ -111,12 +104,6 @@ func (f *function) room(n int) int {
 
 // suspension is how long a list is left out that Redis refuses.
 const suspension = time.Second
-
-// suspend leaves out f's queue for a while.
-func (f *function) suspend() {
-	f.suspended.Store(time.Now().Add(suspension).UnixNano())
-	f.consumer.rotation.limited = true
-}
 
 // finish notes that a call of f that was taken has ended. The fetcher is woken if it
 // waits for others, as f had no room.
@@ -200,7 +187,7 @@ func (t *scheduler) serve() {
 		}
 		s := t.wanting[next]
 		s.credit -= total
-		t.wanting = append(t.wanting[:next], t.wanting[next+1:]...)
+		t.wanting = slices.Delete(t.wanting, next, next+1)
 		t.hold(1)
 		s.granted <- struct{}{}
 	}
@@ -230,16 +217,14 @@ func (t *scheduler) blockedOne() *consumer {
 // leave takes back that s wants a worker.
 func (t *scheduler) leave(s *consumer) {
 	t.mu.Lock()
-	for i, h := range t.wanting {
-		if h == s {
-			t.wanting = append(t.wanting[:i], t.wanting[i+1:]...)
-			t.mu.Unlock()
-			return
-		}
-	}
+	n := len(t.wanting)
+	t.wanting = slices.DeleteFunc(t.wanting, func(other *consumer) bool { return other == s })
+	granted := len(t.wanting) == n // meanwhile
 	t.mu.Unlock()
-	<-s.granted // meanwhile
-	t.settle(s, 1, 0)
+	if granted {
+		<-s.granted
+		t.settle(s, 1, 0)
+	}
 }
 
 // mayWait reports whether s may wait in Redis, as nobody else wants its worker. Then

@@ -109,15 +109,6 @@ func unexpected(want string, kind byte, text []byte) error {
 	return fmt.Errorf("expected %s of Redis, got %s", want, wire.Excerpt(append([]byte{kind}, text...)))
 }
 
-// Status reads a simple string.
-func (r *Reader) Status() error {
-	kind, text, err := r.header()
-	if err == nil && kind != '+' {
-		err = unexpected("a status", kind, text)
-	}
-	return err
-}
-
 // Bulk reads a string into memory of its own: that of into, if there is enough.
 func (r *Reader) Bulk(into []byte) ([]byte, error) {
 	n, err := r.sized('$', "a string")
@@ -200,9 +191,6 @@ func (r *Reader) Skip() (refused, broken error) {
 	}
 	return nil, err
 }
-
-// AppendTime appends the command that asks for Redis's clock.
-func AppendTime(b []byte) []byte { return append(b, "*1\r\n$4\r\nTIME\r\n"...) }
 
 // Time reads what Redis's clock shows, in microseconds of Unix time. If Redis refuses to
 // tell, it is not ok.
