@@ -85,7 +85,6 @@ func (b *batch) add(q queuePush, m queueMessage) {
 	*p = listPush{key: m.key, life: m.life, again: m.again, messages: append(p.messages[:0], m.message), owners: append(p.owners[:0], q)}
 }
 
-// clear empties the batch.
 func (b *batch) clear() {
 	for i := range b.pushes {
 		p := &b.pushes[i]
@@ -121,7 +120,6 @@ func (b *batch) lose(multi bool, err error) {
 	b.settle()
 }
 
-// appendTo appends the commands.
 func (b *batch) appendTo(out []byte) []byte {
 	for i := range b.pushes {
 		if b.pushes[i].again {

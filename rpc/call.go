@@ -172,7 +172,6 @@ func (f *calledFunction) answeredByOld() { f.old.Store(oldMemory) }
 // hasOldServers reports whether old servers are counted on.
 func (f *calledFunction) hasOldServers() bool { return f.old.Load() > 0 }
 
-// unreserve gives back the place for a BLPOP that has not begun.
 func (c *pendingCall) unreserve() {
 	if c.reserved.CompareAndSwap(true, false) {
 		c.slot.client.blpops <- struct{}{}

@@ -143,7 +143,6 @@ func NewClient(rdb redis.UniversalClient, opt ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// function returns what is known of a function.
 func (c *Client) function(fn string) *calledFunction {
 	c.functionsMu.RLock()
 	f := c.functions[fn]

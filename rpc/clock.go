@@ -73,7 +73,6 @@ func (c *clock) suspect() {
 	}
 }
 
-// readFrom asks Redis.
 func (c *clock) readFrom(ask func() *redis.TimeCmd) error {
 	sent := time.Now()
 	t, err := ask().Result()
@@ -113,7 +112,6 @@ func (c *clock) trusted() bool {
 	return at == 0 || time.Since(c.born)-time.Duration(at) > stepSettle
 }
 
-// known is the last reading, or nil.
 func (c *clock) known() *reading {
 	if c == nil {
 		return nil
@@ -173,7 +171,6 @@ func (r *serverRun) callTimes(clock *clock, c *wire.ReceivedCall, fetched time.T
 	return t
 }
 
-// over reports whether the caller's deadline is known and past.
 func (t *callTimes) over(now time.Time) bool { return !t.deadline.IsZero() && !now.Before(t.deadline) }
 
 // A deadlineContext is context.WithDeadline, made when somebody looks at it, which most
@@ -213,7 +210,6 @@ func (c *deadlineContext) Done() <-chan struct{}       { return c.made().Done() 
 func (c *deadlineContext) Err() error                  { return c.made().Err() }
 func (c *deadlineContext) Value(key any) any           { return c.made().Value(key) }
 
-// end ends it, as the handler has returned.
 func (c *deadlineContext) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

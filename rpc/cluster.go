@@ -47,7 +47,6 @@ func nodeOptions(c *redis.ClusterOptions) *redis.Options {
 	return opt
 }
 
-// dial dials the master.
 func (a *slotAddress) dial(ctx context.Context, dialer func(context.Context, string, string) (net.Conn, error)) (net.Conn, error) {
 	a.mu.Lock()
 	addr := a.moved
@@ -136,7 +135,6 @@ func newNodePool(d *dialer, cluster *redis.ClusterClient, size int) *nodePool {
 	return &nodePool{dialer: d, cluster: cluster, size: size, byAddr: map[string]*redis.Client{}, busy: make(chan struct{}, mostBusy)}
 }
 
-// close cuts all connections.
 func (p *nodePool) close() {
 	p.dialer.close()
 	p.mu.Lock()
@@ -268,7 +266,6 @@ func (p *nodePool) push(m queueMessage) pushResult {
 	return pushResult{refused, err}
 }
 
-// time asks the Redis that has a key for its clock.
 func (p *nodePool) time(key string) *redis.TimeCmd {
 	ask := redis.NewTimeCmd(p.dialer.life, "time")
 	p.do(key, ask)
@@ -410,7 +407,6 @@ func (r *routes) leave(s *slotClient) {
 	}
 }
 
-// all are the slotClients that there are now.
 func (r *routes) all() []*slotClient {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -212,7 +212,6 @@ func (r *serverRun) fetchAway(queues []string, n int) (key string, messages [][]
 	return "", nil, nil
 }
 
-// hand gives calls to the workers.
 func (r *serverRun) hand(f *function, messages [][]byte) {
 	if f.limit > 0 {
 		f.busy.Add(int64(len(messages)))
@@ -305,7 +304,6 @@ func (f *fetcher) downgrade(err error) bool {
 	return false
 }
 
-// ask sends a command and reads what it popped.
 func (f *fetcher) ask(queues []string, n int, wait time.Duration) (key string, messages [][]byte, err error) {
 	if f.conn == nil {
 		if f.conn, err = f.dialer.connect(fetchBuffer); err != nil {
@@ -340,7 +338,6 @@ func (f *fetcher) ask(queues []string, n int, wait time.Duration) (key string, m
 	return f.read()
 }
 
-// read reads a key and what was popped from it.
 func (f *fetcher) read() (string, [][]byte, error) {
 	switch n, err := f.conn.Array(); {
 	case err != nil:

@@ -207,7 +207,6 @@ func isUnsent(err error) bool {
 	return ok || errors.Is(err, redis.ErrPoolTimeout)
 }
 
-// open is how many connections there are.
 func (d *dialer) open() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

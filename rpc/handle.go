@@ -37,7 +37,6 @@ func newRunQueue() *runQueue {
 	return q
 }
 
-// put adds calls.
 func (q *runQueue) put(calls []fetchedCall) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -188,7 +187,6 @@ func (e *execution) end() {
 	}
 }
 
-// reply sends the result of a call.
 func (e *execution) reply() {
 	a, _ := e.sentReplies.Get().(*reply)
 	if a == nil {
@@ -216,7 +214,6 @@ func (e *execution) reply() {
 	a.deliver()
 }
 
-// intercepted runs a call with the interceptors around it.
 func (e *execution) intercepted(ctx context.Context) (err error) {
 	defer e.recovered(&err)
 	info := &CallInfo{Func: e.name, Queue: e.function.queue, ID: e.call.ID(), Server: e.opt.ID, Queued: max(0, e.result.Queued), received: e.message}
@@ -321,7 +318,6 @@ const (
 // until they have arrived: then no more calls are fetched than can be answered.
 const mostUndelivered = 1 << 20
 
-// deliver sends a reply.
 func (r *reply) deliver() {
 	if n := len(r.message); n >= smallestLimit {
 		if most := r.run.nodes.largestMessage(r.function.queue); n > most {

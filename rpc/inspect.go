@@ -255,7 +255,6 @@ func rate(servers, before []OnlineServer) {
 	}
 }
 
-// functions puts together what is known of each function.
 func functions(servers []OnlineServer, queues []Queue) []Function {
 	byName := map[string]*Function{}
 	one := func(fn string) *Function {

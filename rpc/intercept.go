@@ -107,7 +107,6 @@ func intercept(ctx context.Context, chain []Interceptor, call *CallInfo, last fu
 	})
 }
 
-// checkInterceptors refuses nil.
 func checkInterceptors(chain []Interceptor, name string) error {
 	for i, f := range chain {
 		if f == nil {

@@ -114,7 +114,6 @@ func (m *mux) run() {
 	}
 }
 
-// waiting is how many are to be pushed.
 func (m *mux) waiting() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -157,9 +156,7 @@ func (m *mux) serve(c *conn) error {
 // write writes batches until the connection is lost, and why is known.
 func (m *mux) write(c *conn, lost <-chan error) error {
 	var again backoff
-	timer := time.NewTimer(time.Second)
-	defer timer.Stop()
-	ticking := true
+	var tick <-chan time.Time // while replies may be due
 	for {
 		select {
 		case <-m.wake:
@@ -179,19 +176,19 @@ func (m *mux) write(c *conn, lost <-chan error) error {
 					return cmp.Or(<-lost, err)
 				}
 			}
-			if !ticking {
-				ticking = true
-				timer.Reset(time.Second)
+			if tick == nil {
+				tick = time.After(time.Second)
 			}
-		case <-timer.C:
-			var late error
-			if ticking, late = m.awaits(c); late != nil {
+		case <-tick:
+			tick = nil
+			due, late := m.awaits(c)
+			if late != nil {
 				c.Close()
 				<-lost
 				return late
 			}
-			if ticking {
-				timer.Reset(time.Second)
+			if due {
+				tick = time.After(time.Second)
 			}
 		case err := <-lost:
 			return err
@@ -239,7 +236,6 @@ func (m *mux) take() *batch {
 	return b
 }
 
-// writeBatch writes a batch.
 func (m *mux) writeBatch(c *conn, b *batch) error {
 	out := m.out[:0]
 	now := time.Now()

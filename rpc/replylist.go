@@ -107,7 +107,6 @@ func (r *replyList) name(ctx context.Context, c *pendingCall, timeout time.Durat
 	}
 }
 
-// need says that a call waits.
 func (r *replyList) need() {
 	r.start.Do(func() { r.running.Go(r.run) })
 	poke(r.wake)
@@ -379,7 +378,6 @@ func (r *replyList) readRefused(c *conn, key string) error {
 	return nil
 }
 
-// handOver gives results to their callers.
 func (r *replyList) handOver() {
 	r.deliveries = r.slot.deliver(r.results, r.deliveries[:0])
 	r.stale = len(r.deliveries) < len(r.results)

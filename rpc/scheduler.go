@@ -82,7 +82,6 @@ func (r *roundRobin) begin(n int) (queues []string, count int, wait time.Duratio
 	return r.queues, count, wait
 }
 
-// end is told whether a turn found calls.
 func (r *roundRobin) end(found bool) {
 	r.without.Store(false)
 	r.quiet = !found
@@ -158,10 +157,18 @@ func (t *scheduler) take(s *consumer, stop <-chan struct{}) bool {
 	t.mu.Lock()
 	t.wanting = append(t.wanting, s)
 	t.serve()
-	blockedOne := t.blockedOne()
+	var blocked *consumer // to be woken for one that wants a worker
+	if len(t.wanting) > 0 {
+		for _, other := range t.consumers {
+			if other.waits {
+				blocked, other.waits = other, false
+				break
+			}
+		}
+	}
 	t.mu.Unlock()
-	if blockedOne != nil {
-		t.wake(blockedOne)
+	if blocked != nil {
+		t.wake(blocked)
 	}
 	select {
 	case <-s.granted:
@@ -169,7 +176,15 @@ func (t *scheduler) take(s *consumer, stop <-chan struct{}) bool {
 	case <-stop:
 	case <-t.over:
 	}
-	t.leave(s)
+	t.mu.Lock()
+	n := len(t.wanting)
+	t.wanting = slices.DeleteFunc(t.wanting, func(other *consumer) bool { return other == s })
+	granted := len(t.wanting) == n // meanwhile
+	t.mu.Unlock()
+	if granted {
+		<-s.granted
+		t.settle(s, 1, 0)
+	}
 	return false
 }
 
@@ -197,34 +212,6 @@ func (t *scheduler) hold(n int) {
 	t.free -= n
 	t.left -= n
 	t.held += n
-}
-
-// blockedOne returns a consumer to be woken for one that wants a worker, if there is one. It is
-// called under the lock.
-func (t *scheduler) blockedOne() *consumer {
-	if len(t.wanting) == 0 {
-		return nil
-	}
-	for _, s := range t.consumers {
-		if s.waits {
-			s.waits = false
-			return s
-		}
-	}
-	return nil
-}
-
-// leave takes back that s wants a worker.
-func (t *scheduler) leave(s *consumer) {
-	t.mu.Lock()
-	n := len(t.wanting)
-	t.wanting = slices.DeleteFunc(t.wanting, func(other *consumer) bool { return other == s })
-	granted := len(t.wanting) == n // meanwhile
-	t.mu.Unlock()
-	if granted {
-		<-s.granted
-		t.settle(s, 1, 0)
-	}
 }
 
 // mayWait reports whether s may wait in Redis, as nobody else wants its worker. Then

@@ -147,7 +147,6 @@ func (s *slotClient) readFirst(keys []string) [][]byte {
 	return messages
 }
 
-// delete deletes lists.
 func (s *slotClient) delete(keys []string) {
 	s.client.nodes.do(keys[0], redis.NewIntCmd(s.dialer.life, commandArgs("del", keys)...))
 }

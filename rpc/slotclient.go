@@ -202,7 +202,6 @@ func (s *slotClient) sendRedirected(c *pendingCall, why error) {
 	})
 }
 
-// abandon ends all calls.
 func (s *slotClient) abandon() {
 	s.mu.Lock()
 	s.isClosing = true

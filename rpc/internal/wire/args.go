@@ -68,7 +68,6 @@ func mapDecoder(t reflect.Type) ArgsDecoder {
 	}
 }
 
-// decodeArg decodes an argument that has to be of the shape s.
 func decodeArg(raw []byte, s *shape, v any) error {
 	if err := s.check(raw); err != nil {
 		return err
@@ -112,7 +111,6 @@ func newParameters(t reflect.Type) (parameters, error) {
 	return ps, nil
 }
 
-// find returns the index of the parameter called name, or -1.
 func (ps parameters) find(name []byte) int {
 	for i, p := range ps {
 		if p.name == string(name) {

@@ -17,9 +17,6 @@ import (
 	"github.com/google/uuid"
 )
 
-// This file is the protocol: the names of the keys and the messages in them.
-// It does no I/O.
-
 const (
 	DefaultPrefix = "redis_rpc"
 	DefaultExpiry = 120 * time.Second // life of a queue and of a result after a push
@@ -57,7 +54,6 @@ type Call struct {
 	Extra    []byte // more fields, each with a comma before it
 }
 
-// Append appends the message.
 func (c *Call) Append(b []byte) []byte {
 	b = append(b, `{"id":"`...)
 	b = append(b, c.ID...)
@@ -97,7 +93,6 @@ type Result struct {
 	Ran        time.Duration // time worked
 }
 
-// Append appends the message.
 func (r *Result) Append(b []byte) []byte {
 	b = append(b, '{')
 	if len(r.ID) > 0 {
@@ -252,7 +247,6 @@ type ReceivedCall struct {
 	ReplyTo  []byte // the client ID of the caller's reply list
 }
 
-// ID returns the ID of the call.
 func (c *ReceivedCall) ID() string { return Unquote(c.RawID) }
 
 // DecodeCall reads a call. Its error means that the call cannot be answered:
