@@ -9,8 +9,6 @@ import (
 	"testing/iotest"
 )
 
-func readerOf(input string) *Reader { return NewReader(strings.NewReader(input), 64) }
-
 func TestAppendCommand(t *testing.T) {
 	if got := string(AppendCommand(nil, "SET", "", "ż")); got != "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$2\r\nż\r\n" {
 		t.Errorf("got %q", got)
