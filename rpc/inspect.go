@@ -11,6 +11,7 @@ import (
 	"redrpc/rpc/internal/resp"
 	"redrpc/rpc/internal/wire"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -189,8 +190,14 @@ func sentAt(message []byte) (sent time.Time, known bool) {
 	if wire.CheckObject(message) != nil {
 		return time.Time{}, false
 	}
-	if call, _ := wire.DecodeCall(message); call.Timeout > 0 && call.Deadline > 0 {
-		return time.UnixMilli(call.Deadline - call.Timeout), true
+	fields := map[string]string{}
+	for name, value := range wire.Members(message) {
+		fields[string(name)] = string(value)
+	}
+	budget, err1 := strconv.ParseInt(fields["timeout_ms"], 10, 64)
+	deadline, err2 := strconv.ParseInt(fields["deadline_ms"], 10, 64)
+	if err1 == nil && err2 == nil {
+		return time.UnixMilli(deadline - budget), true
 	}
 	sent, err := time.Parse(time.RFC3339Nano, wire.TextField(message, "ts"))
 	return sent, err == nil
