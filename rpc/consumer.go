@@ -185,7 +185,7 @@ func (r *serverRun) fetchEach(c *consumer, queues []string, n int, why error) (k
 			anyRefused = true
 			f := c.byKey[queue]
 			f.suspended.Store(time.Now().Add(suspension).UnixNano())
-			r.keys.add(r.log, "last_func", f.name, "last_key", queue, "last_reason", err)
+			f.refused.add(r.log, "func", f.name, "key", queue, "last_reason", err)
 		case err != nil, len(messages) > 0:
 			return queue, messages, err
 		}

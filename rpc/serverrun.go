@@ -40,7 +40,7 @@ type serverRun struct {
 	executions  sync.Pool // used ones
 	sentReplies sync.Pool // used ones
 
-	malformed, expired, lost, keys summary
+	malformed, expired, lost summary
 }
 
 func newServerRun(ctx context.Context, s *Server) *serverRun {
@@ -58,7 +58,6 @@ func newServerRun(ctx context.Context, s *Server) *serverRun {
 		malformed: summary{text: "malformed calls dropped"},
 		expired:   summary{text: "calls dropped, their callers have given up"},
 		lost:      summary{text: "results lost"},
-		keys:      summary{text: "queues that Redis refuses are left out"},
 	}
 	bySlot := map[int][]*function{} // sorted by name
 	var inOrder []int
@@ -195,8 +194,11 @@ func (r *serverRun) beat(finished <-chan struct{}) {
 }
 
 func (r *serverRun) flushSummaries() {
-	for _, s := range []*summary{&r.malformed, &r.expired, &r.lost, &r.keys} {
+	for _, s := range []*summary{&r.malformed, &r.expired, &r.lost} {
 		s.flush(r.log)
+	}
+	for _, f := range r.functions {
+		f.refused.flush(r.log)
 	}
 }
 
