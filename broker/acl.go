@@ -11,8 +11,8 @@ import (
 // Access control: who may run which commands, with which keys and channels. While a
 // user may do everything, as the default one at first, a command costs one look.
 
-// access is the broker's users, and what they were denied lately.
-type access struct {
+// aclState is the broker's users, and what they were denied lately.
+type aclState struct {
 	users    map[string]*user
 	standard *user     // named default: whom a client is at first
 	log      []*denied // the latest first
@@ -62,10 +62,10 @@ const (
 	writesKey
 )
 
-// insider is who a command is run as that comes from no client.
-var insider = &user{name: "default", unlimited: true}
+// internalClient is who a command is run as that comes from no client.
+var internalClient = &user{name: "default", unlimited: true}
 
-func (a *access) init(password string) {
+func (a *aclState) init(password string) {
 	a.standard = &user{name: "default", on: true, unlimited: true}
 	a.standard.rights = []permissions{{commands: everyCommand, future: true, anyKey: true, anyChannel: true}}
 	a.standard.setPassword(password)
@@ -103,16 +103,16 @@ func (u *user) admits(password []byte) bool {
 // isFree reports whether a client need not authenticate.
 func (u *user) isFree() bool { return u.on && u.open }
 
-// become makes the client a user as long as it has not said who it is.
-func (s *session) become(u *user) { s.user, s.authenticated = u, u.isFree() }
+// setUser makes the client a user as long as it has not said who it is.
+func (s *session) setUser(u *user) { s.user, s.authenticated = u, u.isFree() }
 
-// isLockedOut reports whether the client has yet to authenticate.
-func (s *session) isLockedOut() bool { return !s.authenticated && !s.broker.access.standard.isFree() }
+// needsAuth reports whether the client has yet to authenticate.
+func (s *session) needsAuth() bool { return !s.authenticated && !s.broker.acl.standard.isFree() }
 
 // authenticate makes the client another user. It reports false if there is no such
 // user, or it cannot be had with this password.
 func (c *call) authenticate(name, password []byte, command []byte) bool {
-	u := c.access.users[string(name)]
+	u := c.acl.users[string(name)]
 	if u == nil || !u.admits(password) {
 		c.session.noteDenied(authDenied, string(command), string(name))
 		return false

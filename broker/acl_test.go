@@ -180,7 +180,7 @@ func TestDoIsNoUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.expect(t, "v", "GET", "x")
-	if u := b.access.standard; !u.unlimited {
+	if u := b.acl.standard; !u.unlimited {
 		t.Error("the default user may do everything, and is checked all the same")
 	}
 }

@@ -13,19 +13,19 @@ import (
 func aclWhoAmI(c *call, _ [][]byte) reply { return bulkString(c.session.user.name) }
 
 func aclUsers(c *call, _ [][]byte) reply {
-	return bulkStrings(slices.Sorted(maps.Keys(c.access.users)))
+	return bulkStrings(slices.Sorted(maps.Keys(c.acl.users)))
 }
 
 func aclList(c *call, _ [][]byte) reply {
 	var lines []string
-	for _, name := range slices.Sorted(maps.Keys(c.access.users)) {
-		lines = append(lines, "user "+name+" "+c.access.users[name].rules(c.table))
+	for _, name := range slices.Sorted(maps.Keys(c.acl.users)) {
+		lines = append(lines, "user "+name+" "+c.acl.users[name].rules(c.table))
 	}
 	return bulkStrings(lines)
 }
 
 func aclGetUser(c *call, args [][]byte) reply {
-	u := c.access.users[string(args[2])]
+	u := c.acl.users[string(args[2])]
 	if u == nil {
 		return null
 	}
@@ -59,7 +59,7 @@ func aclSetUser(c *call, args [][]byte) reply {
 	if unclosed != "" {
 		return failuref("ERR Unmatched parenthesis in acl selector starting at '%s'.", []byte(unclosed))
 	}
-	old := c.access.users[name]
+	old := c.acl.users[name]
 	changed := &user{name: name, rights: []permissions{{anyChannel: c.options.access.anyChannel}}}
 	if old != nil {
 		changed = old.clone()
@@ -72,7 +72,7 @@ func aclSetUser(c *call, args [][]byte) reply {
 	own := &changed.rights[0]
 	changed.unlimited = own.future && own.commands == everyCommand && own.anyKey && own.anyChannel
 	if old == nil {
-		c.access.users[name] = changed
+		c.acl.users[name] = changed
 		return ok
 	}
 	_, self := c.kill(func(s *session) bool { return s.user == old && s.hearsMore(old, changed) })
@@ -114,11 +114,11 @@ func aclDelUser(c *call, args [][]byte) reply {
 	}
 	deleted, self := 0, false
 	for _, name := range args[2:] {
-		u := c.access.users[string(name)]
+		u := c.acl.users[string(name)]
 		if u == nil {
 			continue
 		}
-		delete(c.access.users, u.name)
+		delete(c.acl.users, u.name)
 		deleted++
 		if _, own := c.kill(func(s *session) bool { return s.user == u }); own {
 			self = true
@@ -170,7 +170,7 @@ func aclGenPass(c *call, args [][]byte) reply {
 
 // aclDryRun says whether a user may run a command, without running it.
 func aclDryRun(c *call, args [][]byte) reply {
-	u := c.access.users[string(args[2])]
+	u := c.acl.users[string(args[2])]
 	if u == nil {
 		return failuref("ERR User '%s' not found", args[2])
 	}

@@ -36,7 +36,7 @@ func denialObject(what denial, cmd *command, args [][]byte, at int) string {
 // noteDenied adds to the log.
 func (s *session) noteDenied(what denial, object, username string) {
 	b := s.broker
-	log := &b.access.log
+	log := &b.acl.log
 	d := &denied{what: what, inMulti: s.transaction.open || s.transaction.running, object: object, username: username, at: b.now, client: s.String(), count: 1}
 	for i, old := range (*log)[:min(len(*log), sameDenialAmong)] {
 		if old.what == d.what && old.inMulti == d.inMulti && old.object == d.object && old.username == d.username && d.at-old.at <= int64(sameDenialFor) {
@@ -57,7 +57,7 @@ func aclLog(c *call, args [][]byte) reply {
 	case len(args) > 3:
 		return tooManyArguments(args)
 	case len(args) == 3 && is(args[2], "RESET"):
-		c.access.log = nil
+		c.acl.log = nil
 		return ok
 	case len(args) == 3:
 		var isInt bool
@@ -66,7 +66,7 @@ func aclLog(c *call, args [][]byte) reply {
 		}
 	}
 	var entries []reply
-	for _, d := range c.access.log[:max(0, min(n, int64(len(c.access.log))))] {
+	for _, d := range c.acl.log[:max(0, min(n, int64(len(c.acl.log))))] {
 		context := "toplevel"
 		if d.inMulti {
 			context = "multi"

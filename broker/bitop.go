@@ -53,7 +53,7 @@ func bitop(c *call, args [][]byte) reply {
 			result[i] = combine(result[i], b)
 		}
 	}
-	c.replace(target, &text{result, grown})
+	c.replace(target, &stringValue{result, grown})
 	c.changed(target, stringEvent, "set")
 	return count(longest)
 }

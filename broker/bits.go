@@ -40,7 +40,7 @@ func setBit(p []byte, offset int64, to byte) {
 }
 
 // extend makes a string n bytes long, if it is shorter, by adding zeros.
-func (t *text) extend(n int) (extended bool) {
+func (t *stringValue) extend(n int) (extended bool) {
 	if n <= len(t.bytes) {
 		return false
 	}
@@ -51,13 +51,13 @@ func (t *text) extend(n int) (extended bool) {
 // bitsOf returns the string that a key holds with so many bits at least, for a
 // command that writes some of them. It reports whether the string is longer than it
 // was, or new; and false if the key holds something else.
-func (c *call) bitsOf(key []byte, n int64) (t *text, extended, isText bool) {
+func (c *call) bitsOf(key []byte, n int64) (t *stringValue, extended, isText bool) {
 	t, isText = c.find(key).text()
 	if !isText {
 		return nil, false, false
 	}
 	if t == nil {
-		t = &text{}
+		t = &stringValue{}
 		c.add(c.db, key, t)
 	}
 	extended = t.extend(int((n + 7) / 8))

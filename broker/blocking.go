@@ -88,7 +88,7 @@ func (s *session) block(d *database, w *wait) {
 		b.countBlocked(1)
 	}
 	if at := b.now + int64(w.timeout); at > b.now { // beyond the year 2262 it overflows
-		b.alarms.set(&s.patience, s, at)
+		b.alarms.set(&s.timeoutAlarm, s, at)
 	}
 }
 
@@ -123,7 +123,7 @@ func (p *waiter) leave() {
 	b := s.broker
 	s.waiter, s.waits = nil, false
 	s.serveDelayed()
-	b.alarms.clear(&s.patience)
+	b.alarms.clear(&s.timeoutAlarm)
 	if p.left == nil {
 		b.countBlocked(-1)
 	} else {
@@ -144,7 +144,7 @@ func (s *session) unblock(place int, r reply) {
 	}
 	s.waiter.leave()
 	s.replyAt(place, &r)
-	s.silence.pass()
+	s.replyMode.nextCommand()
 	if drop != 0 {
 		s.drop(mark, drop)
 	}
@@ -154,27 +154,27 @@ func (s *session) unblock(place int, r reply) {
 // due answers a client that has waited long enough.
 func (s *session) due(*Broker) { s.unblock(0, s.waiter.late) }
 
-// wake marks a key as ready if clients wait for it.
-func (b *Broker) wake(d *database, key string) {
+// signalReady marks a key as ready if clients wait for it.
+func (b *Broker) signalReady(d *database, key string) {
 	if len(d.blocked) > 0 && d.blocked[key] != nil {
 		b.ready = append(b.ready, readyKey{db: d, key: key})
 	}
 }
 
-// serveReady serves the clients that wait for the keys which became ready. To
+// serveReadyKeys serves the clients that wait for the keys which became ready. To
 // serve one may make other keys ready, which are served after those.
-func (b *Broker) serveReady() {
+func (b *Broker) serveReadyKeys() {
 	for i := 0; i < len(b.ready); i++ {
-		b.serve(b.ready[i])
+		b.serveKey(b.ready[i])
 	}
 	b.ready = b.ready[:0]
 }
 
-// serve gives what a key has to the clients that wait for it, in order. The list
+// serveKey gives what a key has to the clients that wait for it, in order. The list
 // is only touched for a client that is still there: what has been popped for one
 // that has gone would be lost. Where that is not sure, the key is served again
 // when more of the client's input has been read.
-func (b *Broker) serve(k readyKey) {
+func (b *Broker) serveKey(k readyKey) {
 	q := k.db.blocked[k.key]
 	if q == nil {
 		return
@@ -198,7 +198,7 @@ func (b *Broker) serve(k readyKey) {
 		w := t.waiter
 		t = t.next
 		s = w.session
-		switch s.link.peer() {
+		switch s.transport.peer() {
 		case gone:
 			s.close()
 			continue
@@ -212,7 +212,7 @@ func (b *Broker) serve(k readyKey) {
 		c := &b.running
 		*c = call{Broker: b, session: s, db: w.db, command: s.command, woken: !k.late}
 		began := b.lap
-		r := b.run(c, nil, func(c *call, _ [][]byte) reply { return w.serve(c, e, l) })
+		r := b.guard(c, nil, func(c *call, _ [][]byte) reply { return w.serve(c, e, l) })
 		s.served(began, &r)
 		s.unblock(c.place, r)
 		b.tracking.deliverOwn()

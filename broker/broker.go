@@ -27,54 +27,54 @@ type Broker struct {
 	clock   clock
 	runID   string
 
-	goroutines gate // all that the broker started
+	goroutines taskGroup // all that the broker started
 
 	// mu is the one lock: it guards all that follows, and the sessions.
-	mu        sync.Mutex
-	now       int64  // time of the running command, nanoseconds since 1970
-	second    uint32 // now in seconds
-	alarms    alarms
-	timer     *time.Timer
-	armed     int64 // when timer goes off; 0: it is not running
-	dbs       []*database
-	used      int // bytes of the data, while Options.MaxMemory has to be held
-	peak      int // the most that the data were seen to take
-	sessions  map[int64]*session
-	lastID    int64
-	running   call       // the call being made
-	ready     []readyKey // keys made since waiting clients were served
-	resumed   []*session // sessions that were unblocked or released, and may have more to do
-	gates     gates      // what may keep commands from running
-	holds     holds
-	pause     pause
-	stall     stall
-	dirty     []*session // sessions with output for their links
-	watchers  []*watcher
-	moves     []*clockMove // to be made once nothing else is going on
-	rules     []*Rule      // in the order in which they were made
-	lastRule  int64
-	lines     map[*session]struct{} // clients that have a slow network
-	questions []*question           // to be asked once the lock is released
-	pubsub    pubsub
-	tracking  tracking
-	access    access
-	lap, took int64   // when the last command ended, by clock.elapsed, and how long it took
-	usage     []usage // what has become of each command, by its index
-	breaches  []Violation
-	observed  bool // somebody wants to hear of every command: the log, or a monitor
-	history   ring[logged]
-	noted     int64      // how many commands were logged
-	monitors  []*session // in the order of their MONITOR
-	notable   int64      // nanoseconds from which it is noted that a command took long
-	slowlog   slowlog
-	spikes    map[string]*spikes // by their kind
-	stats     stats
-	logs      []logRecord // to be handed to the logger once the lock is released
-	listeners map[net.Listener]struct{}
-	poller    *poller              // serves plain sockets; nil: none yet, or none here
-	sockets   map[*socket]struct{} // those with a goroutine
-	closed    bool
-	done      chan struct{} // closed when the broker is
+	mu            sync.Mutex
+	now           int64  // time of the running command, nanoseconds since 1970
+	second        uint32 // now in seconds
+	alarms        alarms
+	timer         *time.Timer
+	armed         int64 // when timer goes off; 0: it is not running
+	dbs           []*database
+	used          int // bytes of the data, while Options.MaxMemory has to be held
+	peak          int // the most that the data were seen to take
+	sessions      map[int64]*session
+	lastID        int64
+	running       call       // the call being made
+	ready         []readyKey // keys made since waiting clients were served
+	resumed       []*session // sessions that were unblocked or released, and may have more to do
+	postponers    postponers // what may keep commands from running
+	postponements postponements
+	pause         pause
+	stall         stall
+	pendingWrites []*session // sessions with output for their links
+	watchers      []*watcher
+	moves         []*clockMove // to be made once nothing else is going on
+	rules         []*Rule      // in the order in which they were made
+	lastRule      int64
+	netems        map[*session]struct{} // clients that have a slow network
+	interceptions []*interception       // to be asked once the lock is released
+	pubsub        pubsub
+	tracking      tracking
+	acl           aclState
+	lap, took     int64   // when the last command ended, by clock.elapsed, and how long it took
+	usage         []usage // what has become of each command, by its index
+	violations    []Violation
+	observed      bool // somebody wants to hear of every command: the log, or a monitor
+	history       ring[logged]
+	noted         int64      // how many commands were logged
+	monitors      []*session // in the order of their MONITOR
+	notable       int64      // nanoseconds from which it is noted that a command took long
+	slowlog       slowlog
+	spikes        map[string]*spikes // by their kind
+	stats         stats
+	logs          []logRecord // to be handed to the logger once the lock is released
+	listeners     map[net.Listener]struct{}
+	poller        *poller              // serves plain sockets; nil: none yet, or none here
+	sockets       map[*socket]struct{} // those with a goroutine
+	closed        bool
+	done          chan struct{} // closed when the broker is
 }
 
 // New returns a broker that serves no one yet: see Dial and Listen. It uses no
@@ -87,19 +87,19 @@ func New(o Options) (*Broker, error) {
 	var id [20]byte
 	rand.Read(id[:]) // never fails, by its contract
 	b := &Broker{
-		table:     table,
-		options:   o,
-		clock:     newClock(o.ManualTime),
-		runID:     hex.EncodeToString(id[:]),
-		dbs:       make([]*database, o.Databases),
-		sessions:  map[int64]*session{},
-		spikes:    map[string]*spikes{},
-		holds:     holds{all: map[*hold]struct{}{}},
-		lines:     map[*session]struct{}{},
-		usage:     make([]usage, testTable.count),
-		listeners: map[net.Listener]struct{}{},
-		done:      make(chan struct{}),
-		sockets:   map[*socket]struct{}{},
+		table:         table,
+		options:       o,
+		clock:         newClock(o.ManualTime),
+		runID:         hex.EncodeToString(id[:]),
+		dbs:           make([]*database, o.Databases),
+		sessions:      map[int64]*session{},
+		spikes:        map[string]*spikes{},
+		postponements: postponements{all: map[*postponed]struct{}{}},
+		netems:        map[*session]struct{}{},
+		usage:         make([]usage, testTable.count),
+		listeners:     map[net.Listener]struct{}{},
+		done:          make(chan struct{}),
+		sockets:       map[*socket]struct{}{},
 	}
 	b.history.most = o.LogSize
 	b.setObserved()
@@ -114,7 +114,7 @@ func New(o Options) (*Broker, error) {
 	b.stats.started = b.now
 	b.resetStats()
 	b.pubsub.init()
-	b.access.init(o.Password)
+	b.acl.init(o.Password)
 	b.tracking.init(b)
 	return b, nil
 }
@@ -129,7 +129,7 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	c := newMemoryConn(b)
 	c.origin.dial()
 	b.enter()
-	err := b.open(c.link())
+	err := b.open(c.transport())
 	b.leave()
 	if err == syscall.ECONNREFUSED {
 		return nil, &net.OpError{Op: "dial", Net: memoryAddr(0).Network(), Addr: memoryAddr(0), Err: err}
@@ -142,7 +142,7 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 
 // open makes a session for a link. One that cannot be served is told why, and ends.
 func (b *Broker) open(l interface {
-	link
+	transport
 	attach(*session)
 }) error {
 	if b.closed {
@@ -150,14 +150,14 @@ func (b *Broker) open(l interface {
 	}
 	b.lastID++
 	s := &session{
-		broker: b, link: l, id: b.lastID, requests: newRequests(&b.options),
+		broker: b, transport: l, id: b.lastID, requests: newRequests(&b.options),
 		protocol: 2, db: b.dbs[0],
 		created: b.now, used: b.now,
 	}
 	if b.refuses() {
 		return syscall.ECONNREFUSED
 	}
-	s.become(b.access.standard)
+	s.setUser(b.acl.standard)
 	l.attach(s)
 	b.stats.connections++
 	if r := b.turnAway(l); r != nil {
@@ -167,7 +167,7 @@ func (b *Broker) open(l interface {
 		return nil
 	}
 	b.sessions[s.id] = s
-	s.rewire()
+	s.updateNetem()
 	if b.options.IdleTimeout > 0 {
 		s.watchIdle()
 	}
@@ -175,11 +175,11 @@ func (b *Broker) open(l interface {
 }
 
 // turnAway returns what a new client is told that cannot be served, or nil.
-func (b *Broker) turnAway(l link) *reply {
+func (b *Broker) turnAway(l transport) *reply {
 	switch {
 	case len(b.sessions) >= b.options.MaxClients:
 		return &tooManyClients
-	case !b.options.Unprotected && b.access.standard.open && l.remote():
+	case !b.options.Unprotected && b.acl.standard.open && l.remote():
 		return &protectedMode
 	}
 	return nil
@@ -199,22 +199,22 @@ func (b *Broker) leave() { b.leaveTo(nil) }
 
 // leaveTo is leave for a client in whose goroutine it is called. It returns a question
 // about a command of this client, which is to be asked.
-func (b *Broker) leaveTo(own *session) (rest *question) {
-	flush := links.Get().(*[]link)
-	b.settle()
-	for len(b.dirty)+len(b.moves) > 0 { // to settle a session may close it, and so give its turn to another
-		for i := 0; i < len(b.dirty); i++ {
-			if s := b.dirty[i]; s.settle() {
-				*flush = append(*flush, s.link)
+func (b *Broker) leaveTo(own *session) (rest *interception) {
+	flush := flushLists.Get().(*[]transport)
+	b.afterBatch()
+	for len(b.pendingWrites)+len(b.moves) > 0 { // to settle a session may close it, and so give its turn to another
+		for i := 0; i < len(b.pendingWrites); i++ {
+			if s := b.pendingWrites[i]; s.flushOutput() {
+				*flush = append(*flush, s.transport)
 			}
 		}
-		b.dirty = b.dirty[:0]
+		b.pendingWrites = b.pendingWrites[:0]
 		b.moveClock()
-		b.settle()
+		b.afterBatch()
 	}
 	b.rearm()
-	logs, questions := b.logs, b.questions
-	b.logs, b.questions = nil, nil
+	logs, questions := b.logs, b.interceptions
+	b.logs, b.interceptions = nil, nil
 	b.mu.Unlock()
 	for _, l := range *flush {
 		l.flush()
@@ -224,27 +224,27 @@ func (b *Broker) leaveTo(own *session) (rest *question) {
 	}
 	clear(*flush)
 	*flush = (*flush)[:0]
-	links.Put(flush)
-	return b.askAll(questions, own)
+	flushLists.Put(flush)
+	return b.runInterceptions(questions, own)
 }
 
-// links are lists of links to flush, to be used again.
-var links = sync.Pool{New: func() any { return new([]link) }}
+// flushLists are lists of links to flush, to be used again.
+var flushLists = sync.Pool{New: func() any { return new([]transport) }}
 
-// settle goes on with the clients that were unblocked or released, and tells the
+// afterBatch goes on with the clients that were unblocked or released, and tells the
 // clients that track prefixes what changed.
-func (b *Broker) settle() {
-	b.serveReady()
+func (b *Broker) afterBatch() {
+	b.serveReadyKeys()
 	for i := 0; i < len(b.resumed); i++ {
 		b.resumed[i].resume()
 	}
 	b.resumed = b.resumed[:0]
-	b.serveReady() // for whom a session that was closed has kept waiting
+	b.serveReadyKeys() // for whom a session that was closed has kept waiting
 	if b.tracking.active {
 		b.tracking.broadcast()
 	}
-	if len(b.lines) > 0 {
-		for _, s := range b.dirty {
+	if len(b.netems) > 0 {
+		for _, s := range b.pendingWrites {
 			s.sendOut()
 		}
 	}
@@ -286,10 +286,10 @@ func (b *Broker) shut() {
 	for _, s := range b.sessions {
 		s.abort()
 	}
-	for h := range b.holds.all { // also those of clients that have gone
+	for h := range b.postponements.all { // also those of clients that have gone
 		h.session.close()
 	}
-	for s := range b.lines {
+	for s := range b.netems {
 		s.close()
 	}
 	for s := range b.sockets { // also those that have no session any more, but output
@@ -324,10 +324,10 @@ func (b *Broker) Clients() []string {
 	for _, id := range slices.Sorted(maps.Keys(b.sessions)) {
 		s := b.sessions[id]
 		line := s.String()
-		if s.link.peer() == gone { // its connection's reader will find out, too
+		if s.transport.peer() == gone { // its connection's reader will find out, too
 			continue
 		}
-		if l, inMemory := s.link.(memoryLink); inMemory {
+		if l, inMemory := s.transport.(memoryTransport); inMemory {
 			if place := l.dialledAt(); place != "" {
 				line += " dialled=" + place
 			}

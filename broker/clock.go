@@ -136,31 +136,31 @@ func (b *Broker) runDue() {
 		if b.now < b.stall.until {
 			return
 		}
-		b.sound(b.stall.until)
+		b.fireAlarms(b.stall.until)
 		b.endStall()
-		b.settle()
+		b.afterBatch()
 	}
 	if b.stall.until == 0 {
-		b.sound(b.now)
+		b.fireAlarms(b.now)
 	}
 }
 
-// sound sounds the alarms that are set for a time or before, and lets clients go on
+// fireAlarms sounds the alarms that are set for a time or before, and lets clients go on
 // after each. A stall that begins meanwhile is the end of it.
-func (b *Broker) sound(until int64) {
-	for stall := b.stall.until; b.stall.until == stall; b.settle() {
+func (b *Broker) fireAlarms(until int64) {
+	for stall := b.stall.until; b.stall.until == stall; b.afterBatch() {
 		a := b.alarms.first()
 		if a == nil || a.at > until {
 			return
 		}
 		b.alarms.clear(a)
-		b.alert(a.owner)
+		b.fire(a.owner)
 	}
 }
 
-// alert lets the owner of an alarm do what is due.
-func (b *Broker) alert(o owner) {
-	defer b.contain()
+// fire lets the owner of an alarm do what is due.
+func (b *Broker) fire(o owner) {
+	defer b.recoverPanic()
 	o.due(b)
 }
 

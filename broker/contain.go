@@ -10,9 +10,9 @@ import (
 // was given. It is logged, and costs the client whose work it was its answer or its
 // connection; the process, the lock and everybody else are spared.
 
-// run calls a handler. One that panics costs its client an error. The arguments are
+// guard calls a handler. One that panics costs its client an error. The arguments are
 // those of the command; nil if the client was blocked, and has kept them.
-func (b *Broker) run(c *call, args [][]byte, handler func(*call, [][]byte) reply) (r reply) {
+func (b *Broker) guard(c *call, args [][]byte, handler func(*call, [][]byte) reply) (r reply) {
 	defer func() {
 		if p := recover(); p != nil {
 			kept := c.session.kept
@@ -39,9 +39,9 @@ func asLine(kept []byte) string {
 	return string(line)
 }
 
-// contain is to be deferred by what is done for a client under the lock. A panic
+// recoverPanic is to be deferred by what is done for a client under the lock. A panic
 // costs the client its connection, as nobody knows what of its answer is missing.
-func (s *session) contain() {
+func (s *session) recoverPanic() {
 	if p := recover(); p != nil {
 		s.fatal(p)
 	}
@@ -58,16 +58,16 @@ func (s *session) fatal(p any) {
 	s.abort()
 }
 
-// contain is to be deferred by what is done for no client under the lock.
-func (b *Broker) contain() {
+// recoverPanic is to be deferred by what is done for no client under the lock.
+func (b *Broker) recoverPanic() {
 	if p := recover(); p != nil {
 		b.log(slog.LevelError, "something failed inside the broker", "panic", p, "stack", string(debug.Stack()))
 	}
 }
 
-// containIn is to be deferred by what is done without the lock, with a listener or a
+// recoverIn is to be deferred by what is done without the lock, with a listener or a
 // connection that others may have written. It closes what can be of no more use.
-func (b *Broker) containIn(what string, useless ...io.Closer) {
+func (b *Broker) recoverIn(what string, useless ...io.Closer) {
 	if p := recover(); p != nil {
 		b.options.Logger.Error("a connection failed", "in", what, "panic", p, "stack", string(debug.Stack()))
 		for _, c := range useless {

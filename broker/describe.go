@@ -12,7 +12,7 @@ import (
 // String describes the client as CLIENT LIST does.
 func (s *session) String() string {
 	b := s.broker
-	addr, laddr := s.link.addresses()
+	addr, laddr := s.transport.addresses()
 	queuedCommands := -1
 	if s.transaction.open || s.transaction.running {
 		queuedCommands = len(s.transaction.queue)
@@ -26,7 +26,7 @@ func (s *session) String() string {
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d obl=%d omem=%d tot-mem=%d cmd=%s user=%s redir=%d resp=%d",
 		s.id, addr, laddr, s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.index,
 		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
-		s.requests.waiting(), s.requests.spare(), s.heldBytes(), s.transaction.bytes, cap(s.out), len(s.out), s.link.backlog(),
+		s.requests.waiting(), s.requests.spare(), s.heldBytes(), s.transaction.bytes, cap(s.out), len(s.out), s.transport.backlog(),
 		s.memory(), name, s.user.name, s.tracking.redirection(), s.protocol)
 }
 
@@ -34,15 +34,15 @@ func (s *session) String() string {
 // watches.
 func (s *session) memory() int {
 	return int(unsafe.Sizeof(*s)) + s.requests.waiting() + s.requests.spare() + s.heldBytes() + s.transaction.bytes +
-		cap(s.out) + s.link.backlog()
+		cap(s.out) + s.transport.backlog()
 }
 
 // heldBytes is how many bytes the arguments of a command have that may not run yet.
 func (s *session) heldBytes() int {
-	if s.held == nil {
+	if s.postponed == nil {
 		return 0
 	}
-	return s.held.bytes
+	return s.postponed.bytes
 }
 
 // flags are the letters by which CLIENT LIST tells what a client is doing.
@@ -59,7 +59,7 @@ func (s *session) flags() string {
 		{s.tracking.on, "t"},
 		{s.tracking.broken, "R"},
 		{s.tracking.broadcast, "B"},
-		{s.transaction.spoiled, "d"},
+		{s.transaction.watchedChanged, "d"},
 		{s.closing, "c"},
 		{s.noEvict, "e"},
 	} {

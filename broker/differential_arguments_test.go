@@ -146,7 +146,7 @@ func (g *generator) token(token string) []string {
 func (g *generator) payload(bad bool) string {
 	body := []byte(pick(g, pools["badBody"]))
 	if !bad {
-		var v value = &text{bytes: []byte(pick(g, pools["value"]))}
+		var v value = &stringValue{bytes: []byte(pick(g, pools["value"]))}
 		if g.chance(50) {
 			l := &list{}
 			for range 1 + g.IntN(5) {

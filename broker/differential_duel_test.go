@@ -256,7 +256,7 @@ func (c *combatant) silences(args []string) bool {
 func (b *Broker) silenced(s *session) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return s.silence != 0
+	return s.replyMode != 0
 }
 
 // note adds a line to the transcript.

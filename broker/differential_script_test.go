@@ -101,13 +101,13 @@ func (g *generator) prepare() (steps []step, found bool) {
 }
 
 // isFree reports whether a client can send a command and have it answered.
-func isFree(s *session) bool { return s.waiter == nil && s.held == nil && !s.closed }
+func isFree(s *session) bool { return s.waiter == nil && s.postponed == nil && !s.closed }
 
 // paused reports whether there is a CLIENT PAUSE in force.
 func (g *generator) paused() bool {
 	g.bout.opponent.mu.Lock()
 	defer g.bout.opponent.mu.Unlock()
-	return g.bout.opponent.gates&pausing != 0
+	return g.bout.opponent.postponers&pausing != 0
 }
 
 // plain makes what brings a client back that is in a transaction or the like, and
@@ -115,7 +115,7 @@ func (g *generator) paused() bool {
 func (g *generator) plain(s *session) []step {
 	o := &s.broker.options
 	script := ""
-	if s.silence != 0 || s.monitors || !s.authenticated || s.user != s.broker.access.standard || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
+	if s.replyMode != 0 || s.monitors || !s.authenticated || s.user != s.broker.acl.standard || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
 		script += "RESET ; "
 		if o.Password != "" {
 			script += "AUTH thePassword ; "
@@ -124,7 +124,7 @@ func (g *generator) plain(s *session) []step {
 	if o.Password != g.bout.password {
 		script += "CONFIG SET REQUIREPASS empty ; "
 	}
-	if s.broker.gates&pausing != 0 {
+	if s.broker.postponers&pausing != 0 {
 		script += "CLIENT UNPAUSE ; "
 	}
 	if 0 < o.MaxMemory && o.MaxMemory < emptyBytes {

@@ -19,16 +19,16 @@ type call struct {
 // the other, command by command.
 func (c *call) answerFirst() { c.place = len(c.session.out) + 1 }
 
-// execute checks a command and runs it, or queues it in a transaction, and
+// process checks a command and runs it, or queues it in a transaction, and
 // queues the reply.
-func (s *session) execute(args [][]byte) {
+func (s *session) process(args [][]byte) {
 	cmd := s.check(args)
 	switch {
 	case cmd == nil:
-	case s.broker.gates != 0:
-		s.pass(cmd, args, journey{})
+	case s.broker.postponers != 0:
+		s.admit(cmd, args, ruleCursor{})
 	default:
-		s.carryOut(cmd, args)
+		s.queueOrCall(cmd, args)
 	}
 }
 
@@ -47,12 +47,12 @@ func (s *session) check(args [][]byte) *command {
 		return nil
 	}
 	s.fail(cmd, args, err)
-	s.over(cmd)
+	s.commandDone(cmd)
 	return nil
 }
 
-// carryOut runs a command, or queues it in a transaction.
-func (s *session) carryOut(cmd *command, args [][]byte) {
+// queueOrCall runs a command, or queues it in a transaction.
+func (s *session) queueOrCall(cmd *command, args [][]byte) {
 	if s.transaction.open && cmd.flags&immediate == 0 {
 		s.transaction.add(cmd, args)
 		s.reply(&queued)
@@ -61,21 +61,21 @@ func (s *session) carryOut(cmd *command, args [][]byte) {
 		}
 		s.checkQuery(0)
 	} else {
-		s.perform(cmd, args)
+		s.call(cmd, args)
 		if b := s.broker; b.tracking.active {
-			b.tracking.settle()
+			b.tracking.afterCommand()
 		}
 	}
-	s.over(cmd)
+	s.commandDone(cmd)
 }
 
-// over is called when a command has been answered, or waits for keys.
-func (s *session) over(cmd *command) {
+// commandDone is called when a command has been answered, or waits for keys.
+func (s *session) commandDone(cmd *command) {
 	if s.tracking.caching {
 		s.endCaching(cmd)
 	}
 	if s.waiter == nil {
-		s.silence.pass()
+		s.replyMode.nextCommand()
 	}
 }
 
@@ -98,11 +98,11 @@ func (s *session) fail(cmd *command, args [][]byte, err *reply) {
 	}
 }
 
-// perform runs a command whose arguments are in order, and queues its reply.
-func (s *session) perform(cmd *command, args [][]byte) {
+// call runs a command whose arguments are in order, and queues its reply.
+func (s *session) call(cmd *command, args [][]byte) {
 	b := s.broker
 	began := b.lap
-	r := s.run(cmd, args)
+	r := s.invoke(cmd, args)
 	if s.tracking.on {
 		s.track(cmd, args)
 	}
@@ -118,12 +118,12 @@ func (s *session) perform(cmd *command, args [][]byte) {
 	}
 }
 
-// run runs a command whose arguments are in order. In a transaction nothing waits.
-func (s *session) run(cmd *command, args [][]byte) reply {
+// invoke runs a command whose arguments are in order. In a transaction nothing waits.
+func (s *session) invoke(cmd *command, args [][]byte) reply {
 	b := s.broker
 	c := &b.running
 	*c = call{Broker: b, session: s, db: s.db, command: cmd}
-	r := b.run(c, args, cmd.run)
+	r := b.guard(c, args, cmd.run)
 	if r.kind == kindWait && s.transaction.running {
 		return r.wait.refused
 	}
@@ -147,7 +147,7 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 	case !cmd.accepts(len(args)):
 		r := cmd.wrongNumber()
 		return &r
-	case s.isLockedOut() && cmd.flags&noAuth == 0:
+	case s.needsAuth() && cmd.flags&noAuth == 0:
 		r := failure("NOAUTH Authentication required.")
 		return &r
 	case s.transaction.open && cmd.flags&noMulti != 0:

@@ -49,7 +49,7 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	case is(words[0], "SELECT"):
 		return nil, errors.New("broker: Do: SELECT would hold for no other command: use DoIn")
 	}
-	r := b.insider(b.dbs[db]).answer(words)
+	r := b.newInternalClient(b.dbs[db]).answer(words)
 	if r.isDeeper(b.options.MaxDepth) {
 		r = b.tooDeep()
 	}
@@ -62,21 +62,21 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	return r.value(), nil
 }
 
-// insider returns a client that has no connection, for commands that the broker's
+// newInternalClient returns a client that has no connection, for commands that the broker's
 // user runs.
-func (b *Broker) insider(d *database) *session {
-	l := newMemoryConn(b).link()
+func (b *Broker) newInternalClient(d *database) *session {
+	l := newMemoryConn(b).transport()
 	s := &session{
-		broker: b, link: l, protocol: 3, user: insider, authenticated: true, db: d,
+		broker: b, transport: l, protocol: 3, user: internalClient, authenticated: true, db: d,
 		created: b.now, used: b.now, transaction: transaction{running: true},
 	}
 	l.attach(s)
 	return s
 }
 
-// forInsider finds a command for an insider. It returns the error reply to one that can
+// internalCommand finds a command for an insider. It returns the error reply to one that can
 // never be run.
-func (b *Broker) forInsider(args [][]byte) (*command, *reply) {
+func (b *Broker) internalCommand(args [][]byte) (*command, *reply) {
 	cmd, err := b.table.lookup(args)
 	switch {
 	case err != nil:
@@ -95,7 +95,7 @@ func (b *Broker) forInsider(args [][]byte) (*command, *reply) {
 // something else runs. It may be called by the handler of another command.
 func (s *session) answer(args [][]byte) reply {
 	b := s.broker
-	cmd, err := b.forInsider(args)
+	cmd, err := b.internalCommand(args)
 	if err == nil {
 		err = s.refuse(cmd, args, nil)
 	}
@@ -107,7 +107,7 @@ func (s *session) answer(args [][]byte) reply {
 		return *err
 	}
 	outer, began := b.running, b.lap
-	r := s.run(cmd, args)
+	r := s.invoke(cmd, args)
 	s.account(cmd, args, began, &r)
 	b.running = outer
 	if b.observed {

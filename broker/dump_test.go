@@ -185,7 +185,7 @@ func TestLoadedRefuses(t *testing.T) {
 
 // content lists the elements of a list, or the one string.
 func content(v value) (elements [][]byte) {
-	if s, isText := v.(*text); isText {
+	if s, isText := v.(*stringValue); isText {
 		return [][]byte{s.bytes}
 	}
 	for _, p := range v.(*list).walk(left) {
@@ -235,7 +235,7 @@ func FuzzRestore(f *testing.F) {
 
 // A payload of another version than Redis 7.0 knows is refused, as is a changed one.
 func TestUndumped(t *testing.T) {
-	good := dumped(&text{bytes: []byte("x")})
+	good := dumped(&stringValue{bytes: []byte("x")})
 	if body, valid := undumped(good); !valid || string(body) != "\x00\x01x" {
 		t.Fatalf("got %q, %t", body, valid)
 	}

@@ -73,7 +73,7 @@ func (e eventClass) String() string {
 // its database, and publishes what happened to it. A handler calls it once for each
 // change, after making it.
 func (c *call) changed(key []byte, class eventClass, event string) {
-	c.modified(c.session, c.db, key)
+	c.signalModified(c.session, c.db, key)
 	c.notify(c.db, key, class, event)
 }
 

@@ -80,7 +80,7 @@ func TestFaultError(t *testing.T) {
 		expectCounts(t, r, 3, 1)
 		r.Remove()
 		r.Remove()
-		if got := b.Rules(); len(got) != 0 || b.gates != 0 {
+		if got := b.Rules(); len(got) != 0 || b.postponers != 0 {
 			t.Errorf("rules are left: %v", got)
 		}
 	})
@@ -327,11 +327,11 @@ func TestNoRulesNoGates(t *testing.T) {
 	b := newBroker(t, frozen)
 	network := inject(t, b, Fault{RTT: time.Second, Client: "x"})
 	refuse := inject(t, b, Fault{Refuse: true, Nth: 1000})
-	if b.gates != 0 {
+	if b.postponers != 0 {
 		t.Error("commands look for rules that are not about them")
 	}
 	r := inject(t, b, Fault{Error: "x", Command: "get"})
-	if b.gates == 0 {
+	if b.postponers == 0 {
 		t.Error("commands do not look for rules")
 	}
 	for _, r := range []*Rule{r, network, refuse} {
@@ -341,8 +341,8 @@ func TestNoRulesNoGates(t *testing.T) {
 	w.expect(t, "+OK", "CLIENT", "PAUSE", "10", "WRITE")
 	b.Stall(20 * time.Millisecond)
 	b.Advance(time.Second)
-	if b.gates != 0 {
-		t.Errorf("gates are %b after all has ended", b.gates)
+	if b.postponers != 0 {
+		t.Errorf("gates are %b after all has ended", b.postponers)
 	}
 }
 

@@ -14,8 +14,8 @@ const entryBytes = 160
 // footprint is the memory of a key and its value in bytes, about.
 func (e *entry) footprint() int { return entryBytes + len(e.key) + e.value.size() }
 
-func (t *text) size() int { return 32 + cap(t.bytes) }
-func (l *list) size() int { return 96 + l.packed }
+func (t *stringValue) size() int { return 32 + cap(t.bytes) }
+func (l *list) size() int        { return 96 + l.packed }
 
 // measure brings the count up to date after an entry changed.
 func (b *Broker) measure(e *entry) {

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// A gate counts who is inside, by name, and can be shut: then nobody enters, and
+// A taskGroup counts who is inside, by name, and can be shut: then nobody enters, and
 // shut waits until everybody has left. Unlike a WaitGroup it takes entries while
 // it is being waited on, and knows who is missing.
-type gate struct {
+type taskGroup struct {
 	mu     sync.Mutex // guards what follows
 	inside map[string]int
 	closed bool
@@ -17,7 +17,7 @@ type gate struct {
 }
 
 // enter lets the caller in, unless the gate is shut.
-func (g *gate) enter(name string) bool {
+func (g *taskGroup) enter(name string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.closed {
@@ -31,7 +31,7 @@ func (g *gate) enter(name string) bool {
 }
 
 // leave lets the caller out.
-func (g *gate) leave(name string) {
+func (g *taskGroup) leave(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.inside[name]--; g.inside[name] == 0 {
@@ -45,7 +45,7 @@ func (g *gate) leave(name string) {
 
 // shut closes the gate and waits until nobody is inside. It returns the names of
 // those who are still there when the time is up.
-func (g *gate) shut(patience time.Duration) []string {
+func (g *taskGroup) shut(patience time.Duration) []string {
 	g.mu.Lock()
 	g.closed = true
 	if len(g.inside) == 0 {

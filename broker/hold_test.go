@@ -34,7 +34,7 @@ func await(t testing.TB, b *Broker, what string, holds func() bool) {
 // awaitHeld waits until n commands are held.
 func awaitHeld(t testing.TB, b *Broker, n int) {
 	t.Helper()
-	await(t, b, fmt.Sprintf("%d commands are held", n), func() bool { return len(b.holds.all) == n })
+	await(t, b, fmt.Sprintf("%d commands are held", n), func() bool { return len(b.postponements.all) == n })
 }
 
 // goRedis returns a client of a broker in memory that tries nothing twice.
@@ -191,7 +191,7 @@ func TestStall(t *testing.T) {
 				t.Errorf("got %s, want %s", got, want.want)
 			}
 		}
-		if left := len(b.holds.all); left != 0 {
+		if left := len(b.postponements.all); left != 0 {
 			t.Errorf("%d commands are still held", left)
 		}
 	})
@@ -205,7 +205,7 @@ func TestStallInTransaction(t *testing.T) {
 	a.expect(t, "+QUEUED", "DEBUG", "SLEEP", "1.5")
 	a.expect(t, "+QUEUED", "INCR", "k")
 	a.send(t, "EXEC")
-	if n := a.Conn.(*memoryConn).link().backlog(); n > 0 {
+	if n := a.Conn.(*memoryConn).transport().backlog(); n > 0 {
 		t.Errorf("%d bytes were sent before the end", n)
 	}
 	b.Advance(1500 * time.Millisecond)

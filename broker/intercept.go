@@ -16,7 +16,7 @@ type Command struct {
 }
 
 // A Verdict is what is to become of a command. The zero Verdict is that of Pass.
-type Verdict struct{ fate fate }
+type Verdict struct{ action faultAction }
 
 // Pass lets the command go on: it meets the next rule, or runs.
 func (*Command) Pass() Verdict { return Verdict{} }
@@ -36,7 +36,7 @@ func (c *Command) Answer(value any) Verdict {
 	if err != nil {
 		return c.Fail(fmt.Sprintf("ERR the function that intercepts '%s' answers with %v", c.Name, err))
 	}
-	return Verdict{fate{answer: &r}}
+	return Verdict{faultAction{answer: &r}}
 }
 
 // Fail gives the client an error reply, such as "ERR no", instead of having the command
@@ -45,7 +45,7 @@ func (*Command) Fail(text string) Verdict {
 	if text == "" {
 		text = "ERR"
 	}
-	return Verdict{fate{err: text}}
+	return Verdict{faultAction{err: text}}
 }
 
 // Drop closes the client's connection.
@@ -53,13 +53,13 @@ func (c *Command) Drop(when Drop) Verdict {
 	if when < DropBefore || when > DropHalf {
 		return c.Fail(fmt.Sprintf("ERR the function that intercepts '%s' drops with %v: expected DropBefore, DropAfter or DropHalf", c.Name, when))
 	}
-	return Verdict{fate{drop: when}}
+	return Verdict{faultAction{drop: when}}
 }
 
 // After makes the command wait by the broker's clock before the verdict is carried out,
 // as a fault's Delay does.
 func (v Verdict) After(d time.Duration) Verdict {
-	v.fate.delay = d
+	v.action.delay = d
 	return v
 }
 
@@ -76,16 +76,16 @@ func (v Verdict) After(d time.Duration) Verdict {
 // What Remove was called for may be at work for some time still.
 func (b *Broker) Intercept(f func(*Command) Verdict) (*Rule, error) { return b.Inject(Fault{Func: f}) }
 
-// A question is a command that a function is to be asked about, as soon as the lock
+// A interception is a command that a function is to be asked about, as soon as the lock
 // has been released.
-type question struct {
-	hold    *hold
-	ask     func(*Command) Verdict
-	command *Command
+type interception struct {
+	postponed *postponed
+	ask       func(*Command) Verdict
+	command   *Command
 }
 
-// ask has a function asked about a command that is held.
-func (s *session) ask(f func(*Command) Verdict, cmd *command, h *hold) {
+// intercept has a function asked about a command that is held.
+func (s *session) intercept(f func(*Command) Verdict, cmd *command, h *postponed) {
 	c := &Command{Name: cmd.fullName, Client: s.id, ClientName: s.name, InMulti: s.transaction.open}
 	behind := h.args[1:]
 	if cmd.fullName != cmd.name { // a sub-command
@@ -94,14 +94,14 @@ func (s *session) ask(f func(*Command) Verdict, cmd *command, h *hold) {
 	for _, arg := range behind {
 		c.Args = append(c.Args, string(arg))
 	}
-	s.broker.questions = append(s.broker.questions, &question{h, f, c})
+	s.broker.interceptions = append(s.broker.interceptions, &interception{h, f, c})
 }
 
-// askAll asks those questions that do not belong to the client whose goroutine this is,
+// runInterceptions asks those questions that do not belong to the client whose goroutine this is,
 // and returns the one that does.
-func (b *Broker) askAll(questions []*question, own *session) (rest *question) {
+func (b *Broker) runInterceptions(questions []*interception, own *session) (rest *interception) {
 	for _, q := range questions {
-		if q.hold.session == own {
+		if q.postponed.session == own {
 			rest = q
 			continue
 		}
@@ -111,32 +111,32 @@ func (b *Broker) askAll(questions []*question, own *session) (rest *question) {
 		}
 		go func() {
 			defer b.goroutines.leave(name)
-			b.answer(q)
+			b.runInterception(q)
 		}()
 	}
 	return rest
 }
 
-// answer asks a question, and those that follow from it for the same client.
-func (b *Broker) answer(q *question) {
+// runInterception asks a question, and those that follow from it for the same client.
+func (b *Broker) runInterception(q *interception) {
 	for q != nil {
-		v := b.verdict(q)
-		q = b.resolve(q, v, q.hold.session)
+		v := b.interceptVerdict(q)
+		q = b.resolve(q, v, q.postponed.session)
 	}
 }
 
 // resolve lets the client go on. The next question about it is returned if this is its
 // goroutine, see leaveTo.
-func (b *Broker) resolve(q *question, v Verdict, own *session) *question {
+func (b *Broker) resolve(q *interception, v Verdict, own *session) *interception {
 	b.enter()
-	q.hold.journey.fate = v.fate
-	q.hold.release()
+	q.postponed.cursor.action = v.action
+	q.postponed.release()
 	return b.leaveTo(own)
 }
 
-// verdict calls the function. If it does not return, that is an error for the client,
+// interceptVerdict calls the function. If it does not return, that is an error for the client,
 // which has to go on.
-func (b *Broker) verdict(q *question) (v Verdict) {
+func (b *Broker) interceptVerdict(q *interception) (v Verdict) {
 	c, ended := q.command, true
 	defer func() {
 		if p := recover(); p != nil {

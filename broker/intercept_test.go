@@ -64,7 +64,7 @@ func TestIntercept(t *testing.T) {
 		w.send(t, "LLEN", "q")
 		awaitHeld(t, b, 1)
 		await(t, b, "it is delayed", func() bool {
-			for h := range b.holds.all {
+			for h := range b.postponements.all {
 				return h.why == delayed
 			}
 			return false

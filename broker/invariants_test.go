@@ -116,7 +116,7 @@ func (b *Broker) wrongQueues() string {
 			}
 		}
 	}
-	for h := range b.holds.all {
+	for h := range b.postponements.all {
 		if h.why == paused {
 			blocked++
 		}
@@ -126,7 +126,7 @@ func (b *Broker) wrongQueues() string {
 		return fmt.Sprintf("the queues hold %d tickets more than the clients have", tickets)
 	case blocked != b.stats.blocked:
 		return fmt.Sprintf("%d clients are blocked, %d are counted", blocked, b.stats.blocked)
-	case len(b.ready)+len(b.resumed)+len(b.dirty)+len(b.tracking.own) > 0:
+	case len(b.ready)+len(b.resumed)+len(b.pendingWrites)+len(b.tracking.own) > 0:
 		return "something has been left for later"
 	}
 	return ""
@@ -140,9 +140,9 @@ func (b *Broker) wrongSessions() string {
 		switch {
 		case s.id != id || s.closed:
 			return fmt.Sprintf("client %d is closed, or has another number", id)
-		case s.waits != (s.waiter != nil || s.held != nil):
+		case s.waits != (s.waiter != nil || s.postponed != nil):
 			return fmt.Sprintf("client %d waits: %t, but is in no queue, or in one", id, s.waits)
-		case s.waiter != nil && s.held != nil:
+		case s.waiter != nil && s.postponed != nil:
 			return fmt.Sprintf("client %d is blocked and held", id)
 		case s.transaction.running:
 			return fmt.Sprintf("the transaction of client %d has not ended", id)
@@ -163,8 +163,8 @@ func (b *Broker) wrongSessions() string {
 			}
 		}
 	}
-	for h := range b.holds.all {
-		if h.session.held != h || h.session.closed {
+	for h := range b.postponements.all {
+		if h.session.postponed != h || h.session.closed {
 			return fmt.Sprintf("a command of client %d is kept, which is closed or does not know", h.session.id)
 		}
 	}
@@ -248,9 +248,9 @@ func (b *Broker) wrongAlarms() string {
 		switch owner := a.owner.(type) {
 		case *session:
 			s = owner
-		case *idler:
+		case *idleTimeout:
 			s = (*session)(owner)
-		case *laggard:
+		case *softLimit:
 			s = (*session)(owner)
 		}
 		if s != nil && s.closed {
@@ -267,27 +267,27 @@ func (b *Broker) leftovers() string {
 		watched += len(d.watched)
 		blocked += len(d.blocked)
 	}
-	if n := len(b.sessions) + len(b.holds.all) + watched + blocked + b.stats.blocked + b.tracking.clients + len(b.tracking.prefixes) + len(b.tracking.readers); n > 0 {
+	if n := len(b.sessions) + len(b.postponements.all) + watched + blocked + b.stats.blocked + b.tracking.clients + len(b.tracking.prefixes) + len(b.tracking.readers); n > 0 {
 		return fmt.Sprintf("%d clients, %d kept commands, %d watched keys, %d queues with %d clients, %d that track %d prefixes and %d keys",
-			len(b.sessions), len(b.holds.all), watched, blocked, b.stats.blocked, b.tracking.clients, len(b.tracking.prefixes), len(b.tracking.readers))
+			len(b.sessions), len(b.postponements.all), watched, blocked, b.stats.blocked, b.tracking.clients, len(b.tracking.prefixes), len(b.tracking.readers))
 	}
 	return ""
 }
 
 // wrongUsers looks at users and their clients.
 func (b *Broker) wrongUsers() string {
-	for name, u := range b.access.users {
+	for name, u := range b.acl.users {
 		own := &u.rights[0]
 		if everything := own.future && own.commands == everyCommand && own.anyKey && own.anyChannel; u.name != name || u.unlimited != everything {
 			return fmt.Sprintf("the user %q may do everything: %t, which is %t, or has another name", name, everything, u.unlimited)
 		}
 	}
 	for _, s := range b.sessions {
-		if b.access.users[s.user.name] != s.user && !s.closing {
+		if b.acl.users[s.user.name] != s.user && !s.closing {
 			return fmt.Sprintf("client %d is a user that there is none of: %q", s.id, s.user.name)
 		}
 	}
-	if n := len(b.access.log); n > b.options.access.logLength {
+	if n := len(b.acl.log); n > b.options.access.logLength {
 		return fmt.Sprintf("the log of denials has %d entries, which is more than %d", n, b.options.access.logLength)
 	}
 	return ""

@@ -18,13 +18,13 @@ type value interface {
 	recipe() (command string, size int, parts iter.Seq[[]byte])
 }
 
-// A text is the value of a string key.
-type text struct {
+// A stringValue is the value of a string key.
+type stringValue struct {
 	bytes []byte
-	form  form
+	form  stringForm
 }
 
-func (*text) typeName() string { return "string" }
+func (*stringValue) typeName() string { return "string" }
 
 // An entry is a key with its value.
 type entry struct {
@@ -71,7 +71,7 @@ func (b *Broker) add(d *database, key []byte, v value) *entry {
 	e := &entry{key: string(key), value: v, db: d, place: uint32(len(d.order)), used: b.second}
 	d.entries[e.key] = e
 	d.order = append(d.order, e)
-	b.wake(d, e.key)
+	b.signalReady(d, e.key)
 	b.notify(d, key, newEvent, "new")
 	return e
 }
@@ -125,7 +125,7 @@ func (e *entry) due(b *Broker) {
 		b.pause.expired = append(b.pause.expired, readyKey{db: e.db, key: e.key})
 	}
 	if len(e.db.watched) > 0 {
-		e.db.spoil([]byte(e.key))
+		e.db.touchWatched([]byte(e.key))
 	}
 }
 
@@ -138,16 +138,16 @@ func (b *Broker) tellExpired(d *database, key []byte) {
 	}
 }
 
-// modified tells everyone who depends on its value that a key was written or
+// signalModified tells everyone who depends on its value that a key was written or
 // deleted, by a client or, if by is nil, by the broker itself.
-func (b *Broker) modified(by *session, d *database, key []byte) {
+func (b *Broker) signalModified(by *session, d *database, key []byte) {
 	if b.options.MaxMemory > 0 {
 		if e := d.find(key); e != nil {
 			b.measure(e)
 		}
 	}
 	if len(d.watched) > 0 {
-		d.spoil(key)
+		d.touchWatched(key)
 	}
 	if b.tracking.active {
 		b.tracking.changed(by, key)
@@ -162,7 +162,7 @@ func (b *Broker) flush(d *database) {
 	}
 	for key := range d.watched {
 		if d.entries[key] != nil {
-			d.spoil([]byte(key))
+			d.touchWatched([]byte(key))
 		}
 	}
 	d.entries = map[string]*entry{}

@@ -91,7 +91,7 @@ func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *reply) {
 		case is(args[i], "LADDR"):
 			f.laddr = value
 		case is(args[i], "USER"):
-			if f.user = c.access.users[string(value)]; f.user == nil {
+			if f.user = c.acl.users[string(value)]; f.user == nil {
 				r := failuref("ERR No such user '%s'", value)
 				return f, &r
 			}
@@ -108,7 +108,7 @@ func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *reply) {
 
 // matches reports whether the filter is about a client, if another asks.
 func (f *clientFilter) matches(s, asking *session) bool {
-	addr, laddr := s.link.addresses()
+	addr, laddr := s.transport.addresses()
 	return (f.id == 0 || f.id == s.id) &&
 		(f.user == nil || f.user == s.user) &&
 		(f.kind == "" || f.kind == s.kind()) &&

@@ -119,7 +119,7 @@ func TestMaxMemory(t *testing.T) {
 		}
 		checkCount(t, b, c)
 	}
-	for _, v := range []value{&text{bytes: []byte("v")}, &text{bytes: []byte("a longer one")}} {
+	for _, v := range []value{&stringValue{bytes: []byte("v")}, &stringValue{bytes: []byte("a longer one")}} {
 		w.expect(t, "+OK", "RESTORE", "restored", "0", string(dumped(v)), "REPLACE")
 		checkCount(t, b, "RESTORE")
 	}

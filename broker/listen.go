@@ -100,7 +100,7 @@ func (b *Broker) Serve(l net.Listener) error {
 }
 
 func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
-	defer b.containIn("listener", l)
+	defer b.recoverIn("listener", l)
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -119,7 +119,7 @@ func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
 
 // welcome begins to serve a connection.
 func (b *Broker) welcome(conn net.Conn, serve func(net.Conn)) {
-	defer b.containIn("a new connection", conn)
+	defer b.recoverIn("a new connection", conn)
 	serve(conn)
 }
 

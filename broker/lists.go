@@ -49,7 +49,7 @@ func (c *call) shrunk(e *entry, l *list, event string) {
 	c.dropEmpty(e, l)
 	switch {
 	case !c.woken:
-		c.modified(c.session, c.db, key)
+		c.signalModified(c.session, c.db, key)
 	case c.options.MaxMemory > 0 && l.length > 0:
 		c.measure(e)
 	}

@@ -153,21 +153,21 @@ type memoryAddr int64
 func (memoryAddr) Network() string  { return "memory" }
 func (a memoryAddr) String() string { return "memory:" + strconv.FormatInt(int64(a), 10) }
 
-// A memoryLink is the broker's end of a memoryConn.
-type memoryLink struct{ *memoryConn }
+// A memoryTransport is the broker's end of a memoryConn.
+type memoryTransport struct{ *memoryConn }
 
-func (c *memoryConn) link() memoryLink { return memoryLink{c} }
+func (c *memoryConn) transport() memoryTransport { return memoryTransport{c} }
 
 // dialledAt is where the client dialled, if that is known.
-func (l memoryLink) dialledAt() string {
+func (l memoryTransport) dialledAt() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.origin.String()
 }
 
-func (l memoryLink) attach(s *session) { l.session = s }
+func (l memoryTransport) attach(s *session) { l.session = s }
 
-func (l memoryLink) deliver(out []byte) (spare []byte, flush bool) {
+func (l memoryTransport) deliver(out []byte) (spare []byte, flush bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed.Load() {
@@ -186,29 +186,29 @@ func (l memoryLink) deliver(out []byte) (spare []byte, flush bool) {
 	return out[:0], false
 }
 
-func (l memoryLink) flush() {}
+func (l memoryTransport) flush() {}
 
-func (l memoryLink) backlog() int {
+func (l memoryTransport) backlog() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.in) - l.taken
 }
 
-func (l memoryLink) peer() peer {
+func (l memoryTransport) peer() peer {
 	if l.closed.Load() {
 		return gone
 	}
 	return present
 }
 
-func (l memoryLink) finish() {
+func (l memoryTransport) finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
 	l.arrived.Broadcast()
 }
 
-func (l memoryLink) abort() {
+func (l memoryTransport) abort() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.in, l.taken = nil, 0
@@ -216,8 +216,8 @@ func (l memoryLink) abort() {
 	l.arrived.Broadcast()
 }
 
-func (l memoryLink) addresses() (client, broker string) {
+func (l memoryTransport) addresses() (client, broker string) {
 	return l.LocalAddr().String(), l.RemoteAddr().String()
 }
 
-func (l memoryLink) remote() bool { return false }
+func (l memoryTransport) remote() bool { return false }

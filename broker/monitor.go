@@ -68,7 +68,7 @@ func (s *session) address() string {
 	if s.id == 0 {
 		return "Do"
 	}
-	client, _ := s.link.addresses()
+	client, _ := s.transport.addresses()
 	if path, isUnix := strings.CutSuffix(client, ":0"); isUnix {
 		return "unix:" + path
 	}

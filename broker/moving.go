@@ -38,8 +38,8 @@ func (c *call) rename(from, to []byte, replace bool) *reply {
 	if at != 0 {
 		c.expireAt(e, at)
 	}
-	c.modified(c.session, c.db, from)
-	c.modified(c.session, c.db, to)
+	c.signalModified(c.session, c.db, from)
+	c.signalModified(c.session, c.db, to)
 	c.notify(c.db, from, genericEvent, "rename_from")
 	c.notify(c.db, to, genericEvent, "rename_to")
 	return nil
@@ -103,7 +103,7 @@ func copyKey(c *call, args [][]byte) reply {
 	if e.at != 0 {
 		c.expireAt(added, e.at)
 	}
-	c.modified(c.session, target, args[2])
+	c.signalModified(c.session, target, args[2])
 	c.notify(target, args[2], genericEvent, "copy_to")
 	return one
 }
@@ -126,8 +126,8 @@ func move(c *call, args [][]byte) reply {
 	if at != 0 {
 		c.expireAt(e, at)
 	}
-	c.modified(c.session, c.db, args[1])
-	c.modified(c.session, target, args[1])
+	c.signalModified(c.session, c.db, args[1])
+	c.signalModified(c.session, target, args[1])
 	c.notify(c.db, args[1], genericEvent, "move_from")
 	c.notify(target, args[1], genericEvent, "move_to")
 	return one
@@ -158,7 +158,7 @@ func (b *Broker) swap(x, y *database) {
 	for _, d := range []*database{x, y} {
 		for key := range d.watched {
 			if x.entries[key] != nil || y.entries[key] != nil {
-				d.spoil([]byte(key))
+				d.touchWatched([]byte(key))
 			}
 		}
 	}
@@ -171,14 +171,14 @@ func (b *Broker) swap(x, y *database) {
 		}
 		for key := range d.blocked {
 			if d.entries[key] != nil {
-				b.wake(d, key)
+				b.signalReady(d, key)
 			}
 		}
 	}
 }
 
-func (t *text) clone() value {
-	copied := &text{append([]byte(nil), t.bytes...), t.form}
+func (t *stringValue) clone() value {
+	copied := &stringValue{append([]byte(nil), t.bytes...), t.form}
 	if copied.form == compact {
 		copied.form = unshared
 	}

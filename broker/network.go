@@ -11,8 +11,8 @@ import (
 // A slow network lies between a link and its session: what either of them sends is
 // under way for a time by the broker's clock before the other has it.
 
-// A line is the slow network of one client.
-type line struct {
+// A netem is the slow network of one client.
+type netem struct {
 	up, down flow
 	in       []byte  // what has arrived at the client's link, and not been handed to it
 	rules    []*Rule // that make it slow
@@ -38,9 +38,9 @@ type packet struct {
 // tick is how often bytes arrive while a packet is under way.
 const tick = int64(10 * time.Millisecond)
 
-// rewire gives a client the network that the rules say. What is under way goes on at
+// updateNetem gives a client the network that the rules say. What is under way goes on at
 // the new speed.
-func (s *session) rewire() {
+func (s *session) updateNetem() {
 	var rate [2]int64
 	var lag time.Duration
 	var active []*Rule
@@ -49,7 +49,7 @@ func (s *session) rewire() {
 		if !f.slows() || f.Client != "" && !match(f.Client, s.name, false) {
 			continue
 		}
-		if (s.line == nil || !slices.Contains(s.line.rules, r)) && !r.fires() {
+		if (s.netem == nil || !slices.Contains(s.netem.rules, r)) && !r.fires() {
 			continue
 		}
 		active = append(active, r)
@@ -60,62 +60,62 @@ func (s *session) rewire() {
 			}
 		}
 	}
-	if s.line == nil {
+	if s.netem == nil {
 		if len(active) == 0 {
 			return
 		}
-		s.line = &line{up: flow{session: s}, down: flow{session: s}}
-		s.broker.lines[s] = struct{}{}
+		s.netem = &netem{up: flow{session: s}, down: flow{session: s}}
+		s.broker.netems[s] = struct{}{}
 	}
-	s.line.rules = active
-	s.line.up.change(rate[0], int64(lag/2))
-	s.line.down.change(rate[1], int64(lag-lag/2))
-	s.soil() // to look at what has arrived, when the running command is over
+	s.netem.rules = active
+	s.netem.up.change(rate[0], int64(lag/2))
+	s.netem.down.change(rate[1], int64(lag-lag/2))
+	s.markPendingWrite() // to look at what has arrived, when the running command is over
 	s.broker.resumed = append(s.broker.resumed, s)
 }
 
 // rename gives a client a name, which may be one that has a slow network.
 func (s *session) rename(name string) {
 	s.name = name
-	s.rewire()
+	s.updateNetem()
 }
 
 // sending and delivering report whether anything is under way from or to the client.
-func (l *line) sending() bool    { return l != nil && len(l.up.packets) > 0 }
-func (l *line) delivering() bool { return l != nil && len(l.down.packets) > 0 }
+func (l *netem) sending() bool    { return l != nil && len(l.up.packets) > 0 }
+func (l *netem) delivering() bool { return l != nil && len(l.down.packets) > 0 }
 
 // sendOut sends a session's output on its way, if it has a slow network.
 func (s *session) sendOut() {
-	if s.line != nil && !s.sleeps {
-		s.line.down.send(s.out)
+	if s.netem != nil && !s.sleeps {
+		s.netem.down.send(s.out)
 		s.out = s.out[:0]
 	}
 }
 
-// settleLine sends a session's output, and hands what has arrived to its link.
-func (s *session) settleLine() (flush bool) {
+// flushNetem sends a session's output, and hands what has arrived to its link.
+func (s *session) flushNetem() (flush bool) {
 	s.sendOut()
-	p := append(s.line.in, s.line.down.arrived()...)
-	s.line.in = nil
+	p := append(s.netem.in, s.netem.down.arrived()...)
+	s.netem.in = nil
 	if len(p) > 0 {
 		s.broker.stats.writes++
 		s.broker.stats.bytesOut += int64(len(p))
-		_, flush = s.link.deliver(p)
+		_, flush = s.transport.deliver(p)
 	}
-	if l := s.line; len(l.rules) == 0 && !l.sending() && !l.delivering() {
-		s.cutLine()
+	if l := s.netem; len(l.rules) == 0 && !l.sending() && !l.delivering() {
+		s.stopNetem()
 	}
 	s.checkPending()
 	return flush
 }
 
-// cutLine ends the slow network, and drops what is under way.
-func (s *session) cutLine() {
-	if l := s.line; l != nil {
-		delete(s.broker.lines, s)
+// stopNetem ends the slow network, and drops what is under way.
+func (s *session) stopNetem() {
+	if l := s.netem; l != nil {
+		delete(s.broker.netems, s)
 		s.broker.alarms.clear(&l.up.alarm)
 		s.broker.alarms.clear(&l.down.alarm)
-		s.line = nil
+		s.netem = nil
 	}
 }
 
@@ -211,21 +211,21 @@ func (f *flow) schedule() {
 
 // due hands over what has arrived.
 func (f *flow) due(*Broker) {
-	if s := f.session; f == &s.line.down {
-		s.line.in = append(s.line.in, f.arrived()...)
-		s.soil()
+	if s := f.session; f == &s.netem.down {
+		s.netem.in = append(s.netem.in, f.arrived()...)
+		s.markPendingWrite()
 	} else {
-		s.receiveLine()
+		s.receiveNetem()
 		s.endIfGone()
 	}
 }
 
-// receiveLine takes what has arrived from the client.
-func (s *session) receiveLine() {
-	if s.line == nil {
+// receiveNetem takes what has arrived from the client.
+func (s *session) receiveNetem() {
+	if s.netem == nil {
 		return
 	}
-	if p := s.line.up.arrived(); len(p) > 0 && !s.closing {
+	if p := s.netem.up.arrived(); len(p) > 0 && !s.closing {
 		s.take(p)
 	}
 }

@@ -23,14 +23,14 @@ func TestSlowNetworkRTT(t *testing.T) {
 			}
 		}
 		slow.write(t, "SET k v", "GET k")
-		await(t, b, "it is under way", func() bool { return len(b.sessions) == 1 && b.sessions[1].line.sending() })
+		await(t, b, "it is under way", func() bool { return len(b.sessions) == 1 && b.sessions[1].netem.sending() })
 		b.Advance(49 * time.Millisecond)
 		exists("<nil>")
 		b.Advance(time.Millisecond)
 		exists("v")
-		await(t, b, "the replies are under way", func() bool { return b.sessions[1].line.delivering() })
+		await(t, b, "the replies are under way", func() bool { return b.sessions[1].netem.delivering() })
 		b.Advance(49 * time.Millisecond)
-		if n := b.sessions[1].link.backlog(); n > 0 {
+		if n := b.sessions[1].transport.backlog(); n > 0 {
 			t.Errorf("%d bytes have arrived early", n)
 		}
 		b.Advance(time.Millisecond)
@@ -40,7 +40,7 @@ func TestSlowNetworkRTT(t *testing.T) {
 		expectCounts(t, r, 1, 1)
 		r.Remove()
 		slow.expect(t, "+PONG", "PING")
-		await(t, b, "the network is fast", func() bool { return len(b.lines) == 0 })
+		await(t, b, "the network is fast", func() bool { return len(b.netems) == 0 })
 	})
 }
 
@@ -50,7 +50,7 @@ func TestSlowNetworkSpeed(t *testing.T) {
 	w := inMemory(t, b)
 	w.expect(t, "+OK", "SET", "k", strings.Repeat("x", 10_000))
 	inject(t, b, Fault{Download: 1000})
-	link := w.Conn.(*memoryConn).link()
+	link := w.Conn.(*memoryConn).transport()
 	w.send(t, "GET", "k")
 	const size = len("$10000\r\n") + 10_000 + len("\r\n")
 	for range 9 {
@@ -97,7 +97,7 @@ func TestSlowNetworkByName(t *testing.T) {
 	w.expect(t, "+PONG", "PING")
 	w.send(t, "CLIENT", "SETNAME", "slow-2") // whose reply is slow
 	b.Advance(500*time.Millisecond + 4*time.Millisecond)
-	if n := w.Conn.(*memoryConn).link().backlog(); n >= 5 {
+	if n := w.Conn.(*memoryConn).transport().backlog(); n >= 5 {
 		t.Error("it was fast")
 	}
 	b.Advance(time.Millisecond)
@@ -106,7 +106,7 @@ func TestSlowNetworkByName(t *testing.T) {
 	expectCounts(t, second, 0, 0)
 	w.send(t, "CLIENT", "SETNAME", "slow-1")
 	b.Advance(500 * time.Millisecond)
-	l := b.sessions[1].line
+	l := b.sessions[1].netem
 	if l.up.rate != 10 || l.down.rate != 500 || l.up.lag != int64(1500*time.Millisecond) {
 		t.Errorf("the network of both rules is %+v %+v", l.up, l.down)
 	}
@@ -135,8 +135,8 @@ func TestSlowNetworkRenamed(t *testing.T) {
 	if got := w.all(t); got != ":1\r\n+OK\r\n:2\r\n:3\r\n+OK\r\n" {
 		t.Errorf("received %q", got)
 	}
-	if len(b.lines) != 0 || len(b.alarms.heap) != 0 {
-		t.Errorf("%d lines and %d alarms are left", len(b.lines), len(b.alarms.heap))
+	if len(b.netems) != 0 || len(b.alarms.heap) != 0 {
+		t.Errorf("%d lines and %d alarms are left", len(b.netems), len(b.alarms.heap))
 	}
 }
 
@@ -174,7 +174,7 @@ func TestSlowNetworkAndClosing(t *testing.T) {
 		w.write(t, "PING", "QUIT", "SET k v")
 		goer.write(t, "SET gone 1", "BLPOP q 0")
 		await(t, b, "all is under way", func() bool {
-			return len(b.sessions) == 2 && b.sessions[1].line.sending() && b.sessions[2].line.sending()
+			return len(b.sessions) == 2 && b.sessions[1].netem.sending() && b.sessions[2].netem.sending()
 		})
 		if err := goer.Close(); err != nil {
 			t.Fatal(err)

@@ -4,14 +4,14 @@ import "math"
 
 // OBJECT and MEMORY USAGE: how a value is held, or would be by Redis.
 
-// A form is what the bytes of a string do not tell of how Redis would hold it.
-type form uint8
+// A stringForm is what the bytes of a string do not tell of how Redis would hold it.
+type stringForm uint8
 
 const (
-	compact  form = iota // as compactly as the bytes allow
-	unshared             // likewise, but a small integer is not shared with other keys
-	spelled              // likewise, but not as an integer
-	grown                // as it came to be when it was changed in place
+	compact  stringForm = iota // as compactly as the bytes allow
+	unshared                   // likewise, but a small integer is not shared with other keys
+	spelled                    // likewise, but not as an integer
+	grown                      // as it came to be when it was changed in place
 )
 
 // sharedIntegers is how many integers, from 0 on, all keys share in Redis, and
@@ -23,14 +23,14 @@ const (
 )
 
 // integer returns the integer that a string is held as, if it is.
-func (t *text) integer() (n int64, isInt bool) {
+func (t *stringValue) integer() (n int64, isInt bool) {
 	if t.form > unshared {
 		return 0, false
 	}
 	return parseInt(t.bytes)
 }
 
-func (t *text) encoding() string {
+func (t *stringValue) encoding() string {
 	if _, isInt := t.integer(); isInt {
 		return "int"
 	}
@@ -45,7 +45,7 @@ func (*list) encoding() string { return "quicklist" }
 // references is how many keys share a value, which for the small integers is not
 // counted.
 func (e *entry) references() int64 {
-	t, isText := e.value.(*text)
+	t, isText := e.value.(*stringValue)
 	if !isText || t.form != compact {
 		return 1
 	}

@@ -13,10 +13,10 @@ const (
 	inputAtEnd    = 16 << 20
 )
 
-// An outbox holds what is to be written to a socket. Whoever caused the output
+// An outputBuffer holds what is to be written to a socket. Whoever caused the output
 // writes it, after the broker's lock has been released, as far as the kernel takes
 // it without waiting; the rest is left to the socket.
-type outbox struct {
+type outputBuffer struct {
 	mu      sync.Mutex // guards what follows; taken under the broker's lock, never around it
 	pending []byte     // delivered, and not yet being written
 	spare   []byte     // memory to use for pending
@@ -28,8 +28,8 @@ type outbox struct {
 	shut    bool       // the outlet has been shut
 }
 
-// An outlet is the socket of an outbox.
-type outlet interface {
+// An socketWriter is the socket of an outbox.
+type socketWriter interface {
 	// tryWrite writes as much as the kernel takes without waiting.
 	tryWrite(p []byte) (n int, err error)
 
@@ -49,7 +49,7 @@ type outlet interface {
 }
 
 // deliver takes over output; see link.
-func (o *outbox) deliver(out []byte) (spare []byte, flush bool) {
+func (o *outputBuffer) deliver(out []byte) (spare []byte, flush bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -69,14 +69,14 @@ func (o *outbox) deliver(out []byte) (spare []byte, flush bool) {
 }
 
 // backlog is the number of bytes that the kernel has not taken yet.
-func (o *outbox) backlog() int {
+func (o *outputBuffer) backlog() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.pending) + o.rest
 }
 
 // write writes what is pending, until nothing is or the kernel takes no more.
-func (o *outbox) write(to outlet) {
+func (o *outputBuffer) write(to socketWriter) {
 	for {
 		o.mu.Lock()
 		p := o.pending
@@ -99,20 +99,20 @@ func (o *outbox) write(to outlet) {
 }
 
 // left notes how much of a write the kernel has not taken yet.
-func (o *outbox) left(rest int) {
+func (o *outputBuffer) left(rest int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.rest = rest
 }
 
 // resume goes on after a stall. The error is that of writing the rest.
-func (o *outbox) resume(to outlet, err error) {
+func (o *outputBuffer) resume(to socketWriter, err error) {
 	o.wrote(to, nil, err)
 	o.write(to)
 }
 
 // wrote notes the end of a write, and takes its memory back.
-func (o *outbox) wrote(to outlet, p []byte, err error) {
+func (o *outputBuffer) wrote(to socketWriter, p []byte, err error) {
 	o.mu.Lock()
 	o.rest = 0
 	if o.spare == nil && cap(p) <= 64<<10 {
@@ -130,14 +130,14 @@ func (o *outbox) wrote(to outlet, p []byte, err error) {
 }
 
 // finish closes the connection once everything has been written.
-func (o *outbox) finish(to outlet) {
+func (o *outputBuffer) finish(to socketWriter) {
 	o.mu.Lock()
 	o.last = true
 	o.unlockAndPart(to)
 }
 
 // unlockAndPart takes leave if all has been written that there was to be.
-func (o *outbox) unlockAndPart(to outlet) {
+func (o *outputBuffer) unlockAndPart(to socketWriter) {
 	part, failed := o.last && !o.writing && !o.parted, o.closed
 	if part {
 		o.parted, o.closed = true, true
@@ -152,14 +152,14 @@ func (o *outbox) unlockAndPart(to outlet) {
 }
 
 // parting reports whether leave has been taken, and no more.
-func (o *outbox) parting() bool {
+func (o *outputBuffer) parting() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.parted && !o.shut
 }
 
 // abort closes the connection at once.
-func (o *outbox) abort(to outlet) {
+func (o *outputBuffer) abort(to socketWriter) {
 	o.mu.Lock()
 	o.pending = nil
 	shut := !o.shut

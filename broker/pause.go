@@ -48,7 +48,7 @@ func (b *Broker) pauseClients(mode pauseMode, until int64) {
 	if b.pause.mode == notPaused && until <= b.now {
 		return
 	}
-	b.gates |= pausing
+	b.postponers |= pausing
 	b.pause.mode = max(b.pause.mode, mode)
 	if b.pause.alarm.place == 0 || until > b.pause.alarm.at {
 		b.alarms.set(&b.pause.alarm, &b.pause, until)
@@ -59,14 +59,14 @@ func (b *Broker) pauseClients(mode pauseMode, until int64) {
 func (p *pause) due(b *Broker) { b.unpauseClients() }
 
 func (b *Broker) unpauseClients() {
-	b.gates &^= pausing
+	b.postponers &^= pausing
 	b.alarms.clear(&b.pause.alarm)
 	expired := b.pause.expired
 	b.pause = pause{}
 	for _, k := range expired {
 		b.tellExpired(k.db, []byte(k.key))
 	}
-	b.release(func(h *hold) bool { return h.why == paused })
+	b.release(func(h *postponed) bool { return h.why == paused })
 }
 
 func clientPause(c *call, args [][]byte) reply {

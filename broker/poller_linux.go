@@ -211,7 +211,7 @@ func (p *poller) serve(conn net.Conn) {
 
 // A polled is the link of a client on a socket that a poller serves.
 type polled struct {
-	outbox
+	outputBuffer
 	poller         *poller
 	session        *session
 	key            int32
@@ -231,8 +231,8 @@ func (s *polled) attach(x *session)           { s.session = x }
 func (s *polled) addresses() (string, string) { return s.client, s.server }
 func (s *polled) remote() bool                { return s.far }
 func (s *polled) flush()                      { s.write(s) }
-func (s *polled) finish()                     { s.outbox.finish(s) }
-func (s *polled) abort()                      { s.outbox.abort(s) }
+func (s *polled) finish()                     { s.outputBuffer.finish(s) }
+func (s *polled) abort()                      { s.outputBuffer.abort(s) }
 
 // receive passes on what the client has sent. It is called under the broker's
 // lock.

@@ -57,7 +57,7 @@ func setrange(c *call, args [][]byte) reply {
 	case offset > int64(c.options.MaxBulk-len(value)):
 		return tooLong
 	case t == nil:
-		t = &text{}
+		t = &stringValue{}
 		c.add(c.db, args[1], t)
 	}
 	t.extend(int(offset) + len(value))
@@ -96,6 +96,6 @@ func incrbyfloat(c *call, args [][]byte) reply {
 		digits = "0"
 	}
 	e = c.assign(e, args[1], []byte(digits), true, "incrbyfloat")
-	e.value.(*text).form = spelled
+	e.value.(*stringValue).form = spelled
 	return bulkString(digits)
 }

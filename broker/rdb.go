@@ -48,7 +48,7 @@ func checksum(p []byte) uint64 { return ^crc64.Update(^uint64(0), crcJones, p) }
 func dumped(v value) []byte {
 	var b []byte
 	switch v := v.(type) {
-	case *text:
+	case *stringValue:
 		b = appendText([]byte{rdbString}, v.bytes)
 	case *list:
 		b = appendPieces([]byte{rdbListpacks}, v)
@@ -137,7 +137,7 @@ func loaded(body []byte, most int) value {
 		if d.broken {
 			return nil
 		}
-		return &text{bytes: append([]byte(nil), s...)}
+		return &stringValue{bytes: append([]byte(nil), s...)}
 	case rdbStrings:
 		for range d.plainLength() {
 			d.pushTo(l, d.text())

@@ -118,23 +118,23 @@ func (r *Rule) remove() {
 	}
 	b.rules = slices.Delete(slices.Clone(b.rules), at, at+1)
 	b.rulesChanged(r)
-	b.release(func(h *hold) bool { return h.why == delayed && h.journey.rule == r.id })
+	b.release(func(h *postponed) bool { return h.why == delayed && h.cursor.rule == r.id })
 }
 
 // rulesChanged is called when a rule was made or removed.
 func (b *Broker) rulesChanged(r *Rule) {
-	b.gates &^= ruled
+	b.postponers &^= ruled
 	if slices.ContainsFunc(b.rules, func(r *Rule) bool { return r.fault.forCommands() }) {
-		b.gates |= ruled
+		b.postponers |= ruled
 	}
 	if r.fault.slows() {
 		clients := map[*session]struct{}{}
 		for _, s := range b.sessions {
 			clients[s] = struct{}{}
 		}
-		maps.Copy(clients, b.lines) // those too that have gone
+		maps.Copy(clients, b.netems) // those too that have gone
 		for _, s := range sortedSessions(clients) {
-			s.rewire()
+			s.updateNetem()
 		}
 	}
 }
@@ -169,10 +169,10 @@ func (r *Rule) fires() bool {
 	return true
 }
 
-// fate is what a rule that fires has in store for a command.
-func (r *Rule) fate() fate {
+// action is what a rule that fires has in store for a command.
+func (r *Rule) action() faultAction {
 	f := &r.fault
-	what := fate{stall: f.Stall, function: f.Func, err: f.Error, drop: f.Drop}
+	what := faultAction{stall: f.Stall, function: f.Func, err: f.Error, drop: f.Drop}
 	if f.Delay != nil {
 		what.delay = f.Delay.Draw(r.random)
 	}
@@ -190,9 +190,9 @@ func (b *Broker) refuses() bool {
 	return false
 }
 
-// meet makes a command meet its fate, if that is its end. It reports false if the
+// applyFault makes a command meet its fate, if that is its end. It reports false if the
 // command is to run.
-func (s *session) meet(cmd *command, args [][]byte, f *fate) bool {
+func (s *session) applyFault(cmd *command, args [][]byte, f *faultAction) bool {
 	outcome, err := Dropped, ""
 	switch {
 	case f.drop == DropBefore:

@@ -52,12 +52,12 @@ func (b *Broker) seed(text []byte) error {
 		if !closed {
 			return fmt.Errorf("line %d, %.80s: a quote is not closed, or not followed by a space", number, given)
 		}
-		if _, err := b.forInsider(args); err != nil {
+		if _, err := b.internalCommand(args); err != nil {
 			return fmt.Errorf("line %d, %.80s: %w", number, given, Error(err.text))
 		}
 		lines = append(lines, line{number, given, args})
 	}
-	s := b.insider(b.dbs[0])
+	s := b.newInternalClient(b.dbs[0])
 	for _, l := range lines {
 		if r := s.answer(l.args); r.kind == kindError {
 			return fmt.Errorf("line %d, %.80s: %w", l.number, l.text, Error(r.text))

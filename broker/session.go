@@ -10,12 +10,12 @@ import (
 // what it has set. It does no input or output. All of it is guarded by the
 // broker's lock.
 type session struct {
-	broker   *Broker
-	link     link
-	id       int64
-	requests requests
-	out      []byte // replies not yet handed to the link
-	dirty    bool   // it is in broker.dirty, since out is not empty or it closed
+	broker       *Broker
+	transport    transport
+	id           int64
+	requests     requests
+	out          []byte // replies not yet handed to the link
+	pendingWrite bool   // it is in broker.dirty, since out is not empty or it closed
 
 	protocol      int // 2 or 3
 	user          *user
@@ -25,22 +25,22 @@ type session struct {
 	command       *command // the last one, for CLIENT LIST
 	created, used int64    // nanoseconds since 1970
 
-	line     *line      // the slow network between it and the client; nil: there is none
-	waits    bool       // no command of it runs: it is blocked, or held
-	waiter   *waiter    // not nil while it is blocked
-	kept     []byte     // arguments of the command that it is, or was last, blocked in: see appendArguments
-	held     *hold      // not nil while it is held
-	patience alarm      // when it has waited long enough
-	idling   alarm      // when it may have been idle for too long
-	lagging  alarm      // when it has had too much unread for too long
-	delayed  []readyKey // keys to serve it from, once more of its input has been read
+	netem          *netem     // the slow network between it and the client; nil: there is none
+	waits          bool       // no command of it runs: it is blocked, or held
+	waiter         *waiter    // not nil while it is blocked
+	kept           []byte     // arguments of the command that it is, or was last, blocked in: see appendArguments
+	postponed      *postponed // not nil while it is held
+	timeoutAlarm   alarm      // when it has waited long enough
+	idleAlarm      alarm      // when it may have been idle for too long
+	softLimitAlarm alarm      // when it has had too much unread for too long
+	delayed        []readyKey // keys to serve it from, once more of its input has been read
 
 	transaction   transaction
 	opened        *Record // in strict mode: the last MULTI or WATCH
 	subscriptions subscriptions
 	tracking      trackingState
 	monitors      bool // MONITOR
-	silence       silence
+	replyMode     replyMode
 	noEvict       bool // CLIENT NO-EVICT, which asks for nothing that the broker would do
 
 	sleeps  bool // its replies wait for the end of the stall
@@ -50,9 +50,9 @@ type session struct {
 	closed  bool // closed and forgotten
 }
 
-// A link moves a session's bytes. All methods but flush are called under the
+// A transport moves a session's bytes. All methods but flush are called under the
 // broker's lock and must not wait for the client.
-type link interface {
+type transport interface {
 	// deliver takes over output, and returns memory to use for the next. It
 	// reports whether flush has to be called, once the lock has been released.
 	deliver(out []byte) (spare []byte, flush bool)
@@ -92,7 +92,7 @@ const (
 func (b *Broker) receive(s *session, p []byte) {
 	b.enter()
 	s.input(p)
-	b.answer(b.leaveTo(s))
+	b.runInterception(b.leaveTo(s))
 }
 
 // hangUp is called by a link when the client has gone, or the connection is
@@ -109,13 +109,13 @@ func (s *session) input(p []byte) {
 	if s.closing || s.closed {
 		return
 	}
-	if s.line == nil {
+	if s.netem == nil {
 		s.take(p)
 		return
 	}
-	s.line.up.send(p)
+	s.netem.up.send(p)
 	s.checkQuery(s.requests.waiting())
-	s.receiveLine()
+	s.receiveNetem()
 }
 
 // take is input behind a slow network, if there is one.
@@ -131,9 +131,9 @@ func (s *session) take(p []byte) {
 // proceed runs the commands that have come in, until there are no more, one
 // blocks or is held, or the connection is to be closed.
 func (s *session) proceed() {
-	defer s.contain()
+	defer s.recoverPanic()
 	for !s.waits && !s.closing && !s.closed {
-		args, err := s.requests.next(!s.isLockedOut())
+		args, err := s.requests.next(!s.needsAuth())
 		if errors.Is(err, errIncomplete) {
 			break
 		}
@@ -145,8 +145,8 @@ func (s *session) proceed() {
 			return
 		}
 		if len(args) > 0 {
-			s.execute(args)
-			s.broker.serveReady()
+			s.process(args)
+			s.broker.serveReadyKeys()
 		}
 	}
 	s.requests.keep()
@@ -161,8 +161,8 @@ func (s *session) proceed() {
 // yet: so many bytes, what its transaction holds, and a command that is kept.
 func (s *session) checkQuery(waiting int) {
 	n := waiting + s.transaction.bytes + s.heldBytes()
-	if s.line != nil {
-		n += s.line.up.backlog
+	if s.netem != nil {
+		n += s.netem.up.backlog
 	}
 	if n <= s.broker.options.MaxQuery || s.closed {
 		return
@@ -179,7 +179,7 @@ func (s *session) reply(r *reply) {
 	if r.isFailure() {
 		s.broker.countError(r.text)
 	}
-	if s.silence != 0 && s.silence.covers(r) {
+	if s.replyMode != 0 && s.replyMode.suppresses(r) {
 		return
 	}
 	depth := s.broker.options.MaxDepth
@@ -193,7 +193,7 @@ func (s *session) reply(r *reply) {
 		return
 	}
 	s.out = out
-	s.soil()
+	s.markPendingWrite()
 	if len(s.out) > checkPendingFrom {
 		s.checkPending()
 	}
@@ -211,25 +211,25 @@ func (s *session) replyAt(place int, r *reply) {
 	copy(s.out[place-1+n:], told)
 }
 
-// soil makes the broker look after the session when the lock is released.
-func (s *session) soil() {
-	if !s.dirty {
-		s.dirty = true
-		s.broker.dirty = append(s.broker.dirty, s)
+// markPendingWrite makes the broker look after the session when the lock is released.
+func (s *session) markPendingWrite() {
+	if !s.pendingWrite {
+		s.pendingWrite = true
+		s.broker.pendingWrites = append(s.broker.pendingWrites, s)
 	}
 }
 
 // finish closes the connection after what is queued has been sent.
 func (s *session) finish() {
 	s.closing = true
-	s.soil()
+	s.markPendingWrite()
 }
 
 // abort closes the connection at once, without sending what is queued.
 func (s *session) abort() {
 	s.out = nil
 	s.close()
-	s.link.abort()
+	s.transport.abort()
 }
 
 // close forgets the session. To close the connection, too, is for the caller,
@@ -245,20 +245,20 @@ func (s *session) close() {
 		}
 		s.waiter.leave()
 	}
-	if s.held != nil {
-		s.held.forget()
+	if s.postponed != nil {
+		s.postponed.forget()
 	}
 	s.judgeEnd()
-	s.cutLine()
+	s.stopNetem()
 	s.unwatch()
-	s.withdraw()
+	s.unregister()
 }
 
-// withdraw makes the broker forget a client that may still have commands to run.
-func (s *session) withdraw() {
+// unregister makes the broker forget a client that may still have commands to run.
+func (s *session) unregister() {
 	b := s.broker
-	b.alarms.clear(&s.idling)
-	b.alarms.clear(&s.lagging)
+	b.alarms.clear(&s.idleAlarm)
+	b.alarms.clear(&s.softLimitAlarm)
 	s.unsubscribeAll()
 	s.stopMonitoring()
 	if b.tracking.active {
@@ -267,21 +267,21 @@ func (s *session) withdraw() {
 	delete(b.sessions, s.id)
 }
 
-// settle hands a session's output to its link. It reports whether the link has
+// flushOutput hands a session's output to its link. It reports whether the link has
 // to be flushed.
-func (s *session) settle() (flush bool) {
-	defer s.contain()
-	s.dirty = false
+func (s *session) flushOutput() (flush bool) {
+	defer s.recoverPanic()
+	s.pendingWrite = false
 	if s.sleeps {
 		return false
 	}
-	if s.line != nil {
-		flush = s.settleLine()
+	if s.netem != nil {
+		flush = s.flushNetem()
 	} else if len(s.out) > 0 {
 		s.broker.stats.writes++
 		s.broker.stats.bytesOut += int64(len(s.out))
 		s.broker.stats.output.note(s.broker.now, len(s.out))
-		s.out, flush = s.link.deliver(s.out)
+		s.out, flush = s.transport.deliver(s.out)
 		s.checkPending()
 	}
 	if s.overrun {
@@ -291,9 +291,9 @@ func (s *session) settle() (flush bool) {
 	if cap(s.out) > 64<<10 { // a large reply should not weigh on an idle client
 		s.out = nil
 	}
-	if s.closing && !s.closed && !s.line.delivering() {
+	if s.closing && !s.closed && !s.netem.delivering() {
 		s.close()
-		s.link.finish()
+		s.transport.finish()
 	}
 	return flush
 }
@@ -314,17 +314,17 @@ func (s *session) checkPending() {
 	case limit.Hard > 0 && n > limit.Hard:
 		s.overflow(n)
 	case limit.Soft <= 0 || n <= limit.Soft:
-		s.broker.alarms.clear(&s.lagging)
-	case s.lagging.place == 0:
-		s.broker.alarms.set(&s.lagging, (*laggard)(s), s.broker.now+int64(limit.SoftFor))
+		s.broker.alarms.clear(&s.softLimitAlarm)
+	case s.softLimitAlarm.place == 0:
+		s.broker.alarms.set(&s.softLimitAlarm, (*softLimit)(s), s.broker.now+int64(limit.SoftFor))
 	}
 }
 
 // unread is the number of bytes that the client has not taken yet.
 func (s *session) unread() int {
-	n := len(s.out) + s.link.backlog()
-	if s.line != nil {
-		n += s.line.down.backlog
+	n := len(s.out) + s.transport.backlog()
+	if s.netem != nil {
+		n += s.netem.down.backlog
 	}
 	return n
 }
@@ -334,12 +334,12 @@ func (s *session) overflow(unread int) {
 		"client", s.String(), "bytes", unread, "limit", s.pendingLimit())
 	s.overrun, s.closing = true, true
 	s.out = nil
-	s.soil()
+	s.markPendingWrite()
 }
 
 func (s *session) pendingLimit() *PendingLimit {
 	switch {
-	case s.isLockedOut():
+	case s.needsAuth():
 		return &pendingLockedOut
 	case s.subscriptions.any():
 		return &s.broker.options.PendingPubSub
@@ -351,38 +351,38 @@ func (s *session) pendingLimit() *PendingLimit {
 // leaves unread nothing is to be kept but a buffer.
 var pendingLockedOut = PendingLimit{Hard: 16 << 10}
 
-// A laggard is a session that had more unread than its soft limit some time ago.
-type laggard session
+// A softLimit is a session that had more unread than its soft limit some time ago.
+type softLimit session
 
 // due gives the client up if it is still over its soft limit.
-func (l *laggard) due(*Broker) {
+func (l *softLimit) due(*Broker) {
 	s := (*session)(l)
 	if n := s.unread(); n > s.pendingLimit().Soft && s.pendingLimit().Soft > 0 {
 		s.overflow(n)
 	}
 }
 
-// An idler is a session that may have been idle for too long.
-type idler session
+// An idleTimeout is a session that may have been idle for too long.
+type idleTimeout session
 
 // watchIdle makes the client be closed when it has been idle for too long.
 func (s *session) watchIdle() {
 	b := s.broker
 	if b.options.IdleTimeout == 0 {
-		b.alarms.clear(&s.idling)
+		b.alarms.clear(&s.idleAlarm)
 		return
 	}
-	b.alarms.set(&s.idling, (*idler)(s), s.used+int64(b.options.IdleTimeout))
+	b.alarms.set(&s.idleAlarm, (*idleTimeout)(s), s.used+int64(b.options.IdleTimeout))
 }
 
 // due closes an idle client. One that waits for something is not idle, and one that
 // was active meanwhile is looked at again later.
-func (i *idler) due(b *Broker) {
+func (i *idleTimeout) due(b *Broker) {
 	s := (*session)(i)
 	switch {
 	case s.closing || s.closed:
 	case s.waits || s.monitors || s.subscriptions.any():
-		b.alarms.set(&s.idling, i, b.now+int64(b.options.IdleTimeout))
+		b.alarms.set(&s.idleAlarm, i, b.now+int64(b.options.IdleTimeout))
 	case s.used+int64(b.options.IdleTimeout) > b.now:
 		s.watchIdle()
 	default:
@@ -397,15 +397,15 @@ func (s *session) reset() {
 	s.stopTracking()
 	s.endTransaction()
 	s.unsubscribeAll()
-	s.silence &= skipping // which ends with this command
+	s.replyMode &= skipping // which ends with this command
 	s.rename("")
 	s.protocol = 2
 	s.db = s.broker.dbs[0]
-	s.become(s.broker.access.standard)
+	s.setUser(s.broker.acl.standard)
 }
 
 // blocked reports whether the client counts as blocked: it waits for a key, or is
 // paused.
 func (s *session) blocked() bool {
-	return s.waiter != nil || s.held != nil && s.held.why == paused && !s.held.released
+	return s.waiter != nil || s.postponed != nil && s.postponed.why == paused && !s.postponed.released
 }

@@ -344,7 +344,7 @@ func configSet(c *call, args [][]byte) reply {
 		c.measureAll()
 	}
 	if given["requirepass"] {
-		c.access.standard.setPassword(o.Password)
+		c.acl.standard.setPassword(o.Password)
 	}
 	c.options = o
 	c.applyObserving()

@@ -1,29 +1,29 @@
 package broker
 
-// A silence is which replies a client has asked not to be sent, by CLIENT REPLY.
-type silence uint8
+// A replyMode is which replies a client has asked not to be sent, by CLIENT REPLY.
+type replyMode uint8
 
 const (
-	skipping silence = 1 << iota // that to the running command
-	skipNext                     // that to the next one
-	silent                       // all
+	skipping replyMode = 1 << iota // that to the running command
+	skipNext                       // that to the next one
+	silent                         // all
 )
 
-// covers reports whether a reply is not sent. What comes out of band is, and so are
+// suppresses reports whether a reply is not sent. What comes out of band is, and so are
 // answers to SUBSCRIBE and the like.
-func (q silence) covers(r *reply) bool {
+func (q replyMode) suppresses(r *reply) bool {
 	return q&(skipping|silent) != 0 && r.kind != kindPush && r.kind != kindSequence
 }
 
-// pass goes on to the next command.
-func (q *silence) pass() {
+// nextCommand goes on to the next command.
+func (q *replyMode) nextCommand() {
 	if *q != 0 {
 		*q = *q&silent | *q&skipNext>>1
 	}
 }
 
 func clientReply(c *call, args [][]byte) reply {
-	q := &c.session.silence
+	q := &c.session.replyMode
 	switch {
 	case is(args[2], "ON"):
 		*q &^= skipping | silent

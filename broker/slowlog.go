@@ -31,7 +31,7 @@ func (s *session) addSlow(cmd *command, took int64) *slowEntry {
 	e := b.slowlog.put()
 	*e = slowEntry{number: b.slowlog.next, at: b.now, took: took, args: e.args[:0], name: s.name}
 	if s.id != 0 { // else it is Do
-		e.address, _ = s.link.addresses()
+		e.address, _ = s.transport.addresses()
 	}
 	b.slowlog.next++
 	return e

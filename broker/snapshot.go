@@ -55,7 +55,7 @@ func (e *entry) appendCommands(out []byte, now int64) []byte {
 	command, size, parts := e.value.recipe()
 	opening := appendWord(append([]byte(command), ' '), []byte(e.key))
 	ttl := strconv.FormatInt(e.at-now, 10)
-	if t, isText := e.value.(*text); isText {
+	if t, isText := e.value.(*stringValue); isText {
 		out = appendWord(append(append(out, opening...), ' '), t.bytes)
 		if e.at != 0 {
 			out = append(append(out, " PX "...), ttl...)
@@ -89,7 +89,7 @@ func (e *entry) appendCommands(out []byte, now int64) []byte {
 	return out
 }
 
-func (t *text) recipe() (command string, size int, parts iter.Seq[[]byte]) {
+func (t *stringValue) recipe() (command string, size int, parts iter.Seq[[]byte]) {
 	return "SET", 1, func(yield func([]byte) bool) { yield(t.bytes) }
 }
 

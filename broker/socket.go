@@ -37,13 +37,13 @@ func (b *Broker) serveConn(conn net.Conn) {
 
 // readAll passes on what the client sends, until the connection ends.
 func (s *socket) readAll() {
-	defer s.broker.containIn(s.name)
+	defer s.broker.recoverIn(s.name)
 	s.read(func(p []byte) { s.broker.receive(s.session, p) })
 }
 
 // readOut is the end of part: the rest that the client sends is read and dropped.
 func (s *socket) readOut() {
-	defer s.broker.containIn(s.name)
+	defer s.broker.recoverIn(s.name)
 	half, can := s.conn.(interface{ CloseWrite() error })
 	if !can || !s.parting() || s.conn.SetDeadline(time.Now().Add(patienceAtEnd)) != nil || half.CloseWrite() != nil {
 		return
@@ -54,7 +54,7 @@ func (s *socket) readOut() {
 // A socket is the link of a client on a net.Conn. A goroutine reads, and another
 // exists while there is output that the client does not take at once.
 type socket struct {
-	outbox
+	outputBuffer
 	broker  *Broker
 	session *session
 	conn    net.Conn
@@ -85,11 +85,11 @@ func newSocket(b *Broker, conn net.Conn) *socket {
 
 func (s *socket) attach(x *session) { s.session = x }
 func (s *socket) flush()            { s.write(s) }
-func (s *socket) finish()           { s.outbox.finish(s) }
+func (s *socket) finish()           { s.outputBuffer.finish(s) }
 
 // abort closes the connection without a word: the farewell of TLS could take long.
 func (s *socket) abort() {
-	s.outbox.abort(s)
+	s.outputBuffer.abort(s)
 	s.fail()
 }
 
@@ -116,7 +116,7 @@ func (s *socket) stall(rest []byte) {
 // writeAll writes as long as it takes.
 func (s *socket) writeAll(name string, p []byte) (err error) {
 	err = net.ErrClosed // unless it returns
-	defer s.broker.containIn(name)
+	defer s.broker.recoverIn(name)
 	_, err = s.conn.Write(p)
 	return err
 }

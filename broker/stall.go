@@ -30,7 +30,7 @@ func (b *Broker) Stall(d time.Duration) {
 func (b *Broker) Resume() {
 	b.enter()
 	if b.stall.until != 0 {
-		b.sound(b.now)
+		b.fireAlarms(b.now)
 		b.endStall()
 	}
 	b.leave()
@@ -40,7 +40,7 @@ func (b *Broker) stallFor(d time.Duration) {
 	if d <= 0 {
 		return
 	}
-	b.gates |= stalling
+	b.postponers |= stalling
 	until := int64(math.MaxInt64)
 	if int64(d) < until-b.now {
 		until = b.now + int64(d)
@@ -49,13 +49,13 @@ func (b *Broker) stallFor(d time.Duration) {
 }
 
 func (b *Broker) endStall() {
-	b.gates &^= stalling
+	b.postponers &^= stalling
 	for _, s := range b.stall.sleepers {
 		s.sleeps = false
-		s.soil()
+		s.markPendingWrite()
 	}
 	b.stall = stall{}
-	b.release(func(h *hold) bool { return h.why == stalled })
+	b.release(func(h *postponed) bool { return h.why == stalled })
 }
 
 // sleep stalls the broker and keeps the client's replies, this command's too, until

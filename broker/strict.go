@@ -45,21 +45,21 @@ func (v Violation) String() string {
 func (b *Broker) Violations() []Violation {
 	b.enter()
 	defer b.leave()
-	return slices.Clone(b.breaches)
+	return slices.Clone(b.violations)
 }
 
 const maxBreaches = 1000
 
 func (s *session) breach(r Record, left string) {
 	b := s.broker
-	if len(b.breaches) == maxBreaches {
+	if len(b.violations) == maxBreaches {
 		return
 	}
 	v := Violation{Record: r, Left: left}
-	if l, inMemory := s.link.(memoryLink); inMemory {
+	if l, inMemory := s.transport.(memoryTransport); inMemory {
 		v.Dialled = l.dialledAt()
 	}
-	b.breaches = append(b.breaches, v)
+	b.violations = append(b.violations, v)
 }
 
 // misuses begin the errors that are violations.

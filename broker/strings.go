@@ -9,16 +9,16 @@ import (
 
 // text returns the value of a string key, or nil if there is no such key. It
 // reports false if the key holds something else.
-func (e *entry) text() (*text, bool) {
+func (e *entry) text() (*stringValue, bool) {
 	if e == nil {
 		return nil, true
 	}
-	t, isText := e.value.(*text)
+	t, isText := e.value.(*stringValue)
 	return t, isText
 }
 
 // content returns the bytes of a string, or none of one that does not exist.
-func (t *text) content() []byte {
+func (t *stringValue) content() []byte {
 	if t == nil {
 		return nil
 	}
@@ -29,12 +29,12 @@ func (t *text) content() []byte {
 // that event of it. It reuses the memory of the string that the key held.
 func (c *call) assign(e *entry, key, value []byte, keepTTL bool, event string) *entry {
 	if e == nil {
-		e = c.add(c.db, key, &text{bytes: append([]byte(nil), value...)})
+		e = c.add(c.db, key, &stringValue{bytes: append([]byte(nil), value...)})
 	} else {
-		if t, isText := e.value.(*text); isText && cap(t.bytes) >= len(value) && cap(t.bytes) <= 2*len(value)+64 {
+		if t, isText := e.value.(*stringValue); isText && cap(t.bytes) >= len(value) && cap(t.bytes) <= 2*len(value)+64 {
 			t.bytes, t.form = append(t.bytes[:0], value...), compact
 		} else {
-			e.value = &text{bytes: append([]byte(nil), value...)}
+			e.value = &stringValue{bytes: append([]byte(nil), value...)}
 		}
 		if !keepTTL {
 			c.Broker.persist(e)

@@ -84,7 +84,7 @@ func (b *Broker) moveClock() {
 		if m.session != nil {
 			m.session.unblock(0, ok)
 		}
-		b.settle()
+		b.afterBatch()
 	}
 	b.moves = nil
 }
@@ -196,7 +196,7 @@ func testLog(c *call, args [][]byte) reply {
 	return lines(records)
 }
 
-func testViolations(c *call, _ [][]byte) reply { return lines(c.breaches) }
+func testViolations(c *call, _ [][]byte) reply { return lines(c.violations) }
 
 // lines answers each in one line.
 func lines[T fmt.Stringer](all []T) reply {

@@ -89,10 +89,10 @@ func (s *session) track(cmd *command, args [][]byte) {
 	}
 }
 
-// settle ends a command: it tells the client that ran it of its own changes, and if
+// afterCommand ends a command: it tells the client that ran it of its own changes, and if
 // more keys are remembered to have been read than may be, forgets some, and tells
 // their readers as if they had changed.
-func (t *tracking) settle() {
+func (t *tracking) afterCommand() {
 	t.deliverOwn()
 	most := t.broker.options.MaxTracked
 	for key := range t.readers {
@@ -173,7 +173,7 @@ func (t *tracking) deliverOwn() {
 
 // broadcast tells the clients of each prefix what changed since the last time.
 func (t *tracking) broadcast() {
-	defer t.broker.contain()
+	defer t.broker.recoverPanic()
 	for _, name := range slices.Sorted(maps.Keys(t.prefixes)) {
 		p := t.prefixes[name]
 		if len(p.changed) == 0 {

@@ -2,13 +2,13 @@ package broker
 
 // A transaction is what a client has between MULTI and EXEC.
 type transaction struct {
-	open    bool
-	failed  bool // a command was refused: EXEC will refuse them all
-	spoiled bool // a watched key was changed: EXEC will do nothing
-	running bool // EXEC is at work, so nothing may block
-	queue   []queuedCommand
-	bytes   int // that queue takes, about
-	watched []*watch
+	open           bool
+	failed         bool // a command was refused: EXEC will refuse them all
+	watchedChanged bool // a watched key was changed: EXEC will do nothing
+	running        bool // EXEC is at work, so nothing may block
+	queue          []queuedCommand
+	bytes          int // that queue takes, about
+	watched        []*watch
 }
 
 // What a queued command and each of its arguments take besides the bytes of the
@@ -32,7 +32,7 @@ type watch struct {
 // add queues a command; its arguments are copied. What EXEC will not run anyway is
 // not kept.
 func (t *transaction) add(cmd *command, args [][]byte) {
-	if t.failed || t.spoiled {
+	if t.failed || t.watchedChanged {
 		return
 	}
 	copied, size := copyArgs(args)
@@ -61,7 +61,7 @@ func exec(c *call, _ [][]byte) reply {
 	switch {
 	case t.failed:
 		return failure("EXECABORT Transaction discarded because of previous errors.")
-	case t.spoiled:
+	case t.watchedChanged:
 		return nullList
 	}
 	s.runQueued(t.queue)
@@ -71,7 +71,7 @@ func exec(c *call, _ [][]byte) reply {
 // runQueued runs the commands of a transaction. Each reply is encoded as it comes,
 // while what it refers to is unchanged.
 func (s *session) runQueued(queue []queuedCommand) {
-	defer s.contain()
+	defer s.recoverPanic()
 	opening := reply{kind: kindOpening, n: int64(len(queue))}
 	s.reply(&opening)
 	denied := false
@@ -81,7 +81,7 @@ func (s *session) runQueued(queue []queuedCommand) {
 			s.reply(&r)
 			continue
 		}
-		s.perform(q.command, q.args)
+		s.call(q.command, q.args)
 	}
 	if denied { // the error is EXEC's own
 		s.broker.usage[s.command.index].failed++
@@ -124,7 +124,7 @@ func watchKeys(c *call, args [][]byte) reply {
 
 func unwatch(c *call, _ [][]byte) reply {
 	c.session.unwatch()
-	c.session.transaction.spoiled = false
+	c.session.transaction.watchedChanged = false
 	return ok
 }
 
@@ -140,9 +140,9 @@ func (s *session) unwatch() {
 	s.transaction.watched = nil
 }
 
-// spoil makes the transactions fail that depend on a key.
-func (d *database) spoil(key []byte) {
+// touchWatched makes the transactions fail that depend on a key.
+func (d *database) touchWatched(key []byte) {
 	for s := range d.watched[string(key)] {
-		s.transaction.spoiled = true
+		s.transaction.watchedChanged = true
 	}
 }
