@@ -136,7 +136,7 @@ func (p *waiter) leave() {
 func (s *session) unblock(place int, r reply) {
 	drop, mark := s.waiter.drop, len(s.out)
 	if s.broker.observed {
-		outcome, err := r.outcome()
+		outcome, err := outcomeOf(&r)
 		if drop != 0 {
 			outcome, err = Dropped, ""
 		}
@@ -152,7 +152,7 @@ func (s *session) unblock(place int, r reply) {
 }
 
 // due answers a client that has waited long enough.
-func (s *session) due(*Broker) { s.unblock(0, s.waiter.late) }
+func (s *session) due() { s.unblock(0, s.waiter.late) }
 
 // signalReady marks a key as ready if clients wait for it.
 func (b *Broker) signalReady(d *database, key string) {

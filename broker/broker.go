@@ -23,6 +23,7 @@ var ErrClosed = errors.New("broker: closed")
 // several goroutines at once.
 type Broker struct {
 	options Options
+	limits  limits        // of Options, for what clients send
 	table   *commandTable // the commands that there are
 	clock   clock
 	runID   string
@@ -102,13 +103,15 @@ func New(o Options) (*Broker, error) {
 		sockets:       map[*socket]struct{}{},
 	}
 	b.history.most = o.LogSize
+	b.pause.broker = b
+	b.optionsChanged()
 	b.setObserved()
 	b.applyObserving()
 	if o.TestCommands {
 		b.table = testTable
 	}
 	for i := range b.dbs {
-		b.dbs[i] = newDatabase(i)
+		b.dbs[i] = newDatabase(b, i)
 	}
 	b.setTime()
 	b.stats.started = b.now
@@ -150,7 +153,7 @@ func (b *Broker) open(l interface {
 	}
 	b.lastID++
 	s := &session{
-		broker: b, transport: l, id: b.lastID, requests: newRequests(&b.options),
+		broker: b, transport: l, id: b.lastID, requests: newRequests(&b.limits),
 		protocol: 2, db: b.dbs[0],
 		created: b.now, used: b.now,
 	}

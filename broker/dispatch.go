@@ -107,7 +107,7 @@ func (s *session) call(cmd *command, args [][]byte) {
 		s.track(cmd, args)
 	}
 	if r.kind == kindWait {
-		s.block(s.db, r.wait)
+		s.block(s.db, r.wait.(*wait))
 		s.kept = appendArguments(s.kept[:0], cmd, args)
 	} else {
 		s.replyAt(b.running.place, &r)
@@ -125,7 +125,7 @@ func (s *session) invoke(cmd *command, args [][]byte) reply {
 	*c = call{Broker: b, session: s, db: s.db, command: cmd}
 	r := b.guard(c, args, cmd.run)
 	if r.kind == kindWait && s.transaction.running {
-		return r.wait.refused
+		return r.wait.(*wait).refused
 	}
 	return r
 }

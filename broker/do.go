@@ -59,7 +59,7 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	if r.kind == kindError {
 		return nil, Error(r.text)
 	}
-	return r.value(), nil
+	return resultOf(&r), nil
 }
 
 // newInternalClient returns a client that has no connection, for commands that the broker's
@@ -120,7 +120,7 @@ func (s *session) answer(args [][]byte) reply {
 }
 
 // value turns a reply into what Do returns.
-func (r *reply) value() any {
+func resultOf(r *reply) any {
 	switch r.kind {
 	case kindSimple:
 		return r.text
@@ -135,13 +135,13 @@ func (r *reply) value() any {
 	case kindMap:
 		m := make(map[string]any, len(r.items)/2)
 		for i := 0; i+1 < len(r.items); i += 2 {
-			m[fmt.Sprint(r.items[i].value())] = r.items[i+1].value()
+			m[fmt.Sprint(resultOf(&r.items[i]))] = resultOf(&r.items[i+1])
 		}
 		return m
 	case kindArray, kindSet, kindPush:
 		list := make([]any, len(r.items))
 		for i := range r.items {
-			list[i] = r.items[i].value()
+			list[i] = resultOf(&r.items[i])
 		}
 		return list
 	case kindNothing, kindNull, kindNullList, kindSequence, kindOpening, kindWait:

@@ -146,7 +146,7 @@ func (s *session) postpone(why postponeReason, args [][]byte, j ruleCursor) *pos
 }
 
 // due releases what was to be kept for some time.
-func (h *postponed) due(*Broker) { h.release() }
+func (h *postponed) due() { h.release() }
 
 // release lets the client go on, when it comes to its turn.
 func (h *postponed) release() {

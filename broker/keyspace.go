@@ -40,6 +40,7 @@ type entry struct {
 
 // A database is one numbered keyspace.
 type database struct {
+	broker  *Broker
 	index   int
 	entries map[string]*entry
 
@@ -53,8 +54,9 @@ type database struct {
 	watched  map[string]map[*session]*watch // clients watching a key
 }
 
-func newDatabase(index int) *database {
+func newDatabase(b *Broker, index int) *database {
 	return &database{
+		broker:  b,
 		index:   index,
 		entries: map[string]*entry{},
 		blocked: map[string]*queue{},
@@ -117,7 +119,8 @@ func (b *Broker) persist(e *entry) bool {
 }
 
 // due deletes an entry whose time has come.
-func (e *entry) due(b *Broker) {
+func (e *entry) due() {
+	b := e.db.broker
 	b.remove(e)
 	if b.pause.mode == notPaused {
 		b.tellExpired(e.db, []byte(e.key))

@@ -48,7 +48,7 @@ const (
 )
 
 // outcome says what a reply makes of a command.
-func (r *reply) outcome() (o Outcome, err string) {
+func outcomeOf(r *reply) (o Outcome, err string) {
 	switch r.kind {
 	case kindError:
 		return Failed, r.text

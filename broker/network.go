@@ -210,7 +210,7 @@ func (f *flow) schedule() {
 }
 
 // due hands over what has arrived.
-func (f *flow) due(*Broker) {
+func (f *flow) due() {
 	if s := f.session; f == &s.netem.down {
 		s.netem.in = append(s.netem.in, f.arrived()...)
 		s.markPendingWrite()

@@ -102,7 +102,7 @@ func (s *session) served(began int64, r *reply) {
 
 // observe tells whoever wants to hear of it that a command has run, or waits.
 func (s *session) observe(cmd *command, args [][]byte, r *reply) {
-	outcome, err := r.outcome()
+	outcome, err := outcomeOf(r)
 	if l := s.note(cmd, outcome, err, s.broker.took); l != nil {
 		l.args = appendArguments(l.args, cmd, args)
 		s.judge(l)

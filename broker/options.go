@@ -181,3 +181,8 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	return o, nil
 }
+
+// optionsChanged passes on what others keep of the options.
+func (b *Broker) optionsChanged() {
+	b.limits = limits{MaxArguments: b.options.MaxArguments, MaxBulk: b.options.MaxBulk, MaxInline: b.options.MaxInline}
+}

@@ -11,8 +11,9 @@ import (
 
 // A pause is what CLIENT PAUSE asked for.
 type pause struct {
-	mode  pauseMode
-	alarm alarm // its end
+	broker *Broker
+	mode   pauseMode
+	alarm  alarm // its end
 
 	// expired are the keys that have gone since, whom to tell is still open.
 	expired []readyKey
@@ -56,13 +57,13 @@ func (b *Broker) pauseClients(mode pauseMode, until int64) {
 }
 
 // due ends the pause.
-func (p *pause) due(b *Broker) { b.unpauseClients() }
+func (p *pause) due() { p.broker.unpauseClients() }
 
 func (b *Broker) unpauseClients() {
 	b.postponers &^= pausing
 	b.alarms.clear(&b.pause.alarm)
 	expired := b.pause.expired
-	b.pause = pause{}
+	b.pause = pause{broker: b}
 	for _, k := range expired {
 		b.tellExpired(k.db, []byte(k.key))
 	}

@@ -19,7 +19,7 @@ type reply struct {
 	text  string  // simple string, error
 	bytes []byte  // bulk string, verbatim text, double
 	items []reply // array, map, set, push, sequence
-	wait  *wait   // how to wait
+	wait  any     // how to wait: a *keyspace.Wait
 }
 
 type kind uint8
@@ -185,11 +185,6 @@ func (r *reply) encode(b []byte, protocol, depth int) (_ []byte, fits bool) {
 // isDeeper reports whether lists are nested in a reply deeper than depth says.
 func (r *reply) isDeeper(depth int) bool {
 	return len(r.items) > 0 && (depth == 0 || slices.ContainsFunc(r.items, func(item reply) bool { return item.isDeeper(depth - 1) }))
-}
-
-// tooDeep is what comes in the place of a reply in which lists are nested too deep.
-func (b *Broker) tooDeep() reply {
-	return failuref("ERR the reply has lists nested more than %d deep, the limit of Options.MaxDepth", b.options.MaxDepth)
 }
 
 // typed opens an aggregate that RESP2 knows only as an array.

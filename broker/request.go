@@ -21,7 +21,7 @@ const (
 // compared with what has arrived; nothing is allocated for it, and no byte is
 // looked at twice.
 type requests struct {
-	limits *Options // MaxArguments, MaxBulk and MaxInline, as they are now
+	limits *limits
 
 	window []byte // where commands are read from: the piece fed, or rest
 	rest   []byte // input kept from earlier pieces, owned
@@ -45,7 +45,14 @@ func (e protocolError) Error() string { return "Protocol error: " + string(e) }
 
 var errIncomplete = errors.New("the command is incomplete")
 
-func newRequests(limits *Options) requests { return requests{limits: limits, bulk: -1} }
+// limits are what a client may send. They may change meanwhile.
+type limits struct {
+	MaxArguments int // of a command
+	MaxBulk      int // bytes of an argument
+	MaxInline    int // bytes of a line
+}
+
+func newRequests(limits *limits) requests { return requests{limits: limits, bulk: -1} }
 
 // feed hands over a piece of input. It stays the caller's: after keep no part of
 // it is referred to.
@@ -215,103 +222,4 @@ func (r *requests) keep() {
 func (r *requests) shift() {
 	r.pos -= r.start
 	r.start = 0
-}
-
-// splitLine splits a line into words, which may be quoted as in C ("\x00\n") or
-// literally ('it\'s'). It reports false for a quote that is not closed, or that
-// is followed by something else than a space.
-func splitLine(line []byte) ([][]byte, bool) {
-	args := [][]byte{}
-	for {
-		line = bytes.TrimLeft(line, " \t\n\v\f\r")
-		if len(line) == 0 {
-			return args, true
-		}
-		word, rest, ok := splitWord(line)
-		if !ok {
-			return nil, false
-		}
-		args = append(args, word)
-		line = rest
-	}
-}
-
-// splitWord takes the first word off a line. A quote may open anywhere in it, but
-// must end it.
-func splitWord(line []byte) (word, rest []byte, ok bool) {
-	word = []byte{}
-	for i := 0; i < len(line); i++ {
-		switch c := line[i]; c {
-		case ' ', '\t', '\n', '\r':
-			return word, line[i+1:], true
-		case '"', '\'':
-			quoted, n, ok := unquote(line[i+1:], c)
-			if !ok {
-				return nil, nil, false
-			}
-			rest = line[i+1+n:]
-			if len(rest) > 0 && !isSpace(rest[0]) {
-				return nil, nil, false
-			}
-			return append(word, quoted...), rest, true
-		default:
-			word = append(word, c)
-		}
-	}
-	return word, nil, true
-}
-
-// unquote reads up to the closing quote and returns the text and how many bytes
-// it took, the quote included.
-func unquote(s []byte, quote byte) (text []byte, n int, ok bool) {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == quote:
-			return text, i + 1, true
-		case c == '\\' && quote == '\'' && i+1 < len(s) && s[i+1] == '\'':
-			i++
-			c = '\''
-		case c == '\\' && quote == '"' && i+3 < len(s) && s[i+1] == 'x' && isHex(s[i+2]) && isHex(s[i+3]):
-			c = hexDigit(s[i+2])<<4 | hexDigit(s[i+3])
-			i += 3
-		case c == '\\' && quote == '"' && i+1 < len(s):
-			i++
-			c = unescape(s[i])
-		}
-		text = append(text, c)
-	}
-	return nil, 0, false
-}
-
-func unescape(c byte) byte {
-	switch c {
-	case 'n':
-		return '\n'
-	case 'r':
-		return '\r'
-	case 't':
-		return '\t'
-	case 'b':
-		return '\b'
-	case 'a':
-		return '\a'
-	}
-	return c
-}
-
-func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
-
-func hexDigit(c byte) byte {
-	switch {
-	case c <= '9':
-		return c - '0'
-	case c >= 'a':
-		return c - 'a' + 10
-	}
-	return c - 'A' + 10
 }

@@ -10,7 +10,7 @@ import (
 // parseAll feeds input in pieces of the given size and returns the commands in
 // it, and the error that ended it.
 func parseAll(input []byte, piece int) (commands []string, err error) {
-	r := newRequests(&Options{MaxArguments: 1 << 20, MaxBulk: 1 << 20, MaxInline: 64 << 10})
+	r := newRequests(&limits{MaxArguments: 1 << 20, MaxBulk: 1 << 20, MaxInline: 64 << 10})
 	for len(input) > 0 {
 		n := min(piece, len(input))
 		fed := bytes.Clone(input[:n])

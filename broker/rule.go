@@ -210,7 +210,7 @@ func (s *session) applyFault(cmd *command, args [][]byte, f *faultAction) bool {
 			s.endTransaction()
 		}
 		s.reply(f.answer)
-		if outcome, err = f.answer.outcome(); outcome == Failed {
+		if outcome, err = outcomeOf(f.answer); outcome == Failed {
 			outcome = Refused
 		}
 	default:

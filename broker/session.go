@@ -199,6 +199,11 @@ func (s *session) reply(r *reply) {
 	}
 }
 
+// tooDeep is what comes in the place of a reply in which lists are nested too deep.
+func (b *Broker) tooDeep() reply {
+	return failuref("ERR the reply has lists nested more than %d deep, the limit of Options.MaxDepth", b.options.MaxDepth)
+}
+
 // replyAt queues a reply for the client at a place of its output, see call.place.
 func (s *session) replyAt(place int, r *reply) {
 	from := len(s.out)
@@ -355,7 +360,7 @@ var pendingLockedOut = PendingLimit{Hard: 16 << 10}
 type softLimit session
 
 // due gives the client up if it is still over its soft limit.
-func (l *softLimit) due(*Broker) {
+func (l *softLimit) due() {
 	s := (*session)(l)
 	if n := s.unread(); n > s.pendingLimit().Soft && s.pendingLimit().Soft > 0 {
 		s.overflow(n)
@@ -377,8 +382,9 @@ func (s *session) watchIdle() {
 
 // due closes an idle client. One that waits for something is not idle, and one that
 // was active meanwhile is looked at again later.
-func (i *idleTimeout) due(b *Broker) {
+func (i *idleTimeout) due() {
 	s := (*session)(i)
+	b := s.broker
 	switch {
 	case s.closing || s.closed:
 	case s.waits || s.monitors || s.subscriptions.any():

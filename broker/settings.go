@@ -347,6 +347,7 @@ func configSet(c *call, args [][]byte) reply {
 		c.acl.standard.setPassword(o.Password)
 	}
 	c.options = o
+	c.optionsChanged()
 	c.applyObserving()
 	for _, s := range c.sessions {
 		s.watchIdle()

@@ -1,12 +1,10 @@
 package broker
 
 import (
-	"bytes"
 	"iter"
 	"maps"
 	"slices"
 	"strconv"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -101,41 +99,4 @@ func (l *list) recipe() (command string, size int, parts iter.Seq[[]byte]) {
 			}
 		}
 	}
-}
-
-// appendWord appends a word as a client would type it: as it is, if all of it can be
-// read, else in the quotes that change less of it.
-func appendWord(out, word []byte) []byte {
-	readable := bytes.IndexFunc(word, func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) }) < 0
-	switch {
-	case readable && len(word) > 0 && !bytes.ContainsAny(word, ` "'\`):
-		return append(out, word...)
-	case readable && bytes.ContainsAny(word, `"\`) && bytes.IndexByte(word, '\'') < 0 && word[len(word)-1] != '\\':
-		out = append(out, '\'')
-		out = append(out, word...)
-		return append(out, '\'')
-	}
-	out = append(out, '"')
-	for len(word) > 0 {
-		c, size := utf8.DecodeRune(word)
-		switch {
-		case c == '"' || c == '\\':
-			out = append(out, '\\', byte(c))
-		case c == '\n':
-			out = append(out, `\n`...)
-		case c == '\r':
-			out = append(out, `\r`...)
-		case c == '\t':
-			out = append(out, `\t`...)
-		case c != utf8.RuneError && unicode.IsPrint(c):
-			out = append(out, word[:size]...)
-		default:
-			for _, b := range word[:size] {
-				const hex = "0123456789abcdef"
-				out = append(out, '\\', 'x', hex[b>>4], hex[b&15])
-			}
-		}
-		word = word[size:]
-	}
-	return append(out, '"')
 }

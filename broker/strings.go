@@ -166,7 +166,7 @@ func setExpiring(c *call, args [][]byte, unit timeUnit) reply {
 func (c *call) setFirstExpiry(e *entry, at int64) {
 	c.notify(c.db, []byte(e.key), genericEvent, "expire")
 	if at <= c.milliseconds() {
-		e.due(c.Broker)
+		e.due()
 	} else {
 		c.expireAt(e, at)
 	}
