@@ -177,7 +177,7 @@ func (p *permissions) deny(cmd *command, args [][]byte) (what denial, at int) {
 func (p *permissions) permitsCommand(cmd *command, args [][]byte) bool {
 	n := allCommands().rows[cmd.index]
 	return p.commands.has(n) || len(args) > 1 && slices.ContainsFunc(p.firstArgs[n], func(arg string) bool {
-		return strings.EqualFold(arg, cString(args[1], len(args[1])))
+		return strings.EqualFold(arg, CString(args[1], len(args[1])))
 	})
 }
 
@@ -239,23 +239,23 @@ func (k keySpec) usage(args [][]byte) (use keyUse) {
 
 // deny returns the error reply to a command that the client's user may not run, or
 // not with these arguments, and makes a note of it.
-func (s *session) deny(cmd *command, args [][]byte) *reply {
+func (s *session) deny(cmd *command, args [][]byte) *Reply {
 	what, at := s.user.denies(cmd, args)
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
-	var r reply
+	var r Reply
 	switch what {
 	case keyDenied:
-		r = failure("NOPERM this user has no permissions to access one of the keys used as arguments")
+		r = ErrorReply("NOPERM this user has no permissions to access one of the keys used as arguments")
 	case channelDenied:
-		r = failure("NOPERM this user has no permissions to access one of the channels used as arguments")
+		r = ErrorReply("NOPERM this user has no permissions to access one of the channels used as arguments")
 	default:
-		r = failuref("NOPERM this user has no permissions to run the '%s' command", cmd.fullName)
+		r = Errorf("NOPERM this user has no permissions to run the '%s' command", cmd.fullName)
 	}
 	return &r
 }
 
 // denyLate is deny for a command that could be queued, and cannot be run any more.
-func (s *session) denyLate(cmd *command, args [][]byte) reply {
+func (s *session) denyLate(cmd *command, args [][]byte) Reply {
 	what, at := s.user.denies(cmd, args)
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
 	reason := "no permission to execute the command or subcommand"
@@ -265,7 +265,7 @@ func (s *session) denyLate(cmd *command, args [][]byte) reply {
 	case channelDenied:
 		reason = "no permission to access one of the channels used as arguments"
 	}
-	return failure("NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. " +
+	return ErrorReply("NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. " +
 		"This command is no longer allowed for the following reason: " + reason)
 }
 

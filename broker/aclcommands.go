@@ -10,54 +10,54 @@ import (
 
 // ACL and its sub-commands.
 
-func aclWhoAmI(c *call, _ [][]byte) reply { return bulkString(c.session.user.name) }
+func aclWhoAmI(c *call, _ [][]byte) Reply { return BulkString(c.session.user.name) }
 
-func aclUsers(c *call, _ [][]byte) reply {
-	return bulkStrings(slices.Sorted(maps.Keys(c.acl.users)))
+func aclUsers(c *call, _ [][]byte) Reply {
+	return BulkStrings(slices.Sorted(maps.Keys(c.acl.users)))
 }
 
-func aclList(c *call, _ [][]byte) reply {
+func aclList(c *call, _ [][]byte) Reply {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(c.acl.users)) {
 		lines = append(lines, "user "+name+" "+c.acl.users[name].rules(c.table))
 	}
-	return bulkStrings(lines)
+	return BulkStrings(lines)
 }
 
-func aclGetUser(c *call, args [][]byte) reply {
+func aclGetUser(c *call, args [][]byte) Reply {
 	u := c.acl.users[string(args[2])]
 	if u == nil {
-		return null
+		return Null
 	}
-	var flags, selectors []reply
+	var flags, selectors []Reply
 	for _, flag := range u.flags() {
-		flags = append(flags, bulkString(flag))
+		flags = append(flags, BulkString(flag))
 	}
 	for i := range u.rights[1:] {
-		selectors = append(selectors, fields(u.rights[1+i].describe(c.table)...))
+		selectors = append(selectors, Map(u.rights[1+i].describe(c.table)...))
 	}
-	description := []reply{bulkString("flags"), set(flags...), bulkString("passwords"), bulkStrings(u.passwords)}
+	description := []Reply{BulkString("flags"), Set(flags...), BulkString("passwords"), BulkStrings(u.passwords)}
 	description = append(description, u.rights[0].describe(c.table)...)
-	return fields(append(description, bulkString("selectors"), array(selectors...))...)
+	return Map(append(description, BulkString("selectors"), Array(selectors...))...)
 }
 
-func (p *permissions) describe(t *commandTable) []reply {
-	return []reply{
-		bulkString("commands"), bulkString(strings.Join(p.commandRules(t), " ")),
-		bulkString("keys"), bulkString(strings.Join(p.keyRules(), " ")),
-		bulkString("channels"), bulkString(strings.Join(p.channelRules(), " ")),
+func (p *permissions) describe(t *commandTable) []Reply {
+	return []Reply{
+		BulkString("commands"), BulkString(strings.Join(p.commandRules(t), " ")),
+		BulkString("keys"), BulkString(strings.Join(p.keyRules(), " ")),
+		BulkString("channels"), BulkString(strings.Join(p.channelRules(), " ")),
 	}
 }
 
 // aclSetUser makes or changes a user, by all rules or by none.
-func aclSetUser(c *call, args [][]byte) reply {
+func aclSetUser(c *call, args [][]byte) Reply {
 	name := string(args[2])
 	if hasSpaces(name) {
-		return failure("ERR Usernames can't contain spaces or null characters")
+		return ErrorReply("ERR Usernames can't contain spaces or null characters")
 	}
 	rules, unclosed := joinSelectors(args[3:])
 	if unclosed != "" {
-		return failuref("ERR Unmatched parenthesis in acl selector starting at '%s'.", []byte(unclosed))
+		return Errorf("ERR Unmatched parenthesis in acl selector starting at '%s'.", []byte(unclosed))
 	}
 	old := c.acl.users[name]
 	changed := &user{name: name, rights: []permissions{{anyChannel: c.options.access.anyChannel}}}
@@ -66,18 +66,18 @@ func aclSetUser(c *call, args [][]byte) reply {
 	}
 	for _, rule := range rules {
 		if wrong := changed.apply(rule, &c.options.access); wrong != "" {
-			return failuref("ERR Error in ACL SETUSER modifier '%s': %s", []byte(rule), wrong)
+			return Errorf("ERR Error in ACL SETUSER modifier '%s': %s", []byte(rule), wrong)
 		}
 	}
 	own := &changed.rights[0]
 	changed.unlimited = own.future && own.commands == everyCommand && own.anyKey && own.anyChannel
 	if old == nil {
 		c.acl.users[name] = changed
-		return ok
+		return OK
 	}
 	_, self := c.kill(func(s *session) bool { return s.user == old && s.hearsMore(old, changed) })
 	*old = *changed
-	return c.lastAnswer(ok, self)
+	return c.lastAnswer(OK, self)
 }
 
 // hearsMore reports whether the client is subscribed to what its user may not hear any
@@ -108,9 +108,9 @@ func (s *session) hearsMore(old, changed *user) bool {
 }
 
 // aclDelUser deletes users, and ends the connections of their clients.
-func aclDelUser(c *call, args [][]byte) reply {
-	if slices.ContainsFunc(args[2:], func(name []byte) bool { return cString(name, len(name)) == "default" }) {
-		return failure("ERR The 'default' user cannot be removed")
+func aclDelUser(c *call, args [][]byte) Reply {
+	if slices.ContainsFunc(args[2:], func(name []byte) bool { return CString(name, len(name)) == "default" }) {
+		return ErrorReply("ERR The 'default' user cannot be removed")
 	}
 	deleted, self := 0, false
 	for _, name := range args[2:] {
@@ -124,19 +124,19 @@ func aclDelUser(c *call, args [][]byte) reply {
 			self = true
 		}
 	}
-	return c.lastAnswer(count(deleted), self)
+	return c.lastAnswer(Int(deleted), self)
 }
 
-func aclCat(c *call, args [][]byte) reply {
+func aclCat(c *call, args [][]byte) Reply {
 	switch {
 	case len(args) > 3:
 		return tooManyArguments(args)
 	case len(args) == 2:
-		return bulkStrings(categoryNames)
+		return BulkStrings(categoryNames)
 	}
-	bit := category(cString(args[2], len(args[2])))
+	bit := category(CString(args[2], len(args[2])))
 	if bit == 0 {
-		return failuref("ERR Unknown category '%s'", cString(args[2], 128))
+		return Errorf("ERR Unknown category '%s'", CString(args[2], 128))
 	}
 	names := []string{}
 	for name, cmd := range c.table.all() {
@@ -144,58 +144,58 @@ func aclCat(c *call, args [][]byte) reply {
 			names = append(names, name)
 		}
 	}
-	return bulkStrings(names)
+	return BulkStrings(names)
 }
 
 const maxGenPassBits = 4096
 
-func aclGenPass(c *call, args [][]byte) reply {
+func aclGenPass(c *call, args [][]byte) Reply {
 	bits := int64(256)
 	switch {
 	case len(args) > 3:
 		return tooManyArguments(args)
 	case len(args) == 3:
 		var isInt bool
-		if bits, isInt = parseInt(args[2]); !isInt {
-			return notAnInteger
+		if bits, isInt = ParseInt(args[2]); !isInt {
+			return NotAnInteger
 		}
 	}
 	if bits <= 0 || bits > maxGenPassBits {
-		return failuref("ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to %d", maxGenPassBits)
+		return Errorf("ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to %d", maxGenPassBits)
 	}
 	random := make([]byte, maxGenPassBits/8)
 	rand.Read(random) // never fails, by its contract
-	return bulkString(hex.EncodeToString(random)[:(bits+3)/4])
+	return BulkString(hex.EncodeToString(random)[:(bits+3)/4])
 }
 
 // aclDryRun says whether a user may run a command, without running it.
-func aclDryRun(c *call, args [][]byte) reply {
+func aclDryRun(c *call, args [][]byte) Reply {
 	u := c.acl.users[string(args[2])]
 	if u == nil {
-		return failuref("ERR User '%s' not found", args[2])
+		return Errorf("ERR User '%s' not found", args[2])
 	}
 	given := args[3:]
 	cmd, err := c.table.lookup(given)
 	switch {
 	case err != nil:
-		return failuref("ERR Command '%s' not found", given[0])
+		return Errorf("ERR Command '%s' not found", given[0])
 	case !cmd.accepts(len(given)):
 		return cmd.wrongNumber()
 	}
 	const refusal = "This user has no permissions to "
 	switch what, at := u.denies(cmd, given); what {
 	case commandDenied:
-		return bulkString(refusal + "run the '" + cmd.fullName + "' command")
+		return BulkString(refusal + "run the '" + cmd.fullName + "' command")
 	case keyDenied:
-		return bulkString(refusal + "access the '" + cString(given[at], len(given[at])) + "' key")
+		return BulkString(refusal + "access the '" + CString(given[at], len(given[at])) + "' key")
 	case channelDenied:
-		return bulkString(refusal + "access the '" + cString(given[at], len(given[at])) + "' channel")
+		return BulkString(refusal + "access the '" + CString(given[at], len(given[at])) + "' channel")
 	}
-	return ok
+	return OK
 }
 
 // aclFile answers LOAD and SAVE.
-func aclFile(*call, [][]byte) reply {
-	return failure("ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command " +
+func aclFile(*call, [][]byte) Reply {
+	return ErrorReply("ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command " +
 		"and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis configuration.")
 }

@@ -51,35 +51,35 @@ func (s *session) noteDenied(what denial, object, username string) {
 
 var denialNames = [...]string{commandDenied: "command", keyDenied: "key", authDenied: "auth", channelDenied: "channel"}
 
-func aclLog(c *call, args [][]byte) reply {
+func aclLog(c *call, args [][]byte) Reply {
 	n := int64(10)
 	switch {
 	case len(args) > 3:
 		return tooManyArguments(args)
-	case len(args) == 3 && is(args[2], "RESET"):
+	case len(args) == 3 && Is(args[2], "RESET"):
 		c.acl.log = nil
-		return ok
+		return OK
 	case len(args) == 3:
 		var isInt bool
-		if n, isInt = parseInt(args[2]); !isInt {
-			return notAnInteger
+		if n, isInt = ParseInt(args[2]); !isInt {
+			return NotAnInteger
 		}
 	}
-	var entries []reply
+	var entries []Reply
 	for _, d := range c.acl.log[:max(0, min(n, int64(len(c.acl.log))))] {
 		context := "toplevel"
 		if d.inMulti {
 			context = "multi"
 		}
-		entries = append(entries, fields(
-			bulkString("count"), integer(d.count),
-			bulkString("reason"), bulkString(denialNames[d.what]),
-			bulkString("context"), bulkString(context),
-			bulkString("object"), bulkString(d.object),
-			bulkString("username"), bulkString(d.username),
-			bulkString("age-seconds"), double(float64((c.now-d.at)/int64(time.Millisecond))/1000),
-			bulkString("client-info"), bulkString(d.client),
+		entries = append(entries, Map(
+			BulkString("count"), Integer(d.count),
+			BulkString("reason"), BulkString(denialNames[d.what]),
+			BulkString("context"), BulkString(context),
+			BulkString("object"), BulkString(d.object),
+			BulkString("username"), BulkString(d.username),
+			BulkString("age-seconds"), Double(float64((c.now-d.at)/int64(time.Millisecond))/1000),
+			BulkString("client-info"), BulkString(d.client),
 		))
 	}
-	return array(entries...)
+	return Array(entries...)
 }

@@ -196,7 +196,7 @@ func actsOf(transcript string) (acts []act) {
 			for name, number := range clients {
 				what = strings.ReplaceAll(what, "{"+name+"}", strconv.Itoa(number+1))
 			}
-			words, _ := splitLine([]byte(what))
+			words, _ := SplitLine([]byte(what))
 			for _, word := range words {
 				a.args = append(a.args, string(word))
 			}

@@ -18,77 +18,77 @@ type Status string
 const maxAnswerDepth = 128
 
 // toReply turns a value into a reply. The error says what has none.
-func toReply(value any, depth int) (reply, error) {
+func toReply(value any, depth int) (Reply, error) {
 	switch v := value.(type) {
 	case nil:
-		return null, nil
+		return Null, nil
 	case Status:
-		return simple(string(v)), nil
+		return Simple(string(v)), nil
 	case error:
-		return failure(v.Error()), nil
+		return ErrorReply(v.Error()), nil
 	case []byte:
-		return bulk(slices.Clone(v)), nil
+		return Bulk(slices.Clone(v)), nil
 	case time.Duration:
-		return reply{}, fmt.Errorf("the time.Duration %v: expected a number of a unit, such as d.Milliseconds()", v)
+		return Reply{}, fmt.Errorf("the time.Duration %v: expected a number of a unit, such as d.Milliseconds()", v)
 	}
 	v := reflect.ValueOf(value)
 	if depth == 0 {
-		return reply{}, fmt.Errorf("what is nested more than %d deep", maxAnswerDepth)
+		return Reply{}, fmt.Errorf("what is nested more than %d deep", maxAnswerDepth)
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return bulkString(v.String()), nil
+		return BulkString(v.String()), nil
 	case reflect.Bool:
-		r := reply{kind: kindBoolean}
+		r := Reply{Kind: KindBoolean}
 		if v.Bool() {
-			r.n = 1
+			r.N = 1
 		}
 		return r, nil
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return integer(v.Int()), nil
+		return Integer(v.Int()), nil
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
 		if v.Uint() > math.MaxInt64 {
-			return reply{}, fmt.Errorf("%d, which is more than an integer reply can be", v.Uint())
+			return Reply{}, fmt.Errorf("%d, which is more than an integer reply can be", v.Uint())
 		}
-		return integer(int64(v.Uint())), nil
+		return Integer(int64(v.Uint())), nil
 	case reflect.Float32, reflect.Float64:
 		text := strconv.FormatFloat(v.Float(), 'g', -1, v.Type().Bits())
-		return reply{kind: kindDouble, bytes: []byte(strings.ToLower(strings.TrimPrefix(text, "+")))}, nil // inf, -inf, nan
+		return Reply{Kind: KindDouble, Bytes: []byte(strings.ToLower(strings.TrimPrefix(text, "+")))}, nil // inf, -inf, nan
 	case reflect.Pointer:
 		if v.IsNil() {
-			return null, nil
+			return Null, nil
 		}
 		return toReply(v.Elem().Interface(), depth-1)
 	case reflect.Slice, reflect.Array:
-		items := make([]reply, v.Len())
+		items := make([]Reply, v.Len())
 		for i := range items {
 			var err error
 			if items[i], err = toReply(v.Index(i).Interface(), depth-1); err != nil {
-				return reply{}, err
+				return Reply{}, err
 			}
 		}
-		return array(items...), nil
+		return Array(items...), nil
 	case reflect.Map:
 		return mapToReply(v, depth)
 	default:
-		return reply{}, fmt.Errorf("a %T, which has no reply", value)
+		return Reply{}, fmt.Errorf("a %T, which has no reply", value)
 	}
 }
 
-func mapToReply(m reflect.Value, depth int) (reply, error) {
+func mapToReply(m reflect.Value, depth int) (Reply, error) {
 	keys := m.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int {
 		return cmp.Compare(fmt.Sprint(a.Interface()), fmt.Sprint(b.Interface()))
 	})
-	pairs := make([]reply, 0, 2*len(keys))
+	pairs := make([]Reply, 0, 2*len(keys))
 	for _, key := range keys {
 		for _, part := range []any{key.Interface(), m.MapIndex(key).Interface()} {
 			r, err := toReply(part, depth-1)
 			if err != nil {
-				return reply{}, err
+				return Reply{}, err
 			}
 			pairs = append(pairs, r)
 		}
 	}
-	return fields(pairs...), nil
+	return Map(pairs...), nil
 }

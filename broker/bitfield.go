@@ -84,21 +84,21 @@ type bitOperation struct {
 
 // parseField reads a type, such as u8 or i16, and an offset, which behind # counts
 // fields of the type.
-func (c *call) parseField(kind, at []byte) (f bitField, err *reply) {
+func (c *call) parseField(kind, at []byte) (f bitField, err *Reply) {
 	isInt := false
 	if len(kind) > 0 && (kind[0] == 'i' || kind[0] == 'u') {
 		f.signed = kind[0] == 'i'
-		f.bits, isInt = parseInt(kind[1:])
+		f.bits, isInt = ParseInt(kind[1:])
 	}
 	if !isInt || f.bits < 1 || f.bits > 64 || f.bits == 64 && !f.signed {
-		r := failure("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
+		r := ErrorReply("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
 		return f, &r
 	}
 	scale := int64(1)
 	if len(at) > 0 && at[0] == '#' {
 		at, scale = at[1:], f.bits
 	}
-	if f.offset, isInt = parseInt(at); !isInt {
+	if f.offset, isInt = ParseInt(at); !isInt {
 		return f, &badOffset
 	}
 	if f.offset *= scale; !c.isOffset(f.offset) {
@@ -108,33 +108,33 @@ func (c *call) parseField(kind, at []byte) (f bitField, err *reply) {
 }
 
 // parseBitOperations reads the steps of BITFIELD.
-func (c *call) parseBitOperations(args [][]byte) (steps []bitOperation, err *reply) {
+func (c *call) parseBitOperations(args [][]byte) (steps []bitOperation, err *Reply) {
 	o := overflowWrap
 	for len(args) > 0 {
 		rest := args[1:]
 		step := bitOperation{overflow: o}
 		switch {
-		case is(args[0], "GET") && len(rest) >= 2:
-		case is(args[0], "SET") && len(rest) >= 3:
+		case Is(args[0], "GET") && len(rest) >= 2:
+		case Is(args[0], "SET") && len(rest) >= 3:
 			step.write = true
-		case is(args[0], "INCRBY") && len(rest) >= 3:
+		case Is(args[0], "INCRBY") && len(rest) >= 3:
 			step.write, step.add = true, true
-		case is(args[0], "OVERFLOW") && len(rest) >= 1:
+		case Is(args[0], "OVERFLOW") && len(rest) >= 1:
 			switch {
-			case is(rest[0], "WRAP"):
+			case Is(rest[0], "WRAP"):
 				o = overflowWrap
-			case is(rest[0], "SAT"):
+			case Is(rest[0], "SAT"):
 				o = overflowSaturate
-			case is(rest[0], "FAIL"):
+			case Is(rest[0], "FAIL"):
 				o = overflowFail
 			default:
-				r := failure("ERR Invalid OVERFLOW type specified")
+				r := ErrorReply("ERR Invalid OVERFLOW type specified")
 				return nil, &r
 			}
 			args = rest[1:]
 			continue
 		default:
-			return nil, &syntaxError
+			return nil, &SyntaxError
 		}
 		if step.field, err = c.parseField(rest[0], rest[1]); err != nil {
 			return nil, err
@@ -142,8 +142,8 @@ func (c *call) parseBitOperations(args [][]byte) (steps []bitOperation, err *rep
 		args = rest[2:]
 		if step.write {
 			var isInt bool
-			if step.value, isInt = parseInt(args[0]); !isInt {
-				return nil, &notAnInteger
+			if step.value, isInt = ParseInt(args[0]); !isInt {
+				return nil, &NotAnInteger
 			}
 			args = args[1:]
 		}
@@ -156,9 +156,9 @@ func (c *call) parseBitOperations(args [][]byte) (steps []bitOperation, err *rep
 func useByBitfield(args [][]byte) string {
 	for i := 2; i < len(args); i++ {
 		switch rest := len(args) - i - 1; {
-		case is(args[i], "GET") && rest >= 2:
+		case Is(args[i], "GET") && rest >= 2:
 			i += 2
-		case is(args[i], "OVERFLOW") && rest >= 1:
+		case Is(args[i], "OVERFLOW") && rest >= 1:
 			i++
 		default:
 			return "RW access update"
@@ -167,10 +167,10 @@ func useByBitfield(args [][]byte) string {
 	return "RO access"
 }
 
-func bitfield(c *call, args [][]byte) reply         { return bitfieldGeneric(c, args, true) }
-func bitfieldReadOnly(c *call, args [][]byte) reply { return bitfieldGeneric(c, args, false) }
+func bitfield(c *call, args [][]byte) Reply         { return bitfieldGeneric(c, args, true) }
+func bitfieldReadOnly(c *call, args [][]byte) Reply { return bitfieldGeneric(c, args, false) }
 
-func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) reply {
+func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) Reply {
 	steps, err := c.parseBitOperations(args[2:])
 	if err != nil {
 		return *err
@@ -184,22 +184,22 @@ func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) reply {
 	if size == 0 {
 		t, isText := c.lookup(args[1]).text()
 		if !isText {
-			return wrongType
+			return WrongType
 		}
-		values := make([]reply, len(steps))
+		values := make([]Reply, len(steps))
 		for i, s := range steps {
-			values[i] = integer(s.field.get(t.content()))
+			values[i] = Integer(s.field.get(t.content()))
 		}
-		return array(values...)
+		return Array(values...)
 	}
 	if !mayWrite {
-		return failure("ERR BITFIELD_RO only supports the GET subcommand")
+		return ErrorReply("ERR BITFIELD_RO only supports the GET subcommand")
 	}
 	t, extended, isText := c.bitsOf(args[1], size)
 	if !isText {
-		return wrongType
+		return WrongType
 	}
-	values := make([]reply, len(steps))
+	values := make([]Reply, len(steps))
 	changed := false
 	for i, s := range steps {
 		answer, wrote, differs := s.run(t.bytes)
@@ -213,14 +213,14 @@ func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) reply {
 	case extended && c.options.MaxMemory > 0:
 		c.measure(c.db.find(args[1]))
 	}
-	return array(values...)
+	return Array(values...)
 }
 
 // run does a step. It reports whether it wrote a number, and one that was not there.
-func (s *bitOperation) run(p []byte) (answer reply, wrote, differs bool) {
+func (s *bitOperation) run(p []byte) (answer Reply, wrote, differs bool) {
 	old := s.field.get(p)
 	if !s.write {
-		return integer(old), false, false
+		return Integer(old), false, false
 	}
 	n, by := s.value, int64(0)
 	if s.add {
@@ -228,11 +228,11 @@ func (s *bitOperation) run(p []byte) (answer reply, wrote, differs bool) {
 	}
 	n, fits := s.field.fit(n, by, s.overflow)
 	if !fits {
-		return null, false, false
+		return Null, false, false
 	}
 	s.field.set(p, n)
 	if s.add {
-		return integer(n), true, n != old
+		return Integer(n), true, n != old
 	}
-	return integer(old), true, n != old
+	return Integer(old), true, n != old
 }

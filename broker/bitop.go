@@ -9,22 +9,22 @@ var bitOperations = map[string]func(x, y byte) byte{
 	"xor": func(x, y byte) byte { return x ^ y },
 }
 
-func bitop(c *call, args [][]byte) reply {
+func bitop(c *call, args [][]byte) Reply {
 	var buf [3]byte
-	name := string(lower(buf[:], args[1]))
+	name := string(Lower(buf[:], args[1]))
 	combine := bitOperations[name]
 	switch {
 	case name == "not" && len(args) != 4:
-		return failure("ERR BITOP NOT must be called with a single source key.")
+		return ErrorReply("ERR BITOP NOT must be called with a single source key.")
 	case name != "not" && combine == nil:
-		return syntaxError
+		return SyntaxError
 	}
 	sources := make([][]byte, len(args)-3)
 	longest := 0
 	for i, key := range args[3:] {
 		t, isText := c.lookup(key).text()
 		if !isText {
-			return wrongType
+			return WrongType
 		}
 		sources[i] = t.content()
 		longest = max(longest, len(sources[i]))
@@ -35,7 +35,7 @@ func bitop(c *call, args [][]byte) reply {
 			c.remove(e)
 			c.changed(target, genericEvent, "del")
 		}
-		return zero
+		return Zero
 	}
 	result := make([]byte, longest)
 	copy(result, sources[0])
@@ -55,5 +55,5 @@ func bitop(c *call, args [][]byte) reply {
 	}
 	c.replace(target, &stringValue{result, grown})
 	c.changed(target, stringEvent, "set")
-	return count(longest)
+	return Int(longest)
 }

@@ -14,12 +14,12 @@ import (
 type wait struct {
 	keys    [][]byte
 	timeout time.Duration // 0: for ever
-	refused reply         // the answer where waiting is not possible: in a transaction
-	late    reply         // the answer when the time is up
+	refused Reply         // the answer where waiting is not possible: in a transaction
+	late    Reply         // the answer when the time is up
 
 	// serve answers the client from a key that holds a list. Like a handler it
 	// runs under the lock, but later: it must not refer to the arguments.
-	serve func(c *call, e *entry, l *list) reply
+	serve func(c *call, e *entry, l *list) Reply
 
 	// left is called when the client waits no more, whatever the reason, if it waits
 	// for something else than keys. Then it does not count as blocked.
@@ -29,9 +29,9 @@ type wait struct {
 // A waiter is a blocked client.
 type waiter struct {
 	session *session
-	serve   func(c *call, e *entry, l *list) reply
+	serve   func(c *call, e *entry, l *list) Reply
 	db      *database
-	late    reply
+	late    Reply
 	left    func()
 	drop    Drop // when the client is answered, its connection is closed
 	tickets []ticket
@@ -88,7 +88,7 @@ func (s *session) block(d *database, w *wait) {
 		b.countBlocked(1)
 	}
 	if at := b.now + int64(w.timeout); at > b.now { // beyond the year 2262 it overflows
-		b.alarms.set(&s.timeoutAlarm, s, at)
+		b.alarms.Set(&s.timeoutAlarm, s, at)
 	}
 }
 
@@ -123,7 +123,7 @@ func (p *waiter) leave() {
 	b := s.broker
 	s.waiter, s.waits = nil, false
 	s.serveDelayed()
-	b.alarms.clear(&s.timeoutAlarm)
+	b.alarms.Clear(&s.timeoutAlarm)
 	if p.left == nil {
 		b.countBlocked(-1)
 	} else {
@@ -133,7 +133,7 @@ func (p *waiter) leave() {
 
 // unblock answers a blocked client, at a place of its output, see call.place. What it sent meanwhile is looked at once the
 // command that woke it is done.
-func (s *session) unblock(place int, r reply) {
+func (s *session) unblock(place int, r Reply) {
 	drop, mark := s.waiter.drop, len(s.out)
 	if s.broker.observed {
 		outcome, err := outcomeOf(&r)
@@ -151,8 +151,8 @@ func (s *session) unblock(place int, r reply) {
 	s.broker.resumed = append(s.broker.resumed, s)
 }
 
-// due answers a client that has waited long enough.
-func (s *session) due() { s.unblock(0, s.waiter.late) }
+// Due answers a client that has waited long enough.
+func (s *session) Due() { s.unblock(0, s.waiter.late) }
 
 // signalReady marks a key as ready if clients wait for it.
 func (b *Broker) signalReady(d *database, key string) {
@@ -212,7 +212,7 @@ func (b *Broker) serveKey(k readyKey) {
 		c := &b.running
 		*c = call{Broker: b, session: s, db: w.db, command: s.command, woken: !k.late}
 		began := b.lap
-		r := b.guard(c, nil, func(c *call, _ [][]byte) reply { return w.serve(c, e, l) })
+		r := b.guard(c, nil, func(c *call, _ [][]byte) Reply { return w.serve(c, e, l) })
 		s.served(began, &r)
 		s.unblock(c.place, r)
 		b.tracking.deliverOwn()

@@ -11,18 +11,18 @@ import (
 
 // parseTimeout reads a time-out in seconds, 0 meaning none. It is rounded up to
 // milliseconds, so that no small one comes to mean none.
-func (c *call) parseTimeout(arg []byte) (time.Duration, *reply) {
+func (c *call) parseTimeout(arg []byte) (time.Duration, *Reply) {
 	ms, isFloat := parseMilliseconds(arg)
 	if !isFloat {
-		r := failure("ERR timeout is not a float or out of range")
+		r := ErrorReply("ERR timeout is not a float or out of range")
 		return 0, &r
 	}
 	switch {
 	case ms < 0 || ms >= math.MaxInt64: // Redis reads what is far too large as negative
-		r := failure("ERR timeout is negative")
+		r := ErrorReply("ERR timeout is negative")
 		return 0, &r
 	case ms > float64(math.MaxInt64-c.milliseconds()):
-		r := failure("ERR timeout is out of range")
+		r := ErrorReply("ERR timeout is out of range")
 		return 0, &r
 	case ms > float64(math.MaxInt64/int64(time.Millisecond)): // longer than 292 years
 		return 0, nil
@@ -33,12 +33,12 @@ func (c *call) parseTimeout(arg []byte) (time.Duration, *reply) {
 // parseMilliseconds reads seconds and returns them as milliseconds, rounded up. Redis
 // computes with long doubles: where it may matter, so does this.
 func parseMilliseconds(arg []byte) (ms float64, isFloat bool) {
-	seconds, isFloat := parseFloat(arg)
+	seconds, isFloat := ParseFloat(arg)
 	ms = math.Ceil(seconds * 1000)
 	if isFloat && (ms > 0 && ms < math.MaxInt64 || ms < -1 || len(arg) == 1) {
 		return ms, true
 	}
-	exact, infinity := parseLongDouble(arg)
+	exact, infinity := ParseLongDouble(arg)
 	if exact == nil {
 		return 0, false
 	}
@@ -56,23 +56,23 @@ func parseMilliseconds(arg []byte) (ms float64, isFloat bool) {
 	return math.Ceil(ms), true
 }
 
-func blpop(c *call, args [][]byte) reply { return blockingPop(c, args, left) }
-func brpop(c *call, args [][]byte) reply { return blockingPop(c, args, right) }
+func blpop(c *call, args [][]byte) Reply { return blockingPop(c, args, left) }
+func brpop(c *call, args [][]byte) Reply { return blockingPop(c, args, right) }
 
-func blockingPop(c *call, args [][]byte, from end) reply {
+func blockingPop(c *call, args [][]byte, from end) Reply {
 	timeout, err := c.parseTimeout(args[len(args)-1])
 	if err != nil {
 		return *err
 	}
-	return c.popOrWait(args[1:len(args)-1], timeout, func(c *call, e *entry, l *list) reply {
-		r := array(bulkString(e.key), bulk(l.pop(from)))
+	return c.popOrWait(args[1:len(args)-1], timeout, func(c *call, e *entry, l *list) Reply {
+		r := Array(BulkString(e.key), Bulk(l.pop(from)))
 		c.answerFirst()
 		c.shrunk(e, l, from.popped())
 		return r
 	})
 }
 
-func blmpop(c *call, args [][]byte) reply {
+func blmpop(c *call, args [][]byte) Reply {
 	names, from, n, err := parseMultiPop(args[2:])
 	if err != nil {
 		return *err
@@ -81,41 +81,41 @@ func blmpop(c *call, args [][]byte) reply {
 	if err != nil {
 		return *err
 	}
-	return c.popOrWait(names, timeout, func(c *call, e *entry, l *list) reply {
+	return c.popOrWait(names, timeout, func(c *call, e *entry, l *list) Reply {
 		c.woken = false // of what BLMPOP takes Redis tells, unlike BLPOP and BLMOVE
-		return array(bulkString(e.key), c.pop(e, l, from, n))
+		return Array(BulkString(e.key), c.pop(e, l, from, n))
 	})
 }
 
 // popOrWait serves the client from the first key that holds a list, or makes it
 // wait for one.
-func (c *call) popOrWait(names [][]byte, timeout time.Duration, serve func(*call, *entry, *list) reply) reply {
+func (c *call) popOrWait(names [][]byte, timeout time.Duration, serve func(*call, *entry, *list) Reply) Reply {
 	for _, key := range names {
 		e, l, isList := c.listOf(key)
 		switch {
 		case !isList:
-			return wrongType
+			return WrongType
 		case l != nil:
 			return serve(c, e, l)
 		}
 	}
-	return reply{kind: kindWait, wait: &wait{keys: names, timeout: timeout, refused: nullList, late: nullList, serve: serve}}
+	return Reply{Kind: KindWait, Wait: &wait{keys: names, timeout: timeout, refused: NullArray, late: NullArray, serve: serve}}
 }
 
-func blmove(c *call, args [][]byte) reply {
+func blmove(c *call, args [][]byte) Reply {
 	from, ok1 := parseEnd(args[3])
 	to, ok2 := parseEnd(args[4])
 	if !ok1 || !ok2 {
-		return syntaxError
+		return SyntaxError
 	}
 	return c.moveOrWait(args[1], args[2], from, to, args[5])
 }
 
-func brpoplpush(c *call, args [][]byte) reply {
+func brpoplpush(c *call, args [][]byte) Reply {
 	return c.moveOrWait(args[1], args[2], right, left, args[3])
 }
 
-func (c *call) moveOrWait(source, target []byte, from, to end, timeoutArg []byte) reply {
+func (c *call) moveOrWait(source, target []byte, from, to end, timeoutArg []byte) Reply {
 	timeout, err := c.parseTimeout(timeoutArg)
 	if err != nil {
 		return *err
@@ -123,13 +123,13 @@ func (c *call) moveOrWait(source, target []byte, from, to end, timeoutArg []byte
 	e, l, isList := c.listOf(source)
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l != nil:
 		return c.moveFrom(e, l, target, from, to)
 	}
 	target = bytes.Clone(target)
-	return reply{kind: kindWait, wait: &wait{
-		keys: [][]byte{source}, timeout: timeout, refused: null, late: nullList,
-		serve: func(c *call, e *entry, l *list) reply { return c.moveFrom(e, l, target, from, to) },
+	return Reply{Kind: KindWait, Wait: &wait{
+		keys: [][]byte{source}, timeout: timeout, refused: Null, late: NullArray,
+		serve: func(c *call, e *entry, l *list) Reply { return c.moveFrom(e, l, target, from, to) },
 	}}
 }

@@ -23,7 +23,7 @@ var ErrClosed = errors.New("broker: closed")
 // several goroutines at once.
 type Broker struct {
 	options Options
-	limits  limits        // of Options, for what clients send
+	limits  Limits        // of Options, for what clients send
 	table   *commandTable // the commands that there are
 	clock   clock
 	runID   string
@@ -34,7 +34,7 @@ type Broker struct {
 	mu            sync.Mutex
 	now           int64  // time of the running command, nanoseconds since 1970
 	second        uint32 // now in seconds
-	alarms        alarms
+	alarms        Queue
 	timer         *time.Timer
 	armed         int64 // when timer goes off; 0: it is not running
 	dbs           []*database
@@ -153,7 +153,7 @@ func (b *Broker) open(l interface {
 	}
 	b.lastID++
 	s := &session{
-		broker: b, transport: l, id: b.lastID, requests: newRequests(&b.limits),
+		broker: b, transport: l, id: b.lastID, requests: NewReader(&b.limits),
 		protocol: 2, db: b.dbs[0],
 		created: b.now, used: b.now,
 	}
@@ -165,7 +165,7 @@ func (b *Broker) open(l interface {
 	b.stats.connections++
 	if r := b.turnAway(l); r != nil {
 		b.stats.rejected++
-		s.out, _ = r.encode(s.out, s.protocol, 1) // as in Redis it is no error of a command's
+		s.out, _ = r.Encode(s.out, s.protocol, 1) // as in Redis it is no error of a command's
 		s.finish()
 		return nil
 	}
@@ -178,7 +178,7 @@ func (b *Broker) open(l interface {
 }
 
 // turnAway returns what a new client is told that cannot be served, or nil.
-func (b *Broker) turnAway(l transport) *reply {
+func (b *Broker) turnAway(l transport) *Reply {
 	switch {
 	case len(b.sessions) >= b.options.MaxClients:
 		return &tooManyClients
@@ -188,7 +188,7 @@ func (b *Broker) turnAway(l transport) *reply {
 	return nil
 }
 
-var tooManyClients = failure("ERR max number of clients reached")
+var tooManyClients = ErrorReply("ERR max number of clients reached")
 
 // enter takes the lock and lets everything happen that was due.
 func (b *Broker) enter() {

@@ -11,50 +11,50 @@ import (
 
 // tooManyArguments is the answer to a sub-command with more arguments than it
 // takes.
-func tooManyArguments(args [][]byte) reply {
-	return failuref("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
-		cString(args[1], 128), strings.ToUpper(string(args[0])))
+func tooManyArguments(args [][]byte) Reply {
+	return Errorf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
+		CString(args[1], 128), strings.ToUpper(string(args[0])))
 }
 
-func clientID(c *call, _ [][]byte) reply { return integer(c.session.id) }
+func clientID(c *call, _ [][]byte) Reply { return Integer(c.session.id) }
 
-func clientGetName(c *call, _ [][]byte) reply {
+func clientGetName(c *call, _ [][]byte) Reply {
 	if c.session.name == "" {
-		return null
+		return Null
 	}
-	return bulkString(c.session.name)
+	return BulkString(c.session.name)
 }
 
-func clientSetName(c *call, args [][]byte) reply {
+func clientSetName(c *call, args [][]byte) Reply {
 	if err := c.session.setName(args[2]); err != nil {
 		return *err
 	}
-	return ok
+	return OK
 }
 
-func clientInfo(c *call, _ [][]byte) reply { return verbatim(c.session.String() + "\n") }
+func clientInfo(c *call, _ [][]byte) Reply { return Verbatim(c.session.String() + "\n") }
 
-func clientList(c *call, args [][]byte) reply {
+func clientList(c *call, args [][]byte) Reply {
 	ids := slices.Sorted(maps.Keys(c.sessions))
 	var kind string
 	switch {
 	case len(args) == 2:
-	case len(args) == 4 && is(args[2], "TYPE"):
-		var err *reply
+	case len(args) == 4 && Is(args[2], "TYPE"):
+		var err *Reply
 		if kind, err = parseClientType(args[3]); err != nil {
 			return *err
 		}
-	case len(args) > 3 && is(args[2], "ID"):
+	case len(args) > 3 && Is(args[2], "ID"):
 		ids = nil
 		for _, arg := range args[3:] {
-			id, isInt := parseInt(arg)
+			id, isInt := ParseInt(arg)
 			if !isInt {
-				return failure("ERR Invalid client ID")
+				return ErrorReply("ERR Invalid client ID")
 			}
 			ids = append(ids, id)
 		}
 	default:
-		return syntaxError
+		return SyntaxError
 	}
 	var lines strings.Builder
 	for _, id := range ids {
@@ -62,98 +62,98 @@ func clientList(c *call, args [][]byte) reply {
 			lines.WriteString(s.String() + "\n")
 		}
 	}
-	return verbatim(lines.String())
+	return Verbatim(lines.String())
 }
 
 // clientNoEvict is what CLIENT LIST shows as flag e. Clients are not evicted in any
 // case.
-func clientNoEvict(c *call, args [][]byte) reply {
+func clientNoEvict(c *call, args [][]byte) Reply {
 	switch {
-	case is(args[2], "ON"):
+	case Is(args[2], "ON"):
 		c.session.noEvict = true
-	case is(args[2], "OFF"):
+	case Is(args[2], "OFF"):
 		c.session.noEvict = false
 	default:
-		return syntaxError
+		return SyntaxError
 	}
-	return ok
+	return OK
 }
 
-func clientUnblock(c *call, args [][]byte) reply {
-	answer := reply{}
+func clientUnblock(c *call, args [][]byte) Reply {
+	answer := Reply{}
 	if len(args) > 4 {
 		return tooManyArguments(args)
 	}
 	if len(args) == 4 {
 		switch {
-		case is(args[3], "TIMEOUT"):
-		case is(args[3], "ERROR"):
-			answer = failure("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+		case Is(args[3], "TIMEOUT"):
+		case Is(args[3], "ERROR"):
+			answer = ErrorReply("UNBLOCKED client unblocked via CLIENT UNBLOCK")
 		default:
-			return failure("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+			return ErrorReply("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
 		}
 	}
-	id, isInt := parseInt(args[2])
+	id, isInt := ParseInt(args[2])
 	if !isInt {
-		return notAnInteger
+		return NotAnInteger
 	}
 	s := c.sessions[id]
 	if s == nil || s.waiter == nil {
-		return zero
+		return Zero
 	}
-	if answer.kind == kindNothing {
+	if answer.Kind == KindNothing {
 		answer = s.waiter.late
 	}
 	s.unblock(0, answer)
-	return one
+	return One
 }
 
-func clientTracking(c *call, args [][]byte) reply {
+func clientTracking(c *call, args [][]byte) Reply {
 	s := c.session
 	o := trackingState{}
 	for i := 3; i < len(args); i++ {
 		more := i+1 < len(args)
 		switch {
-		case is(args[i], "REDIRECT") && more:
+		case Is(args[i], "REDIRECT") && more:
 			i++
 			if o.redirect != 0 {
-				return failure("ERR A client can only redirect to a single other client")
+				return ErrorReply("ERR A client can only redirect to a single other client")
 			}
-			id, isInt := parseInt(args[i])
+			id, isInt := ParseInt(args[i])
 			if !isInt {
-				return notAnInteger
+				return NotAnInteger
 			}
 			if c.sessions[id] == nil {
-				return failure("ERR The client ID you want redirect to does not exist")
+				return ErrorReply("ERR The client ID you want redirect to does not exist")
 			}
 			o.redirect = id
-		case is(args[i], "BCAST"):
+		case Is(args[i], "BCAST"):
 			o.broadcast = true
-		case is(args[i], "OPTIN"):
+		case Is(args[i], "OPTIN"):
 			o.optIn = true
-		case is(args[i], "OPTOUT"):
+		case Is(args[i], "OPTOUT"):
 			o.optOut = true
-		case is(args[i], "NOLOOP"):
+		case Is(args[i], "NOLOOP"):
 			o.noLoop = true
-		case is(args[i], "PREFIX") && more:
+		case Is(args[i], "PREFIX") && more:
 			i++
 			o.prefixes = append(o.prefixes, string(args[i]))
 		default:
-			return syntaxError
+			return SyntaxError
 		}
 	}
 	switch {
-	case is(args[2], "OFF"):
+	case Is(args[2], "OFF"):
 		s.stopTracking()
-		return ok
-	case !is(args[2], "ON"):
-		return syntaxError
+		return OK
+	case !Is(args[2], "ON"):
+		return SyntaxError
 	}
 	if err := s.refuseTracking(&o); err != "" {
-		return failure("ERR " + err)
+		return ErrorReply("ERR " + err)
 	}
 	s.startTracking(o)
-	return ok
+	return OK
 }
 
 // refuseTracking says why these options cannot be had, or not together with those
@@ -187,7 +187,7 @@ func (t *trackingState) refusePrefixes(wanted []string) string {
 			return ""
 		}
 		return fmt.Sprintf("Prefix '%s' overlaps with %s prefix '%s'. Prefixes for a single client must not overlap.",
-			cString([]byte(a), len(a)), which, cString([]byte(b), len(b)))
+			CString([]byte(a), len(a)), which, CString([]byte(b), len(b)))
 	}
 	for i, a := range wanted {
 		for _, b := range t.prefixes {
@@ -204,28 +204,28 @@ func (t *trackingState) refusePrefixes(wanted []string) string {
 	return ""
 }
 
-func clientCaching(c *call, args [][]byte) reply {
+func clientCaching(c *call, args [][]byte) Reply {
 	t := &c.session.tracking
 	if !t.on {
-		return failure("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
+		return ErrorReply("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
 	}
 	switch {
-	case is(args[2], "YES") && !t.optIn:
-		return failure("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
-	case is(args[2], "NO") && !t.optOut:
-		return failure("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
-	case !is(args[2], "YES") && !is(args[2], "NO"):
-		return syntaxError
+	case Is(args[2], "YES") && !t.optIn:
+		return ErrorReply("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
+	case Is(args[2], "NO") && !t.optOut:
+		return ErrorReply("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
+	case !Is(args[2], "YES") && !Is(args[2], "NO"):
+		return SyntaxError
 	}
 	t.caching = true
-	return ok
+	return OK
 }
 
-func clientGetRedir(c *call, _ [][]byte) reply { return integer(c.session.tracking.redirection()) }
+func clientGetRedir(c *call, _ [][]byte) Reply { return Integer(c.session.tracking.redirection()) }
 
-func clientTrackingInfo(c *call, _ [][]byte) reply {
+func clientTrackingInfo(c *call, _ [][]byte) Reply {
 	t := &c.session.tracking
-	flags := []reply{}
+	flags := []Reply{}
 	for _, f := range []struct {
 		on   bool
 		name string
@@ -236,12 +236,12 @@ func clientTrackingInfo(c *call, _ [][]byte) reply {
 		{t.noLoop, "noloop"}, {t.broken, "broken_redirect"},
 	} {
 		if f.on {
-			flags = append(flags, bulkString(f.name))
+			flags = append(flags, BulkString(f.name))
 		}
 	}
-	return fields(
-		bulkString("flags"), set(flags...),
-		bulkString("redirect"), integer(t.redirection()),
-		bulkString("prefixes"), bulkStrings(t.prefixes),
+	return Map(
+		BulkString("flags"), Set(flags...),
+		BulkString("redirect"), Integer(t.redirection()),
+		BulkString("prefixes"), BulkStrings(t.prefixes),
 	)
 }

@@ -15,7 +15,7 @@ type command struct {
 	flags    commandFlag
 	keys     []keySpec
 	channels channelArgs
-	run      func(*call, [][]byte) reply // args[0] is the name
+	run      func(*call, [][]byte) Reply // args[0] is the name
 	acl      string                      // categories that do not follow from the flags
 	tips     string                      // for clients of a cluster, separated by spaces
 	group    string
@@ -142,7 +142,7 @@ func (k keySpec) indexes(args [][]byte) (indexes []int, ok bool) {
 		if k.first >= len(args) {
 			return nil, false
 		}
-		n := atoi(args[k.first])
+		n := Atoi(args[k.first])
 		if n < 1 || n > len(args)-k.first-1 {
 			return nil, false
 		}
@@ -166,7 +166,7 @@ func (k keySpec) uses(args [][]byte) string {
 		return k.use(args)
 	}
 	if k.count {
-		if _, isInt := parseInt(args[k.first]); !isInt {
+		if _, isInt := ParseInt(args[k.first]); !isInt {
 			return ""
 		}
 	}
@@ -299,9 +299,9 @@ func (t *commandTable) named(name []byte) *command {
 }
 
 // lookup finds a command, or the sub-command of one, by its name in args.
-func (t *commandTable) lookup(args [][]byte) (*command, *reply) {
+func (t *commandTable) lookup(args [][]byte) (*command, *Reply) {
 	var buf [32]byte
-	cmd := t.byName[string(lower(buf[:], args[0]))]
+	cmd := t.byName[string(Lower(buf[:], args[0]))]
 	if cmd == nil {
 		r := unknownCommand(args)
 		return nil, &r
@@ -309,9 +309,9 @@ func (t *commandTable) lookup(args [][]byte) (*command, *reply) {
 	if cmd.subs == nil || len(args) == 1 {
 		return cmd, nil
 	}
-	sub := cmd.subs[string(lower(buf[:], args[1]))]
+	sub := cmd.subs[string(Lower(buf[:], args[1]))]
 	if sub == nil {
-		r := failuref("ERR unknown subcommand '%s'. Try %s HELP.", cString(args[1], 128), strings.ToUpper(cmd.name))
+		r := Errorf("ERR unknown subcommand '%s'. Try %s HELP.", CString(args[1], 128), strings.ToUpper(cmd.name))
 		return nil, &r
 	}
 	return sub, nil

@@ -12,7 +12,7 @@ import (
 
 // guard calls a handler. One that panics costs its client an error. The arguments are
 // those of the command; nil if the client was blocked, and has kept them.
-func (b *Broker) guard(c *call, args [][]byte, handler func(*call, [][]byte) reply) (r reply) {
+func (b *Broker) guard(c *call, args [][]byte, handler func(*call, [][]byte) Reply) (r Reply) {
 	defer func() {
 		if p := recover(); p != nil {
 			kept := c.session.kept
@@ -21,7 +21,7 @@ func (b *Broker) guard(c *call, args [][]byte, handler func(*call, [][]byte) rep
 			}
 			b.log(slog.LevelError, "a command failed inside the broker",
 				"command", asLine(kept), "client", c.session.String(), "panic", p, "stack", string(debug.Stack()))
-			r = failuref("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
+			r = Errorf("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
 		}
 	}()
 	return handler(c, args)
@@ -34,7 +34,7 @@ func asLine(kept []byte) string {
 		if i > 0 {
 			line = append(line, ' ')
 		}
-		line = appendWord(line, []byte(arg))
+		line = AppendQuoted(line, []byte(arg))
 	}
 	return string(line)
 }

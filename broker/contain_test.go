@@ -34,11 +34,11 @@ func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l,
 // addBrokenRows adds commands that fail in their handler, behind it, and while a
 // blocked client is served.
 func addBrokenRows(t testing.TB) {
-	addRow(t, &command{name: "broken", arity: -1, flags: write, run: func(*call, [][]byte) reply { panic("oh") }})
-	addRow(t, &command{name: "odd", arity: 1, run: func(*call, [][]byte) reply { return reply{kind: kindWait} }})
-	addRow(t, &command{name: "brokenpop", arity: 2, run: func(_ *call, args [][]byte) reply {
-		return reply{kind: kindWait, wait: &wait{
-			keys: [][]byte{args[1]}, serve: func(*call, *entry, *list) reply { panic("oh") }, refused: null, late: null,
+	addRow(t, &command{name: "broken", arity: -1, flags: write, run: func(*call, [][]byte) Reply { panic("oh") }})
+	addRow(t, &command{name: "odd", arity: 1, run: func(*call, [][]byte) Reply { return Reply{Kind: KindWait} }})
+	addRow(t, &command{name: "brokenpop", arity: 2, run: func(_ *call, args [][]byte) Reply {
+		return Reply{Kind: KindWait, Wait: &wait{
+			keys: [][]byte{args[1]}, serve: func(*call, *entry, *list) Reply { panic("oh") }, refused: Null, late: Null,
 		}}
 	}})
 }

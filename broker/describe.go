@@ -26,14 +26,14 @@ func (s *session) String() string {
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d obl=%d omem=%d tot-mem=%d cmd=%s user=%s redir=%d resp=%d",
 		s.id, addr, laddr, s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.index,
 		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
-		s.requests.waiting(), s.requests.spare(), s.heldBytes(), s.transaction.bytes, cap(s.out), len(s.out), s.transport.backlog(),
+		s.requests.Buffered(), s.requests.Spare(), s.heldBytes(), s.transaction.bytes, cap(s.out), len(s.out), s.transport.backlog(),
 		s.memory(), name, s.user.name, s.tracking.redirection(), s.protocol)
 }
 
 // memory is how many bytes a client takes, but for what it subscribes to, tracks and
 // watches.
 func (s *session) memory() int {
-	return int(unsafe.Sizeof(*s)) + s.requests.waiting() + s.requests.spare() + s.heldBytes() + s.transaction.bytes +
+	return int(unsafe.Sizeof(*s)) + s.requests.Buffered() + s.requests.Spare() + s.heldBytes() + s.transaction.bytes +
 		cap(s.out) + s.transport.backlog()
 }
 

@@ -102,7 +102,7 @@ func (v *answer) woven() []*answer {
 
 // number is an integer, or 0.
 func (v *answer) number() int64 {
-	n, _ := parseInt([]byte(v.text)) // 0 for what is no number
+	n, _ := ParseInt([]byte(v.text)) // 0 for what is no number
 	return n
 }
 

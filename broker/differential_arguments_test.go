@@ -296,8 +296,8 @@ func (d *database) holds(key, wanted string) bool {
 		if !isString {
 			return false
 		}
-		_, isInt := parseInt(t.bytes)
-		_, isFloat := parseFloat(t.bytes)
+		_, isInt := ParseInt(t.bytes)
+		_, isFloat := ParseFloat(t.bytes)
 		return isInt == isFloat && isInt == (wanted == "number")
 	}
 	return false

@@ -145,7 +145,7 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 
 // makeUsers deletes the users that bouts have made, and makes two that do not change.
 func (d *duel) makeUsers(w *wire) {
-	names, _ := splitLine([]byte(strings.Trim(w.do(d, "ACL", "USERS"), "[]")))
+	names, _ := SplitLine([]byte(strings.Trim(w.do(d, "ACL", "USERS"), "[]")))
 	for _, name := range names {
 		if string(name) != "default" && string(name) != "control" {
 			w.expect(d, "1", "ACL", "DELUSER", string(name))

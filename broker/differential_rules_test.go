@@ -190,7 +190,7 @@ var avoided = []struct {
 		if row != "client|pause" || len(args) != 3 && !(len(args) == 4 && strings.EqualFold(args[3], "ALL")) {
 			return false
 		}
-		ms, isInt := parseInt([]byte(args[2]))
+		ms, isInt := ParseInt([]byte(args[2]))
 		return isInt && ms >= 0
 	}},
 	{"redis-server would be gone", func(row string, args []string) bool {
@@ -228,7 +228,7 @@ var avoided = []struct {
 func overflows(args []string) bool {
 	isScan := rowOf(args) == "scan"
 	return slices.ContainsFunc(args, func(arg string) bool {
-		_, fits := parseCursor([]byte(arg))
+		_, fits := ParseCursor([]byte(arg))
 		return strings.Contains(strings.ToLower(arg), "e4932") || slices.Contains(beyondFloats, arg) || isScan && !fits && strings.Trim(arg, "0123456789") == ""
 	})
 }

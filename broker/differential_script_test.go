@@ -152,7 +152,7 @@ func (g *generator) enact(p path, s scene, allowed func(path) bool) []step {
 		}
 		g.row = table.named([]byte(p.row))
 		args := append(g.name(p.row), g.expand(rule)...)
-		if !isAvoided(p.row, args) && (len(args) <= maxArgumentsUnauthenticated || p.ending != "noAuth") {
+		if !isAvoided(p.row, args) && (len(args) <= MaxArgumentsUnauthenticated || p.ending != "noAuth") {
 			steps = append(steps, g.step(args))
 		}
 		p, _ = g.coverage.missing(g, func(q path) bool {

@@ -32,6 +32,8 @@ func (s *session) process(args [][]byte) {
 	}
 }
 
+var queued = Simple("QUEUED")
+
 // check finds a command that may run. One that may not is answered, and there is none.
 func (s *session) check(args [][]byte) *command {
 	cmd, err := s.broker.table.lookup(args)
@@ -81,17 +83,17 @@ func (s *session) commandDone(cmd *command) {
 
 // fail answers a command that cannot be run. It spoils the transaction; EXEC ends
 // it.
-func (s *session) fail(cmd *command, args [][]byte, err *reply) {
+func (s *session) fail(cmd *command, args [][]byte, err *Reply) {
 	s.broker.reject(cmd)
 	if cmd != nil && cmd.fullName == "exec" {
 		s.endTransaction()
-		r := failure("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(err.text, "ERR "))
+		r := ErrorReply("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(err.Text, "ERR "))
 		err = &r
 	}
 	s.transaction.failed = s.transaction.open
 	s.reply(err)
 	if s.broker.observed {
-		s.noteUnrun(cmd, args, Refused, err.text)
+		s.noteUnrun(cmd, args, Refused, err.Text)
 		if cmd != nil && cmd.fullName == "exec" {
 			s.broker.show(s, cmd, args) // so that monitors see the end of the transaction
 		}
@@ -106,8 +108,8 @@ func (s *session) call(cmd *command, args [][]byte) {
 	if s.tracking.on {
 		s.track(cmd, args)
 	}
-	if r.kind == kindWait {
-		s.block(s.db, r.wait.(*wait))
+	if r.Kind == KindWait {
+		s.block(s.db, r.Wait.(*wait))
 		s.kept = appendArguments(s.kept[:0], cmd, args)
 	} else {
 		s.replyAt(b.running.place, &r)
@@ -119,28 +121,28 @@ func (s *session) call(cmd *command, args [][]byte) {
 }
 
 // invoke runs a command whose arguments are in order. In a transaction nothing waits.
-func (s *session) invoke(cmd *command, args [][]byte) reply {
+func (s *session) invoke(cmd *command, args [][]byte) Reply {
 	b := s.broker
 	c := &b.running
 	*c = call{Broker: b, session: s, db: s.db, command: cmd}
 	r := b.guard(c, args, cmd.run)
-	if r.kind == kindWait && s.transaction.running {
-		return r.wait.(*wait).refused
+	if r.Kind == KindWait && s.transaction.running {
+		return r.Wait.(*wait).refused
 	}
 	return r
 }
 
 // wrongNumber is the answer to a number of arguments that the command's arity
 // does not rule out.
-func (c *call) wrongNumber() reply { return c.command.wrongNumber() }
+func (c *call) wrongNumber() Reply { return c.command.wrongNumber() }
 
-func (c *command) wrongNumber() reply {
-	return failuref("ERR wrong number of arguments for '%s' command", c.fullName)
+func (c *command) wrongNumber() Reply {
+	return Errorf("ERR wrong number of arguments for '%s' command", c.fullName)
 }
 
 // refuse returns the error reply to a command that the client cannot run now, or
 // with these arguments; or nil.
-func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
+func (s *session) refuse(cmd *command, args [][]byte, err *Reply) *Reply {
 	switch {
 	case err != nil:
 		return err
@@ -148,32 +150,32 @@ func (s *session) refuse(cmd *command, args [][]byte, err *reply) *reply {
 		r := cmd.wrongNumber()
 		return &r
 	case s.needsAuth() && cmd.flags&noAuth == 0:
-		r := failure("NOAUTH Authentication required.")
+		r := ErrorReply("NOAUTH Authentication required.")
 		return &r
 	case s.transaction.open && cmd.flags&noMulti != 0:
-		r := failure("ERR Command not allowed inside a transaction")
+		r := ErrorReply("ERR Command not allowed inside a transaction")
 		return &r
 	case !s.user.unlimited && !s.mayRun(cmd, args):
 		return s.deny(cmd, args)
 	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):
 		return &outOfMemory
 	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions.any():
-		r := failuref("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.fullName)
+		r := Errorf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.fullName)
 		return &r
 	case s.monitors && cmd.flags&(readOnly|write|mayReplicate) != 0:
-		r := failure("ERR Replica can't interact with the keyspace") // as Redis calls it
+		r := ErrorReply("ERR Replica can't interact with the keyspace") // as Redis calls it
 		return &r
 	}
 	return nil
 }
 
-func unknownCommand(args [][]byte) reply {
+func unknownCommand(args [][]byte) Reply {
 	var given strings.Builder
 	for _, arg := range args[1:] {
 		if given.Len() >= 128 {
 			break
 		}
-		given.WriteString("'" + cString(arg, 128-given.Len()) + "' ")
+		given.WriteString("'" + CString(arg, 128-given.Len()) + "' ")
 	}
-	return failuref("ERR unknown command '%s', with args beginning with: %s", cString(args[0], 128), given.String())
+	return Errorf("ERR unknown command '%s', with args beginning with: %s", CString(args[0], 128), given.String())
 }

@@ -46,18 +46,18 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 		return nil, ErrClosed
 	case db < 0 || db >= len(b.dbs):
 		return nil, fmt.Errorf("broker: DoIn: there is no database %d, only 0 to %d", db, len(b.dbs)-1)
-	case is(words[0], "SELECT"):
+	case Is(words[0], "SELECT"):
 		return nil, errors.New("broker: Do: SELECT would hold for no other command: use DoIn")
 	}
 	r := b.newInternalClient(b.dbs[db]).answer(words)
-	if r.isDeeper(b.options.MaxDepth) {
+	if r.IsDeeper(b.options.MaxDepth) {
 		r = b.tooDeep()
 	}
-	if r.isFailure() {
-		b.countError(r.text)
+	if r.IsError() {
+		b.countError(r.Text)
 	}
-	if r.kind == kindError {
-		return nil, Error(r.text)
+	if r.Kind == KindError {
+		return nil, Error(r.Text)
 	}
 	return resultOf(&r), nil
 }
@@ -76,7 +76,7 @@ func (b *Broker) newInternalClient(d *database) *session {
 
 // internalCommand finds a command for an insider. It returns the error reply to one that can
 // never be run.
-func (b *Broker) internalCommand(args [][]byte) (*command, *reply) {
+func (b *Broker) internalCommand(args [][]byte) (*command, *Reply) {
 	cmd, err := b.table.lookup(args)
 	switch {
 	case err != nil:
@@ -85,7 +85,7 @@ func (b *Broker) internalCommand(args [][]byte) (*command, *reply) {
 		r := cmd.wrongNumber()
 		return cmd, &r
 	case cmd.flags&personal != 0:
-		r := failuref("ERR '%s' is about a client's own connection, which there is none of here", cmd.fullName)
+		r := Errorf("ERR '%s' is about a client's own connection, which there is none of here", cmd.fullName)
 		return cmd, &r
 	}
 	return cmd, nil
@@ -93,7 +93,7 @@ func (b *Broker) internalCommand(args [][]byte) (*command, *reply) {
 
 // answer runs a command for an insider and returns the reply, which is valid until
 // something else runs. It may be called by the handler of another command.
-func (s *session) answer(args [][]byte) reply {
+func (s *session) answer(args [][]byte) Reply {
 	b := s.broker
 	cmd, err := b.internalCommand(args)
 	if err == nil {
@@ -102,7 +102,7 @@ func (s *session) answer(args [][]byte) reply {
 	if err != nil {
 		b.reject(cmd)
 		if b.observed {
-			s.noteUnrun(cmd, args, Refused, err.text)
+			s.noteUnrun(cmd, args, Refused, err.Text)
 		}
 		return *err
 	}
@@ -120,31 +120,31 @@ func (s *session) answer(args [][]byte) reply {
 }
 
 // value turns a reply into what Do returns.
-func resultOf(r *reply) any {
-	switch r.kind {
-	case kindSimple:
-		return r.text
-	case kindError:
-		return Error(r.text)
-	case kindInteger:
-		return r.n
-	case kindBoolean:
-		return r.n != 0
-	case kindBulk, kindVerbatim, kindDouble:
-		return string(r.bytes)
-	case kindMap:
-		m := make(map[string]any, len(r.items)/2)
-		for i := 0; i+1 < len(r.items); i += 2 {
-			m[fmt.Sprint(resultOf(&r.items[i]))] = resultOf(&r.items[i+1])
+func resultOf(r *Reply) any {
+	switch r.Kind {
+	case KindSimple:
+		return r.Text
+	case KindError:
+		return Error(r.Text)
+	case KindInteger:
+		return r.N
+	case KindBoolean:
+		return r.N != 0
+	case KindBulk, KindVerbatim, KindDouble:
+		return string(r.Bytes)
+	case KindMap:
+		m := make(map[string]any, len(r.Items)/2)
+		for i := 0; i+1 < len(r.Items); i += 2 {
+			m[fmt.Sprint(resultOf(&r.Items[i]))] = resultOf(&r.Items[i+1])
 		}
 		return m
-	case kindArray, kindSet, kindPush:
-		list := make([]any, len(r.items))
-		for i := range r.items {
-			list[i] = resultOf(&r.items[i])
+	case KindArray, KindSet, KindPush:
+		list := make([]any, len(r.Items))
+		for i := range r.Items {
+			list[i] = resultOf(&r.Items[i])
 		}
 		return list
-	case kindNothing, kindNull, kindNullList, kindSequence, kindOpening, kindWait:
+	case KindNothing, KindNull, KindNullArray, KindSequence, KindArrayHeader, KindWait:
 	}
 	return nil
 }

@@ -2,12 +2,12 @@ package broker
 
 // DUMP and RESTORE.
 
-func dump(c *call, args [][]byte) reply {
+func dump(c *call, args [][]byte) Reply {
 	e := c.lookup(args[1])
 	if e == nil {
-		return null
+		return Null
 	}
-	return bulk(dumped(e.value))
+	return Bulk(dumped(e.value))
 }
 
 // restoreOptions are those of RESTORE.
@@ -18,63 +18,63 @@ type restoreOptions struct {
 	freq int64 // likewise, and of no use
 }
 
-func (o *restoreOptions) parse(args [][]byte) *reply {
+func (o *restoreOptions) parse(args [][]byte) *Reply {
 	o.idle, o.freq = -1, -1
 	for i := 0; i < len(args); i++ {
 		var isInt bool
 		switch more := i+1 < len(args); {
-		case is(args[i], "REPLACE"):
+		case Is(args[i], "REPLACE"):
 			o.replace = true
-		case is(args[i], "ABSTTL"):
+		case Is(args[i], "ABSTTL"):
 			o.absolute = true
-		case is(args[i], "IDLETIME") && more && o.freq < 0:
+		case Is(args[i], "IDLETIME") && more && o.freq < 0:
 			i++
-			switch o.idle, isInt = parseInt(args[i]); {
+			switch o.idle, isInt = ParseInt(args[i]); {
 			case !isInt:
-				return &notAnInteger
+				return &NotAnInteger
 			case o.idle < 0:
-				r := failure("ERR Invalid IDLETIME value, must be >= 0")
+				r := ErrorReply("ERR Invalid IDLETIME value, must be >= 0")
 				return &r
 			}
-		case is(args[i], "FREQ") && more && o.idle < 0:
+		case Is(args[i], "FREQ") && more && o.idle < 0:
 			i++
-			switch o.freq, isInt = parseInt(args[i]); {
+			switch o.freq, isInt = ParseInt(args[i]); {
 			case !isInt:
-				return &notAnInteger
+				return &NotAnInteger
 			case o.freq < 0 || o.freq > 255:
-				r := failure("ERR Invalid FREQ value, must be >= 0 and <= 255")
+				r := ErrorReply("ERR Invalid FREQ value, must be >= 0 and <= 255")
 				return &r
 			}
 		default:
-			return &syntaxError
+			return &SyntaxError
 		}
 	}
 	return nil
 }
 
-func restore(c *call, args [][]byte) reply {
+func restore(c *call, args [][]byte) Reply {
 	var o restoreOptions
 	if err := o.parse(args[4:]); err != nil {
 		return *err
 	}
 	key := args[1]
 	if !o.replace && c.find(key) != nil {
-		return failure("BUSYKEY Target key name already exists.")
+		return ErrorReply("BUSYKEY Target key name already exists.")
 	}
-	at, isInt := parseInt(args[2])
+	at, isInt := ParseInt(args[2])
 	switch {
 	case !isInt:
-		return notAnInteger
+		return NotAnInteger
 	case at < 0:
-		return failure("ERR Invalid TTL value, must be >= 0")
+		return ErrorReply("ERR Invalid TTL value, must be >= 0")
 	}
 	body, valid := undumped(args[3])
 	if !valid {
-		return failure("ERR DUMP payload version or checksum are wrong")
+		return ErrorReply("ERR DUMP payload version or checksum are wrong")
 	}
 	v := loaded(body, c.options.MaxBulk)
 	if v == nil {
-		return failure("ERR Bad data format")
+		return ErrorReply("ERR Bad data format")
 	}
 	old := c.db.find(key)
 	if old != nil {
@@ -87,7 +87,7 @@ func restore(c *call, args [][]byte) reply {
 		if old != nil {
 			c.changed(key, genericEvent, "del")
 		}
-		return ok
+		return OK
 	}
 	e := c.add(c.db, key, v)
 	if at != 0 {
@@ -97,5 +97,5 @@ func restore(c *call, args [][]byte) reply {
 		e.used -= uint32(min(o.idle, int64(e.used)))
 	}
 	c.changed(key, genericEvent, "restore")
-	return ok
+	return OK
 }

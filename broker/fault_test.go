@@ -50,7 +50,7 @@ func (w *wire) all(t testing.TB) string {
 func batch(commands ...string) []byte {
 	var p []byte
 	for _, c := range commands {
-		args, _ := splitLine([]byte(c))
+		args, _ := SplitLine([]byte(c))
 		words := make([]string, len(args))
 		for i, arg := range args {
 			words[i] = string(arg)

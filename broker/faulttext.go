@@ -54,7 +54,7 @@ var faultWords = []faultWord{
 // single quotes only \' is special, in double quotes what is special in C is.
 func ParseFault(text string) (Fault, error) {
 	var f Fault
-	words, closed := splitLine([]byte(text))
+	words, closed := SplitLine([]byte(text))
 	if !closed {
 		return f, fmt.Errorf("broker: the fault %q has a quote that is not closed, or is followed by something else than a space", text)
 	}
@@ -94,7 +94,7 @@ func (f Fault) String() string {
 		}
 		out = append(out, w.name...)
 		if w.name != "refuse" {
-			out = appendWord(append(out, '='), []byte(value))
+			out = AppendQuoted(append(out, '='), []byte(value))
 		}
 	}
 	if f.Func != nil {

@@ -45,7 +45,7 @@ func (b *Broker) measureAll() {
 
 // outOfMemory is the answer to a command that could need more memory while the data
 // take more than they may.
-var outOfMemory = failure("OOM command not allowed when used memory > 'maxmemory'.")
+var outOfMemory = ErrorReply("OOM command not allowed when used memory > 'maxmemory'.")
 
 // lacksMemory reports whether a command has to be refused. In a transaction every
 // command is, as to queue it takes memory too; EXEC only if what was queued is

@@ -59,7 +59,7 @@ func (c *call) replace(key []byte, v value) *entry {
 	return e
 }
 
-func del(c *call, args [][]byte) reply {
+func del(c *call, args [][]byte) Reply {
 	n := 0
 	for _, key := range args[1:] {
 		if e := c.find(key); e != nil {
@@ -68,27 +68,27 @@ func del(c *call, args [][]byte) reply {
 			n++
 		}
 	}
-	return count(n)
+	return Int(n)
 }
 
-func exists(c *call, args [][]byte) reply { return countKeys(args[1:], c.peek) }
-func touch(c *call, args [][]byte) reply  { return countKeys(args[1:], c.lookup) }
+func exists(c *call, args [][]byte) Reply { return countKeys(args[1:], c.peek) }
+func touch(c *call, args [][]byte) Reply  { return countKeys(args[1:], c.lookup) }
 
-func countKeys(names [][]byte, lookup func(key []byte) *entry) reply {
+func countKeys(names [][]byte, lookup func(key []byte) *entry) Reply {
 	n := 0
 	for _, key := range names {
 		if lookup(key) != nil {
 			n++
 		}
 	}
-	return count(n)
+	return Int(n)
 }
 
-func typeOf(c *call, args [][]byte) reply {
+func typeOf(c *call, args [][]byte) Reply {
 	if e := c.peek(args[1]); e != nil {
-		return simple(e.value.typeName())
+		return Simple(e.value.typeName())
 	}
-	return simple("none")
+	return Simple("none")
 }
 
 // A timeUnit is how a command gives a time: in seconds or milliseconds, from now
@@ -105,36 +105,36 @@ var (
 	atMilliseconds = timeUnit{1, true}
 )
 
-func expire(c *call, args [][]byte) reply    { return expireGeneric(c, args, inSeconds) }
-func pexpire(c *call, args [][]byte) reply   { return expireGeneric(c, args, inMilliseconds) }
-func expireat(c *call, args [][]byte) reply  { return expireGeneric(c, args, atSeconds) }
-func pexpireat(c *call, args [][]byte) reply { return expireGeneric(c, args, atMilliseconds) }
+func expire(c *call, args [][]byte) Reply    { return expireGeneric(c, args, inSeconds) }
+func pexpire(c *call, args [][]byte) Reply   { return expireGeneric(c, args, inMilliseconds) }
+func expireat(c *call, args [][]byte) Reply  { return expireGeneric(c, args, atSeconds) }
+func pexpireat(c *call, args [][]byte) Reply { return expireGeneric(c, args, atMilliseconds) }
 
-func expireGeneric(c *call, args [][]byte, unit timeUnit) reply {
+func expireGeneric(c *call, args [][]byte, unit timeUnit) Reply {
 	var nx, xx, gt, lt bool
 	for _, arg := range args[3:] {
 		switch {
-		case is(arg, "NX"):
+		case Is(arg, "NX"):
 			nx = true
-		case is(arg, "XX"):
+		case Is(arg, "XX"):
 			xx = true
-		case is(arg, "GT"):
+		case Is(arg, "GT"):
 			gt = true
-		case is(arg, "LT"):
+		case Is(arg, "LT"):
 			lt = true
 		default:
-			return failuref("ERR Unsupported option %s", arg)
+			return Errorf("ERR Unsupported option %s", arg)
 		}
 	}
 	switch {
 	case nx && (xx || gt || lt):
-		return failure("ERR NX and XX, GT or LT options at the same time are not compatible")
+		return ErrorReply("ERR NX and XX, GT or LT options at the same time are not compatible")
 	case gt && lt:
-		return failure("ERR GT and LT options at the same time are not compatible")
+		return ErrorReply("ERR GT and LT options at the same time are not compatible")
 	}
-	when, isInt := parseInt(args[2])
+	when, isInt := ParseInt(args[2])
 	if !isInt {
-		return notAnInteger
+		return NotAnInteger
 	}
 	base := int64(0)
 	if !unit.absolute {
@@ -151,17 +151,17 @@ func expireGeneric(c *call, args [][]byte, unit timeUnit) reply {
 		xx && e.at == 0,
 		gt && (e.at == 0 || at <= e.at),
 		lt && e.at != 0 && at >= e.at:
-		return zero
+		return Zero
 	}
 	if at > c.milliseconds() {
 		c.answerFirst()
 	}
 	c.setExpiry(e, at)
-	return one
+	return One
 }
 
-func (c *call) invalidExpire() reply {
-	return failuref("ERR invalid expire time in '%s' command", c.command.fullName)
+func (c *call) invalidExpire() Reply {
+	return Errorf("ERR invalid expire time in '%s' command", c.command.fullName)
 }
 
 // setExpiry changes when an entry expires, in milliseconds since 1970; one that
@@ -179,10 +179,10 @@ func (c *call) setExpiry(e *entry, at int64) {
 
 // parseExpiry reads a time to live that has to be positive, and returns when it
 // ends, in milliseconds since 1970.
-func (c *call) parseExpiry(arg []byte, unit timeUnit) (at int64, err *reply) {
-	n, isInt := parseInt(arg)
+func (c *call) parseExpiry(arg []byte, unit timeUnit) (at int64, err *Reply) {
+	n, isInt := ParseInt(arg)
 	if !isInt {
-		return 0, &notAnInteger
+		return 0, &NotAnInteger
 	}
 	base := int64(0)
 	if !unit.absolute {
@@ -198,84 +198,84 @@ func (c *call) parseExpiry(arg []byte, unit timeUnit) (at int64, err *reply) {
 // toSeconds rounds milliseconds.
 func toSeconds(ms int64) int64 { return ms/1000 + (ms%1000+500)/1000 }
 
-func ttl(c *call, args [][]byte) reply         { return expiry(c, args, true, toSeconds) }
-func pttl(c *call, args [][]byte) reply        { return expiry(c, args, true, toMilliseconds) }
-func expiretime(c *call, args [][]byte) reply  { return expiry(c, args, false, toSeconds) }
-func pexpiretime(c *call, args [][]byte) reply { return expiry(c, args, false, toMilliseconds) }
+func ttl(c *call, args [][]byte) Reply         { return expiry(c, args, true, toSeconds) }
+func pttl(c *call, args [][]byte) Reply        { return expiry(c, args, true, toMilliseconds) }
+func expiretime(c *call, args [][]byte) Reply  { return expiry(c, args, false, toSeconds) }
+func pexpiretime(c *call, args [][]byte) Reply { return expiry(c, args, false, toMilliseconds) }
 
 func toMilliseconds(ms int64) int64 { return ms }
 
 // expiry answers when a key expires, from now or since 1970.
-func expiry(c *call, args [][]byte, fromNow bool, unit func(ms int64) int64) reply {
+func expiry(c *call, args [][]byte, fromNow bool, unit func(ms int64) int64) Reply {
 	e := c.peek(args[1])
 	switch {
 	case e == nil:
-		return integer(-2)
+		return Integer(-2)
 	case e.at == 0:
-		return integer(-1)
+		return Integer(-1)
 	case fromNow:
-		return integer(unit(e.at - c.milliseconds()))
+		return Integer(unit(e.at - c.milliseconds()))
 	}
-	return integer(unit(e.at))
+	return Integer(unit(e.at))
 }
 
-func randomkey(c *call, _ [][]byte) reply {
+func randomkey(c *call, _ [][]byte) Reply {
 	if len(c.db.order) == 0 {
-		return null
+		return Null
 	}
-	return bulkString(c.db.order[rand.IntN(len(c.db.order))].key)
+	return BulkString(c.db.order[rand.IntN(len(c.db.order))].key)
 }
 
-func persist(c *call, args [][]byte) reply {
+func persist(c *call, args [][]byte) Reply {
 	e := c.find(args[1])
 	if e == nil || !c.persist(e) {
-		return zero
+		return Zero
 	}
 	c.changed(args[1], genericEvent, "persist")
-	return one
+	return One
 }
 
-func keys(c *call, args [][]byte) reply {
+func keys(c *call, args [][]byte) Reply {
 	pattern := string(args[1])
-	var names []reply
+	var names []Reply
 	for _, e := range c.db.order {
 		if pattern == "*" || match(pattern, e.key, false) {
-			names = append(names, bulkString(e.key))
+			names = append(names, BulkString(e.key))
 		}
 	}
-	return array(names...)
+	return Array(names...)
 }
 
 // scan walks database.order from the back; the cursor is the number of entries
 // that are still before it.
-func scan(c *call, args [][]byte) reply {
-	cursor, valid := parseCursor(args[1])
+func scan(c *call, args [][]byte) Reply {
+	cursor, valid := ParseCursor(args[1])
 	if !valid {
-		return failure("ERR invalid cursor")
+		return ErrorReply("ERR invalid cursor")
 	}
 	number := int64(10)
 	pattern, anyType, typeName := "*", true, ""
 	for i := 2; i < len(args); i += 2 {
 		if i+1 == len(args) {
-			return syntaxError
+			return SyntaxError
 		}
 		value := args[i+1]
 		switch {
-		case is(args[i], "COUNT"):
-			n, isInt := parseInt(value)
+		case Is(args[i], "COUNT"):
+			n, isInt := ParseInt(value)
 			if !isInt {
-				return notAnInteger
+				return NotAnInteger
 			}
 			if n < 1 {
-				return syntaxError
+				return SyntaxError
 			}
 			number = n
-		case is(args[i], "MATCH"):
+		case Is(args[i], "MATCH"):
 			pattern = string(value)
-		case is(args[i], "TYPE"):
+		case Is(args[i], "TYPE"):
 			anyType, typeName = false, strings.ToLower(string(value))
 		default:
-			return syntaxError
+			return SyntaxError
 		}
 	}
 	order := c.db.order
@@ -283,7 +283,7 @@ func scan(c *call, args [][]byte) reply {
 	if cursor != 0 && cursor < uint64(at) {
 		at = int64(cursor)
 	}
-	names := []reply{}
+	names := []Reply{}
 	for ; at > 0 && number > 0; number-- {
 		at--
 		e := order[at]
@@ -296,7 +296,7 @@ func scan(c *call, args [][]byte) reply {
 				continue
 			}
 		}
-		names = append(names, bulkString(e.key))
+		names = append(names, BulkString(e.key))
 	}
-	return array(bulkString(strconv.FormatInt(at, 10)), array(names...))
+	return Array(BulkString(strconv.FormatInt(at, 10)), Array(names...))
 }

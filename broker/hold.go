@@ -22,7 +22,7 @@ type postponed struct {
 	bytes    int      // in args
 	cursor   ruleCursor
 	number   int64 // of holds, counted since the broker was made
-	alarm    alarm // at the end of which it is released, if it is set
+	alarm    Alarm // at the end of which it is released, if it is set
 	released bool  // the session goes on when it comes to its turn in Broker.resumed
 }
 
@@ -62,7 +62,7 @@ type faultAction struct {
 	stall, delay time.Duration
 	function     func(*Command) Verdict
 	err          string
-	answer       *reply
+	answer       *Reply
 	drop         Drop
 }
 
@@ -93,7 +93,7 @@ func (s *session) admit(cmd *command, args [][]byte, j ruleCursor) {
 			until := b.now + int64(min(f.delay, time.Duration(math.MaxInt64-b.now)))
 			f.delay = 0
 			h := s.postpone(delayed, args, j)
-			b.alarms.set(&h.alarm, h, until)
+			b.alarms.Set(&h.alarm, h, until)
 			return
 		case f.function != nil:
 			ask := f.function
@@ -145,8 +145,8 @@ func (s *session) postpone(why postponeReason, args [][]byte, j ruleCursor) *pos
 	return h
 }
 
-// due releases what was to be kept for some time.
-func (h *postponed) due() { h.release() }
+// Due releases what was to be kept for some time.
+func (h *postponed) Due() { h.release() }
 
 // release lets the client go on, when it comes to its turn.
 func (h *postponed) release() {
@@ -162,7 +162,7 @@ func (h *postponed) forget() {
 		return
 	}
 	delete(b.postponements.all, h)
-	b.alarms.clear(&h.alarm)
+	b.alarms.Clear(&h.alarm)
 	if h.why == paused {
 		b.countBlocked(-1)
 	}

@@ -8,7 +8,7 @@ import "log/slog"
 
 // isHTTP reports whether what would be an unknown command is a line of HTTP.
 func isHTTP(args [][]byte) bool {
-	return is(args[0], "POST") || is(args[0], "HOST:")
+	return Is(args[0], "POST") || Is(args[0], "HOST:")
 }
 
 // refuseHTTP ends the connection of a client that speaks HTTP.

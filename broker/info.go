@@ -34,7 +34,7 @@ var sections = []struct {
 	{"Keyspace", true, (*Broker).infoKeyspace},
 }
 
-func info(c *call, args [][]byte) reply {
+func info(c *call, args [][]byte) Reply {
 	byDefault, all := len(args) == 1, false
 	named := map[string]bool{}
 	for _, arg := range args[1:] {
@@ -58,7 +58,7 @@ func info(c *call, args [][]byte) reply {
 		out.WriteString("# " + s.name + "\r\n")
 		s.write(c.Broker, &out)
 	}
-	return verbatim(out.String())
+	return Verbatim(out.String())
 }
 
 // A field is one line of INFO.
@@ -112,7 +112,7 @@ func (b *Broker) port() int {
 func (b *Broker) infoClients(out *strings.Builder) {
 	timeouts := 0
 	for _, a := range b.alarms.heap {
-		if _, isClient := a.owner.(*session); isClient {
+		if _, isClient := a.Owner.(*session); isClient {
 			timeouts++
 		}
 	}
@@ -256,7 +256,7 @@ func (b *Broker) infoLatency(out *strings.Builder) {
 		}
 		var values []string
 		for word := range strings.FieldsSeq(o.percentiles) {
-			p, _ := parseFloat([]byte(word)) // which CONFIG SET has checked
+			p, _ := ParseFloat([]byte(word)) // which CONFIG SET has checked
 			values = append(values, fmt.Sprintf("p%s=%.3f", word, float64(h.percentile(p))/1000))
 		}
 		fmt.Fprintf(out, "latency_percentiles_usec_%s:%s\r\n", name, strings.Join(values, ","))

@@ -32,7 +32,7 @@ type entry struct {
 	value value
 	db    *database
 	at    int64 // when it expires, in milliseconds since 1970; 0: never
-	alarm alarm
+	alarm Alarm
 	place uint32 // in database.order
 	used  uint32 // when it was used last, by Broker.second
 	bytes int    // by which it counts in broker.used
@@ -101,9 +101,9 @@ func (b *Broker) expireAt(e *entry, at int64) {
 	}
 	e.at = at
 	if at <= math.MaxInt64/int64(time.Millisecond) {
-		b.alarms.set(&e.alarm, e, at*int64(time.Millisecond))
+		b.alarms.Set(&e.alarm, e, at*int64(time.Millisecond))
 	} else { // some time after the year 2262
-		b.alarms.clear(&e.alarm)
+		b.alarms.Clear(&e.alarm)
 	}
 }
 
@@ -114,12 +114,12 @@ func (b *Broker) persist(e *entry) bool {
 	}
 	e.at = 0
 	e.db.expiring--
-	b.alarms.clear(&e.alarm)
+	b.alarms.Clear(&e.alarm)
 	return true
 }
 
-// due deletes an entry whose time has come.
-func (e *entry) due() {
+// Due deletes an entry whose time has come.
+func (e *entry) Due() {
 	b := e.db.broker
 	b.remove(e)
 	if b.pause.mode == notPaused {
@@ -160,7 +160,7 @@ func (b *Broker) signalModified(by *session, d *database, key []byte) {
 // flush deletes all keys of a database.
 func (b *Broker) flush(d *database) {
 	for _, e := range d.order {
-		b.alarms.clear(&e.alarm)
+		b.alarms.Clear(&e.alarm)
 		b.used -= e.bytes
 	}
 	for key := range d.watched {

@@ -20,21 +20,21 @@ type clientFilter struct {
 
 // clientKill ends the connection of one client, that with an address, or of all that
 // a filter is about. To oneself the answer still goes.
-func clientKill(c *call, args [][]byte) reply {
+func clientKill(c *call, args [][]byte) Reply {
 	f, one := clientFilter{addr: args[2]}, len(args) == 3
 	if !one {
-		var err *reply
+		var err *Reply
 		if f, err = c.parseClientFilter(args[2:]); err != nil {
 			return *err
 		}
 	}
 	killed, own := c.kill(func(s *session) bool { return f.matches(s, c.session) })
-	answer := count(killed)
+	answer := Int(killed)
 	switch {
 	case one && killed == 0:
-		answer = failure("ERR No such client")
+		answer = ErrorReply("ERR No such client")
 	case one:
-		answer = ok
+		answer = OK
 	}
 	return c.lastAnswer(answer, own)
 }
@@ -58,49 +58,49 @@ func (c *call) kill(wanted func(*session) bool) (killed int, own bool) {
 }
 
 // lastAnswer is the answer to a command behind which the connection is closed, or not.
-func (c *call) lastAnswer(answer reply, last bool) reply {
+func (c *call) lastAnswer(answer Reply, last bool) Reply {
 	if !last {
 		return answer
 	}
 	c.session.reply(&answer)
 	c.session.finish()
-	return nothing
+	return Nothing
 }
 
 // parseClientFilter reads names and values. Of several values for one name the last
 // counts.
-func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *reply) {
+func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *Reply) {
 	f.butOneself = true
 	for i := 0; i < len(args); i += 2 {
 		if i+1 == len(args) {
-			return f, &syntaxError
+			return f, &SyntaxError
 		}
 		switch value := args[i+1]; {
-		case is(args[i], "ID"):
+		case Is(args[i], "ID"):
 			var isInt bool
-			if f.id, isInt = parseInt(value); !isInt || f.id < 1 {
-				r := failure("ERR client-id should be greater than 0")
+			if f.id, isInt = ParseInt(value); !isInt || f.id < 1 {
+				r := ErrorReply("ERR client-id should be greater than 0")
 				return f, &r
 			}
-		case is(args[i], "TYPE"):
+		case Is(args[i], "TYPE"):
 			if f.kind, err = parseClientType(value); err != nil {
 				return f, err
 			}
-		case is(args[i], "ADDR"):
+		case Is(args[i], "ADDR"):
 			f.addr = value
-		case is(args[i], "LADDR"):
+		case Is(args[i], "LADDR"):
 			f.laddr = value
-		case is(args[i], "USER"):
+		case Is(args[i], "USER"):
 			if f.user = c.acl.users[string(value)]; f.user == nil {
-				r := failuref("ERR No such user '%s'", value)
+				r := Errorf("ERR No such user '%s'", value)
 				return f, &r
 			}
-		case is(args[i], "SKIPME") && is(value, "YES"):
+		case Is(args[i], "SKIPME") && Is(value, "YES"):
 			f.butOneself = true
-		case is(args[i], "SKIPME") && is(value, "NO"):
+		case Is(args[i], "SKIPME") && Is(value, "NO"):
 			f.butOneself = false
 		default:
-			return f, &syntaxError
+			return f, &SyntaxError
 		}
 	}
 	return f, nil
@@ -118,14 +118,14 @@ func (f *clientFilter) matches(s, asking *session) bool {
 }
 
 // parseClientType reads a type of clients.
-func parseClientType(name []byte) (kind string, err *reply) {
+func parseClientType(name []byte) (kind string, err *Reply) {
 	switch kind = strings.ToLower(string(name)); kind {
 	case "normal", "master", "replica", "pubsub":
 		return kind, nil
 	case "slave":
 		return "replica", nil
 	}
-	r := failuref("ERR Unknown client type '%s'", name)
+	r := Errorf("ERR Unknown client type '%s'", name)
 	return "", &r
 }
 

@@ -58,28 +58,28 @@ func (s *spikes) all() []spike {
 	return list
 }
 
-func latencyLatest(c *call, _ [][]byte) reply {
-	kinds := []reply{}
+func latencyLatest(c *call, _ [][]byte) Reply {
+	kinds := []Reply{}
 	for _, kind := range slices.Sorted(maps.Keys(c.spikes)) {
 		s := c.spikes[kind]
 		last := s.at(len(s.items) - 1)
-		kinds = append(kinds, array(bulkString(kind), integer(last.second), integer(last.ms), integer(s.worst)))
+		kinds = append(kinds, Array(BulkString(kind), Integer(last.second), Integer(last.ms), Integer(s.worst)))
 	}
-	return array(kinds...)
+	return Array(kinds...)
 }
 
-func latencyHistory(c *call, args [][]byte) reply {
-	pairs := []reply{}
+func latencyHistory(c *call, args [][]byte) Reply {
+	pairs := []Reply{}
 	if s := c.spikes[string(args[2])]; s != nil {
 		for _, spike := range s.all() {
-			pairs = append(pairs, array(integer(spike.second), integer(spike.ms)))
+			pairs = append(pairs, Array(Integer(spike.second), Integer(spike.ms)))
 		}
 	}
-	return array(pairs...)
+	return Array(pairs...)
 }
 
 // latencyReset forgets the spikes of some kinds, or all, and answers of how many.
-func latencyReset(c *call, args [][]byte) reply {
+func latencyReset(c *call, args [][]byte) Reply {
 	before := len(c.spikes)
 	if len(args) == 2 {
 		clear(c.spikes)
@@ -87,14 +87,14 @@ func latencyReset(c *call, args [][]byte) reply {
 	for _, kind := range args[2:] {
 		delete(c.spikes, string(kind))
 	}
-	return count(before - len(c.spikes))
+	return Int(before - len(c.spikes))
 }
 
 // latencyGraph draws a bar for each spike.
-func latencyGraph(c *call, args [][]byte) reply {
+func latencyGraph(c *call, args [][]byte) Reply {
 	s := c.spikes[string(args[2])]
 	if s == nil {
-		return failuref("ERR No samples available for event '%s'", args[2])
+		return Errorf("ERR No samples available for event '%s'", args[2])
 	}
 	all := s.all()
 	highest := slices.MaxFunc(all, func(a, b spike) int { return cmp.Compare(a.ms, b.ms) }).ms
@@ -104,17 +104,17 @@ func latencyGraph(c *call, args [][]byte) reply {
 		age := time.Duration(c.now/int64(time.Second)-spike.second) * time.Second
 		fmt.Fprintf(&out, "%10v ago %6d ms %s\n", age, spike.ms, strings.Repeat("#", int(max(1, 50*spike.ms/highest))))
 	}
-	return verbatim(out.String())
+	return Verbatim(out.String())
 }
 
 // latencyDoctor sums up the spikes, and says where to look next.
-func latencyDoctor(c *call, _ [][]byte) reply {
+func latencyDoctor(c *call, _ [][]byte) Reply {
 	o := &c.options.observing
 	switch {
 	case o.spikeFrom == 0 && len(c.spikes) == 0:
-		return verbatim("The latency monitor is off. CONFIG SET latency-monitor-threshold <milliseconds> turns it on.\n")
+		return Verbatim("The latency monitor is off. CONFIG SET latency-monitor-threshold <milliseconds> turns it on.\n")
 	case len(c.spikes) == 0:
-		return verbatim(fmt.Sprintf("No command has taken %d ms or longer.\n", o.spikeFrom))
+		return Verbatim(fmt.Sprintf("No command has taken %d ms or longer.\n", o.spikeFrom))
 	}
 	var out strings.Builder
 	for _, kind := range slices.Sorted(maps.Keys(c.spikes)) {
@@ -131,24 +131,24 @@ func latencyDoctor(c *call, _ [][]byte) reply {
 	}
 	out.WriteString("SLOWLOG GET tells which commands took long. One that does little, and is seldom slow, was kept by the machine: " +
 		"the process had no processor, or its garbage was collected.\n")
-	return verbatim(out.String())
+	return Verbatim(out.String())
 }
 
 // latencyHistogram answers how many runs of commands took up to 1, 2, 4, ...
 // microseconds, about.
-func latencyHistogram(c *call, args [][]byte) reply {
-	var pairs []reply
+func latencyHistogram(c *call, args [][]byte) Reply {
+	var pairs []Reply
 	add := func(cmd *command) {
 		h := c.usage[cmd.index].latency
 		if h == nil {
 			return
 		}
-		var buckets []reply
+		var buckets []Reply
 		for micros, n := range h.powers() {
-			buckets = append(buckets, integer(micros), integer(n))
+			buckets = append(buckets, Integer(micros), Integer(n))
 		}
-		pairs = append(pairs, bulkString(cmd.fullName),
-			fields(bulkString("calls"), integer(h.total()), bulkString("histogram_usec"), fields(buckets...)))
+		pairs = append(pairs, BulkString(cmd.fullName),
+			Map(BulkString("calls"), Integer(h.total()), BulkString("histogram_usec"), Map(buckets...)))
 	}
 	chosen := c.table.order
 	if len(args) > 2 {
@@ -165,5 +165,5 @@ func latencyHistogram(c *call, args [][]byte) reply {
 			add(sub)
 		}
 	}
-	return fields(pairs...)
+	return Map(pairs...)
 }

@@ -9,37 +9,37 @@ type lcsOptions struct {
 	shortest int64 // the shortest range to tell of
 }
 
-func (o *lcsOptions) parse(args [][]byte) *reply {
+func (o *lcsOptions) parse(args [][]byte) *Reply {
 	for i := 0; i < len(args); i++ {
 		switch {
-		case is(args[i], "LEN"):
+		case Is(args[i], "LEN"):
 			o.length = true
-		case is(args[i], "IDX"):
+		case Is(args[i], "IDX"):
 			o.ranges = true
-		case is(args[i], "WITHMATCHLEN"):
+		case Is(args[i], "WITHMATCHLEN"):
 			o.withLength = true
-		case is(args[i], "MINMATCHLEN") && i+1 < len(args):
+		case Is(args[i], "MINMATCHLEN") && i+1 < len(args):
 			i++
 			var isInt bool
-			if o.shortest, isInt = parseInt(args[i]); !isInt {
-				return &notAnInteger
+			if o.shortest, isInt = ParseInt(args[i]); !isInt {
+				return &NotAnInteger
 			}
 		default:
-			return &syntaxError
+			return &SyntaxError
 		}
 	}
 	if o.length && o.ranges {
-		r := failure("ERR If you want both the length and indexes, please just use IDX.")
+		r := ErrorReply("ERR If you want both the length and indexes, please just use IDX.")
 		return &r
 	}
 	return nil
 }
 
-func lcs(c *call, args [][]byte) reply {
+func lcs(c *call, args [][]byte) Reply {
 	first, isText1 := c.lookup(args[1]).text()
 	second, isText2 := c.lookup(args[2]).text()
 	if !isText1 || !isText2 {
-		return failure("ERR The specified keys must contain string values")
+		return ErrorReply("ERR The specified keys must contain string values")
 	}
 	var o lcsOptions
 	if err := o.parse(args[3:]); err != nil {
@@ -48,11 +48,11 @@ func lcs(c *call, args [][]byte) reply {
 	a, b := first.content(), second.content()
 	// Redis makes a table of so many numbers of 4 bytes.
 	if cells := (int64(len(a)) + 1) * (int64(len(b)) + 1); cells > int64(c.options.MaxBulk)/4 {
-		return failure("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
+		return ErrorReply("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
 	}
 	length, up := commonLength(a, b)
 	if o.length {
-		return count(length)
+		return Int(length)
 	}
 	ranges := commonRanges(a, b, up)
 	if !o.ranges {
@@ -61,23 +61,23 @@ func lcs(c *call, args [][]byte) reply {
 			at -= r.size
 			copy(common[at:], a[r.a:r.a+r.size])
 		}
-		return bulk(common)
+		return Bulk(common)
 	}
-	matches := []reply{}
+	matches := []Reply{}
 	for _, r := range ranges {
 		if int64(r.size) < o.shortest {
 			continue
 		}
-		match := []reply{
-			array(count(r.a), count(r.a+r.size-1)),
-			array(count(r.b), count(r.b+r.size-1)),
+		match := []Reply{
+			Array(Int(r.a), Int(r.a+r.size-1)),
+			Array(Int(r.b), Int(r.b+r.size-1)),
 		}
 		if o.withLength {
-			match = append(match, count(r.size))
+			match = append(match, Int(r.size))
 		}
-		matches = append(matches, array(match...))
+		matches = append(matches, Array(match...))
 	}
-	return fields(bulkString("matches"), array(matches...), bulkString("len"), count(length))
+	return Map(BulkString("matches"), Array(matches...), BulkString("len"), Int(length))
 }
 
 // directions has a bit for each byte of one string and each of the other: where

@@ -178,7 +178,7 @@ func TestProtectedMode(t *testing.T) {
 			denied := func(t testing.TB) {
 				t.Helper()
 				w := fromFar(t)
-				if got := w.reply(t); got != "-"+protectedMode.text {
+				if got := w.reply(t); got != "-"+protectedMode.Text {
 					t.Error(got)
 				}
 				if got, err := w.read(); err == nil {
@@ -207,7 +207,7 @@ func TestProtectedModeSpeaksAsRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Contains(program, []byte("-"+protectedMode.text+"\r\n\x00")) {
+	if !bytes.Contains(program, []byte("-"+protectedMode.Text+"\r\n\x00")) {
 		t.Error("redis-server has no such text")
 	}
 }

@@ -36,7 +36,7 @@ func (p *listpack) bytes() []byte {
 // that was, to be read backwards.
 func (p *listpack) add(value []byte) {
 	b := p.elements
-	n, isInt := parseInt(value)
+	n, isInt := ParseInt(value)
 	switch size := len(value); {
 	case isInt:
 		b = appendPackedInt(b, n)

@@ -63,18 +63,18 @@ func (c *call) dropEmpty(e *entry, l *list) {
 	}
 }
 
-func lpush(c *call, args [][]byte) reply  { return pushAll(c, args, left, true) }
-func rpush(c *call, args [][]byte) reply  { return pushAll(c, args, right, true) }
-func lpushx(c *call, args [][]byte) reply { return pushAll(c, args, left, false) }
-func rpushx(c *call, args [][]byte) reply { return pushAll(c, args, right, false) }
+func lpush(c *call, args [][]byte) Reply  { return pushAll(c, args, left, true) }
+func rpush(c *call, args [][]byte) Reply  { return pushAll(c, args, right, true) }
+func lpushx(c *call, args [][]byte) Reply { return pushAll(c, args, left, false) }
+func rpushx(c *call, args [][]byte) Reply { return pushAll(c, args, right, false) }
 
-func pushAll(c *call, args [][]byte, e end, create bool) reply {
+func pushAll(c *call, args [][]byte, e end, create bool) Reply {
 	_, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l == nil && !create:
-		return zero
+		return Zero
 	case l == nil:
 		l = &list{}
 		c.add(c.db, args[1], l)
@@ -84,61 +84,61 @@ func pushAll(c *call, args [][]byte, e end, create bool) reply {
 	}
 	c.answerFirst()
 	c.changed(args[1], listEvent, e.pushed())
-	return count(l.length)
+	return Int(l.length)
 }
 
-func lpop(c *call, args [][]byte) reply { return popSome(c, args, left) }
-func rpop(c *call, args [][]byte) reply { return popSome(c, args, right) }
+func lpop(c *call, args [][]byte) Reply { return popSome(c, args, left) }
+func rpop(c *call, args [][]byte) Reply { return popSome(c, args, right) }
 
-func popSome(c *call, args [][]byte, from end) reply {
+func popSome(c *call, args [][]byte, from end) Reply {
 	if len(args) > 3 {
 		return c.wrongNumber()
 	}
-	n, missing := int64(-1), null
+	n, missing := int64(-1), Null
 	if len(args) == 3 {
 		var isInt bool
-		if n, isInt = parseInt(args[2]); !isInt || n < 0 {
-			return notPositive
+		if n, isInt = ParseInt(args[2]); !isInt || n < 0 {
+			return NotPositive
 		}
-		missing = nullList
+		missing = NullArray
 	}
 	e, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l == nil:
 		return missing
 	case n == 0:
-		return emptyList
+		return EmptyArray
 	case n < 0:
 		value := l.pop(from)
 		c.answerFirst()
 		c.shrunk(e, l, from.popped())
-		return bulk(value)
+		return Bulk(value)
 	}
 	return c.pop(e, l, from, n)
 }
 
 // pop takes up to n elements off a list.
-func (c *call) pop(e *entry, l *list, from end, n int64) reply {
-	values := make([]reply, 0, min(n, int64(l.length)))
+func (c *call) pop(e *entry, l *list, from end, n int64) Reply {
+	values := make([]Reply, 0, min(n, int64(l.length)))
 	for int64(len(values)) < n && l.length > 0 {
-		values = append(values, bulk(l.pop(from)))
+		values = append(values, Bulk(l.pop(from)))
 	}
 	c.answerFirst()
 	c.shrunk(e, l, from.popped())
-	return array(values...)
+	return Array(values...)
 }
 
-func llen(c *call, args [][]byte) reply {
+func llen(c *call, args [][]byte) Reply {
 	l, isList := c.lookup(args[1]).list()
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l == nil:
-		return zero
+		return Zero
 	}
-	return count(l.length)
+	return Int(l.length)
 }
 
 // between resolves a range of indexes, where negative ones count from the end,
@@ -160,34 +160,34 @@ func (l *list) between(start, stop int64) (first, n int) {
 
 // parseRange reads two indexes.
 func parseRange(args [][]byte) (start, stop int64, ok bool) {
-	start, ok1 := parseInt(args[0])
-	stop, ok2 := parseInt(args[1])
+	start, ok1 := ParseInt(args[0])
+	stop, ok2 := ParseInt(args[1])
 	return start, stop, ok1 && ok2
 }
 
-func lrange(c *call, args [][]byte) reply {
+func lrange(c *call, args [][]byte) Reply {
 	start, stop, isInt := parseRange(args[2:])
 	if !isInt {
-		return notAnInteger
+		return NotAnInteger
 	}
 	l, isList := c.lookup(args[1]).list()
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l == nil:
-		return emptyList
+		return EmptyArray
 	}
 	first, n := l.between(start, stop)
 	if n == 0 {
-		return emptyList
+		return EmptyArray
 	}
-	values := make([]reply, n)
+	values := make([]Reply, n)
 	p := l.seek(first)
 	for i := range values {
-		values[i] = bulk(p.value())
+		values[i] = Bulk(p.value())
 		p = p.next()
 	}
-	return array(values...)
+	return Array(values...)
 }
 
 // find returns the place of an index, where negative ones count from the end.
@@ -201,65 +201,65 @@ func (l *list) find(index int64) (p place, found bool) {
 	return l.seek(int(index)), true
 }
 
-func lindex(c *call, args [][]byte) reply {
+func lindex(c *call, args [][]byte) Reply {
 	l, isList := c.lookup(args[1]).list()
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l == nil:
-		return null
+		return Null
 	}
-	index, isInt := parseInt(args[2])
+	index, isInt := ParseInt(args[2])
 	if !isInt {
-		return notAnInteger
+		return NotAnInteger
 	}
 	p, found := l.find(index)
 	if !found {
-		return null
+		return Null
 	}
-	return bulk(p.value())
+	return Bulk(p.value())
 }
 
-func lset(c *call, args [][]byte) reply {
+func lset(c *call, args [][]byte) Reply {
 	_, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l == nil:
-		return noSuchKey
+		return NoSuchKey
 	}
-	index, isInt := parseInt(args[2])
+	index, isInt := ParseInt(args[2])
 	if !isInt {
-		return notAnInteger
+		return NotAnInteger
 	}
 	p, found := l.find(index)
 	if !found {
-		return indexOutside
+		return IndexOutOfRange
 	}
 	l.set(p, args[3])
 	c.answerFirst()
 	c.changed(args[1], listEvent, "lset")
-	return ok
+	return OK
 }
 
-func lrem(c *call, args [][]byte) reply {
-	n, isInt := parseInt(args[2])
+func lrem(c *call, args [][]byte) Reply {
+	n, isInt := ParseInt(args[2])
 	if !isInt {
-		return notAnInteger
+		return NotAnInteger
 	}
 	e, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l == nil:
-		return zero
+		return Zero
 	}
 	removed := l.removeEqual(args[3], n)
 	if removed > 0 {
 		c.changed(args[1], listEvent, "lrem")
 		c.dropEmpty(e, l)
 	}
-	return count(removed)
+	return Int(removed)
 }
 
 // removeEqual removes up to n elements equal to value from the head on, up to -n
@@ -295,37 +295,37 @@ func magnitude(n int64) int64 {
 	return -n
 }
 
-func ltrim(c *call, args [][]byte) reply {
+func ltrim(c *call, args [][]byte) Reply {
 	start, stop, isInt := parseRange(args[2:])
 	if !isInt {
-		return notAnInteger
+		return NotAnInteger
 	}
 	e, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l == nil:
-		return ok
+		return OK
 	}
 	first, n := l.between(start, stop)
 	behind := l.length - first - n
 	l.drop(left, first)
 	l.drop(right, behind)
 	c.shrunk(e, l, "ltrim")
-	return ok
+	return OK
 }
 
-func linsert(c *call, args [][]byte) reply {
-	before := is(args[2], "BEFORE")
-	if !before && !is(args[2], "AFTER") {
-		return syntaxError
+func linsert(c *call, args [][]byte) Reply {
+	before := Is(args[2], "BEFORE")
+	if !before && !Is(args[2], "AFTER") {
+		return SyntaxError
 	}
 	_, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l == nil:
-		return zero
+		return Zero
 	}
 	for _, p := range l.walk(left) {
 		if !bytes.Equal(p.value(), args[3]) {
@@ -337,55 +337,55 @@ func linsert(c *call, args [][]byte) reply {
 			l.insertAfter(p, args[4])
 		}
 		c.changed(args[1], listEvent, "linsert")
-		return count(l.length)
+		return Int(l.length)
 	}
-	return integer(-1)
+	return Integer(-1)
 }
 
-func lpos(c *call, args [][]byte) reply {
+func lpos(c *call, args [][]byte) Reply {
 	rank, limit, longest := int64(1), int64(-1), int64(0)
 	for i := 3; i < len(args); i += 2 {
 		if i+1 == len(args) {
-			return syntaxError
+			return SyntaxError
 		}
-		n, isInt := parseInt(args[i+1])
+		n, isInt := ParseInt(args[i+1])
 		switch {
-		case is(args[i], "RANK"):
+		case Is(args[i], "RANK"):
 			switch {
 			case !isInt:
-				return notAnInteger
+				return NotAnInteger
 			case n == 0:
-				return failure("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
+				return ErrorReply("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
 					"or use negative to start from the end of the list")
 			}
 			rank = n
-		case is(args[i], "COUNT"):
+		case Is(args[i], "COUNT"):
 			if !isInt || n < 0 {
-				return failure("ERR COUNT can't be negative")
+				return ErrorReply("ERR COUNT can't be negative")
 			}
 			limit = n
-		case is(args[i], "MAXLEN"):
+		case Is(args[i], "MAXLEN"):
 			if !isInt || n < 0 {
-				return failure("ERR MAXLEN can't be negative")
+				return ErrorReply("ERR MAXLEN can't be negative")
 			}
 			longest = n
 		default:
-			return syntaxError
+			return SyntaxError
 		}
 	}
 	l, isList := c.lookup(args[1]).list()
 	if !isList {
-		return wrongType
+		return WrongType
 	}
-	found := []reply{}
+	found := []Reply{}
 	if l != nil {
 		found = l.positions(args[2], rank, limit, longest)
 	}
 	switch {
 	case limit >= 0:
-		return array(found...)
+		return Array(found...)
 	case len(found) == 0:
-		return null
+		return Null
 	}
 	return found[0]
 }
@@ -394,7 +394,7 @@ func lpos(c *call, args [][]byte) reply {
 // match on, counted from the tail if rank is negative. It looks at no more than
 // longest elements, and returns no more than limit indexes; 0 means all, and a
 // limit of -1 means 1.
-func (l *list) positions(value []byte, rank, limit, longest int64) []reply {
+func (l *list) positions(value []byte, rank, limit, longest int64) []Reply {
 	from := left
 	if rank < 0 { // the negative number without a positive one stays below every match
 		from, rank = right, -rank
@@ -402,7 +402,7 @@ func (l *list) positions(value []byte, rank, limit, longest int64) []reply {
 	if limit < 0 {
 		limit = 1
 	}
-	found := []reply{}
+	found := []Reply{}
 	looked, matches := int64(0), int64(0)
 	for i, p := range l.walk(from) {
 		if looked++; longest > 0 && looked > longest {
@@ -414,7 +414,7 @@ func (l *list) positions(value []byte, rank, limit, longest int64) []reply {
 		if matches++; matches < rank {
 			continue
 		}
-		found = append(found, count(i))
+		found = append(found, Int(i))
 		if limit > 0 && int64(len(found)) >= limit {
 			break
 		}
@@ -424,41 +424,41 @@ func (l *list) positions(value []byte, rank, limit, longest int64) []reply {
 
 func parseEnd(arg []byte) (end, bool) {
 	switch {
-	case is(arg, "LEFT"):
+	case Is(arg, "LEFT"):
 		return left, true
-	case is(arg, "RIGHT"):
+	case Is(arg, "RIGHT"):
 		return right, true
 	}
 	return left, false
 }
 
-func lmove(c *call, args [][]byte) reply {
+func lmove(c *call, args [][]byte) Reply {
 	from, ok1 := parseEnd(args[3])
 	to, ok2 := parseEnd(args[4])
 	if !ok1 || !ok2 {
-		return syntaxError
+		return SyntaxError
 	}
 	return c.move(args[1], args[2], from, to)
 }
 
-func rpoplpush(c *call, args [][]byte) reply { return c.move(args[1], args[2], right, left) }
+func rpoplpush(c *call, args [][]byte) Reply { return c.move(args[1], args[2], right, left) }
 
 // move takes an element off one list and adds it to another, or the same.
-func (c *call) move(source, target []byte, from, to end) reply {
+func (c *call) move(source, target []byte, from, to end) Reply {
 	e, l, isList := c.listOf(source)
 	switch {
 	case !isList:
-		return wrongType
+		return WrongType
 	case l == nil:
-		return null
+		return Null
 	}
 	return c.moveFrom(e, l, target, from, to)
 }
 
-func (c *call) moveFrom(e *entry, l *list, target []byte, from, to end) reply {
+func (c *call) moveFrom(e *entry, l *list, target []byte, from, to end) Reply {
 	_, into, isList := c.listOf(target)
 	if !isList {
-		return wrongType
+		return WrongType
 	}
 	value := bytes.Clone(l.pop(from)) // the list may reuse its memory for the push
 	if into == nil {
@@ -469,10 +469,10 @@ func (c *call) moveFrom(e *entry, l *list, target []byte, from, to end) reply {
 	c.changed(target, listEvent, to.pushed())
 	c.answerFirst()
 	c.shrunk(e, l, from.popped())
-	return bulk(value)
+	return Bulk(value)
 }
 
-func lmpop(c *call, args [][]byte) reply {
+func lmpop(c *call, args [][]byte) Reply {
 	names, from, n, err := parseMultiPop(args[1:])
 	if err != nil {
 		return *err
@@ -481,42 +481,42 @@ func lmpop(c *call, args [][]byte) reply {
 		e, l, isList := c.listOf(key)
 		switch {
 		case !isList:
-			return wrongType
+			return WrongType
 		case l != nil:
-			return array(bulk(key), c.pop(e, l, from, n))
+			return Array(Bulk(key), c.pop(e, l, from, n))
 		}
 	}
-	return nullList
+	return NullArray
 }
 
 // parseMultiPop reads what LMPOP and BLMPOP have in common: a number of keys,
 // the keys, an end and maybe a count.
-func parseMultiPop(args [][]byte) (names [][]byte, from end, n int64, err *reply) {
-	number, isInt := parseInt(args[0])
+func parseMultiPop(args [][]byte) (names [][]byte, from end, n int64, err *Reply) {
+	number, isInt := ParseInt(args[0])
 	if !isInt || number < 1 {
-		r := failure("ERR numkeys should be greater than 0")
+		r := ErrorReply("ERR numkeys should be greater than 0")
 		return nil, from, 0, &r
 	}
 	if number >= int64(len(args)-1) {
-		return nil, from, 0, &syntaxError
+		return nil, from, 0, &SyntaxError
 	}
 	names, rest := args[1:1+number], args[1+number:]
 	from, isEnd := parseEnd(rest[0])
 	if !isEnd {
-		return nil, from, 0, &syntaxError
+		return nil, from, 0, &SyntaxError
 	}
 	switch {
 	case len(rest) == 1:
 		return names, from, 1, nil
-	case len(rest) < 3 || !is(rest[1], "COUNT"):
-		return nil, from, 0, &syntaxError
+	case len(rest) < 3 || !Is(rest[1], "COUNT"):
+		return nil, from, 0, &SyntaxError
 	}
-	if n, isInt = parseInt(rest[2]); !isInt || n < 1 {
-		r := failure("ERR count should be greater than 0")
+	if n, isInt = ParseInt(rest[2]); !isInt || n < 1 {
+		r := ErrorReply("ERR count should be greater than 0")
 		return nil, from, 0, &r
 	}
 	if len(rest) > 3 {
-		return nil, from, 0, &syntaxError
+		return nil, from, 0, &SyntaxError
 	}
 	return names, from, n, nil
 }

@@ -48,13 +48,13 @@ const (
 )
 
 // outcome says what a reply makes of a command.
-func outcomeOf(r *reply) (o Outcome, err string) {
-	switch r.kind {
-	case kindError:
-		return Failed, r.text
-	case kindNull, kindNullList:
+func outcomeOf(r *Reply) (o Outcome, err string) {
+	switch r.Kind {
+	case KindError:
+		return Failed, r.Text
+	case KindNull, KindNullArray:
 		return Nil, ""
-	case kindWait:
+	case KindWait:
 		return Blocked, ""
 	}
 	return Answered, ""
@@ -79,7 +79,7 @@ func (r Record) String() string {
 	}
 	fmt.Fprintf(&line, " db %d:", r.DB)
 	for _, arg := range r.Args {
-		line.Write(appendWord([]byte{' '}, []byte(arg)))
+		line.Write(AppendQuoted([]byte{' '}, []byte(arg)))
 	}
 	line.WriteString(" -> " + r.Outcome.String())
 	if r.Error != "" {

@@ -11,7 +11,7 @@ import (
 
 // memoryStats tells what Redis does and the broker knows too. What the allocator
 // has is that of the whole process.
-func memoryStats(c *call, _ [][]byte) reply {
+func memoryStats(c *call, _ [][]byte) Reply {
 	total, keys, dataset := c.usedMemory(), 0, 0
 	for _, d := range c.dbs {
 		keys += len(d.order)
@@ -25,7 +25,7 @@ func memoryStats(c *call, _ [][]byte) reply {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	var pairs []reply
+	var pairs []Reply
 	for _, f := range []struct {
 		name  string
 		bytes int
@@ -41,13 +41,13 @@ func memoryStats(c *call, _ [][]byte) reply {
 		{"allocator.active", int(m.HeapInuse)},
 		{"allocator.resident", int(m.HeapSys - m.HeapReleased)},
 	} {
-		pairs = append(pairs, bulkString(f.name), count(f.bytes))
+		pairs = append(pairs, BulkString(f.name), Int(f.bytes))
 	}
-	return fields(pairs...)
+	return Map(pairs...)
 }
 
 // memoryMallocStats tells what Go's allocator says of itself.
-func memoryMallocStats(*call, [][]byte) reply {
+func memoryMallocStats(*call, [][]byte) Reply {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	var out strings.Builder
@@ -64,11 +64,11 @@ func memoryMallocStats(*call, [][]byte) reply {
 	} {
 		fmt.Fprintf(&out, "%s: %d\n", f.name, f.value)
 	}
-	return verbatim(out.String())
+	return Verbatim(out.String())
 }
 
 // memoryPurge gives memory that is not used back to the system.
-func memoryPurge(*call, [][]byte) reply {
+func memoryPurge(*call, [][]byte) Reply {
 	debug.FreeOSMemory()
-	return ok
+	return OK
 }

@@ -12,18 +12,18 @@ import (
 // run by EXEC, and EXEC last. A command that waits is shown when it begins to. Such a
 // client cannot read or write keys until RESET.
 
-func monitor(c *call, _ [][]byte) reply {
+func monitor(c *call, _ [][]byte) Reply {
 	s := c.session
 	switch {
 	case s.transaction.running:
-		return failure("ERR MONITOR isn't allowed for DENY BLOCKING client")
+		return ErrorReply("ERR MONITOR isn't allowed for DENY BLOCKING client")
 	case s.monitors:
-		return nothing
+		return Nothing
 	}
 	s.monitors = true
 	c.monitors = append(c.monitors, s)
 	c.setObserved()
-	return ok
+	return OK
 }
 
 // stopMonitoring ends what MONITOR began.
@@ -56,7 +56,7 @@ func (b *Broker) show(by *session, cmd *command, args [][]byte) {
 		line.WriteByte(' ')
 		writeQuoted(&line, arg)
 	}
-	r := simple(line.String())
+	r := Simple(line.String())
 	for _, s := range b.monitors {
 		s.reply(&r)
 	}

@@ -2,33 +2,33 @@ package broker
 
 // Commands that move values between keys and databases.
 
-func rename(c *call, args [][]byte) reply {
+func rename(c *call, args [][]byte) Reply {
 	if failed := c.rename(args[1], args[2], true); failed != nil {
 		return *failed
 	}
-	return ok
+	return OK
 }
 
-func renamenx(c *call, args [][]byte) reply {
+func renamenx(c *call, args [][]byte) Reply {
 	if failed := c.rename(args[1], args[2], false); failed != nil {
 		return *failed
 	}
-	return one
+	return One
 }
 
 // rename gives a value another key, replacing what that holds or else refusing
 // to. It returns the answer if there is nothing to do.
-func (c *call) rename(from, to []byte, replace bool) *reply {
+func (c *call) rename(from, to []byte, replace bool) *Reply {
 	e := c.find(from)
 	if e == nil {
-		return &noSuchKey
+		return &NoSuchKey
 	}
 	if old := c.find(to); old != nil {
 		switch {
 		case !replace:
-			return &zero
+			return &Zero
 		case old == e:
-			return &ok
+			return &OK
 		}
 		c.remove(old)
 	}
@@ -45,45 +45,45 @@ func (c *call) rename(from, to []byte, replace bool) *reply {
 	return nil
 }
 
-var sameObject = failure("ERR source and destination objects are the same")
+var sameObject = ErrorReply("ERR source and destination objects are the same")
 
 // parseDB reads the number of a database.
-func (c *call) parseDB(arg []byte) (*database, *reply) {
+func (c *call) parseDB(arg []byte) (*database, *Reply) {
 	n, err := parseInt32(arg)
 	switch {
 	case err != nil:
 		return nil, err
 	case n < 0 || int(n) >= len(c.dbs):
-		return nil, &noSuchDB
+		return nil, &NoSuchDB
 	}
 	return c.dbs[n], nil
 }
 
-func parseInt32(arg []byte) (int32, *reply) {
-	n, isInt := parseInt(arg)
+func parseInt32(arg []byte) (int32, *Reply) {
+	n, isInt := ParseInt(arg)
 	switch {
 	case !isInt:
-		return 0, &notAnInteger
+		return 0, &NotAnInteger
 	case n != int64(int32(n)):
-		return 0, &notAnInt32
+		return 0, &NotAnInt32
 	}
 	return int32(n), nil
 }
 
-func copyKey(c *call, args [][]byte) reply {
+func copyKey(c *call, args [][]byte) Reply {
 	target, replace := c.db, false
 	for i := 3; i < len(args); i++ {
 		switch {
-		case is(args[i], "REPLACE"):
+		case Is(args[i], "REPLACE"):
 			replace = true
-		case is(args[i], "DB") && i+1 < len(args):
+		case Is(args[i], "DB") && i+1 < len(args):
 			i++
-			var err *reply
+			var err *Reply
 			if target, err = c.parseDB(args[i]); err != nil {
 				return *err
 			}
 		default:
-			return syntaxError
+			return SyntaxError
 		}
 	}
 	if target == c.db && string(args[1]) == string(args[2]) {
@@ -91,11 +91,11 @@ func copyKey(c *call, args [][]byte) reply {
 	}
 	e := c.lookup(args[1])
 	if e == nil {
-		return zero
+		return Zero
 	}
 	if old := target.find(args[2]); old != nil {
 		if !replace {
-			return zero
+			return Zero
 		}
 		c.remove(old)
 	}
@@ -105,10 +105,10 @@ func copyKey(c *call, args [][]byte) reply {
 	}
 	c.signalModified(c.session, target, args[2])
 	c.notify(target, args[2], genericEvent, "copy_to")
-	return one
+	return One
 }
 
-func move(c *call, args [][]byte) reply {
+func move(c *call, args [][]byte) Reply {
 	target, err := c.parseDB(args[2])
 	if err != nil {
 		return *err
@@ -118,7 +118,7 @@ func move(c *call, args [][]byte) reply {
 	}
 	e := c.find(args[1])
 	if e == nil || target.find(args[1]) != nil {
-		return zero
+		return Zero
 	}
 	v, at := e.value, e.at
 	c.remove(e)
@@ -130,18 +130,18 @@ func move(c *call, args [][]byte) reply {
 	c.signalModified(c.session, target, args[1])
 	c.notify(c.db, args[1], genericEvent, "move_from")
 	c.notify(target, args[1], genericEvent, "move_to")
-	return one
+	return One
 }
 
-func swapdb(c *call, args [][]byte) reply {
+func swapdb(c *call, args [][]byte) Reply {
 	for i, which := range []string{"first", "second"} {
 		if _, err := parseInt32(args[1+i]); err != nil {
-			return failuref("ERR invalid %s DB index", which)
+			return Errorf("ERR invalid %s DB index", which)
 		}
 	}
 	var dbs [2]*database
 	for i := range dbs {
-		var err *reply
+		var err *Reply
 		if dbs[i], err = c.parseDB(args[1+i]); err != nil {
 			return *err
 		}
@@ -149,7 +149,7 @@ func swapdb(c *call, args [][]byte) reply {
 	if dbs[0] != dbs[1] {
 		c.swap(dbs[0], dbs[1])
 	}
-	return ok
+	return OK
 }
 
 // swap exchanges what two databases hold. Who watches or waits for a key in one

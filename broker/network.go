@@ -26,7 +26,7 @@ type flow struct {
 	packets []packet
 	backlog int   // bytes that are under way
 	free    int64 // when the sender can send more
-	alarm   alarm // when more arrives
+	alarm   Alarm // when more arrives
 }
 
 // A packet is bytes that are sent one after the other.
@@ -113,8 +113,8 @@ func (s *session) flushNetem() (flush bool) {
 func (s *session) stopNetem() {
 	if l := s.netem; l != nil {
 		delete(s.broker.netems, s)
-		s.broker.alarms.clear(&l.up.alarm)
-		s.broker.alarms.clear(&l.down.alarm)
+		s.broker.alarms.Clear(&l.up.alarm)
+		s.broker.alarms.Clear(&l.down.alarm)
 		s.netem = nil
 	}
 }
@@ -194,7 +194,7 @@ func (f *flow) progress(c *packet, after int64) int {
 func (f *flow) schedule() {
 	b := f.session.broker
 	if len(f.packets) == 0 {
-		b.alarms.clear(&f.alarm)
+		b.alarms.Clear(&f.alarm)
 		f.packets = nil
 		return
 	}
@@ -204,13 +204,13 @@ func (f *flow) schedule() {
 		n = len(c.rest)
 	}
 	at := c.from + f.lag + f.duration(n)
-	if f.alarm.place == 0 || f.alarm.at != at {
-		b.alarms.set(&f.alarm, f, at)
+	if f.alarm.place == 0 || f.alarm.At != at {
+		b.alarms.Set(&f.alarm, f, at)
 	}
 }
 
-// due hands over what has arrived.
-func (f *flow) due() {
+// Due hands over what has arrived.
+func (f *flow) Due() {
 	if s := f.session; f == &s.netem.down {
 		s.netem.in = append(s.netem.in, f.arrived()...)
 		s.markPendingWrite()

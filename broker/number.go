@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// parseInt reads a decimal integer as strictly as Redis does: no plus sign, no
+// ParseInt reads a decimal integer as strictly as Redis does: no plus sign, no
 // leading zero, no space, and nothing out of the range of an int64.
-func parseInt(b []byte) (int64, bool) {
+func ParseInt(b []byte) (int64, bool) {
 	if len(b) == 0 || len(b) > 20 {
 		return 0, false
 	}
@@ -50,10 +50,10 @@ func parseInt(b []byte) (int64, bool) {
 // maxFloat is the length from which on Redis takes nothing for a number.
 const maxFloat = 5 << 10
 
-// parseFloat reads a decimal or hexadecimal floating-point number, infinities
+// ParseFloat reads a decimal or hexadecimal floating-point number, infinities
 // included. What is no number is refused, and what is too large or too small for a
 // float64.
-func parseFloat(b []byte) (float64, bool) {
+func ParseFloat(b []byte) (float64, bool) {
 	s, valid := floatDigits(b)
 	if !valid {
 		return 0, false
@@ -88,18 +88,18 @@ func isZero(s string) bool {
 	return strings.Trim(digits, "0.") == ""
 }
 
-// longDouble is the number of bits in the fraction of C's long double on x86, in
+// LongDoubleBits is the number of bits in the fraction of C's long double on x86, in
 // which Redis computes. The exponents of its numbers, whose fraction is less than 1,
 // are between the other two.
 const (
-	longDouble         = 64
-	longDoubleLeast    = -16445
-	longDoubleGreatest = 16384
+	LongDoubleBits     = 64
+	LongDoubleLeast    = -16445
+	LongDoubleGreatest = 16384
 )
 
-// parseLongDouble is like parseFloat for a long double. It returns nil for what is
+// ParseLongDouble is like parseFloat for a long double. It returns nil for what is
 // not one, and a sign for an infinity.
-func parseLongDouble(b []byte) (f *big.Float, infinity int) {
+func ParseLongDouble(b []byte) (f *big.Float, infinity int) {
 	s, valid := floatDigits(b)
 	if !valid {
 		return nil, 0
@@ -112,9 +112,9 @@ func parseLongDouble(b []byte) (f *big.Float, infinity int) {
 	case err == nil && math.IsInf(near, -1):
 		return new(big.Float), -1
 	}
-	f, _, err := big.ParseFloat(s, 0, longDouble, big.ToNearestEven)
+	f, _, err := big.ParseFloat(s, 0, LongDoubleBits, big.ToNearestEven)
 	if err != nil { // decimal numbers may begin with a 0, which base 0 takes for octal
-		f, _, err = big.ParseFloat(s, 10, longDouble, big.ToNearestEven)
+		f, _, err = big.ParseFloat(s, 10, LongDoubleBits, big.ToNearestEven)
 	}
 	if err != nil || f.IsInf() || f.Sign() == 0 && !isZero(s) || f.Sign() != 0 && !isLongDouble(f) {
 		return nil, 0
@@ -126,13 +126,13 @@ func parseLongDouble(b []byte) (f *big.Float, infinity int) {
 // small.
 func isLongDouble(f *big.Float) bool {
 	exponent := f.MantExp(nil)
-	return longDoubleLeast <= exponent && exponent <= longDoubleGreatest
+	return LongDoubleLeast <= exponent && exponent <= LongDoubleGreatest
 }
 
-// parseCursor reads a cursor as C's strtoul does: signs and leading zeros are fine,
+// ParseCursor reads a cursor as C's strtoul does: signs and leading zeros are fine,
 // and nothing is 0.
-func parseCursor(b []byte) (uint64, bool) {
-	s := cString(b, len(b))
+func ParseCursor(b []byte) (uint64, bool) {
+	s := CString(b, len(b))
 	if s == "" {
 		return 0, true
 	}
@@ -147,9 +147,9 @@ func parseCursor(b []byte) (uint64, bool) {
 	return n, err == nil
 }
 
-// atoi reads the number that a text begins with, as C's atoi does; 0 if there is
+// Atoi reads the number that a text begins with, as C's atoi does; 0 if there is
 // none.
-func atoi(b []byte) int {
+func Atoi(b []byte) int {
 	b = bytes.TrimLeft(b, " \t\n\v\f\r")
 	end := 0
 	for end < len(b) && ('0' <= b[end] && b[end] <= '9' || end == 0 && (b[0] == '-' || b[0] == '+')) {
@@ -159,9 +159,9 @@ func atoi(b []byte) int {
 	return int(int32(n))
 }
 
-// lower writes the ASCII lower case of name into buf and returns that part of
+// Lower writes the ASCII lower case of name into buf and returns that part of
 // buf, or nil if name does not fit.
-func lower(buf, name []byte) []byte {
+func Lower(buf, name []byte) []byte {
 	if len(name) > len(buf) {
 		return nil
 	}
@@ -174,8 +174,8 @@ func lower(buf, name []byte) []byte {
 	return buf[:len(name)]
 }
 
-// is reports whether an argument is the given word, which is in upper case.
-func is(arg []byte, word string) bool {
+// Is reports whether an argument is the given word, which is in upper case.
+func Is(arg []byte, word string) bool {
 	if len(arg) != len(word) {
 		return false
 	}

@@ -27,7 +27,7 @@ func (t *stringValue) integer() (n int64, isInt bool) {
 	if t.form > unshared {
 		return 0, false
 	}
-	return parseInt(t.bytes)
+	return ParseInt(t.bytes)
 }
 
 func (t *stringValue) encoding() string {
@@ -56,46 +56,46 @@ func (e *entry) references() int64 {
 }
 
 // asked answers what an entry tells, or that there is none.
-func asked(e *entry, tell func(*entry) reply) reply {
+func asked(e *entry, tell func(*entry) Reply) Reply {
 	if e == nil {
-		return null
+		return Null
 	}
 	return tell(e)
 }
 
-func objectEncoding(c *call, args [][]byte) reply {
-	return asked(c.inspect(args[2]), func(e *entry) reply { return bulkString(e.value.encoding()) })
+func objectEncoding(c *call, args [][]byte) Reply {
+	return asked(c.inspect(args[2]), func(e *entry) Reply { return BulkString(e.value.encoding()) })
 }
 
-func objectRefCount(c *call, args [][]byte) reply {
-	return asked(c.inspect(args[2]), func(e *entry) reply { return integer(e.references()) })
+func objectRefCount(c *call, args [][]byte) Reply {
+	return asked(c.inspect(args[2]), func(e *entry) Reply { return Integer(e.references()) })
 }
 
-func objectIdleTime(c *call, args [][]byte) reply {
-	return asked(c.inspect(args[2]), func(e *entry) reply { return integer(int64(c.second - e.used)) })
+func objectIdleTime(c *call, args [][]byte) Reply {
+	return asked(c.inspect(args[2]), func(e *entry) Reply { return Integer(int64(c.second - e.used)) })
 }
 
 // memoryUsage takes the number of elements that Redis would look at, which here are
 // all.
-func memoryUsage(c *call, args [][]byte) reply {
+func memoryUsage(c *call, args [][]byte) Reply {
 	for i := 3; i < len(args); i += 2 {
-		if !is(args[i], "SAMPLES") || i+1 == len(args) {
-			return syntaxError
+		if !Is(args[i], "SAMPLES") || i+1 == len(args) {
+			return SyntaxError
 		}
-		n, isInt := parseInt(args[i+1])
+		n, isInt := ParseInt(args[i+1])
 		switch {
 		case !isInt:
-			return notAnInteger
+			return NotAnInteger
 		case n < 0:
-			return syntaxError
+			return SyntaxError
 		}
 	}
-	return asked(c.db.find(args[2]), func(e *entry) reply { return count(e.footprint()) })
+	return asked(c.db.find(args[2]), func(e *entry) Reply { return Int(e.footprint()) })
 }
 
-func objectFreq(c *call, args [][]byte) reply {
-	return asked(c.inspect(args[2]), func(*entry) reply {
-		return failure("ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
+func objectFreq(c *call, args [][]byte) Reply {
+	return asked(c.inspect(args[2]), func(*entry) Reply {
+		return ErrorReply("ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
 			"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 	})
 }

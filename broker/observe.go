@@ -44,17 +44,17 @@ func (b *Broker) endLap(began int64) {
 }
 
 // account notes that a command has run and been answered, or has begun to wait.
-func (s *session) account(cmd *command, args [][]byte, began int64, r *reply) {
+func (s *session) account(cmd *command, args [][]byte, began int64, r *Reply) {
 	b := s.broker
 	b.endLap(began)
 	b.took += b.running.slept
 	u := &b.usage[cmd.index]
 	u.calls++
 	u.time += b.took
-	if r.isFailure() {
+	if r.IsError() {
 		u.failed++
 	}
-	if r.kind == kindWait {
+	if r.Kind == KindWait {
 		s.waiter.took = b.took
 	} else {
 		b.measured(u, b.took)
@@ -65,14 +65,14 @@ func (s *session) account(cmd *command, args [][]byte, began int64, r *reply) {
 }
 
 // tookLong notes what is only noted of commands that took long.
-func (s *session) tookLong(cmd *command, args [][]byte, r *reply) {
+func (s *session) tookLong(cmd *command, args [][]byte, r *Reply) {
 	kind := commandSpike
 	if cmd.flags&fast != 0 {
 		kind = fastCommandSpike
 	}
 	took := s.broker.took
 	s.broker.noteSpike(kind, took)
-	if r.kind == kindWait {
+	if r.Kind == KindWait {
 		return // it is not over yet
 	}
 	if e := s.addSlow(cmd, took); e != nil {
@@ -81,12 +81,12 @@ func (s *session) tookLong(cmd *command, args [][]byte, r *reply) {
 }
 
 // served notes that a client that was blocked has been served.
-func (s *session) served(began int64, r *reply) {
+func (s *session) served(began int64, r *Reply) {
 	b := s.broker
 	b.endLap(began)
 	u := &b.usage[s.command.index]
 	u.time += b.took
-	if r.isFailure() {
+	if r.IsError() {
 		u.failed++
 	}
 	s.waiter.took += b.took
@@ -101,7 +101,7 @@ func (s *session) served(began int64, r *reply) {
 }
 
 // observe tells whoever wants to hear of it that a command has run, or waits.
-func (s *session) observe(cmd *command, args [][]byte, r *reply) {
+func (s *session) observe(cmd *command, args [][]byte, r *Reply) {
 	outcome, err := outcomeOf(r)
 	if l := s.note(cmd, outcome, err, s.broker.took); l != nil {
 		l.args = appendArguments(l.args, cmd, args)

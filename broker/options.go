@@ -184,5 +184,5 @@ func (o Options) withDefaults() (Options, error) {
 
 // optionsChanged passes on what others keep of the options.
 func (b *Broker) optionsChanged() {
-	b.limits = limits{MaxArguments: b.options.MaxArguments, MaxBulk: b.options.MaxBulk, MaxInline: b.options.MaxInline}
+	b.limits = Limits{MaxArguments: b.options.MaxArguments, MaxBulk: b.options.MaxBulk, MaxInline: b.options.MaxInline}
 }

@@ -13,7 +13,7 @@ import (
 type pause struct {
 	broker *Broker
 	mode   pauseMode
-	alarm  alarm // its end
+	alarm  Alarm // its end
 
 	// expired are the keys that have gone since, whom to tell is still open.
 	expired []readyKey
@@ -51,17 +51,17 @@ func (b *Broker) pauseClients(mode pauseMode, until int64) {
 	}
 	b.postponers |= pausing
 	b.pause.mode = max(b.pause.mode, mode)
-	if b.pause.alarm.place == 0 || until > b.pause.alarm.at {
-		b.alarms.set(&b.pause.alarm, &b.pause, until)
+	if b.pause.alarm.place == 0 || until > b.pause.alarm.At {
+		b.alarms.Set(&b.pause.alarm, &b.pause, until)
 	}
 }
 
-// due ends the pause.
-func (p *pause) due() { p.broker.unpauseClients() }
+// Due ends the pause.
+func (p *pause) Due() { p.broker.unpauseClients() }
 
 func (b *Broker) unpauseClients() {
 	b.postponers &^= pausing
-	b.alarms.clear(&b.pause.alarm)
+	b.alarms.Clear(&b.pause.alarm)
 	expired := b.pause.expired
 	b.pause = pause{broker: b}
 	for _, k := range expired {
@@ -70,23 +70,23 @@ func (b *Broker) unpauseClients() {
 	b.release(func(h *postponed) bool { return h.why == paused })
 }
 
-func clientPause(c *call, args [][]byte) reply {
+func clientPause(c *call, args [][]byte) Reply {
 	mode := allPaused
 	switch {
 	case len(args) > 4:
 		return tooManyArguments(args)
-	case len(args) == 3 || is(args[3], "ALL"):
-	case is(args[3], "WRITE"):
+	case len(args) == 3 || Is(args[3], "ALL"):
+	case Is(args[3], "WRITE"):
 		mode = writesPaused
 	default:
-		return failure("ERR CLIENT PAUSE mode must be WRITE or ALL")
+		return ErrorReply("ERR CLIENT PAUSE mode must be WRITE or ALL")
 	}
-	ms, isInt := parseInt(args[2])
+	ms, isInt := ParseInt(args[2])
 	switch {
 	case !isInt:
-		return failure("ERR timeout is not an integer or out of range")
+		return ErrorReply("ERR timeout is not an integer or out of range")
 	case ms < 0:
-		return failure("ERR timeout is negative")
+		return ErrorReply("ERR timeout is negative")
 	case ms > math.MaxInt64-c.milliseconds():
 		ms = 0 // in Redis the sum overflows, and the end is in the past
 	}
@@ -95,10 +95,10 @@ func clientPause(c *call, args [][]byte) reply {
 		until = c.now + ms*int64(time.Millisecond)
 	}
 	c.pauseClients(mode, until)
-	return ok
+	return OK
 }
 
-func clientUnpause(c *call, _ [][]byte) reply {
+func clientUnpause(c *call, _ [][]byte) Reply {
 	c.unpauseClients()
-	return ok
+	return OK
 }

@@ -13,7 +13,7 @@ func (s *socket) peer() peer {
 		return present
 	}
 	p := gone // a connection without a descriptor has been closed
-	if s.raw.Control(func(fd uintptr) { p = peerOf(int(fd), s.session.requests.waiting()) }) != nil {
+	if s.raw.Control(func(fd uintptr) { p = peerOf(int(fd), s.session.requests.Buffered()) }) != nil {
 		return gone
 	}
 	return p

@@ -362,5 +362,5 @@ func (s *polled) peer() peer {
 	if s.fd < 0 {
 		return gone
 	}
-	return peerOf(s.fd, s.session.requests.waiting())
+	return peerOf(s.fd, s.session.requests.Buffered())
 }

@@ -41,11 +41,11 @@ func (o *subscriptions) any() bool {
 
 // count is the number that the replies of a kind tell: channels and patterns are
 // counted together.
-func (o *subscriptions) count(kind subscriptionKind) reply {
+func (o *subscriptions) count(kind subscriptionKind) Reply {
 	if kind == shards {
-		return count(len(o[shards]))
+		return Int(len(o[shards]))
 	}
-	return count(len(o[channels]) + len(o[patterns]))
+	return Int(len(o[channels]) + len(o[patterns]))
 }
 
 // publish delivers a message to the subscribers of a channel, or a shard's, and
@@ -54,7 +54,7 @@ func (p *pubsub) publish(kind subscriptionKind, channel, message []byte) int {
 	receivers := p[kind][string(channel)]
 	n := len(receivers)
 	if n > 0 {
-		m := push(bulkString(subscriptionWords[kind].message), bulk(channel), bulk(message))
+		m := Push(BulkString(subscriptionWords[kind].message), Bulk(channel), Bulk(message))
 		for _, s := range receivers {
 			s.reply(&m)
 		}
@@ -68,7 +68,7 @@ func (p *pubsub) publish(kind subscriptionKind, channel, message []byte) int {
 		if !match(pattern, name, false) {
 			continue
 		}
-		m := push(bulkString(subscriptionWords[patterns].message), bulkString(pattern), bulk(channel), bulk(message))
+		m := Push(BulkString(subscriptionWords[patterns].message), BulkString(pattern), Bulk(channel), Bulk(message))
 		for _, s := range receivers {
 			s.reply(&m)
 		}
@@ -78,36 +78,36 @@ func (p *pubsub) publish(kind subscriptionKind, channel, message []byte) int {
 }
 
 // subscribe begins subscriptions.
-func (s *session) subscribe(kind subscriptionKind, names [][]byte) reply {
+func (s *session) subscribe(kind subscriptionKind, names [][]byte) Reply {
 	all, own := s.broker.pubsub[kind], s.subscriptions[kind]
 	if own == nil {
 		own = map[string]struct{}{}
 		s.subscriptions[kind] = own
 	}
-	var replies []reply
+	var replies []Reply
 	for _, name := range names {
 		if _, known := own[string(name)]; !known {
 			own[string(name)] = struct{}{}
 			all[string(name)] = append(all[string(name)], s)
 		}
-		replies = append(replies, push(bulkString(subscriptionWords[kind].subscribe), bulk(name), s.subscriptions.count(kind)))
+		replies = append(replies, Push(BulkString(subscriptionWords[kind].subscribe), Bulk(name), s.subscriptions.count(kind)))
 	}
-	return sequence(replies...)
+	return Sequence(replies...)
 }
 
 // unsubscribe ends the named subscriptions, or all if there are no names.
-func (s *session) unsubscribe(kind subscriptionKind, names [][]byte) reply {
+func (s *session) unsubscribe(kind subscriptionKind, names [][]byte) Reply {
 	all, own := s.broker.pubsub[kind], s.subscriptions[kind]
-	word := bulkString(subscriptionWords[kind].unsubscribe)
+	word := BulkString(subscriptionWords[kind].unsubscribe)
 	if len(names) == 0 {
 		for _, name := range slices.Sorted(maps.Keys(own)) {
 			names = append(names, []byte(name))
 		}
 		if len(names) == 0 {
-			return push(word, null, s.subscriptions.count(kind))
+			return Push(word, Null, s.subscriptions.count(kind))
 		}
 	}
-	var replies []reply
+	var replies []Reply
 	for _, name := range names {
 		if _, known := own[string(name)]; known {
 			delete(own, string(name))
@@ -118,9 +118,9 @@ func (s *session) unsubscribe(kind subscriptionKind, names [][]byte) reply {
 				all[string(name)] = rest
 			}
 		}
-		replies = append(replies, push(word, bulk(name), s.subscriptions.count(kind)))
+		replies = append(replies, Push(word, Bulk(name), s.subscriptions.count(kind)))
 	}
-	return sequence(replies...)
+	return Sequence(replies...)
 }
 
 func (s *session) unsubscribeAll() {
@@ -129,34 +129,34 @@ func (s *session) unsubscribeAll() {
 	}
 }
 
-func subscribe(c *call, args [][]byte) reply    { return c.session.subscribe(channels, args[1:]) }
-func psubscribe(c *call, args [][]byte) reply   { return c.session.subscribe(patterns, args[1:]) }
-func unsubscribe(c *call, args [][]byte) reply  { return c.session.unsubscribe(channels, args[1:]) }
-func punsubscribe(c *call, args [][]byte) reply { return c.session.unsubscribe(patterns, args[1:]) }
-func sunsubscribe(c *call, args [][]byte) reply { return c.session.unsubscribe(shards, args[1:]) }
+func subscribe(c *call, args [][]byte) Reply    { return c.session.subscribe(channels, args[1:]) }
+func psubscribe(c *call, args [][]byte) Reply   { return c.session.subscribe(patterns, args[1:]) }
+func unsubscribe(c *call, args [][]byte) Reply  { return c.session.unsubscribe(channels, args[1:]) }
+func punsubscribe(c *call, args [][]byte) Reply { return c.session.unsubscribe(patterns, args[1:]) }
+func sunsubscribe(c *call, args [][]byte) Reply { return c.session.unsubscribe(shards, args[1:]) }
 
-func ssubscribe(c *call, args [][]byte) reply {
+func ssubscribe(c *call, args [][]byte) Reply {
 	if c.session.transaction.running {
-		return failure("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
+		return ErrorReply("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
 	}
 	return c.session.subscribe(shards, args[1:])
 }
 
-func publish(c *call, args [][]byte) reply {
-	return count(c.pubsub.publish(channels, args[1], args[2]))
+func publish(c *call, args [][]byte) Reply {
+	return Int(c.pubsub.publish(channels, args[1], args[2]))
 }
 
-func spublish(c *call, args [][]byte) reply {
-	return count(c.pubsub.publish(shards, args[1], args[2]))
+func spublish(c *call, args [][]byte) Reply {
+	return Int(c.pubsub.publish(shards, args[1], args[2]))
 }
 
-func pubsubChannels(c *call, args [][]byte) reply      { return c.listChannels(channels, args) }
-func pubsubShardChannels(c *call, args [][]byte) reply { return c.listChannels(shards, args) }
-func pubsubNumSub(c *call, args [][]byte) reply        { return c.countSubscribers(channels, args) }
-func pubsubShardNumSub(c *call, args [][]byte) reply   { return c.countSubscribers(shards, args) }
-func pubsubNumPat(c *call, _ [][]byte) reply           { return count(len(c.pubsub[patterns])) }
+func pubsubChannels(c *call, args [][]byte) Reply      { return c.listChannels(channels, args) }
+func pubsubShardChannels(c *call, args [][]byte) Reply { return c.listChannels(shards, args) }
+func pubsubNumSub(c *call, args [][]byte) Reply        { return c.countSubscribers(channels, args) }
+func pubsubShardNumSub(c *call, args [][]byte) Reply   { return c.countSubscribers(shards, args) }
+func pubsubNumPat(c *call, _ [][]byte) Reply           { return Int(len(c.pubsub[patterns])) }
 
-func (c *call) listChannels(kind subscriptionKind, args [][]byte) reply {
+func (c *call) listChannels(kind subscriptionKind, args [][]byte) Reply {
 	if len(args) > 3 {
 		return tooManyArguments(args)
 	}
@@ -166,13 +166,13 @@ func (c *call) listChannels(kind subscriptionKind, args [][]byte) reply {
 			names = append(names, name)
 		}
 	}
-	return bulkStrings(names)
+	return BulkStrings(names)
 }
 
-func (c *call) countSubscribers(kind subscriptionKind, args [][]byte) reply {
-	var pairs []reply
+func (c *call) countSubscribers(kind subscriptionKind, args [][]byte) Reply {
+	var pairs []Reply
 	for _, name := range args[2:] {
-		pairs = append(pairs, bulk(name), count(len(c.pubsub[kind][string(name)])))
+		pairs = append(pairs, Bulk(name), Int(len(c.pubsub[kind][string(name)])))
 	}
-	return array(pairs...)
+	return Array(pairs...)
 }

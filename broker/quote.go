@@ -8,9 +8,9 @@ import (
 
 // Words quoted as redis-cli takes and prints them.
 
-// appendWord appends a word as a client would type it: as it is, if all of it can be
+// AppendQuoted appends a word as a client would type it: as it is, if all of it can be
 // read, else in the quotes that change less of it.
-func appendWord(out, word []byte) []byte {
+func AppendQuoted(out, word []byte) []byte {
 	readable := bytes.IndexFunc(word, func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) }) < 0
 	switch {
 	case readable && len(word) > 0 && !bytes.ContainsAny(word, ` "'\`):
@@ -45,10 +45,10 @@ func appendWord(out, word []byte) []byte {
 	return append(out, '"')
 }
 
-// splitLine splits a line into words, which may be quoted as in C ("\x00\n") or
+// SplitLine splits a line into words, which may be quoted as in C ("\x00\n") or
 // literally ('it\'s'). It reports false for a quote that is not closed, or that
 // is followed by something else than a space.
-func splitLine(line []byte) ([][]byte, bool) {
+func SplitLine(line []byte) ([][]byte, bool) {
 	args := [][]byte{}
 	for {
 		line = bytes.TrimLeft(line, " \t\n\v\f\r")
@@ -78,7 +78,7 @@ func splitWord(line []byte) (word, rest []byte, ok bool) {
 				return nil, nil, false
 			}
 			rest = line[i+1+n:]
-			if len(rest) > 0 && !isSpace(rest[0]) {
+			if len(rest) > 0 && !IsSpace(rest[0]) {
 				return nil, nil, false
 			}
 			return append(word, quoted...), rest, true
@@ -128,7 +128,7 @@ func unescape(c byte) byte {
 	return c
 }
 
-func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+func IsSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }
 
 func isHex(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'

@@ -7,21 +7,21 @@ import (
 
 // Commands for parts of strings, and for numbers with a fraction.
 
-func getrange(c *call, args [][]byte) reply {
+func getrange(c *call, args [][]byte) Reply {
 	start, stop, isInt := parseRange(args[2:])
 	if !isInt {
-		return notAnInteger
+		return NotAnInteger
 	}
 	t, isText := c.lookup(args[1]).text()
 	switch {
 	case !isText:
-		return wrongType
+		return WrongType
 	case t == nil:
-		return bulk(nil)
+		return Bulk(nil)
 	}
 	size := int64(len(t.bytes))
 	if start < 0 && stop < 0 && start > stop {
-		return bulk(nil)
+		return Bulk(nil)
 	}
 	if start < 0 {
 		start = max(0, start+size)
@@ -31,31 +31,31 @@ func getrange(c *call, args [][]byte) reply {
 	}
 	stop = min(stop, size-1)
 	if start > stop {
-		return bulk(nil)
+		return Bulk(nil)
 	}
-	return bulk(t.bytes[start : stop+1])
+	return Bulk(t.bytes[start : stop+1])
 }
 
-func setrange(c *call, args [][]byte) reply {
-	offset, isInt := parseInt(args[2])
+func setrange(c *call, args [][]byte) Reply {
+	offset, isInt := ParseInt(args[2])
 	switch {
 	case !isInt:
-		return notAnInteger
+		return NotAnInteger
 	case offset < 0:
-		return failure("ERR offset is out of range")
+		return ErrorReply("ERR offset is out of range")
 	}
 	value := args[3]
 	e := c.find(args[1])
 	t, isText := e.text()
 	switch {
 	case !isText:
-		return wrongType
+		return WrongType
 	case len(value) == 0 && t == nil:
-		return zero
+		return Zero
 	case len(value) == 0:
-		return count(len(t.bytes))
+		return Int(len(t.bytes))
 	case offset > int64(c.options.MaxBulk-len(value)):
-		return tooLong
+		return StringTooLong
 	case t == nil:
 		t = &stringValue{}
 		c.add(c.db, args[1], t)
@@ -64,29 +64,29 @@ func setrange(c *call, args [][]byte) reply {
 	copy(t.bytes[offset:], value)
 	t.form = grown
 	c.changed(args[1], stringEvent, "setrange")
-	return count(len(t.bytes))
+	return Int(len(t.bytes))
 }
 
-func incrbyfloat(c *call, args [][]byte) reply {
+func incrbyfloat(c *call, args [][]byte) Reply {
 	e := c.find(args[1])
 	t, isText := e.text()
 	if !isText {
-		return wrongType
+		return WrongType
 	}
-	notAFloat := failure("ERR value is not a valid float")
-	sum, infinity := new(big.Float).SetPrec(longDouble), 0
+	notAFloat := ErrorReply("ERR value is not a valid float")
+	sum, infinity := new(big.Float).SetPrec(LongDoubleBits), 0
 	if t != nil {
-		if sum, infinity = parseLongDouble(t.bytes); sum == nil {
+		if sum, infinity = ParseLongDouble(t.bytes); sum == nil {
 			return notAFloat
 		}
 	}
-	by, byInfinity := parseLongDouble(args[2])
+	by, byInfinity := ParseLongDouble(args[2])
 	if by == nil {
 		return notAFloat
 	}
 	sum.Add(sum, by)
-	if infinity != 0 || byInfinity != 0 || sum.MantExp(nil) > longDoubleGreatest {
-		return failure("ERR increment would produce NaN or Infinity")
+	if infinity != 0 || byInfinity != 0 || sum.MantExp(nil) > LongDoubleGreatest {
+		return ErrorReply("ERR increment would produce NaN or Infinity")
 	}
 	digits := sum.Text('f', 17)
 	if strings.Contains(digits, ".") {
@@ -97,5 +97,5 @@ func incrbyfloat(c *call, args [][]byte) reply {
 	}
 	e = c.assign(e, args[1], []byte(digits), true, "incrbyfloat")
 	e.value.(*stringValue).form = spelled
-	return bulkString(digits)
+	return BulkString(digits)
 }

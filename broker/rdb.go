@@ -81,7 +81,7 @@ func appendLength(b []byte, n int) []byte {
 
 // appendText writes a string, an integer of up to 32 bits as one.
 func appendText(b, s []byte) []byte {
-	if n, isInt := parseInt(s); isInt {
+	if n, isInt := ParseInt(s); isInt {
 		switch {
 		case n == int64(int8(n)):
 			return append(b, 0xC0+rdbInt8, byte(n))

@@ -11,95 +11,94 @@ import (
 	"github.com/tidwall/redcon"
 )
 
-// A reply is what a handler returns: a value of the protocol, or a request to
+// A Reply is what a handler returns: a value of the protocol, or a request to
 // wait. It may refer to stored data, so it is encoded before anything else runs.
-type reply struct {
-	kind  kind
-	n     int64   // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
-	text  string  // simple string, error
-	bytes []byte  // bulk string, verbatim text, double
-	items []reply // array, map, set, push, sequence
-	wait  any     // how to wait: a *keyspace.Wait
+type Reply struct {
+	Kind  Kind
+	N     int64   // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
+	Text  string  // simple string, error
+	Bytes []byte  // bulk string, verbatim text, double
+	Items []Reply // array, map, set, push, sequence
+	Wait  any     // how to wait: a *keyspace.Wait
 }
 
-type kind uint8
+type Kind uint8
 
 const (
-	kindNothing  kind = iota // no reply at all
-	kindSimple               // +text
-	kindError                // -text
-	kindInteger              // :n
-	kindBulk                 // $bytes
-	kindVerbatim             // text for people: a bulk string in RESP2
-	kindBoolean              // an integer in RESP2
-	kindDouble               // $bytes: a bulk string in RESP2
-	kindNull                 // null: the null bulk string in RESP2
-	kindNullList             // null: the null array in RESP2
-	kindArray
-	kindMap      // keys and values in turn: an array in RESP2
-	kindSet      // an array in RESP2
-	kindPush     // out of band: an array in RESP2
-	kindSequence // several replies, one after the other
-	kindOpening  // the header of an array whose n elements follow
-	kindWait     // none yet
+	KindNothing   Kind = iota // no reply at all
+	KindSimple                // +text
+	KindError                 // -text
+	KindInteger               // :n
+	KindBulk                  // $bytes
+	KindVerbatim              // text for people: a bulk string in RESP2
+	KindBoolean               // an integer in RESP2
+	KindDouble                // $bytes: a bulk string in RESP2
+	KindNull                  // null: the null bulk string in RESP2
+	KindNullArray             // null: the null array in RESP2
+	KindArray
+	KindMap         // keys and values in turn: an array in RESP2
+	KindSet         // an array in RESP2
+	KindPush        // out of band: an array in RESP2
+	KindSequence    // several replies, one after the other
+	KindArrayHeader // the header of an array whose n elements follow
+	KindWait        // none yet
 )
 
 var (
-	nothing   = reply{}
-	ok        = simple("OK")
-	queued    = simple("QUEUED")
-	null      = reply{kind: kindNull}
-	nullList  = reply{kind: kindNullList}
-	emptyList = reply{kind: kindArray}
-	zero      = integer(0)
-	one       = integer(1)
+	Nothing    = Reply{}
+	OK         = Simple("OK")
+	Null       = Reply{Kind: KindNull}
+	NullArray  = Reply{Kind: KindNullArray}
+	EmptyArray = Reply{Kind: KindArray}
+	Zero       = Integer(0)
+	One        = Integer(1)
 
-	syntaxError   = failure("ERR syntax error")
-	wrongType     = failure("WRONGTYPE Operation against a key holding the wrong kind of value")
-	notAnInteger  = failure("ERR value is not an integer or out of range")
-	notPositive   = failure("ERR value is out of range, must be positive")
-	notAnInt32    = failuref("ERR value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
-	noSuchDB      = failure("ERR DB index is out of range")
-	noSuchKey     = failure("ERR no such key")
-	indexOutside  = failure("ERR index out of range")
-	wouldOverflow = failure("ERR increment or decrement would overflow")
-	tooLong       = failure("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+	SyntaxError     = ErrorReply("ERR syntax error")
+	WrongType       = ErrorReply("WRONGTYPE Operation against a key holding the wrong kind of value")
+	NotAnInteger    = ErrorReply("ERR value is not an integer or out of range")
+	NotPositive     = ErrorReply("ERR value is out of range, must be positive")
+	NotAnInt32      = Errorf("ERR value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
+	NoSuchDB        = ErrorReply("ERR DB index is out of range")
+	NoSuchKey       = ErrorReply("ERR no such key")
+	IndexOutOfRange = ErrorReply("ERR index out of range")
+	WouldOverflow   = ErrorReply("ERR increment or decrement would overflow")
+	StringTooLong   = ErrorReply("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
 )
 
-func simple(s string) reply       { return reply{kind: kindSimple, text: s} }
-func failure(s string) reply      { return reply{kind: kindError, text: s} }
-func integer(n int64) reply       { return reply{kind: kindInteger, n: n} }
-func count(n int) reply           { return reply{kind: kindInteger, n: int64(n)} }
-func bulk(b []byte) reply         { return reply{kind: kindBulk, bytes: b} }
-func bulkString(s string) reply   { return reply{kind: kindBulk, bytes: []byte(s)} }
-func verbatim(s string) reply     { return reply{kind: kindVerbatim, bytes: []byte(s)} }
-func array(items ...reply) reply  { return reply{kind: kindArray, items: items} }
-func fields(items ...reply) reply { return reply{kind: kindMap, items: items} }
-func set(items ...reply) reply    { return reply{kind: kindSet, items: items} }
-func push(items ...reply) reply   { return reply{kind: kindPush, items: items} }
-func double(f float64) reply {
-	return reply{kind: kindDouble, bytes: strconv.AppendFloat(nil, f, 'g', 17, 64)}
+func Simple(s string) Reply      { return Reply{Kind: KindSimple, Text: s} }
+func ErrorReply(s string) Reply  { return Reply{Kind: KindError, Text: s} }
+func Integer(n int64) Reply      { return Reply{Kind: KindInteger, N: n} }
+func Int(n int) Reply            { return Reply{Kind: KindInteger, N: int64(n)} }
+func Bulk(b []byte) Reply        { return Reply{Kind: KindBulk, Bytes: b} }
+func BulkString(s string) Reply  { return Reply{Kind: KindBulk, Bytes: []byte(s)} }
+func Verbatim(s string) Reply    { return Reply{Kind: KindVerbatim, Bytes: []byte(s)} }
+func Array(items ...Reply) Reply { return Reply{Kind: KindArray, Items: items} }
+func Map(items ...Reply) Reply   { return Reply{Kind: KindMap, Items: items} }
+func Set(items ...Reply) Reply   { return Reply{Kind: KindSet, Items: items} }
+func Push(items ...Reply) Reply  { return Reply{Kind: KindPush, Items: items} }
+func Double(f float64) Reply {
+	return Reply{Kind: KindDouble, Bytes: strconv.AppendFloat(nil, f, 'g', 17, 64)}
 }
-func sequence(items ...reply) reply { return reply{kind: kindSequence, items: items} }
+func Sequence(items ...Reply) Reply { return Reply{Kind: KindSequence, Items: items} }
 
-// isFailure reports whether a reply counts as an error.
-func (r *reply) isFailure() bool { return r.kind == kindError && r.n == 0 }
+// IsError reports whether a reply counts as an error.
+func (r *Reply) IsError() bool { return r.Kind == KindError && r.N == 0 }
 
-// failuref formats an error as Redis does, in C: what a client sent ends at its
+// Errorf formats an error as Redis does, in C: what a client sent ends at its
 // first zero byte, and the text has no line breaks at its end. Those within it are
 // encoded as spaces.
-func failuref(f string, args ...any) reply {
+func Errorf(f string, args ...any) Reply {
 	for i, arg := range args {
 		if sent, is := arg.([]byte); is {
-			args[i] = cString(sent, len(sent))
+			args[i] = CString(sent, len(sent))
 		}
 	}
-	return failure(strings.TrimRight(fmt.Sprintf(f, args...), "\r\n"))
+	return ErrorReply(strings.TrimRight(fmt.Sprintf(f, args...), "\r\n"))
 }
 
-// cString is what C's %.*s prints: all before the first zero byte, but no more
+// CString is what C's %.*s prints: all before the first zero byte, but no more
 // than most bytes.
-func cString(b []byte, most int) string {
+func CString(b []byte, most int) string {
 	b = b[:min(len(b), most)]
 	if zero := bytes.IndexByte(b, 0); zero >= 0 {
 		b = b[:zero]
@@ -107,84 +106,84 @@ func cString(b []byte, most int) string {
 	return string(b)
 }
 
-func bulkStrings(values []string) reply {
-	items := make([]reply, len(values))
+func BulkStrings(values []string) Reply {
+	items := make([]Reply, len(values))
 	for i, v := range values {
-		items[i] = bulkString(v)
+		items[i] = BulkString(v)
 	}
-	return array(items...)
+	return Array(items...)
 }
 
-// encode appends a reply in the given version of the protocol, 2 or 3. Lists may be
+// Encode appends a reply in the given version of the protocol, 2 or 3. Lists may be
 // nested in it as deep as depth says; of a reply that is deeper it appends a part,
 // and reports false.
-func (r *reply) encode(b []byte, protocol, depth int) (_ []byte, fits bool) {
-	switch r.kind {
-	case kindSimple:
-		return redcon.AppendString(b, r.text), true
-	case kindError:
-		return redcon.AppendError(b, r.text), true
-	case kindInteger:
-		return redcon.AppendInt(b, r.n), true
-	case kindBulk:
-		return redcon.AppendBulk(b, r.bytes), true
-	case kindVerbatim:
+func (r *Reply) Encode(b []byte, protocol, depth int) (_ []byte, fits bool) {
+	switch r.Kind {
+	case KindSimple:
+		return redcon.AppendString(b, r.Text), true
+	case KindError:
+		return redcon.AppendError(b, r.Text), true
+	case KindInteger:
+		return redcon.AppendInt(b, r.N), true
+	case KindBulk:
+		return redcon.AppendBulk(b, r.Bytes), true
+	case KindVerbatim:
 		if protocol == 2 {
-			return redcon.AppendBulk(b, r.bytes), true
+			return redcon.AppendBulk(b, r.Bytes), true
 		}
-		b = header(b, '=', len(r.bytes)+len("txt:"))
+		b = header(b, '=', len(r.Bytes)+len("txt:"))
 		b = append(b, "txt:"...)
-		b = append(b, r.bytes...)
+		b = append(b, r.Bytes...)
 		return append(b, '\r', '\n'), true
-	case kindBoolean:
+	case KindBoolean:
 		if protocol == 2 {
-			return redcon.AppendInt(b, r.n), true
+			return redcon.AppendInt(b, r.N), true
 		}
-		return append(b, '#', "ft"[r.n], '\r', '\n'), true
-	case kindDouble:
+		return append(b, '#', "ft"[r.N], '\r', '\n'), true
+	case KindDouble:
 		if protocol == 2 {
-			return redcon.AppendBulk(b, r.bytes), true
+			return redcon.AppendBulk(b, r.Bytes), true
 		}
-		b = append(append(b, ','), r.bytes...)
+		b = append(append(b, ','), r.Bytes...)
 		return append(b, '\r', '\n'), true
-	case kindNull, kindNullList:
+	case KindNull, KindNullArray:
 		switch {
 		case protocol == 3:
 			return append(b, "_\r\n"...), true
-		case r.kind == kindNullList:
+		case r.Kind == KindNullArray:
 			return append(b, "*-1\r\n"...), true
 		}
 		return redcon.AppendNull(b), true
-	case kindArray:
-		b = redcon.AppendArray(b, len(r.items))
-	case kindMap:
+	case KindArray:
+		b = redcon.AppendArray(b, len(r.Items))
+	case KindMap:
 		if protocol == 2 {
-			b = redcon.AppendArray(b, len(r.items))
+			b = redcon.AppendArray(b, len(r.Items))
 		} else {
-			b = header(b, '%', len(r.items)/2)
+			b = header(b, '%', len(r.Items)/2)
 		}
-	case kindSet:
-		b = typed(b, '~', len(r.items), protocol)
-	case kindPush:
-		b = typed(b, '>', len(r.items), protocol)
-	case kindOpening:
-		return redcon.AppendArray(b, int(r.n)), true
-	case kindNothing, kindWait, kindSequence:
+	case KindSet:
+		b = typed(b, '~', len(r.Items), protocol)
+	case KindPush:
+		b = typed(b, '>', len(r.Items), protocol)
+	case KindArrayHeader:
+		return redcon.AppendArray(b, int(r.N)), true
+	case KindNothing, KindWait, KindSequence:
 	}
-	if depth == 0 && len(r.items) > 0 {
+	if depth == 0 && len(r.Items) > 0 {
 		return b, false
 	}
-	for i := range r.items {
-		if b, fits = r.items[i].encode(b, protocol, depth-1); !fits {
+	for i := range r.Items {
+		if b, fits = r.Items[i].Encode(b, protocol, depth-1); !fits {
 			return b, false
 		}
 	}
 	return b, true
 }
 
-// isDeeper reports whether lists are nested in a reply deeper than depth says.
-func (r *reply) isDeeper(depth int) bool {
-	return len(r.items) > 0 && (depth == 0 || slices.ContainsFunc(r.items, func(item reply) bool { return item.isDeeper(depth - 1) }))
+// IsDeeper reports whether lists are nested in a reply deeper than depth says.
+func (r *Reply) IsDeeper(depth int) bool {
+	return len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
 }
 
 // typed opens an aggregate that RESP2 knows only as an array.

@@ -9,19 +9,19 @@ import (
 
 // Before a client has given the password, it can make the broker hold little.
 const (
-	maxArgumentsUnauthenticated = 10
-	maxBulkUnauthenticated      = 16 << 10
+	MaxArgumentsUnauthenticated = 10
+	MaxBulkUnauthenticated      = 16 << 10
 )
 
-// requests splits what a client sends into commands.
+// Reader splits what a client sends into commands.
 //
 // The bytes come in pieces of any size: feed hands over a piece, next returns
 // the commands in it one by one, and keep puts aside what is left. A piece is
 // not copied unless a command in it is incomplete. A declared length is only
 // compared with what has arrived; nothing is allocated for it, and no byte is
 // looked at twice.
-type requests struct {
-	limits *limits
+type Reader struct {
+	limits *Limits
 
 	window []byte // where commands are read from: the piece fed, or rest
 	rest   []byte // input kept from earlier pieces, owned
@@ -38,25 +38,25 @@ type requests struct {
 // A span is a part of a command: offsets from the command's first byte.
 type span struct{ from, to int }
 
-// A protocolError ends the connection, after its text was sent.
-type protocolError string
+// A ProtocolError ends the connection, after its text was sent.
+type ProtocolError string
 
-func (e protocolError) Error() string { return "Protocol error: " + string(e) }
+func (e ProtocolError) Error() string { return "Protocol error: " + string(e) }
 
-var errIncomplete = errors.New("the command is incomplete")
+var ErrIncomplete = errors.New("the command is incomplete")
 
-// limits are what a client may send. They may change meanwhile.
-type limits struct {
+// Limits are what a client may send. They may change meanwhile.
+type Limits struct {
 	MaxArguments int // of a command
 	MaxBulk      int // bytes of an argument
 	MaxInline    int // bytes of a line
 }
 
-func newRequests(limits *limits) requests { return requests{limits: limits, bulk: -1} }
+func NewReader(limits *Limits) Reader { return Reader{limits: limits, bulk: -1} }
 
-// feed hands over a piece of input. It stays the caller's: after keep no part of
+// Feed hands over a piece of input. It stays the caller's: after keep no part of
 // it is referred to.
-func (r *requests) feed(p []byte) {
+func (r *Reader) Feed(p []byte) {
 	if len(r.rest) == 0 {
 		r.window = p
 		return
@@ -65,21 +65,21 @@ func (r *requests) feed(p []byte) {
 	r.window = r.rest
 }
 
-// waiting is the number of bytes fed and not yet taken.
-func (r *requests) waiting() int { return len(r.window) - r.start }
+// Buffered is the number of bytes fed and not yet taken.
+func (r *Reader) Buffered() int { return len(r.window) - r.start }
 
-// spare is how many bytes there is room for without taking more memory.
-func (r *requests) spare() int { return cap(r.rest) - len(r.rest) }
+// Spare is how many bytes there is room for without taking more memory.
+func (r *Reader) Spare() int { return cap(r.rest) - len(r.rest) }
 
-// next returns the next command, without arguments for an empty line. It returns
+// Next returns the next command, without arguments for an empty line. It returns
 // errIncomplete if more input is needed, or a protocolError. The arguments are
 // valid until the next call of any method.
-func (r *requests) next(authenticated bool) ([][]byte, error) {
+func (r *Reader) Next(authenticated bool) ([][]byte, error) {
 	if r.missing == 0 {
 		r.start = r.pos
 		r.args = r.args[:0]
 		if r.pos == len(r.window) {
-			return nil, errIncomplete
+			return nil, ErrIncomplete
 		}
 		if r.window[r.pos] != '*' {
 			return r.inline()
@@ -88,8 +88,8 @@ func (r *requests) next(authenticated bool) ([][]byte, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case n > maxArgumentsUnauthenticated && !authenticated:
-			return nil, protocolError("unauthenticated multibulk length")
+		case n > MaxArgumentsUnauthenticated && !authenticated:
+			return nil, ProtocolError("unauthenticated multibulk length")
 		case n <= 0:
 			return nil, nil
 		}
@@ -104,13 +104,13 @@ func (r *requests) next(authenticated bool) ([][]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			if n > maxBulkUnauthenticated && !authenticated {
-				return nil, protocolError("unauthenticated bulk length")
+			if n > MaxBulkUnauthenticated && !authenticated {
+				return nil, ProtocolError("unauthenticated bulk length")
 			}
 			r.bulk = n
 		}
 		if len(r.window)-r.pos < r.bulk+2 {
-			return nil, errIncomplete
+			return nil, ErrIncomplete
 		}
 		from := r.pos - r.start
 		r.args = append(r.args, span{from, from + r.bulk})
@@ -128,22 +128,22 @@ func (r *requests) next(authenticated bool) ([][]byte, error) {
 
 // unexpected is the error for an argument that does not begin with $. Redis
 // looks at the type only once the line is complete.
-func (r *requests) unexpected() error {
+func (r *Reader) unexpected() error {
 	if _, err := r.line("too big bulk count string"); err != nil {
 		return err
 	}
-	return protocolError(fmt.Sprintf("expected '$', got '%c'", r.window[r.pos]))
+	return ProtocolError(fmt.Sprintf("expected '$', got '%c'", r.window[r.pos]))
 }
 
 // count reads a line that is a type byte and a number.
-func (r *requests) count(tooLong, invalid string, low, high int) (int, error) {
+func (r *Reader) count(tooLong, invalid string, low, high int) (int, error) {
 	end, err := r.line(tooLong)
 	if err != nil {
 		return 0, err
 	}
-	n, ok := parseInt(r.window[r.pos+1 : end])
+	n, ok := ParseInt(r.window[r.pos+1 : end])
 	if !ok || n < int64(low) || n > int64(high) {
-		return 0, protocolError(invalid)
+		return 0, ProtocolError(invalid)
 	}
 	r.pos = end + 2
 	return int(n), nil
@@ -151,49 +151,49 @@ func (r *requests) count(tooLong, invalid string, low, high int) (int, error) {
 
 // line returns where the line at pos ends: the place of its CR. A byte has to
 // follow it, which is taken for the LF.
-func (r *requests) line(tooLong string) (end int, err error) {
+func (r *Reader) line(tooLong string) (end int, err error) {
 	rest := r.window[r.pos:]
 	cr := bytes.IndexByte(rest[r.scanned:], '\r')
 	if cr < 0 {
 		if len(rest) > r.limits.MaxInline {
-			return 0, protocolError(tooLong)
+			return 0, ProtocolError(tooLong)
 		}
 		r.scanned = len(rest)
-		return 0, errIncomplete
+		return 0, ErrIncomplete
 	}
 	cr += r.scanned
 	if cr+1 >= len(rest) {
 		r.scanned = cr
-		return 0, errIncomplete
+		return 0, ErrIncomplete
 	}
 	r.scanned = 0
 	return r.pos + cr, nil
 }
 
 // inline reads a command typed as a line, as in telnet.
-func (r *requests) inline() ([][]byte, error) {
+func (r *Reader) inline() ([][]byte, error) {
 	rest := r.window[r.pos:]
 	lf := bytes.IndexByte(rest[r.scanned:], '\n')
 	if lf < 0 {
 		if len(rest) > r.limits.MaxInline {
-			return nil, protocolError("too big inline request")
+			return nil, ProtocolError("too big inline request")
 		}
 		r.scanned = len(rest)
-		return nil, errIncomplete
+		return nil, ErrIncomplete
 	}
 	lf += r.scanned
 	r.scanned = 0
 	r.pos += lf + 1
 	line, _, _ := bytes.Cut(bytes.TrimSuffix(rest[:lf], []byte{'\r'}), []byte{0})
-	args, ok := splitLine(line)
+	args, ok := SplitLine(line)
 	if !ok {
-		return nil, protocolError("unbalanced quotes in request")
+		return nil, ProtocolError("unbalanced quotes in request")
 	}
 	return args, nil
 }
 
-// keep puts aside what was fed and not taken.
-func (r *requests) keep() {
+// Keep puts aside what was fed and not taken.
+func (r *Reader) Keep() {
 	if r.missing == 0 {
 		r.start = r.pos
 	}
@@ -219,7 +219,7 @@ func (r *requests) keep() {
 }
 
 // shift makes the command being read begin at the first byte of the window.
-func (r *requests) shift() {
+func (r *Reader) shift() {
 	r.pos -= r.start
 	r.start = 0
 }

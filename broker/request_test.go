@@ -10,14 +10,14 @@ import (
 // parseAll feeds input in pieces of the given size and returns the commands in
 // it, and the error that ended it.
 func parseAll(input []byte, piece int) (commands []string, err error) {
-	r := newRequests(&limits{MaxArguments: 1 << 20, MaxBulk: 1 << 20, MaxInline: 64 << 10})
+	r := NewReader(&Limits{MaxArguments: 1 << 20, MaxBulk: 1 << 20, MaxInline: 64 << 10})
 	for len(input) > 0 {
 		n := min(piece, len(input))
 		fed := bytes.Clone(input[:n])
-		r.feed(fed)
+		r.Feed(fed)
 		for {
-			args, err := r.next(true)
-			if errors.Is(err, errIncomplete) {
+			args, err := r.Next(true)
+			if errors.Is(err, ErrIncomplete) {
 				break
 			}
 			if err != nil {
@@ -25,7 +25,7 @@ func parseAll(input []byte, piece int) (commands []string, err error) {
 			}
 			commands = append(commands, fmt.Sprintf("%q", args))
 		}
-		r.keep()
+		r.Keep()
 		clear(fed) // what was fed is not the reader's to keep
 		input = input[n:]
 	}

@@ -199,10 +199,10 @@ func (s *session) applyFault(cmd *command, args [][]byte, f *faultAction) bool {
 		s.drop(len(s.out), DropBefore)
 	case f.err != "" || f.answer != nil:
 		if f.err != "" {
-			r := failure(f.err)
+			r := ErrorReply(f.err)
 			f.answer = &r
 		}
-		if f.answer.kind == kindError {
+		if f.answer.Kind == KindError {
 			s.transaction.failed = s.transaction.open
 			s.broker.reject(cmd)
 		}

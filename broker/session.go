@@ -13,7 +13,7 @@ type session struct {
 	broker       *Broker
 	transport    transport
 	id           int64
-	requests     requests
+	requests     Reader
 	out          []byte // replies not yet handed to the link
 	pendingWrite bool   // it is in broker.dirty, since out is not empty or it closed
 
@@ -30,9 +30,9 @@ type session struct {
 	waiter         *waiter    // not nil while it is blocked
 	kept           []byte     // arguments of the command that it is, or was last, blocked in: see appendArguments
 	postponed      *postponed // not nil while it is held
-	timeoutAlarm   alarm      // when it has waited long enough
-	idleAlarm      alarm      // when it may have been idle for too long
-	softLimitAlarm alarm      // when it has had too much unread for too long
+	timeoutAlarm   Alarm      // when it has waited long enough
+	idleAlarm      Alarm      // when it may have been idle for too long
+	softLimitAlarm Alarm      // when it has had too much unread for too long
 	delayed        []readyKey // keys to serve it from, once more of its input has been read
 
 	transaction   transaction
@@ -114,7 +114,7 @@ func (s *session) input(p []byte) {
 		return
 	}
 	s.netem.up.send(p)
-	s.checkQuery(s.requests.waiting())
+	s.checkQuery(s.requests.Buffered())
 	s.receiveNetem()
 }
 
@@ -124,7 +124,7 @@ func (s *session) take(p []byte) {
 	s.broker.stats.bytesIn += int64(len(p))
 	s.used = s.broker.now
 	s.serveDelayed()
-	s.requests.feed(p)
+	s.requests.Feed(p)
 	s.proceed()
 }
 
@@ -133,13 +133,13 @@ func (s *session) take(p []byte) {
 func (s *session) proceed() {
 	defer s.recoverPanic()
 	for !s.waits && !s.closing && !s.closed {
-		args, err := s.requests.next(!s.needsAuth())
-		if errors.Is(err, errIncomplete) {
+		args, err := s.requests.Next(!s.needsAuth())
+		if errors.Is(err, ErrIncomplete) {
 			break
 		}
 		if err != nil {
 			s.broker.log(slog.LevelInfo, "protocol error from client", "client", s.String(), "error", err)
-			r := failure("ERR " + err.Error())
+			r := ErrorReply("ERR " + err.Error())
 			s.reply(&r)
 			s.finish()
 			return
@@ -149,8 +149,8 @@ func (s *session) proceed() {
 			s.broker.serveReadyKeys()
 		}
 	}
-	s.requests.keep()
-	n := s.requests.waiting()
+	s.requests.Keep()
+	n := s.requests.Buffered()
 	if n > 0 {
 		s.broker.stats.input.note(s.broker.now, n)
 	}
@@ -172,21 +172,21 @@ func (s *session) checkQuery(waiting int) {
 }
 
 // reply queues a reply for the client.
-func (s *session) reply(r *reply) {
+func (s *session) reply(r *Reply) {
 	if s.closing || s.closed {
 		return
 	}
-	if r.isFailure() {
-		s.broker.countError(r.text)
+	if r.IsError() {
+		s.broker.countError(r.Text)
 	}
 	if s.replyMode != 0 && s.replyMode.suppresses(r) {
 		return
 	}
 	depth := s.broker.options.MaxDepth
-	if r.kind == kindSequence {
+	if r.Kind == KindSequence {
 		depth++ // which is no list
 	}
-	out, fits := r.encode(s.out, s.protocol, depth)
+	out, fits := r.Encode(s.out, s.protocol, depth)
 	if !fits {
 		instead := s.broker.tooDeep()
 		s.reply(&instead)
@@ -200,12 +200,12 @@ func (s *session) reply(r *reply) {
 }
 
 // tooDeep is what comes in the place of a reply in which lists are nested too deep.
-func (b *Broker) tooDeep() reply {
-	return failuref("ERR the reply has lists nested more than %d deep, the limit of Options.MaxDepth", b.options.MaxDepth)
+func (b *Broker) tooDeep() Reply {
+	return Errorf("ERR the reply has lists nested more than %d deep, the limit of Options.MaxDepth", b.options.MaxDepth)
 }
 
 // replyAt queues a reply for the client at a place of its output, see call.place.
-func (s *session) replyAt(place int, r *reply) {
+func (s *session) replyAt(place int, r *Reply) {
 	from := len(s.out)
 	s.reply(r)
 	if place == 0 || place > from || from > len(s.out) {
@@ -262,8 +262,8 @@ func (s *session) close() {
 // unregister makes the broker forget a client that may still have commands to run.
 func (s *session) unregister() {
 	b := s.broker
-	b.alarms.clear(&s.idleAlarm)
-	b.alarms.clear(&s.softLimitAlarm)
+	b.alarms.Clear(&s.idleAlarm)
+	b.alarms.Clear(&s.softLimitAlarm)
 	s.unsubscribeAll()
 	s.stopMonitoring()
 	if b.tracking.active {
@@ -319,9 +319,9 @@ func (s *session) checkPending() {
 	case limit.Hard > 0 && n > limit.Hard:
 		s.overflow(n)
 	case limit.Soft <= 0 || n <= limit.Soft:
-		s.broker.alarms.clear(&s.softLimitAlarm)
+		s.broker.alarms.Clear(&s.softLimitAlarm)
 	case s.softLimitAlarm.place == 0:
-		s.broker.alarms.set(&s.softLimitAlarm, (*softLimit)(s), s.broker.now+int64(limit.SoftFor))
+		s.broker.alarms.Set(&s.softLimitAlarm, (*softLimit)(s), s.broker.now+int64(limit.SoftFor))
 	}
 }
 
@@ -359,8 +359,8 @@ var pendingLockedOut = PendingLimit{Hard: 16 << 10}
 // A softLimit is a session that had more unread than its soft limit some time ago.
 type softLimit session
 
-// due gives the client up if it is still over its soft limit.
-func (l *softLimit) due() {
+// Due gives the client up if it is still over its soft limit.
+func (l *softLimit) Due() {
 	s := (*session)(l)
 	if n := s.unread(); n > s.pendingLimit().Soft && s.pendingLimit().Soft > 0 {
 		s.overflow(n)
@@ -374,21 +374,21 @@ type idleTimeout session
 func (s *session) watchIdle() {
 	b := s.broker
 	if b.options.IdleTimeout == 0 {
-		b.alarms.clear(&s.idleAlarm)
+		b.alarms.Clear(&s.idleAlarm)
 		return
 	}
-	b.alarms.set(&s.idleAlarm, (*idleTimeout)(s), s.used+int64(b.options.IdleTimeout))
+	b.alarms.Set(&s.idleAlarm, (*idleTimeout)(s), s.used+int64(b.options.IdleTimeout))
 }
 
-// due closes an idle client. One that waits for something is not idle, and one that
+// Due closes an idle client. One that waits for something is not idle, and one that
 // was active meanwhile is looked at again later.
-func (i *idleTimeout) due() {
+func (i *idleTimeout) Due() {
 	s := (*session)(i)
 	b := s.broker
 	switch {
 	case s.closing || s.closed:
 	case s.waits || s.monitors || s.subscriptions.any():
-		b.alarms.set(&s.idleAlarm, i, b.now+int64(b.options.IdleTimeout))
+		b.alarms.Set(&s.idleAlarm, i, b.now+int64(b.options.IdleTimeout))
 	case s.used+int64(b.options.IdleTimeout) > b.now:
 		s.watchIdle()
 	default:

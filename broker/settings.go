@@ -183,7 +183,7 @@ func bytesSetting(field func(*Options) *int, least int) setting {
 // parseSetting reads an integer. It returns what was expected if it is none, or
 // out of range.
 func parseSetting(value string, least, most int64) (n int64, expected string) {
-	n, isInt := parseInt([]byte(value))
+	n, isInt := ParseInt([]byte(value))
 	switch {
 	case !isInt:
 		return 0, "argument couldn't be parsed into an integer"
@@ -263,7 +263,7 @@ func setPercentiles(o *Options, value string) string {
 		words = strings.Split(value, " ")
 	}
 	for i, word := range words {
-		p, isFloat := parseFloat([]byte(word))
+		p, isFloat := ParseFloat([]byte(word))
 		switch {
 		case !isFloat:
 			return "Invalid " + name + " parameters"
@@ -286,7 +286,7 @@ func unlimited(n uint64) int {
 
 // configGet finds settings by their names, which it repeats as they were given, and
 // by patterns.
-func configGet(c *call, args [][]byte) reply {
+func configGet(c *call, args [][]byte) Reply {
 	found := map[string]string{} // what to call them
 	find := func(name, as string) {
 		if _, known := settings[name]; known && found[name] == "" {
@@ -304,20 +304,20 @@ func configGet(c *call, args [][]byte) reply {
 			}
 		}
 	}
-	var pairs []reply
+	var pairs []Reply
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		pairs = append(pairs, bulkString(found[name]), bulkString(settings[name].get(&c.options)))
+		pairs = append(pairs, BulkString(found[name]), BulkString(settings[name].get(&c.options)))
 	}
-	return fields(pairs...)
+	return Map(pairs...)
 }
 
 // configSet changes all settings that it is given, or none.
-func configSet(c *call, args [][]byte) reply {
+func configSet(c *call, args [][]byte) Reply {
 	if len(args)%2 != 0 {
-		return syntaxError
+		return SyntaxError
 	}
-	failed := func(arg any, why string) reply {
-		return failuref("ERR CONFIG SET failed (possibly related to argument '%s') - %s", arg, why)
+	failed := func(arg any, why string) Reply {
+		return Errorf("ERR CONFIG SET failed (possibly related to argument '%s') - %s", arg, why)
 	}
 	given := map[string]bool{}
 	for i := 2; i < len(args); i += 2 {
@@ -325,7 +325,7 @@ func configSet(c *call, args [][]byte) reply {
 		s, known := settings[name]
 		switch {
 		case !known:
-			return failuref("ERR Unknown option or number of arguments for CONFIG SET - '%s'", args[i])
+			return Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", args[i])
 		case s.set == nil:
 			return failed(args[i], "can't set immutable config")
 		case given[name]:
@@ -352,15 +352,15 @@ func configSet(c *call, args [][]byte) reply {
 	for _, s := range c.sessions {
 		s.watchIdle()
 	}
-	return ok
+	return OK
 }
 
-func configRewrite(*call, [][]byte) reply {
-	return failure("ERR The server is running without a config file")
+func configRewrite(*call, [][]byte) Reply {
+	return ErrorReply("ERR The server is running without a config file")
 }
 
 // configResetStat sets the figures of INFO back that count what happened.
-func configResetStat(c *call, _ [][]byte) reply {
+func configResetStat(c *call, _ [][]byte) Reply {
 	c.resetStats()
-	return ok
+	return OK
 }

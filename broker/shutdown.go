@@ -4,33 +4,33 @@ import "log/slog"
 
 // shutdown closes the broker, without an answer to anybody. Nothing can be saved, so
 // it is refused where that is asked for, unless by force.
-func shutdown(c *call, args [][]byte) reply {
+func shutdown(c *call, args [][]byte) Reply {
 	var save, noSave, now, force, abort bool
 	for _, arg := range args[1:] {
 		switch {
-		case is(arg, "SAVE"):
+		case Is(arg, "SAVE"):
 			save = true
-		case is(arg, "NOSAVE"):
+		case Is(arg, "NOSAVE"):
 			noSave = true
-		case is(arg, "NOW"): // not waiting for replicas, which there are none of
+		case Is(arg, "NOW"): // not waiting for replicas, which there are none of
 			now = true
-		case is(arg, "FORCE"):
+		case Is(arg, "FORCE"):
 			force = true
-		case is(arg, "ABORT"):
+		case Is(arg, "ABORT"):
 			abort = true
 		default:
-			return syntaxError
+			return SyntaxError
 		}
 	}
 	switch {
 	case save && noSave, abort && (save || noSave || now || force):
-		return syntaxError
+		return SyntaxError
 	case abort:
-		return failure("ERR No shutdown in progress.")
+		return ErrorReply("ERR No shutdown in progress.")
 	case save && !force:
-		return failure("ERR Errors trying to SHUTDOWN. Check logs.")
+		return ErrorReply("ERR Errors trying to SHUTDOWN. Check logs.")
 	}
 	c.log(slog.LevelInfo, "closed by SHUTDOWN", "client", c.session.String())
 	c.shut()
-	return nothing
+	return Nothing
 }

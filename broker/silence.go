@@ -11,8 +11,8 @@ const (
 
 // suppresses reports whether a reply is not sent. What comes out of band is, and so are
 // answers to SUBSCRIBE and the like.
-func (q replyMode) suppresses(r *reply) bool {
-	return q&(skipping|silent) != 0 && r.kind != kindPush && r.kind != kindSequence
+func (q replyMode) suppresses(r *Reply) bool {
+	return q&(skipping|silent) != 0 && r.Kind != KindPush && r.Kind != KindSequence
 }
 
 // nextCommand goes on to the next command.
@@ -22,20 +22,20 @@ func (q *replyMode) nextCommand() {
 	}
 }
 
-func clientReply(c *call, args [][]byte) reply {
+func clientReply(c *call, args [][]byte) Reply {
 	q := &c.session.replyMode
 	switch {
-	case is(args[2], "ON"):
+	case Is(args[2], "ON"):
 		*q &^= skipping | silent
-		return ok
-	case is(args[2], "OFF"):
+		return OK
+	case Is(args[2], "OFF"):
 		*q |= silent
-	case is(args[2], "SKIP"):
+	case Is(args[2], "SKIP"):
 		if *q&silent == 0 { // else RESET, which ends the silence, would be skipped
 			*q |= skipNext
 		}
 	default:
-		return syntaxError
+		return SyntaxError
 	}
-	return nothing
+	return Nothing
 }

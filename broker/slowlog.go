@@ -37,37 +37,37 @@ func (s *session) addSlow(cmd *command, took int64) *slowEntry {
 	return e
 }
 
-func slowlogGet(c *call, args [][]byte) reply {
+func slowlogGet(c *call, args [][]byte) Reply {
 	n := int64(10)
 	switch {
 	case len(args) > 3:
 		return tooManyArguments(args)
 	case len(args) == 3:
 		var isInt bool
-		if n, isInt = parseInt(args[2]); !isInt || n < -1 {
-			return failure("ERR count should be greater than or equal to -1")
+		if n, isInt = ParseInt(args[2]); !isInt || n < -1 {
+			return ErrorReply("ERR count should be greater than or equal to -1")
 		}
 	}
 	log := &c.slowlog
 	if n == -1 || n > int64(len(log.items)) {
 		n = int64(len(log.items))
 	}
-	entries := make([]reply, n)
+	entries := make([]Reply, n)
 	for i := range entries {
 		e := log.at(len(log.items) - 1 - i)
-		entries[i] = array(
-			integer(e.number), integer(e.at/int64(time.Second)), integer(e.took/int64(time.Microsecond)),
-			bulkStrings(keptArgumentsOf(e.args)), bulkString(e.address), bulkString(e.name),
+		entries[i] = Array(
+			Integer(e.number), Integer(e.at/int64(time.Second)), Integer(e.took/int64(time.Microsecond)),
+			BulkStrings(keptArgumentsOf(e.args)), BulkString(e.address), BulkString(e.name),
 		)
 	}
-	return array(entries...)
+	return Array(entries...)
 }
 
-func slowlogLen(c *call, _ [][]byte) reply { return count(len(c.slowlog.items)) }
+func slowlogLen(c *call, _ [][]byte) Reply { return Int(len(c.slowlog.items)) }
 
-func slowlogReset(c *call, _ [][]byte) reply {
+func slowlogReset(c *call, _ [][]byte) Reply {
 	c.slowlog.clear()
-	return ok
+	return OK
 }
 
 // applyObserving brings into force what CONFIG SET said about commands.

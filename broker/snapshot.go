@@ -51,10 +51,10 @@ func (b *Broker) snapshot() []byte {
 // appendCommands appends the commands that make a key what it is.
 func (e *entry) appendCommands(out []byte, now int64) []byte {
 	command, size, parts := e.value.recipe()
-	opening := appendWord(append([]byte(command), ' '), []byte(e.key))
+	opening := AppendQuoted(append([]byte(command), ' '), []byte(e.key))
 	ttl := strconv.FormatInt(e.at-now, 10)
 	if t, isText := e.value.(*stringValue); isText {
-		out = appendWord(append(append(out, opening...), ' '), t.bytes)
+		out = AppendQuoted(append(append(out, opening...), ' '), t.bytes)
 		if e.at != 0 {
 			out = append(append(out, " PX "...), ttl...)
 		}
@@ -62,7 +62,7 @@ func (e *entry) appendCommands(out []byte, now int64) []byte {
 	}
 	line := slices.Clone(opening)
 	for part := range parts {
-		if line = appendWord(append(line, ' '), part); utf8.RuneCount(line) > snapshotWidth {
+		if line = AppendQuoted(append(line, ' '), part); utf8.RuneCount(line) > snapshotWidth {
 			break
 		}
 	}
@@ -74,14 +74,14 @@ func (e *entry) appendCommands(out []byte, now int64) []byte {
 			if n%size == 0 {
 				out = append(out, opening...)
 			}
-			out = appendWord(append(out, ' '), part)
+			out = AppendQuoted(append(out, ' '), part)
 			if n++; n%size == 0 {
 				out = append(out, '\n')
 			}
 		}
 	}
 	if e.at != 0 {
-		out = appendWord(append(out, "PEXPIRE "...), []byte(e.key))
+		out = AppendQuoted(append(out, "PEXPIRE "...), []byte(e.key))
 		out = append(append(append(out, ' '), ttl...), '\n')
 	}
 	return out

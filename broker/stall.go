@@ -73,30 +73,30 @@ func (c *call) sleep(d time.Duration) {
 }
 
 // debugHelp lists what the broker has of DEBUG.
-var debugHelp = []reply{
-	simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
-	simple("ERROR <string>"),
-	simple("    Answers with an error of this text."),
-	simple("LOG <message>"),
-	simple("    Writes a message to the log."),
-	simple("SLEEP <seconds>"),
-	simple("    Stalls the broker for a time, which may have a fraction."),
-	simple("HELP"),
-	simple("    Lists the sub-commands."),
+var debugHelp = []Reply{
+	Simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
+	Simple("ERROR <string>"),
+	Simple("    Answers with an error of this text."),
+	Simple("LOG <message>"),
+	Simple("    Writes a message to the log."),
+	Simple("SLEEP <seconds>"),
+	Simple("    Stalls the broker for a time, which may have a fraction."),
+	Simple("HELP"),
+	Simple("    Lists the sub-commands."),
 }
 
-func debugCommand(c *call, args [][]byte) reply {
+func debugCommand(c *call, args [][]byte) Reply {
 	switch {
-	case len(args) == 2 && is(args[1], "HELP"):
-		return array(debugHelp...)
-	case len(args) == 3 && is(args[1], "SLEEP"):
+	case len(args) == 2 && Is(args[1], "HELP"):
+		return Array(debugHelp...)
+	case len(args) == 3 && Is(args[1], "SLEEP"):
 		c.sleep(sleepTime(args[2]))
-		return ok
-	case len(args) == 3 && is(args[1], "ERROR"):
-		return reply{kind: kindError, text: string(args[2]), n: 1} // which Redis does not count
-	case len(args) == 3 && is(args[1], "LOG"):
+		return OK
+	case len(args) == 3 && Is(args[1], "ERROR"):
+		return Reply{Kind: KindError, Text: string(args[2]), N: 1} // which Redis does not count
+	case len(args) == 3 && Is(args[1], "LOG"):
 		c.log(slog.LevelWarn, "DEBUG LOG", "message", string(args[2]))
-		return ok
+		return OK
 	}
 	return tooManyArguments(args)
 }
@@ -105,7 +105,7 @@ func debugCommand(c *call, args [][]byte) reply {
 // more than fits in 64 bits, in microseconds, is no time at all, as for Redis.
 func sleepTime(arg []byte) time.Duration {
 	for end := min(len(arg), 64); end > 0; end-- {
-		if seconds, isFloat := parseFloat(arg[:end]); isFloat {
+		if seconds, isFloat := ParseFloat(arg[:end]); isFloat {
 			if seconds < 0 || seconds*1e6 >= math.MaxInt64 {
 				return 0
 			}

@@ -44,15 +44,15 @@ func (c *call) assign(e *entry, key, value []byte, keepTTL bool, event string) *
 	return e
 }
 
-func get(c *call, args [][]byte) reply {
+func get(c *call, args [][]byte) Reply {
 	t, isText := c.lookup(args[1]).text()
 	switch {
 	case !isText:
-		return wrongType
+		return WrongType
 	case t == nil:
-		return null
+		return Null
 	}
-	return bulk(t.bytes)
+	return Bulk(t.bytes)
 }
 
 // setOptions are those of SET and GETEX.
@@ -71,13 +71,13 @@ func (o *setOptions) parse(args [][]byte, isSet bool) bool {
 		arg := args[i]
 		unit, isExpiry := timeUnit{}, true
 		switch {
-		case is(arg, "EX"):
+		case Is(arg, "EX"):
 			unit = inSeconds
-		case is(arg, "PX"):
+		case Is(arg, "PX"):
 			unit = inMilliseconds
-		case is(arg, "EXAT"):
+		case Is(arg, "EXAT"):
 			unit = atSeconds
-		case is(arg, "PXAT"):
+		case Is(arg, "PXAT"):
 			unit = atMilliseconds
 		default:
 			isExpiry = false
@@ -86,15 +86,15 @@ func (o *setOptions) parse(args [][]byte, isSet bool) bool {
 		case isExpiry && i+1 < len(args) && !o.keepTTL && !o.persist && (given == nil || unit == o.unit):
 			given, o.unit, o.expiry = arg, unit, args[i+1]
 			i++
-		case isSet && is(arg, "NX") && !o.xx:
+		case isSet && Is(arg, "NX") && !o.xx:
 			o.nx = true
-		case isSet && is(arg, "XX") && !o.nx:
+		case isSet && Is(arg, "XX") && !o.nx:
 			o.xx = true
-		case isSet && is(arg, "GET"):
+		case isSet && Is(arg, "GET"):
 			o.get = true
-		case isSet && is(arg, "KEEPTTL") && given == nil:
+		case isSet && Is(arg, "KEEPTTL") && given == nil:
 			o.keepTTL = true
-		case !isSet && is(arg, "PERSIST") && given == nil:
+		case !isSet && Is(arg, "PERSIST") && given == nil:
 			o.persist = true
 		default:
 			return false
@@ -106,37 +106,37 @@ func (o *setOptions) parse(args [][]byte, isSet bool) bool {
 // useBySet is what SET does to its key.
 func useBySet(args [][]byte) string {
 	for _, arg := range args[3:] {
-		if is(arg, "GET") {
+		if Is(arg, "GET") {
 			return "RW access update"
 		}
 	}
 	return "OW update"
 }
 
-func setString(c *call, args [][]byte) reply {
+func setString(c *call, args [][]byte) Reply {
 	var o setOptions
 	if len(args) > 3 && !o.parse(args[3:], true) {
-		return syntaxError
+		return SyntaxError
 	}
 	var at int64
 	if o.expiry != nil {
-		var err *reply
+		var err *Reply
 		if at, err = c.parseExpiry(o.expiry, o.unit); err != nil {
 			return *err
 		}
 	}
 	e := c.find(args[1])
-	answer, refused := ok, null
+	answer, refused := OK, Null
 	if o.get {
 		t, isText := c.lookup(args[1]).text()
 		c.answerFirst()
 		switch {
 		case !isText:
-			return wrongType
+			return WrongType
 		case t == nil:
-			answer = null
+			answer = Null
 		default:
-			answer = bulkString(string(t.bytes)) // a copy, as the memory is reused
+			answer = BulkString(string(t.bytes)) // a copy, as the memory is reused
 		}
 		refused = answer
 	}
@@ -150,15 +150,15 @@ func setString(c *call, args [][]byte) reply {
 	return answer
 }
 
-func setex(c *call, args [][]byte) reply { return setExpiring(c, args, inSeconds) }
+func setex(c *call, args [][]byte) Reply { return setExpiring(c, args, inSeconds) }
 
-func setExpiring(c *call, args [][]byte, unit timeUnit) reply {
+func setExpiring(c *call, args [][]byte, unit timeUnit) Reply {
 	at, err := c.parseExpiry(args[2], unit)
 	if err != nil {
 		return *err
 	}
 	c.setFirstExpiry(c.assign(c.find(args[1]), args[1], args[3], false, "set"), at)
-	return ok
+	return OK
 }
 
 // setFirstExpiry sets when an entry expires that has just been written, in
@@ -166,40 +166,40 @@ func setExpiring(c *call, args [][]byte, unit timeUnit) reply {
 func (c *call) setFirstExpiry(e *entry, at int64) {
 	c.notify(c.db, []byte(e.key), genericEvent, "expire")
 	if at <= c.milliseconds() {
-		e.due()
+		e.Due()
 	} else {
 		c.expireAt(e, at)
 	}
 }
 
-func psetex(c *call, args [][]byte) reply { return setExpiring(c, args, inMilliseconds) }
+func psetex(c *call, args [][]byte) Reply { return setExpiring(c, args, inMilliseconds) }
 
-func getset(c *call, args [][]byte) reply {
+func getset(c *call, args [][]byte) Reply {
 	e := c.lookup(args[1])
 	t, isText := e.text()
 	if !isText {
-		return wrongType
+		return WrongType
 	}
-	old := null
+	old := Null
 	if t != nil {
-		old = bulkString(string(t.bytes)) // a copy, as the memory is reused
+		old = BulkString(string(t.bytes)) // a copy, as the memory is reused
 	}
 	c.answerFirst()
 	c.assign(e, args[1], args[2], false, "set")
 	return old
 }
 
-func setnx(c *call, args [][]byte) reply {
+func setnx(c *call, args [][]byte) Reply {
 	if c.find(args[1]) != nil {
-		return zero
+		return Zero
 	}
 	c.assign(nil, args[1], args[2], false, "set")
-	return one
+	return One
 }
 
-func getdel(c *call, args [][]byte) reply {
+func getdel(c *call, args [][]byte) Reply {
 	r := get(c, args)
-	if r.kind == kindBulk {
+	if r.Kind == KindBulk {
 		c.answerFirst()
 		c.remove(c.db.find(args[1]))
 		c.changed(args[1], genericEvent, "del")
@@ -207,13 +207,13 @@ func getdel(c *call, args [][]byte) reply {
 	return r
 }
 
-func getex(c *call, args [][]byte) reply {
+func getex(c *call, args [][]byte) Reply {
 	var o setOptions
 	if !o.parse(args[2:], false) {
-		return syntaxError
+		return SyntaxError
 	}
 	r := get(c, args)
-	if r.kind != kindBulk {
+	if r.Kind != KindBulk {
 		return r
 	}
 	c.answerFirst()
@@ -231,109 +231,109 @@ func getex(c *call, args [][]byte) reply {
 	return r
 }
 
-func mget(c *call, args [][]byte) reply {
-	values := make([]reply, 0, len(args)-1)
+func mget(c *call, args [][]byte) Reply {
+	values := make([]Reply, 0, len(args)-1)
 	for _, key := range args[1:] {
 		if t, isText := c.lookup(key).text(); isText && t != nil {
-			values = append(values, bulk(t.bytes))
+			values = append(values, Bulk(t.bytes))
 		} else {
-			values = append(values, null)
+			values = append(values, Null)
 		}
 	}
-	return array(values...)
+	return Array(values...)
 }
 
-func msetnx(c *call, args [][]byte) reply {
+func msetnx(c *call, args [][]byte) Reply {
 	if len(args)%2 == 0 {
 		return c.wrongNumber()
 	}
 	for i := 1; i < len(args); i += 2 {
 		if c.find(args[i]) != nil {
-			return zero
+			return Zero
 		}
 	}
 	mset(c, args)
-	return one
+	return One
 }
 
-func mset(c *call, args [][]byte) reply {
+func mset(c *call, args [][]byte) Reply {
 	if len(args)%2 == 0 {
 		return c.wrongNumber()
 	}
 	for i := 1; i < len(args); i += 2 {
 		c.assign(c.find(args[i]), args[i], args[i+1], false, "set")
 	}
-	return ok
+	return OK
 }
 
-func incr(c *call, args [][]byte) reply { return add(c, args[1], 1) }
-func decr(c *call, args [][]byte) reply { return add(c, args[1], -1) }
+func incr(c *call, args [][]byte) Reply { return add(c, args[1], 1) }
+func decr(c *call, args [][]byte) Reply { return add(c, args[1], -1) }
 
-func incrby(c *call, args [][]byte) reply {
-	n, isInt := parseInt(args[2])
+func incrby(c *call, args [][]byte) Reply {
+	n, isInt := ParseInt(args[2])
 	if !isInt {
-		return notAnInteger
+		return NotAnInteger
 	}
 	return add(c, args[1], n)
 }
 
-func decrby(c *call, args [][]byte) reply {
-	n, isInt := parseInt(args[2])
+func decrby(c *call, args [][]byte) Reply {
+	n, isInt := ParseInt(args[2])
 	switch {
 	case !isInt:
-		return notAnInteger
+		return NotAnInteger
 	case n == math.MinInt64:
-		return failure("ERR decrement would overflow")
+		return ErrorReply("ERR decrement would overflow")
 	}
 	return add(c, args[1], -n)
 }
 
-func add(c *call, key []byte, by int64) reply {
+func add(c *call, key []byte, by int64) Reply {
 	e := c.find(key)
 	t, isText := e.text()
 	if !isText {
-		return wrongType
+		return WrongType
 	}
 	n := int64(0)
 	if t != nil {
 		var isInt bool
-		if n, isInt = parseInt(t.bytes); !isInt {
-			return notAnInteger
+		if n, isInt = ParseInt(t.bytes); !isInt {
+			return NotAnInteger
 		}
 	}
 	if by > 0 && n > math.MaxInt64-by || by < 0 && n < math.MinInt64-by {
-		return wouldOverflow
+		return WouldOverflow
 	}
 	n += by
 	var digits [20]byte
 	c.assign(e, key, strconv.AppendInt(digits[:0], n, 10), true, "incrby")
-	return integer(n)
+	return Integer(n)
 }
 
-func appendString(c *call, args [][]byte) reply {
+func appendString(c *call, args [][]byte) Reply {
 	e := c.find(args[1])
 	t, isText := e.text()
 	switch {
 	case !isText:
-		return wrongType
+		return WrongType
 	case t == nil:
 		c.assign(nil, args[1], args[2], false, "append")
-		return count(len(args[2]))
+		return Int(len(args[2]))
 	case len(t.bytes)+len(args[2]) > c.options.MaxBulk:
-		return tooLong
+		return StringTooLong
 	}
 	t.bytes, t.form = append(t.bytes, args[2]...), grown
 	c.changed(args[1], stringEvent, "append")
-	return count(len(t.bytes))
+	return Int(len(t.bytes))
 }
 
-func strlen(c *call, args [][]byte) reply {
+func strlen(c *call, args [][]byte) Reply {
 	t, isText := c.lookup(args[1]).text()
 	switch {
 	case !isText:
-		return wrongType
+		return WrongType
 	case t == nil:
-		return zero
+		return Zero
 	}
-	return count(len(t.bytes))
+	return Int(len(t.bytes))
 }

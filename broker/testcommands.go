@@ -35,13 +35,13 @@ var testRows = []command{
 
 const forTests = admin | noScript | always | unhindered
 
-func testSnapshot(c *call, _ [][]byte) reply { return verbatim(string(c.snapshot())) }
+func testSnapshot(c *call, _ [][]byte) Reply { return Verbatim(string(c.snapshot())) }
 
-func testSeed(c *call, args [][]byte) reply {
+func testSeed(c *call, args [][]byte) Reply {
 	if err := c.Broker.seed(args[1]); err != nil {
-		return failuref("ERR %v", err)
+		return Errorf("ERR %v", err)
 	}
-	return ok
+	return OK
 }
 
 // A clockMove is what REDRPC.ADVANCE asks for. The client waits until it has been made,
@@ -56,23 +56,23 @@ type clockMove struct {
 // way is done while everybody waits.
 const longestMove = 10 * 365 * 24 * time.Hour
 
-func testAdvance(c *call, args [][]byte) reply {
-	ms, isInt := parseInt(args[1])
+func testAdvance(c *call, args [][]byte) Reply {
+	ms, isInt := ParseInt(args[1])
 	switch {
 	case !c.clock.manual:
-		return failure("ERR the broker's clock is real: only a manual one can be moved")
+		return ErrorReply("ERR the broker's clock is real: only a manual one can be moved")
 	case !isInt:
-		return notAnInteger
+		return NotAnInteger
 	case ms < 0 || ms > longestMove.Milliseconds() || ms > c.timeLeft().Milliseconds():
-		return failure("ERR time can be moved by 0 to 10 years, and not beyond the year 2262")
+		return ErrorReply("ERR time can be moved by 0 to 10 years, and not beyond the year 2262")
 	}
 	m := &clockMove{by: time.Duration(ms) * time.Millisecond}
 	c.moves = append(c.moves, m)
 	if c.session.transaction.running {
-		return ok
+		return OK
 	}
 	m.session = c.session
-	return reply{kind: kindWait, wait: &wait{late: ok, left: func() { m.session = nil }}}
+	return Reply{Kind: KindWait, Wait: &wait{late: OK, left: func() { m.session = nil }}}
 }
 
 // moveClock makes the moves that clients have asked for.
@@ -82,7 +82,7 @@ func (b *Broker) moveClock() {
 		b.moves = b.moves[1:]
 		b.advance(m.by)
 		if m.session != nil {
-			m.session.unblock(0, ok)
+			m.session.unblock(0, OK)
 		}
 		b.afterBatch()
 	}
@@ -91,19 +91,19 @@ func (b *Broker) moveClock() {
 
 // parseWait reads a number of times or clients, and how many milliseconds to wait for
 // them.
-func parseWait(times, wait []byte) (n int, timeout time.Duration, err *reply) {
-	number, isInt := parseInt(times)
-	ms, isInt2 := parseInt(wait)
+func parseWait(times, wait []byte) (n int, timeout time.Duration, err *Reply) {
+	number, isInt := ParseInt(times)
+	ms, isInt2 := ParseInt(wait)
 	switch {
 	case !isInt || !isInt2:
-		return 0, 0, &notAnInteger
+		return 0, 0, &NotAnInteger
 	case number < 0 || ms < 0 || number > math.MaxInt32 || ms > math.MaxInt64/int64(time.Millisecond):
-		return 0, 0, &notPositive
+		return 0, 0, &NotPositive
 	}
 	return int(number), time.Duration(ms) * time.Millisecond, nil
 }
 
-func testWaitBlocked(c *call, args [][]byte) reply {
+func testWaitBlocked(c *call, args [][]byte) Reply {
 	n, timeout, err := parseWait(args[1], args[2])
 	if err != nil {
 		return *err
@@ -114,61 +114,61 @@ func testWaitBlocked(c *call, args [][]byte) reply {
 	}
 	b := c.Broker
 	return c.waitUntil(func() bool { return b.areBlocked(n, keys) }, timeout,
-		failuref("ERR fewer than %d clients were blocked for %v", n, timeout))
+		Errorf("ERR fewer than %d clients were blocked for %v", n, timeout))
 }
 
-func testFaultAdd(c *call, args [][]byte) reply {
+func testFaultAdd(c *call, args [][]byte) Reply {
 	f, err := ParseFault(string(args[2]))
 	if err != nil {
-		return failuref("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
+		return Errorf("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
 	}
 	if c.clock.manual && f.slows() && (f.Client == "" || match(f.Client, c.session.name, false)) {
-		return failure("ERR the network of this client would be slow, too, while the clock stands still: nobody could move it any more; " +
+		return ErrorReply("ERR the network of this client would be slow, too, while the clock stands still: nobody could move it any more; " +
 			"expected client= with the name of others")
 	}
 	r, err := c.inject(f)
 	if err != nil {
-		return failuref("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
+		return Errorf("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
 	}
-	return integer(r.id)
+	return Integer(r.id)
 }
 
 // rule finds a rule by its number.
-func (c *call) rule(number []byte) (*Rule, *reply) {
-	id, isInt := parseInt(number)
+func (c *call) rule(number []byte) (*Rule, *Reply) {
+	id, isInt := ParseInt(number)
 	if !isInt {
-		return nil, &notAnInteger
+		return nil, &NotAnInteger
 	}
 	for _, r := range c.rules {
 		if r.id == id {
 			return r, nil
 		}
 	}
-	err := failuref("ERR there is no rule %d", id)
+	err := Errorf("ERR there is no rule %d", id)
 	return nil, &err
 }
 
-func testFaultDel(c *call, args [][]byte) reply {
+func testFaultDel(c *call, args [][]byte) Reply {
 	r, err := c.rule(args[2])
 	if err != nil {
 		return *err
 	}
 	r.remove()
-	return ok
+	return OK
 }
 
-func testFaultList(c *call, _ [][]byte) reply {
-	var rules []reply
+func testFaultList(c *call, _ [][]byte) Reply {
+	var rules []Reply
 	for _, r := range c.rules {
-		rules = append(rules, fields(
-			bulkString("id"), integer(r.id), bulkString("fault"), bulkString(r.String()),
-			bulkString("matched"), count(r.matched), bulkString("fired"), count(r.fired),
+		rules = append(rules, Map(
+			BulkString("id"), Integer(r.id), BulkString("fault"), BulkString(r.String()),
+			BulkString("matched"), Int(r.matched), BulkString("fired"), Int(r.fired),
 		))
 	}
-	return array(rules...)
+	return Array(rules...)
 }
 
-func testFaultWait(c *call, args [][]byte) reply {
+func testFaultWait(c *call, args [][]byte) Reply {
 	r, err := c.rule(args[2])
 	if err != nil {
 		return *err
@@ -178,31 +178,31 @@ func testFaultWait(c *call, args [][]byte) reply {
 		return *err
 	}
 	return c.waitUntil(func() bool { return r.fired >= n }, timeout,
-		failuref("ERR rule %d fired less than %d times for %v", r.id, n, timeout))
+		Errorf("ERR rule %d fired less than %d times for %v", r.id, n, timeout))
 }
 
-func testLog(c *call, args [][]byte) reply {
+func testLog(c *call, args [][]byte) Reply {
 	records := c.records()
 	switch {
 	case len(args) > 2:
 		return c.wrongNumber()
 	case len(args) == 2:
-		n, isInt := parseInt(args[1])
+		n, isInt := ParseInt(args[1])
 		if !isInt || n < 0 {
-			return notPositive
+			return NotPositive
 		}
 		records = records[max(0, len(records)-int(min(n, math.MaxInt32))):]
 	}
 	return lines(records)
 }
 
-func testViolations(c *call, _ [][]byte) reply { return lines(c.violations) }
+func testViolations(c *call, _ [][]byte) Reply { return lines(c.violations) }
 
 // lines answers each in one line.
-func lines[T fmt.Stringer](all []T) reply {
-	answers := make([]reply, len(all))
+func lines[T fmt.Stringer](all []T) Reply {
+	answers := make([]Reply, len(all))
 	for i, one := range all {
-		answers[i] = bulkString(one.String())
+		answers[i] = BulkString(one.String())
 	}
-	return array(answers...)
+	return Array(answers...)
 }

@@ -60,19 +60,19 @@ func (b *Broker) runDue() {
 // after each. A stall that begins meanwhile is the end of it.
 func (b *Broker) fireAlarms(until int64) {
 	for stall := b.stall.until; b.stall.until == stall; b.afterBatch() {
-		a := b.alarms.first()
-		if a == nil || a.at > until {
+		a := b.alarms.First()
+		if a == nil || a.At > until {
 			return
 		}
-		b.alarms.clear(a)
-		b.fire(a.owner)
+		b.alarms.Clear(a)
+		b.fire(a.Owner)
 	}
 }
 
 // fire lets the owner of an alarm do what is due.
-func (b *Broker) fire(o owner) {
+func (b *Broker) fire(o Owner) {
 	defer b.recoverPanic()
-	o.due()
+	o.Due()
 }
 
 // setTime reads the clock.
@@ -87,8 +87,8 @@ func (b *Broker) next() (at int64, ok bool) {
 	if b.stall.until != 0 {
 		return b.stall.until, true
 	}
-	if a := b.alarms.first(); a != nil {
-		return a.at, true
+	if a := b.alarms.First(); a != nil {
+		return a.At, true
 	}
 	return 0, false
 }

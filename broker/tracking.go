@@ -208,26 +208,26 @@ func (s *session) invalidate(keys [][]byte) {
 		if to == nil {
 			s.tracking.broken = true
 			if s.protocol == 3 {
-				r := push(bulkString("tracking-redir-broken"), integer(s.tracking.redirect))
+				r := Push(BulkString("tracking-redir-broken"), Integer(s.tracking.redirect))
 				s.reply(&r)
 			}
 			return
 		}
 	}
-	what := null
+	what := Null
 	if keys != nil {
-		items := make([]reply, len(keys))
+		items := make([]Reply, len(keys))
 		for i, key := range keys {
-			items[i] = bulk(key)
+			items[i] = Bulk(key)
 		}
-		what = array(items...)
+		what = Array(items...)
 	}
-	var r reply
+	var r Reply
 	switch {
 	case to.protocol == 3:
-		r = push(bulkString("invalidate"), what)
+		r = Push(BulkString("invalidate"), what)
 	case s.tracking.redirect != 0 && to.subscriptions.any():
-		r = push(bulkString("message"), bulkString(invalidateChannel), what)
+		r = Push(BulkString("message"), BulkString(invalidateChannel), what)
 	default:
 		return // there is no way to tell it
 	}

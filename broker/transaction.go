@@ -40,39 +40,39 @@ func (t *transaction) add(cmd *command, args [][]byte) {
 	t.bytes += size + queuedBytes + argumentBytes*len(args)
 }
 
-func multi(c *call, _ [][]byte) reply {
+func multi(c *call, _ [][]byte) Reply {
 	t := &c.session.transaction
 	if t.open {
-		return failure("ERR MULTI calls can not be nested")
+		return ErrorReply("ERR MULTI calls can not be nested")
 	}
 	t.open = true
-	return ok
+	return OK
 }
 
-func exec(c *call, _ [][]byte) reply {
+func exec(c *call, _ [][]byte) Reply {
 	s := c.session
 	t := s.transaction
 	if !t.open {
-		return failure("ERR EXEC without MULTI")
+		return ErrorReply("ERR EXEC without MULTI")
 	}
 	s.unwatch()
 	s.transaction = transaction{running: true, queue: t.queue}
 	defer func() { s.transaction = transaction{} }()
 	switch {
 	case t.failed:
-		return failure("EXECABORT Transaction discarded because of previous errors.")
+		return ErrorReply("EXECABORT Transaction discarded because of previous errors.")
 	case t.watchedChanged:
-		return nullList
+		return NullArray
 	}
 	s.runQueued(t.queue)
-	return nothing
+	return Nothing
 }
 
 // runQueued runs the commands of a transaction. Each reply is encoded as it comes,
 // while what it refers to is unchanged.
 func (s *session) runQueued(queue []queuedCommand) {
 	defer s.recoverPanic()
-	opening := reply{kind: kindOpening, n: int64(len(queue))}
+	opening := Reply{Kind: KindArrayHeader, N: int64(len(queue))}
 	s.reply(&opening)
 	denied := false
 	for _, q := range queue {
@@ -88,12 +88,12 @@ func (s *session) runQueued(queue []queuedCommand) {
 	}
 }
 
-func discard(c *call, _ [][]byte) reply {
+func discard(c *call, _ [][]byte) Reply {
 	if !c.session.transaction.open {
-		return failure("ERR DISCARD without MULTI")
+		return ErrorReply("ERR DISCARD without MULTI")
 	}
 	c.session.endTransaction()
-	return ok
+	return OK
 }
 
 // endTransaction forgets the transaction and the keys that it depended on.
@@ -102,10 +102,10 @@ func (s *session) endTransaction() {
 	s.transaction = transaction{}
 }
 
-func watchKeys(c *call, args [][]byte) reply {
+func watchKeys(c *call, args [][]byte) Reply {
 	s := c.session
 	if s.transaction.open {
-		return failure("ERR WATCH inside MULTI is not allowed")
+		return ErrorReply("ERR WATCH inside MULTI is not allowed")
 	}
 	for _, key := range args[1:] {
 		watchers := c.db.watched[string(key)]
@@ -119,13 +119,13 @@ func watchKeys(c *call, args [][]byte) reply {
 			s.transaction.watched = append(s.transaction.watched, w)
 		}
 	}
-	return ok
+	return OK
 }
 
-func unwatch(c *call, _ [][]byte) reply {
+func unwatch(c *call, _ [][]byte) Reply {
 	c.session.unwatch()
 	c.session.transaction.watchedChanged = false
-	return ok
+	return OK
 }
 
 // unwatch forgets the watched keys.

@@ -144,7 +144,7 @@ func (r *replay) run(t *testing.T, lines []string, record bool) []string {
 			delete(r.clients, who)
 		case strings.HasSuffix(who, ">"):
 			name := strings.TrimSuffix(who, ">")
-			args, ok := splitLine([]byte(r.substitute(what)))
+			args, ok := SplitLine([]byte(r.substitute(what)))
 			if !ok {
 				fail("expected arguments, with closed quotes")
 			}

@@ -104,15 +104,15 @@ func (b *Broker) waitUntil(ctx context.Context, holds func() bool) error {
 // waitUntil is Broker.waitUntil for a client, which is answered OK, or with an error
 // when the time is up: by the machine's clock, as a manual one may stand still. 0 means
 // never.
-func (c *call) waitUntil(holds func() bool, timeout time.Duration, late reply) reply {
+func (c *call) waitUntil(holds func() bool, timeout time.Duration, late Reply) Reply {
 	b, s := c.Broker, c.session
 	switch {
 	case holds():
-		return ok
+		return OK
 	case s.transaction.running:
-		return failuref("ERR '%s' cannot wait inside a transaction", c.command.fullName)
+		return Errorf("ERR '%s' cannot wait inside a transaction", c.command.fullName)
 	}
-	w := &watcher{holds: holds, done: func() { s.unblock(0, ok) }}
+	w := &watcher{holds: holds, done: func() { s.unblock(0, OK) }}
 	b.watchers = append(b.watchers, w)
 	var timer *time.Timer
 	if timeout > 0 {
@@ -128,7 +128,7 @@ func (c *call) waitUntil(holds func() bool, timeout time.Duration, late reply) r
 			b.leave()
 		})
 	}
-	return reply{kind: kindWait, wait: &wait{late: late, left: func() {
+	return Reply{Kind: KindWait, Wait: &wait{late: late, left: func() {
 		b.forgetWatcher(w)
 		if timer != nil {
 			timer.Stop()
