@@ -182,13 +182,13 @@ func (p *permissions) permitsCommand(cmd *command, args [][]byte) bool {
 }
 
 func (p *permissions) permitsKey(key []byte, use keyUse) bool {
-	return slices.ContainsFunc(p.keys, func(k keyPattern) bool { return k.use&use == use && match(k.pattern, string(key), false) })
+	return slices.ContainsFunc(p.keys, func(k keyPattern) bool { return k.use&use == use && Match(k.pattern, string(key), false) })
 }
 
 // permitsChannel reports whether a channel matches a pattern, or if it is a pattern
 // itself, whether it is one of them.
 func permitsChannel(patterns []string, channel string, isPattern bool) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return isPattern && p == channel || !isPattern && match(p, channel, false) })
+	return slices.ContainsFunc(patterns, func(p string) bool { return isPattern && p == channel || !isPattern && Match(p, channel, false) })
 }
 
 // readsAnyKey reports whether the user may read any key with a command, also those

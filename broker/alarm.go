@@ -1,5 +1,10 @@
 package broker
 
+import (
+	"iter"
+	"slices"
+)
+
 // An Alarm is a time at which something is due: a key to delete, for example, or
 // a client that has waited long enough.
 type Alarm struct {
@@ -17,6 +22,9 @@ type Queue struct {
 	heap []*Alarm
 	sets uint32 // how many were set, modulo 2^32
 }
+
+// IsSet reports whether the alarm is to go off.
+func (a *Alarm) IsSet() bool { return a.place != 0 }
 
 // Set makes an alarm go off at a time, at which its owner does what is due.
 func (h *Queue) Set(a *Alarm, o Owner, at int64) {
@@ -44,6 +52,12 @@ func (h *Queue) Clear(a *Alarm) {
 		h.down(i)
 	}
 }
+
+// Len is how many alarms are set.
+func (h *Queue) Len() int { return len(h.heap) }
+
+// All lists the alarms that are set, the earliest first, the others in no order.
+func (h *Queue) All() iter.Seq[*Alarm] { return slices.Values(h.heap) }
 
 // First returns the earliest alarm, or nil.
 func (h *Queue) First() *Alarm {

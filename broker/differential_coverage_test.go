@@ -181,7 +181,7 @@ func (v *coverage) ending(row string, reply *answer) string {
 }
 
 func (f failing) is(text string) bool {
-	return f.text == "*" || f.text != "" && match(f.text, text, false)
+	return f.text == "*" || f.text != "" && Match(f.text, text, false)
 }
 
 // tally counts what the commands of a client ended in, if it is clear which reply

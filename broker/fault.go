@@ -172,7 +172,7 @@ func (f *Fault) rows() []bool {
 	any := false
 	for name, c := range table.all() {
 		container, _, _ := strings.Cut(name, "|")
-		if match(f.Command, name, true) || match(f.Command, container, true) {
+		if Match(f.Command, name, true) || Match(f.Command, container, true) {
 			matches[c.index], any = true, true
 		}
 	}

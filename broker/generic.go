@@ -239,7 +239,7 @@ func keys(c *call, args [][]byte) Reply {
 	pattern := string(args[1])
 	var names []Reply
 	for _, e := range c.db.order {
-		if pattern == "*" || match(pattern, e.key, false) {
+		if pattern == "*" || Match(pattern, e.key, false) {
 			names = append(names, BulkString(e.key))
 		}
 	}
@@ -287,7 +287,7 @@ func scan(c *call, args [][]byte) Reply {
 	for ; at > 0 && number > 0; number-- {
 		at--
 		e := order[at]
-		if pattern != "*" && !match(pattern, e.key, false) {
+		if pattern != "*" && !Match(pattern, e.key, false) {
 			continue
 		}
 		if !anyType {

@@ -1,12 +1,12 @@
 package broker
 
-// match reports whether s matches a glob-style pattern as Redis reads it: *, ?,
+// Match reports whether s matches a glob-style pattern as Redis reads it: *, ?,
 // classes such as [a-c] and [^x], and \ to take the next byte as it is. Fold
 // ignores the case of ASCII letters.
 //
 // On a mismatch only the last * is tried again, which is enough for globs, so
 // the time is at most len(pattern) times len(s) whatever the pattern.
-func match(pattern, s string, fold bool) bool {
+func Match(pattern, s string, fold bool) bool {
 	if s == "" { // Redis lets only the empty pattern match the empty string
 		return pattern == ""
 	}

@@ -111,7 +111,7 @@ func (b *Broker) port() int {
 
 func (b *Broker) infoClients(out *strings.Builder) {
 	timeouts := 0
-	for _, a := range b.alarms.heap {
+	for a := range b.alarms.All() {
 		if _, isClient := a.Owner.(*session); isClient {
 			timeouts++
 		}

@@ -132,7 +132,7 @@ func commandList(c *call, args [][]byte) Reply {
 			return false
 		}
 	case len(args) == 5 && Is(args[2], "FILTERBY") && Is(args[3], "PATTERN"):
-		wanted = func(cmd *command) bool { return match(string(args[4]), cmd.fullName, true) }
+		wanted = func(cmd *command) bool { return Match(string(args[4]), cmd.fullName, true) }
 	default:
 		return SyntaxError
 	}

@@ -35,7 +35,7 @@ func (b *Broker) wrongData() string {
 				return fmt.Sprintf("the key %q of db %d is not where it belongs", e.key, d.index)
 			case e.at != 0 && b.stall.until == 0 && e.at <= b.milliseconds():
 				return fmt.Sprintf("the key %q should have expired", e.key)
-			case e.at == 0 && e.alarm.place != 0, e.at != 0 && e.at <= math.MaxInt64/int64(time.Millisecond) && e.alarm.At != e.at*int64(time.Millisecond):
+			case e.at == 0 && e.alarm.IsSet(), e.at != 0 && e.at <= math.MaxInt64/int64(time.Millisecond) && e.alarm.At != e.at*int64(time.Millisecond):
 				return fmt.Sprintf("the key %q expires at %d ms, its alarm is set for %d ns", e.key, e.at, e.alarm.At)
 			case b.options.MaxMemory > 0 && e.bytes != e.footprint():
 				return fmt.Sprintf("the key %q counts %d bytes, and takes %d", e.key, e.bytes, e.footprint())
@@ -235,12 +235,8 @@ func (b *Broker) wrongTracking() string {
 
 // wrongAlarms looks at the heap of alarms.
 func (b *Broker) wrongAlarms() string {
-	for i, a := range b.alarms.heap {
+	for a := range b.alarms.All() {
 		switch {
-		case int(a.place) != i+1:
-			return fmt.Sprintf("an alarm in place %d believes to be in %d", i+1, a.place)
-		case i > 0 && b.alarms.before(int32(i+1), int32((i+1)/2)):
-			return fmt.Sprintf("the alarm in place %d is due before the one above it", i+1)
 		case a.At <= b.now && b.stall.until == 0:
 			return fmt.Sprintf("an alarm that was due %d ns ago has not been heard", b.now-a.At)
 		}

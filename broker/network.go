@@ -46,7 +46,7 @@ func (s *session) updateNetem() {
 	var active []*Rule
 	for _, r := range s.broker.rules {
 		f := &r.fault
-		if !f.slows() || f.Client != "" && !match(f.Client, s.name, false) {
+		if !f.slows() || f.Client != "" && !Match(f.Client, s.name, false) {
 			continue
 		}
 		if (s.netem == nil || !slices.Contains(s.netem.rules, r)) && !r.fires() {
@@ -204,7 +204,7 @@ func (f *flow) schedule() {
 		n = len(c.rest)
 	}
 	at := c.from + f.lag + f.duration(n)
-	if f.alarm.place == 0 || f.alarm.At != at {
+	if !f.alarm.IsSet() || f.alarm.At != at {
 		b.alarms.Set(&f.alarm, f, at)
 	}
 }

@@ -51,7 +51,7 @@ func (b *Broker) pauseClients(mode pauseMode, until int64) {
 	}
 	b.postponers |= pausing
 	b.pause.mode = max(b.pause.mode, mode)
-	if b.pause.alarm.place == 0 || until > b.pause.alarm.At {
+	if !b.pause.alarm.IsSet() || until > b.pause.alarm.At {
 		b.alarms.Set(&b.pause.alarm, &b.pause, until)
 	}
 }

@@ -65,7 +65,7 @@ func (p *pubsub) publish(kind subscriptionKind, channel, message []byte) int {
 	name := string(channel)
 	for _, pattern := range slices.Sorted(maps.Keys(p[patterns])) {
 		receivers := p[patterns][pattern]
-		if !match(pattern, name, false) {
+		if !Match(pattern, name, false) {
 			continue
 		}
 		m := Push(BulkString(subscriptionWords[patterns].message), BulkString(pattern), Bulk(channel), Bulk(message))
@@ -162,7 +162,7 @@ func (c *call) listChannels(kind subscriptionKind, args [][]byte) Reply {
 	}
 	names := []string{}
 	for _, name := range slices.Sorted(maps.Keys(c.pubsub[kind])) {
-		if len(args) == 2 || match(string(args[2]), name, false) {
+		if len(args) == 2 || Match(string(args[2]), name, false) {
 			names = append(names, name)
 		}
 	}

@@ -145,7 +145,7 @@ func (r *Rule) isAbout(s *session, cmd *command, args [][]byte) bool {
 	switch {
 	case !f.forCommands(),
 		r.commands != nil && !r.commands[cmd.index],
-		f.Client != "" && !match(f.Client, s.name, false):
+		f.Client != "" && !Match(f.Client, s.name, false):
 		return false
 	case f.Key == "":
 		return true
@@ -153,7 +153,7 @@ func (r *Rule) isAbout(s *session, cmd *command, args [][]byte) bool {
 		return false
 	}
 	indexes, _ := cmd.keyIndexes(args)
-	return slices.ContainsFunc(indexes, func(i int) bool { return match(f.Key, string(args[i]), false) })
+	return slices.ContainsFunc(indexes, func(i int) bool { return Match(f.Key, string(args[i]), false) })
 }
 
 // fires counts a match, and reports whether it is one that something happens to.

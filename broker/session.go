@@ -320,7 +320,7 @@ func (s *session) checkPending() {
 		s.overflow(n)
 	case limit.Soft <= 0 || n <= limit.Soft:
 		s.broker.alarms.Clear(&s.softLimitAlarm)
-	case s.softLimitAlarm.place == 0:
+	case !s.softLimitAlarm.IsSet():
 		s.broker.alarms.Set(&s.softLimitAlarm, (*softLimit)(s), s.broker.now+int64(limit.SoftFor))
 	}
 }

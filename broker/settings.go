@@ -299,7 +299,7 @@ func configGet(c *call, args [][]byte) Reply {
 			continue
 		}
 		for name := range settings {
-			if match(string(arg), name, true) {
+			if Match(string(arg), name, true) {
 				find(name, name)
 			}
 		}

@@ -122,7 +122,7 @@ func testFaultAdd(c *call, args [][]byte) Reply {
 	if err != nil {
 		return Errorf("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
 	}
-	if c.clock.manual && f.slows() && (f.Client == "" || match(f.Client, c.session.name, false)) {
+	if c.clock.manual && f.slows() && (f.Client == "" || Match(f.Client, c.session.name, false)) {
 		return ErrorReply("ERR the network of this client would be slow, too, while the clock stands still: nobody could move it any more; " +
 			"expected client= with the name of others")
 	}
