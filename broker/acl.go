@@ -6,6 +6,9 @@ import (
 	"encoding/hex"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/resp"
 )
 
 // Access control: who may run which commands, with which keys and channels. While a
@@ -177,18 +180,18 @@ func (p *permissions) deny(cmd *command, args [][]byte) (what denial, at int) {
 func (p *permissions) permitsCommand(cmd *command, args [][]byte) bool {
 	n := allCommands().rows[cmd.index]
 	return p.commands.has(n) || len(args) > 1 && slices.ContainsFunc(p.firstArgs[n], func(arg string) bool {
-		return strings.EqualFold(arg, CString(args[1], len(args[1])))
+		return strings.EqualFold(arg, resp.CString(args[1], len(args[1])))
 	})
 }
 
 func (p *permissions) permitsKey(key []byte, use keyUse) bool {
-	return slices.ContainsFunc(p.keys, func(k keyPattern) bool { return k.use&use == use && Match(k.pattern, string(key), false) })
+	return slices.ContainsFunc(p.keys, func(k keyPattern) bool { return k.use&use == use && glob.Match(k.pattern, string(key), false) })
 }
 
 // permitsChannel reports whether a channel matches a pattern, or if it is a pattern
 // itself, whether it is one of them.
 func permitsChannel(patterns []string, channel string, isPattern bool) bool {
-	return slices.ContainsFunc(patterns, func(p string) bool { return isPattern && p == channel || !isPattern && Match(p, channel, false) })
+	return slices.ContainsFunc(patterns, func(p string) bool { return isPattern && p == channel || !isPattern && glob.Match(p, channel, false) })
 }
 
 // readsAnyKey reports whether the user may read any key with a command, also those
@@ -239,23 +242,23 @@ func (k keySpec) usage(args [][]byte) (use keyUse) {
 
 // deny returns the error reply to a command that the client's user may not run, or
 // not with these arguments, and makes a note of it.
-func (s *session) deny(cmd *command, args [][]byte) *Reply {
+func (s *session) deny(cmd *command, args [][]byte) *resp.Reply {
 	what, at := s.user.denies(cmd, args)
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
-	var r Reply
+	var r resp.Reply
 	switch what {
 	case keyDenied:
-		r = ErrorReply("NOPERM this user has no permissions to access one of the keys used as arguments")
+		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the keys used as arguments")
 	case channelDenied:
-		r = ErrorReply("NOPERM this user has no permissions to access one of the channels used as arguments")
+		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the channels used as arguments")
 	default:
-		r = Errorf("NOPERM this user has no permissions to run the '%s' command", cmd.fullName)
+		r = resp.Errorf("NOPERM this user has no permissions to run the '%s' command", cmd.fullName)
 	}
 	return &r
 }
 
 // denyLate is deny for a command that could be queued, and cannot be run any more.
-func (s *session) denyLate(cmd *command, args [][]byte) Reply {
+func (s *session) denyLate(cmd *command, args [][]byte) resp.Reply {
 	what, at := s.user.denies(cmd, args)
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
 	reason := "no permission to execute the command or subcommand"
@@ -265,7 +268,7 @@ func (s *session) denyLate(cmd *command, args [][]byte) Reply {
 	case channelDenied:
 		reason = "no permission to access one of the channels used as arguments"
 	}
-	return ErrorReply("NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. " +
+	return resp.ErrorReply("NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. " +
 		"This command is no longer allowed for the following reason: " + reason)
 }
 

@@ -6,58 +6,60 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // ACL and its sub-commands.
 
-func aclWhoAmI(c *call, _ [][]byte) Reply { return BulkString(c.session.user.name) }
+func aclWhoAmI(c *call, _ [][]byte) resp.Reply { return resp.BulkString(c.session.user.name) }
 
-func aclUsers(c *call, _ [][]byte) Reply {
-	return BulkStrings(slices.Sorted(maps.Keys(c.acl.users)))
+func aclUsers(c *call, _ [][]byte) resp.Reply {
+	return resp.BulkStrings(slices.Sorted(maps.Keys(c.acl.users)))
 }
 
-func aclList(c *call, _ [][]byte) Reply {
+func aclList(c *call, _ [][]byte) resp.Reply {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(c.acl.users)) {
 		lines = append(lines, "user "+name+" "+c.acl.users[name].rules(c.table))
 	}
-	return BulkStrings(lines)
+	return resp.BulkStrings(lines)
 }
 
-func aclGetUser(c *call, args [][]byte) Reply {
+func aclGetUser(c *call, args [][]byte) resp.Reply {
 	u := c.acl.users[string(args[2])]
 	if u == nil {
-		return Null
+		return resp.Null
 	}
-	var flags, selectors []Reply
+	var flags, selectors []resp.Reply
 	for _, flag := range u.flags() {
-		flags = append(flags, BulkString(flag))
+		flags = append(flags, resp.BulkString(flag))
 	}
 	for i := range u.rights[1:] {
-		selectors = append(selectors, Map(u.rights[1+i].describe(c.table)...))
+		selectors = append(selectors, resp.Map(u.rights[1+i].describe(c.table)...))
 	}
-	description := []Reply{BulkString("flags"), Set(flags...), BulkString("passwords"), BulkStrings(u.passwords)}
+	description := []resp.Reply{resp.BulkString("flags"), resp.Set(flags...), resp.BulkString("passwords"), resp.BulkStrings(u.passwords)}
 	description = append(description, u.rights[0].describe(c.table)...)
-	return Map(append(description, BulkString("selectors"), Array(selectors...))...)
+	return resp.Map(append(description, resp.BulkString("selectors"), resp.Array(selectors...))...)
 }
 
-func (p *permissions) describe(t *commandTable) []Reply {
-	return []Reply{
-		BulkString("commands"), BulkString(strings.Join(p.commandRules(t), " ")),
-		BulkString("keys"), BulkString(strings.Join(p.keyRules(), " ")),
-		BulkString("channels"), BulkString(strings.Join(p.channelRules(), " ")),
+func (p *permissions) describe(t *commandTable) []resp.Reply {
+	return []resp.Reply{
+		resp.BulkString("commands"), resp.BulkString(strings.Join(p.commandRules(t), " ")),
+		resp.BulkString("keys"), resp.BulkString(strings.Join(p.keyRules(), " ")),
+		resp.BulkString("channels"), resp.BulkString(strings.Join(p.channelRules(), " ")),
 	}
 }
 
 // aclSetUser makes or changes a user, by all rules or by none.
-func aclSetUser(c *call, args [][]byte) Reply {
+func aclSetUser(c *call, args [][]byte) resp.Reply {
 	name := string(args[2])
 	if hasSpaces(name) {
-		return ErrorReply("ERR Usernames can't contain spaces or null characters")
+		return resp.ErrorReply("ERR Usernames can't contain spaces or null characters")
 	}
 	rules, unclosed := joinSelectors(args[3:])
 	if unclosed != "" {
-		return Errorf("ERR Unmatched parenthesis in acl selector starting at '%s'.", []byte(unclosed))
+		return resp.Errorf("ERR Unmatched parenthesis in acl selector starting at '%s'.", []byte(unclosed))
 	}
 	old := c.acl.users[name]
 	changed := &user{name: name, rights: []permissions{{anyChannel: c.options.access.anyChannel}}}
@@ -66,18 +68,18 @@ func aclSetUser(c *call, args [][]byte) Reply {
 	}
 	for _, rule := range rules {
 		if wrong := changed.apply(rule, &c.options.access); wrong != "" {
-			return Errorf("ERR Error in ACL SETUSER modifier '%s': %s", []byte(rule), wrong)
+			return resp.Errorf("ERR Error in ACL SETUSER modifier '%s': %s", []byte(rule), wrong)
 		}
 	}
 	own := &changed.rights[0]
 	changed.unlimited = own.future && own.commands == everyCommand && own.anyKey && own.anyChannel
 	if old == nil {
 		c.acl.users[name] = changed
-		return OK
+		return resp.OK
 	}
 	_, self := c.kill(func(s *session) bool { return s.user == old && s.hearsMore(old, changed) })
 	*old = *changed
-	return c.lastAnswer(OK, self)
+	return c.lastAnswer(resp.OK, self)
 }
 
 // hearsMore reports whether the client is subscribed to what its user may not hear any
@@ -108,9 +110,9 @@ func (s *session) hearsMore(old, changed *user) bool {
 }
 
 // aclDelUser deletes users, and ends the connections of their clients.
-func aclDelUser(c *call, args [][]byte) Reply {
-	if slices.ContainsFunc(args[2:], func(name []byte) bool { return CString(name, len(name)) == "default" }) {
-		return ErrorReply("ERR The 'default' user cannot be removed")
+func aclDelUser(c *call, args [][]byte) resp.Reply {
+	if slices.ContainsFunc(args[2:], func(name []byte) bool { return resp.CString(name, len(name)) == "default" }) {
+		return resp.ErrorReply("ERR The 'default' user cannot be removed")
 	}
 	deleted, self := 0, false
 	for _, name := range args[2:] {
@@ -124,19 +126,19 @@ func aclDelUser(c *call, args [][]byte) Reply {
 			self = true
 		}
 	}
-	return c.lastAnswer(Int(deleted), self)
+	return c.lastAnswer(resp.Int(deleted), self)
 }
 
-func aclCat(c *call, args [][]byte) Reply {
+func aclCat(c *call, args [][]byte) resp.Reply {
 	switch {
 	case len(args) > 3:
 		return tooManyArguments(args)
 	case len(args) == 2:
-		return BulkStrings(categoryNames)
+		return resp.BulkStrings(categoryNames)
 	}
-	bit := category(CString(args[2], len(args[2])))
+	bit := category(resp.CString(args[2], len(args[2])))
 	if bit == 0 {
-		return Errorf("ERR Unknown category '%s'", CString(args[2], 128))
+		return resp.Errorf("ERR Unknown category '%s'", resp.CString(args[2], 128))
 	}
 	names := []string{}
 	for name, cmd := range c.table.all() {
@@ -144,58 +146,58 @@ func aclCat(c *call, args [][]byte) Reply {
 			names = append(names, name)
 		}
 	}
-	return BulkStrings(names)
+	return resp.BulkStrings(names)
 }
 
 const maxGenPassBits = 4096
 
-func aclGenPass(c *call, args [][]byte) Reply {
+func aclGenPass(c *call, args [][]byte) resp.Reply {
 	bits := int64(256)
 	switch {
 	case len(args) > 3:
 		return tooManyArguments(args)
 	case len(args) == 3:
 		var isInt bool
-		if bits, isInt = ParseInt(args[2]); !isInt {
-			return NotAnInteger
+		if bits, isInt = resp.ParseInt(args[2]); !isInt {
+			return resp.NotAnInteger
 		}
 	}
 	if bits <= 0 || bits > maxGenPassBits {
-		return Errorf("ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to %d", maxGenPassBits)
+		return resp.Errorf("ERR ACL GENPASS argument must be the number of bits for the output password, a positive number up to %d", maxGenPassBits)
 	}
 	random := make([]byte, maxGenPassBits/8)
 	rand.Read(random) // never fails, by its contract
-	return BulkString(hex.EncodeToString(random)[:(bits+3)/4])
+	return resp.BulkString(hex.EncodeToString(random)[:(bits+3)/4])
 }
 
 // aclDryRun says whether a user may run a command, without running it.
-func aclDryRun(c *call, args [][]byte) Reply {
+func aclDryRun(c *call, args [][]byte) resp.Reply {
 	u := c.acl.users[string(args[2])]
 	if u == nil {
-		return Errorf("ERR User '%s' not found", args[2])
+		return resp.Errorf("ERR User '%s' not found", args[2])
 	}
 	given := args[3:]
 	cmd, err := c.table.lookup(given)
 	switch {
 	case err != nil:
-		return Errorf("ERR Command '%s' not found", given[0])
+		return resp.Errorf("ERR Command '%s' not found", given[0])
 	case !cmd.accepts(len(given)):
 		return cmd.wrongNumber()
 	}
 	const refusal = "This user has no permissions to "
 	switch what, at := u.denies(cmd, given); what {
 	case commandDenied:
-		return BulkString(refusal + "run the '" + cmd.fullName + "' command")
+		return resp.BulkString(refusal + "run the '" + cmd.fullName + "' command")
 	case keyDenied:
-		return BulkString(refusal + "access the '" + CString(given[at], len(given[at])) + "' key")
+		return resp.BulkString(refusal + "access the '" + resp.CString(given[at], len(given[at])) + "' key")
 	case channelDenied:
-		return BulkString(refusal + "access the '" + CString(given[at], len(given[at])) + "' channel")
+		return resp.BulkString(refusal + "access the '" + resp.CString(given[at], len(given[at])) + "' channel")
 	}
-	return OK
+	return resp.OK
 }
 
 // aclFile answers LOAD and SAVE.
-func aclFile(*call, [][]byte) Reply {
-	return ErrorReply("ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command " +
+func aclFile(*call, [][]byte) resp.Reply {
+	return resp.ErrorReply("ERR This Redis instance is not configured to use an ACL file. You may want to specify users via the ACL SETUSER command " +
 		"and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis configuration.")
 }

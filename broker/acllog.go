@@ -3,6 +3,8 @@ package broker
 import (
 	"slices"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // ACL LOG: what was denied to whom.
@@ -51,35 +53,35 @@ func (s *session) noteDenied(what denial, object, username string) {
 
 var denialNames = [...]string{commandDenied: "command", keyDenied: "key", authDenied: "auth", channelDenied: "channel"}
 
-func aclLog(c *call, args [][]byte) Reply {
+func aclLog(c *call, args [][]byte) resp.Reply {
 	n := int64(10)
 	switch {
 	case len(args) > 3:
 		return tooManyArguments(args)
-	case len(args) == 3 && Is(args[2], "RESET"):
+	case len(args) == 3 && resp.Is(args[2], "RESET"):
 		c.acl.log = nil
-		return OK
+		return resp.OK
 	case len(args) == 3:
 		var isInt bool
-		if n, isInt = ParseInt(args[2]); !isInt {
-			return NotAnInteger
+		if n, isInt = resp.ParseInt(args[2]); !isInt {
+			return resp.NotAnInteger
 		}
 	}
-	var entries []Reply
+	var entries []resp.Reply
 	for _, d := range c.acl.log[:max(0, min(n, int64(len(c.acl.log))))] {
 		context := "toplevel"
 		if d.inMulti {
 			context = "multi"
 		}
-		entries = append(entries, Map(
-			BulkString("count"), Integer(d.count),
-			BulkString("reason"), BulkString(denialNames[d.what]),
-			BulkString("context"), BulkString(context),
-			BulkString("object"), BulkString(d.object),
-			BulkString("username"), BulkString(d.username),
-			BulkString("age-seconds"), Double(float64((c.now-d.at)/int64(time.Millisecond))/1000),
-			BulkString("client-info"), BulkString(d.client),
+		entries = append(entries, resp.Map(
+			resp.BulkString("count"), resp.Integer(d.count),
+			resp.BulkString("reason"), resp.BulkString(denialNames[d.what]),
+			resp.BulkString("context"), resp.BulkString(context),
+			resp.BulkString("object"), resp.BulkString(d.object),
+			resp.BulkString("username"), resp.BulkString(d.username),
+			resp.BulkString("age-seconds"), resp.Double(float64((c.now-d.at)/int64(time.Millisecond))/1000),
+			resp.BulkString("client-info"), resp.BulkString(d.client),
 		))
 	}
-	return Array(entries...)
+	return resp.Array(entries...)
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // The rules of ACL SETUSER.
@@ -40,7 +42,7 @@ func (u *user) apply(rule string, o *accessOptions) (wrong string) {
 	if rule == "" {
 		return ""
 	}
-	word := CString([]byte(rule), len(rule))
+	word := resp.CString([]byte(rule), len(rule))
 	switch strings.ToLower(word) {
 	case "on":
 		u.on = true
@@ -69,7 +71,7 @@ func (u *user) apply(rule string, o *accessOptions) (wrong string) {
 		return u.applyPassword(first, rule[1:])
 	case first == '(' && rule[len(rule)-1] == ')':
 		p := permissions{anyChannel: o.anyChannel}
-		words, _ := SplitLine([]byte(rule[1 : len(rule)-1])) // none, if a quote is not closed
+		words, _ := resp.SplitLine([]byte(rule[1 : len(rule)-1])) // none, if a quote is not closed
 		for _, word := range words {
 			if wrong := p.apply(string(word)); wrong != "" {
 				return wrong
@@ -107,7 +109,7 @@ func (u *user) applyPassword(how byte, text string) (wrong string) {
 
 // apply changes permissions as a rule says, or returns what is wrong with the rule.
 func (p *permissions) apply(rule string) (wrong string) {
-	word := CString([]byte(rule), len(rule))
+	word := resp.CString([]byte(rule), len(rule))
 	switch strings.ToLower(word) {
 	case "allkeys", "~*":
 		p.anyKey, p.keys = true, nil
@@ -201,7 +203,7 @@ func (p *permissions) applyChannel(pattern string) (wrong string) {
 }
 
 func hasSpaces(s string) bool {
-	return strings.ContainsFunc(s, func(c rune) bool { return c == 0 || c < 0x80 && IsSpace(byte(c)) })
+	return strings.ContainsFunc(s, func(c rune) bool { return c == 0 || c < 0x80 && resp.IsSpace(byte(c)) })
 }
 
 // applyCommand permits or denies a command or a sub-command; or permits a command
@@ -265,7 +267,7 @@ func joinSelectors(args [][]byte) (rules []string, unclosed string) {
 		case strings.HasPrefix(text, "(") && !closes:
 			selector, opening = text, text
 		case opening != "":
-			selector += " " + CString(arg, len(arg))
+			selector += " " + resp.CString(arg, len(arg))
 			if closes {
 				rules = append(rules, selector)
 				opening = ""

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Any bytes can be read as acts. A byte says who does what; a command is the number
@@ -196,7 +198,7 @@ func actsOf(transcript string) (acts []act) {
 			for name, number := range clients {
 				what = strings.ReplaceAll(what, "{"+name+"}", strconv.Itoa(number+1))
 			}
-			words, _ := SplitLine([]byte(what))
+			words, _ := resp.SplitLine([]byte(what))
 			for _, word := range words {
 				a.args = append(a.args, string(word))
 			}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // What the logs keep of a command's arguments: as much as Redis's slow log, and no
@@ -67,7 +69,7 @@ func (c *command) isSecret(args [][]byte, i int) bool {
 	case name == "auth":
 		return true
 	case name == "hello": // AUTH user password
-		return i > 2 && Is(args[i-1], "AUTH") || i > 3 && Is(args[i-2], "AUTH")
+		return i > 2 && resp.Is(args[i-1], "AUTH") || i > 3 && resp.Is(args[i-2], "AUTH")
 	case name == "config|set":
 		if len(args)%2 != 0 { // it is not clear what belongs to what
 			return slices.ContainsFunc(args[2:max(i, 2)], isSecretSetting)
@@ -76,7 +78,7 @@ func (c *command) isSecret(args [][]byte, i int) bool {
 	case name == "acl|setuser":
 		return i > 1
 	case c == nil: // MIGRATE or ACL, for example
-		hidesAll := func(arg []byte) bool { return Is(arg, "AUTH") || Is(arg, "AUTH2") || Is(arg, "SETUSER") }
+		hidesAll := func(arg []byte) bool { return resp.Is(arg, "AUTH") || resp.Is(arg, "AUTH2") || resp.Is(arg, "SETUSER") }
 		return slices.ContainsFunc(args[:i], hidesAll)
 	}
 	return false

@@ -1,5 +1,7 @@
 package broker
 
+import "redrpc/broker/internal/resp"
+
 // BITFIELD and BITFIELD_RO.
 
 // A bitField is an integer in a string: bits wide, from offset on.
@@ -84,21 +86,21 @@ type bitOperation struct {
 
 // parseField reads a type, such as u8 or i16, and an offset, which behind # counts
 // fields of the type.
-func (c *call) parseField(kind, at []byte) (f bitField, err *Reply) {
+func (c *call) parseField(kind, at []byte) (f bitField, err *resp.Reply) {
 	isInt := false
 	if len(kind) > 0 && (kind[0] == 'i' || kind[0] == 'u') {
 		f.signed = kind[0] == 'i'
-		f.bits, isInt = ParseInt(kind[1:])
+		f.bits, isInt = resp.ParseInt(kind[1:])
 	}
 	if !isInt || f.bits < 1 || f.bits > 64 || f.bits == 64 && !f.signed {
-		r := ErrorReply("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
+		r := resp.ErrorReply("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")
 		return f, &r
 	}
 	scale := int64(1)
 	if len(at) > 0 && at[0] == '#' {
 		at, scale = at[1:], f.bits
 	}
-	if f.offset, isInt = ParseInt(at); !isInt {
+	if f.offset, isInt = resp.ParseInt(at); !isInt {
 		return f, &badOffset
 	}
 	if f.offset *= scale; !c.isOffset(f.offset) {
@@ -108,33 +110,33 @@ func (c *call) parseField(kind, at []byte) (f bitField, err *Reply) {
 }
 
 // parseBitOperations reads the steps of BITFIELD.
-func (c *call) parseBitOperations(args [][]byte) (steps []bitOperation, err *Reply) {
+func (c *call) parseBitOperations(args [][]byte) (steps []bitOperation, err *resp.Reply) {
 	o := overflowWrap
 	for len(args) > 0 {
 		rest := args[1:]
 		step := bitOperation{overflow: o}
 		switch {
-		case Is(args[0], "GET") && len(rest) >= 2:
-		case Is(args[0], "SET") && len(rest) >= 3:
+		case resp.Is(args[0], "GET") && len(rest) >= 2:
+		case resp.Is(args[0], "SET") && len(rest) >= 3:
 			step.write = true
-		case Is(args[0], "INCRBY") && len(rest) >= 3:
+		case resp.Is(args[0], "INCRBY") && len(rest) >= 3:
 			step.write, step.add = true, true
-		case Is(args[0], "OVERFLOW") && len(rest) >= 1:
+		case resp.Is(args[0], "OVERFLOW") && len(rest) >= 1:
 			switch {
-			case Is(rest[0], "WRAP"):
+			case resp.Is(rest[0], "WRAP"):
 				o = overflowWrap
-			case Is(rest[0], "SAT"):
+			case resp.Is(rest[0], "SAT"):
 				o = overflowSaturate
-			case Is(rest[0], "FAIL"):
+			case resp.Is(rest[0], "FAIL"):
 				o = overflowFail
 			default:
-				r := ErrorReply("ERR Invalid OVERFLOW type specified")
+				r := resp.ErrorReply("ERR Invalid OVERFLOW type specified")
 				return nil, &r
 			}
 			args = rest[1:]
 			continue
 		default:
-			return nil, &SyntaxError
+			return nil, &resp.SyntaxError
 		}
 		if step.field, err = c.parseField(rest[0], rest[1]); err != nil {
 			return nil, err
@@ -142,8 +144,8 @@ func (c *call) parseBitOperations(args [][]byte) (steps []bitOperation, err *Rep
 		args = rest[2:]
 		if step.write {
 			var isInt bool
-			if step.value, isInt = ParseInt(args[0]); !isInt {
-				return nil, &NotAnInteger
+			if step.value, isInt = resp.ParseInt(args[0]); !isInt {
+				return nil, &resp.NotAnInteger
 			}
 			args = args[1:]
 		}
@@ -156,9 +158,9 @@ func (c *call) parseBitOperations(args [][]byte) (steps []bitOperation, err *Rep
 func useByBitfield(args [][]byte) string {
 	for i := 2; i < len(args); i++ {
 		switch rest := len(args) - i - 1; {
-		case Is(args[i], "GET") && rest >= 2:
+		case resp.Is(args[i], "GET") && rest >= 2:
 			i += 2
-		case Is(args[i], "OVERFLOW") && rest >= 1:
+		case resp.Is(args[i], "OVERFLOW") && rest >= 1:
 			i++
 		default:
 			return "RW access update"
@@ -167,10 +169,10 @@ func useByBitfield(args [][]byte) string {
 	return "RO access"
 }
 
-func bitfield(c *call, args [][]byte) Reply         { return bitfieldGeneric(c, args, true) }
-func bitfieldReadOnly(c *call, args [][]byte) Reply { return bitfieldGeneric(c, args, false) }
+func bitfield(c *call, args [][]byte) resp.Reply         { return bitfieldGeneric(c, args, true) }
+func bitfieldReadOnly(c *call, args [][]byte) resp.Reply { return bitfieldGeneric(c, args, false) }
 
-func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) Reply {
+func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) resp.Reply {
 	steps, err := c.parseBitOperations(args[2:])
 	if err != nil {
 		return *err
@@ -184,22 +186,22 @@ func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) Reply {
 	if size == 0 {
 		t, isText := c.lookup(args[1]).text()
 		if !isText {
-			return WrongType
+			return resp.WrongType
 		}
-		values := make([]Reply, len(steps))
+		values := make([]resp.Reply, len(steps))
 		for i, s := range steps {
-			values[i] = Integer(s.field.get(t.content()))
+			values[i] = resp.Integer(s.field.get(t.content()))
 		}
-		return Array(values...)
+		return resp.Array(values...)
 	}
 	if !mayWrite {
-		return ErrorReply("ERR BITFIELD_RO only supports the GET subcommand")
+		return resp.ErrorReply("ERR BITFIELD_RO only supports the GET subcommand")
 	}
 	t, extended, isText := c.bitsOf(args[1], size)
 	if !isText {
-		return WrongType
+		return resp.WrongType
 	}
-	values := make([]Reply, len(steps))
+	values := make([]resp.Reply, len(steps))
 	changed := false
 	for i, s := range steps {
 		answer, wrote, differs := s.run(t.bytes)
@@ -213,14 +215,14 @@ func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) Reply {
 	case extended && c.options.MaxMemory > 0:
 		c.measure(c.db.find(args[1]))
 	}
-	return Array(values...)
+	return resp.Array(values...)
 }
 
 // run does a step. It reports whether it wrote a number, and one that was not there.
-func (s *bitOperation) run(p []byte) (answer Reply, wrote, differs bool) {
+func (s *bitOperation) run(p []byte) (answer resp.Reply, wrote, differs bool) {
 	old := s.field.get(p)
 	if !s.write {
-		return Integer(old), false, false
+		return resp.Integer(old), false, false
 	}
 	n, by := s.value, int64(0)
 	if s.add {
@@ -228,11 +230,11 @@ func (s *bitOperation) run(p []byte) (answer Reply, wrote, differs bool) {
 	}
 	n, fits := s.field.fit(n, by, s.overflow)
 	if !fits {
-		return Null, false, false
+		return resp.Null, false, false
 	}
 	s.field.set(p, n)
 	if s.add {
-		return Integer(n), true, n != old
+		return resp.Integer(n), true, n != old
 	}
-	return Integer(old), true, n != old
+	return resp.Integer(old), true, n != old
 }

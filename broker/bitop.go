@@ -1,5 +1,7 @@
 package broker
 
+import "redrpc/broker/internal/resp"
+
 // BITOP.
 
 // bitOperations combine the bytes of two strings.
@@ -9,22 +11,22 @@ var bitOperations = map[string]func(x, y byte) byte{
 	"xor": func(x, y byte) byte { return x ^ y },
 }
 
-func bitop(c *call, args [][]byte) Reply {
+func bitop(c *call, args [][]byte) resp.Reply {
 	var buf [3]byte
-	name := string(Lower(buf[:], args[1]))
+	name := string(resp.Lower(buf[:], args[1]))
 	combine := bitOperations[name]
 	switch {
 	case name == "not" && len(args) != 4:
-		return ErrorReply("ERR BITOP NOT must be called with a single source key.")
+		return resp.ErrorReply("ERR BITOP NOT must be called with a single source key.")
 	case name != "not" && combine == nil:
-		return SyntaxError
+		return resp.SyntaxError
 	}
 	sources := make([][]byte, len(args)-3)
 	longest := 0
 	for i, key := range args[3:] {
 		t, isText := c.lookup(key).text()
 		if !isText {
-			return WrongType
+			return resp.WrongType
 		}
 		sources[i] = t.content()
 		longest = max(longest, len(sources[i]))
@@ -35,7 +37,7 @@ func bitop(c *call, args [][]byte) Reply {
 			c.remove(e)
 			c.changed(target, genericEvent, "del")
 		}
-		return Zero
+		return resp.Zero
 	}
 	result := make([]byte, longest)
 	copy(result, sources[0])
@@ -55,5 +57,5 @@ func bitop(c *call, args [][]byte) Reply {
 	}
 	c.replace(target, &stringValue{result, grown})
 	c.changed(target, stringEvent, "set")
-	return Int(longest)
+	return resp.Int(longest)
 }

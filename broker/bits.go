@@ -3,20 +3,22 @@ package broker
 import (
 	"encoding/binary"
 	"math/bits"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Commands for strings as rows of bits, where the highest bit of a byte is the
 // first.
 
 var (
-	badBit    = ErrorReply("ERR bit is not an integer or out of range")
-	badOffset = ErrorReply("ERR bit offset is not an integer or out of range")
+	badBit    = resp.ErrorReply("ERR bit is not an integer or out of range")
+	badOffset = resp.ErrorReply("ERR bit offset is not an integer or out of range")
 )
 
 // parseOffset reads the place of a bit. It has to be in a string of the greatest
 // length there may be.
-func (c *call) parseOffset(arg []byte) (offset int64, err *Reply) {
-	offset, isInt := ParseInt(arg)
+func (c *call) parseOffset(arg []byte) (offset int64, err *resp.Reply) {
+	offset, isInt := resp.ParseInt(arg)
 	if !isInt || !c.isOffset(offset) {
 		return 0, &badOffset
 	}
@@ -65,37 +67,37 @@ func (c *call) bitsOf(key []byte, n int64) (t *stringValue, extended, isText boo
 	return t, extended, true
 }
 
-func getbit(c *call, args [][]byte) Reply {
+func getbit(c *call, args [][]byte) resp.Reply {
 	offset, err := c.parseOffset(args[2])
 	if err != nil {
 		return *err
 	}
 	t, isText := c.lookup(args[1]).text()
 	if !isText {
-		return WrongType
+		return resp.WrongType
 	}
-	return Integer(int64(bit(t.content(), offset)))
+	return resp.Integer(int64(bit(t.content(), offset)))
 }
 
-func setbit(c *call, args [][]byte) Reply {
+func setbit(c *call, args [][]byte) resp.Reply {
 	offset, err := c.parseOffset(args[2])
 	if err != nil {
 		return *err
 	}
-	to, isInt := ParseInt(args[3])
+	to, isInt := resp.ParseInt(args[3])
 	if !isInt || to != 0 && to != 1 {
 		return badBit
 	}
 	t, extended, isText := c.bitsOf(args[1], offset+1)
 	if !isText {
-		return WrongType
+		return resp.WrongType
 	}
 	old := bit(t.bytes, offset)
 	setBit(t.bytes, offset, byte(to))
 	if extended || int64(old) != to {
 		c.changed(args[1], stringEvent, "setbit")
 	}
-	return Integer(int64(old))
+	return resp.Integer(int64(old))
 }
 
 // A bitRange is given by two indexes of bytes or bits, both of which it includes;
@@ -107,8 +109,8 @@ type bitRange struct {
 
 // parseUnit reads what the indexes count.
 func (r *bitRange) parseUnit(arg []byte) bool {
-	r.inBits = Is(arg, "BIT")
-	return r.inBits || Is(arg, "BYTE")
+	r.inBits = resp.Is(arg, "BIT")
+	return r.inBits || resp.Is(arg, "BYTE")
 }
 
 // resolve turns a range into the bits of a string of some bytes, from one to before
@@ -132,13 +134,13 @@ func (r *bitRange) resolve(size int) (from, to int64) {
 	return first * unit, (last + 1) * unit
 }
 
-func bitcount(c *call, args [][]byte) Reply {
+func bitcount(c *call, args [][]byte) resp.Reply {
 	t, isText := c.lookup(args[1]).text()
 	switch {
 	case !isText:
-		return WrongType
+		return resp.WrongType
 	case t == nil:
-		return Zero
+		return resp.Zero
 	}
 	r := bitRange{last: -1}
 	switch len(args) {
@@ -146,18 +148,18 @@ func bitcount(c *call, args [][]byte) Reply {
 	case 4, 5:
 		var isInt bool
 		if r.first, r.last, isInt = parseRange(args[2:]); !isInt {
-			return NotAnInteger
+			return resp.NotAnInteger
 		}
 		if r.first < 0 && r.last < 0 && r.first > r.last {
-			return Zero
+			return resp.Zero
 		}
 		if len(args) == 5 && !r.parseUnit(args[4]) {
-			return SyntaxError
+			return resp.SyntaxError
 		}
 	default:
-		return SyntaxError
+		return resp.SyntaxError
 	}
-	return Int(countOnes(t.bytes, r))
+	return resp.Int(countOnes(t.bytes, r))
 }
 
 // countOnes counts the ones in a range of a string.
@@ -180,46 +182,46 @@ func countOnes(p []byte, r bitRange) int {
 	return n
 }
 
-func bitpos(c *call, args [][]byte) Reply {
-	want, isInt := ParseInt(args[2])
+func bitpos(c *call, args [][]byte) resp.Reply {
+	want, isInt := resp.ParseInt(args[2])
 	switch {
 	case !isInt:
-		return NotAnInteger
+		return resp.NotAnInteger
 	case want != 0 && want != 1:
-		return ErrorReply("ERR The bit argument must be 1 or 0.")
+		return resp.ErrorReply("ERR The bit argument must be 1 or 0.")
 	}
 	t, isText := c.lookup(args[1]).text()
 	switch {
 	case !isText:
-		return WrongType
+		return resp.WrongType
 	case t == nil:
-		return Integer(-want)
+		return resp.Integer(-want)
 	case len(args) > 6:
-		return SyntaxError
+		return resp.SyntaxError
 	}
 	r := bitRange{last: -1}
 	if len(args) > 3 {
-		if r.first, isInt = ParseInt(args[3]); !isInt {
-			return NotAnInteger
+		if r.first, isInt = resp.ParseInt(args[3]); !isInt {
+			return resp.NotAnInteger
 		}
 	}
 	if len(args) > 5 && !r.parseUnit(args[5]) {
-		return SyntaxError
+		return resp.SyntaxError
 	}
 	if len(args) > 4 {
-		if r.last, isInt = ParseInt(args[4]); !isInt {
-			return NotAnInteger
+		if r.last, isInt = resp.ParseInt(args[4]); !isInt {
+			return resp.NotAnInteger
 		}
 	}
 	from, to := r.resolve(len(t.bytes))
 	at := findBit(t.bytes, byte(want), from, to)
 	switch {
 	case at < to:
-		return Integer(at)
+		return resp.Integer(at)
 	case want == 0 && from < to && len(args) < 5: // there are zeros behind the end
-		return Integer(to)
+		return resp.Integer(to)
 	}
-	return Integer(-1)
+	return resp.Integer(-1)
 }
 
 // findBit returns the place of the first 0 or 1 from a place to before another, or

@@ -3,6 +3,8 @@ package broker
 import (
 	"slices"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Clients that wait for a key stand in a queue of that key, and are served first
@@ -14,12 +16,12 @@ import (
 type wait struct {
 	keys    [][]byte
 	timeout time.Duration // 0: for ever
-	refused Reply         // the answer where waiting is not possible: in a transaction
-	late    Reply         // the answer when the time is up
+	refused resp.Reply    // the answer where waiting is not possible: in a transaction
+	late    resp.Reply    // the answer when the time is up
 
 	// serve answers the client from a key that holds a list. Like a handler it
 	// runs under the lock, but later: it must not refer to the arguments.
-	serve func(c *call, e *entry, l *list) Reply
+	serve func(c *call, e *entry, l *list) resp.Reply
 
 	// left is called when the client waits no more, whatever the reason, if it waits
 	// for something else than keys. Then it does not count as blocked.
@@ -29,9 +31,9 @@ type wait struct {
 // A waiter is a blocked client.
 type waiter struct {
 	session *session
-	serve   func(c *call, e *entry, l *list) Reply
+	serve   func(c *call, e *entry, l *list) resp.Reply
 	db      *database
-	late    Reply
+	late    resp.Reply
 	left    func()
 	drop    Drop // when the client is answered, its connection is closed
 	tickets []ticket
@@ -133,7 +135,7 @@ func (p *waiter) leave() {
 
 // unblock answers a blocked client, at a place of its output, see call.place. What it sent meanwhile is looked at once the
 // command that woke it is done.
-func (s *session) unblock(place int, r Reply) {
+func (s *session) unblock(place int, r resp.Reply) {
 	drop, mark := s.waiter.drop, len(s.out)
 	if s.broker.observed {
 		outcome, err := outcomeOf(&r)
@@ -212,7 +214,7 @@ func (b *Broker) serveKey(k readyKey) {
 		c := &b.running
 		*c = call{Broker: b, session: s, db: w.db, command: s.command, woken: !k.late}
 		began := b.lap
-		r := b.guard(c, nil, func(c *call, _ [][]byte) Reply { return w.serve(c, e, l) })
+		r := b.guard(c, nil, func(c *call, _ [][]byte) resp.Reply { return w.serve(c, e, l) })
 		s.served(began, &r)
 		s.unblock(c.place, r)
 		b.tracking.deliverOwn()

@@ -5,24 +5,26 @@ import (
 	"math"
 	"math/big"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Commands that wait for lists.
 
 // parseTimeout reads a time-out in seconds, 0 meaning none. It is rounded up to
 // milliseconds, so that no small one comes to mean none.
-func (c *call) parseTimeout(arg []byte) (time.Duration, *Reply) {
+func (c *call) parseTimeout(arg []byte) (time.Duration, *resp.Reply) {
 	ms, isFloat := parseMilliseconds(arg)
 	if !isFloat {
-		r := ErrorReply("ERR timeout is not a float or out of range")
+		r := resp.ErrorReply("ERR timeout is not a float or out of range")
 		return 0, &r
 	}
 	switch {
 	case ms < 0 || ms >= math.MaxInt64: // Redis reads what is far too large as negative
-		r := ErrorReply("ERR timeout is negative")
+		r := resp.ErrorReply("ERR timeout is negative")
 		return 0, &r
 	case ms > float64(math.MaxInt64-c.milliseconds()):
-		r := ErrorReply("ERR timeout is out of range")
+		r := resp.ErrorReply("ERR timeout is out of range")
 		return 0, &r
 	case ms > float64(math.MaxInt64/int64(time.Millisecond)): // longer than 292 years
 		return 0, nil
@@ -33,12 +35,12 @@ func (c *call) parseTimeout(arg []byte) (time.Duration, *Reply) {
 // parseMilliseconds reads seconds and returns them as milliseconds, rounded up. Redis
 // computes with long doubles: where it may matter, so does this.
 func parseMilliseconds(arg []byte) (ms float64, isFloat bool) {
-	seconds, isFloat := ParseFloat(arg)
+	seconds, isFloat := resp.ParseFloat(arg)
 	ms = math.Ceil(seconds * 1000)
 	if isFloat && (ms > 0 && ms < math.MaxInt64 || ms < -1 || len(arg) == 1) {
 		return ms, true
 	}
-	exact, infinity := ParseLongDouble(arg)
+	exact, infinity := resp.ParseLongDouble(arg)
 	if exact == nil {
 		return 0, false
 	}
@@ -56,23 +58,23 @@ func parseMilliseconds(arg []byte) (ms float64, isFloat bool) {
 	return math.Ceil(ms), true
 }
 
-func blpop(c *call, args [][]byte) Reply { return blockingPop(c, args, left) }
-func brpop(c *call, args [][]byte) Reply { return blockingPop(c, args, right) }
+func blpop(c *call, args [][]byte) resp.Reply { return blockingPop(c, args, left) }
+func brpop(c *call, args [][]byte) resp.Reply { return blockingPop(c, args, right) }
 
-func blockingPop(c *call, args [][]byte, from end) Reply {
+func blockingPop(c *call, args [][]byte, from end) resp.Reply {
 	timeout, err := c.parseTimeout(args[len(args)-1])
 	if err != nil {
 		return *err
 	}
-	return c.popOrWait(args[1:len(args)-1], timeout, func(c *call, e *entry, l *list) Reply {
-		r := Array(BulkString(e.key), Bulk(l.pop(from)))
+	return c.popOrWait(args[1:len(args)-1], timeout, func(c *call, e *entry, l *list) resp.Reply {
+		r := resp.Array(resp.BulkString(e.key), resp.Bulk(l.pop(from)))
 		c.answerFirst()
 		c.shrunk(e, l, from.popped())
 		return r
 	})
 }
 
-func blmpop(c *call, args [][]byte) Reply {
+func blmpop(c *call, args [][]byte) resp.Reply {
 	names, from, n, err := parseMultiPop(args[2:])
 	if err != nil {
 		return *err
@@ -81,41 +83,41 @@ func blmpop(c *call, args [][]byte) Reply {
 	if err != nil {
 		return *err
 	}
-	return c.popOrWait(names, timeout, func(c *call, e *entry, l *list) Reply {
+	return c.popOrWait(names, timeout, func(c *call, e *entry, l *list) resp.Reply {
 		c.woken = false // of what BLMPOP takes Redis tells, unlike BLPOP and BLMOVE
-		return Array(BulkString(e.key), c.pop(e, l, from, n))
+		return resp.Array(resp.BulkString(e.key), c.pop(e, l, from, n))
 	})
 }
 
 // popOrWait serves the client from the first key that holds a list, or makes it
 // wait for one.
-func (c *call) popOrWait(names [][]byte, timeout time.Duration, serve func(*call, *entry, *list) Reply) Reply {
+func (c *call) popOrWait(names [][]byte, timeout time.Duration, serve func(*call, *entry, *list) resp.Reply) resp.Reply {
 	for _, key := range names {
 		e, l, isList := c.listOf(key)
 		switch {
 		case !isList:
-			return WrongType
+			return resp.WrongType
 		case l != nil:
 			return serve(c, e, l)
 		}
 	}
-	return Reply{Kind: KindWait, Wait: &wait{keys: names, timeout: timeout, refused: NullArray, late: NullArray, serve: serve}}
+	return resp.Reply{Kind: resp.KindWait, Wait: &wait{keys: names, timeout: timeout, refused: resp.NullArray, late: resp.NullArray, serve: serve}}
 }
 
-func blmove(c *call, args [][]byte) Reply {
+func blmove(c *call, args [][]byte) resp.Reply {
 	from, ok1 := parseEnd(args[3])
 	to, ok2 := parseEnd(args[4])
 	if !ok1 || !ok2 {
-		return SyntaxError
+		return resp.SyntaxError
 	}
 	return c.moveOrWait(args[1], args[2], from, to, args[5])
 }
 
-func brpoplpush(c *call, args [][]byte) Reply {
+func brpoplpush(c *call, args [][]byte) resp.Reply {
 	return c.moveOrWait(args[1], args[2], right, left, args[3])
 }
 
-func (c *call) moveOrWait(source, target []byte, from, to end, timeoutArg []byte) Reply {
+func (c *call) moveOrWait(source, target []byte, from, to end, timeoutArg []byte) resp.Reply {
 	timeout, err := c.parseTimeout(timeoutArg)
 	if err != nil {
 		return *err
@@ -123,13 +125,13 @@ func (c *call) moveOrWait(source, target []byte, from, to end, timeoutArg []byte
 	e, l, isList := c.listOf(source)
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l != nil:
 		return c.moveFrom(e, l, target, from, to)
 	}
 	target = bytes.Clone(target)
-	return Reply{Kind: KindWait, Wait: &wait{
-		keys: [][]byte{source}, timeout: timeout, refused: Null, late: NullArray,
-		serve: func(c *call, e *entry, l *list) Reply { return c.moveFrom(e, l, target, from, to) },
+	return resp.Reply{Kind: resp.KindWait, Wait: &wait{
+		keys: [][]byte{source}, timeout: timeout, refused: resp.Null, late: resp.NullArray,
+		serve: func(c *call, e *entry, l *list) resp.Reply { return c.moveFrom(e, l, target, from, to) },
 	}}
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Whatever a client does, a limit that is set holds on every kind of connection: the
@@ -142,17 +144,17 @@ func heap() uint64 {
 // Lists may be nested in a reply as deep as the option says. What is deeper, even
 // without end, is replaced by an error, and costs no stack.
 func TestMaxDepth(t *testing.T) {
-	nested := func(depth int) Reply {
-		r := One
+	nested := func(depth int) resp.Reply {
+		r := resp.One
 		for range depth {
-			r = Array(r)
+			r = resp.Array(r)
 		}
 		return r
 	}
-	endless := Array(One)
-	endless.Items[0] = Reply{Kind: KindArray, Items: endless.Items}
-	replies := map[string]Reply{"1": nested(1), "5": nested(5), "6": nested(6), "endless": endless}
-	addRow(t, &command{name: "nested", arity: 2, run: func(_ *call, args [][]byte) Reply { return replies[string(args[1])] }})
+	endless := resp.Array(resp.One)
+	endless.Items[0] = resp.Reply{Kind: resp.KindArray, Items: endless.Items}
+	replies := map[string]resp.Reply{"1": nested(1), "5": nested(5), "6": nested(6), "endless": endless}
+	addRow(t, &command{name: "nested", arity: 2, run: func(_ *call, args [][]byte) resp.Reply { return replies[string(args[1])] }})
 	const tooDeep = "-ERR the reply has lists nested more than 5 deep, the limit of Options.MaxDepth"
 	transports(t, Options{MaxDepth: 5}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 		w := newWire(dial(t))

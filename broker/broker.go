@@ -14,6 +14,9 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/resp"
 )
 
 // ErrClosed is returned by what needs a broker that is not closed.
@@ -23,7 +26,7 @@ var ErrClosed = errors.New("broker: closed")
 // several goroutines at once.
 type Broker struct {
 	options Options
-	limits  Limits        // of Options, for what clients send
+	limits  resp.Limits   // of Options, for what clients send
 	table   *commandTable // the commands that there are
 	clock   clock
 	runID   string
@@ -34,7 +37,7 @@ type Broker struct {
 	mu            sync.Mutex
 	now           int64  // time of the running command, nanoseconds since 1970
 	second        uint32 // now in seconds
-	alarms        Queue
+	alarms        alarm.Queue
 	timer         *time.Timer
 	armed         int64 // when timer goes off; 0: it is not running
 	dbs           []*database
@@ -153,7 +156,7 @@ func (b *Broker) open(l interface {
 	}
 	b.lastID++
 	s := &session{
-		broker: b, transport: l, id: b.lastID, requests: NewReader(&b.limits),
+		broker: b, transport: l, id: b.lastID, requests: resp.NewReader(&b.limits),
 		protocol: 2, db: b.dbs[0],
 		created: b.now, used: b.now,
 	}
@@ -178,7 +181,7 @@ func (b *Broker) open(l interface {
 }
 
 // turnAway returns what a new client is told that cannot be served, or nil.
-func (b *Broker) turnAway(l transport) *Reply {
+func (b *Broker) turnAway(l transport) *resp.Reply {
 	switch {
 	case len(b.sessions) >= b.options.MaxClients:
 		return &tooManyClients
@@ -188,7 +191,7 @@ func (b *Broker) turnAway(l transport) *Reply {
 	return nil
 }
 
-var tooManyClients = ErrorReply("ERR max number of clients reached")
+var tooManyClients = resp.ErrorReply("ERR max number of clients reached")
 
 // enter takes the lock and lets everything happen that was due.
 func (b *Broker) enter() {

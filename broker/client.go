@@ -5,56 +5,58 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // CLIENT and its sub-commands.
 
 // tooManyArguments is the answer to a sub-command with more arguments than it
 // takes.
-func tooManyArguments(args [][]byte) Reply {
-	return Errorf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
-		CString(args[1], 128), strings.ToUpper(string(args[0])))
+func tooManyArguments(args [][]byte) resp.Reply {
+	return resp.Errorf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
+		resp.CString(args[1], 128), strings.ToUpper(string(args[0])))
 }
 
-func clientID(c *call, _ [][]byte) Reply { return Integer(c.session.id) }
+func clientID(c *call, _ [][]byte) resp.Reply { return resp.Integer(c.session.id) }
 
-func clientGetName(c *call, _ [][]byte) Reply {
+func clientGetName(c *call, _ [][]byte) resp.Reply {
 	if c.session.name == "" {
-		return Null
+		return resp.Null
 	}
-	return BulkString(c.session.name)
+	return resp.BulkString(c.session.name)
 }
 
-func clientSetName(c *call, args [][]byte) Reply {
+func clientSetName(c *call, args [][]byte) resp.Reply {
 	if err := c.session.setName(args[2]); err != nil {
 		return *err
 	}
-	return OK
+	return resp.OK
 }
 
-func clientInfo(c *call, _ [][]byte) Reply { return Verbatim(c.session.String() + "\n") }
+func clientInfo(c *call, _ [][]byte) resp.Reply { return resp.Verbatim(c.session.String() + "\n") }
 
-func clientList(c *call, args [][]byte) Reply {
+func clientList(c *call, args [][]byte) resp.Reply {
 	ids := slices.Sorted(maps.Keys(c.sessions))
 	var kind string
 	switch {
 	case len(args) == 2:
-	case len(args) == 4 && Is(args[2], "TYPE"):
-		var err *Reply
+	case len(args) == 4 && resp.Is(args[2], "TYPE"):
+		var err *resp.Reply
 		if kind, err = parseClientType(args[3]); err != nil {
 			return *err
 		}
-	case len(args) > 3 && Is(args[2], "ID"):
+	case len(args) > 3 && resp.Is(args[2], "ID"):
 		ids = nil
 		for _, arg := range args[3:] {
-			id, isInt := ParseInt(arg)
+			id, isInt := resp.ParseInt(arg)
 			if !isInt {
-				return ErrorReply("ERR Invalid client ID")
+				return resp.ErrorReply("ERR Invalid client ID")
 			}
 			ids = append(ids, id)
 		}
 	default:
-		return SyntaxError
+		return resp.SyntaxError
 	}
 	var lines strings.Builder
 	for _, id := range ids {
@@ -62,98 +64,98 @@ func clientList(c *call, args [][]byte) Reply {
 			lines.WriteString(s.String() + "\n")
 		}
 	}
-	return Verbatim(lines.String())
+	return resp.Verbatim(lines.String())
 }
 
 // clientNoEvict is what CLIENT LIST shows as flag e. Clients are not evicted in any
 // case.
-func clientNoEvict(c *call, args [][]byte) Reply {
+func clientNoEvict(c *call, args [][]byte) resp.Reply {
 	switch {
-	case Is(args[2], "ON"):
+	case resp.Is(args[2], "ON"):
 		c.session.noEvict = true
-	case Is(args[2], "OFF"):
+	case resp.Is(args[2], "OFF"):
 		c.session.noEvict = false
 	default:
-		return SyntaxError
+		return resp.SyntaxError
 	}
-	return OK
+	return resp.OK
 }
 
-func clientUnblock(c *call, args [][]byte) Reply {
-	answer := Reply{}
+func clientUnblock(c *call, args [][]byte) resp.Reply {
+	answer := resp.Reply{}
 	if len(args) > 4 {
 		return tooManyArguments(args)
 	}
 	if len(args) == 4 {
 		switch {
-		case Is(args[3], "TIMEOUT"):
-		case Is(args[3], "ERROR"):
-			answer = ErrorReply("UNBLOCKED client unblocked via CLIENT UNBLOCK")
+		case resp.Is(args[3], "TIMEOUT"):
+		case resp.Is(args[3], "ERROR"):
+			answer = resp.ErrorReply("UNBLOCKED client unblocked via CLIENT UNBLOCK")
 		default:
-			return ErrorReply("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
+			return resp.ErrorReply("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR")
 		}
 	}
-	id, isInt := ParseInt(args[2])
+	id, isInt := resp.ParseInt(args[2])
 	if !isInt {
-		return NotAnInteger
+		return resp.NotAnInteger
 	}
 	s := c.sessions[id]
 	if s == nil || s.waiter == nil {
-		return Zero
+		return resp.Zero
 	}
-	if answer.Kind == KindNothing {
+	if answer.Kind == resp.KindNothing {
 		answer = s.waiter.late
 	}
 	s.unblock(0, answer)
-	return One
+	return resp.One
 }
 
-func clientTracking(c *call, args [][]byte) Reply {
+func clientTracking(c *call, args [][]byte) resp.Reply {
 	s := c.session
 	o := trackingState{}
 	for i := 3; i < len(args); i++ {
 		more := i+1 < len(args)
 		switch {
-		case Is(args[i], "REDIRECT") && more:
+		case resp.Is(args[i], "REDIRECT") && more:
 			i++
 			if o.redirect != 0 {
-				return ErrorReply("ERR A client can only redirect to a single other client")
+				return resp.ErrorReply("ERR A client can only redirect to a single other client")
 			}
-			id, isInt := ParseInt(args[i])
+			id, isInt := resp.ParseInt(args[i])
 			if !isInt {
-				return NotAnInteger
+				return resp.NotAnInteger
 			}
 			if c.sessions[id] == nil {
-				return ErrorReply("ERR The client ID you want redirect to does not exist")
+				return resp.ErrorReply("ERR The client ID you want redirect to does not exist")
 			}
 			o.redirect = id
-		case Is(args[i], "BCAST"):
+		case resp.Is(args[i], "BCAST"):
 			o.broadcast = true
-		case Is(args[i], "OPTIN"):
+		case resp.Is(args[i], "OPTIN"):
 			o.optIn = true
-		case Is(args[i], "OPTOUT"):
+		case resp.Is(args[i], "OPTOUT"):
 			o.optOut = true
-		case Is(args[i], "NOLOOP"):
+		case resp.Is(args[i], "NOLOOP"):
 			o.noLoop = true
-		case Is(args[i], "PREFIX") && more:
+		case resp.Is(args[i], "PREFIX") && more:
 			i++
 			o.prefixes = append(o.prefixes, string(args[i]))
 		default:
-			return SyntaxError
+			return resp.SyntaxError
 		}
 	}
 	switch {
-	case Is(args[2], "OFF"):
+	case resp.Is(args[2], "OFF"):
 		s.stopTracking()
-		return OK
-	case !Is(args[2], "ON"):
-		return SyntaxError
+		return resp.OK
+	case !resp.Is(args[2], "ON"):
+		return resp.SyntaxError
 	}
 	if err := s.refuseTracking(&o); err != "" {
-		return ErrorReply("ERR " + err)
+		return resp.ErrorReply("ERR " + err)
 	}
 	s.startTracking(o)
-	return OK
+	return resp.OK
 }
 
 // refuseTracking says why these options cannot be had, or not together with those
@@ -187,7 +189,7 @@ func (t *trackingState) refusePrefixes(wanted []string) string {
 			return ""
 		}
 		return fmt.Sprintf("Prefix '%s' overlaps with %s prefix '%s'. Prefixes for a single client must not overlap.",
-			CString([]byte(a), len(a)), which, CString([]byte(b), len(b)))
+			resp.CString([]byte(a), len(a)), which, resp.CString([]byte(b), len(b)))
 	}
 	for i, a := range wanted {
 		for _, b := range t.prefixes {
@@ -204,28 +206,30 @@ func (t *trackingState) refusePrefixes(wanted []string) string {
 	return ""
 }
 
-func clientCaching(c *call, args [][]byte) Reply {
+func clientCaching(c *call, args [][]byte) resp.Reply {
 	t := &c.session.tracking
 	if !t.on {
-		return ErrorReply("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
+		return resp.ErrorReply("ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode enabled")
 	}
 	switch {
-	case Is(args[2], "YES") && !t.optIn:
-		return ErrorReply("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
-	case Is(args[2], "NO") && !t.optOut:
-		return ErrorReply("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
-	case !Is(args[2], "YES") && !Is(args[2], "NO"):
-		return SyntaxError
+	case resp.Is(args[2], "YES") && !t.optIn:
+		return resp.ErrorReply("ERR CLIENT CACHING YES is only valid when tracking is enabled in OPTIN mode.")
+	case resp.Is(args[2], "NO") && !t.optOut:
+		return resp.ErrorReply("ERR CLIENT CACHING NO is only valid when tracking is enabled in OPTOUT mode.")
+	case !resp.Is(args[2], "YES") && !resp.Is(args[2], "NO"):
+		return resp.SyntaxError
 	}
 	t.caching = true
-	return OK
+	return resp.OK
 }
 
-func clientGetRedir(c *call, _ [][]byte) Reply { return Integer(c.session.tracking.redirection()) }
+func clientGetRedir(c *call, _ [][]byte) resp.Reply {
+	return resp.Integer(c.session.tracking.redirection())
+}
 
-func clientTrackingInfo(c *call, _ [][]byte) Reply {
+func clientTrackingInfo(c *call, _ [][]byte) resp.Reply {
 	t := &c.session.tracking
-	flags := []Reply{}
+	flags := []resp.Reply{}
 	for _, f := range []struct {
 		on   bool
 		name string
@@ -236,12 +240,12 @@ func clientTrackingInfo(c *call, _ [][]byte) Reply {
 		{t.noLoop, "noloop"}, {t.broken, "broken_redirect"},
 	} {
 		if f.on {
-			flags = append(flags, BulkString(f.name))
+			flags = append(flags, resp.BulkString(f.name))
 		}
 	}
-	return Map(
-		BulkString("flags"), Set(flags...),
-		BulkString("redirect"), Integer(t.redirection()),
-		BulkString("prefixes"), BulkStrings(t.prefixes),
+	return resp.Map(
+		resp.BulkString("flags"), resp.Set(flags...),
+		resp.BulkString("redirect"), resp.Integer(t.redirection()),
+		resp.BulkString("prefixes"), resp.BulkStrings(t.prefixes),
 	)
 }

@@ -6,6 +6,8 @@ import (
 	"math/bits"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // A command is one row of the table.
@@ -15,9 +17,9 @@ type command struct {
 	flags    commandFlag
 	keys     []keySpec
 	channels channelArgs
-	run      func(*call, [][]byte) Reply // args[0] is the name
-	acl      string                      // categories that do not follow from the flags
-	tips     string                      // for clients of a cluster, separated by spaces
+	run      func(*call, [][]byte) resp.Reply // args[0] is the name
+	acl      string                           // categories that do not follow from the flags
+	tips     string                           // for clients of a cluster, separated by spaces
 	group    string
 	since    string // the Redis version that brought it
 	cost     string // its complexity
@@ -142,7 +144,7 @@ func (k keySpec) indexes(args [][]byte) (indexes []int, ok bool) {
 		if k.first >= len(args) {
 			return nil, false
 		}
-		n := Atoi(args[k.first])
+		n := resp.Atoi(args[k.first])
 		if n < 1 || n > len(args)-k.first-1 {
 			return nil, false
 		}
@@ -166,7 +168,7 @@ func (k keySpec) uses(args [][]byte) string {
 		return k.use(args)
 	}
 	if k.count {
-		if _, isInt := ParseInt(args[k.first]); !isInt {
+		if _, isInt := resp.ParseInt(args[k.first]); !isInt {
 			return ""
 		}
 	}
@@ -299,9 +301,9 @@ func (t *commandTable) named(name []byte) *command {
 }
 
 // lookup finds a command, or the sub-command of one, by its name in args.
-func (t *commandTable) lookup(args [][]byte) (*command, *Reply) {
+func (t *commandTable) lookup(args [][]byte) (*command, *resp.Reply) {
 	var buf [32]byte
-	cmd := t.byName[string(Lower(buf[:], args[0]))]
+	cmd := t.byName[string(resp.Lower(buf[:], args[0]))]
 	if cmd == nil {
 		r := unknownCommand(args)
 		return nil, &r
@@ -309,9 +311,9 @@ func (t *commandTable) lookup(args [][]byte) (*command, *Reply) {
 	if cmd.subs == nil || len(args) == 1 {
 		return cmd, nil
 	}
-	sub := cmd.subs[string(Lower(buf[:], args[1]))]
+	sub := cmd.subs[string(resp.Lower(buf[:], args[1]))]
 	if sub == nil {
-		r := Errorf("ERR unknown subcommand '%s'. Try %s HELP.", CString(args[1], 128), strings.ToUpper(cmd.name))
+		r := resp.Errorf("ERR unknown subcommand '%s'. Try %s HELP.", resp.CString(args[1], 128), strings.ToUpper(cmd.name))
 		return nil, &r
 	}
 	return sub, nil

@@ -1,11 +1,13 @@
 package broker
 
+import "redrpc/broker/internal/resp"
+
 // Commands about the connection itself.
 
 // version is the Redis version whose behaviour this is.
 const version = "7.0.15"
 
-func ping(c *call, args [][]byte) Reply {
+func ping(c *call, args [][]byte) resp.Reply {
 	if len(args) > 2 {
 		return c.wrongNumber()
 	}
@@ -14,107 +16,107 @@ func ping(c *call, args [][]byte) Reply {
 		if len(args) == 2 {
 			message = args[1]
 		}
-		return Array(BulkString("pong"), Bulk(message))
+		return resp.Array(resp.BulkString("pong"), resp.Bulk(message))
 	}
 	if len(args) == 2 {
-		return Bulk(args[1])
+		return resp.Bulk(args[1])
 	}
-	return Simple("PONG")
+	return resp.Simple("PONG")
 }
 
-func echo(_ *call, args [][]byte) Reply { return Bulk(args[1]) }
+func echo(_ *call, args [][]byte) resp.Reply { return resp.Bulk(args[1]) }
 
-func selectDB(c *call, args [][]byte) Reply {
+func selectDB(c *call, args [][]byte) resp.Reply {
 	d, err := c.parseDB(args[1])
 	if err != nil {
 		return *err
 	}
 	c.session.db = d
-	return OK
+	return resp.OK
 }
 
-func quit(c *call, _ [][]byte) Reply {
-	c.session.reply(&OK)
+func quit(c *call, _ [][]byte) resp.Reply {
+	c.session.reply(&resp.OK)
 	c.session.finish()
-	return Nothing
+	return resp.Nothing
 }
 
-func reset(c *call, _ [][]byte) Reply {
+func reset(c *call, _ [][]byte) resp.Reply {
 	c.session.reset()
-	return Simple("RESET")
+	return resp.Simple("RESET")
 }
 
-var wrongPassword = ErrorReply("WRONGPASS invalid username-password pair or user is disabled.")
+var wrongPassword = resp.ErrorReply("WRONGPASS invalid username-password pair or user is disabled.")
 
-func auth(c *call, args [][]byte) Reply {
+func auth(c *call, args [][]byte) resp.Reply {
 	if len(args) > 3 {
-		return SyntaxError
+		return resp.SyntaxError
 	}
 	name, password := []byte("default"), args[1]
 	if len(args) == 3 {
 		name, password = args[1], args[2]
 	} else if c.acl.standard.open {
-		return ErrorReply("ERR AUTH <password> called without any password configured for the default user. " +
+		return resp.ErrorReply("ERR AUTH <password> called without any password configured for the default user. " +
 			"Are you sure your configuration is correct?")
 	}
 	if !c.authenticate(name, password, args[0]) {
 		return wrongPassword
 	}
-	return OK
+	return resp.OK
 }
 
-func hello(c *call, args [][]byte) Reply {
+func hello(c *call, args [][]byte) resp.Reply {
 	s := c.session
 	protocol := int64(s.protocol)
 	if len(args) > 1 {
 		var isInt bool
-		protocol, isInt = ParseInt(args[1])
+		protocol, isInt = resp.ParseInt(args[1])
 		switch {
 		case !isInt:
-			return ErrorReply("ERR Protocol version is not an integer or out of range")
+			return resp.ErrorReply("ERR Protocol version is not an integer or out of range")
 		case protocol < 2 || protocol > 3:
-			return ErrorReply("NOPROTO unsupported protocol version")
+			return resp.ErrorReply("NOPROTO unsupported protocol version")
 		}
 	}
 	for i := 2; i < len(args); i++ {
 		switch rest := len(args) - i - 1; {
-		case Is(args[i], "AUTH") && rest >= 2:
+		case resp.Is(args[i], "AUTH") && rest >= 2:
 			if !c.authenticate(args[i+1], args[i+2], args[0]) {
 				return wrongPassword
 			}
 			i += 2
-		case Is(args[i], "SETNAME") && rest >= 1:
+		case resp.Is(args[i], "SETNAME") && rest >= 1:
 			if err := s.setName(args[i+1]); err != nil {
 				return *err
 			}
 			i++
 		default:
-			return Errorf("ERR Syntax error in HELLO option '%s'", args[i])
+			return resp.Errorf("ERR Syntax error in HELLO option '%s'", args[i])
 		}
 	}
 	if !s.authenticated { // even if no password is asked for any more
-		return ErrorReply("NOAUTH HELLO must be called with the client already authenticated, otherwise the " +
+		return resp.ErrorReply("NOAUTH HELLO must be called with the client already authenticated, otherwise the " +
 			"HELLO AUTH <user> <pass> option can be used to authenticate the client and select the " +
 			"RESP protocol version at the same time")
 	}
 	s.protocol = int(protocol)
-	return Map(
-		BulkString("server"), BulkString("redis"),
-		BulkString("version"), BulkString(version),
-		BulkString("proto"), Integer(protocol),
-		BulkString("id"), Integer(s.id),
-		BulkString("mode"), BulkString("standalone"),
-		BulkString("role"), BulkString("master"),
-		BulkString("modules"), EmptyArray,
+	return resp.Map(
+		resp.BulkString("server"), resp.BulkString("redis"),
+		resp.BulkString("version"), resp.BulkString(version),
+		resp.BulkString("proto"), resp.Integer(protocol),
+		resp.BulkString("id"), resp.Integer(s.id),
+		resp.BulkString("mode"), resp.BulkString("standalone"),
+		resp.BulkString("role"), resp.BulkString("master"),
+		resp.BulkString("modules"), resp.EmptyArray,
 	)
 }
 
 // setName names the client. A name cannot have spaces, so that CLIENT LIST can be
 // read by programs.
-func (s *session) setName(name []byte) *Reply {
+func (s *session) setName(name []byte) *resp.Reply {
 	for _, c := range name {
 		if c < '!' || c > '~' {
-			r := ErrorReply("ERR Client names cannot contain spaces, newlines or special characters.")
+			r := resp.ErrorReply("ERR Client names cannot contain spaces, newlines or special characters.")
 			return &r
 		}
 	}

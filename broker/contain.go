@@ -4,6 +4,8 @@ import (
 	"io"
 	"log/slog"
 	"runtime/debug"
+
+	"redrpc/broker/internal/resp"
 )
 
 // A panic inside the broker is a mistake of the broker, or of a net.Listener that it
@@ -12,7 +14,7 @@ import (
 
 // guard calls a handler. One that panics costs its client an error. The arguments are
 // those of the command; nil if the client was blocked, and has kept them.
-func (b *Broker) guard(c *call, args [][]byte, handler func(*call, [][]byte) Reply) (r Reply) {
+func (b *Broker) guard(c *call, args [][]byte, handler func(*call, [][]byte) resp.Reply) (r resp.Reply) {
 	defer func() {
 		if p := recover(); p != nil {
 			kept := c.session.kept
@@ -21,7 +23,7 @@ func (b *Broker) guard(c *call, args [][]byte, handler func(*call, [][]byte) Rep
 			}
 			b.log(slog.LevelError, "a command failed inside the broker",
 				"command", asLine(kept), "client", c.session.String(), "panic", p, "stack", string(debug.Stack()))
-			r = Errorf("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
+			r = resp.Errorf("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
 		}
 	}()
 	return handler(c, args)
@@ -34,7 +36,7 @@ func asLine(kept []byte) string {
 		if i > 0 {
 			line = append(line, ' ')
 		}
-		line = AppendQuoted(line, []byte(arg))
+		line = resp.AppendQuoted(line, []byte(arg))
 	}
 	return string(line)
 }

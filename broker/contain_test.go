@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // A logbook is a logger that remembers.
@@ -34,11 +36,11 @@ func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l,
 // addBrokenRows adds commands that fail in their handler, behind it, and while a
 // blocked client is served.
 func addBrokenRows(t testing.TB) {
-	addRow(t, &command{name: "broken", arity: -1, flags: write, run: func(*call, [][]byte) Reply { panic("oh") }})
-	addRow(t, &command{name: "odd", arity: 1, run: func(*call, [][]byte) Reply { return Reply{Kind: KindWait} }})
-	addRow(t, &command{name: "brokenpop", arity: 2, run: func(_ *call, args [][]byte) Reply {
-		return Reply{Kind: KindWait, Wait: &wait{
-			keys: [][]byte{args[1]}, serve: func(*call, *entry, *list) Reply { panic("oh") }, refused: Null, late: Null,
+	addRow(t, &command{name: "broken", arity: -1, flags: write, run: func(*call, [][]byte) resp.Reply { panic("oh") }})
+	addRow(t, &command{name: "odd", arity: 1, run: func(*call, [][]byte) resp.Reply { return resp.Reply{Kind: resp.KindWait} }})
+	addRow(t, &command{name: "brokenpop", arity: 2, run: func(_ *call, args [][]byte) resp.Reply {
+		return resp.Reply{Kind: resp.KindWait, Wait: &wait{
+			keys: [][]byte{args[1]}, serve: func(*call, *entry, *list) resp.Reply { panic("oh") }, refused: resp.Null, late: resp.Null,
 		}}
 	}})
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // How the differential test makes the arguments of commands.
@@ -296,8 +298,8 @@ func (d *database) holds(key, wanted string) bool {
 		if !isString {
 			return false
 		}
-		_, isInt := ParseInt(t.bytes)
-		_, isFloat := ParseFloat(t.bytes)
+		_, isInt := resp.ParseInt(t.bytes)
+		_, isFloat := resp.ParseFloat(t.bytes)
 		return isInt == isFloat && isInt == (wanted == "number")
 	}
 	return false

@@ -9,6 +9,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/glob"
 )
 
 // What the differential test has seen: how often each row ended in each of the ways
@@ -181,7 +183,7 @@ func (v *coverage) ending(row string, reply *answer) string {
 }
 
 func (f failing) is(text string) bool {
-	return f.text == "*" || f.text != "" && Match(f.text, text, false)
+	return f.text == "*" || f.text != "" && glob.Match(f.text, text, false)
 }
 
 // tally counts what the commands of a client ended in, if it is clear which reply

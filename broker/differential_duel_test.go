@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"redrpc/broker/internal/resp"
 	"redrpc/internal/redistest"
 )
 
@@ -145,7 +146,7 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 
 // makeUsers deletes the users that bouts have made, and makes two that do not change.
 func (d *duel) makeUsers(w *wire) {
-	names, _ := SplitLine([]byte(strings.Trim(w.do(d, "ACL", "USERS"), "[]")))
+	names, _ := resp.SplitLine([]byte(strings.Trim(w.do(d, "ACL", "USERS"), "[]")))
 	for _, name := range names {
 		if string(name) != "default" && string(name) != "control" {
 			w.expect(d, "1", "ACL", "DELUSER", string(name))

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Where the broker and redis-server may differ. What is not listed here is
@@ -190,7 +192,7 @@ var avoided = []struct {
 		if row != "client|pause" || len(args) != 3 && !(len(args) == 4 && strings.EqualFold(args[3], "ALL")) {
 			return false
 		}
-		ms, isInt := ParseInt([]byte(args[2]))
+		ms, isInt := resp.ParseInt([]byte(args[2]))
 		return isInt && ms >= 0
 	}},
 	{"redis-server would be gone", func(row string, args []string) bool {
@@ -228,7 +230,7 @@ var avoided = []struct {
 func overflows(args []string) bool {
 	isScan := rowOf(args) == "scan"
 	return slices.ContainsFunc(args, func(arg string) bool {
-		_, fits := ParseCursor([]byte(arg))
+		_, fits := resp.ParseCursor([]byte(arg))
 		return strings.Contains(strings.ToLower(arg), "e4932") || slices.Contains(beyondFloats, arg) || isScan && !fits && strings.Trim(arg, "0123456789") == ""
 	})
 }

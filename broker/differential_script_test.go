@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Scripts of the differential test: steps that lead to an ending of a row.
@@ -152,7 +154,7 @@ func (g *generator) enact(p path, s scene, allowed func(path) bool) []step {
 		}
 		g.row = table.named([]byte(p.row))
 		args := append(g.name(p.row), g.expand(rule)...)
-		if !isAvoided(p.row, args) && (len(args) <= MaxArgumentsUnauthenticated || p.ending != "noAuth") {
+		if !isAvoided(p.row, args) && (len(args) <= resp.MaxArgumentsUnauthenticated || p.ending != "noAuth") {
 			steps = append(steps, g.step(args))
 		}
 		p, _ = g.coverage.missing(g, func(q path) bool {

@@ -1,6 +1,10 @@
 package broker
 
-import "strings"
+import (
+	"strings"
+
+	"redrpc/broker/internal/resp"
+)
 
 // A call is one run of a command: what its handler may look at and change, under
 // the broker's lock.
@@ -32,7 +36,7 @@ func (s *session) process(args [][]byte) {
 	}
 }
 
-var queued = Simple("QUEUED")
+var queued = resp.Simple("QUEUED")
 
 // check finds a command that may run. One that may not is answered, and there is none.
 func (s *session) check(args [][]byte) *command {
@@ -83,11 +87,11 @@ func (s *session) commandDone(cmd *command) {
 
 // fail answers a command that cannot be run. It spoils the transaction; EXEC ends
 // it.
-func (s *session) fail(cmd *command, args [][]byte, err *Reply) {
+func (s *session) fail(cmd *command, args [][]byte, err *resp.Reply) {
 	s.broker.reject(cmd)
 	if cmd != nil && cmd.fullName == "exec" {
 		s.endTransaction()
-		r := ErrorReply("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(err.Text, "ERR "))
+		r := resp.ErrorReply("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(err.Text, "ERR "))
 		err = &r
 	}
 	s.transaction.failed = s.transaction.open
@@ -108,7 +112,7 @@ func (s *session) call(cmd *command, args [][]byte) {
 	if s.tracking.on {
 		s.track(cmd, args)
 	}
-	if r.Kind == KindWait {
+	if r.Kind == resp.KindWait {
 		s.block(s.db, r.Wait.(*wait))
 		s.kept = appendArguments(s.kept[:0], cmd, args)
 	} else {
@@ -121,12 +125,12 @@ func (s *session) call(cmd *command, args [][]byte) {
 }
 
 // invoke runs a command whose arguments are in order. In a transaction nothing waits.
-func (s *session) invoke(cmd *command, args [][]byte) Reply {
+func (s *session) invoke(cmd *command, args [][]byte) resp.Reply {
 	b := s.broker
 	c := &b.running
 	*c = call{Broker: b, session: s, db: s.db, command: cmd}
 	r := b.guard(c, args, cmd.run)
-	if r.Kind == KindWait && s.transaction.running {
+	if r.Kind == resp.KindWait && s.transaction.running {
 		return r.Wait.(*wait).refused
 	}
 	return r
@@ -134,15 +138,15 @@ func (s *session) invoke(cmd *command, args [][]byte) Reply {
 
 // wrongNumber is the answer to a number of arguments that the command's arity
 // does not rule out.
-func (c *call) wrongNumber() Reply { return c.command.wrongNumber() }
+func (c *call) wrongNumber() resp.Reply { return c.command.wrongNumber() }
 
-func (c *command) wrongNumber() Reply {
-	return Errorf("ERR wrong number of arguments for '%s' command", c.fullName)
+func (c *command) wrongNumber() resp.Reply {
+	return resp.Errorf("ERR wrong number of arguments for '%s' command", c.fullName)
 }
 
 // refuse returns the error reply to a command that the client cannot run now, or
 // with these arguments; or nil.
-func (s *session) refuse(cmd *command, args [][]byte, err *Reply) *Reply {
+func (s *session) refuse(cmd *command, args [][]byte, err *resp.Reply) *resp.Reply {
 	switch {
 	case err != nil:
 		return err
@@ -150,32 +154,32 @@ func (s *session) refuse(cmd *command, args [][]byte, err *Reply) *Reply {
 		r := cmd.wrongNumber()
 		return &r
 	case s.needsAuth() && cmd.flags&noAuth == 0:
-		r := ErrorReply("NOAUTH Authentication required.")
+		r := resp.ErrorReply("NOAUTH Authentication required.")
 		return &r
 	case s.transaction.open && cmd.flags&noMulti != 0:
-		r := ErrorReply("ERR Command not allowed inside a transaction")
+		r := resp.ErrorReply("ERR Command not allowed inside a transaction")
 		return &r
 	case !s.user.unlimited && !s.mayRun(cmd, args):
 		return s.deny(cmd, args)
 	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):
 		return &outOfMemory
 	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions.any():
-		r := Errorf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.fullName)
+		r := resp.Errorf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.fullName)
 		return &r
 	case s.monitors && cmd.flags&(readOnly|write|mayReplicate) != 0:
-		r := ErrorReply("ERR Replica can't interact with the keyspace") // as Redis calls it
+		r := resp.ErrorReply("ERR Replica can't interact with the keyspace") // as Redis calls it
 		return &r
 	}
 	return nil
 }
 
-func unknownCommand(args [][]byte) Reply {
+func unknownCommand(args [][]byte) resp.Reply {
 	var given strings.Builder
 	for _, arg := range args[1:] {
 		if given.Len() >= 128 {
 			break
 		}
-		given.WriteString("'" + CString(arg, 128-given.Len()) + "' ")
+		given.WriteString("'" + resp.CString(arg, 128-given.Len()) + "' ")
 	}
-	return Errorf("ERR unknown command '%s', with args beginning with: %s", CString(args[0], 128), given.String())
+	return resp.Errorf("ERR unknown command '%s', with args beginning with: %s", resp.CString(args[0], 128), given.String())
 }

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"strconv"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // An Error is an error reply of a command, such as "WRONGTYPE Operation against a
@@ -46,7 +48,7 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 		return nil, ErrClosed
 	case db < 0 || db >= len(b.dbs):
 		return nil, fmt.Errorf("broker: DoIn: there is no database %d, only 0 to %d", db, len(b.dbs)-1)
-	case Is(words[0], "SELECT"):
+	case resp.Is(words[0], "SELECT"):
 		return nil, errors.New("broker: Do: SELECT would hold for no other command: use DoIn")
 	}
 	r := b.newInternalClient(b.dbs[db]).answer(words)
@@ -56,7 +58,7 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	if r.IsError() {
 		b.countError(r.Text)
 	}
-	if r.Kind == KindError {
+	if r.Kind == resp.KindError {
 		return nil, Error(r.Text)
 	}
 	return resultOf(&r), nil
@@ -76,7 +78,7 @@ func (b *Broker) newInternalClient(d *database) *session {
 
 // internalCommand finds a command for an insider. It returns the error reply to one that can
 // never be run.
-func (b *Broker) internalCommand(args [][]byte) (*command, *Reply) {
+func (b *Broker) internalCommand(args [][]byte) (*command, *resp.Reply) {
 	cmd, err := b.table.lookup(args)
 	switch {
 	case err != nil:
@@ -85,7 +87,7 @@ func (b *Broker) internalCommand(args [][]byte) (*command, *Reply) {
 		r := cmd.wrongNumber()
 		return cmd, &r
 	case cmd.flags&personal != 0:
-		r := Errorf("ERR '%s' is about a client's own connection, which there is none of here", cmd.fullName)
+		r := resp.Errorf("ERR '%s' is about a client's own connection, which there is none of here", cmd.fullName)
 		return cmd, &r
 	}
 	return cmd, nil
@@ -93,7 +95,7 @@ func (b *Broker) internalCommand(args [][]byte) (*command, *Reply) {
 
 // answer runs a command for an insider and returns the reply, which is valid until
 // something else runs. It may be called by the handler of another command.
-func (s *session) answer(args [][]byte) Reply {
+func (s *session) answer(args [][]byte) resp.Reply {
 	b := s.broker
 	cmd, err := b.internalCommand(args)
 	if err == nil {
@@ -120,31 +122,31 @@ func (s *session) answer(args [][]byte) Reply {
 }
 
 // value turns a reply into what Do returns.
-func resultOf(r *Reply) any {
+func resultOf(r *resp.Reply) any {
 	switch r.Kind {
-	case KindSimple:
+	case resp.KindSimple:
 		return r.Text
-	case KindError:
+	case resp.KindError:
 		return Error(r.Text)
-	case KindInteger:
+	case resp.KindInteger:
 		return r.N
-	case KindBoolean:
+	case resp.KindBoolean:
 		return r.N != 0
-	case KindBulk, KindVerbatim, KindDouble:
+	case resp.KindBulk, resp.KindVerbatim, resp.KindDouble:
 		return string(r.Bytes)
-	case KindMap:
+	case resp.KindMap:
 		m := make(map[string]any, len(r.Items)/2)
 		for i := 0; i+1 < len(r.Items); i += 2 {
 			m[fmt.Sprint(resultOf(&r.Items[i]))] = resultOf(&r.Items[i+1])
 		}
 		return m
-	case KindArray, KindSet, KindPush:
+	case resp.KindArray, resp.KindSet, resp.KindPush:
 		list := make([]any, len(r.Items))
 		for i := range r.Items {
 			list[i] = resultOf(&r.Items[i])
 		}
 		return list
-	case KindNothing, KindNull, KindNullArray, KindSequence, KindArrayHeader, KindWait:
+	case resp.KindNothing, resp.KindNull, resp.KindNullArray, resp.KindSequence, resp.KindArrayHeader, resp.KindWait:
 	}
 	return nil
 }

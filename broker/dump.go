@@ -1,13 +1,15 @@
 package broker
 
+import "redrpc/broker/internal/resp"
+
 // DUMP and RESTORE.
 
-func dump(c *call, args [][]byte) Reply {
+func dump(c *call, args [][]byte) resp.Reply {
 	e := c.lookup(args[1])
 	if e == nil {
-		return Null
+		return resp.Null
 	}
-	return Bulk(dumped(e.value))
+	return resp.Bulk(dumped(e.value))
 }
 
 // restoreOptions are those of RESTORE.
@@ -18,63 +20,63 @@ type restoreOptions struct {
 	freq int64 // likewise, and of no use
 }
 
-func (o *restoreOptions) parse(args [][]byte) *Reply {
+func (o *restoreOptions) parse(args [][]byte) *resp.Reply {
 	o.idle, o.freq = -1, -1
 	for i := 0; i < len(args); i++ {
 		var isInt bool
 		switch more := i+1 < len(args); {
-		case Is(args[i], "REPLACE"):
+		case resp.Is(args[i], "REPLACE"):
 			o.replace = true
-		case Is(args[i], "ABSTTL"):
+		case resp.Is(args[i], "ABSTTL"):
 			o.absolute = true
-		case Is(args[i], "IDLETIME") && more && o.freq < 0:
+		case resp.Is(args[i], "IDLETIME") && more && o.freq < 0:
 			i++
-			switch o.idle, isInt = ParseInt(args[i]); {
+			switch o.idle, isInt = resp.ParseInt(args[i]); {
 			case !isInt:
-				return &NotAnInteger
+				return &resp.NotAnInteger
 			case o.idle < 0:
-				r := ErrorReply("ERR Invalid IDLETIME value, must be >= 0")
+				r := resp.ErrorReply("ERR Invalid IDLETIME value, must be >= 0")
 				return &r
 			}
-		case Is(args[i], "FREQ") && more && o.idle < 0:
+		case resp.Is(args[i], "FREQ") && more && o.idle < 0:
 			i++
-			switch o.freq, isInt = ParseInt(args[i]); {
+			switch o.freq, isInt = resp.ParseInt(args[i]); {
 			case !isInt:
-				return &NotAnInteger
+				return &resp.NotAnInteger
 			case o.freq < 0 || o.freq > 255:
-				r := ErrorReply("ERR Invalid FREQ value, must be >= 0 and <= 255")
+				r := resp.ErrorReply("ERR Invalid FREQ value, must be >= 0 and <= 255")
 				return &r
 			}
 		default:
-			return &SyntaxError
+			return &resp.SyntaxError
 		}
 	}
 	return nil
 }
 
-func restore(c *call, args [][]byte) Reply {
+func restore(c *call, args [][]byte) resp.Reply {
 	var o restoreOptions
 	if err := o.parse(args[4:]); err != nil {
 		return *err
 	}
 	key := args[1]
 	if !o.replace && c.find(key) != nil {
-		return ErrorReply("BUSYKEY Target key name already exists.")
+		return resp.ErrorReply("BUSYKEY Target key name already exists.")
 	}
-	at, isInt := ParseInt(args[2])
+	at, isInt := resp.ParseInt(args[2])
 	switch {
 	case !isInt:
-		return NotAnInteger
+		return resp.NotAnInteger
 	case at < 0:
-		return ErrorReply("ERR Invalid TTL value, must be >= 0")
+		return resp.ErrorReply("ERR Invalid TTL value, must be >= 0")
 	}
 	body, valid := undumped(args[3])
 	if !valid {
-		return ErrorReply("ERR DUMP payload version or checksum are wrong")
+		return resp.ErrorReply("ERR DUMP payload version or checksum are wrong")
 	}
 	v := loaded(body, c.options.MaxBulk)
 	if v == nil {
-		return ErrorReply("ERR Bad data format")
+		return resp.ErrorReply("ERR Bad data format")
 	}
 	old := c.db.find(key)
 	if old != nil {
@@ -87,7 +89,7 @@ func restore(c *call, args [][]byte) Reply {
 		if old != nil {
 			c.changed(key, genericEvent, "del")
 		}
-		return OK
+		return resp.OK
 	}
 	e := c.add(c.db, key, v)
 	if at != 0 {
@@ -97,5 +99,5 @@ func restore(c *call, args [][]byte) Reply {
 		e.used -= uint32(min(o.idle, int64(e.used)))
 	}
 	c.changed(key, genericEvent, "restore")
-	return OK
+	return resp.OK
 }

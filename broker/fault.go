@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/glob"
 )
 
 // A Fault says which commands something is to happen to, and what. [Broker.Inject]
@@ -172,7 +174,7 @@ func (f *Fault) rows() []bool {
 	any := false
 	for name, c := range table.all() {
 		container, _, _ := strings.Cut(name, "|")
-		if Match(f.Command, name, true) || Match(f.Command, container, true) {
+		if glob.Match(f.Command, name, true) || glob.Match(f.Command, container, true) {
 			matches[c.index], any = true, true
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"redrpc/broker/internal/resp"
 )
 
 // inject makes a rule.
@@ -50,7 +52,7 @@ func (w *wire) all(t testing.TB) string {
 func batch(commands ...string) []byte {
 	var p []byte
 	for _, c := range commands {
-		args, _ := SplitLine([]byte(c))
+		args, _ := resp.SplitLine([]byte(c))
 		words := make([]string, len(args))
 		for i, arg := range args {
 			words[i] = string(arg)

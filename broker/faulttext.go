@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Faults as text: for command lines, and for tests in other languages.
@@ -54,7 +56,7 @@ var faultWords = []faultWord{
 // single quotes only \' is special, in double quotes what is special in C is.
 func ParseFault(text string) (Fault, error) {
 	var f Fault
-	words, closed := SplitLine([]byte(text))
+	words, closed := resp.SplitLine([]byte(text))
 	if !closed {
 		return f, fmt.Errorf("broker: the fault %q has a quote that is not closed, or is followed by something else than a space", text)
 	}
@@ -94,7 +96,7 @@ func (f Fault) String() string {
 		}
 		out = append(out, w.name...)
 		if w.name != "refuse" {
-			out = AppendQuoted(append(out, '='), []byte(value))
+			out = resp.AppendQuoted(append(out, '='), []byte(value))
 		}
 	}
 	if f.Func != nil {

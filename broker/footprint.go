@@ -1,5 +1,7 @@
 package broker
 
+import "redrpc/broker/internal/resp"
+
 // How much memory the data take. It is known at any time while there is a limit to
 // hold (Options.MaxMemory), and counted when it is asked for else.
 
@@ -45,7 +47,7 @@ func (b *Broker) measureAll() {
 
 // outOfMemory is the answer to a command that could need more memory while the data
 // take more than they may.
-var outOfMemory = ErrorReply("OOM command not allowed when used memory > 'maxmemory'.")
+var outOfMemory = resp.ErrorReply("OOM command not allowed when used memory > 'maxmemory'.")
 
 // lacksMemory reports whether a command has to be refused. In a transaction every
 // command is, as to queue it takes memory too; EXEC only if what was queued is

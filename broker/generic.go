@@ -5,6 +5,9 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+
+	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/resp"
 )
 
 // Commands for keys of any type.
@@ -59,7 +62,7 @@ func (c *call) replace(key []byte, v value) *entry {
 	return e
 }
 
-func del(c *call, args [][]byte) Reply {
+func del(c *call, args [][]byte) resp.Reply {
 	n := 0
 	for _, key := range args[1:] {
 		if e := c.find(key); e != nil {
@@ -68,27 +71,27 @@ func del(c *call, args [][]byte) Reply {
 			n++
 		}
 	}
-	return Int(n)
+	return resp.Int(n)
 }
 
-func exists(c *call, args [][]byte) Reply { return countKeys(args[1:], c.peek) }
-func touch(c *call, args [][]byte) Reply  { return countKeys(args[1:], c.lookup) }
+func exists(c *call, args [][]byte) resp.Reply { return countKeys(args[1:], c.peek) }
+func touch(c *call, args [][]byte) resp.Reply  { return countKeys(args[1:], c.lookup) }
 
-func countKeys(names [][]byte, lookup func(key []byte) *entry) Reply {
+func countKeys(names [][]byte, lookup func(key []byte) *entry) resp.Reply {
 	n := 0
 	for _, key := range names {
 		if lookup(key) != nil {
 			n++
 		}
 	}
-	return Int(n)
+	return resp.Int(n)
 }
 
-func typeOf(c *call, args [][]byte) Reply {
+func typeOf(c *call, args [][]byte) resp.Reply {
 	if e := c.peek(args[1]); e != nil {
-		return Simple(e.value.typeName())
+		return resp.Simple(e.value.typeName())
 	}
-	return Simple("none")
+	return resp.Simple("none")
 }
 
 // A timeUnit is how a command gives a time: in seconds or milliseconds, from now
@@ -105,36 +108,36 @@ var (
 	atMilliseconds = timeUnit{1, true}
 )
 
-func expire(c *call, args [][]byte) Reply    { return expireGeneric(c, args, inSeconds) }
-func pexpire(c *call, args [][]byte) Reply   { return expireGeneric(c, args, inMilliseconds) }
-func expireat(c *call, args [][]byte) Reply  { return expireGeneric(c, args, atSeconds) }
-func pexpireat(c *call, args [][]byte) Reply { return expireGeneric(c, args, atMilliseconds) }
+func expire(c *call, args [][]byte) resp.Reply    { return expireGeneric(c, args, inSeconds) }
+func pexpire(c *call, args [][]byte) resp.Reply   { return expireGeneric(c, args, inMilliseconds) }
+func expireat(c *call, args [][]byte) resp.Reply  { return expireGeneric(c, args, atSeconds) }
+func pexpireat(c *call, args [][]byte) resp.Reply { return expireGeneric(c, args, atMilliseconds) }
 
-func expireGeneric(c *call, args [][]byte, unit timeUnit) Reply {
+func expireGeneric(c *call, args [][]byte, unit timeUnit) resp.Reply {
 	var nx, xx, gt, lt bool
 	for _, arg := range args[3:] {
 		switch {
-		case Is(arg, "NX"):
+		case resp.Is(arg, "NX"):
 			nx = true
-		case Is(arg, "XX"):
+		case resp.Is(arg, "XX"):
 			xx = true
-		case Is(arg, "GT"):
+		case resp.Is(arg, "GT"):
 			gt = true
-		case Is(arg, "LT"):
+		case resp.Is(arg, "LT"):
 			lt = true
 		default:
-			return Errorf("ERR Unsupported option %s", arg)
+			return resp.Errorf("ERR Unsupported option %s", arg)
 		}
 	}
 	switch {
 	case nx && (xx || gt || lt):
-		return ErrorReply("ERR NX and XX, GT or LT options at the same time are not compatible")
+		return resp.ErrorReply("ERR NX and XX, GT or LT options at the same time are not compatible")
 	case gt && lt:
-		return ErrorReply("ERR GT and LT options at the same time are not compatible")
+		return resp.ErrorReply("ERR GT and LT options at the same time are not compatible")
 	}
-	when, isInt := ParseInt(args[2])
+	when, isInt := resp.ParseInt(args[2])
 	if !isInt {
-		return NotAnInteger
+		return resp.NotAnInteger
 	}
 	base := int64(0)
 	if !unit.absolute {
@@ -151,17 +154,17 @@ func expireGeneric(c *call, args [][]byte, unit timeUnit) Reply {
 		xx && e.at == 0,
 		gt && (e.at == 0 || at <= e.at),
 		lt && e.at != 0 && at >= e.at:
-		return Zero
+		return resp.Zero
 	}
 	if at > c.milliseconds() {
 		c.answerFirst()
 	}
 	c.setExpiry(e, at)
-	return One
+	return resp.One
 }
 
-func (c *call) invalidExpire() Reply {
-	return Errorf("ERR invalid expire time in '%s' command", c.command.fullName)
+func (c *call) invalidExpire() resp.Reply {
+	return resp.Errorf("ERR invalid expire time in '%s' command", c.command.fullName)
 }
 
 // setExpiry changes when an entry expires, in milliseconds since 1970; one that
@@ -179,10 +182,10 @@ func (c *call) setExpiry(e *entry, at int64) {
 
 // parseExpiry reads a time to live that has to be positive, and returns when it
 // ends, in milliseconds since 1970.
-func (c *call) parseExpiry(arg []byte, unit timeUnit) (at int64, err *Reply) {
-	n, isInt := ParseInt(arg)
+func (c *call) parseExpiry(arg []byte, unit timeUnit) (at int64, err *resp.Reply) {
+	n, isInt := resp.ParseInt(arg)
 	if !isInt {
-		return 0, &NotAnInteger
+		return 0, &resp.NotAnInteger
 	}
 	base := int64(0)
 	if !unit.absolute {
@@ -198,84 +201,84 @@ func (c *call) parseExpiry(arg []byte, unit timeUnit) (at int64, err *Reply) {
 // toSeconds rounds milliseconds.
 func toSeconds(ms int64) int64 { return ms/1000 + (ms%1000+500)/1000 }
 
-func ttl(c *call, args [][]byte) Reply         { return expiry(c, args, true, toSeconds) }
-func pttl(c *call, args [][]byte) Reply        { return expiry(c, args, true, toMilliseconds) }
-func expiretime(c *call, args [][]byte) Reply  { return expiry(c, args, false, toSeconds) }
-func pexpiretime(c *call, args [][]byte) Reply { return expiry(c, args, false, toMilliseconds) }
+func ttl(c *call, args [][]byte) resp.Reply         { return expiry(c, args, true, toSeconds) }
+func pttl(c *call, args [][]byte) resp.Reply        { return expiry(c, args, true, toMilliseconds) }
+func expiretime(c *call, args [][]byte) resp.Reply  { return expiry(c, args, false, toSeconds) }
+func pexpiretime(c *call, args [][]byte) resp.Reply { return expiry(c, args, false, toMilliseconds) }
 
 func toMilliseconds(ms int64) int64 { return ms }
 
 // expiry answers when a key expires, from now or since 1970.
-func expiry(c *call, args [][]byte, fromNow bool, unit func(ms int64) int64) Reply {
+func expiry(c *call, args [][]byte, fromNow bool, unit func(ms int64) int64) resp.Reply {
 	e := c.peek(args[1])
 	switch {
 	case e == nil:
-		return Integer(-2)
+		return resp.Integer(-2)
 	case e.at == 0:
-		return Integer(-1)
+		return resp.Integer(-1)
 	case fromNow:
-		return Integer(unit(e.at - c.milliseconds()))
+		return resp.Integer(unit(e.at - c.milliseconds()))
 	}
-	return Integer(unit(e.at))
+	return resp.Integer(unit(e.at))
 }
 
-func randomkey(c *call, _ [][]byte) Reply {
+func randomkey(c *call, _ [][]byte) resp.Reply {
 	if len(c.db.order) == 0 {
-		return Null
+		return resp.Null
 	}
-	return BulkString(c.db.order[rand.IntN(len(c.db.order))].key)
+	return resp.BulkString(c.db.order[rand.IntN(len(c.db.order))].key)
 }
 
-func persist(c *call, args [][]byte) Reply {
+func persist(c *call, args [][]byte) resp.Reply {
 	e := c.find(args[1])
 	if e == nil || !c.persist(e) {
-		return Zero
+		return resp.Zero
 	}
 	c.changed(args[1], genericEvent, "persist")
-	return One
+	return resp.One
 }
 
-func keys(c *call, args [][]byte) Reply {
+func keys(c *call, args [][]byte) resp.Reply {
 	pattern := string(args[1])
-	var names []Reply
+	var names []resp.Reply
 	for _, e := range c.db.order {
-		if pattern == "*" || Match(pattern, e.key, false) {
-			names = append(names, BulkString(e.key))
+		if pattern == "*" || glob.Match(pattern, e.key, false) {
+			names = append(names, resp.BulkString(e.key))
 		}
 	}
-	return Array(names...)
+	return resp.Array(names...)
 }
 
 // scan walks database.order from the back; the cursor is the number of entries
 // that are still before it.
-func scan(c *call, args [][]byte) Reply {
-	cursor, valid := ParseCursor(args[1])
+func scan(c *call, args [][]byte) resp.Reply {
+	cursor, valid := resp.ParseCursor(args[1])
 	if !valid {
-		return ErrorReply("ERR invalid cursor")
+		return resp.ErrorReply("ERR invalid cursor")
 	}
 	number := int64(10)
 	pattern, anyType, typeName := "*", true, ""
 	for i := 2; i < len(args); i += 2 {
 		if i+1 == len(args) {
-			return SyntaxError
+			return resp.SyntaxError
 		}
 		value := args[i+1]
 		switch {
-		case Is(args[i], "COUNT"):
-			n, isInt := ParseInt(value)
+		case resp.Is(args[i], "COUNT"):
+			n, isInt := resp.ParseInt(value)
 			if !isInt {
-				return NotAnInteger
+				return resp.NotAnInteger
 			}
 			if n < 1 {
-				return SyntaxError
+				return resp.SyntaxError
 			}
 			number = n
-		case Is(args[i], "MATCH"):
+		case resp.Is(args[i], "MATCH"):
 			pattern = string(value)
-		case Is(args[i], "TYPE"):
+		case resp.Is(args[i], "TYPE"):
 			anyType, typeName = false, strings.ToLower(string(value))
 		default:
-			return SyntaxError
+			return resp.SyntaxError
 		}
 	}
 	order := c.db.order
@@ -283,11 +286,11 @@ func scan(c *call, args [][]byte) Reply {
 	if cursor != 0 && cursor < uint64(at) {
 		at = int64(cursor)
 	}
-	names := []Reply{}
+	names := []resp.Reply{}
 	for ; at > 0 && number > 0; number-- {
 		at--
 		e := order[at]
-		if pattern != "*" && !Match(pattern, e.key, false) {
+		if pattern != "*" && !glob.Match(pattern, e.key, false) {
 			continue
 		}
 		if !anyType {
@@ -296,7 +299,7 @@ func scan(c *call, args [][]byte) Reply {
 				continue
 			}
 		}
-		names = append(names, BulkString(e.key))
+		names = append(names, resp.BulkString(e.key))
 	}
-	return Array(BulkString(strconv.FormatInt(at, 10)), Array(names...))
+	return resp.Array(resp.BulkString(strconv.FormatInt(at, 10)), resp.Array(names...))
 }

@@ -6,6 +6,9 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/resp"
 )
 
 // A client is held when a command of it may not run yet, although it awaits no key:
@@ -21,9 +24,9 @@ type postponed struct {
 	args     [][]byte // copied
 	bytes    int      // in args
 	cursor   ruleCursor
-	number   int64 // of holds, counted since the broker was made
-	alarm    Alarm // at the end of which it is released, if it is set
-	released bool  // the session goes on when it comes to its turn in Broker.resumed
+	number   int64       // of holds, counted since the broker was made
+	alarm    alarm.Alarm // at the end of which it is released, if it is set
+	released bool        // the session goes on when it comes to its turn in Broker.resumed
 }
 
 type postponeReason int
@@ -62,7 +65,7 @@ type faultAction struct {
 	stall, delay time.Duration
 	function     func(*Command) Verdict
 	err          string
-	answer       *Reply
+	answer       *resp.Reply
 	drop         Drop
 }
 

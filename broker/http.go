@@ -1,6 +1,10 @@
 package broker
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"redrpc/broker/internal/resp"
+)
 
 // A web page can make a browser send requests over HTTP to any port of the machine it
 // runs on, with commands in their text. As in Redis, the line that such a request has to
@@ -8,7 +12,7 @@ import "log/slog"
 
 // isHTTP reports whether what would be an unknown command is a line of HTTP.
 func isHTTP(args [][]byte) bool {
-	return Is(args[0], "POST") || Is(args[0], "HOST:")
+	return resp.Is(args[0], "POST") || resp.Is(args[0], "HOST:")
 }
 
 // refuseHTTP ends the connection of a client that speaks HTTP.

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // INFO: what Redis tells there, as far as it means something here.
@@ -34,7 +36,7 @@ var sections = []struct {
 	{"Keyspace", true, (*Broker).infoKeyspace},
 }
 
-func info(c *call, args [][]byte) Reply {
+func info(c *call, args [][]byte) resp.Reply {
 	byDefault, all := len(args) == 1, false
 	named := map[string]bool{}
 	for _, arg := range args[1:] {
@@ -58,7 +60,7 @@ func info(c *call, args [][]byte) Reply {
 		out.WriteString("# " + s.name + "\r\n")
 		s.write(c.Broker, &out)
 	}
-	return Verbatim(out.String())
+	return resp.Verbatim(out.String())
 }
 
 // A field is one line of INFO.
@@ -256,7 +258,7 @@ func (b *Broker) infoLatency(out *strings.Builder) {
 		}
 		var values []string
 		for word := range strings.FieldsSeq(o.percentiles) {
-			p, _ := ParseFloat([]byte(word)) // which CONFIG SET has checked
+			p, _ := resp.ParseFloat([]byte(word)) // which CONFIG SET has checked
 			values = append(values, fmt.Sprintf("p%s=%.3f", word, float64(h.percentile(p))/1000))
 		}
 		fmt.Fprintf(out, "latency_percentiles_usec_%s:%s\r\n", name, strings.Join(values, ","))

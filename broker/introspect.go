@@ -2,49 +2,52 @@ package broker
 
 import (
 	"strings"
+
+	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/resp"
 )
 
 // COMMAND and its sub-commands, and the HELP of all containers: what the table
 // says about itself.
 
-func commandAll(c *call, _ [][]byte) Reply { return c.describeAll() }
+func commandAll(c *call, _ [][]byte) resp.Reply { return c.describeAll() }
 
-func commandCountAll(c *call, _ [][]byte) Reply { return Int(len(c.table.order)) }
+func commandCountAll(c *call, _ [][]byte) resp.Reply { return resp.Int(len(c.table.order)) }
 
-func commandInfo(c *call, args [][]byte) Reply {
+func commandInfo(c *call, args [][]byte) resp.Reply {
 	if len(args) == 2 {
 		return c.describeAll()
 	}
-	infos := make([]Reply, 0, len(args)-2)
+	infos := make([]resp.Reply, 0, len(args)-2)
 	for _, name := range args[2:] {
 		if cmd := c.table.named(name); cmd != nil {
 			infos = append(infos, cmd.describe())
 		} else {
-			infos = append(infos, Null)
+			infos = append(infos, resp.Null)
 		}
 	}
-	return Array(infos...)
+	return resp.Array(infos...)
 }
 
-func (c *call) describeAll() Reply {
-	infos := make([]Reply, len(c.table.order))
+func (c *call) describeAll() resp.Reply {
+	infos := make([]resp.Reply, len(c.table.order))
 	for i, cmd := range c.table.order {
 		infos[i] = cmd.describe()
 	}
-	return Array(infos...)
+	return resp.Array(infos...)
 }
 
 // describe is a command's entry in COMMAND INFO.
-func (c *command) describe() Reply {
-	var flags, categories, tips, specs, subs []Reply
+func (c *command) describe() resp.Reply {
+	var flags, categories, tips, specs, subs []resp.Reply
 	for name := range c.flags.names() {
-		flags = append(flags, Simple(name))
+		flags = append(flags, resp.Simple(name))
 	}
 	for _, name := range c.categories() {
-		categories = append(categories, Simple(name))
+		categories = append(categories, resp.Simple(name))
 	}
 	for _, tip := range strings.Fields(c.tips) {
-		tips = append(tips, BulkString(tip))
+		tips = append(tips, resp.BulkString(tip))
 	}
 	for _, k := range c.keys {
 		specs = append(specs, k.describe())
@@ -52,40 +55,40 @@ func (c *command) describe() Reply {
 	for _, sub := range c.order {
 		subs = append(subs, sub.describe())
 	}
-	subCommands := Array(subs...)
+	subCommands := resp.Array(subs...)
 	if len(subs) == 0 {
-		subCommands = Set() // an empty one is of another type
+		subCommands = resp.Set() // an empty one is of another type
 	}
 	first, last, step := c.span()
-	return Array(
-		BulkString(c.fullName), Int(c.arity), Set(flags...), Int(first), Int(last), Int(step),
-		Set(categories...), Set(tips...), Set(specs...), subCommands,
+	return resp.Array(
+		resp.BulkString(c.fullName), resp.Int(c.arity), resp.Set(flags...), resp.Int(first), resp.Int(last), resp.Int(step),
+		resp.Set(categories...), resp.Set(tips...), resp.Set(specs...), subCommands,
 	)
 }
 
-func (k keySpec) describe() Reply {
-	var flags []Reply
+func (k keySpec) describe() resp.Reply {
+	var flags []resp.Reply
 	for _, name := range strings.Fields(k.flags) {
-		flags = append(flags, Simple(name))
+		flags = append(flags, resp.Simple(name))
 	}
-	typed := func(name string, spec ...Reply) Reply {
-		return Map(BulkString("type"), BulkString(name), BulkString("spec"), Map(spec...))
+	typed := func(name string, spec ...resp.Reply) resp.Reply {
+		return resp.Map(resp.BulkString("type"), resp.BulkString(name), resp.BulkString("spec"), resp.Map(spec...))
 	}
-	begin, find := typed("index", BulkString("index"), Int(k.first)), typed("range", BulkString("lastkey"), Int(k.last), BulkString("keystep"), Int(k.step), BulkString("limit"), Zero)
+	begin, find := typed("index", resp.BulkString("index"), resp.Int(k.first)), typed("range", resp.BulkString("lastkey"), resp.Int(k.last), resp.BulkString("keystep"), resp.Int(k.step), resp.BulkString("limit"), resp.Zero)
 	switch {
 	case k.find != nil:
 		begin, find = typed("unknown"), typed("unknown")
 	case k.count:
-		find = typed("keynum", BulkString("keynumidx"), Zero, BulkString("firstkey"), One, BulkString("keystep"), Int(k.step))
+		find = typed("keynum", resp.BulkString("keynumidx"), resp.Zero, resp.BulkString("firstkey"), resp.One, resp.BulkString("keystep"), resp.Int(k.step))
 	}
-	return Map(
-		BulkString("flags"), Set(flags...),
-		BulkString("begin_search"), begin,
-		BulkString("find_keys"), find,
+	return resp.Map(
+		resp.BulkString("flags"), resp.Set(flags...),
+		resp.BulkString("begin_search"), begin,
+		resp.BulkString("find_keys"), find,
 	)
 }
 
-func commandDocs(c *call, args [][]byte) Reply {
+func commandDocs(c *call, args [][]byte) resp.Reply {
 	chosen := c.table.order
 	if len(args) > 2 {
 		chosen = nil
@@ -98,30 +101,30 @@ func commandDocs(c *call, args [][]byte) Reply {
 	return docs(chosen)
 }
 
-func docs(chosen []*command) Reply {
-	var pairs []Reply
+func docs(chosen []*command) resp.Reply {
+	var pairs []resp.Reply
 	for _, cmd := range chosen {
-		doc := []Reply{
-			BulkString("summary"), BulkString(cmd.summary),
-			BulkString("since"), BulkString(cmd.since),
-			BulkString("group"), BulkString(cmd.group),
-			BulkString("complexity"), BulkString(cmd.cost),
+		doc := []resp.Reply{
+			resp.BulkString("summary"), resp.BulkString(cmd.summary),
+			resp.BulkString("since"), resp.BulkString(cmd.since),
+			resp.BulkString("group"), resp.BulkString(cmd.group),
+			resp.BulkString("complexity"), resp.BulkString(cmd.cost),
 		}
 		if len(cmd.order) > 0 {
-			doc = append(doc, BulkString("subcommands"), docs(cmd.order))
+			doc = append(doc, resp.BulkString("subcommands"), docs(cmd.order))
 		}
-		pairs = append(pairs, BulkString(cmd.fullName), Map(doc...))
+		pairs = append(pairs, resp.BulkString(cmd.fullName), resp.Map(doc...))
 	}
-	return Map(pairs...)
+	return resp.Map(pairs...)
 }
 
-func commandList(c *call, args [][]byte) Reply {
+func commandList(c *call, args [][]byte) resp.Reply {
 	wanted := func(*command) bool { return true }
 	switch {
 	case len(args) == 2:
-	case len(args) == 5 && Is(args[2], "FILTERBY") && Is(args[3], "MODULE"):
+	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "MODULE"):
 		wanted = func(*command) bool { return false } // there are no modules
-	case len(args) == 5 && Is(args[2], "FILTERBY") && Is(args[3], "ACLCAT"):
+	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "ACLCAT"):
 		category := "@" + strings.ToLower(string(args[4]))
 		wanted = func(cmd *command) bool {
 			for _, name := range cmd.categories() {
@@ -131,65 +134,65 @@ func commandList(c *call, args [][]byte) Reply {
 			}
 			return false
 		}
-	case len(args) == 5 && Is(args[2], "FILTERBY") && Is(args[3], "PATTERN"):
-		wanted = func(cmd *command) bool { return Match(string(args[4]), cmd.fullName, true) }
+	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "PATTERN"):
+		wanted = func(cmd *command) bool { return glob.Match(string(args[4]), cmd.fullName, true) }
 	default:
-		return SyntaxError
+		return resp.SyntaxError
 	}
-	names := []Reply{}
+	names := []resp.Reply{}
 	for name, cmd := range c.table.all() {
 		if wanted(cmd) {
-			names = append(names, BulkString(name))
+			names = append(names, resp.BulkString(name))
 		}
 	}
-	return Array(names...)
+	return resp.Array(names...)
 }
 
-func commandGetKeys(c *call, args [][]byte) Reply {
-	return c.eachKey(args[2:], func(name []byte, _ string) Reply { return Bulk(name) })
+func commandGetKeys(c *call, args [][]byte) resp.Reply {
+	return c.eachKey(args[2:], func(name []byte, _ string) resp.Reply { return resp.Bulk(name) })
 }
 
-func commandGetKeysAndFlags(c *call, args [][]byte) Reply {
-	return c.eachKey(args[2:], func(name []byte, flags string) Reply {
-		names := []Reply{}
+func commandGetKeysAndFlags(c *call, args [][]byte) resp.Reply {
+	return c.eachKey(args[2:], func(name []byte, flags string) resp.Reply {
+		names := []resp.Reply{}
 		for _, flag := range strings.Fields(flags) {
-			names = append(names, Simple(flag))
+			names = append(names, resp.Simple(flag))
 		}
-		return Array(Bulk(name), Set(names...))
+		return resp.Array(resp.Bulk(name), resp.Set(names...))
 	})
 }
 
 // eachKey answers something for each key in a command.
-func (c *call) eachKey(given [][]byte, answer func(name []byte, flags string) Reply) Reply {
+func (c *call) eachKey(given [][]byte, answer func(name []byte, flags string) resp.Reply) resp.Reply {
 	cmd, _ := c.table.lookup(given)
 	switch {
 	case cmd == nil:
-		return ErrorReply("ERR Invalid command specified")
+		return resp.ErrorReply("ERR Invalid command specified")
 	case !cmd.hasKeys():
-		return ErrorReply("ERR The command has no key arguments")
+		return resp.ErrorReply("ERR The command has no key arguments")
 	case !cmd.accepts(len(given)):
-		return ErrorReply("ERR Invalid number of arguments specified for command")
+		return resp.ErrorReply("ERR Invalid number of arguments specified for command")
 	}
-	answers := []Reply{}
+	answers := []resp.Reply{}
 	for _, k := range cmd.keys {
 		indexes, valid := k.indexes(given)
 		if !valid {
-			return ErrorReply("ERR Invalid arguments specified for command")
+			return resp.ErrorReply("ERR Invalid arguments specified for command")
 		}
 		flags := k.uses(given)
 		for _, at := range indexes {
 			answers = append(answers, answer(given[at], flags))
 		}
 	}
-	return Array(answers...)
+	return resp.Array(answers...)
 }
 
 // help lists the sub-commands of the container that it belongs to.
-func help(c *call, _ [][]byte) Reply {
+func help(c *call, _ [][]byte) resp.Reply {
 	container, _, _ := strings.Cut(c.command.fullName, "|")
-	lines := []Reply{Simple(strings.ToUpper(container) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
+	lines := []resp.Reply{resp.Simple(strings.ToUpper(container) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
 	for _, sub := range c.table.byName[container].order {
-		lines = append(lines, Simple(strings.ToUpper(sub.name)), Simple("    "+sub.summary))
+		lines = append(lines, resp.Simple(strings.ToUpper(sub.name)), resp.Simple("    "+sub.summary))
 	}
-	return Array(lines...)
+	return resp.Array(lines...)
 }

@@ -4,6 +4,8 @@ import (
 	"iter"
 	"math"
 	"time"
+
+	"redrpc/broker/internal/alarm"
 )
 
 // A value is what a key holds.
@@ -32,7 +34,7 @@ type entry struct {
 	value value
 	db    *database
 	at    int64 // when it expires, in milliseconds since 1970; 0: never
-	alarm Alarm
+	alarm alarm.Alarm
 	place uint32 // in database.order
 	used  uint32 // when it was used last, by Broker.second
 	bytes int    // by which it counts in broker.used

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // CLIENT KILL.
@@ -20,21 +22,21 @@ type clientFilter struct {
 
 // clientKill ends the connection of one client, that with an address, or of all that
 // a filter is about. To oneself the answer still goes.
-func clientKill(c *call, args [][]byte) Reply {
+func clientKill(c *call, args [][]byte) resp.Reply {
 	f, one := clientFilter{addr: args[2]}, len(args) == 3
 	if !one {
-		var err *Reply
+		var err *resp.Reply
 		if f, err = c.parseClientFilter(args[2:]); err != nil {
 			return *err
 		}
 	}
 	killed, own := c.kill(func(s *session) bool { return f.matches(s, c.session) })
-	answer := Int(killed)
+	answer := resp.Int(killed)
 	switch {
 	case one && killed == 0:
-		answer = ErrorReply("ERR No such client")
+		answer = resp.ErrorReply("ERR No such client")
 	case one:
-		answer = OK
+		answer = resp.OK
 	}
 	return c.lastAnswer(answer, own)
 }
@@ -58,49 +60,49 @@ func (c *call) kill(wanted func(*session) bool) (killed int, own bool) {
 }
 
 // lastAnswer is the answer to a command behind which the connection is closed, or not.
-func (c *call) lastAnswer(answer Reply, last bool) Reply {
+func (c *call) lastAnswer(answer resp.Reply, last bool) resp.Reply {
 	if !last {
 		return answer
 	}
 	c.session.reply(&answer)
 	c.session.finish()
-	return Nothing
+	return resp.Nothing
 }
 
 // parseClientFilter reads names and values. Of several values for one name the last
 // counts.
-func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *Reply) {
+func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *resp.Reply) {
 	f.butOneself = true
 	for i := 0; i < len(args); i += 2 {
 		if i+1 == len(args) {
-			return f, &SyntaxError
+			return f, &resp.SyntaxError
 		}
 		switch value := args[i+1]; {
-		case Is(args[i], "ID"):
+		case resp.Is(args[i], "ID"):
 			var isInt bool
-			if f.id, isInt = ParseInt(value); !isInt || f.id < 1 {
-				r := ErrorReply("ERR client-id should be greater than 0")
+			if f.id, isInt = resp.ParseInt(value); !isInt || f.id < 1 {
+				r := resp.ErrorReply("ERR client-id should be greater than 0")
 				return f, &r
 			}
-		case Is(args[i], "TYPE"):
+		case resp.Is(args[i], "TYPE"):
 			if f.kind, err = parseClientType(value); err != nil {
 				return f, err
 			}
-		case Is(args[i], "ADDR"):
+		case resp.Is(args[i], "ADDR"):
 			f.addr = value
-		case Is(args[i], "LADDR"):
+		case resp.Is(args[i], "LADDR"):
 			f.laddr = value
-		case Is(args[i], "USER"):
+		case resp.Is(args[i], "USER"):
 			if f.user = c.acl.users[string(value)]; f.user == nil {
-				r := Errorf("ERR No such user '%s'", value)
+				r := resp.Errorf("ERR No such user '%s'", value)
 				return f, &r
 			}
-		case Is(args[i], "SKIPME") && Is(value, "YES"):
+		case resp.Is(args[i], "SKIPME") && resp.Is(value, "YES"):
 			f.butOneself = true
-		case Is(args[i], "SKIPME") && Is(value, "NO"):
+		case resp.Is(args[i], "SKIPME") && resp.Is(value, "NO"):
 			f.butOneself = false
 		default:
-			return f, &SyntaxError
+			return f, &resp.SyntaxError
 		}
 	}
 	return f, nil
@@ -118,14 +120,14 @@ func (f *clientFilter) matches(s, asking *session) bool {
 }
 
 // parseClientType reads a type of clients.
-func parseClientType(name []byte) (kind string, err *Reply) {
+func parseClientType(name []byte) (kind string, err *resp.Reply) {
 	switch kind = strings.ToLower(string(name)); kind {
 	case "normal", "master", "replica", "pubsub":
 		return kind, nil
 	case "slave":
 		return "replica", nil
 	}
-	r := Errorf("ERR Unknown client type '%s'", name)
+	r := resp.Errorf("ERR Unknown client type '%s'", name)
 	return "", &r
 }
 

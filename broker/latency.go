@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // LATENCY: when commands took so long that everybody had to wait, and how long each
@@ -58,28 +60,28 @@ func (s *spikes) all() []spike {
 	return list
 }
 
-func latencyLatest(c *call, _ [][]byte) Reply {
-	kinds := []Reply{}
+func latencyLatest(c *call, _ [][]byte) resp.Reply {
+	kinds := []resp.Reply{}
 	for _, kind := range slices.Sorted(maps.Keys(c.spikes)) {
 		s := c.spikes[kind]
 		last := s.at(len(s.items) - 1)
-		kinds = append(kinds, Array(BulkString(kind), Integer(last.second), Integer(last.ms), Integer(s.worst)))
+		kinds = append(kinds, resp.Array(resp.BulkString(kind), resp.Integer(last.second), resp.Integer(last.ms), resp.Integer(s.worst)))
 	}
-	return Array(kinds...)
+	return resp.Array(kinds...)
 }
 
-func latencyHistory(c *call, args [][]byte) Reply {
-	pairs := []Reply{}
+func latencyHistory(c *call, args [][]byte) resp.Reply {
+	pairs := []resp.Reply{}
 	if s := c.spikes[string(args[2])]; s != nil {
 		for _, spike := range s.all() {
-			pairs = append(pairs, Array(Integer(spike.second), Integer(spike.ms)))
+			pairs = append(pairs, resp.Array(resp.Integer(spike.second), resp.Integer(spike.ms)))
 		}
 	}
-	return Array(pairs...)
+	return resp.Array(pairs...)
 }
 
 // latencyReset forgets the spikes of some kinds, or all, and answers of how many.
-func latencyReset(c *call, args [][]byte) Reply {
+func latencyReset(c *call, args [][]byte) resp.Reply {
 	before := len(c.spikes)
 	if len(args) == 2 {
 		clear(c.spikes)
@@ -87,14 +89,14 @@ func latencyReset(c *call, args [][]byte) Reply {
 	for _, kind := range args[2:] {
 		delete(c.spikes, string(kind))
 	}
-	return Int(before - len(c.spikes))
+	return resp.Int(before - len(c.spikes))
 }
 
 // latencyGraph draws a bar for each spike.
-func latencyGraph(c *call, args [][]byte) Reply {
+func latencyGraph(c *call, args [][]byte) resp.Reply {
 	s := c.spikes[string(args[2])]
 	if s == nil {
-		return Errorf("ERR No samples available for event '%s'", args[2])
+		return resp.Errorf("ERR No samples available for event '%s'", args[2])
 	}
 	all := s.all()
 	highest := slices.MaxFunc(all, func(a, b spike) int { return cmp.Compare(a.ms, b.ms) }).ms
@@ -104,17 +106,17 @@ func latencyGraph(c *call, args [][]byte) Reply {
 		age := time.Duration(c.now/int64(time.Second)-spike.second) * time.Second
 		fmt.Fprintf(&out, "%10v ago %6d ms %s\n", age, spike.ms, strings.Repeat("#", int(max(1, 50*spike.ms/highest))))
 	}
-	return Verbatim(out.String())
+	return resp.Verbatim(out.String())
 }
 
 // latencyDoctor sums up the spikes, and says where to look next.
-func latencyDoctor(c *call, _ [][]byte) Reply {
+func latencyDoctor(c *call, _ [][]byte) resp.Reply {
 	o := &c.options.observing
 	switch {
 	case o.spikeFrom == 0 && len(c.spikes) == 0:
-		return Verbatim("The latency monitor is off. CONFIG SET latency-monitor-threshold <milliseconds> turns it on.\n")
+		return resp.Verbatim("The latency monitor is off. CONFIG SET latency-monitor-threshold <milliseconds> turns it on.\n")
 	case len(c.spikes) == 0:
-		return Verbatim(fmt.Sprintf("No command has taken %d ms or longer.\n", o.spikeFrom))
+		return resp.Verbatim(fmt.Sprintf("No command has taken %d ms or longer.\n", o.spikeFrom))
 	}
 	var out strings.Builder
 	for _, kind := range slices.Sorted(maps.Keys(c.spikes)) {
@@ -131,24 +133,24 @@ func latencyDoctor(c *call, _ [][]byte) Reply {
 	}
 	out.WriteString("SLOWLOG GET tells which commands took long. One that does little, and is seldom slow, was kept by the machine: " +
 		"the process had no processor, or its garbage was collected.\n")
-	return Verbatim(out.String())
+	return resp.Verbatim(out.String())
 }
 
 // latencyHistogram answers how many runs of commands took up to 1, 2, 4, ...
 // microseconds, about.
-func latencyHistogram(c *call, args [][]byte) Reply {
-	var pairs []Reply
+func latencyHistogram(c *call, args [][]byte) resp.Reply {
+	var pairs []resp.Reply
 	add := func(cmd *command) {
 		h := c.usage[cmd.index].latency
 		if h == nil {
 			return
 		}
-		var buckets []Reply
+		var buckets []resp.Reply
 		for micros, n := range h.powers() {
-			buckets = append(buckets, Integer(micros), Integer(n))
+			buckets = append(buckets, resp.Integer(micros), resp.Integer(n))
 		}
-		pairs = append(pairs, BulkString(cmd.fullName),
-			Map(BulkString("calls"), Integer(h.total()), BulkString("histogram_usec"), Map(buckets...)))
+		pairs = append(pairs, resp.BulkString(cmd.fullName),
+			resp.Map(resp.BulkString("calls"), resp.Integer(h.total()), resp.BulkString("histogram_usec"), resp.Map(buckets...)))
 	}
 	chosen := c.table.order
 	if len(args) > 2 {
@@ -165,5 +167,5 @@ func latencyHistogram(c *call, args [][]byte) Reply {
 			add(sub)
 		}
 	}
-	return Map(pairs...)
+	return resp.Map(pairs...)
 }

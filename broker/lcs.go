@@ -1,5 +1,7 @@
 package broker
 
+import "redrpc/broker/internal/resp"
+
 // LCS: the longest common subsequence of two strings.
 
 // lcsOptions are those of LCS.
@@ -9,37 +11,37 @@ type lcsOptions struct {
 	shortest int64 // the shortest range to tell of
 }
 
-func (o *lcsOptions) parse(args [][]byte) *Reply {
+func (o *lcsOptions) parse(args [][]byte) *resp.Reply {
 	for i := 0; i < len(args); i++ {
 		switch {
-		case Is(args[i], "LEN"):
+		case resp.Is(args[i], "LEN"):
 			o.length = true
-		case Is(args[i], "IDX"):
+		case resp.Is(args[i], "IDX"):
 			o.ranges = true
-		case Is(args[i], "WITHMATCHLEN"):
+		case resp.Is(args[i], "WITHMATCHLEN"):
 			o.withLength = true
-		case Is(args[i], "MINMATCHLEN") && i+1 < len(args):
+		case resp.Is(args[i], "MINMATCHLEN") && i+1 < len(args):
 			i++
 			var isInt bool
-			if o.shortest, isInt = ParseInt(args[i]); !isInt {
-				return &NotAnInteger
+			if o.shortest, isInt = resp.ParseInt(args[i]); !isInt {
+				return &resp.NotAnInteger
 			}
 		default:
-			return &SyntaxError
+			return &resp.SyntaxError
 		}
 	}
 	if o.length && o.ranges {
-		r := ErrorReply("ERR If you want both the length and indexes, please just use IDX.")
+		r := resp.ErrorReply("ERR If you want both the length and indexes, please just use IDX.")
 		return &r
 	}
 	return nil
 }
 
-func lcs(c *call, args [][]byte) Reply {
+func lcs(c *call, args [][]byte) resp.Reply {
 	first, isText1 := c.lookup(args[1]).text()
 	second, isText2 := c.lookup(args[2]).text()
 	if !isText1 || !isText2 {
-		return ErrorReply("ERR The specified keys must contain string values")
+		return resp.ErrorReply("ERR The specified keys must contain string values")
 	}
 	var o lcsOptions
 	if err := o.parse(args[3:]); err != nil {
@@ -48,11 +50,11 @@ func lcs(c *call, args [][]byte) Reply {
 	a, b := first.content(), second.content()
 	// Redis makes a table of so many numbers of 4 bytes.
 	if cells := (int64(len(a)) + 1) * (int64(len(b)) + 1); cells > int64(c.options.MaxBulk)/4 {
-		return ErrorReply("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
+		return resp.ErrorReply("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
 	}
 	length, up := commonLength(a, b)
 	if o.length {
-		return Int(length)
+		return resp.Int(length)
 	}
 	ranges := commonRanges(a, b, up)
 	if !o.ranges {
@@ -61,23 +63,23 @@ func lcs(c *call, args [][]byte) Reply {
 			at -= r.size
 			copy(common[at:], a[r.a:r.a+r.size])
 		}
-		return Bulk(common)
+		return resp.Bulk(common)
 	}
-	matches := []Reply{}
+	matches := []resp.Reply{}
 	for _, r := range ranges {
 		if int64(r.size) < o.shortest {
 			continue
 		}
-		match := []Reply{
-			Array(Int(r.a), Int(r.a+r.size-1)),
-			Array(Int(r.b), Int(r.b+r.size-1)),
+		match := []resp.Reply{
+			resp.Array(resp.Int(r.a), resp.Int(r.a+r.size-1)),
+			resp.Array(resp.Int(r.b), resp.Int(r.b+r.size-1)),
 		}
 		if o.withLength {
-			match = append(match, Int(r.size))
+			match = append(match, resp.Int(r.size))
 		}
-		matches = append(matches, Array(match...))
+		matches = append(matches, resp.Array(match...))
 	}
-	return Map(BulkString("matches"), Array(matches...), BulkString("len"), Int(length))
+	return resp.Map(resp.BulkString("matches"), resp.Array(matches...), resp.BulkString("len"), resp.Int(length))
 }
 
 // directions has a bit for each byte of one string and each of the other: where

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Listen serves clients on a network address until Close: "tcp" with a host and
@@ -140,7 +142,7 @@ func isRemote(client net.Addr) bool {
 // protectedMode is what a client on another machine is told while anybody could use
 // the broker. The text is Redis's, which programs look for; what it says of a
 // configuration file and of options does not hold here.
-var protectedMode = ErrorReply("DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. " +
+var protectedMode = resp.ErrorReply("DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. " +
 	"In this mode connections are only accepted from the loopback interface. " +
 	"If you want to connect from external computers to Redis you may adopt one of the following solutions: " +
 	"1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis " +

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"strconv"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Listpacks, in which Redis 7.0 holds the elements of lists, and ziplists, which it
@@ -36,7 +38,7 @@ func (p *listpack) bytes() []byte {
 // that was, to be read backwards.
 func (p *listpack) add(value []byte) {
 	b := p.elements
-	n, isInt := ParseInt(value)
+	n, isInt := resp.ParseInt(value)
 	switch size := len(value); {
 	case isInt:
 		b = appendPackedInt(b, n)

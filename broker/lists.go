@@ -3,6 +3,8 @@ package broker
 import (
 	"bytes"
 	"math"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Commands for lists.
@@ -63,18 +65,18 @@ func (c *call) dropEmpty(e *entry, l *list) {
 	}
 }
 
-func lpush(c *call, args [][]byte) Reply  { return pushAll(c, args, left, true) }
-func rpush(c *call, args [][]byte) Reply  { return pushAll(c, args, right, true) }
-func lpushx(c *call, args [][]byte) Reply { return pushAll(c, args, left, false) }
-func rpushx(c *call, args [][]byte) Reply { return pushAll(c, args, right, false) }
+func lpush(c *call, args [][]byte) resp.Reply  { return pushAll(c, args, left, true) }
+func rpush(c *call, args [][]byte) resp.Reply  { return pushAll(c, args, right, true) }
+func lpushx(c *call, args [][]byte) resp.Reply { return pushAll(c, args, left, false) }
+func rpushx(c *call, args [][]byte) resp.Reply { return pushAll(c, args, right, false) }
 
-func pushAll(c *call, args [][]byte, e end, create bool) Reply {
+func pushAll(c *call, args [][]byte, e end, create bool) resp.Reply {
 	_, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l == nil && !create:
-		return Zero
+		return resp.Zero
 	case l == nil:
 		l = &list{}
 		c.add(c.db, args[1], l)
@@ -84,61 +86,61 @@ func pushAll(c *call, args [][]byte, e end, create bool) Reply {
 	}
 	c.answerFirst()
 	c.changed(args[1], listEvent, e.pushed())
-	return Int(l.length)
+	return resp.Int(l.length)
 }
 
-func lpop(c *call, args [][]byte) Reply { return popSome(c, args, left) }
-func rpop(c *call, args [][]byte) Reply { return popSome(c, args, right) }
+func lpop(c *call, args [][]byte) resp.Reply { return popSome(c, args, left) }
+func rpop(c *call, args [][]byte) resp.Reply { return popSome(c, args, right) }
 
-func popSome(c *call, args [][]byte, from end) Reply {
+func popSome(c *call, args [][]byte, from end) resp.Reply {
 	if len(args) > 3 {
 		return c.wrongNumber()
 	}
-	n, missing := int64(-1), Null
+	n, missing := int64(-1), resp.Null
 	if len(args) == 3 {
 		var isInt bool
-		if n, isInt = ParseInt(args[2]); !isInt || n < 0 {
-			return NotPositive
+		if n, isInt = resp.ParseInt(args[2]); !isInt || n < 0 {
+			return resp.NotPositive
 		}
-		missing = NullArray
+		missing = resp.NullArray
 	}
 	e, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l == nil:
 		return missing
 	case n == 0:
-		return EmptyArray
+		return resp.EmptyArray
 	case n < 0:
 		value := l.pop(from)
 		c.answerFirst()
 		c.shrunk(e, l, from.popped())
-		return Bulk(value)
+		return resp.Bulk(value)
 	}
 	return c.pop(e, l, from, n)
 }
 
 // pop takes up to n elements off a list.
-func (c *call) pop(e *entry, l *list, from end, n int64) Reply {
-	values := make([]Reply, 0, min(n, int64(l.length)))
+func (c *call) pop(e *entry, l *list, from end, n int64) resp.Reply {
+	values := make([]resp.Reply, 0, min(n, int64(l.length)))
 	for int64(len(values)) < n && l.length > 0 {
-		values = append(values, Bulk(l.pop(from)))
+		values = append(values, resp.Bulk(l.pop(from)))
 	}
 	c.answerFirst()
 	c.shrunk(e, l, from.popped())
-	return Array(values...)
+	return resp.Array(values...)
 }
 
-func llen(c *call, args [][]byte) Reply {
+func llen(c *call, args [][]byte) resp.Reply {
 	l, isList := c.lookup(args[1]).list()
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l == nil:
-		return Zero
+		return resp.Zero
 	}
-	return Int(l.length)
+	return resp.Int(l.length)
 }
 
 // between resolves a range of indexes, where negative ones count from the end,
@@ -160,34 +162,34 @@ func (l *list) between(start, stop int64) (first, n int) {
 
 // parseRange reads two indexes.
 func parseRange(args [][]byte) (start, stop int64, ok bool) {
-	start, ok1 := ParseInt(args[0])
-	stop, ok2 := ParseInt(args[1])
+	start, ok1 := resp.ParseInt(args[0])
+	stop, ok2 := resp.ParseInt(args[1])
 	return start, stop, ok1 && ok2
 }
 
-func lrange(c *call, args [][]byte) Reply {
+func lrange(c *call, args [][]byte) resp.Reply {
 	start, stop, isInt := parseRange(args[2:])
 	if !isInt {
-		return NotAnInteger
+		return resp.NotAnInteger
 	}
 	l, isList := c.lookup(args[1]).list()
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l == nil:
-		return EmptyArray
+		return resp.EmptyArray
 	}
 	first, n := l.between(start, stop)
 	if n == 0 {
-		return EmptyArray
+		return resp.EmptyArray
 	}
-	values := make([]Reply, n)
+	values := make([]resp.Reply, n)
 	p := l.seek(first)
 	for i := range values {
-		values[i] = Bulk(p.value())
+		values[i] = resp.Bulk(p.value())
 		p = p.next()
 	}
-	return Array(values...)
+	return resp.Array(values...)
 }
 
 // find returns the place of an index, where negative ones count from the end.
@@ -201,65 +203,65 @@ func (l *list) find(index int64) (p place, found bool) {
 	return l.seek(int(index)), true
 }
 
-func lindex(c *call, args [][]byte) Reply {
+func lindex(c *call, args [][]byte) resp.Reply {
 	l, isList := c.lookup(args[1]).list()
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l == nil:
-		return Null
+		return resp.Null
 	}
-	index, isInt := ParseInt(args[2])
+	index, isInt := resp.ParseInt(args[2])
 	if !isInt {
-		return NotAnInteger
+		return resp.NotAnInteger
 	}
 	p, found := l.find(index)
 	if !found {
-		return Null
+		return resp.Null
 	}
-	return Bulk(p.value())
+	return resp.Bulk(p.value())
 }
 
-func lset(c *call, args [][]byte) Reply {
+func lset(c *call, args [][]byte) resp.Reply {
 	_, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l == nil:
-		return NoSuchKey
+		return resp.NoSuchKey
 	}
-	index, isInt := ParseInt(args[2])
+	index, isInt := resp.ParseInt(args[2])
 	if !isInt {
-		return NotAnInteger
+		return resp.NotAnInteger
 	}
 	p, found := l.find(index)
 	if !found {
-		return IndexOutOfRange
+		return resp.IndexOutOfRange
 	}
 	l.set(p, args[3])
 	c.answerFirst()
 	c.changed(args[1], listEvent, "lset")
-	return OK
+	return resp.OK
 }
 
-func lrem(c *call, args [][]byte) Reply {
-	n, isInt := ParseInt(args[2])
+func lrem(c *call, args [][]byte) resp.Reply {
+	n, isInt := resp.ParseInt(args[2])
 	if !isInt {
-		return NotAnInteger
+		return resp.NotAnInteger
 	}
 	e, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l == nil:
-		return Zero
+		return resp.Zero
 	}
 	removed := l.removeEqual(args[3], n)
 	if removed > 0 {
 		c.changed(args[1], listEvent, "lrem")
 		c.dropEmpty(e, l)
 	}
-	return Int(removed)
+	return resp.Int(removed)
 }
 
 // removeEqual removes up to n elements equal to value from the head on, up to -n
@@ -295,37 +297,37 @@ func magnitude(n int64) int64 {
 	return -n
 }
 
-func ltrim(c *call, args [][]byte) Reply {
+func ltrim(c *call, args [][]byte) resp.Reply {
 	start, stop, isInt := parseRange(args[2:])
 	if !isInt {
-		return NotAnInteger
+		return resp.NotAnInteger
 	}
 	e, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l == nil:
-		return OK
+		return resp.OK
 	}
 	first, n := l.between(start, stop)
 	behind := l.length - first - n
 	l.drop(left, first)
 	l.drop(right, behind)
 	c.shrunk(e, l, "ltrim")
-	return OK
+	return resp.OK
 }
 
-func linsert(c *call, args [][]byte) Reply {
-	before := Is(args[2], "BEFORE")
-	if !before && !Is(args[2], "AFTER") {
-		return SyntaxError
+func linsert(c *call, args [][]byte) resp.Reply {
+	before := resp.Is(args[2], "BEFORE")
+	if !before && !resp.Is(args[2], "AFTER") {
+		return resp.SyntaxError
 	}
 	_, l, isList := c.listOf(args[1])
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l == nil:
-		return Zero
+		return resp.Zero
 	}
 	for _, p := range l.walk(left) {
 		if !bytes.Equal(p.value(), args[3]) {
@@ -337,55 +339,55 @@ func linsert(c *call, args [][]byte) Reply {
 			l.insertAfter(p, args[4])
 		}
 		c.changed(args[1], listEvent, "linsert")
-		return Int(l.length)
+		return resp.Int(l.length)
 	}
-	return Integer(-1)
+	return resp.Integer(-1)
 }
 
-func lpos(c *call, args [][]byte) Reply {
+func lpos(c *call, args [][]byte) resp.Reply {
 	rank, limit, longest := int64(1), int64(-1), int64(0)
 	for i := 3; i < len(args); i += 2 {
 		if i+1 == len(args) {
-			return SyntaxError
+			return resp.SyntaxError
 		}
-		n, isInt := ParseInt(args[i+1])
+		n, isInt := resp.ParseInt(args[i+1])
 		switch {
-		case Is(args[i], "RANK"):
+		case resp.Is(args[i], "RANK"):
 			switch {
 			case !isInt:
-				return NotAnInteger
+				return resp.NotAnInteger
 			case n == 0:
-				return ErrorReply("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
+				return resp.ErrorReply("ERR RANK can't be zero: use 1 to start from the first match, 2 from the second ... " +
 					"or use negative to start from the end of the list")
 			}
 			rank = n
-		case Is(args[i], "COUNT"):
+		case resp.Is(args[i], "COUNT"):
 			if !isInt || n < 0 {
-				return ErrorReply("ERR COUNT can't be negative")
+				return resp.ErrorReply("ERR COUNT can't be negative")
 			}
 			limit = n
-		case Is(args[i], "MAXLEN"):
+		case resp.Is(args[i], "MAXLEN"):
 			if !isInt || n < 0 {
-				return ErrorReply("ERR MAXLEN can't be negative")
+				return resp.ErrorReply("ERR MAXLEN can't be negative")
 			}
 			longest = n
 		default:
-			return SyntaxError
+			return resp.SyntaxError
 		}
 	}
 	l, isList := c.lookup(args[1]).list()
 	if !isList {
-		return WrongType
+		return resp.WrongType
 	}
-	found := []Reply{}
+	found := []resp.Reply{}
 	if l != nil {
 		found = l.positions(args[2], rank, limit, longest)
 	}
 	switch {
 	case limit >= 0:
-		return Array(found...)
+		return resp.Array(found...)
 	case len(found) == 0:
-		return Null
+		return resp.Null
 	}
 	return found[0]
 }
@@ -394,7 +396,7 @@ func lpos(c *call, args [][]byte) Reply {
 // match on, counted from the tail if rank is negative. It looks at no more than
 // longest elements, and returns no more than limit indexes; 0 means all, and a
 // limit of -1 means 1.
-func (l *list) positions(value []byte, rank, limit, longest int64) []Reply {
+func (l *list) positions(value []byte, rank, limit, longest int64) []resp.Reply {
 	from := left
 	if rank < 0 { // the negative number without a positive one stays below every match
 		from, rank = right, -rank
@@ -402,7 +404,7 @@ func (l *list) positions(value []byte, rank, limit, longest int64) []Reply {
 	if limit < 0 {
 		limit = 1
 	}
-	found := []Reply{}
+	found := []resp.Reply{}
 	looked, matches := int64(0), int64(0)
 	for i, p := range l.walk(from) {
 		if looked++; longest > 0 && looked > longest {
@@ -414,7 +416,7 @@ func (l *list) positions(value []byte, rank, limit, longest int64) []Reply {
 		if matches++; matches < rank {
 			continue
 		}
-		found = append(found, Int(i))
+		found = append(found, resp.Int(i))
 		if limit > 0 && int64(len(found)) >= limit {
 			break
 		}
@@ -424,41 +426,41 @@ func (l *list) positions(value []byte, rank, limit, longest int64) []Reply {
 
 func parseEnd(arg []byte) (end, bool) {
 	switch {
-	case Is(arg, "LEFT"):
+	case resp.Is(arg, "LEFT"):
 		return left, true
-	case Is(arg, "RIGHT"):
+	case resp.Is(arg, "RIGHT"):
 		return right, true
 	}
 	return left, false
 }
 
-func lmove(c *call, args [][]byte) Reply {
+func lmove(c *call, args [][]byte) resp.Reply {
 	from, ok1 := parseEnd(args[3])
 	to, ok2 := parseEnd(args[4])
 	if !ok1 || !ok2 {
-		return SyntaxError
+		return resp.SyntaxError
 	}
 	return c.move(args[1], args[2], from, to)
 }
 
-func rpoplpush(c *call, args [][]byte) Reply { return c.move(args[1], args[2], right, left) }
+func rpoplpush(c *call, args [][]byte) resp.Reply { return c.move(args[1], args[2], right, left) }
 
 // move takes an element off one list and adds it to another, or the same.
-func (c *call) move(source, target []byte, from, to end) Reply {
+func (c *call) move(source, target []byte, from, to end) resp.Reply {
 	e, l, isList := c.listOf(source)
 	switch {
 	case !isList:
-		return WrongType
+		return resp.WrongType
 	case l == nil:
-		return Null
+		return resp.Null
 	}
 	return c.moveFrom(e, l, target, from, to)
 }
 
-func (c *call) moveFrom(e *entry, l *list, target []byte, from, to end) Reply {
+func (c *call) moveFrom(e *entry, l *list, target []byte, from, to end) resp.Reply {
 	_, into, isList := c.listOf(target)
 	if !isList {
-		return WrongType
+		return resp.WrongType
 	}
 	value := bytes.Clone(l.pop(from)) // the list may reuse its memory for the push
 	if into == nil {
@@ -469,10 +471,10 @@ func (c *call) moveFrom(e *entry, l *list, target []byte, from, to end) Reply {
 	c.changed(target, listEvent, to.pushed())
 	c.answerFirst()
 	c.shrunk(e, l, from.popped())
-	return Bulk(value)
+	return resp.Bulk(value)
 }
 
-func lmpop(c *call, args [][]byte) Reply {
+func lmpop(c *call, args [][]byte) resp.Reply {
 	names, from, n, err := parseMultiPop(args[1:])
 	if err != nil {
 		return *err
@@ -481,42 +483,42 @@ func lmpop(c *call, args [][]byte) Reply {
 		e, l, isList := c.listOf(key)
 		switch {
 		case !isList:
-			return WrongType
+			return resp.WrongType
 		case l != nil:
-			return Array(Bulk(key), c.pop(e, l, from, n))
+			return resp.Array(resp.Bulk(key), c.pop(e, l, from, n))
 		}
 	}
-	return NullArray
+	return resp.NullArray
 }
 
 // parseMultiPop reads what LMPOP and BLMPOP have in common: a number of keys,
 // the keys, an end and maybe a count.
-func parseMultiPop(args [][]byte) (names [][]byte, from end, n int64, err *Reply) {
-	number, isInt := ParseInt(args[0])
+func parseMultiPop(args [][]byte) (names [][]byte, from end, n int64, err *resp.Reply) {
+	number, isInt := resp.ParseInt(args[0])
 	if !isInt || number < 1 {
-		r := ErrorReply("ERR numkeys should be greater than 0")
+		r := resp.ErrorReply("ERR numkeys should be greater than 0")
 		return nil, from, 0, &r
 	}
 	if number >= int64(len(args)-1) {
-		return nil, from, 0, &SyntaxError
+		return nil, from, 0, &resp.SyntaxError
 	}
 	names, rest := args[1:1+number], args[1+number:]
 	from, isEnd := parseEnd(rest[0])
 	if !isEnd {
-		return nil, from, 0, &SyntaxError
+		return nil, from, 0, &resp.SyntaxError
 	}
 	switch {
 	case len(rest) == 1:
 		return names, from, 1, nil
-	case len(rest) < 3 || !Is(rest[1], "COUNT"):
-		return nil, from, 0, &SyntaxError
+	case len(rest) < 3 || !resp.Is(rest[1], "COUNT"):
+		return nil, from, 0, &resp.SyntaxError
 	}
-	if n, isInt = ParseInt(rest[2]); !isInt || n < 1 {
-		r := ErrorReply("ERR count should be greater than 0")
+	if n, isInt = resp.ParseInt(rest[2]); !isInt || n < 1 {
+		r := resp.ErrorReply("ERR count should be greater than 0")
 		return nil, from, 0, &r
 	}
 	if len(rest) > 3 {
-		return nil, from, 0, &SyntaxError
+		return nil, from, 0, &resp.SyntaxError
 	}
 	return names, from, n, nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // The log of commands, for tests that want to know what happened.
@@ -48,13 +50,13 @@ const (
 )
 
 // outcome says what a reply makes of a command.
-func outcomeOf(r *Reply) (o Outcome, err string) {
+func outcomeOf(r *resp.Reply) (o Outcome, err string) {
 	switch r.Kind {
-	case KindError:
+	case resp.KindError:
 		return Failed, r.Text
-	case KindNull, KindNullArray:
+	case resp.KindNull, resp.KindNullArray:
 		return Nil, ""
-	case KindWait:
+	case resp.KindWait:
 		return Blocked, ""
 	}
 	return Answered, ""
@@ -79,7 +81,7 @@ func (r Record) String() string {
 	}
 	fmt.Fprintf(&line, " db %d:", r.DB)
 	for _, arg := range r.Args {
-		line.Write(AppendQuoted([]byte{' '}, []byte(arg)))
+		line.Write(resp.AppendQuoted([]byte{' '}, []byte(arg)))
 	}
 	line.WriteString(" -> " + r.Outcome.String())
 	if r.Error != "" {

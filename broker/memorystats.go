@@ -5,13 +5,15 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // MEMORY, but for MEMORY USAGE.
 
 // memoryStats tells what Redis does and the broker knows too. What the allocator
 // has is that of the whole process.
-func memoryStats(c *call, _ [][]byte) Reply {
+func memoryStats(c *call, _ [][]byte) resp.Reply {
 	total, keys, dataset := c.usedMemory(), 0, 0
 	for _, d := range c.dbs {
 		keys += len(d.order)
@@ -25,7 +27,7 @@ func memoryStats(c *call, _ [][]byte) Reply {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	var pairs []Reply
+	var pairs []resp.Reply
 	for _, f := range []struct {
 		name  string
 		bytes int
@@ -41,13 +43,13 @@ func memoryStats(c *call, _ [][]byte) Reply {
 		{"allocator.active", int(m.HeapInuse)},
 		{"allocator.resident", int(m.HeapSys - m.HeapReleased)},
 	} {
-		pairs = append(pairs, BulkString(f.name), Int(f.bytes))
+		pairs = append(pairs, resp.BulkString(f.name), resp.Int(f.bytes))
 	}
-	return Map(pairs...)
+	return resp.Map(pairs...)
 }
 
 // memoryMallocStats tells what Go's allocator says of itself.
-func memoryMallocStats(*call, [][]byte) Reply {
+func memoryMallocStats(*call, [][]byte) resp.Reply {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	var out strings.Builder
@@ -64,11 +66,11 @@ func memoryMallocStats(*call, [][]byte) Reply {
 	} {
 		fmt.Fprintf(&out, "%s: %d\n", f.name, f.value)
 	}
-	return Verbatim(out.String())
+	return resp.Verbatim(out.String())
 }
 
 // memoryPurge gives memory that is not used back to the system.
-func memoryPurge(*call, [][]byte) Reply {
+func memoryPurge(*call, [][]byte) resp.Reply {
 	debug.FreeOSMemory()
-	return OK
+	return resp.OK
 }

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // MONITOR: a client that monitors is shown every command that runs, those of
@@ -12,18 +14,18 @@ import (
 // run by EXEC, and EXEC last. A command that waits is shown when it begins to. Such a
 // client cannot read or write keys until RESET.
 
-func monitor(c *call, _ [][]byte) Reply {
+func monitor(c *call, _ [][]byte) resp.Reply {
 	s := c.session
 	switch {
 	case s.transaction.running:
-		return ErrorReply("ERR MONITOR isn't allowed for DENY BLOCKING client")
+		return resp.ErrorReply("ERR MONITOR isn't allowed for DENY BLOCKING client")
 	case s.monitors:
-		return Nothing
+		return resp.Nothing
 	}
 	s.monitors = true
 	c.monitors = append(c.monitors, s)
 	c.setObserved()
-	return OK
+	return resp.OK
 }
 
 // stopMonitoring ends what MONITOR began.
@@ -56,7 +58,7 @@ func (b *Broker) show(by *session, cmd *command, args [][]byte) {
 		line.WriteByte(' ')
 		writeQuoted(&line, arg)
 	}
-	r := Simple(line.String())
+	r := resp.Simple(line.String())
 	for _, s := range b.monitors {
 		s.reply(&r)
 	}

@@ -1,34 +1,36 @@
 package broker
 
+import "redrpc/broker/internal/resp"
+
 // Commands that move values between keys and databases.
 
-func rename(c *call, args [][]byte) Reply {
+func rename(c *call, args [][]byte) resp.Reply {
 	if failed := c.rename(args[1], args[2], true); failed != nil {
 		return *failed
 	}
-	return OK
+	return resp.OK
 }
 
-func renamenx(c *call, args [][]byte) Reply {
+func renamenx(c *call, args [][]byte) resp.Reply {
 	if failed := c.rename(args[1], args[2], false); failed != nil {
 		return *failed
 	}
-	return One
+	return resp.One
 }
 
 // rename gives a value another key, replacing what that holds or else refusing
 // to. It returns the answer if there is nothing to do.
-func (c *call) rename(from, to []byte, replace bool) *Reply {
+func (c *call) rename(from, to []byte, replace bool) *resp.Reply {
 	e := c.find(from)
 	if e == nil {
-		return &NoSuchKey
+		return &resp.NoSuchKey
 	}
 	if old := c.find(to); old != nil {
 		switch {
 		case !replace:
-			return &Zero
+			return &resp.Zero
 		case old == e:
-			return &OK
+			return &resp.OK
 		}
 		c.remove(old)
 	}
@@ -45,45 +47,45 @@ func (c *call) rename(from, to []byte, replace bool) *Reply {
 	return nil
 }
 
-var sameObject = ErrorReply("ERR source and destination objects are the same")
+var sameObject = resp.ErrorReply("ERR source and destination objects are the same")
 
 // parseDB reads the number of a database.
-func (c *call) parseDB(arg []byte) (*database, *Reply) {
+func (c *call) parseDB(arg []byte) (*database, *resp.Reply) {
 	n, err := parseInt32(arg)
 	switch {
 	case err != nil:
 		return nil, err
 	case n < 0 || int(n) >= len(c.dbs):
-		return nil, &NoSuchDB
+		return nil, &resp.NoSuchDB
 	}
 	return c.dbs[n], nil
 }
 
-func parseInt32(arg []byte) (int32, *Reply) {
-	n, isInt := ParseInt(arg)
+func parseInt32(arg []byte) (int32, *resp.Reply) {
+	n, isInt := resp.ParseInt(arg)
 	switch {
 	case !isInt:
-		return 0, &NotAnInteger
+		return 0, &resp.NotAnInteger
 	case n != int64(int32(n)):
-		return 0, &NotAnInt32
+		return 0, &resp.NotAnInt32
 	}
 	return int32(n), nil
 }
 
-func copyKey(c *call, args [][]byte) Reply {
+func copyKey(c *call, args [][]byte) resp.Reply {
 	target, replace := c.db, false
 	for i := 3; i < len(args); i++ {
 		switch {
-		case Is(args[i], "REPLACE"):
+		case resp.Is(args[i], "REPLACE"):
 			replace = true
-		case Is(args[i], "DB") && i+1 < len(args):
+		case resp.Is(args[i], "DB") && i+1 < len(args):
 			i++
-			var err *Reply
+			var err *resp.Reply
 			if target, err = c.parseDB(args[i]); err != nil {
 				return *err
 			}
 		default:
-			return SyntaxError
+			return resp.SyntaxError
 		}
 	}
 	if target == c.db && string(args[1]) == string(args[2]) {
@@ -91,11 +93,11 @@ func copyKey(c *call, args [][]byte) Reply {
 	}
 	e := c.lookup(args[1])
 	if e == nil {
-		return Zero
+		return resp.Zero
 	}
 	if old := target.find(args[2]); old != nil {
 		if !replace {
-			return Zero
+			return resp.Zero
 		}
 		c.remove(old)
 	}
@@ -105,10 +107,10 @@ func copyKey(c *call, args [][]byte) Reply {
 	}
 	c.signalModified(c.session, target, args[2])
 	c.notify(target, args[2], genericEvent, "copy_to")
-	return One
+	return resp.One
 }
 
-func move(c *call, args [][]byte) Reply {
+func move(c *call, args [][]byte) resp.Reply {
 	target, err := c.parseDB(args[2])
 	if err != nil {
 		return *err
@@ -118,7 +120,7 @@ func move(c *call, args [][]byte) Reply {
 	}
 	e := c.find(args[1])
 	if e == nil || target.find(args[1]) != nil {
-		return Zero
+		return resp.Zero
 	}
 	v, at := e.value, e.at
 	c.remove(e)
@@ -130,18 +132,18 @@ func move(c *call, args [][]byte) Reply {
 	c.signalModified(c.session, target, args[1])
 	c.notify(c.db, args[1], genericEvent, "move_from")
 	c.notify(target, args[1], genericEvent, "move_to")
-	return One
+	return resp.One
 }
 
-func swapdb(c *call, args [][]byte) Reply {
+func swapdb(c *call, args [][]byte) resp.Reply {
 	for i, which := range []string{"first", "second"} {
 		if _, err := parseInt32(args[1+i]); err != nil {
-			return Errorf("ERR invalid %s DB index", which)
+			return resp.Errorf("ERR invalid %s DB index", which)
 		}
 	}
 	var dbs [2]*database
 	for i := range dbs {
-		var err *Reply
+		var err *resp.Reply
 		if dbs[i], err = c.parseDB(args[1+i]); err != nil {
 			return *err
 		}
@@ -149,7 +151,7 @@ func swapdb(c *call, args [][]byte) Reply {
 	if dbs[0] != dbs[1] {
 		c.swap(dbs[0], dbs[1])
 	}
-	return OK
+	return resp.OK
 }
 
 // swap exchanges what two databases hold. Who watches or waits for a key in one

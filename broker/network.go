@@ -6,6 +6,9 @@ import (
 	"math/bits"
 	"slices"
 	"time"
+
+	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/glob"
 )
 
 // A slow network lies between a link and its session: what either of them sends is
@@ -24,9 +27,9 @@ type flow struct {
 	rate    int64 // bytes per second; 0: any number
 	lag     int64 // nanoseconds that a byte is under way
 	packets []packet
-	backlog int   // bytes that are under way
-	free    int64 // when the sender can send more
-	alarm   Alarm // when more arrives
+	backlog int         // bytes that are under way
+	free    int64       // when the sender can send more
+	alarm   alarm.Alarm // when more arrives
 }
 
 // A packet is bytes that are sent one after the other.
@@ -46,7 +49,7 @@ func (s *session) updateNetem() {
 	var active []*Rule
 	for _, r := range s.broker.rules {
 		f := &r.fault
-		if !f.slows() || f.Client != "" && !Match(f.Client, s.name, false) {
+		if !f.slows() || f.Client != "" && !glob.Match(f.Client, s.name, false) {
 			continue
 		}
 		if (s.netem == nil || !slices.Contains(s.netem.rules, r)) && !r.fires() {

@@ -1,6 +1,10 @@
 package broker
 
-import "math"
+import (
+	"math"
+
+	"redrpc/broker/internal/resp"
+)
 
 // OBJECT and MEMORY USAGE: how a value is held, or would be by Redis.
 
@@ -27,7 +31,7 @@ func (t *stringValue) integer() (n int64, isInt bool) {
 	if t.form > unshared {
 		return 0, false
 	}
-	return ParseInt(t.bytes)
+	return resp.ParseInt(t.bytes)
 }
 
 func (t *stringValue) encoding() string {
@@ -56,46 +60,46 @@ func (e *entry) references() int64 {
 }
 
 // asked answers what an entry tells, or that there is none.
-func asked(e *entry, tell func(*entry) Reply) Reply {
+func asked(e *entry, tell func(*entry) resp.Reply) resp.Reply {
 	if e == nil {
-		return Null
+		return resp.Null
 	}
 	return tell(e)
 }
 
-func objectEncoding(c *call, args [][]byte) Reply {
-	return asked(c.inspect(args[2]), func(e *entry) Reply { return BulkString(e.value.encoding()) })
+func objectEncoding(c *call, args [][]byte) resp.Reply {
+	return asked(c.inspect(args[2]), func(e *entry) resp.Reply { return resp.BulkString(e.value.encoding()) })
 }
 
-func objectRefCount(c *call, args [][]byte) Reply {
-	return asked(c.inspect(args[2]), func(e *entry) Reply { return Integer(e.references()) })
+func objectRefCount(c *call, args [][]byte) resp.Reply {
+	return asked(c.inspect(args[2]), func(e *entry) resp.Reply { return resp.Integer(e.references()) })
 }
 
-func objectIdleTime(c *call, args [][]byte) Reply {
-	return asked(c.inspect(args[2]), func(e *entry) Reply { return Integer(int64(c.second - e.used)) })
+func objectIdleTime(c *call, args [][]byte) resp.Reply {
+	return asked(c.inspect(args[2]), func(e *entry) resp.Reply { return resp.Integer(int64(c.second - e.used)) })
 }
 
 // memoryUsage takes the number of elements that Redis would look at, which here are
 // all.
-func memoryUsage(c *call, args [][]byte) Reply {
+func memoryUsage(c *call, args [][]byte) resp.Reply {
 	for i := 3; i < len(args); i += 2 {
-		if !Is(args[i], "SAMPLES") || i+1 == len(args) {
-			return SyntaxError
+		if !resp.Is(args[i], "SAMPLES") || i+1 == len(args) {
+			return resp.SyntaxError
 		}
-		n, isInt := ParseInt(args[i+1])
+		n, isInt := resp.ParseInt(args[i+1])
 		switch {
 		case !isInt:
-			return NotAnInteger
+			return resp.NotAnInteger
 		case n < 0:
-			return SyntaxError
+			return resp.SyntaxError
 		}
 	}
-	return asked(c.db.find(args[2]), func(e *entry) Reply { return Int(e.footprint()) })
+	return asked(c.db.find(args[2]), func(e *entry) resp.Reply { return resp.Int(e.footprint()) })
 }
 
-func objectFreq(c *call, args [][]byte) Reply {
-	return asked(c.inspect(args[2]), func(*entry) Reply {
-		return ErrorReply("ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
+func objectFreq(c *call, args [][]byte) resp.Reply {
+	return asked(c.inspect(args[2]), func(*entry) resp.Reply {
+		return resp.ErrorReply("ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
 			"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
 	})
 }

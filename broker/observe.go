@@ -1,6 +1,10 @@
 package broker
 
-import "strings"
+import (
+	"strings"
+
+	"redrpc/broker/internal/resp"
+)
 
 // What the broker notes of every command that it runs.
 //
@@ -44,7 +48,7 @@ func (b *Broker) endLap(began int64) {
 }
 
 // account notes that a command has run and been answered, or has begun to wait.
-func (s *session) account(cmd *command, args [][]byte, began int64, r *Reply) {
+func (s *session) account(cmd *command, args [][]byte, began int64, r *resp.Reply) {
 	b := s.broker
 	b.endLap(began)
 	b.took += b.running.slept
@@ -54,7 +58,7 @@ func (s *session) account(cmd *command, args [][]byte, began int64, r *Reply) {
 	if r.IsError() {
 		u.failed++
 	}
-	if r.Kind == KindWait {
+	if r.Kind == resp.KindWait {
 		s.waiter.took = b.took
 	} else {
 		b.measured(u, b.took)
@@ -65,14 +69,14 @@ func (s *session) account(cmd *command, args [][]byte, began int64, r *Reply) {
 }
 
 // tookLong notes what is only noted of commands that took long.
-func (s *session) tookLong(cmd *command, args [][]byte, r *Reply) {
+func (s *session) tookLong(cmd *command, args [][]byte, r *resp.Reply) {
 	kind := commandSpike
 	if cmd.flags&fast != 0 {
 		kind = fastCommandSpike
 	}
 	took := s.broker.took
 	s.broker.noteSpike(kind, took)
-	if r.Kind == KindWait {
+	if r.Kind == resp.KindWait {
 		return // it is not over yet
 	}
 	if e := s.addSlow(cmd, took); e != nil {
@@ -81,7 +85,7 @@ func (s *session) tookLong(cmd *command, args [][]byte, r *Reply) {
 }
 
 // served notes that a client that was blocked has been served.
-func (s *session) served(began int64, r *Reply) {
+func (s *session) served(began int64, r *resp.Reply) {
 	b := s.broker
 	b.endLap(began)
 	u := &b.usage[s.command.index]
@@ -101,7 +105,7 @@ func (s *session) served(began int64, r *Reply) {
 }
 
 // observe tells whoever wants to hear of it that a command has run, or waits.
-func (s *session) observe(cmd *command, args [][]byte, r *Reply) {
+func (s *session) observe(cmd *command, args [][]byte, r *resp.Reply) {
 	outcome, err := outcomeOf(r)
 	if l := s.note(cmd, outcome, err, s.broker.took); l != nil {
 		l.args = appendArguments(l.args, cmd, args)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Options configures a broker. The zero value is ready to use and has the
@@ -184,5 +186,5 @@ func (o Options) withDefaults() (Options, error) {
 
 // optionsChanged passes on what others keep of the options.
 func (b *Broker) optionsChanged() {
-	b.limits = Limits{MaxArguments: b.options.MaxArguments, MaxBulk: b.options.MaxBulk, MaxInline: b.options.MaxInline}
+	b.limits = resp.Limits{MaxArguments: b.options.MaxArguments, MaxBulk: b.options.MaxBulk, MaxInline: b.options.MaxInline}
 }

@@ -3,6 +3,9 @@ package broker
 import (
 	"math"
 	"time"
+
+	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/resp"
 )
 
 // CLIENT PAUSE postpones the commands of all clients for a time, or those that
@@ -13,7 +16,7 @@ import (
 type pause struct {
 	broker *Broker
 	mode   pauseMode
-	alarm  Alarm // its end
+	alarm  alarm.Alarm // its end
 
 	// expired are the keys that have gone since, whom to tell is still open.
 	expired []readyKey
@@ -70,23 +73,23 @@ func (b *Broker) unpauseClients() {
 	b.release(func(h *postponed) bool { return h.why == paused })
 }
 
-func clientPause(c *call, args [][]byte) Reply {
+func clientPause(c *call, args [][]byte) resp.Reply {
 	mode := allPaused
 	switch {
 	case len(args) > 4:
 		return tooManyArguments(args)
-	case len(args) == 3 || Is(args[3], "ALL"):
-	case Is(args[3], "WRITE"):
+	case len(args) == 3 || resp.Is(args[3], "ALL"):
+	case resp.Is(args[3], "WRITE"):
 		mode = writesPaused
 	default:
-		return ErrorReply("ERR CLIENT PAUSE mode must be WRITE or ALL")
+		return resp.ErrorReply("ERR CLIENT PAUSE mode must be WRITE or ALL")
 	}
-	ms, isInt := ParseInt(args[2])
+	ms, isInt := resp.ParseInt(args[2])
 	switch {
 	case !isInt:
-		return ErrorReply("ERR timeout is not an integer or out of range")
+		return resp.ErrorReply("ERR timeout is not an integer or out of range")
 	case ms < 0:
-		return ErrorReply("ERR timeout is negative")
+		return resp.ErrorReply("ERR timeout is negative")
 	case ms > math.MaxInt64-c.milliseconds():
 		ms = 0 // in Redis the sum overflows, and the end is in the past
 	}
@@ -95,10 +98,10 @@ func clientPause(c *call, args [][]byte) Reply {
 		until = c.now + ms*int64(time.Millisecond)
 	}
 	c.pauseClients(mode, until)
-	return OK
+	return resp.OK
 }
 
-func clientUnpause(c *call, _ [][]byte) Reply {
+func clientUnpause(c *call, _ [][]byte) resp.Reply {
 	c.unpauseClients()
-	return OK
+	return resp.OK
 }

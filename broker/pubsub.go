@@ -3,6 +3,9 @@ package broker
 import (
 	"maps"
 	"slices"
+
+	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/resp"
 )
 
 // A subscriptionKind is what clients subscribe to.
@@ -41,11 +44,11 @@ func (o *subscriptions) any() bool {
 
 // count is the number that the replies of a kind tell: channels and patterns are
 // counted together.
-func (o *subscriptions) count(kind subscriptionKind) Reply {
+func (o *subscriptions) count(kind subscriptionKind) resp.Reply {
 	if kind == shards {
-		return Int(len(o[shards]))
+		return resp.Int(len(o[shards]))
 	}
-	return Int(len(o[channels]) + len(o[patterns]))
+	return resp.Int(len(o[channels]) + len(o[patterns]))
 }
 
 // publish delivers a message to the subscribers of a channel, or a shard's, and
@@ -54,7 +57,7 @@ func (p *pubsub) publish(kind subscriptionKind, channel, message []byte) int {
 	receivers := p[kind][string(channel)]
 	n := len(receivers)
 	if n > 0 {
-		m := Push(BulkString(subscriptionWords[kind].message), Bulk(channel), Bulk(message))
+		m := resp.Push(resp.BulkString(subscriptionWords[kind].message), resp.Bulk(channel), resp.Bulk(message))
 		for _, s := range receivers {
 			s.reply(&m)
 		}
@@ -65,10 +68,10 @@ func (p *pubsub) publish(kind subscriptionKind, channel, message []byte) int {
 	name := string(channel)
 	for _, pattern := range slices.Sorted(maps.Keys(p[patterns])) {
 		receivers := p[patterns][pattern]
-		if !Match(pattern, name, false) {
+		if !glob.Match(pattern, name, false) {
 			continue
 		}
-		m := Push(BulkString(subscriptionWords[patterns].message), BulkString(pattern), Bulk(channel), Bulk(message))
+		m := resp.Push(resp.BulkString(subscriptionWords[patterns].message), resp.BulkString(pattern), resp.Bulk(channel), resp.Bulk(message))
 		for _, s := range receivers {
 			s.reply(&m)
 		}
@@ -78,36 +81,36 @@ func (p *pubsub) publish(kind subscriptionKind, channel, message []byte) int {
 }
 
 // subscribe begins subscriptions.
-func (s *session) subscribe(kind subscriptionKind, names [][]byte) Reply {
+func (s *session) subscribe(kind subscriptionKind, names [][]byte) resp.Reply {
 	all, own := s.broker.pubsub[kind], s.subscriptions[kind]
 	if own == nil {
 		own = map[string]struct{}{}
 		s.subscriptions[kind] = own
 	}
-	var replies []Reply
+	var replies []resp.Reply
 	for _, name := range names {
 		if _, known := own[string(name)]; !known {
 			own[string(name)] = struct{}{}
 			all[string(name)] = append(all[string(name)], s)
 		}
-		replies = append(replies, Push(BulkString(subscriptionWords[kind].subscribe), Bulk(name), s.subscriptions.count(kind)))
+		replies = append(replies, resp.Push(resp.BulkString(subscriptionWords[kind].subscribe), resp.Bulk(name), s.subscriptions.count(kind)))
 	}
-	return Sequence(replies...)
+	return resp.Sequence(replies...)
 }
 
 // unsubscribe ends the named subscriptions, or all if there are no names.
-func (s *session) unsubscribe(kind subscriptionKind, names [][]byte) Reply {
+func (s *session) unsubscribe(kind subscriptionKind, names [][]byte) resp.Reply {
 	all, own := s.broker.pubsub[kind], s.subscriptions[kind]
-	word := BulkString(subscriptionWords[kind].unsubscribe)
+	word := resp.BulkString(subscriptionWords[kind].unsubscribe)
 	if len(names) == 0 {
 		for _, name := range slices.Sorted(maps.Keys(own)) {
 			names = append(names, []byte(name))
 		}
 		if len(names) == 0 {
-			return Push(word, Null, s.subscriptions.count(kind))
+			return resp.Push(word, resp.Null, s.subscriptions.count(kind))
 		}
 	}
-	var replies []Reply
+	var replies []resp.Reply
 	for _, name := range names {
 		if _, known := own[string(name)]; known {
 			delete(own, string(name))
@@ -118,9 +121,9 @@ func (s *session) unsubscribe(kind subscriptionKind, names [][]byte) Reply {
 				all[string(name)] = rest
 			}
 		}
-		replies = append(replies, Push(word, Bulk(name), s.subscriptions.count(kind)))
+		replies = append(replies, resp.Push(word, resp.Bulk(name), s.subscriptions.count(kind)))
 	}
-	return Sequence(replies...)
+	return resp.Sequence(replies...)
 }
 
 func (s *session) unsubscribeAll() {
@@ -129,50 +132,52 @@ func (s *session) unsubscribeAll() {
 	}
 }
 
-func subscribe(c *call, args [][]byte) Reply    { return c.session.subscribe(channels, args[1:]) }
-func psubscribe(c *call, args [][]byte) Reply   { return c.session.subscribe(patterns, args[1:]) }
-func unsubscribe(c *call, args [][]byte) Reply  { return c.session.unsubscribe(channels, args[1:]) }
-func punsubscribe(c *call, args [][]byte) Reply { return c.session.unsubscribe(patterns, args[1:]) }
-func sunsubscribe(c *call, args [][]byte) Reply { return c.session.unsubscribe(shards, args[1:]) }
+func subscribe(c *call, args [][]byte) resp.Reply   { return c.session.subscribe(channels, args[1:]) }
+func psubscribe(c *call, args [][]byte) resp.Reply  { return c.session.subscribe(patterns, args[1:]) }
+func unsubscribe(c *call, args [][]byte) resp.Reply { return c.session.unsubscribe(channels, args[1:]) }
+func punsubscribe(c *call, args [][]byte) resp.Reply {
+	return c.session.unsubscribe(patterns, args[1:])
+}
+func sunsubscribe(c *call, args [][]byte) resp.Reply { return c.session.unsubscribe(shards, args[1:]) }
 
-func ssubscribe(c *call, args [][]byte) Reply {
+func ssubscribe(c *call, args [][]byte) resp.Reply {
 	if c.session.transaction.running {
-		return ErrorReply("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
+		return resp.ErrorReply("ERR SSUBSCRIBE isn't allowed for a DENY BLOCKING client")
 	}
 	return c.session.subscribe(shards, args[1:])
 }
 
-func publish(c *call, args [][]byte) Reply {
-	return Int(c.pubsub.publish(channels, args[1], args[2]))
+func publish(c *call, args [][]byte) resp.Reply {
+	return resp.Int(c.pubsub.publish(channels, args[1], args[2]))
 }
 
-func spublish(c *call, args [][]byte) Reply {
-	return Int(c.pubsub.publish(shards, args[1], args[2]))
+func spublish(c *call, args [][]byte) resp.Reply {
+	return resp.Int(c.pubsub.publish(shards, args[1], args[2]))
 }
 
-func pubsubChannels(c *call, args [][]byte) Reply      { return c.listChannels(channels, args) }
-func pubsubShardChannels(c *call, args [][]byte) Reply { return c.listChannels(shards, args) }
-func pubsubNumSub(c *call, args [][]byte) Reply        { return c.countSubscribers(channels, args) }
-func pubsubShardNumSub(c *call, args [][]byte) Reply   { return c.countSubscribers(shards, args) }
-func pubsubNumPat(c *call, _ [][]byte) Reply           { return Int(len(c.pubsub[patterns])) }
+func pubsubChannels(c *call, args [][]byte) resp.Reply      { return c.listChannels(channels, args) }
+func pubsubShardChannels(c *call, args [][]byte) resp.Reply { return c.listChannels(shards, args) }
+func pubsubNumSub(c *call, args [][]byte) resp.Reply        { return c.countSubscribers(channels, args) }
+func pubsubShardNumSub(c *call, args [][]byte) resp.Reply   { return c.countSubscribers(shards, args) }
+func pubsubNumPat(c *call, _ [][]byte) resp.Reply           { return resp.Int(len(c.pubsub[patterns])) }
 
-func (c *call) listChannels(kind subscriptionKind, args [][]byte) Reply {
+func (c *call) listChannels(kind subscriptionKind, args [][]byte) resp.Reply {
 	if len(args) > 3 {
 		return tooManyArguments(args)
 	}
 	names := []string{}
 	for _, name := range slices.Sorted(maps.Keys(c.pubsub[kind])) {
-		if len(args) == 2 || Match(string(args[2]), name, false) {
+		if len(args) == 2 || glob.Match(string(args[2]), name, false) {
 			names = append(names, name)
 		}
 	}
-	return BulkStrings(names)
+	return resp.BulkStrings(names)
 }
 
-func (c *call) countSubscribers(kind subscriptionKind, args [][]byte) Reply {
-	var pairs []Reply
+func (c *call) countSubscribers(kind subscriptionKind, args [][]byte) resp.Reply {
+	var pairs []resp.Reply
 	for _, name := range args[2:] {
-		pairs = append(pairs, Bulk(name), Int(len(c.pubsub[kind][string(name)])))
+		pairs = append(pairs, resp.Bulk(name), resp.Int(len(c.pubsub[kind][string(name)])))
 	}
-	return Array(pairs...)
+	return resp.Array(pairs...)
 }

@@ -3,25 +3,27 @@ package broker
 import (
 	"math/big"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Commands for parts of strings, and for numbers with a fraction.
 
-func getrange(c *call, args [][]byte) Reply {
+func getrange(c *call, args [][]byte) resp.Reply {
 	start, stop, isInt := parseRange(args[2:])
 	if !isInt {
-		return NotAnInteger
+		return resp.NotAnInteger
 	}
 	t, isText := c.lookup(args[1]).text()
 	switch {
 	case !isText:
-		return WrongType
+		return resp.WrongType
 	case t == nil:
-		return Bulk(nil)
+		return resp.Bulk(nil)
 	}
 	size := int64(len(t.bytes))
 	if start < 0 && stop < 0 && start > stop {
-		return Bulk(nil)
+		return resp.Bulk(nil)
 	}
 	if start < 0 {
 		start = max(0, start+size)
@@ -31,31 +33,31 @@ func getrange(c *call, args [][]byte) Reply {
 	}
 	stop = min(stop, size-1)
 	if start > stop {
-		return Bulk(nil)
+		return resp.Bulk(nil)
 	}
-	return Bulk(t.bytes[start : stop+1])
+	return resp.Bulk(t.bytes[start : stop+1])
 }
 
-func setrange(c *call, args [][]byte) Reply {
-	offset, isInt := ParseInt(args[2])
+func setrange(c *call, args [][]byte) resp.Reply {
+	offset, isInt := resp.ParseInt(args[2])
 	switch {
 	case !isInt:
-		return NotAnInteger
+		return resp.NotAnInteger
 	case offset < 0:
-		return ErrorReply("ERR offset is out of range")
+		return resp.ErrorReply("ERR offset is out of range")
 	}
 	value := args[3]
 	e := c.find(args[1])
 	t, isText := e.text()
 	switch {
 	case !isText:
-		return WrongType
+		return resp.WrongType
 	case len(value) == 0 && t == nil:
-		return Zero
+		return resp.Zero
 	case len(value) == 0:
-		return Int(len(t.bytes))
+		return resp.Int(len(t.bytes))
 	case offset > int64(c.options.MaxBulk-len(value)):
-		return StringTooLong
+		return resp.StringTooLong
 	case t == nil:
 		t = &stringValue{}
 		c.add(c.db, args[1], t)
@@ -64,29 +66,29 @@ func setrange(c *call, args [][]byte) Reply {
 	copy(t.bytes[offset:], value)
 	t.form = grown
 	c.changed(args[1], stringEvent, "setrange")
-	return Int(len(t.bytes))
+	return resp.Int(len(t.bytes))
 }
 
-func incrbyfloat(c *call, args [][]byte) Reply {
+func incrbyfloat(c *call, args [][]byte) resp.Reply {
 	e := c.find(args[1])
 	t, isText := e.text()
 	if !isText {
-		return WrongType
+		return resp.WrongType
 	}
-	notAFloat := ErrorReply("ERR value is not a valid float")
-	sum, infinity := new(big.Float).SetPrec(LongDoubleBits), 0
+	notAFloat := resp.ErrorReply("ERR value is not a valid float")
+	sum, infinity := new(big.Float).SetPrec(resp.LongDoubleBits), 0
 	if t != nil {
-		if sum, infinity = ParseLongDouble(t.bytes); sum == nil {
+		if sum, infinity = resp.ParseLongDouble(t.bytes); sum == nil {
 			return notAFloat
 		}
 	}
-	by, byInfinity := ParseLongDouble(args[2])
+	by, byInfinity := resp.ParseLongDouble(args[2])
 	if by == nil {
 		return notAFloat
 	}
 	sum.Add(sum, by)
-	if infinity != 0 || byInfinity != 0 || sum.MantExp(nil) > LongDoubleGreatest {
-		return ErrorReply("ERR increment would produce NaN or Infinity")
+	if infinity != 0 || byInfinity != 0 || sum.MantExp(nil) > resp.LongDoubleGreatest {
+		return resp.ErrorReply("ERR increment would produce NaN or Infinity")
 	}
 	digits := sum.Text('f', 17)
 	if strings.Contains(digits, ".") {
@@ -97,5 +99,5 @@ func incrbyfloat(c *call, args [][]byte) Reply {
 	}
 	e = c.assign(e, args[1], []byte(digits), true, "incrbyfloat")
 	e.value.(*stringValue).form = spelled
-	return BulkString(digits)
+	return resp.BulkString(digits)
 }

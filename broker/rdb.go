@@ -3,6 +3,8 @@ package broker
 import (
 	"encoding/binary"
 	"hash/crc64"
+
+	"redrpc/broker/internal/resp"
 )
 
 // The form in which DUMP and RESTORE have values, which is that of Redis's RDB
@@ -81,7 +83,7 @@ func appendLength(b []byte, n int) []byte {
 
 // appendText writes a string, an integer of up to 32 bits as one.
 func appendText(b, s []byte) []byte {
-	if n, isInt := ParseInt(s); isInt {
+	if n, isInt := resp.ParseInt(s); isInt {
 		switch {
 		case n == int64(int8(n)):
 			return append(b, 0xC0+rdbInt8, byte(n))

@@ -5,6 +5,9 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+
+	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/resp"
 )
 
 // A Rule is a fault that has been injected into a broker. Its methods may be called by
@@ -145,7 +148,7 @@ func (r *Rule) isAbout(s *session, cmd *command, args [][]byte) bool {
 	switch {
 	case !f.forCommands(),
 		r.commands != nil && !r.commands[cmd.index],
-		f.Client != "" && !Match(f.Client, s.name, false):
+		f.Client != "" && !glob.Match(f.Client, s.name, false):
 		return false
 	case f.Key == "":
 		return true
@@ -153,7 +156,7 @@ func (r *Rule) isAbout(s *session, cmd *command, args [][]byte) bool {
 		return false
 	}
 	indexes, _ := cmd.keyIndexes(args)
-	return slices.ContainsFunc(indexes, func(i int) bool { return Match(f.Key, string(args[i]), false) })
+	return slices.ContainsFunc(indexes, func(i int) bool { return glob.Match(f.Key, string(args[i]), false) })
 }
 
 // fires counts a match, and reports whether it is one that something happens to.
@@ -199,10 +202,10 @@ func (s *session) applyFault(cmd *command, args [][]byte, f *faultAction) bool {
 		s.drop(len(s.out), DropBefore)
 	case f.err != "" || f.answer != nil:
 		if f.err != "" {
-			r := ErrorReply(f.err)
+			r := resp.ErrorReply(f.err)
 			f.answer = &r
 		}
-		if f.answer.Kind == KindError {
+		if f.answer.Kind == resp.KindError {
 			s.transaction.failed = s.transaction.open
 			s.broker.reject(cmd)
 		}

@@ -3,6 +3,8 @@ package broker
 import (
 	"bytes"
 	"fmt"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Seed runs the commands in a text, one per line, and adds to what there is: a
@@ -48,7 +50,7 @@ func (b *Broker) seed(text []byte) error {
 		if len(given) == 0 || given[0] == '#' {
 			continue
 		}
-		args, closed := SplitLine(given)
+		args, closed := resp.SplitLine(given)
 		if !closed {
 			return fmt.Errorf("line %d, %.80s: a quote is not closed, or not followed by a space", number, given)
 		}
@@ -59,7 +61,7 @@ func (b *Broker) seed(text []byte) error {
 	}
 	s := b.newInternalClient(b.dbs[0])
 	for _, l := range lines {
-		if r := s.answer(l.args); r.Kind == KindError {
+		if r := s.answer(l.args); r.Kind == resp.KindError {
 			return fmt.Errorf("line %d, %.80s: %w", l.number, l.text, Error(r.Text))
 		}
 	}

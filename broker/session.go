@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+
+	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/resp"
 )
 
 // A session is one client's connection: what it has sent, what it is doing and
@@ -13,7 +16,7 @@ type session struct {
 	broker       *Broker
 	transport    transport
 	id           int64
-	requests     Reader
+	requests     resp.Reader
 	out          []byte // replies not yet handed to the link
 	pendingWrite bool   // it is in broker.dirty, since out is not empty or it closed
 
@@ -25,15 +28,15 @@ type session struct {
 	command       *command // the last one, for CLIENT LIST
 	created, used int64    // nanoseconds since 1970
 
-	netem          *netem     // the slow network between it and the client; nil: there is none
-	waits          bool       // no command of it runs: it is blocked, or held
-	waiter         *waiter    // not nil while it is blocked
-	kept           []byte     // arguments of the command that it is, or was last, blocked in: see appendArguments
-	postponed      *postponed // not nil while it is held
-	timeoutAlarm   Alarm      // when it has waited long enough
-	idleAlarm      Alarm      // when it may have been idle for too long
-	softLimitAlarm Alarm      // when it has had too much unread for too long
-	delayed        []readyKey // keys to serve it from, once more of its input has been read
+	netem          *netem      // the slow network between it and the client; nil: there is none
+	waits          bool        // no command of it runs: it is blocked, or held
+	waiter         *waiter     // not nil while it is blocked
+	kept           []byte      // arguments of the command that it is, or was last, blocked in: see appendArguments
+	postponed      *postponed  // not nil while it is held
+	timeoutAlarm   alarm.Alarm // when it has waited long enough
+	idleAlarm      alarm.Alarm // when it may have been idle for too long
+	softLimitAlarm alarm.Alarm // when it has had too much unread for too long
+	delayed        []readyKey  // keys to serve it from, once more of its input has been read
 
 	transaction   transaction
 	opened        *Record // in strict mode: the last MULTI or WATCH
@@ -134,12 +137,12 @@ func (s *session) proceed() {
 	defer s.recoverPanic()
 	for !s.waits && !s.closing && !s.closed {
 		args, err := s.requests.Next(!s.needsAuth())
-		if errors.Is(err, ErrIncomplete) {
+		if errors.Is(err, resp.ErrIncomplete) {
 			break
 		}
 		if err != nil {
 			s.broker.log(slog.LevelInfo, "protocol error from client", "client", s.String(), "error", err)
-			r := ErrorReply("ERR " + err.Error())
+			r := resp.ErrorReply("ERR " + err.Error())
 			s.reply(&r)
 			s.finish()
 			return
@@ -172,7 +175,7 @@ func (s *session) checkQuery(waiting int) {
 }
 
 // reply queues a reply for the client.
-func (s *session) reply(r *Reply) {
+func (s *session) reply(r *resp.Reply) {
 	if s.closing || s.closed {
 		return
 	}
@@ -183,7 +186,7 @@ func (s *session) reply(r *Reply) {
 		return
 	}
 	depth := s.broker.options.MaxDepth
-	if r.Kind == KindSequence {
+	if r.Kind == resp.KindSequence {
 		depth++ // which is no list
 	}
 	out, fits := r.Encode(s.out, s.protocol, depth)
@@ -200,12 +203,12 @@ func (s *session) reply(r *Reply) {
 }
 
 // tooDeep is what comes in the place of a reply in which lists are nested too deep.
-func (b *Broker) tooDeep() Reply {
-	return Errorf("ERR the reply has lists nested more than %d deep, the limit of Options.MaxDepth", b.options.MaxDepth)
+func (b *Broker) tooDeep() resp.Reply {
+	return resp.Errorf("ERR the reply has lists nested more than %d deep, the limit of Options.MaxDepth", b.options.MaxDepth)
 }
 
 // replyAt queues a reply for the client at a place of its output, see call.place.
-func (s *session) replyAt(place int, r *Reply) {
+func (s *session) replyAt(place int, r *resp.Reply) {
 	from := len(s.out)
 	s.reply(r)
 	if place == 0 || place > from || from > len(s.out) {

@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/resp"
 )
 
 // CONFIG and the settings it reads and writes: only what this broker really has,
@@ -183,7 +186,7 @@ func bytesSetting(field func(*Options) *int, least int) setting {
 // parseSetting reads an integer. It returns what was expected if it is none, or
 // out of range.
 func parseSetting(value string, least, most int64) (n int64, expected string) {
-	n, isInt := ParseInt([]byte(value))
+	n, isInt := resp.ParseInt([]byte(value))
 	switch {
 	case !isInt:
 		return 0, "argument couldn't be parsed into an integer"
@@ -263,7 +266,7 @@ func setPercentiles(o *Options, value string) string {
 		words = strings.Split(value, " ")
 	}
 	for i, word := range words {
-		p, isFloat := ParseFloat([]byte(word))
+		p, isFloat := resp.ParseFloat([]byte(word))
 		switch {
 		case !isFloat:
 			return "Invalid " + name + " parameters"
@@ -286,7 +289,7 @@ func unlimited(n uint64) int {
 
 // configGet finds settings by their names, which it repeats as they were given, and
 // by patterns.
-func configGet(c *call, args [][]byte) Reply {
+func configGet(c *call, args [][]byte) resp.Reply {
 	found := map[string]string{} // what to call them
 	find := func(name, as string) {
 		if _, known := settings[name]; known && found[name] == "" {
@@ -299,25 +302,25 @@ func configGet(c *call, args [][]byte) Reply {
 			continue
 		}
 		for name := range settings {
-			if Match(string(arg), name, true) {
+			if glob.Match(string(arg), name, true) {
 				find(name, name)
 			}
 		}
 	}
-	var pairs []Reply
+	var pairs []resp.Reply
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		pairs = append(pairs, BulkString(found[name]), BulkString(settings[name].get(&c.options)))
+		pairs = append(pairs, resp.BulkString(found[name]), resp.BulkString(settings[name].get(&c.options)))
 	}
-	return Map(pairs...)
+	return resp.Map(pairs...)
 }
 
 // configSet changes all settings that it is given, or none.
-func configSet(c *call, args [][]byte) Reply {
+func configSet(c *call, args [][]byte) resp.Reply {
 	if len(args)%2 != 0 {
-		return SyntaxError
+		return resp.SyntaxError
 	}
-	failed := func(arg any, why string) Reply {
-		return Errorf("ERR CONFIG SET failed (possibly related to argument '%s') - %s", arg, why)
+	failed := func(arg any, why string) resp.Reply {
+		return resp.Errorf("ERR CONFIG SET failed (possibly related to argument '%s') - %s", arg, why)
 	}
 	given := map[string]bool{}
 	for i := 2; i < len(args); i += 2 {
@@ -325,7 +328,7 @@ func configSet(c *call, args [][]byte) Reply {
 		s, known := settings[name]
 		switch {
 		case !known:
-			return Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", args[i])
+			return resp.Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", args[i])
 		case s.set == nil:
 			return failed(args[i], "can't set immutable config")
 		case given[name]:
@@ -352,15 +355,15 @@ func configSet(c *call, args [][]byte) Reply {
 	for _, s := range c.sessions {
 		s.watchIdle()
 	}
-	return OK
+	return resp.OK
 }
 
-func configRewrite(*call, [][]byte) Reply {
-	return ErrorReply("ERR The server is running without a config file")
+func configRewrite(*call, [][]byte) resp.Reply {
+	return resp.ErrorReply("ERR The server is running without a config file")
 }
 
 // configResetStat sets the figures of INFO back that count what happened.
-func configResetStat(c *call, _ [][]byte) Reply {
+func configResetStat(c *call, _ [][]byte) resp.Reply {
 	c.resetStats()
-	return OK
+	return resp.OK
 }

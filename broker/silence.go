@@ -1,5 +1,7 @@
 package broker
 
+import "redrpc/broker/internal/resp"
+
 // A replyMode is which replies a client has asked not to be sent, by CLIENT REPLY.
 type replyMode uint8
 
@@ -11,8 +13,8 @@ const (
 
 // suppresses reports whether a reply is not sent. What comes out of band is, and so are
 // answers to SUBSCRIBE and the like.
-func (q replyMode) suppresses(r *Reply) bool {
-	return q&(skipping|silent) != 0 && r.Kind != KindPush && r.Kind != KindSequence
+func (q replyMode) suppresses(r *resp.Reply) bool {
+	return q&(skipping|silent) != 0 && r.Kind != resp.KindPush && r.Kind != resp.KindSequence
 }
 
 // nextCommand goes on to the next command.
@@ -22,20 +24,20 @@ func (q *replyMode) nextCommand() {
 	}
 }
 
-func clientReply(c *call, args [][]byte) Reply {
+func clientReply(c *call, args [][]byte) resp.Reply {
 	q := &c.session.replyMode
 	switch {
-	case Is(args[2], "ON"):
+	case resp.Is(args[2], "ON"):
 		*q &^= skipping | silent
-		return OK
-	case Is(args[2], "OFF"):
+		return resp.OK
+	case resp.Is(args[2], "OFF"):
 		*q |= silent
-	case Is(args[2], "SKIP"):
+	case resp.Is(args[2], "SKIP"):
 		if *q&silent == 0 { // else RESET, which ends the silence, would be skipped
 			*q |= skipNext
 		}
 	default:
-		return SyntaxError
+		return resp.SyntaxError
 	}
-	return Nothing
+	return resp.Nothing
 }

@@ -3,6 +3,8 @@ package broker
 import (
 	"math"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // SLOWLOG: the last commands that took long.
@@ -37,37 +39,37 @@ func (s *session) addSlow(cmd *command, took int64) *slowEntry {
 	return e
 }
 
-func slowlogGet(c *call, args [][]byte) Reply {
+func slowlogGet(c *call, args [][]byte) resp.Reply {
 	n := int64(10)
 	switch {
 	case len(args) > 3:
 		return tooManyArguments(args)
 	case len(args) == 3:
 		var isInt bool
-		if n, isInt = ParseInt(args[2]); !isInt || n < -1 {
-			return ErrorReply("ERR count should be greater than or equal to -1")
+		if n, isInt = resp.ParseInt(args[2]); !isInt || n < -1 {
+			return resp.ErrorReply("ERR count should be greater than or equal to -1")
 		}
 	}
 	log := &c.slowlog
 	if n == -1 || n > int64(len(log.items)) {
 		n = int64(len(log.items))
 	}
-	entries := make([]Reply, n)
+	entries := make([]resp.Reply, n)
 	for i := range entries {
 		e := log.at(len(log.items) - 1 - i)
-		entries[i] = Array(
-			Integer(e.number), Integer(e.at/int64(time.Second)), Integer(e.took/int64(time.Microsecond)),
-			BulkStrings(keptArgumentsOf(e.args)), BulkString(e.address), BulkString(e.name),
+		entries[i] = resp.Array(
+			resp.Integer(e.number), resp.Integer(e.at/int64(time.Second)), resp.Integer(e.took/int64(time.Microsecond)),
+			resp.BulkStrings(keptArgumentsOf(e.args)), resp.BulkString(e.address), resp.BulkString(e.name),
 		)
 	}
-	return Array(entries...)
+	return resp.Array(entries...)
 }
 
-func slowlogLen(c *call, _ [][]byte) Reply { return Int(len(c.slowlog.items)) }
+func slowlogLen(c *call, _ [][]byte) resp.Reply { return resp.Int(len(c.slowlog.items)) }
 
-func slowlogReset(c *call, _ [][]byte) Reply {
+func slowlogReset(c *call, _ [][]byte) resp.Reply {
 	c.slowlog.clear()
-	return OK
+	return resp.OK
 }
 
 // applyObserving brings into force what CONFIG SET said about commands.

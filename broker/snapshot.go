@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"redrpc/broker/internal/resp"
 )
 
 // snapshotWidth is how long a line of a snapshot gets, in characters, before a key
@@ -51,10 +53,10 @@ func (b *Broker) snapshot() []byte {
 // appendCommands appends the commands that make a key what it is.
 func (e *entry) appendCommands(out []byte, now int64) []byte {
 	command, size, parts := e.value.recipe()
-	opening := AppendQuoted(append([]byte(command), ' '), []byte(e.key))
+	opening := resp.AppendQuoted(append([]byte(command), ' '), []byte(e.key))
 	ttl := strconv.FormatInt(e.at-now, 10)
 	if t, isText := e.value.(*stringValue); isText {
-		out = AppendQuoted(append(append(out, opening...), ' '), t.bytes)
+		out = resp.AppendQuoted(append(append(out, opening...), ' '), t.bytes)
 		if e.at != 0 {
 			out = append(append(out, " PX "...), ttl...)
 		}
@@ -62,7 +64,7 @@ func (e *entry) appendCommands(out []byte, now int64) []byte {
 	}
 	line := slices.Clone(opening)
 	for part := range parts {
-		if line = AppendQuoted(append(line, ' '), part); utf8.RuneCount(line) > snapshotWidth {
+		if line = resp.AppendQuoted(append(line, ' '), part); utf8.RuneCount(line) > snapshotWidth {
 			break
 		}
 	}
@@ -74,14 +76,14 @@ func (e *entry) appendCommands(out []byte, now int64) []byte {
 			if n%size == 0 {
 				out = append(out, opening...)
 			}
-			out = AppendQuoted(append(out, ' '), part)
+			out = resp.AppendQuoted(append(out, ' '), part)
 			if n++; n%size == 0 {
 				out = append(out, '\n')
 			}
 		}
 	}
 	if e.at != 0 {
-		out = AppendQuoted(append(out, "PEXPIRE "...), []byte(e.key))
+		out = resp.AppendQuoted(append(out, "PEXPIRE "...), []byte(e.key))
 		out = append(append(append(out, ' '), ttl...), '\n')
 	}
 	return out

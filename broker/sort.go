@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // SORT and SORT_RO.
@@ -23,60 +25,60 @@ type sortOptions struct {
 
 // parse reads options. The last of a kind counts.
 // Who may not read any key can name no pattern of keys.
-func (o *sortOptions) parse(args [][]byte, mayStore, anyKey bool) *Reply {
+func (o *sortOptions) parse(args [][]byte, mayStore, anyKey bool) *resp.Reply {
 	o.most = -1
 	for i := 0; i < len(args); i++ {
 		rest := args[i+1:]
 		switch {
-		case Is(args[i], "ASC"):
+		case resp.Is(args[i], "ASC"):
 			o.desc = false
-		case Is(args[i], "DESC"):
+		case resp.Is(args[i], "DESC"):
 			o.desc = true
-		case Is(args[i], "ALPHA"):
+		case resp.Is(args[i], "ALPHA"):
 			o.alpha = true
-		case Is(args[i], "LIMIT") && len(rest) >= 2:
+		case resp.Is(args[i], "LIMIT") && len(rest) >= 2:
 			var isInt bool
 			if o.start, o.most, isInt = parseRange(rest); !isInt {
-				return &NotAnInteger
+				return &resp.NotAnInteger
 			}
 			i += 2
-		case Is(args[i], "BY") && len(rest) >= 1:
+		case resp.Is(args[i], "BY") && len(rest) >= 1:
 			o.by = rest[0]
 			o.unsorted = o.unsorted || !isPattern(o.by)
 			if isPattern(o.by) && !anyKey {
 				return &sortByDenied
 			}
 			i++
-		case Is(args[i], "GET") && len(rest) >= 1:
+		case resp.Is(args[i], "GET") && len(rest) >= 1:
 			if !anyKey {
 				return &sortGetDenied
 			}
 			o.get = append(o.get, rest[0])
 			i++
-		case Is(args[i], "STORE") && len(rest) >= 1 && mayStore:
+		case resp.Is(args[i], "STORE") && len(rest) >= 1 && mayStore:
 			o.store = rest[0]
 			i++
 		default:
-			return &SyntaxError
+			return &resp.SyntaxError
 		}
 	}
 	return nil
 }
 
 var (
-	sortByDenied  = ErrorReply("ERR BY option of SORT denied due to insufficient ACL permissions.")
-	sortGetDenied = ErrorReply("ERR GET option of SORT denied due to insufficient ACL permissions.")
+	sortByDenied  = resp.ErrorReply("ERR BY option of SORT denied due to insufficient ACL permissions.")
+	sortGetDenied = resp.ErrorReply("ERR GET option of SORT denied due to insufficient ACL permissions.")
 )
 
 // storesSorted finds the key that SORT stores in.
 func storesSorted(args [][]byte) (indexes []int) {
 	for i := 2; i < len(args); i++ {
 		switch {
-		case Is(args[i], "LIMIT"):
+		case resp.Is(args[i], "LIMIT"):
 			i += 2
-		case Is(args[i], "BY"), Is(args[i], "GET"):
+		case resp.Is(args[i], "BY"), resp.Is(args[i], "GET"):
 			i++
-		case Is(args[i], "STORE") && i+1 < len(args):
+		case resp.Is(args[i], "STORE") && i+1 < len(args):
 			indexes = []int{i + 1}
 		}
 	}
@@ -86,17 +88,17 @@ func storesSorted(args [][]byte) (indexes []int) {
 // derived says that SORT makes up keys from the elements that it sorts.
 func derived([][]byte) []int { return nil }
 
-func sortKey(c *call, args [][]byte) Reply         { return sortGeneric(c, args, true) }
-func sortKeyReadOnly(c *call, args [][]byte) Reply { return sortGeneric(c, args, false) }
+func sortKey(c *call, args [][]byte) resp.Reply         { return sortGeneric(c, args, true) }
+func sortKeyReadOnly(c *call, args [][]byte) resp.Reply { return sortGeneric(c, args, false) }
 
-func sortGeneric(c *call, args [][]byte, mayStore bool) Reply {
+func sortGeneric(c *call, args [][]byte, mayStore bool) resp.Reply {
 	var o sortOptions
 	if err := o.parse(args[2:], mayStore, c.session.user.readsAnyKey(c.command, args)); err != nil {
 		return *err
 	}
 	l, isList := c.lookup(args[1]).list()
 	if !isList {
-		return WrongType
+		return resp.WrongType
 	}
 	var elements []sortable
 	if l != nil {
@@ -108,7 +110,7 @@ func sortGeneric(c *call, args [][]byte, mayStore bool) Reply {
 	switch {
 	case !o.unsorted:
 		if !c.weigh(elements, &o) {
-			return ErrorReply("ERR One or more scores can't be converted into double")
+			return resp.ErrorReply("ERR One or more scores can't be converted into double")
 		}
 		slices.SortStableFunc(elements, o.compare)
 	case o.desc: // from the end
@@ -116,10 +118,10 @@ func sortGeneric(c *call, args [][]byte, mayStore bool) Reply {
 	}
 	values := c.answers(o.limit(elements), o.get)
 	if o.store == nil {
-		return Array(values...)
+		return resp.Array(values...)
 	}
 	c.store(o.store, values)
-	return Int(len(values))
+	return resp.Int(len(values))
 }
 
 // A sortable is an element with what it is sorted by.
@@ -190,16 +192,16 @@ func (o *sortOptions) limit(elements []sortable) []sortable {
 }
 
 // answers lists the elements, or what the patterns make of them.
-func (c *call) answers(elements []sortable, patterns [][]byte) []Reply {
-	values := make([]Reply, 0, len(elements)*max(1, len(patterns)))
+func (c *call) answers(elements []sortable, patterns [][]byte) []resp.Reply {
+	values := make([]resp.Reply, 0, len(elements)*max(1, len(patterns)))
 	for _, s := range elements {
 		if patterns == nil {
-			values = append(values, Bulk(s.element))
+			values = append(values, resp.Bulk(s.element))
 		}
 		for _, pattern := range patterns {
-			value := Null
+			value := resp.Null
 			if text, found := c.lookupPattern(pattern, s.element); found {
-				value = Bulk(text)
+				value = resp.Bulk(text)
 			}
 			values = append(values, value)
 		}
@@ -208,13 +210,15 @@ func (c *call) answers(elements []sortable, patterns [][]byte) []Reply {
 }
 
 // isPattern reports whether a pattern has a place for an element.
-func isPattern(pattern []byte) bool { return strings.Contains(CString(pattern, len(pattern)), "*") }
+func isPattern(pattern []byte) bool {
+	return strings.Contains(resp.CString(pattern, len(pattern)), "*")
+}
 
 // lookupPattern returns the string that a key holds, whose name is the pattern
 // with an element in place of its first *; or the element itself if the pattern is
 // #. Behind -> would stand a field of a hash, which there are none of.
 func (c *call) lookupPattern(pattern, element []byte) (found []byte, ok bool) {
-	text := CString(pattern, len(pattern))
+	text := resp.CString(pattern, len(pattern))
 	if text == "#" {
 		return element, true
 	}
@@ -236,7 +240,7 @@ func (c *call) lookupPattern(pattern, element []byte) (found []byte, ok bool) {
 
 // store puts values into a list, replacing what its key holds, or deletes it if
 // there are none.
-func (c *call) store(key []byte, values []Reply) {
+func (c *call) store(key []byte, values []resp.Reply) {
 	if len(values) == 0 {
 		if e := c.find(key); e != nil {
 			c.remove(e)
@@ -256,12 +260,12 @@ func (c *call) store(key []byte, values []Reply) {
 // at the first zero byte, and nothing is 0. What is too large or too small for a
 // float64 is refused.
 func parseScore(b []byte) (float64, bool) {
-	s := CString(b, len(b))
+	s := resp.CString(b, len(b))
 	if s == "" {
 		return 0, true
 	}
 	s = strings.TrimLeft(s, " \t\n\v\f\r")
-	f, isFloat := ParseFloat([]byte(s))
+	f, isFloat := resp.ParseFloat([]byte(s))
 	tooSmall := f != 0 && math.Abs(f) < 0x1p-1022
 	return f, isFloat && !tooSmall
 }

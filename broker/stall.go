@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"math"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // A stall stops the broker: no command runs, no key expires and nobody times out,
@@ -73,30 +75,30 @@ func (c *call) sleep(d time.Duration) {
 }
 
 // debugHelp lists what the broker has of DEBUG.
-var debugHelp = []Reply{
-	Simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
-	Simple("ERROR <string>"),
-	Simple("    Answers with an error of this text."),
-	Simple("LOG <message>"),
-	Simple("    Writes a message to the log."),
-	Simple("SLEEP <seconds>"),
-	Simple("    Stalls the broker for a time, which may have a fraction."),
-	Simple("HELP"),
-	Simple("    Lists the sub-commands."),
+var debugHelp = []resp.Reply{
+	resp.Simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
+	resp.Simple("ERROR <string>"),
+	resp.Simple("    Answers with an error of this text."),
+	resp.Simple("LOG <message>"),
+	resp.Simple("    Writes a message to the log."),
+	resp.Simple("SLEEP <seconds>"),
+	resp.Simple("    Stalls the broker for a time, which may have a fraction."),
+	resp.Simple("HELP"),
+	resp.Simple("    Lists the sub-commands."),
 }
 
-func debugCommand(c *call, args [][]byte) Reply {
+func debugCommand(c *call, args [][]byte) resp.Reply {
 	switch {
-	case len(args) == 2 && Is(args[1], "HELP"):
-		return Array(debugHelp...)
-	case len(args) == 3 && Is(args[1], "SLEEP"):
+	case len(args) == 2 && resp.Is(args[1], "HELP"):
+		return resp.Array(debugHelp...)
+	case len(args) == 3 && resp.Is(args[1], "SLEEP"):
 		c.sleep(sleepTime(args[2]))
-		return OK
-	case len(args) == 3 && Is(args[1], "ERROR"):
-		return Reply{Kind: KindError, Text: string(args[2]), N: 1} // which Redis does not count
-	case len(args) == 3 && Is(args[1], "LOG"):
+		return resp.OK
+	case len(args) == 3 && resp.Is(args[1], "ERROR"):
+		return resp.Reply{Kind: resp.KindError, Text: string(args[2]), N: 1} // which Redis does not count
+	case len(args) == 3 && resp.Is(args[1], "LOG"):
 		c.log(slog.LevelWarn, "DEBUG LOG", "message", string(args[2]))
-		return OK
+		return resp.OK
 	}
 	return tooManyArguments(args)
 }
@@ -105,7 +107,7 @@ func debugCommand(c *call, args [][]byte) Reply {
 // more than fits in 64 bits, in microseconds, is no time at all, as for Redis.
 func sleepTime(arg []byte) time.Duration {
 	for end := min(len(arg), 64); end > 0; end-- {
-		if seconds, isFloat := ParseFloat(arg[:end]); isFloat {
+		if seconds, isFloat := resp.ParseFloat(arg[:end]); isFloat {
 			if seconds < 0 || seconds*1e6 >= math.MaxInt64 {
 				return 0
 			}

@@ -3,6 +3,8 @@ package broker
 import (
 	"math"
 	"strconv"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Commands for strings.
@@ -44,15 +46,15 @@ func (c *call) assign(e *entry, key, value []byte, keepTTL bool, event string) *
 	return e
 }
 
-func get(c *call, args [][]byte) Reply {
+func get(c *call, args [][]byte) resp.Reply {
 	t, isText := c.lookup(args[1]).text()
 	switch {
 	case !isText:
-		return WrongType
+		return resp.WrongType
 	case t == nil:
-		return Null
+		return resp.Null
 	}
-	return Bulk(t.bytes)
+	return resp.Bulk(t.bytes)
 }
 
 // setOptions are those of SET and GETEX.
@@ -71,13 +73,13 @@ func (o *setOptions) parse(args [][]byte, isSet bool) bool {
 		arg := args[i]
 		unit, isExpiry := timeUnit{}, true
 		switch {
-		case Is(arg, "EX"):
+		case resp.Is(arg, "EX"):
 			unit = inSeconds
-		case Is(arg, "PX"):
+		case resp.Is(arg, "PX"):
 			unit = inMilliseconds
-		case Is(arg, "EXAT"):
+		case resp.Is(arg, "EXAT"):
 			unit = atSeconds
-		case Is(arg, "PXAT"):
+		case resp.Is(arg, "PXAT"):
 			unit = atMilliseconds
 		default:
 			isExpiry = false
@@ -86,15 +88,15 @@ func (o *setOptions) parse(args [][]byte, isSet bool) bool {
 		case isExpiry && i+1 < len(args) && !o.keepTTL && !o.persist && (given == nil || unit == o.unit):
 			given, o.unit, o.expiry = arg, unit, args[i+1]
 			i++
-		case isSet && Is(arg, "NX") && !o.xx:
+		case isSet && resp.Is(arg, "NX") && !o.xx:
 			o.nx = true
-		case isSet && Is(arg, "XX") && !o.nx:
+		case isSet && resp.Is(arg, "XX") && !o.nx:
 			o.xx = true
-		case isSet && Is(arg, "GET"):
+		case isSet && resp.Is(arg, "GET"):
 			o.get = true
-		case isSet && Is(arg, "KEEPTTL") && given == nil:
+		case isSet && resp.Is(arg, "KEEPTTL") && given == nil:
 			o.keepTTL = true
-		case !isSet && Is(arg, "PERSIST") && given == nil:
+		case !isSet && resp.Is(arg, "PERSIST") && given == nil:
 			o.persist = true
 		default:
 			return false
@@ -106,37 +108,37 @@ func (o *setOptions) parse(args [][]byte, isSet bool) bool {
 // useBySet is what SET does to its key.
 func useBySet(args [][]byte) string {
 	for _, arg := range args[3:] {
-		if Is(arg, "GET") {
+		if resp.Is(arg, "GET") {
 			return "RW access update"
 		}
 	}
 	return "OW update"
 }
 
-func setString(c *call, args [][]byte) Reply {
+func setString(c *call, args [][]byte) resp.Reply {
 	var o setOptions
 	if len(args) > 3 && !o.parse(args[3:], true) {
-		return SyntaxError
+		return resp.SyntaxError
 	}
 	var at int64
 	if o.expiry != nil {
-		var err *Reply
+		var err *resp.Reply
 		if at, err = c.parseExpiry(o.expiry, o.unit); err != nil {
 			return *err
 		}
 	}
 	e := c.find(args[1])
-	answer, refused := OK, Null
+	answer, refused := resp.OK, resp.Null
 	if o.get {
 		t, isText := c.lookup(args[1]).text()
 		c.answerFirst()
 		switch {
 		case !isText:
-			return WrongType
+			return resp.WrongType
 		case t == nil:
-			answer = Null
+			answer = resp.Null
 		default:
-			answer = BulkString(string(t.bytes)) // a copy, as the memory is reused
+			answer = resp.BulkString(string(t.bytes)) // a copy, as the memory is reused
 		}
 		refused = answer
 	}
@@ -150,15 +152,15 @@ func setString(c *call, args [][]byte) Reply {
 	return answer
 }
 
-func setex(c *call, args [][]byte) Reply { return setExpiring(c, args, inSeconds) }
+func setex(c *call, args [][]byte) resp.Reply { return setExpiring(c, args, inSeconds) }
 
-func setExpiring(c *call, args [][]byte, unit timeUnit) Reply {
+func setExpiring(c *call, args [][]byte, unit timeUnit) resp.Reply {
 	at, err := c.parseExpiry(args[2], unit)
 	if err != nil {
 		return *err
 	}
 	c.setFirstExpiry(c.assign(c.find(args[1]), args[1], args[3], false, "set"), at)
-	return OK
+	return resp.OK
 }
 
 // setFirstExpiry sets when an entry expires that has just been written, in
@@ -172,34 +174,34 @@ func (c *call) setFirstExpiry(e *entry, at int64) {
 	}
 }
 
-func psetex(c *call, args [][]byte) Reply { return setExpiring(c, args, inMilliseconds) }
+func psetex(c *call, args [][]byte) resp.Reply { return setExpiring(c, args, inMilliseconds) }
 
-func getset(c *call, args [][]byte) Reply {
+func getset(c *call, args [][]byte) resp.Reply {
 	e := c.lookup(args[1])
 	t, isText := e.text()
 	if !isText {
-		return WrongType
+		return resp.WrongType
 	}
-	old := Null
+	old := resp.Null
 	if t != nil {
-		old = BulkString(string(t.bytes)) // a copy, as the memory is reused
+		old = resp.BulkString(string(t.bytes)) // a copy, as the memory is reused
 	}
 	c.answerFirst()
 	c.assign(e, args[1], args[2], false, "set")
 	return old
 }
 
-func setnx(c *call, args [][]byte) Reply {
+func setnx(c *call, args [][]byte) resp.Reply {
 	if c.find(args[1]) != nil {
-		return Zero
+		return resp.Zero
 	}
 	c.assign(nil, args[1], args[2], false, "set")
-	return One
+	return resp.One
 }
 
-func getdel(c *call, args [][]byte) Reply {
+func getdel(c *call, args [][]byte) resp.Reply {
 	r := get(c, args)
-	if r.Kind == KindBulk {
+	if r.Kind == resp.KindBulk {
 		c.answerFirst()
 		c.remove(c.db.find(args[1]))
 		c.changed(args[1], genericEvent, "del")
@@ -207,13 +209,13 @@ func getdel(c *call, args [][]byte) Reply {
 	return r
 }
 
-func getex(c *call, args [][]byte) Reply {
+func getex(c *call, args [][]byte) resp.Reply {
 	var o setOptions
 	if !o.parse(args[2:], false) {
-		return SyntaxError
+		return resp.SyntaxError
 	}
 	r := get(c, args)
-	if r.Kind != KindBulk {
+	if r.Kind != resp.KindBulk {
 		return r
 	}
 	c.answerFirst()
@@ -231,109 +233,109 @@ func getex(c *call, args [][]byte) Reply {
 	return r
 }
 
-func mget(c *call, args [][]byte) Reply {
-	values := make([]Reply, 0, len(args)-1)
+func mget(c *call, args [][]byte) resp.Reply {
+	values := make([]resp.Reply, 0, len(args)-1)
 	for _, key := range args[1:] {
 		if t, isText := c.lookup(key).text(); isText && t != nil {
-			values = append(values, Bulk(t.bytes))
+			values = append(values, resp.Bulk(t.bytes))
 		} else {
-			values = append(values, Null)
+			values = append(values, resp.Null)
 		}
 	}
-	return Array(values...)
+	return resp.Array(values...)
 }
 
-func msetnx(c *call, args [][]byte) Reply {
+func msetnx(c *call, args [][]byte) resp.Reply {
 	if len(args)%2 == 0 {
 		return c.wrongNumber()
 	}
 	for i := 1; i < len(args); i += 2 {
 		if c.find(args[i]) != nil {
-			return Zero
+			return resp.Zero
 		}
 	}
 	mset(c, args)
-	return One
+	return resp.One
 }
 
-func mset(c *call, args [][]byte) Reply {
+func mset(c *call, args [][]byte) resp.Reply {
 	if len(args)%2 == 0 {
 		return c.wrongNumber()
 	}
 	for i := 1; i < len(args); i += 2 {
 		c.assign(c.find(args[i]), args[i], args[i+1], false, "set")
 	}
-	return OK
+	return resp.OK
 }
 
-func incr(c *call, args [][]byte) Reply { return add(c, args[1], 1) }
-func decr(c *call, args [][]byte) Reply { return add(c, args[1], -1) }
+func incr(c *call, args [][]byte) resp.Reply { return add(c, args[1], 1) }
+func decr(c *call, args [][]byte) resp.Reply { return add(c, args[1], -1) }
 
-func incrby(c *call, args [][]byte) Reply {
-	n, isInt := ParseInt(args[2])
+func incrby(c *call, args [][]byte) resp.Reply {
+	n, isInt := resp.ParseInt(args[2])
 	if !isInt {
-		return NotAnInteger
+		return resp.NotAnInteger
 	}
 	return add(c, args[1], n)
 }
 
-func decrby(c *call, args [][]byte) Reply {
-	n, isInt := ParseInt(args[2])
+func decrby(c *call, args [][]byte) resp.Reply {
+	n, isInt := resp.ParseInt(args[2])
 	switch {
 	case !isInt:
-		return NotAnInteger
+		return resp.NotAnInteger
 	case n == math.MinInt64:
-		return ErrorReply("ERR decrement would overflow")
+		return resp.ErrorReply("ERR decrement would overflow")
 	}
 	return add(c, args[1], -n)
 }
 
-func add(c *call, key []byte, by int64) Reply {
+func add(c *call, key []byte, by int64) resp.Reply {
 	e := c.find(key)
 	t, isText := e.text()
 	if !isText {
-		return WrongType
+		return resp.WrongType
 	}
 	n := int64(0)
 	if t != nil {
 		var isInt bool
-		if n, isInt = ParseInt(t.bytes); !isInt {
-			return NotAnInteger
+		if n, isInt = resp.ParseInt(t.bytes); !isInt {
+			return resp.NotAnInteger
 		}
 	}
 	if by > 0 && n > math.MaxInt64-by || by < 0 && n < math.MinInt64-by {
-		return WouldOverflow
+		return resp.WouldOverflow
 	}
 	n += by
 	var digits [20]byte
 	c.assign(e, key, strconv.AppendInt(digits[:0], n, 10), true, "incrby")
-	return Integer(n)
+	return resp.Integer(n)
 }
 
-func appendString(c *call, args [][]byte) Reply {
+func appendString(c *call, args [][]byte) resp.Reply {
 	e := c.find(args[1])
 	t, isText := e.text()
 	switch {
 	case !isText:
-		return WrongType
+		return resp.WrongType
 	case t == nil:
 		c.assign(nil, args[1], args[2], false, "append")
-		return Int(len(args[2]))
+		return resp.Int(len(args[2]))
 	case len(t.bytes)+len(args[2]) > c.options.MaxBulk:
-		return StringTooLong
+		return resp.StringTooLong
 	}
 	t.bytes, t.form = append(t.bytes, args[2]...), grown
 	c.changed(args[1], stringEvent, "append")
-	return Int(len(t.bytes))
+	return resp.Int(len(t.bytes))
 }
 
-func strlen(c *call, args [][]byte) Reply {
+func strlen(c *call, args [][]byte) resp.Reply {
 	t, isText := c.lookup(args[1]).text()
 	switch {
 	case !isText:
-		return WrongType
+		return resp.WrongType
 	case t == nil:
-		return Zero
+		return resp.Zero
 	}
-	return Int(len(t.bytes))
+	return resp.Int(len(t.bytes))
 }

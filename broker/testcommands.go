@@ -5,6 +5,9 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/resp"
 )
 
 // The commands of Options.TestCommands: what a test in Go does by the methods of a
@@ -35,13 +38,13 @@ var testRows = []command{
 
 const forTests = admin | noScript | always | unhindered
 
-func testSnapshot(c *call, _ [][]byte) Reply { return Verbatim(string(c.snapshot())) }
+func testSnapshot(c *call, _ [][]byte) resp.Reply { return resp.Verbatim(string(c.snapshot())) }
 
-func testSeed(c *call, args [][]byte) Reply {
+func testSeed(c *call, args [][]byte) resp.Reply {
 	if err := c.Broker.seed(args[1]); err != nil {
-		return Errorf("ERR %v", err)
+		return resp.Errorf("ERR %v", err)
 	}
-	return OK
+	return resp.OK
 }
 
 // A clockMove is what REDRPC.ADVANCE asks for. The client waits until it has been made,
@@ -56,23 +59,23 @@ type clockMove struct {
 // way is done while everybody waits.
 const longestMove = 10 * 365 * 24 * time.Hour
 
-func testAdvance(c *call, args [][]byte) Reply {
-	ms, isInt := ParseInt(args[1])
+func testAdvance(c *call, args [][]byte) resp.Reply {
+	ms, isInt := resp.ParseInt(args[1])
 	switch {
 	case !c.clock.manual:
-		return ErrorReply("ERR the broker's clock is real: only a manual one can be moved")
+		return resp.ErrorReply("ERR the broker's clock is real: only a manual one can be moved")
 	case !isInt:
-		return NotAnInteger
+		return resp.NotAnInteger
 	case ms < 0 || ms > longestMove.Milliseconds() || ms > c.timeLeft().Milliseconds():
-		return ErrorReply("ERR time can be moved by 0 to 10 years, and not beyond the year 2262")
+		return resp.ErrorReply("ERR time can be moved by 0 to 10 years, and not beyond the year 2262")
 	}
 	m := &clockMove{by: time.Duration(ms) * time.Millisecond}
 	c.moves = append(c.moves, m)
 	if c.session.transaction.running {
-		return OK
+		return resp.OK
 	}
 	m.session = c.session
-	return Reply{Kind: KindWait, Wait: &wait{late: OK, left: func() { m.session = nil }}}
+	return resp.Reply{Kind: resp.KindWait, Wait: &wait{late: resp.OK, left: func() { m.session = nil }}}
 }
 
 // moveClock makes the moves that clients have asked for.
@@ -82,7 +85,7 @@ func (b *Broker) moveClock() {
 		b.moves = b.moves[1:]
 		b.advance(m.by)
 		if m.session != nil {
-			m.session.unblock(0, OK)
+			m.session.unblock(0, resp.OK)
 		}
 		b.afterBatch()
 	}
@@ -91,19 +94,19 @@ func (b *Broker) moveClock() {
 
 // parseWait reads a number of times or clients, and how many milliseconds to wait for
 // them.
-func parseWait(times, wait []byte) (n int, timeout time.Duration, err *Reply) {
-	number, isInt := ParseInt(times)
-	ms, isInt2 := ParseInt(wait)
+func parseWait(times, wait []byte) (n int, timeout time.Duration, err *resp.Reply) {
+	number, isInt := resp.ParseInt(times)
+	ms, isInt2 := resp.ParseInt(wait)
 	switch {
 	case !isInt || !isInt2:
-		return 0, 0, &NotAnInteger
+		return 0, 0, &resp.NotAnInteger
 	case number < 0 || ms < 0 || number > math.MaxInt32 || ms > math.MaxInt64/int64(time.Millisecond):
-		return 0, 0, &NotPositive
+		return 0, 0, &resp.NotPositive
 	}
 	return int(number), time.Duration(ms) * time.Millisecond, nil
 }
 
-func testWaitBlocked(c *call, args [][]byte) Reply {
+func testWaitBlocked(c *call, args [][]byte) resp.Reply {
 	n, timeout, err := parseWait(args[1], args[2])
 	if err != nil {
 		return *err
@@ -114,61 +117,61 @@ func testWaitBlocked(c *call, args [][]byte) Reply {
 	}
 	b := c.Broker
 	return c.waitUntil(func() bool { return b.areBlocked(n, keys) }, timeout,
-		Errorf("ERR fewer than %d clients were blocked for %v", n, timeout))
+		resp.Errorf("ERR fewer than %d clients were blocked for %v", n, timeout))
 }
 
-func testFaultAdd(c *call, args [][]byte) Reply {
+func testFaultAdd(c *call, args [][]byte) resp.Reply {
 	f, err := ParseFault(string(args[2]))
 	if err != nil {
-		return Errorf("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
+		return resp.Errorf("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
 	}
-	if c.clock.manual && f.slows() && (f.Client == "" || Match(f.Client, c.session.name, false)) {
-		return ErrorReply("ERR the network of this client would be slow, too, while the clock stands still: nobody could move it any more; " +
+	if c.clock.manual && f.slows() && (f.Client == "" || glob.Match(f.Client, c.session.name, false)) {
+		return resp.ErrorReply("ERR the network of this client would be slow, too, while the clock stands still: nobody could move it any more; " +
 			"expected client= with the name of others")
 	}
 	r, err := c.inject(f)
 	if err != nil {
-		return Errorf("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
+		return resp.Errorf("ERR %s", strings.TrimPrefix(err.Error(), "broker: "))
 	}
-	return Integer(r.id)
+	return resp.Integer(r.id)
 }
 
 // rule finds a rule by its number.
-func (c *call) rule(number []byte) (*Rule, *Reply) {
-	id, isInt := ParseInt(number)
+func (c *call) rule(number []byte) (*Rule, *resp.Reply) {
+	id, isInt := resp.ParseInt(number)
 	if !isInt {
-		return nil, &NotAnInteger
+		return nil, &resp.NotAnInteger
 	}
 	for _, r := range c.rules {
 		if r.id == id {
 			return r, nil
 		}
 	}
-	err := Errorf("ERR there is no rule %d", id)
+	err := resp.Errorf("ERR there is no rule %d", id)
 	return nil, &err
 }
 
-func testFaultDel(c *call, args [][]byte) Reply {
+func testFaultDel(c *call, args [][]byte) resp.Reply {
 	r, err := c.rule(args[2])
 	if err != nil {
 		return *err
 	}
 	r.remove()
-	return OK
+	return resp.OK
 }
 
-func testFaultList(c *call, _ [][]byte) Reply {
-	var rules []Reply
+func testFaultList(c *call, _ [][]byte) resp.Reply {
+	var rules []resp.Reply
 	for _, r := range c.rules {
-		rules = append(rules, Map(
-			BulkString("id"), Integer(r.id), BulkString("fault"), BulkString(r.String()),
-			BulkString("matched"), Int(r.matched), BulkString("fired"), Int(r.fired),
+		rules = append(rules, resp.Map(
+			resp.BulkString("id"), resp.Integer(r.id), resp.BulkString("fault"), resp.BulkString(r.String()),
+			resp.BulkString("matched"), resp.Int(r.matched), resp.BulkString("fired"), resp.Int(r.fired),
 		))
 	}
-	return Array(rules...)
+	return resp.Array(rules...)
 }
 
-func testFaultWait(c *call, args [][]byte) Reply {
+func testFaultWait(c *call, args [][]byte) resp.Reply {
 	r, err := c.rule(args[2])
 	if err != nil {
 		return *err
@@ -178,31 +181,31 @@ func testFaultWait(c *call, args [][]byte) Reply {
 		return *err
 	}
 	return c.waitUntil(func() bool { return r.fired >= n }, timeout,
-		Errorf("ERR rule %d fired less than %d times for %v", r.id, n, timeout))
+		resp.Errorf("ERR rule %d fired less than %d times for %v", r.id, n, timeout))
 }
 
-func testLog(c *call, args [][]byte) Reply {
+func testLog(c *call, args [][]byte) resp.Reply {
 	records := c.records()
 	switch {
 	case len(args) > 2:
 		return c.wrongNumber()
 	case len(args) == 2:
-		n, isInt := ParseInt(args[1])
+		n, isInt := resp.ParseInt(args[1])
 		if !isInt || n < 0 {
-			return NotPositive
+			return resp.NotPositive
 		}
 		records = records[max(0, len(records)-int(min(n, math.MaxInt32))):]
 	}
 	return lines(records)
 }
 
-func testViolations(c *call, _ [][]byte) Reply { return lines(c.violations) }
+func testViolations(c *call, _ [][]byte) resp.Reply { return lines(c.violations) }
 
 // lines answers each in one line.
-func lines[T fmt.Stringer](all []T) Reply {
-	answers := make([]Reply, len(all))
+func lines[T fmt.Stringer](all []T) resp.Reply {
+	answers := make([]resp.Reply, len(all))
 	for i, one := range all {
-		answers[i] = BulkString(one.String())
+		answers[i] = resp.BulkString(one.String())
 	}
-	return Array(answers...)
+	return resp.Array(answers...)
 }

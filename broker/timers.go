@@ -3,6 +3,8 @@ package broker
 import (
 	"math"
 	"time"
+
+	"redrpc/broker/internal/alarm"
 )
 
 // A clock tells the time of a broker, in nanoseconds since 1970. A real clock
@@ -70,7 +72,7 @@ func (b *Broker) fireAlarms(until int64) {
 }
 
 // fire lets the owner of an alarm do what is due.
-func (b *Broker) fire(o Owner) {
+func (b *Broker) fire(o alarm.Owner) {
 	defer b.recoverPanic()
 	o.Due()
 }

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Client tracking: the broker remembers which keys a client has read, or which
@@ -208,26 +210,26 @@ func (s *session) invalidate(keys [][]byte) {
 		if to == nil {
 			s.tracking.broken = true
 			if s.protocol == 3 {
-				r := Push(BulkString("tracking-redir-broken"), Integer(s.tracking.redirect))
+				r := resp.Push(resp.BulkString("tracking-redir-broken"), resp.Integer(s.tracking.redirect))
 				s.reply(&r)
 			}
 			return
 		}
 	}
-	what := Null
+	what := resp.Null
 	if keys != nil {
-		items := make([]Reply, len(keys))
+		items := make([]resp.Reply, len(keys))
 		for i, key := range keys {
-			items[i] = Bulk(key)
+			items[i] = resp.Bulk(key)
 		}
-		what = Array(items...)
+		what = resp.Array(items...)
 	}
-	var r Reply
+	var r resp.Reply
 	switch {
 	case to.protocol == 3:
-		r = Push(BulkString("invalidate"), what)
+		r = resp.Push(resp.BulkString("invalidate"), what)
 	case s.tracking.redirect != 0 && to.subscriptions.any():
-		r = Push(BulkString("message"), BulkString(invalidateChannel), what)
+		r = resp.Push(resp.BulkString("message"), resp.BulkString(invalidateChannel), what)
 	default:
 		return // there is no way to tell it
 	}

@@ -1,5 +1,7 @@
 package broker
 
+import "redrpc/broker/internal/resp"
+
 // A transaction is what a client has between MULTI and EXEC.
 type transaction struct {
 	open           bool
@@ -40,39 +42,39 @@ func (t *transaction) add(cmd *command, args [][]byte) {
 	t.bytes += size + queuedBytes + argumentBytes*len(args)
 }
 
-func multi(c *call, _ [][]byte) Reply {
+func multi(c *call, _ [][]byte) resp.Reply {
 	t := &c.session.transaction
 	if t.open {
-		return ErrorReply("ERR MULTI calls can not be nested")
+		return resp.ErrorReply("ERR MULTI calls can not be nested")
 	}
 	t.open = true
-	return OK
+	return resp.OK
 }
 
-func exec(c *call, _ [][]byte) Reply {
+func exec(c *call, _ [][]byte) resp.Reply {
 	s := c.session
 	t := s.transaction
 	if !t.open {
-		return ErrorReply("ERR EXEC without MULTI")
+		return resp.ErrorReply("ERR EXEC without MULTI")
 	}
 	s.unwatch()
 	s.transaction = transaction{running: true, queue: t.queue}
 	defer func() { s.transaction = transaction{} }()
 	switch {
 	case t.failed:
-		return ErrorReply("EXECABORT Transaction discarded because of previous errors.")
+		return resp.ErrorReply("EXECABORT Transaction discarded because of previous errors.")
 	case t.watchedChanged:
-		return NullArray
+		return resp.NullArray
 	}
 	s.runQueued(t.queue)
-	return Nothing
+	return resp.Nothing
 }
 
 // runQueued runs the commands of a transaction. Each reply is encoded as it comes,
 // while what it refers to is unchanged.
 func (s *session) runQueued(queue []queuedCommand) {
 	defer s.recoverPanic()
-	opening := Reply{Kind: KindArrayHeader, N: int64(len(queue))}
+	opening := resp.Reply{Kind: resp.KindArrayHeader, N: int64(len(queue))}
 	s.reply(&opening)
 	denied := false
 	for _, q := range queue {
@@ -88,12 +90,12 @@ func (s *session) runQueued(queue []queuedCommand) {
 	}
 }
 
-func discard(c *call, _ [][]byte) Reply {
+func discard(c *call, _ [][]byte) resp.Reply {
 	if !c.session.transaction.open {
-		return ErrorReply("ERR DISCARD without MULTI")
+		return resp.ErrorReply("ERR DISCARD without MULTI")
 	}
 	c.session.endTransaction()
-	return OK
+	return resp.OK
 }
 
 // endTransaction forgets the transaction and the keys that it depended on.
@@ -102,10 +104,10 @@ func (s *session) endTransaction() {
 	s.transaction = transaction{}
 }
 
-func watchKeys(c *call, args [][]byte) Reply {
+func watchKeys(c *call, args [][]byte) resp.Reply {
 	s := c.session
 	if s.transaction.open {
-		return ErrorReply("ERR WATCH inside MULTI is not allowed")
+		return resp.ErrorReply("ERR WATCH inside MULTI is not allowed")
 	}
 	for _, key := range args[1:] {
 		watchers := c.db.watched[string(key)]
@@ -119,13 +121,13 @@ func watchKeys(c *call, args [][]byte) Reply {
 			s.transaction.watched = append(s.transaction.watched, w)
 		}
 	}
-	return OK
+	return resp.OK
 }
 
-func unwatch(c *call, _ [][]byte) Reply {
+func unwatch(c *call, _ [][]byte) resp.Reply {
 	c.session.unwatch()
 	c.session.transaction.watchedChanged = false
-	return OK
+	return resp.OK
 }
 
 // unwatch forgets the watched keys.

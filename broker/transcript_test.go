@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/resp"
 	"redrpc/internal/redistest"
 )
 
@@ -144,7 +145,7 @@ func (r *replay) run(t *testing.T, lines []string, record bool) []string {
 			delete(r.clients, who)
 		case strings.HasSuffix(who, ">"):
 			name := strings.TrimSuffix(who, ">")
-			args, ok := SplitLine([]byte(r.substitute(what)))
+			args, ok := resp.SplitLine([]byte(r.substitute(what)))
 			if !ok {
 				fail("expected arguments, with closed quotes")
 			}

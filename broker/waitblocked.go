@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // A watcher is somebody who waits until something holds of the broker: that clients
@@ -104,15 +106,15 @@ func (b *Broker) waitUntil(ctx context.Context, holds func() bool) error {
 // waitUntil is Broker.waitUntil for a client, which is answered OK, or with an error
 // when the time is up: by the machine's clock, as a manual one may stand still. 0 means
 // never.
-func (c *call) waitUntil(holds func() bool, timeout time.Duration, late Reply) Reply {
+func (c *call) waitUntil(holds func() bool, timeout time.Duration, late resp.Reply) resp.Reply {
 	b, s := c.Broker, c.session
 	switch {
 	case holds():
-		return OK
+		return resp.OK
 	case s.transaction.running:
-		return Errorf("ERR '%s' cannot wait inside a transaction", c.command.fullName)
+		return resp.Errorf("ERR '%s' cannot wait inside a transaction", c.command.fullName)
 	}
-	w := &watcher{holds: holds, done: func() { s.unblock(0, OK) }}
+	w := &watcher{holds: holds, done: func() { s.unblock(0, resp.OK) }}
 	b.watchers = append(b.watchers, w)
 	var timer *time.Timer
 	if timeout > 0 {
@@ -128,7 +130,7 @@ func (c *call) waitUntil(holds func() bool, timeout time.Duration, late Reply) R
 			b.leave()
 		})
 	}
-	return Reply{Kind: KindWait, Wait: &wait{late: late, left: func() {
+	return resp.Reply{Kind: resp.KindWait, Wait: &wait{late: late, left: func() {
 		b.forgetWatcher(w)
 		if timer != nil {
 			timer.Stop()

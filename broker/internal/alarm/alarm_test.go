@@ -1,4 +1,4 @@
-package broker
+package alarm
 
 import (
 	"cmp"

@@ -1,4 +1,5 @@
-package broker
+// Package glob matches patterns as Redis does.
+package glob
 
 // Match reports whether s matches a glob-style pattern as Redis reads it: *, ?,
 // classes such as [a-c] and [^x], and \ to take the next byte as it is. Fold

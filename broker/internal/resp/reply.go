@@ -1,4 +1,6 @@
-package broker
+// Package resp reads requests and writes replies of the Redis protocol, RESP2 and RESP3,
+// and reads numbers and quoted words as Redis does.
+package resp
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package broker
+package glob
 
 import (
 	"strings"

@@ -1,4 +1,5 @@
-package broker
+// Package alarm keeps the times at which something is due.
+package alarm
 
 import (
 	"iter"
