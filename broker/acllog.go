@@ -39,7 +39,7 @@ func denialObject(what denial, cmd *command, args [][]byte, at int) string {
 func (s *session) noteDenied(what denial, object, username string) {
 	b := s.broker
 	log := &b.acl.log
-	d := &denied{what: what, inMulti: s.transaction.open || s.transaction.running, object: object, username: username, at: b.now, client: s.String(), count: 1}
+	d := &denied{what: what, inMulti: s.transaction.open || s.transaction.running, object: object, username: username, at: b.keys.Now, client: s.String(), count: 1}
 	for i, old := range (*log)[:min(len(*log), sameDenialAmong)] {
 		if old.what == d.what && old.inMulti == d.inMulti && old.object == d.object && old.username == d.username && d.at-old.at <= int64(sameDenialFor) {
 			d.count += old.count
@@ -79,7 +79,7 @@ func aclLog(c *call, args [][]byte) resp.Reply {
 			resp.BulkString("context"), resp.BulkString(context),
 			resp.BulkString("object"), resp.BulkString(d.object),
 			resp.BulkString("username"), resp.BulkString(d.username),
-			resp.BulkString("age-seconds"), resp.Double(float64((c.now-d.at)/int64(time.Millisecond))/1000),
+			resp.BulkString("age-seconds"), resp.Double(float64((c.keys.Now-d.at)/int64(time.Millisecond))/1000),
 			resp.BulkString("client-info"), resp.BulkString(d.client),
 		))
 	}

@@ -1,6 +1,9 @@
 package broker
 
-import "redrpc/broker/internal/resp"
+import (
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
+)
 
 // BITFIELD and BITFIELD_RO.
 
@@ -86,7 +89,7 @@ type bitOperation struct {
 
 // parseField reads a type, such as u8 or i16, and an offset, which behind # counts
 // fields of the type.
-func (c *call) parseField(kind, at []byte) (f bitField, err *resp.Reply) {
+func parseField(c *keyspace.Call, kind, at []byte) (f bitField, err *resp.Reply) {
 	isInt := false
 	if len(kind) > 0 && (kind[0] == 'i' || kind[0] == 'u') {
 		f.signed = kind[0] == 'i'
@@ -103,14 +106,14 @@ func (c *call) parseField(kind, at []byte) (f bitField, err *resp.Reply) {
 	if f.offset, isInt = resp.ParseInt(at); !isInt {
 		return f, &badOffset
 	}
-	if f.offset *= scale; !c.isOffset(f.offset) {
+	if f.offset *= scale; !isOffset(c, f.offset) {
 		return f, &badOffset
 	}
 	return f, nil
 }
 
 // parseBitOperations reads the steps of BITFIELD.
-func (c *call) parseBitOperations(args [][]byte) (steps []bitOperation, err *resp.Reply) {
+func parseBitOperations(c *keyspace.Call, args [][]byte) (steps []bitOperation, err *resp.Reply) {
 	o := overflowWrap
 	for len(args) > 0 {
 		rest := args[1:]
@@ -138,7 +141,7 @@ func (c *call) parseBitOperations(args [][]byte) (steps []bitOperation, err *res
 		default:
 			return nil, &resp.SyntaxError
 		}
-		if step.field, err = c.parseField(rest[0], rest[1]); err != nil {
+		if step.field, err = parseField(c, rest[0], rest[1]); err != nil {
 			return nil, err
 		}
 		args = rest[2:]
@@ -169,11 +172,13 @@ func useByBitfield(args [][]byte) string {
 	return "RO access"
 }
 
-func bitfield(c *call, args [][]byte) resp.Reply         { return bitfieldGeneric(c, args, true) }
-func bitfieldReadOnly(c *call, args [][]byte) resp.Reply { return bitfieldGeneric(c, args, false) }
+func bitfield(c *keyspace.Call, args [][]byte) resp.Reply { return bitfieldGeneric(c, args, true) }
+func bitfieldReadOnly(c *keyspace.Call, args [][]byte) resp.Reply {
+	return bitfieldGeneric(c, args, false)
+}
 
-func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) resp.Reply {
-	steps, err := c.parseBitOperations(args[2:])
+func bitfieldGeneric(c *keyspace.Call, args [][]byte, mayWrite bool) resp.Reply {
+	steps, err := parseBitOperations(c, args[2:])
 	if err != nil {
 		return *err
 	}
@@ -184,7 +189,7 @@ func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) resp.Reply {
 		}
 	}
 	if size == 0 {
-		t, isText := c.lookup(args[1]).text()
+		t, isText := asString(c.Lookup(args[1]))
 		if !isText {
 			return resp.WrongType
 		}
@@ -197,7 +202,7 @@ func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) resp.Reply {
 	if !mayWrite {
 		return resp.ErrorReply("ERR BITFIELD_RO only supports the GET subcommand")
 	}
-	t, extended, isText := c.bitsOf(args[1], size)
+	t, extended, isText := bitsOf(c, args[1], size)
 	if !isText {
 		return resp.WrongType
 	}
@@ -210,10 +215,10 @@ func bitfieldGeneric(c *call, args [][]byte, mayWrite bool) resp.Reply {
 	}
 	switch {
 	case changed:
-		c.answerFirst()
-		c.changed(args[1], stringEvent, "setbit")
-	case extended && c.options.MaxMemory > 0:
-		c.measure(c.db.find(args[1]))
+		c.AnswerFirst()
+		c.Changed(args[1], keyspace.StringEvent, "setbit")
+	case extended && c.MaxMemory > 0:
+		c.Measure(c.DB.Find(args[1]))
 	}
 	return resp.Array(values...)
 }

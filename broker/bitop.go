@@ -1,6 +1,9 @@
 package broker
 
-import "redrpc/broker/internal/resp"
+import (
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
+)
 
 // BITOP.
 
@@ -11,7 +14,7 @@ var bitOperations = map[string]func(x, y byte) byte{
 	"xor": func(x, y byte) byte { return x ^ y },
 }
 
-func bitop(c *call, args [][]byte) resp.Reply {
+func bitop(c *keyspace.Call, args [][]byte) resp.Reply {
 	var buf [3]byte
 	name := string(resp.Lower(buf[:], args[1]))
 	combine := bitOperations[name]
@@ -24,7 +27,7 @@ func bitop(c *call, args [][]byte) resp.Reply {
 	sources := make([][]byte, len(args)-3)
 	longest := 0
 	for i, key := range args[3:] {
-		t, isText := c.lookup(key).text()
+		t, isText := asString(c.Lookup(key))
 		if !isText {
 			return resp.WrongType
 		}
@@ -33,9 +36,9 @@ func bitop(c *call, args [][]byte) resp.Reply {
 	}
 	target := args[2]
 	if longest == 0 {
-		if e := c.find(target); e != nil {
-			c.remove(e)
-			c.changed(target, genericEvent, "del")
+		if e := c.Find(target); e != nil {
+			c.Remove(e)
+			c.Changed(target, keyspace.GenericEvent, "del")
 		}
 		return resp.Zero
 	}
@@ -55,7 +58,7 @@ func bitop(c *call, args [][]byte) resp.Reply {
 			result[i] = combine(result[i], b)
 		}
 	}
-	c.replace(target, &stringValue{result, grown})
-	c.changed(target, stringEvent, "set")
+	c.Replace(target, &stringValue{result, grown})
+	c.Changed(target, keyspace.StringEvent, "set")
 	return resp.Int(longest)
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -17,15 +18,15 @@ var (
 
 // parseOffset reads the place of a bit. It has to be in a string of the greatest
 // length there may be.
-func (c *call) parseOffset(arg []byte) (offset int64, err *resp.Reply) {
+func parseOffset(c *keyspace.Call, arg []byte) (offset int64, err *resp.Reply) {
 	offset, isInt := resp.ParseInt(arg)
-	if !isInt || !c.isOffset(offset) {
+	if !isInt || !isOffset(c, offset) {
 		return 0, &badOffset
 	}
 	return offset, nil
 }
 
-func (c *call) isOffset(n int64) bool { return n >= 0 && n>>3 < int64(c.options.MaxBulk) }
+func isOffset(c *keyspace.Call, n int64) bool { return n >= 0 && n>>3 < int64(c.MaxBulk) }
 
 // bit returns a bit of a string, 0 behind its end.
 func bit(p []byte, offset int64) byte {
@@ -53,34 +54,34 @@ func (t *stringValue) extend(n int) (extended bool) {
 // bitsOf returns the string that a key holds with so many bits at least, for a
 // command that writes some of them. It reports whether the string is longer than it
 // was, or new; and false if the key holds something else.
-func (c *call) bitsOf(key []byte, n int64) (t *stringValue, extended, isText bool) {
-	t, isText = c.find(key).text()
+func bitsOf(c *keyspace.Call, key []byte, n int64) (t *stringValue, extended, isText bool) {
+	t, isText = asString(c.Find(key))
 	if !isText {
 		return nil, false, false
 	}
 	if t == nil {
 		t = &stringValue{}
-		c.add(c.db, key, t)
+		c.Create(key, t)
 	}
 	extended = t.extend(int((n + 7) / 8))
 	t.form = grown
 	return t, extended, true
 }
 
-func getbit(c *call, args [][]byte) resp.Reply {
-	offset, err := c.parseOffset(args[2])
+func getbit(c *keyspace.Call, args [][]byte) resp.Reply {
+	offset, err := parseOffset(c, args[2])
 	if err != nil {
 		return *err
 	}
-	t, isText := c.lookup(args[1]).text()
+	t, isText := asString(c.Lookup(args[1]))
 	if !isText {
 		return resp.WrongType
 	}
 	return resp.Integer(int64(bit(t.content(), offset)))
 }
 
-func setbit(c *call, args [][]byte) resp.Reply {
-	offset, err := c.parseOffset(args[2])
+func setbit(c *keyspace.Call, args [][]byte) resp.Reply {
+	offset, err := parseOffset(c, args[2])
 	if err != nil {
 		return *err
 	}
@@ -88,14 +89,14 @@ func setbit(c *call, args [][]byte) resp.Reply {
 	if !isInt || to != 0 && to != 1 {
 		return badBit
 	}
-	t, extended, isText := c.bitsOf(args[1], offset+1)
+	t, extended, isText := bitsOf(c, args[1], offset+1)
 	if !isText {
 		return resp.WrongType
 	}
 	old := bit(t.bytes, offset)
 	setBit(t.bytes, offset, byte(to))
 	if extended || int64(old) != to {
-		c.changed(args[1], stringEvent, "setbit")
+		c.Changed(args[1], keyspace.StringEvent, "setbit")
 	}
 	return resp.Integer(int64(old))
 }
@@ -134,8 +135,8 @@ func (r *bitRange) resolve(size int) (from, to int64) {
 	return first * unit, (last + 1) * unit
 }
 
-func bitcount(c *call, args [][]byte) resp.Reply {
-	t, isText := c.lookup(args[1]).text()
+func bitcount(c *keyspace.Call, args [][]byte) resp.Reply {
+	t, isText := asString(c.Lookup(args[1]))
 	switch {
 	case !isText:
 		return resp.WrongType
@@ -147,7 +148,7 @@ func bitcount(c *call, args [][]byte) resp.Reply {
 	case 2:
 	case 4, 5:
 		var isInt bool
-		if r.first, r.last, isInt = parseRange(args[2:]); !isInt {
+		if r.first, r.last, isInt = resp.ParseRange(args[2:]); !isInt {
 			return resp.NotAnInteger
 		}
 		if r.first < 0 && r.last < 0 && r.first > r.last {
@@ -182,7 +183,7 @@ func countOnes(p []byte, r bitRange) int {
 	return n
 }
 
-func bitpos(c *call, args [][]byte) resp.Reply {
+func bitpos(c *keyspace.Call, args [][]byte) resp.Reply {
 	want, isInt := resp.ParseInt(args[2])
 	switch {
 	case !isInt:
@@ -190,7 +191,7 @@ func bitpos(c *call, args [][]byte) resp.Reply {
 	case want != 0 && want != 1:
 		return resp.ErrorReply("ERR The bit argument must be 1 or 0.")
 	}
-	t, isText := c.lookup(args[1]).text()
+	t, isText := asString(c.Lookup(args[1]))
 	switch {
 	case !isText:
 		return resp.WrongType

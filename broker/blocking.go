@@ -2,8 +2,8 @@ package broker
 
 import (
 	"slices"
-	"time"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -12,29 +12,11 @@ import (
 // ready keys are served once the command is done, or the transaction that it is
 // part of. A client that waits for several keys stands in several queues.
 
-// A wait is a handler's wish to be asked again when one of keys is ready.
-type wait struct {
-	keys    [][]byte
-	timeout time.Duration // 0: for ever
-	refused resp.Reply    // the answer where waiting is not possible: in a transaction
-	late    resp.Reply    // the answer when the time is up
-
-	// serve answers the client from a key that holds a list. Like a handler it
-	// runs under the lock, but later: it must not refer to the arguments.
-	serve func(c *call, e *entry, l *list) resp.Reply
-
-	// left is called when the client waits no more, whatever the reason, if it waits
-	// for something else than keys. Then it does not count as blocked.
-	left func()
-}
-
 // A waiter is a blocked client.
 type waiter struct {
 	session *session
-	serve   func(c *call, e *entry, l *list) resp.Reply
-	db      *database
-	late    resp.Reply
-	left    func()
+	wait    *keyspace.Wait
+	db      *keyspace.DB
 	drop    Drop // when the client is answered, its connection is closed
 	tickets []ticket
 	since   int64 // nanoseconds since 1970
@@ -56,21 +38,22 @@ type queue struct {
 
 // A readyKey is one that clients may be waiting for and that has just been made.
 type readyKey struct {
-	db   *database
+	db   *keyspace.DB
 	key  string
 	late bool // the command that made it is over, and its changes have been told
 }
 
 // block parks the client until it is served, timed out or gone.
-func (s *session) block(d *database, w *wait) {
+func (s *session) block(d *keyspace.DB, w *keyspace.Wait) {
 	b := s.broker
-	p := &waiter{session: s, serve: w.serve, db: d, late: w.late, left: w.left, since: b.now}
-	p.tickets = make([]ticket, 0, len(w.keys))
-	for i, key := range w.keys {
-		q := d.blocked[string(key)]
+	p := &waiter{session: s, wait: w, db: d, since: b.keys.Now}
+	p.tickets = make([]ticket, 0, len(w.Keys))
+	blocked := b.blocked[d.Index]
+	for i, key := range w.Keys {
+		q := blocked[string(key)]
 		if q == nil {
 			q = &queue{key: string(key)}
-			d.blocked[q.key] = q
+			blocked[q.key] = q
 		} else if q.last.waiter == p {
 			continue // the same key twice in a row
 		} else if i > 0 && p.holds(q) {
@@ -85,12 +68,13 @@ func (s *session) block(d *database, w *wait) {
 		}
 		q.last = t
 	}
+	d.Awaited = len(blocked) > 0
 	s.waiter, s.waits = p, true
-	if p.left == nil {
+	if p.wait.Left == nil {
 		b.countBlocked(1)
 	}
-	if at := b.now + int64(w.timeout); at > b.now { // beyond the year 2262 it overflows
-		b.alarms.Set(&s.timeoutAlarm, s, at)
+	if at := b.keys.Now + int64(w.Timeout); at > b.keys.Now { // beyond the year 2262 it overflows
+		b.keys.Alarms.Set(&s.timeoutAlarm, s, at)
 	}
 }
 
@@ -105,6 +89,9 @@ func (p *waiter) holds(q *queue) bool {
 
 // leave takes a client out of all its queues.
 func (p *waiter) leave() {
+	s := p.session
+	b := s.broker
+	blocked := b.blocked[p.db.Index]
 	for i := range p.tickets {
 		t := &p.tickets[i]
 		if t.prev == nil {
@@ -118,18 +105,17 @@ func (p *waiter) leave() {
 			t.next.prev = t.prev
 		}
 		if t.queue.first == nil {
-			delete(p.db.blocked, t.queue.key)
+			delete(blocked, t.queue.key)
 		}
 	}
-	s := p.session
-	b := s.broker
+	p.db.Awaited = len(blocked) > 0
 	s.waiter, s.waits = nil, false
 	s.serveDelayed()
-	b.alarms.Clear(&s.timeoutAlarm)
-	if p.left == nil {
+	b.keys.Alarms.Clear(&s.timeoutAlarm)
+	if p.wait.Left == nil {
 		b.countBlocked(-1)
 	} else {
-		p.left()
+		p.wait.Left()
 	}
 }
 
@@ -154,12 +140,26 @@ func (s *session) unblock(place int, r resp.Reply) {
 }
 
 // Due answers a client that has waited long enough.
-func (s *session) Due() { s.unblock(0, s.waiter.late) }
+func (s *session) Due() { s.unblock(0, s.waiter.wait.Late) }
 
-// signalReady marks a key as ready if clients wait for it.
-func (b *Broker) signalReady(d *database, key string) {
-	if len(d.blocked) > 0 && d.blocked[key] != nil {
-		b.ready = append(b.ready, readyKey{db: d, key: key})
+// Ready marks a key as ready if clients wait for it.
+func (h hooks) Ready(d *keyspace.DB, key string) {
+	if h.blocked[d.Index][key] != nil {
+		h.ready = append(h.ready, readyKey{db: d, key: key})
+	}
+}
+
+// Removed marks a key as ready that has gone, if a client waits that wants to know.
+func (h hooks) Removed(d *keyspace.DB, key string) {
+	q := h.blocked[d.Index][key]
+	if q == nil {
+		return
+	}
+	for t := q.first; t != nil; t = t.next {
+		if t.waiter.wait.Gone != nil {
+			h.ready = append(h.ready, readyKey{db: d, key: key})
+			return
+		}
 	}
 }
 
@@ -172,12 +172,12 @@ func (b *Broker) serveReadyKeys() {
 	b.ready = b.ready[:0]
 }
 
-// serveKey gives what a key has to the clients that wait for it, in order. The list
-// is only touched for a client that is still there: what has been popped for one
-// that has gone would be lost. Where that is not sure, the key is served again
-// when more of the client's input has been read.
+// serveKey gives what a key has to the clients that wait for it, in order. A client that it
+// has nothing for is passed by, and waits on. The key is only touched for a client that is
+// still there: what has been popped for one that has gone would be lost. Where that is not
+// sure, the key is served again when more of the client's input has been read.
 func (b *Broker) serveKey(k readyKey) {
-	q := k.db.blocked[k.key]
+	q := b.blocked[k.db.Index][k.key]
 	if q == nil {
 		return
 	}
@@ -189,16 +189,12 @@ func (b *Broker) serveKey(k readyKey) {
 		}
 	}()
 	for t := q.first; t != nil; {
-		e := k.db.entries[k.key]
-		if e == nil {
-			return
-		}
-		l, isList := e.value.(*list)
-		if !isList {
-			return
-		}
 		w := t.waiter
 		t = t.next
+		e := k.db.Get(k.key)
+		if e == nil && w.wait.Gone == nil {
+			continue
+		}
 		s = w.session
 		switch s.transport.peer() {
 		case gone:
@@ -211,14 +207,30 @@ func (b *Broker) serveKey(k readyKey) {
 			}
 			return
 		}
-		c := &b.running
-		*c = call{Broker: b, session: s, db: w.db, command: s.command, woken: !k.late}
-		began := b.lap
-		r := b.guard(c, nil, func(c *call, _ [][]byte) resp.Reply { return w.serve(c, e, l) })
-		s.served(began, &r)
-		s.unblock(c.place, r)
-		b.tracking.deliverOwn()
+		b.serveWaiter(w, k, e)
 	}
+}
+
+// serveWaiter answers a client from a key that is ready, if that has something for it. The
+// entry is nil if the key has gone.
+func (b *Broker) serveWaiter(w *waiter, k readyKey, e *keyspace.Entry) {
+	s := w.session
+	c := b.begin(s, s.command)
+	c.DB, c.Woken = w.db, !k.late
+	began, served := b.lap, true
+	r := b.guard(c, nil, func(c *keyspace.Call, _ [][]byte) (r resp.Reply) {
+		if e == nil {
+			return w.wait.Gone(c, k.key)
+		}
+		r, served = w.wait.Serve(c, e)
+		return r
+	})
+	if !served && r.Kind == resp.KindNothing {
+		return
+	}
+	s.served(began, &r)
+	s.unblock(c.Place, r)
+	b.tracking.deliverOwn()
 }
 
 // serveDelayed marks the keys as ready again that were not given to the client

@@ -2,98 +2,64 @@ package broker
 
 import (
 	"bytes"
-	"math"
-	"math/big"
 	"time"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands that wait for lists.
 
-// parseTimeout reads a time-out in seconds, 0 meaning none. It is rounded up to
-// milliseconds, so that no small one comes to mean none.
-func (c *call) parseTimeout(arg []byte) (time.Duration, *resp.Reply) {
-	ms, isFloat := parseMilliseconds(arg)
-	if !isFloat {
-		r := resp.ErrorReply("ERR timeout is not a float or out of range")
-		return 0, &r
-	}
-	switch {
-	case ms < 0 || ms >= math.MaxInt64: // Redis reads what is far too large as negative
-		r := resp.ErrorReply("ERR timeout is negative")
-		return 0, &r
-	case ms > float64(math.MaxInt64-c.milliseconds()):
-		r := resp.ErrorReply("ERR timeout is out of range")
-		return 0, &r
-	case ms > float64(math.MaxInt64/int64(time.Millisecond)): // longer than 292 years
-		return 0, nil
-	}
-	return time.Duration(ms) * time.Millisecond, nil
-}
+func blpop(c *keyspace.Call, args [][]byte) resp.Reply { return blockingPop(c, args, left) }
+func brpop(c *keyspace.Call, args [][]byte) resp.Reply { return blockingPop(c, args, right) }
 
-// parseMilliseconds reads seconds and returns them as milliseconds, rounded up. Redis
-// computes with long doubles: where it may matter, so does this.
-func parseMilliseconds(arg []byte) (ms float64, isFloat bool) {
-	seconds, isFloat := resp.ParseFloat(arg)
-	ms = math.Ceil(seconds * 1000)
-	if isFloat && (ms > 0 && ms < math.MaxInt64 || ms < -1 || len(arg) == 1) {
-		return ms, true
-	}
-	exact, infinity := resp.ParseLongDouble(arg)
-	if exact == nil {
-		return 0, false
-	}
-	if infinity != 0 {
-		return math.Inf(infinity), true
-	}
-	exact.Mul(exact, big.NewFloat(1000))
-	ms, _ = exact.Float64()
-	switch minusOne := big.NewFloat(-1); {
-	case exact.Sign() > 0 && ms < 1:
-		return 1, true
-	case exact.Sign() <= 0 && exact.Cmp(minusOne) > 0:
-		return 0, true
-	}
-	return math.Ceil(ms), true
-}
-
-func blpop(c *call, args [][]byte) resp.Reply { return blockingPop(c, args, left) }
-func brpop(c *call, args [][]byte) resp.Reply { return blockingPop(c, args, right) }
-
-func blockingPop(c *call, args [][]byte, from end) resp.Reply {
-	timeout, err := c.parseTimeout(args[len(args)-1])
+func blockingPop(c *keyspace.Call, args [][]byte, from end) resp.Reply {
+	timeout, err := c.ParseTimeout(args[len(args)-1])
 	if err != nil {
 		return *err
 	}
-	return c.popOrWait(args[1:len(args)-1], timeout, func(c *call, e *entry, l *list) resp.Reply {
-		r := resp.Array(resp.BulkString(e.key), resp.Bulk(l.pop(from)))
-		c.answerFirst()
-		c.shrunk(e, l, from.popped())
+	return popOrWait(c, args[1:len(args)-1], timeout, func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
+		r := resp.Array(resp.BulkString(e.Key), resp.Bulk(l.pop(from)))
+		c.AnswerFirst()
+		shrunk(c, e, l, from.popped())
 		return r
 	})
 }
 
-func blmpop(c *call, args [][]byte) resp.Reply {
+func blmpop(c *keyspace.Call, args [][]byte) resp.Reply {
 	names, from, n, err := parseMultiPop(args[2:])
 	if err != nil {
 		return *err
 	}
-	timeout, err := c.parseTimeout(args[1])
+	timeout, err := c.ParseTimeout(args[1])
 	if err != nil {
 		return *err
 	}
-	return c.popOrWait(names, timeout, func(c *call, e *entry, l *list) resp.Reply {
-		c.woken = false // of what BLMPOP takes Redis tells, unlike BLPOP and BLMOVE
-		return resp.Array(resp.BulkString(e.key), c.pop(e, l, from, n))
+	return popOrWait(c, names, timeout, func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
+		c.Woken = false // of what BLMPOP takes Redis tells, unlike BLPOP and BLMOVE
+		return resp.Array(resp.BulkString(e.Key), popMany(c, e, l, from, n))
 	})
+}
+
+// A serveList answers a client from a list that is not empty.
+type serveList func(*keyspace.Call, *keyspace.Entry, *list) resp.Reply
+
+// ofLists makes clients wait on while a key holds something else than a list.
+func ofLists(serve serveList) func(*keyspace.Call, *keyspace.Entry) (resp.Reply, bool) {
+	return func(c *keyspace.Call, e *keyspace.Entry) (answer resp.Reply, served bool) {
+		l, isList := e.Value.(*list)
+		if !isList {
+			return resp.Nothing, false
+		}
+		return serve(c, e, l), true
+	}
 }
 
 // popOrWait serves the client from the first key that holds a list, or makes it
 // wait for one.
-func (c *call) popOrWait(names [][]byte, timeout time.Duration, serve func(*call, *entry, *list) resp.Reply) resp.Reply {
+func popOrWait(c *keyspace.Call, names [][]byte, timeout time.Duration, serve serveList) resp.Reply {
 	for _, key := range names {
-		e, l, isList := c.listOf(key)
+		e, l, isList := listOf(c, key)
 		switch {
 		case !isList:
 			return resp.WrongType
@@ -101,37 +67,39 @@ func (c *call) popOrWait(names [][]byte, timeout time.Duration, serve func(*call
 			return serve(c, e, l)
 		}
 	}
-	return resp.Reply{Kind: resp.KindWait, Wait: &wait{keys: names, timeout: timeout, refused: resp.NullArray, late: resp.NullArray, serve: serve}}
+	return (&keyspace.Wait{Keys: names, Timeout: timeout, Refused: resp.NullArray, Late: resp.NullArray, Serve: ofLists(serve)}).Reply()
 }
 
-func blmove(c *call, args [][]byte) resp.Reply {
+func blmove(c *keyspace.Call, args [][]byte) resp.Reply {
 	from, ok1 := parseEnd(args[3])
 	to, ok2 := parseEnd(args[4])
 	if !ok1 || !ok2 {
 		return resp.SyntaxError
 	}
-	return c.moveOrWait(args[1], args[2], from, to, args[5])
+	return moveOrWait(c, args[1], args[2], from, to, args[5])
 }
 
-func brpoplpush(c *call, args [][]byte) resp.Reply {
-	return c.moveOrWait(args[1], args[2], right, left, args[3])
+func brpoplpush(c *keyspace.Call, args [][]byte) resp.Reply {
+	return moveOrWait(c, args[1], args[2], right, left, args[3])
 }
 
-func (c *call) moveOrWait(source, target []byte, from, to end, timeoutArg []byte) resp.Reply {
-	timeout, err := c.parseTimeout(timeoutArg)
+func moveOrWait(c *keyspace.Call, source, target []byte, from, to end, timeoutArg []byte) resp.Reply {
+	timeout, err := c.ParseTimeout(timeoutArg)
 	if err != nil {
 		return *err
 	}
-	e, l, isList := c.listOf(source)
+	e, l, isList := listOf(c, source)
 	switch {
 	case !isList:
 		return resp.WrongType
 	case l != nil:
-		return c.moveFrom(e, l, target, from, to)
+		return moveFrom(c, e, l, target, from, to)
 	}
 	target = bytes.Clone(target)
-	return resp.Reply{Kind: resp.KindWait, Wait: &wait{
-		keys: [][]byte{source}, timeout: timeout, refused: resp.Null, late: resp.NullArray,
-		serve: func(c *call, e *entry, l *list) resp.Reply { return c.moveFrom(e, l, target, from, to) },
-	}}
+	return (&keyspace.Wait{
+		Keys: [][]byte{source}, Timeout: timeout, Refused: resp.Null, Late: resp.NullArray,
+		Serve: ofLists(func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
+			return moveFrom(c, e, l, target, from, to)
+		}),
+	}).Reply()
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -81,7 +82,7 @@ func TestLimitsHold(t *testing.T) {
 			}
 			return "nothing"
 		}, "closed"},
-		{"data", Options{MaxMemory: emptyBytes + limit}, func(t *testing.T, dial func(testing.TB) net.Conn) (told string) {
+		{"data", Options{MaxMemory: keyspace.EmptyBytes + limit}, func(t *testing.T, dial func(testing.TB) net.Conn) (told string) {
 			w := newWire(dial(t))
 			for i := 0; i < 100_000 && !strings.HasPrefix(told, "-"); i++ {
 				told = w.do(t, "SET", fmt.Sprint("key", i), kilobyte)
@@ -154,7 +155,7 @@ func TestMaxDepth(t *testing.T) {
 	endless := resp.Array(resp.One)
 	endless.Items[0] = resp.Reply{Kind: resp.KindArray, Items: endless.Items}
 	replies := map[string]resp.Reply{"1": nested(1), "5": nested(5), "6": nested(6), "endless": endless}
-	addRow(t, &command{name: "nested", arity: 2, run: func(_ *call, args [][]byte) resp.Reply { return replies[string(args[1])] }})
+	addRow(t, &command{name: "nested", arity: 2, run: func(_ *keyspace.Call, args [][]byte) resp.Reply { return replies[string(args[1])] }})
 	const tooDeep = "-ERR the reply has lists nested more than 5 deep, the limit of Options.MaxDepth"
 	transports(t, Options{MaxDepth: 5}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 		w := newWire(dial(t))

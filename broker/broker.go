@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -35,14 +35,11 @@ type Broker struct {
 
 	// mu is the one lock: it guards all that follows, and the sessions.
 	mu            sync.Mutex
-	now           int64  // time of the running command, nanoseconds since 1970
-	second        uint32 // now in seconds
-	alarms        alarm.Queue
+	keys          *keyspace.Keyspace
+	blocked       []map[string]*queue              // by database: clients waiting for a key
+	watched       []map[string]map[*session]*watch // by database: clients watching a key
 	timer         *time.Timer
 	armed         int64 // when timer goes off; 0: it is not running
-	dbs           []*database
-	used          int // bytes of the data, while Options.MaxMemory has to be held
-	peak          int // the most that the data were seen to take
 	sessions      map[int64]*session
 	lastID        int64
 	running       call       // the call being made
@@ -95,7 +92,8 @@ func New(o Options) (*Broker, error) {
 		options:       o,
 		clock:         newClock(o.ManualTime),
 		runID:         hex.EncodeToString(id[:]),
-		dbs:           make([]*database, o.Databases),
+		blocked:       make([]map[string]*queue, o.Databases),
+		watched:       make([]map[string]map[*session]*watch, o.Databases),
 		sessions:      map[int64]*session{},
 		spikes:        map[string]*spikes{},
 		postponements: postponements{all: map[*postponed]struct{}{}},
@@ -106,6 +104,7 @@ func New(o Options) (*Broker, error) {
 		sockets:       map[*socket]struct{}{},
 	}
 	b.history.most = o.LogSize
+	b.keys = keyspace.New(o.Databases, types, hooks{b})
 	b.pause.broker = b
 	b.optionsChanged()
 	b.setObserved()
@@ -113,11 +112,12 @@ func New(o Options) (*Broker, error) {
 	if o.TestCommands {
 		b.table = testTable
 	}
-	for i := range b.dbs {
-		b.dbs[i] = newDatabase(b, i)
+	for i := range b.blocked {
+		b.blocked[i] = map[string]*queue{}
+		b.watched[i] = map[string]map[*session]*watch{}
 	}
 	b.setTime()
-	b.stats.started = b.now
+	b.stats.started = b.keys.Now
 	b.resetStats()
 	b.pubsub.init()
 	b.acl.init(o.Password)
@@ -157,8 +157,8 @@ func (b *Broker) open(l interface {
 	b.lastID++
 	s := &session{
 		broker: b, transport: l, id: b.lastID, requests: resp.NewReader(&b.limits),
-		protocol: 2, db: b.dbs[0],
-		created: b.now, used: b.now,
+		protocol: 2, db: b.keys.DBs[0],
+		created: b.keys.Now, used: b.keys.Now,
 	}
 	if b.refuses() {
 		return syscall.ECONNREFUSED

@@ -104,7 +104,7 @@ func clientUnblock(c *call, args [][]byte) resp.Reply {
 		return resp.Zero
 	}
 	if answer.Kind == resp.KindNothing {
-		answer = s.waiter.late
+		answer = s.waiter.wait.Late
 	}
 	s.unblock(0, answer)
 	return resp.One

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -17,9 +18,9 @@ type command struct {
 	flags    commandFlag
 	keys     []keySpec
 	channels channelArgs
-	run      func(*call, [][]byte) resp.Reply // args[0] is the name
-	acl      string                           // categories that do not follow from the flags
-	tips     string                           // for clients of a cluster, separated by spaces
+	run      keyspace.Handler
+	acl      string // categories that do not follow from the flags
+	tips     string // for clients of a cluster, separated by spaces
 	group    string
 	since    string // the Redis version that brought it
 	cost     string // its complexity

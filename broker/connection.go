@@ -9,7 +9,7 @@ const version = "7.0.15"
 
 func ping(c *call, args [][]byte) resp.Reply {
 	if len(args) > 2 {
-		return c.wrongNumber()
+		return c.WrongNumber()
 	}
 	if s := c.session; s.protocol == 2 && s.subscriptions.any() {
 		message := []byte{}
@@ -27,7 +27,7 @@ func ping(c *call, args [][]byte) resp.Reply {
 func echo(_ *call, args [][]byte) resp.Reply { return resp.Bulk(args[1]) }
 
 func selectDB(c *call, args [][]byte) resp.Reply {
-	d, err := c.parseDB(args[1])
+	d, err := c.ParseDB(args[1])
 	if err != nil {
 		return *err
 	}

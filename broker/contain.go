@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"runtime/debug"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -14,7 +15,7 @@ import (
 
 // guard calls a handler. One that panics costs its client an error. The arguments are
 // those of the command; nil if the client was blocked, and has kept them.
-func (b *Broker) guard(c *call, args [][]byte, handler func(*call, [][]byte) resp.Reply) (r resp.Reply) {
+func (b *Broker) guard(c *call, args [][]byte, handler keyspace.Handler) (r resp.Reply) {
 	defer func() {
 		if p := recover(); p != nil {
 			kept := c.session.kept
@@ -26,7 +27,7 @@ func (b *Broker) guard(c *call, args [][]byte, handler func(*call, [][]byte) res
 			r = resp.Errorf("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
 		}
 	}()
-	return handler(c, args)
+	return handler(&c.Call, args)
 }
 
 // asLine writes arguments of appendArguments as a client would type them.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -36,12 +37,12 @@ func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l,
 // addBrokenRows adds commands that fail in their handler, behind it, and while a
 // blocked client is served.
 func addBrokenRows(t testing.TB) {
-	addRow(t, &command{name: "broken", arity: -1, flags: write, run: func(*call, [][]byte) resp.Reply { panic("oh") }})
-	addRow(t, &command{name: "odd", arity: 1, run: func(*call, [][]byte) resp.Reply { return resp.Reply{Kind: resp.KindWait} }})
-	addRow(t, &command{name: "brokenpop", arity: 2, run: func(_ *call, args [][]byte) resp.Reply {
-		return resp.Reply{Kind: resp.KindWait, Wait: &wait{
-			keys: [][]byte{args[1]}, serve: func(*call, *entry, *list) resp.Reply { panic("oh") }, refused: resp.Null, late: resp.Null,
-		}}
+	addRow(t, &command{name: "broken", arity: -1, flags: write, run: func(*keyspace.Call, [][]byte) resp.Reply { panic("oh") }})
+	addRow(t, &command{name: "odd", arity: 1, run: func(*keyspace.Call, [][]byte) resp.Reply { return resp.Reply{Kind: resp.KindWait} }})
+	addRow(t, &command{name: "brokenpop", arity: 2, run: func(_ *keyspace.Call, args [][]byte) resp.Reply {
+		return (&keyspace.Wait{
+			Keys: [][]byte{args[1]}, Serve: func(*keyspace.Call, *keyspace.Entry) (resp.Reply, bool) { panic("oh") }, Refused: resp.Null, Late: resp.Null,
+		}).Reply()
 	}})
 }
 
@@ -50,8 +51,8 @@ func expectNothingLeft(t testing.TB, b *Broker) {
 	t.Helper()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if d := b.dbs[0]; b.stats.blocked != 0 || len(d.blocked) != 0 || len(d.watched) != 0 {
-		t.Errorf("%d clients count as blocked, %d keys are waited for, %d are watched; expected none", b.stats.blocked, len(d.blocked), len(d.watched))
+	if b.stats.blocked != 0 || len(b.blocked[0]) != 0 || len(b.watched[0]) != 0 {
+		t.Errorf("%d clients count as blocked, %d keys are waited for, %d are watched; expected none", b.stats.blocked, len(b.blocked[0]), len(b.watched[0]))
 	}
 }
 
@@ -177,7 +178,7 @@ func TestPanicInAnAlarm(t *testing.T) {
 	w.expect(t, "+OK", "SET", "good", "v", "PX", "1000")
 	waiting.send(t, "BLPOP", "q", "1")
 	b.mu.Lock()
-	b.dbs[0].watched["bad"] = map[*session]*watch{nil: nil} // nobody can be told
+	b.watched[0]["bad"] = map[*session]*watch{nil: nil} // nobody can be told
 	b.mu.Unlock()
 	b.Advance(time.Second)
 	w.expect(t, "0", "EXISTS", "good")

@@ -21,10 +21,10 @@ func (s *session) String() string {
 	if s.command != nil {
 		name = s.command.fullName
 	}
-	seconds := func(since int64) int64 { return (b.now - since) / int64(time.Second) }
+	seconds := func(since int64) int64 { return (b.keys.Now - since) / int64(time.Second) }
 	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d obl=%d omem=%d tot-mem=%d cmd=%s user=%s redir=%d resp=%d",
-		s.id, addr, laddr, s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.index,
+		s.id, addr, laddr, s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.Index,
 		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
 		s.requests.Buffered(), s.requests.Spare(), s.heldBytes(), s.transaction.bytes, cap(s.out), len(s.out), s.transport.backlog(),
 		s.memory(), name, s.user.name, s.tracking.redirection(), s.protocol)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/rdb"
 	"redrpc/broker/internal/resp"
 )
 
@@ -148,7 +150,7 @@ func (g *generator) token(token string) []string {
 func (g *generator) payload(bad bool) string {
 	body := []byte(pick(g, pools["badBody"]))
 	if !bad {
-		var v value = &stringValue{bytes: []byte(pick(g, pools["value"]))}
+		var v keyspace.Value = &stringValue{bytes: []byte(pick(g, pools["value"]))}
 		if g.chance(50) {
 			l := &list{}
 			for range 1 + g.IntN(5) {
@@ -156,7 +158,7 @@ func (g *generator) payload(bad bool) string {
 			}
 			v = l
 		}
-		if body, _ = undumped(dumped(v)); g.chance(33) {
+		if body, _ = rdb.Undump(keyspace.Dump(v)); g.chance(33) {
 			body = []byte(pick(g, pools["oldBody"]))
 		}
 	}
@@ -165,7 +167,7 @@ func (g *generator) payload(bad bool) string {
 		version = 11
 	}
 	b := binary.LittleEndian.AppendUint16(body, version)
-	b = binary.LittleEndian.AppendUint64(b, checksum(b))
+	b = binary.LittleEndian.AppendUint64(b, rdb.Checksum(b))
 	if !g.careful && g.chance(5) {
 		b[g.IntN(len(b))]++
 	}
@@ -257,7 +259,7 @@ func (g *generator) keyWith(wanted string) string {
 	defer b.opponent.mu.Unlock()
 	d := b.clients[g.client].broker.session.db
 	for _, i := range g.Perm(len(g.keys)) {
-		if key := g.keys[i]; key != g.it && d.holds(key, wanted) {
+		if key := g.keys[i]; key != g.it && holds(d, key, wanted) {
 			return key
 		}
 	}
@@ -266,7 +268,7 @@ func (g *generator) keyWith(wanted string) string {
 		key = pick(g, pools["key"])
 	}
 	first := func(words ...string) { g.before = append(g.before, g.step(words)) }
-	if d.find([]byte(key)) != nil {
+	if d.Find([]byte(key)) != nil {
 		first("DEL", key)
 	}
 	switch wanted {
@@ -283,12 +285,12 @@ func (g *generator) keyWith(wanted string) string {
 }
 
 // holds reports whether a key holds what generator.keyWith names.
-func (d *database) holds(key, wanted string) bool {
-	e := d.find([]byte(key))
+func holds(d *keyspace.DB, key, wanted string) bool {
+	e := d.Find([]byte(key))
 	if e == nil {
 		return wanted == "missing"
 	}
-	t, isString := e.text()
+	t, isString := asString(e)
 	switch wanted {
 	case "list":
 		return !isString

@@ -97,7 +97,7 @@ func (b *bout) outlast() {
 func (b *Broker) dueSoon() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if a := b.alarms.First(); a != nil && a.At < b.clock.read()+int64(soon) {
+	if a := b.keys.Alarms.First(); a != nil && a.At < b.clock.read()+int64(soon) {
 		return time.Duration(max(0, a.At-b.clock.read()))
 	}
 	return -1

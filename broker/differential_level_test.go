@@ -4,6 +4,7 @@ package broker
 
 import (
 	"fmt"
+	"redrpc/broker/internal/rdb"
 	"regexp"
 	"slices"
 	"strings"
@@ -274,11 +275,11 @@ func (v *answer) keepField(name string) {
 
 // dumpedList returns the list that is the answer to DUMP, or nil.
 func (v *answer) dumpedList() *list {
-	body, valid := undumped([]byte(v.text))
+	body, valid := rdb.Undump([]byte(v.text))
 	if !valid {
 		return nil
 	}
-	l, _ := loaded(body, 0).(*list) // nil, if it is something else
+	l, _ := types.Load(body, 0).(*list) // nil, if it is something else
 	return l
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -129,7 +130,7 @@ func (g *generator) plain(s *session) []step {
 	if s.broker.postponers&pausing != 0 {
 		script += "CLIENT UNPAUSE ; "
 	}
-	if 0 < o.MaxMemory && o.MaxMemory < emptyBytes {
+	if 0 < o.MaxMemory && o.MaxMemory < keyspace.EmptyBytes {
 		script += "CONFIG SET MAXMEMORY 0 ; "
 	}
 	if script == "" {

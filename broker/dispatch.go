@@ -3,25 +3,38 @@ package broker
 import (
 	"strings"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
-// A call is one run of a command: what its handler may look at and change, under
-// the broker's lock.
+// A call is one run of a command, as the commands about the broker and its clients see it.
 type call struct {
+	keyspace.Call
 	*Broker
 	session *session
-	db      *database
 	command *command
-	woken   bool  // the client was blocked, and a key has been made
 	slept   int64 // nanoseconds that it is to count for, besides what is measured
-	place   int   // of the answer in the client's output, from 1 on; 0: at its end
 }
 
-// answerFirst puts the answer before what the client itself is told from here on,
-// about keys that it has asked to hear of, instead of after it: Redis does the one or
-// the other, command by command.
-func (c *call) answerFirst() { c.place = len(c.session.out) + 1 }
+// begin makes the running call one of a client.
+func (b *Broker) begin(s *session, cmd *command) *call {
+	c := &b.running
+	*c = call{Call: keyspace.Call{Keyspace: b.keys, DB: s.db, Command: cmd.fullName, Caller: s}, Broker: b, session: s, command: cmd}
+	return c
+}
+
+// withBroker makes a handler of a function about the broker or its clients.
+func withBroker(f func(*call, [][]byte) resp.Reply) keyspace.Handler {
+	return func(c *keyspace.Call, args [][]byte) resp.Reply { return f(&c.Caller.(*session).broker.running, args) }
+}
+
+// OutputMark is where the client's output has come to.
+func (s *session) OutputMark() int { return len(s.out) + 1 }
+
+// MayReadAnyKey reports whether the client may read all keys by the running command.
+func (s *session) MayReadAnyKey(args [][]byte) bool {
+	return s.user.readsAnyKey(s.broker.running.command, args)
+}
 
 // process checks a command and runs it, or queues it in a transaction, and
 // queues the reply.
@@ -113,10 +126,10 @@ func (s *session) call(cmd *command, args [][]byte) {
 		s.track(cmd, args)
 	}
 	if r.Kind == resp.KindWait {
-		s.block(s.db, r.Wait.(*wait))
+		s.block(s.db, r.Wait.(*keyspace.Wait))
 		s.kept = appendArguments(s.kept[:0], cmd, args)
 	} else {
-		s.replyAt(b.running.place, &r)
+		s.replyAt(b.running.Place, &r)
 	}
 	s.account(cmd, args, began, &r)
 	if b.observed {
@@ -127,22 +140,14 @@ func (s *session) call(cmd *command, args [][]byte) {
 // invoke runs a command whose arguments are in order. In a transaction nothing waits.
 func (s *session) invoke(cmd *command, args [][]byte) resp.Reply {
 	b := s.broker
-	c := &b.running
-	*c = call{Broker: b, session: s, db: s.db, command: cmd}
-	r := b.guard(c, args, cmd.run)
+	r := b.guard(b.begin(s, cmd), args, cmd.run)
 	if r.Kind == resp.KindWait && s.transaction.running {
-		return r.Wait.(*wait).refused
+		return r.Wait.(*keyspace.Wait).Refused
 	}
 	return r
 }
 
-// wrongNumber is the answer to a number of arguments that the command's arity
-// does not rule out.
-func (c *call) wrongNumber() resp.Reply { return c.command.wrongNumber() }
-
-func (c *command) wrongNumber() resp.Reply {
-	return resp.Errorf("ERR wrong number of arguments for '%s' command", c.fullName)
-}
+func (c *command) wrongNumber() resp.Reply { return keyspace.WrongNumber(c.fullName) }
 
 // refuse returns the error reply to a command that the client cannot run now, or
 // with these arguments; or nil.
@@ -182,4 +187,33 @@ func unknownCommand(args [][]byte) resp.Reply {
 		given.WriteString("'" + resp.CString(arg, 128-given.Len()) + "' ")
 	}
 	return resp.Errorf("ERR unknown command '%s', with args beginning with: %s", resp.CString(args[0], 128), given.String())
+}
+
+// outOfMemory is the answer to a command that could need more memory while the data
+// take more than they may.
+var outOfMemory = resp.ErrorReply("OOM command not allowed when used memory > 'maxmemory'.")
+
+// lacksMemory reports whether a command has to be refused. In a transaction every
+// command is, as to queue it takes memory too; EXEC only if what was queued is
+// refused alone.
+func (s *session) lacksMemory(cmd *command) bool {
+	b := s.broker
+	if !b.keys.IsFull() {
+		return false
+	}
+	if !s.transaction.open {
+		return cmd.flags&denyOOM != 0
+	}
+	switch cmd.fullName {
+	case "exec":
+		for _, q := range s.transaction.queue {
+			if q.command.flags&denyOOM != 0 {
+				return true
+			}
+		}
+		return false
+	case "discard", "quit", "reset":
+		return false
+	}
+	return true
 }

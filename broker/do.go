@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -46,12 +47,12 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	switch {
 	case b.closed:
 		return nil, ErrClosed
-	case db < 0 || db >= len(b.dbs):
-		return nil, fmt.Errorf("broker: DoIn: there is no database %d, only 0 to %d", db, len(b.dbs)-1)
+	case db < 0 || db >= len(b.keys.DBs):
+		return nil, fmt.Errorf("broker: DoIn: there is no database %d, only 0 to %d", db, len(b.keys.DBs)-1)
 	case resp.Is(words[0], "SELECT"):
 		return nil, errors.New("broker: Do: SELECT would hold for no other command: use DoIn")
 	}
-	r := b.newInternalClient(b.dbs[db]).answer(words)
+	r := b.newInternalClient(b.keys.DBs[db]).answer(words)
 	if r.IsDeeper(b.options.MaxDepth) {
 		r = b.tooDeep()
 	}
@@ -66,11 +67,11 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 
 // newInternalClient returns a client that has no connection, for commands that the broker's
 // user runs.
-func (b *Broker) newInternalClient(d *database) *session {
+func (b *Broker) newInternalClient(d *keyspace.DB) *session {
 	l := newMemoryConn(b).transport()
 	s := &session{
 		broker: b, transport: l, protocol: 3, user: internalClient, authenticated: true, db: d,
-		created: b.now, used: b.now, transaction: transaction{running: true},
+		created: b.keys.Now, used: b.keys.Now, transaction: transaction{running: true},
 	}
 	l.attach(s)
 	return s

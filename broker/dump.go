@@ -1,15 +1,19 @@
 package broker
 
-import "redrpc/broker/internal/resp"
+import (
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/rdb"
+	"redrpc/broker/internal/resp"
+)
 
 // DUMP and RESTORE.
 
-func dump(c *call, args [][]byte) resp.Reply {
-	e := c.lookup(args[1])
+func dump(c *keyspace.Call, args [][]byte) resp.Reply {
+	e := c.Lookup(args[1])
 	if e == nil {
 		return resp.Null
 	}
-	return resp.Bulk(dumped(e.value))
+	return resp.Bulk(keyspace.Dump(e.Value))
 }
 
 // restoreOptions are those of RESTORE.
@@ -54,13 +58,13 @@ func (o *restoreOptions) parse(args [][]byte) *resp.Reply {
 	return nil
 }
 
-func restore(c *call, args [][]byte) resp.Reply {
+func restore(c *keyspace.Call, args [][]byte) resp.Reply {
 	var o restoreOptions
 	if err := o.parse(args[4:]); err != nil {
 		return *err
 	}
 	key := args[1]
-	if !o.replace && c.find(key) != nil {
+	if !o.replace && c.Find(key) != nil {
 		return resp.ErrorReply("BUSYKEY Target key name already exists.")
 	}
 	at, isInt := resp.ParseInt(args[2])
@@ -70,34 +74,34 @@ func restore(c *call, args [][]byte) resp.Reply {
 	case at < 0:
 		return resp.ErrorReply("ERR Invalid TTL value, must be >= 0")
 	}
-	body, valid := undumped(args[3])
+	body, valid := rdb.Undump(args[3])
 	if !valid {
 		return resp.ErrorReply("ERR DUMP payload version or checksum are wrong")
 	}
-	v := loaded(body, c.options.MaxBulk)
+	v := c.Types.Load(body, c.MaxBulk)
 	if v == nil {
 		return resp.ErrorReply("ERR Bad data format")
 	}
-	old := c.db.find(key)
+	old := c.DB.Find(key)
 	if old != nil {
-		c.remove(old)
+		c.Remove(old)
 	}
 	if at != 0 && !o.absolute {
-		at += c.milliseconds() // what is too large becomes negative, and has expired
+		at += c.Milliseconds() // what is too large becomes negative, and has expired
 	}
-	if at != 0 && at <= c.milliseconds() {
+	if at != 0 && at <= c.Milliseconds() {
 		if old != nil {
-			c.changed(key, genericEvent, "del")
+			c.Changed(key, keyspace.GenericEvent, "del")
 		}
 		return resp.OK
 	}
-	e := c.add(c.db, key, v)
+	e := c.Create(key, v)
 	if at != 0 {
-		c.expireAt(e, at)
+		c.SetExpiry(e, at)
 	}
 	if o.idle >= 0 {
-		e.used -= uint32(min(o.idle, int64(e.used)))
+		e.Used -= uint32(min(o.idle, int64(e.Used)))
 	}
-	c.changed(key, genericEvent, "restore")
+	c.Changed(key, keyspace.GenericEvent, "restore")
 	return resp.OK
 }

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"redrpc/broker/internal/keyspace"
 	"slices"
 	"strings"
 	"testing"
@@ -150,7 +151,7 @@ func newPlay(t *testing.T, options byte) *play {
 		Logger: slog.New(&panicHandler{Handler: slog.NewTextHandler(&p.panics, nil)}),
 	}
 	for i, set := range []func(){
-		func() { o.MaxMemory = emptyBytes + 20_000 },
+		func() { o.MaxMemory = keyspace.EmptyBytes + 20_000 },
 		func() { o.TestCommands = true },
 		func() { o.MaxTracked = 2 },
 		func() { o.KeyspaceEvents = "KEA" },

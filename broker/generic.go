@@ -1,83 +1,33 @@
 package broker
 
 import (
-	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
 
 	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands for keys of any type.
 
-// find returns the entry of a key that is used, or nil.
-func (c *call) find(key []byte) *entry {
-	e := c.db.find(key)
-	if e != nil {
-		e.used = c.second
-	}
-	return e
-}
-
-// lookup returns the entry of a key that is read, or nil, and counts hits and
-// misses.
-func (c *call) lookup(key []byte) *entry {
-	e := c.peek(key)
-	if e != nil {
-		e.used = c.second
-	}
-	return e
-}
-
-// peek is lookup for commands that ask about a key and do not count as use of it.
-func (c *call) peek(key []byte) *entry {
-	e := c.inspect(key)
-	if e == nil {
-		c.notify(c.db, key, missEvent, "keymiss")
-	}
-	return e
-}
-
-// inspect is peek for commands that do not even tell of a miss.
-func (c *call) inspect(key []byte) *entry {
-	e := c.db.find(key)
-	if e == nil {
-		c.stats.misses++
-	} else {
-		c.stats.hits++
-	}
-	return e
-}
-
-// replace makes a key hold a value, whatever it held, and not expire.
-func (c *call) replace(key []byte, v value) *entry {
-	e := c.find(key)
-	if e == nil {
-		return c.add(c.db, key, v)
-	}
-	e.value = v
-	c.Broker.persist(e)
-	return e
-}
-
-func del(c *call, args [][]byte) resp.Reply {
+func del(c *keyspace.Call, args [][]byte) resp.Reply {
 	n := 0
 	for _, key := range args[1:] {
-		if e := c.find(key); e != nil {
-			c.remove(e)
-			c.changed(key, genericEvent, "del")
+		if e := c.Find(key); e != nil {
+			c.Remove(e)
+			c.Changed(key, keyspace.GenericEvent, "del")
 			n++
 		}
 	}
 	return resp.Int(n)
 }
 
-func exists(c *call, args [][]byte) resp.Reply { return countKeys(args[1:], c.peek) }
-func touch(c *call, args [][]byte) resp.Reply  { return countKeys(args[1:], c.lookup) }
+func exists(c *keyspace.Call, args [][]byte) resp.Reply { return countKeys(args[1:], c.Peek) }
+func touch(c *keyspace.Call, args [][]byte) resp.Reply  { return countKeys(args[1:], c.Lookup) }
 
-func countKeys(names [][]byte, lookup func(key []byte) *entry) resp.Reply {
+func countKeys(names [][]byte, lookup func(key []byte) *keyspace.Entry) resp.Reply {
 	n := 0
 	for _, key := range names {
 		if lookup(key) != nil {
@@ -87,33 +37,27 @@ func countKeys(names [][]byte, lookup func(key []byte) *entry) resp.Reply {
 	return resp.Int(n)
 }
 
-func typeOf(c *call, args [][]byte) resp.Reply {
-	if e := c.peek(args[1]); e != nil {
-		return resp.Simple(e.value.typeName())
+func typeOf(c *keyspace.Call, args [][]byte) resp.Reply {
+	if e := c.Peek(args[1]); e != nil {
+		return resp.Simple(e.Value.Type().Name)
 	}
 	return resp.Simple("none")
 }
 
-// A timeUnit is how a command gives a time: in seconds or milliseconds, from now
-// or since 1970.
-type timeUnit struct {
-	scale    int64 // milliseconds
-	absolute bool
+func expire(c *keyspace.Call, args [][]byte) resp.Reply {
+	return expireGeneric(c, args, keyspace.InSeconds)
+}
+func pexpire(c *keyspace.Call, args [][]byte) resp.Reply {
+	return expireGeneric(c, args, keyspace.InMilliseconds)
+}
+func expireat(c *keyspace.Call, args [][]byte) resp.Reply {
+	return expireGeneric(c, args, keyspace.AtSeconds)
+}
+func pexpireat(c *keyspace.Call, args [][]byte) resp.Reply {
+	return expireGeneric(c, args, keyspace.AtMilliseconds)
 }
 
-var (
-	inSeconds      = timeUnit{1000, false}
-	inMilliseconds = timeUnit{1, false}
-	atSeconds      = timeUnit{1000, true}
-	atMilliseconds = timeUnit{1, true}
-)
-
-func expire(c *call, args [][]byte) resp.Reply    { return expireGeneric(c, args, inSeconds) }
-func pexpire(c *call, args [][]byte) resp.Reply   { return expireGeneric(c, args, inMilliseconds) }
-func expireat(c *call, args [][]byte) resp.Reply  { return expireGeneric(c, args, atSeconds) }
-func pexpireat(c *call, args [][]byte) resp.Reply { return expireGeneric(c, args, atMilliseconds) }
-
-func expireGeneric(c *call, args [][]byte, unit timeUnit) resp.Reply {
+func expireGeneric(c *keyspace.Call, args [][]byte, unit keyspace.TimeUnit) resp.Reply {
 	var nx, xx, gt, lt bool
 	for _, arg := range args[3:] {
 		switch {
@@ -135,123 +79,82 @@ func expireGeneric(c *call, args [][]byte, unit timeUnit) resp.Reply {
 	case gt && lt:
 		return resp.ErrorReply("ERR GT and LT options at the same time are not compatible")
 	}
-	when, isInt := resp.ParseInt(args[2])
-	if !isInt {
-		return resp.NotAnInteger
+	at, err := c.ParseTime(args[2], unit)
+	if err != nil {
+		return *err
 	}
-	base := int64(0)
-	if !unit.absolute {
-		base = c.milliseconds()
-	}
-	if when > math.MaxInt64/unit.scale || when < math.MinInt64/unit.scale || when*unit.scale > math.MaxInt64-base {
-		return c.invalidExpire()
-	}
-	at := when*unit.scale + base
-	e := c.find(args[1])
+	e := c.Find(args[1])
 	switch {
 	case e == nil,
-		nx && e.at != 0,
-		xx && e.at == 0,
-		gt && (e.at == 0 || at <= e.at),
-		lt && e.at != 0 && at >= e.at:
+		nx && e.ExpiresAt != 0,
+		xx && e.ExpiresAt == 0,
+		gt && (e.ExpiresAt == 0 || at <= e.ExpiresAt),
+		lt && e.ExpiresAt != 0 && at >= e.ExpiresAt:
 		return resp.Zero
 	}
-	if at > c.milliseconds() {
-		c.answerFirst()
+	if at > c.Milliseconds() {
+		c.AnswerFirst()
 	}
-	c.setExpiry(e, at)
+	c.Expire(e, at)
 	return resp.One
-}
-
-func (c *call) invalidExpire() resp.Reply {
-	return resp.Errorf("ERR invalid expire time in '%s' command", c.command.fullName)
-}
-
-// setExpiry changes when an entry expires, in milliseconds since 1970; one that
-// should have expired already is deleted.
-func (c *call) setExpiry(e *entry, at int64) {
-	key, event := []byte(e.key), "expire"
-	if at <= c.milliseconds() {
-		c.remove(e)
-		event = "del"
-	} else {
-		c.expireAt(e, at)
-	}
-	c.changed(key, genericEvent, event)
-}
-
-// parseExpiry reads a time to live that has to be positive, and returns when it
-// ends, in milliseconds since 1970.
-func (c *call) parseExpiry(arg []byte, unit timeUnit) (at int64, err *resp.Reply) {
-	n, isInt := resp.ParseInt(arg)
-	if !isInt {
-		return 0, &resp.NotAnInteger
-	}
-	base := int64(0)
-	if !unit.absolute {
-		base = c.milliseconds()
-	}
-	if n <= 0 || n > math.MaxInt64/unit.scale || n*unit.scale > math.MaxInt64-base {
-		r := c.invalidExpire()
-		return 0, &r
-	}
-	return n*unit.scale + base, nil
 }
 
 // toSeconds rounds milliseconds.
 func toSeconds(ms int64) int64 { return ms/1000 + (ms%1000+500)/1000 }
 
-func ttl(c *call, args [][]byte) resp.Reply         { return expiry(c, args, true, toSeconds) }
-func pttl(c *call, args [][]byte) resp.Reply        { return expiry(c, args, true, toMilliseconds) }
-func expiretime(c *call, args [][]byte) resp.Reply  { return expiry(c, args, false, toSeconds) }
-func pexpiretime(c *call, args [][]byte) resp.Reply { return expiry(c, args, false, toMilliseconds) }
+func ttl(c *keyspace.Call, args [][]byte) resp.Reply        { return expiry(c, args, true, toSeconds) }
+func pttl(c *keyspace.Call, args [][]byte) resp.Reply       { return expiry(c, args, true, toMilliseconds) }
+func expiretime(c *keyspace.Call, args [][]byte) resp.Reply { return expiry(c, args, false, toSeconds) }
+func pexpiretime(c *keyspace.Call, args [][]byte) resp.Reply {
+	return expiry(c, args, false, toMilliseconds)
+}
 
 func toMilliseconds(ms int64) int64 { return ms }
 
 // expiry answers when a key expires, from now or since 1970.
-func expiry(c *call, args [][]byte, fromNow bool, unit func(ms int64) int64) resp.Reply {
-	e := c.peek(args[1])
+func expiry(c *keyspace.Call, args [][]byte, fromNow bool, unit func(ms int64) int64) resp.Reply {
+	e := c.Peek(args[1])
 	switch {
 	case e == nil:
 		return resp.Integer(-2)
-	case e.at == 0:
+	case e.ExpiresAt == 0:
 		return resp.Integer(-1)
 	case fromNow:
-		return resp.Integer(unit(e.at - c.milliseconds()))
+		return resp.Integer(unit(e.ExpiresAt - c.Milliseconds()))
 	}
-	return resp.Integer(unit(e.at))
+	return resp.Integer(unit(e.ExpiresAt))
 }
 
-func randomkey(c *call, _ [][]byte) resp.Reply {
-	if len(c.db.order) == 0 {
+func randomkey(c *keyspace.Call, _ [][]byte) resp.Reply {
+	if c.DB.Len() == 0 {
 		return resp.Null
 	}
-	return resp.BulkString(c.db.order[rand.IntN(len(c.db.order))].key)
+	return resp.BulkString(c.DB.At(rand.IntN(c.DB.Len())).Key)
 }
 
-func persist(c *call, args [][]byte) resp.Reply {
-	e := c.find(args[1])
-	if e == nil || !c.persist(e) {
+func persist(c *keyspace.Call, args [][]byte) resp.Reply {
+	e := c.Find(args[1])
+	if e == nil || !c.Persist(e) {
 		return resp.Zero
 	}
-	c.changed(args[1], genericEvent, "persist")
+	c.Changed(args[1], keyspace.GenericEvent, "persist")
 	return resp.One
 }
 
-func keys(c *call, args [][]byte) resp.Reply {
+func keys(c *keyspace.Call, args [][]byte) resp.Reply {
 	pattern := string(args[1])
 	var names []resp.Reply
-	for _, e := range c.db.order {
-		if pattern == "*" || glob.Match(pattern, e.key, false) {
-			names = append(names, resp.BulkString(e.key))
+	for e := range c.DB.All() {
+		if pattern == "*" || glob.Match(pattern, e.Key, false) {
+			names = append(names, resp.BulkString(e.Key))
 		}
 	}
 	return resp.Array(names...)
 }
 
-// scan walks database.order from the back; the cursor is the number of entries
+// scan walks the places of keys from the back; the cursor is the number of entries
 // that are still before it.
-func scan(c *call, args [][]byte) resp.Reply {
+func scan(c *keyspace.Call, args [][]byte) resp.Reply {
 	cursor, valid := resp.ParseCursor(args[1])
 	if !valid {
 		return resp.ErrorReply("ERR invalid cursor")
@@ -281,25 +184,24 @@ func scan(c *call, args [][]byte) resp.Reply {
 			return resp.SyntaxError
 		}
 	}
-	order := c.db.order
-	at := int64(len(order))
+	at := int64(c.DB.Len())
 	if cursor != 0 && cursor < uint64(at) {
 		at = int64(cursor)
 	}
 	names := []resp.Reply{}
 	for ; at > 0 && number > 0; number-- {
 		at--
-		e := order[at]
-		if pattern != "*" && !glob.Match(pattern, e.key, false) {
+		e := c.DB.At(int(at))
+		if pattern != "*" && !glob.Match(pattern, e.Key, false) {
 			continue
 		}
 		if !anyType {
-			c.stats.hits++ // Redis looks the key up
-			if typeName != e.value.typeName() {
+			c.Hits++ // Redis looks the key up
+			if typeName != e.Value.Type().Name {
 				continue
 			}
 		}
-		names = append(names, resp.BulkString(e.key))
+		names = append(names, resp.BulkString(e.Key))
 	}
 	return resp.Array(resp.BulkString(strconv.FormatInt(at, 10)), resp.Array(names...))
 }

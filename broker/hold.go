@@ -93,10 +93,10 @@ func (s *session) admit(cmd *command, args [][]byte, j ruleCursor) {
 			s.postpone(stalled, args, j)
 			return
 		case f.delay > 0:
-			until := b.now + int64(min(f.delay, time.Duration(math.MaxInt64-b.now)))
+			until := b.keys.Now + int64(min(f.delay, time.Duration(math.MaxInt64-b.keys.Now)))
 			f.delay = 0
 			h := s.postpone(delayed, args, j)
-			b.alarms.Set(&h.alarm, h, until)
+			b.keys.Alarms.Set(&h.alarm, h, until)
 			return
 		case f.function != nil:
 			ask := f.function
@@ -165,7 +165,7 @@ func (h *postponed) forget() {
 		return
 	}
 	delete(b.postponements.all, h)
-	b.alarms.Clear(&h.alarm)
+	b.keys.Alarms.Clear(&h.alarm)
 	if h.why == paused {
 		b.countBlocked(-1)
 	}

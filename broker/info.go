@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -76,7 +77,7 @@ func writeFields(out *strings.Builder, fields ...field) {
 }
 
 func (b *Broker) infoServer(out *strings.Builder) {
-	uptime := (b.now - b.stats.started) / int64(time.Second)
+	uptime := (b.keys.Now - b.stats.started) / int64(time.Second)
 	multiplexing := "goroutines"
 	if b.poller != nil {
 		multiplexing = "epoll"
@@ -92,7 +93,7 @@ func (b *Broker) infoServer(out *strings.Builder) {
 		field{"process_id", os.Getpid()},
 		field{"run_id", b.runID},
 		field{"tcp_port", b.port()},
-		field{"server_time_usec", b.now / 1000},
+		field{"server_time_usec", b.keys.Now / 1000},
 		field{"uptime_in_seconds", uptime},
 		field{"uptime_in_days", uptime / (24 * 60 * 60)},
 		field{"executable", executable},
@@ -113,7 +114,7 @@ func (b *Broker) port() int {
 
 func (b *Broker) infoClients(out *strings.Builder) {
 	timeouts := 0
-	for a := range b.alarms.All() {
+	for a := range b.keys.Alarms.All() {
 		if _, isClient := a.Owner.(*session); isClient {
 			timeouts++
 		}
@@ -122,8 +123,8 @@ func (b *Broker) infoClients(out *strings.Builder) {
 		field{"connected_clients", len(b.sessions)},
 		field{"cluster_connections", 0},
 		field{"maxclients", b.options.MaxClients},
-		field{"client_recent_max_input_buffer", b.stats.input.most(b.now)},
-		field{"client_recent_max_output_buffer", b.stats.output.most(b.now)},
+		field{"client_recent_max_input_buffer", b.stats.input.most(b.keys.Now)},
+		field{"client_recent_max_output_buffer", b.stats.output.most(b.keys.Now)},
 		field{"blocked_clients", b.stats.blocked},
 		field{"tracking_clients", b.tracking.clients},
 		field{"clients_in_timeout_table", timeouts},
@@ -133,20 +134,20 @@ func (b *Broker) infoClients(out *strings.Builder) {
 func (b *Broker) infoMemory(out *strings.Builder) {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	used := b.usedMemory()
+	used := b.keys.UsedMemory()
 	bytes := func(name string, n int) []field {
 		return []field{{name, n}, {name + "_human", humanBytes(n)}}
 	}
 	writeFields(out, bytes("used_memory", used)...)
 	writeFields(out, field{"used_memory_heap", m.HeapAlloc})
 	writeFields(out, bytes("used_memory_rss", int(m.Sys-m.HeapReleased))...)
-	writeFields(out, bytes("used_memory_peak", b.peak)...)
+	writeFields(out, bytes("used_memory_peak", b.keys.PeakMemory())...)
 	writeFields(out,
-		field{"used_memory_peak_perc", percentage(used, b.peak)},
-		field{"used_memory_overhead", emptyBytes},
-		field{"used_memory_startup", emptyBytes},
-		field{"used_memory_dataset", b.used},
-		field{"used_memory_dataset_perc", percentage(b.used, used-emptyBytes)},
+		field{"used_memory_peak_perc", percentage(used, b.keys.PeakMemory())},
+		field{"used_memory_overhead", keyspace.EmptyBytes},
+		field{"used_memory_startup", keyspace.EmptyBytes},
+		field{"used_memory_dataset", used - keyspace.EmptyBytes},
+		field{"used_memory_dataset_perc", percentage(used-keyspace.EmptyBytes, used-keyspace.EmptyBytes)},
 	)
 	writeFields(out, bytes("maxmemory", b.options.MaxMemory)...)
 	writeFields(out,
@@ -197,11 +198,11 @@ func (b *Broker) infoStats(out *strings.Builder) {
 		field{"rejected_connections", b.stats.rejected},
 		field{"faults_refused_connections", b.stats.refused},
 		field{"faults_dropped_clients", b.stats.dropped},
-		field{"expired_keys", b.stats.expired},
+		field{"expired_keys", b.keys.Expired},
 		field{"evicted_keys", 0},
 		field{"evicted_clients", 0},
-		field{"keyspace_hits", b.stats.hits},
-		field{"keyspace_misses", b.stats.misses},
+		field{"keyspace_hits", b.keys.Hits},
+		field{"keyspace_misses", b.keys.Misses},
 		field{"pubsub_channels", len(b.pubsub[channels])},
 		field{"pubsub_patterns", len(b.pubsub[patterns])},
 		field{"pubsubshard_channels", len(b.pubsub[shards])},
@@ -268,24 +269,24 @@ func (b *Broker) infoLatency(out *strings.Builder) {
 func (b *Broker) infoCluster(out *strings.Builder) { writeFields(out, field{"cluster_enabled", 0}) }
 
 func (b *Broker) infoKeyspace(out *strings.Builder) {
-	for _, d := range b.dbs {
-		if len(d.order) > 0 {
-			fmt.Fprintf(out, "db%d:keys=%d,expires=%d,avg_ttl=%d\r\n", d.index, len(d.order), d.expiring, b.averageTTL(d))
+	for _, d := range b.keys.DBs {
+		if d.Len() > 0 {
+			fmt.Fprintf(out, "db%d:keys=%d,expires=%d,avg_ttl=%d\r\n", d.Index, d.Len(), d.Expiring(), b.averageTTL(d))
 		}
 	}
 }
 
 // averageTTL is the mean time in milliseconds that the keys which expire have
 // left. Redis samples it; here it is exact.
-func (b *Broker) averageTTL(d *database) int64 {
-	if d.expiring == 0 {
+func (b *Broker) averageTTL(d *keyspace.DB) int64 {
+	if d.Expiring() == 0 {
 		return 0
 	}
 	sum := 0.0
-	for _, e := range d.order {
-		if e.at != 0 {
-			sum += float64(e.at - b.milliseconds())
+	for e := range d.All() {
+		if e.ExpiresAt != 0 {
+			sum += float64(e.ExpiresAt - b.keys.Milliseconds())
 		}
 	}
-	return int64(sum / float64(d.expiring))
+	return int64(sum / float64(d.Expiring()))
 }

@@ -392,7 +392,7 @@ func TestInterceptOfClientThatGoes(t *testing.T) {
 		w.Close()
 		close(goOn)
 		<-done
-		await(t, b, "it has run", func() bool { return b.dbs[0].find([]byte("k")) != nil && len(b.sessions) == 0 })
+		await(t, b, "it has run", func() bool { return b.keys.DBs[0].Find([]byte("k")) != nil && len(b.sessions) == 0 })
 	})
 }
 

@@ -2,9 +2,7 @@ package broker
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"time"
 )
 
 // violation returns what of a broker's state does not agree with the rest of it, or
@@ -22,59 +20,21 @@ func (b *Broker) violation() string {
 
 // wrongData looks at keys, values and the count of their memory.
 func (b *Broker) wrongData() string {
-	used := 0
-	for _, d := range b.dbs {
-		if len(d.order) != len(d.entries) {
-			return fmt.Sprintf("db %d has %d keys, and %d in order", d.index, len(d.entries), len(d.order))
-		}
-		expiring := 0
-		for i, e := range d.order {
-			used += e.bytes
-			switch {
-			case int(e.place) != i || d.entries[e.key] != e || e.db != d:
-				return fmt.Sprintf("the key %q of db %d is not where it belongs", e.key, d.index)
-			case e.at != 0 && b.stall.until == 0 && e.at <= b.milliseconds():
-				return fmt.Sprintf("the key %q should have expired", e.key)
-			case e.at == 0 && e.alarm.IsSet(), e.at != 0 && e.at <= math.MaxInt64/int64(time.Millisecond) && e.alarm.At != e.at*int64(time.Millisecond):
-				return fmt.Sprintf("the key %q expires at %d ms, its alarm is set for %d ns", e.key, e.at, e.alarm.At)
-			case b.options.MaxMemory > 0 && e.bytes != e.footprint():
-				return fmt.Sprintf("the key %q counts %d bytes, and takes %d", e.key, e.bytes, e.footprint())
-			}
-			if e.at != 0 {
-				expiring++
-			}
-			if l, isList := e.value.(*list); isList {
-				if v := l.wrong(); v != "" {
-					return fmt.Sprintf("the list %q %s", e.key, v)
-				}
+	for _, d := range b.keys.DBs {
+		for e := range d.All() {
+			if e.ExpiresAt != 0 && b.stall.until == 0 && e.ExpiresAt <= b.keys.Milliseconds() {
+				return fmt.Sprintf("the key %q should have expired", e.Key)
 			}
 		}
-		if expiring != d.expiring {
-			return fmt.Sprintf("%d keys of db %d expire, %d are counted", expiring, d.index, d.expiring)
+		if awaits := len(b.blocked[d.Index]) > 0; d.Awaited != awaits {
+			return fmt.Sprintf("db %d: clients wait for keys: %t, which the keyspace takes for %t", d.Index, awaits, d.Awaited)
+		}
+		if watches := b.tracking.active || len(b.watched[d.Index]) > 0; d.Watched != watches {
+			return fmt.Sprintf("db %d: clients depend on keys: %t, which the keyspace takes for %t", d.Index, watches, d.Watched)
 		}
 	}
-	if b.options.MaxMemory > 0 && used != b.used {
-		return fmt.Sprintf("the data take %d bytes, %d are counted", used, b.used)
-	}
-	return ""
-}
-
-// wrong looks at a list's chunks and counts.
-func (l *list) wrong() string {
-	length, packed := 0, 0
-	for _, p := range l.walk(left) {
-		length++
-		packed += packedSize(len(p.value()))
-	}
-	if length == 0 || length != l.length || packed != l.packed {
-		return fmt.Sprintf("has %d elements of %d bytes, and counts %d of %d", length, packed, l.length, l.packed)
-	}
-	for _, p := range l.walk(right) {
-		length--
-		packed -= packedSize(len(p.value()))
-	}
-	if length != 0 || packed != 0 {
-		return "is another when it is walked from its end"
+	if err := b.keys.Check(); err != nil {
+		return err.Error()
 	}
 	return ""
 }
@@ -86,8 +46,8 @@ func (b *Broker) wrongQueues() string {
 	for _, s := range b.sessions {
 		waiting[s] = struct{}{}
 	}
-	for _, d := range b.dbs {
-		for key, q := range d.blocked {
+	for _, d := range b.keys.DBs {
+		for key, q := range b.blocked[d.Index] {
 			if q.key != key || q.first == nil || q.first.prev != nil || q.last.next != nil {
 				return fmt.Sprintf("the queue of %q is empty, or does not begin and end as it should", key)
 			}
@@ -111,7 +71,7 @@ func (b *Broker) wrongQueues() string {
 	for s := range waiting {
 		if s.waiter != nil {
 			tickets -= len(s.waiter.tickets)
-			if s.waiter.left == nil {
+			if s.waiter.wait.Left == nil {
 				blocked++
 			}
 		}
@@ -148,8 +108,8 @@ func (b *Broker) wrongSessions() string {
 			return fmt.Sprintf("the transaction of client %d has not ended", id)
 		}
 	}
-	for _, d := range b.dbs {
-		for key, watchers := range d.watched {
+	for _, d := range b.keys.DBs {
+		for key, watchers := range b.watched[d.Index] {
 			if len(watchers) == 0 {
 				return fmt.Sprintf("nobody watches %q any more", key)
 			}
@@ -235,10 +195,10 @@ func (b *Broker) wrongTracking() string {
 
 // wrongAlarms looks at the heap of alarms.
 func (b *Broker) wrongAlarms() string {
-	for a := range b.alarms.All() {
+	for a := range b.keys.Alarms.All() {
 		switch {
-		case a.At <= b.now && b.stall.until == 0:
-			return fmt.Sprintf("an alarm that was due %d ns ago has not been heard", b.now-a.At)
+		case a.At <= b.keys.Now && b.stall.until == 0:
+			return fmt.Sprintf("an alarm that was due %d ns ago has not been heard", b.keys.Now-a.At)
 		}
 		var s *session
 		switch owner := a.Owner.(type) {
@@ -259,9 +219,9 @@ func (b *Broker) wrongAlarms() string {
 // leftovers returns what a broker keeps although it has no clients any more, or "".
 func (b *Broker) leftovers() string {
 	watched, blocked := 0, 0
-	for _, d := range b.dbs {
-		watched += len(d.watched)
-		blocked += len(d.blocked)
+	for _, d := range b.keys.DBs {
+		watched += len(b.watched[d.Index])
+		blocked += len(b.blocked[d.Index])
 	}
 	if n := len(b.sessions) + len(b.postponements.all) + watched + blocked + b.stats.blocked + b.tracking.clients + len(b.tracking.prefixes) + len(b.tracking.readers); n > 0 {
 		return fmt.Sprintf("%d clients, %d kept commands, %d watched keys, %d queues with %d clients, %d that track %d prefixes and %d keys",

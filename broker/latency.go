@@ -43,7 +43,7 @@ func (b *Broker) noteSpike(kind string, took int64) {
 		b.spikes[kind] = s
 	}
 	s.worst = max(s.worst, ms)
-	now := b.now / int64(time.Second)
+	now := b.keys.Now / int64(time.Second)
 	if n := len(s.items); n > 0 && s.at(n-1).second == now {
 		s.at(n - 1).ms = max(s.at(n-1).ms, ms)
 		return
@@ -103,7 +103,7 @@ func latencyGraph(c *call, args [][]byte) resp.Reply {
 	var out strings.Builder
 	fmt.Fprintf(&out, "%s: at most %d ms, ever %d ms\n", args[2], highest, s.worst)
 	for _, spike := range all {
-		age := time.Duration(c.now/int64(time.Second)-spike.second) * time.Second
+		age := time.Duration(c.keys.Now/int64(time.Second)-spike.second) * time.Second
 		fmt.Fprintf(&out, "%10v ago %6d ms %s\n", age, spike.ms, strings.Repeat("#", int(max(1, 50*spike.ms/highest))))
 	}
 	return resp.Verbatim(out.String())
@@ -124,7 +124,7 @@ func latencyDoctor(c *call, _ [][]byte) resp.Reply {
 		for _, spike := range all {
 			sum += spike.ms
 		}
-		age := time.Duration(c.now/int64(time.Second)-all[len(all)-1].second) * time.Second
+		age := time.Duration(c.keys.Now/int64(time.Second)-all[len(all)-1].second) * time.Second
 		fmt.Fprintf(&out, "%s: seconds with a spike: %d, %d ms on average, %d ms at worst; the last one %v ago.\n",
 			kind, len(all), sum/int64(len(all)), c.spikes[kind].worst, age)
 	}

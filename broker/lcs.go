@@ -1,6 +1,9 @@
 package broker
 
-import "redrpc/broker/internal/resp"
+import (
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
+)
 
 // LCS: the longest common subsequence of two strings.
 
@@ -37,9 +40,9 @@ func (o *lcsOptions) parse(args [][]byte) *resp.Reply {
 	return nil
 }
 
-func lcs(c *call, args [][]byte) resp.Reply {
-	first, isText1 := c.lookup(args[1]).text()
-	second, isText2 := c.lookup(args[2]).text()
+func lcs(c *keyspace.Call, args [][]byte) resp.Reply {
+	first, isText1 := asString(c.Lookup(args[1]))
+	second, isText2 := asString(c.Lookup(args[2]))
 	if !isText1 || !isText2 {
 		return resp.ErrorReply("ERR The specified keys must contain string values")
 	}
@@ -49,7 +52,7 @@ func lcs(c *call, args [][]byte) resp.Reply {
 	}
 	a, b := first.content(), second.content()
 	// Redis makes a table of so many numbers of 4 bytes.
-	if cells := (int64(len(a)) + 1) * (int64(len(b)) + 1); cells > int64(c.options.MaxBulk)/4 {
+	if cells := (int64(len(a)) + 1) * (int64(len(b)) + 1); cells > int64(c.MaxBulk)/4 {
 		return resp.ErrorReply("ERR Insufficient memory, transient memory for LCS exceeds proto-max-bulk-len")
 	}
 	length, up := commonLength(a, b)

@@ -3,7 +3,10 @@ package broker
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"iter"
+	"redrpc/broker/internal/keyspace"
 )
 
 // chunkSize is the most bytes a chunk of a list grows to, unless one element
@@ -40,7 +43,42 @@ const (
 	right end = true
 )
 
-func (l *list) typeName() string { return "list" }
+func (l *list) Type() *keyspace.Type { return listType }
+func (l *list) Encoding() string     { return "quicklist" }
+func (l *list) Size() int            { return 96 + l.packed }
+
+func (l *list) Clone() keyspace.Value {
+	copied := &list{}
+	for _, p := range l.walk(left) {
+		copied.push(right, p.value())
+	}
+	return copied
+}
+
+// Elements are those from the head to the tail.
+func (l *list) Elements() (elements iter.Seq[[]byte], n int) {
+	return func(yield func([]byte) bool) {
+		for _, p := range l.walk(left) {
+			if !yield(p.value()) {
+				return
+			}
+		}
+	}, l.length
+}
+
+func (l *list) Recipe() keyspace.Recipe {
+	elements, _ := l.Elements()
+	return keyspace.Recipe{Command: "RPUSH", Group: 1, Parts: elements}
+}
+
+// collect makes a list of elements.
+func collect(elements iter.Seq[[]byte]) keyspace.Value {
+	l := &list{}
+	for e := range elements {
+		l.push(right, e)
+	}
+	return l
+}
 
 // push adds an element at an end.
 func (l *list) push(e end, value []byte) {
@@ -380,6 +418,26 @@ func (l *list) drop(e end, n int) {
 		l.pop(e)
 		n--
 	}
+}
+
+// Check returns what is wrong with the counts of a list.
+func (l *list) Check() error {
+	length, packed := 0, 0
+	for _, p := range l.walk(left) {
+		length++
+		packed += packedSize(len(p.value()))
+	}
+	if length == 0 || length != l.length || packed != l.packed {
+		return fmt.Errorf("the list has %d elements of %d bytes, and counts %d of %d", length, packed, l.length, l.packed)
+	}
+	for _, p := range l.walk(right) {
+		length--
+		packed -= packedSize(len(p.value()))
+	}
+	if length != 0 || packed != 0 {
+		return errors.New("the list is another when it is walked from its end")
+	}
+	return nil
 }
 
 // packedSize is the number of bytes that an element of some size takes.

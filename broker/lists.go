@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -11,19 +12,19 @@ import (
 
 // list returns the value of a list key, or nil if there is no such key. It
 // reports false if the key holds something else.
-func (e *entry) list() (*list, bool) {
+func asList(e *keyspace.Entry) (*list, bool) {
 	if e == nil {
 		return nil, true
 	}
-	l, isList := e.value.(*list)
+	l, isList := e.Value.(*list)
 	return l, isList
 }
 
 // listOf returns the list that a key holds, for a command that writes it: nil if
 // there is no such key, false if it holds something else.
-func (c *call) listOf(key []byte) (*entry, *list, bool) {
-	e := c.find(key)
-	l, isList := e.list()
+func listOf(c *keyspace.Call, key []byte) (*keyspace.Entry, *list, bool) {
+	e := c.Find(key)
+	l, isList := asList(e)
 	return e, l, isList
 }
 
@@ -45,33 +46,33 @@ func (e end) popped() string {
 // shrunk tells that elements were taken off a list, and deletes it if it has become
 // empty. For a client that was blocked the change is only published, as the push
 // that woke it has told who depends on the key.
-func (c *call) shrunk(e *entry, l *list, event string) {
-	key := []byte(e.key)
-	c.notify(c.db, key, listEvent, event)
-	c.dropEmpty(e, l)
+func shrunk(c *keyspace.Call, e *keyspace.Entry, l *list, event string) {
+	key := []byte(e.Key)
+	c.Notify(c.DB, key, keyspace.ListEvent, event)
+	dropEmpty(c, e, l)
 	switch {
-	case !c.woken:
-		c.signalModified(c.session, c.db, key)
-	case c.options.MaxMemory > 0 && l.length > 0:
-		c.measure(e)
+	case !c.Woken:
+		c.SignalModified(c.Caller, c.DB, key)
+	case c.MaxMemory > 0 && l.length > 0:
+		c.Measure(e)
 	}
 }
 
 // dropEmpty deletes a list that has become empty.
-func (c *call) dropEmpty(e *entry, l *list) {
+func dropEmpty(c *keyspace.Call, e *keyspace.Entry, l *list) {
 	if l.length == 0 {
-		c.remove(e)
-		c.notify(c.db, []byte(e.key), genericEvent, "del")
+		c.Remove(e)
+		c.Notify(c.DB, []byte(e.Key), keyspace.GenericEvent, "del")
 	}
 }
 
-func lpush(c *call, args [][]byte) resp.Reply  { return pushAll(c, args, left, true) }
-func rpush(c *call, args [][]byte) resp.Reply  { return pushAll(c, args, right, true) }
-func lpushx(c *call, args [][]byte) resp.Reply { return pushAll(c, args, left, false) }
-func rpushx(c *call, args [][]byte) resp.Reply { return pushAll(c, args, right, false) }
+func lpush(c *keyspace.Call, args [][]byte) resp.Reply  { return pushAll(c, args, left, true) }
+func rpush(c *keyspace.Call, args [][]byte) resp.Reply  { return pushAll(c, args, right, true) }
+func lpushx(c *keyspace.Call, args [][]byte) resp.Reply { return pushAll(c, args, left, false) }
+func rpushx(c *keyspace.Call, args [][]byte) resp.Reply { return pushAll(c, args, right, false) }
 
-func pushAll(c *call, args [][]byte, e end, create bool) resp.Reply {
-	_, l, isList := c.listOf(args[1])
+func pushAll(c *keyspace.Call, args [][]byte, e end, create bool) resp.Reply {
+	_, l, isList := listOf(c, args[1])
 	switch {
 	case !isList:
 		return resp.WrongType
@@ -79,22 +80,22 @@ func pushAll(c *call, args [][]byte, e end, create bool) resp.Reply {
 		return resp.Zero
 	case l == nil:
 		l = &list{}
-		c.add(c.db, args[1], l)
+		c.Create(args[1], l)
 	}
 	for _, value := range args[2:] {
 		l.push(e, value)
 	}
-	c.answerFirst()
-	c.changed(args[1], listEvent, e.pushed())
+	c.AnswerFirst()
+	c.Changed(args[1], keyspace.ListEvent, e.pushed())
 	return resp.Int(l.length)
 }
 
-func lpop(c *call, args [][]byte) resp.Reply { return popSome(c, args, left) }
-func rpop(c *call, args [][]byte) resp.Reply { return popSome(c, args, right) }
+func lpop(c *keyspace.Call, args [][]byte) resp.Reply { return popSome(c, args, left) }
+func rpop(c *keyspace.Call, args [][]byte) resp.Reply { return popSome(c, args, right) }
 
-func popSome(c *call, args [][]byte, from end) resp.Reply {
+func popSome(c *keyspace.Call, args [][]byte, from end) resp.Reply {
 	if len(args) > 3 {
-		return c.wrongNumber()
+		return c.WrongNumber()
 	}
 	n, missing := int64(-1), resp.Null
 	if len(args) == 3 {
@@ -104,7 +105,7 @@ func popSome(c *call, args [][]byte, from end) resp.Reply {
 		}
 		missing = resp.NullArray
 	}
-	e, l, isList := c.listOf(args[1])
+	e, l, isList := listOf(c, args[1])
 	switch {
 	case !isList:
 		return resp.WrongType
@@ -114,26 +115,26 @@ func popSome(c *call, args [][]byte, from end) resp.Reply {
 		return resp.EmptyArray
 	case n < 0:
 		value := l.pop(from)
-		c.answerFirst()
-		c.shrunk(e, l, from.popped())
+		c.AnswerFirst()
+		shrunk(c, e, l, from.popped())
 		return resp.Bulk(value)
 	}
-	return c.pop(e, l, from, n)
+	return popMany(c, e, l, from, n)
 }
 
 // pop takes up to n elements off a list.
-func (c *call) pop(e *entry, l *list, from end, n int64) resp.Reply {
+func popMany(c *keyspace.Call, e *keyspace.Entry, l *list, from end, n int64) resp.Reply {
 	values := make([]resp.Reply, 0, min(n, int64(l.length)))
 	for int64(len(values)) < n && l.length > 0 {
 		values = append(values, resp.Bulk(l.pop(from)))
 	}
-	c.answerFirst()
-	c.shrunk(e, l, from.popped())
+	c.AnswerFirst()
+	shrunk(c, e, l, from.popped())
 	return resp.Array(values...)
 }
 
-func llen(c *call, args [][]byte) resp.Reply {
-	l, isList := c.lookup(args[1]).list()
+func llen(c *keyspace.Call, args [][]byte) resp.Reply {
+	l, isList := asList(c.Lookup(args[1]))
 	switch {
 	case !isList:
 		return resp.WrongType
@@ -160,19 +161,12 @@ func (l *list) between(start, stop int64) (first, n int) {
 	return int(start), int(stop - start + 1)
 }
 
-// parseRange reads two indexes.
-func parseRange(args [][]byte) (start, stop int64, ok bool) {
-	start, ok1 := resp.ParseInt(args[0])
-	stop, ok2 := resp.ParseInt(args[1])
-	return start, stop, ok1 && ok2
-}
-
-func lrange(c *call, args [][]byte) resp.Reply {
-	start, stop, isInt := parseRange(args[2:])
+func lrange(c *keyspace.Call, args [][]byte) resp.Reply {
+	start, stop, isInt := resp.ParseRange(args[2:])
 	if !isInt {
 		return resp.NotAnInteger
 	}
-	l, isList := c.lookup(args[1]).list()
+	l, isList := asList(c.Lookup(args[1]))
 	switch {
 	case !isList:
 		return resp.WrongType
@@ -203,8 +197,8 @@ func (l *list) find(index int64) (p place, found bool) {
 	return l.seek(int(index)), true
 }
 
-func lindex(c *call, args [][]byte) resp.Reply {
-	l, isList := c.lookup(args[1]).list()
+func lindex(c *keyspace.Call, args [][]byte) resp.Reply {
+	l, isList := asList(c.Lookup(args[1]))
 	switch {
 	case !isList:
 		return resp.WrongType
@@ -222,8 +216,8 @@ func lindex(c *call, args [][]byte) resp.Reply {
 	return resp.Bulk(p.value())
 }
 
-func lset(c *call, args [][]byte) resp.Reply {
-	_, l, isList := c.listOf(args[1])
+func lset(c *keyspace.Call, args [][]byte) resp.Reply {
+	_, l, isList := listOf(c, args[1])
 	switch {
 	case !isList:
 		return resp.WrongType
@@ -239,17 +233,17 @@ func lset(c *call, args [][]byte) resp.Reply {
 		return resp.IndexOutOfRange
 	}
 	l.set(p, args[3])
-	c.answerFirst()
-	c.changed(args[1], listEvent, "lset")
+	c.AnswerFirst()
+	c.Changed(args[1], keyspace.ListEvent, "lset")
 	return resp.OK
 }
 
-func lrem(c *call, args [][]byte) resp.Reply {
+func lrem(c *keyspace.Call, args [][]byte) resp.Reply {
 	n, isInt := resp.ParseInt(args[2])
 	if !isInt {
 		return resp.NotAnInteger
 	}
-	e, l, isList := c.listOf(args[1])
+	e, l, isList := listOf(c, args[1])
 	switch {
 	case !isList:
 		return resp.WrongType
@@ -258,8 +252,8 @@ func lrem(c *call, args [][]byte) resp.Reply {
 	}
 	removed := l.removeEqual(args[3], n)
 	if removed > 0 {
-		c.changed(args[1], listEvent, "lrem")
-		c.dropEmpty(e, l)
+		c.Changed(args[1], keyspace.ListEvent, "lrem")
+		dropEmpty(c, e, l)
 	}
 	return resp.Int(removed)
 }
@@ -297,12 +291,12 @@ func magnitude(n int64) int64 {
 	return -n
 }
 
-func ltrim(c *call, args [][]byte) resp.Reply {
-	start, stop, isInt := parseRange(args[2:])
+func ltrim(c *keyspace.Call, args [][]byte) resp.Reply {
+	start, stop, isInt := resp.ParseRange(args[2:])
 	if !isInt {
 		return resp.NotAnInteger
 	}
-	e, l, isList := c.listOf(args[1])
+	e, l, isList := listOf(c, args[1])
 	switch {
 	case !isList:
 		return resp.WrongType
@@ -313,16 +307,16 @@ func ltrim(c *call, args [][]byte) resp.Reply {
 	behind := l.length - first - n
 	l.drop(left, first)
 	l.drop(right, behind)
-	c.shrunk(e, l, "ltrim")
+	shrunk(c, e, l, "ltrim")
 	return resp.OK
 }
 
-func linsert(c *call, args [][]byte) resp.Reply {
+func linsert(c *keyspace.Call, args [][]byte) resp.Reply {
 	before := resp.Is(args[2], "BEFORE")
 	if !before && !resp.Is(args[2], "AFTER") {
 		return resp.SyntaxError
 	}
-	_, l, isList := c.listOf(args[1])
+	_, l, isList := listOf(c, args[1])
 	switch {
 	case !isList:
 		return resp.WrongType
@@ -338,13 +332,13 @@ func linsert(c *call, args [][]byte) resp.Reply {
 		} else {
 			l.insertAfter(p, args[4])
 		}
-		c.changed(args[1], listEvent, "linsert")
+		c.Changed(args[1], keyspace.ListEvent, "linsert")
 		return resp.Int(l.length)
 	}
 	return resp.Integer(-1)
 }
 
-func lpos(c *call, args [][]byte) resp.Reply {
+func lpos(c *keyspace.Call, args [][]byte) resp.Reply {
 	rank, limit, longest := int64(1), int64(-1), int64(0)
 	for i := 3; i < len(args); i += 2 {
 		if i+1 == len(args) {
@@ -375,7 +369,7 @@ func lpos(c *call, args [][]byte) resp.Reply {
 			return resp.SyntaxError
 		}
 	}
-	l, isList := c.lookup(args[1]).list()
+	l, isList := asList(c.Lookup(args[1]))
 	if !isList {
 		return resp.WrongType
 	}
@@ -434,58 +428,60 @@ func parseEnd(arg []byte) (end, bool) {
 	return left, false
 }
 
-func lmove(c *call, args [][]byte) resp.Reply {
+func lmove(c *keyspace.Call, args [][]byte) resp.Reply {
 	from, ok1 := parseEnd(args[3])
 	to, ok2 := parseEnd(args[4])
 	if !ok1 || !ok2 {
 		return resp.SyntaxError
 	}
-	return c.move(args[1], args[2], from, to)
+	return moveElement(c, args[1], args[2], from, to)
 }
 
-func rpoplpush(c *call, args [][]byte) resp.Reply { return c.move(args[1], args[2], right, left) }
+func rpoplpush(c *keyspace.Call, args [][]byte) resp.Reply {
+	return moveElement(c, args[1], args[2], right, left)
+}
 
 // move takes an element off one list and adds it to another, or the same.
-func (c *call) move(source, target []byte, from, to end) resp.Reply {
-	e, l, isList := c.listOf(source)
+func moveElement(c *keyspace.Call, source, target []byte, from, to end) resp.Reply {
+	e, l, isList := listOf(c, source)
 	switch {
 	case !isList:
 		return resp.WrongType
 	case l == nil:
 		return resp.Null
 	}
-	return c.moveFrom(e, l, target, from, to)
+	return moveFrom(c, e, l, target, from, to)
 }
 
-func (c *call) moveFrom(e *entry, l *list, target []byte, from, to end) resp.Reply {
-	_, into, isList := c.listOf(target)
+func moveFrom(c *keyspace.Call, e *keyspace.Entry, l *list, target []byte, from, to end) resp.Reply {
+	_, into, isList := listOf(c, target)
 	if !isList {
 		return resp.WrongType
 	}
 	value := bytes.Clone(l.pop(from)) // the list may reuse its memory for the push
 	if into == nil {
 		into = &list{}
-		c.add(c.db, target, into)
+		c.Create(target, into)
 	}
 	into.push(to, value)
-	c.changed(target, listEvent, to.pushed())
-	c.answerFirst()
-	c.shrunk(e, l, from.popped())
+	c.Changed(target, keyspace.ListEvent, to.pushed())
+	c.AnswerFirst()
+	shrunk(c, e, l, from.popped())
 	return resp.Bulk(value)
 }
 
-func lmpop(c *call, args [][]byte) resp.Reply {
+func lmpop(c *keyspace.Call, args [][]byte) resp.Reply {
 	names, from, n, err := parseMultiPop(args[1:])
 	if err != nil {
 		return *err
 	}
 	for _, key := range names {
-		e, l, isList := c.listOf(key)
+		e, l, isList := listOf(c, key)
 		switch {
 		case !isList:
 			return resp.WrongType
 		case l != nil:
-			return resp.Array(resp.Bulk(key), c.pop(e, l, from, n))
+			return resp.Array(resp.Bulk(key), popMany(c, e, l, from, n))
 		}
 	}
 	return resp.NullArray

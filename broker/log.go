@@ -142,7 +142,7 @@ func (s *session) note(cmd *command, outcome Outcome, err string, took int64) *l
 	b.noted++
 	l := b.history.put()
 	*l = logged{
-		number: b.noted, at: b.now, client: s.id, name: s.name, db: s.db.index, command: cmd,
+		number: b.noted, at: b.keys.Now, client: s.id, name: s.name, db: s.db.Index, command: cmd,
 		args: l.args[:0], took: took, outcome: outcome, err: err,
 	}
 	return l
@@ -152,7 +152,7 @@ func (s *session) note(cmd *command, outcome Outcome, err string, took int64) *l
 func (s *session) noteEnd(outcome Outcome, err string) {
 	if l := s.note(s.command, outcome, err, s.waiter.took); l != nil {
 		l.args = append(l.args, s.kept...)
-		l.waited = s.broker.now - s.waiter.since
+		l.waited = s.broker.keys.Now - s.waiter.since
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"strings"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -14,11 +15,11 @@ import (
 // memoryStats tells what Redis does and the broker knows too. What the allocator
 // has is that of the whole process.
 func memoryStats(c *call, _ [][]byte) resp.Reply {
-	total, keys, dataset := c.usedMemory(), 0, 0
-	for _, d := range c.dbs {
-		keys += len(d.order)
-		for _, e := range d.order {
-			dataset += e.value.size()
+	total, keys, dataset := c.UsedMemory(), 0, 0
+	for _, d := range c.DBs {
+		keys += d.Len()
+		for e := range d.All() {
+			dataset += e.Value.Size()
 		}
 	}
 	clients := 0
@@ -33,11 +34,11 @@ func memoryStats(c *call, _ [][]byte) resp.Reply {
 		bytes int
 	}{
 		{"total.allocated", total},
-		{"startup.allocated", emptyBytes},
+		{"startup.allocated", keyspace.EmptyBytes},
 		{"clients.normal", clients},
 		{"overhead.total", total - dataset},
 		{"keys.count", keys},
-		{"keys.bytes-per-key", (total - emptyBytes) / max(keys, 1)},
+		{"keys.bytes-per-key", (total - keyspace.EmptyBytes) / max(keys, 1)},
 		{"dataset.bytes", dataset},
 		{"allocator.allocated", int(m.HeapAlloc)},
 		{"allocator.active", int(m.HeapInuse)},
@@ -73,4 +74,22 @@ func memoryMallocStats(*call, [][]byte) resp.Reply {
 func memoryPurge(*call, [][]byte) resp.Reply {
 	debug.FreeOSMemory()
 	return resp.OK
+}
+
+// memoryUsage takes the number of elements that Redis would look at, which here are
+// all.
+func memoryUsage(c *call, args [][]byte) resp.Reply {
+	for i := 3; i < len(args); i += 2 {
+		if !resp.Is(args[i], "SAMPLES") || i+1 == len(args) {
+			return resp.SyntaxError
+		}
+		n, isInt := resp.ParseInt(args[i+1])
+		switch {
+		case !isInt:
+			return resp.NotAnInteger
+		case n < 0:
+			return resp.SyntaxError
+		}
+	}
+	return asked(c.DB.Find(args[2]), func(e *keyspace.Entry) resp.Reply { return resp.Int(e.Footprint()) })
 }

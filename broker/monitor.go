@@ -48,9 +48,9 @@ func (b *Broker) show(by *session, cmd *command, args [][]byte) {
 		return
 	}
 	var line strings.Builder
-	micros := b.now / int64(time.Microsecond)
+	micros := b.keys.Now / int64(time.Microsecond)
 	line.WriteString(strconv.FormatInt(micros/1e6, 10) + "." + strconv.FormatInt(1e6+micros%1e6, 10)[1:])
-	line.WriteString(" [" + strconv.Itoa(by.db.index) + " " + by.address() + "]")
+	line.WriteString(" [" + strconv.Itoa(by.db.Index) + " " + by.address() + "]")
 	for i, arg := range args {
 		if cmd.isSecret(args, i) {
 			arg = []byte(redacted)

@@ -116,8 +116,8 @@ func (s *session) flushNetem() (flush bool) {
 func (s *session) stopNetem() {
 	if l := s.netem; l != nil {
 		delete(s.broker.netems, s)
-		s.broker.alarms.Clear(&l.up.alarm)
-		s.broker.alarms.Clear(&l.down.alarm)
+		s.broker.keys.Alarms.Clear(&l.up.alarm)
+		s.broker.keys.Alarms.Clear(&l.down.alarm)
 		s.netem = nil
 	}
 }
@@ -127,7 +127,7 @@ func (f *flow) change(rate, lag int64) {
 	if f.rate == rate && f.lag == lag {
 		return
 	}
-	f.rate, f.lag, f.free = rate, lag, f.session.broker.now
+	f.rate, f.lag, f.free = rate, lag, f.session.broker.keys.Now
 	for i := range f.packets {
 		f.packets[i].from = f.free
 		f.free += f.duration(len(f.packets[i].rest))
@@ -152,7 +152,7 @@ func (f *flow) send(p []byte) {
 	if len(p) == 0 {
 		return
 	}
-	now := f.session.broker.now
+	now := f.session.broker.keys.Now
 	c := packet{bytes.Clone(p), max(now, f.free)}
 	f.free = c.from + f.duration(len(p))
 	f.packets = append(f.packets, c)
@@ -163,7 +163,7 @@ func (f *flow) send(p []byte) {
 // arrived takes what has arrived.
 func (f *flow) arrived() []byte {
 	var p []byte
-	now := f.session.broker.now
+	now := f.session.broker.keys.Now
 	for len(f.packets) > 0 {
 		c := &f.packets[0]
 		n := f.progress(c, now-f.lag-c.from)
@@ -197,7 +197,7 @@ func (f *flow) progress(c *packet, after int64) int {
 func (f *flow) schedule() {
 	b := f.session.broker
 	if len(f.packets) == 0 {
-		b.alarms.Clear(&f.alarm)
+		b.keys.Alarms.Clear(&f.alarm)
 		f.packets = nil
 		return
 	}
@@ -208,7 +208,7 @@ func (f *flow) schedule() {
 	}
 	at := c.from + f.lag + f.duration(n)
 	if !f.alarm.IsSet() || f.alarm.At != at {
-		b.alarms.Set(&f.alarm, f, at)
+		b.keys.Alarms.Set(&f.alarm, f, at)
 	}
 }
 

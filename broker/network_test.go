@@ -135,8 +135,8 @@ func TestSlowNetworkRenamed(t *testing.T) {
 	if got := w.all(t); got != ":1\r\n+OK\r\n:2\r\n:3\r\n+OK\r\n" {
 		t.Errorf("received %q", got)
 	}
-	if len(b.netems) != 0 || b.alarms.Len() != 0 {
-		t.Errorf("%d lines and %d alarms are left", len(b.netems), b.alarms.Len())
+	if len(b.netems) != 0 || b.keys.Alarms.Len() != 0 {
+		t.Errorf("%d lines and %d alarms are left", len(b.netems), b.keys.Alarms.Len())
 	}
 }
 
@@ -160,7 +160,7 @@ func TestSlowNetworkThatEnds(t *testing.T) {
 			t.Errorf("got %s, want %s", got, word)
 		}
 	}
-	if got := b.alarms.Len(); got != 0 {
+	if got := b.keys.Alarms.Len(); got != 0 {
 		t.Errorf("%d alarms are left", got)
 	}
 }
@@ -191,7 +191,7 @@ func TestSlowNetworkAndClosing(t *testing.T) {
 		if n := b.stats.blocked; n != 0 {
 			t.Errorf("%d clients are blocked", n)
 		}
-		await(t, b, "all sessions are closed", func() bool { return len(b.sessions) == 0 && b.alarms.Len() == 0 })
+		await(t, b, "all sessions are closed", func() bool { return len(b.sessions) == 0 && b.keys.Alarms.Len() == 0 })
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -70,7 +71,7 @@ type Options struct {
 	// in the letters of Redis's notify-keyspace-events: "KEA", for example, is all of
 	// them on all channels. "" means none.
 	KeyspaceEvents string
-	events         eventClass // the same
+	events         keyspace.EventClass // the same
 
 	// ManualTime, if it is not zero, makes the broker's clock stand still at
 	// that time, from 1970 to 2200, and move only by [Broker.Advance].
@@ -170,8 +171,8 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	var valid bool
-	if o.events, valid = parseEvents(o.KeyspaceEvents); !valid {
-		return o, fmt.Errorf("broker: Options.KeyspaceEvents is %q: expected letters out of %q", o.KeyspaceEvents, "A"+eventLetters)
+	if o.events, valid = keyspace.ParseEvents(o.KeyspaceEvents); !valid {
+		return o, fmt.Errorf("broker: Options.KeyspaceEvents is %q: expected letters out of %q", o.KeyspaceEvents, "A"+keyspace.EventLetters)
 	}
 	if y := o.ManualTime.UTC().Year(); !o.ManualTime.IsZero() && (y < 1970 || y > 2200) {
 		return o, fmt.Errorf("broker: Options.ManualTime is %v: expected a time from 1970 to 2200", o.ManualTime)
@@ -187,4 +188,5 @@ func (o Options) withDefaults() (Options, error) {
 // optionsChanged passes on what others keep of the options.
 func (b *Broker) optionsChanged() {
 	b.limits = resp.Limits{MaxArguments: b.options.MaxArguments, MaxBulk: b.options.MaxBulk, MaxInline: b.options.MaxInline}
+	b.keys.MaxBulk, b.keys.MaxMemory, b.keys.Events = b.options.MaxBulk, b.options.MaxMemory, b.options.events
 }

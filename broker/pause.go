@@ -49,13 +49,13 @@ func (p *pause) postpones(s *session, cmd *command) bool {
 // pauseClients begins a pause. One that is in force is neither shortened nor
 // weakened.
 func (b *Broker) pauseClients(mode pauseMode, until int64) {
-	if b.pause.mode == notPaused && until <= b.now {
+	if b.pause.mode == notPaused && until <= b.keys.Now {
 		return
 	}
 	b.postponers |= pausing
 	b.pause.mode = max(b.pause.mode, mode)
 	if !b.pause.alarm.IsSet() || until > b.pause.alarm.At {
-		b.alarms.Set(&b.pause.alarm, &b.pause, until)
+		b.keys.Alarms.Set(&b.pause.alarm, &b.pause, until)
 	}
 }
 
@@ -64,11 +64,11 @@ func (p *pause) Due() { p.broker.unpauseClients() }
 
 func (b *Broker) unpauseClients() {
 	b.postponers &^= pausing
-	b.alarms.Clear(&b.pause.alarm)
+	b.keys.Alarms.Clear(&b.pause.alarm)
 	expired := b.pause.expired
 	b.pause = pause{broker: b}
 	for _, k := range expired {
-		b.tellExpired(k.db, []byte(k.key))
+		b.tellExpired(k.db, k.key)
 	}
 	b.release(func(h *postponed) bool { return h.why == paused })
 }
@@ -90,12 +90,12 @@ func clientPause(c *call, args [][]byte) resp.Reply {
 		return resp.ErrorReply("ERR timeout is not an integer or out of range")
 	case ms < 0:
 		return resp.ErrorReply("ERR timeout is negative")
-	case ms > math.MaxInt64-c.milliseconds():
+	case ms > math.MaxInt64-c.Milliseconds():
 		ms = 0 // in Redis the sum overflows, and the end is in the past
 	}
 	until := int64(math.MaxInt64)
-	if ms < (until-c.now)/int64(time.Millisecond) {
-		until = c.now + ms*int64(time.Millisecond)
+	if ms < (until-c.keys.Now)/int64(time.Millisecond) {
+		until = c.keys.Now + ms*int64(time.Millisecond)
 	}
 	c.pauseClients(mode, until)
 	return resp.OK

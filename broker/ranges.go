@@ -4,17 +4,18 @@ import (
 	"math/big"
 	"strings"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands for parts of strings, and for numbers with a fraction.
 
-func getrange(c *call, args [][]byte) resp.Reply {
-	start, stop, isInt := parseRange(args[2:])
+func getrange(c *keyspace.Call, args [][]byte) resp.Reply {
+	start, stop, isInt := resp.ParseRange(args[2:])
 	if !isInt {
 		return resp.NotAnInteger
 	}
-	t, isText := c.lookup(args[1]).text()
+	t, isText := asString(c.Lookup(args[1]))
 	switch {
 	case !isText:
 		return resp.WrongType
@@ -38,7 +39,7 @@ func getrange(c *call, args [][]byte) resp.Reply {
 	return resp.Bulk(t.bytes[start : stop+1])
 }
 
-func setrange(c *call, args [][]byte) resp.Reply {
+func setrange(c *keyspace.Call, args [][]byte) resp.Reply {
 	offset, isInt := resp.ParseInt(args[2])
 	switch {
 	case !isInt:
@@ -47,8 +48,8 @@ func setrange(c *call, args [][]byte) resp.Reply {
 		return resp.ErrorReply("ERR offset is out of range")
 	}
 	value := args[3]
-	e := c.find(args[1])
-	t, isText := e.text()
+	e := c.Find(args[1])
+	t, isText := asString(e)
 	switch {
 	case !isText:
 		return resp.WrongType
@@ -56,22 +57,22 @@ func setrange(c *call, args [][]byte) resp.Reply {
 		return resp.Zero
 	case len(value) == 0:
 		return resp.Int(len(t.bytes))
-	case offset > int64(c.options.MaxBulk-len(value)):
+	case offset > int64(c.MaxBulk-len(value)):
 		return resp.StringTooLong
 	case t == nil:
 		t = &stringValue{}
-		c.add(c.db, args[1], t)
+		c.Create(args[1], t)
 	}
 	t.extend(int(offset) + len(value))
 	copy(t.bytes[offset:], value)
 	t.form = grown
-	c.changed(args[1], stringEvent, "setrange")
+	c.Changed(args[1], keyspace.StringEvent, "setrange")
 	return resp.Int(len(t.bytes))
 }
 
-func incrbyfloat(c *call, args [][]byte) resp.Reply {
-	e := c.find(args[1])
-	t, isText := e.text()
+func incrbyfloat(c *keyspace.Call, args [][]byte) resp.Reply {
+	e := c.Find(args[1])
+	t, isText := asString(e)
 	if !isText {
 		return resp.WrongType
 	}
@@ -97,7 +98,7 @@ func incrbyfloat(c *call, args [][]byte) resp.Reply {
 	if digits == "-0" {
 		digits = "0"
 	}
-	e = c.assign(e, args[1], []byte(digits), true, "incrbyfloat")
-	e.value.(*stringValue).form = spelled
+	e = assign(c, e, args[1], []byte(digits), true, "incrbyfloat")
+	e.Value.(*stringValue).form = spelled
 	return resp.BulkString(digits)
 }

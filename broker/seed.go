@@ -59,7 +59,7 @@ func (b *Broker) seed(text []byte) error {
 		}
 		lines = append(lines, line{number, given, args})
 	}
-	s := b.newInternalClient(b.dbs[0])
+	s := b.newInternalClient(b.keys.DBs[0])
 	for _, l := range lines {
 		if r := s.answer(l.args); r.Kind == resp.KindError {
 			return fmt.Errorf("line %d, %.80s: %w", l.number, l.text, Error(r.Text))

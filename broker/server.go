@@ -5,23 +5,29 @@ import (
 	"strconv"
 	"time"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands about the server.
 
-func dbsize(c *call, _ [][]byte) resp.Reply { return resp.Int(len(c.db.order)) }
+func dbsize(c *call, _ [][]byte) resp.Reply { return resp.Int(c.DB.Len()) }
 
-func flushdb(c *call, args [][]byte) resp.Reply { return c.flushSome(args, c.db) }
+func flushdb(c *call, args [][]byte) resp.Reply { return c.flushSome(args, c.DB) }
 
-func flushall(c *call, args [][]byte) resp.Reply { return c.flushSome(args, c.dbs...) }
+func flushall(c *call, args [][]byte) resp.Reply { return c.flushSome(args, c.DBs...) }
 
-func (c *call) flushSome(args [][]byte, dbs ...*database) resp.Reply {
+func (c *call) flushSome(args [][]byte, dbs ...*keyspace.DB) resp.Reply {
 	if len(args) > 2 || len(args) == 2 && !resp.Is(args[1], "SYNC") && !resp.Is(args[1], "ASYNC") {
 		return resp.SyntaxError
 	}
 	for _, d := range dbs {
-		c.flush(d)
+		for key := range c.watched[d.Index] {
+			if d.Get(key) != nil {
+				c.touchWatched(d, key)
+			}
+		}
+		c.Flush(d)
 	}
 	if c.tracking.active {
 		c.tracking.flushed(c.session)
@@ -46,11 +52,11 @@ func waitForReplicas(c *call, args [][]byte) resp.Reply {
 		return resp.Zero
 	}
 	timeout := time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond))) * time.Millisecond
-	return resp.Reply{Kind: resp.KindWait, Wait: &wait{timeout: timeout, refused: resp.Zero, late: resp.Zero}}
+	return (&keyspace.Wait{Timeout: timeout, Refused: resp.Zero, Late: resp.Zero}).Reply()
 }
 
 func timeOfDay(c *call, _ [][]byte) resp.Reply {
-	t := time.Unix(0, c.now)
+	t := time.Unix(0, c.keys.Now)
 	return resp.Array(
 		resp.BulkString(strconv.FormatInt(t.Unix(), 10)),
 		resp.BulkString(strconv.Itoa(t.Nanosecond()/1000)),
@@ -69,4 +75,43 @@ func lolwut(_ *call, args [][]byte) resp.Reply {
 		}
 	}
 	return resp.Verbatim("Redis ver. " + version + "\n")
+}
+
+func swapdb(c *call, args [][]byte) resp.Reply {
+	for i, which := range []string{"first", "second"} {
+		if _, err := resp.ParseInt32(args[1+i]); err != nil {
+			return resp.Errorf("ERR invalid %s DB index", which)
+		}
+	}
+	var dbs [2]*keyspace.DB
+	for i := range dbs {
+		var err *resp.Reply
+		if dbs[i], err = c.ParseDB(args[1+i]); err != nil {
+			return *err
+		}
+	}
+	if dbs[0] != dbs[1] {
+		c.swapDBs(dbs[0], dbs[1])
+	}
+	return resp.OK
+}
+
+// swapDBs exchanges what two databases hold. Who watches or waits for a key in one of them
+// finds there what was in the other.
+func (b *Broker) swapDBs(x, y *keyspace.DB) {
+	for _, d := range []*keyspace.DB{x, y} {
+		for key := range b.watched[d.Index] {
+			if x.Get(key) != nil || y.Get(key) != nil {
+				b.touchWatched(d, key)
+			}
+		}
+	}
+	b.keys.Swap(x, y)
+	for _, d := range []*keyspace.DB{x, y} {
+		for key := range b.blocked[d.Index] {
+			if d.Get(key) != nil {
+				b.keys.SignalReady(d, key)
+			}
+		}
+	}
 }

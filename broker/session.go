@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -24,7 +25,7 @@ type session struct {
 	user          *user
 	authenticated bool
 	name          string
-	db            *database
+	db            *keyspace.DB
 	command       *command // the last one, for CLIENT LIST
 	created, used int64    // nanoseconds since 1970
 
@@ -125,7 +126,7 @@ func (s *session) input(p []byte) {
 func (s *session) take(p []byte) {
 	s.broker.stats.reads++
 	s.broker.stats.bytesIn += int64(len(p))
-	s.used = s.broker.now
+	s.used = s.broker.keys.Now
 	s.serveDelayed()
 	s.requests.Feed(p)
 	s.proceed()
@@ -155,7 +156,7 @@ func (s *session) proceed() {
 	s.requests.Keep()
 	n := s.requests.Buffered()
 	if n > 0 {
-		s.broker.stats.input.note(s.broker.now, n)
+		s.broker.stats.input.note(s.broker.keys.Now, n)
 	}
 	s.checkQuery(n)
 }
@@ -265,8 +266,8 @@ func (s *session) close() {
 // unregister makes the broker forget a client that may still have commands to run.
 func (s *session) unregister() {
 	b := s.broker
-	b.alarms.Clear(&s.idleAlarm)
-	b.alarms.Clear(&s.softLimitAlarm)
+	b.keys.Alarms.Clear(&s.idleAlarm)
+	b.keys.Alarms.Clear(&s.softLimitAlarm)
 	s.unsubscribeAll()
 	s.stopMonitoring()
 	if b.tracking.active {
@@ -288,7 +289,7 @@ func (s *session) flushOutput() (flush bool) {
 	} else if len(s.out) > 0 {
 		s.broker.stats.writes++
 		s.broker.stats.bytesOut += int64(len(s.out))
-		s.broker.stats.output.note(s.broker.now, len(s.out))
+		s.broker.stats.output.note(s.broker.keys.Now, len(s.out))
 		s.out, flush = s.transport.deliver(s.out)
 		s.checkPending()
 	}
@@ -322,9 +323,9 @@ func (s *session) checkPending() {
 	case limit.Hard > 0 && n > limit.Hard:
 		s.overflow(n)
 	case limit.Soft <= 0 || n <= limit.Soft:
-		s.broker.alarms.Clear(&s.softLimitAlarm)
+		s.broker.keys.Alarms.Clear(&s.softLimitAlarm)
 	case !s.softLimitAlarm.IsSet():
-		s.broker.alarms.Set(&s.softLimitAlarm, (*softLimit)(s), s.broker.now+int64(limit.SoftFor))
+		s.broker.keys.Alarms.Set(&s.softLimitAlarm, (*softLimit)(s), s.broker.keys.Now+int64(limit.SoftFor))
 	}
 }
 
@@ -377,10 +378,10 @@ type idleTimeout session
 func (s *session) watchIdle() {
 	b := s.broker
 	if b.options.IdleTimeout == 0 {
-		b.alarms.Clear(&s.idleAlarm)
+		b.keys.Alarms.Clear(&s.idleAlarm)
 		return
 	}
-	b.alarms.Set(&s.idleAlarm, (*idleTimeout)(s), s.used+int64(b.options.IdleTimeout))
+	b.keys.Alarms.Set(&s.idleAlarm, (*idleTimeout)(s), s.used+int64(b.options.IdleTimeout))
 }
 
 // Due closes an idle client. One that waits for something is not idle, and one that
@@ -391,8 +392,8 @@ func (i *idleTimeout) Due() {
 	switch {
 	case s.closing || s.closed:
 	case s.waits || s.monitors || s.subscriptions.any():
-		b.alarms.Set(&s.idleAlarm, i, b.now+int64(b.options.IdleTimeout))
-	case s.used+int64(b.options.IdleTimeout) > b.now:
+		b.keys.Alarms.Set(&s.idleAlarm, i, b.keys.Now+int64(b.options.IdleTimeout))
+	case s.used+int64(b.options.IdleTimeout) > b.keys.Now:
 		s.watchIdle()
 	default:
 		b.log(slog.LevelDebug, "client closed: it was idle", "client", s.String())
@@ -409,7 +410,7 @@ func (s *session) reset() {
 	s.replyMode &= skipping // which ends with this command
 	s.rename("")
 	s.protocol = 2
-	s.db = s.broker.dbs[0]
+	s.db = s.broker.keys.DBs[0]
 	s.setUser(s.broker.acl.standard)
 }
 

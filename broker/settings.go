@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -72,7 +73,7 @@ var settings = map[string]setting{
 	"notify-keyspace-events": {
 		func(o *Options) string { return o.events.String() },
 		func(o *Options, value string) string {
-			events, valid := parseEvents(value)
+			events, valid := keyspace.ParseEvents(value)
 			if !valid {
 				return "Invalid event class character. Use 'Ag$lshzxeKEtmdn'."
 			}
@@ -344,7 +345,7 @@ func configSet(c *call, args [][]byte) resp.Reply {
 		}
 	}
 	if c.options.MaxMemory == 0 && o.MaxMemory > 0 {
-		c.measureAll()
+		c.MeasureAll()
 	}
 	if given["requirepass"] {
 		c.acl.standard.setPassword(o.Password)

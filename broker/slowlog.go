@@ -31,7 +31,7 @@ func (s *session) addSlow(cmd *command, took int64) *slowEntry {
 		return nil
 	}
 	e := b.slowlog.put()
-	*e = slowEntry{number: b.slowlog.next, at: b.now, took: took, args: e.args[:0], name: s.name}
+	*e = slowEntry{number: b.slowlog.next, at: b.keys.Now, took: took, args: e.args[:0], name: s.name}
 	if s.id != 0 { // else it is Do
 		e.address, _ = s.transport.addresses()
 	}

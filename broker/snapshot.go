@@ -1,12 +1,12 @@
 package broker
 
 import (
-	"iter"
-	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -35,15 +35,15 @@ func (b *Broker) Snapshot() string {
 
 func (b *Broker) snapshot() []byte {
 	var out []byte
-	for _, d := range b.dbs {
-		if d.index > 0 && len(d.entries) > 0 {
+	for _, d := range b.keys.DBs {
+		if d.Index > 0 && d.Len() > 0 {
 			out = append(out, "SELECT "...)
-			out = strconv.AppendInt(out, int64(d.index), 10)
+			out = strconv.AppendInt(out, int64(d.Index), 10)
 			out = append(out, '\n')
 		}
-		for _, key := range slices.Sorted(maps.Keys(d.entries)) {
-			if e := d.entries[key]; e.at == 0 || e.at > b.milliseconds() { // else it expires once a stall has ended
-				out = e.appendCommands(out, b.milliseconds())
+		for _, e := range slices.SortedFunc(d.All(), func(x, y *keyspace.Entry) int { return strings.Compare(x.Key, y.Key) }) {
+			if e.ExpiresAt == 0 || e.ExpiresAt > b.keys.Milliseconds() { // else it expires once a stall has ended
+				out = appendCommands(out, e, b.keys.Milliseconds())
 			}
 		}
 	}
@@ -51,19 +51,22 @@ func (b *Broker) snapshot() []byte {
 }
 
 // appendCommands appends the commands that make a key what it is.
-func (e *entry) appendCommands(out []byte, now int64) []byte {
-	command, size, parts := e.value.recipe()
-	opening := resp.AppendQuoted(append([]byte(command), ' '), []byte(e.key))
-	ttl := strconv.FormatInt(e.at-now, 10)
-	if t, isText := e.value.(*stringValue); isText {
-		out = resp.AppendQuoted(append(append(out, opening...), ' '), t.bytes)
-		if e.at != 0 {
+func appendCommands(out []byte, e *keyspace.Entry, now int64) []byte {
+	r := e.Value.Recipe()
+	opening := resp.AppendQuoted(append([]byte(r.Command), ' '), []byte(e.Key))
+	ttl := strconv.FormatInt(e.ExpiresAt-now, 10)
+	if r.TakesTTL {
+		out = append(out, opening...)
+		for part := range r.Parts {
+			out = resp.AppendQuoted(append(out, ' '), part)
+		}
+		if e.ExpiresAt != 0 {
 			out = append(append(out, " PX "...), ttl...)
 		}
 		return append(out, '\n')
 	}
 	line := slices.Clone(opening)
-	for part := range parts {
+	for part := range r.Parts {
 		if line = resp.AppendQuoted(append(line, ' '), part); utf8.RuneCount(line) > snapshotWidth {
 			break
 		}
@@ -72,33 +75,19 @@ func (e *entry) appendCommands(out []byte, now int64) []byte {
 		out = append(append(out, line...), '\n')
 	} else {
 		n := 0
-		for part := range parts {
-			if n%size == 0 {
+		for part := range r.Parts {
+			if n%r.Group == 0 {
 				out = append(out, opening...)
 			}
 			out = resp.AppendQuoted(append(out, ' '), part)
-			if n++; n%size == 0 {
+			if n++; n%r.Group == 0 {
 				out = append(out, '\n')
 			}
 		}
 	}
-	if e.at != 0 {
-		out = resp.AppendQuoted(append(out, "PEXPIRE "...), []byte(e.key))
+	if e.ExpiresAt != 0 {
+		out = resp.AppendQuoted(append(out, "PEXPIRE "...), []byte(e.Key))
 		out = append(append(append(out, ' '), ttl...), '\n')
 	}
 	return out
-}
-
-func (t *stringValue) recipe() (command string, size int, parts iter.Seq[[]byte]) {
-	return "SET", 1, func(yield func([]byte) bool) { yield(t.bytes) }
-}
-
-func (l *list) recipe() (command string, size int, parts iter.Seq[[]byte]) {
-	return "RPUSH", 1, func(yield func([]byte) bool) {
-		for _, p := range l.walk(left) {
-			if !yield(p.value()) {
-				return
-			}
-		}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -38,7 +39,7 @@ func (o *sortOptions) parse(args [][]byte, mayStore, anyKey bool) *resp.Reply {
 			o.alpha = true
 		case resp.Is(args[i], "LIMIT") && len(rest) >= 2:
 			var isInt bool
-			if o.start, o.most, isInt = parseRange(rest); !isInt {
+			if o.start, o.most, isInt = resp.ParseRange(rest); !isInt {
 				return &resp.NotAnInteger
 			}
 			i += 2
@@ -88,40 +89,50 @@ func storesSorted(args [][]byte) (indexes []int) {
 // derived says that SORT makes up keys from the elements that it sorts.
 func derived([][]byte) []int { return nil }
 
-func sortKey(c *call, args [][]byte) resp.Reply         { return sortGeneric(c, args, true) }
-func sortKeyReadOnly(c *call, args [][]byte) resp.Reply { return sortGeneric(c, args, false) }
+func sortKey(c *keyspace.Call, args [][]byte) resp.Reply         { return sortGeneric(c, args, true) }
+func sortKeyReadOnly(c *keyspace.Call, args [][]byte) resp.Reply { return sortGeneric(c, args, false) }
 
-func sortGeneric(c *call, args [][]byte, mayStore bool) resp.Reply {
+func sortGeneric(c *keyspace.Call, args [][]byte, mayStore bool) resp.Reply {
 	var o sortOptions
-	if err := o.parse(args[2:], mayStore, c.session.user.readsAnyKey(c.command, args)); err != nil {
+	if err := o.parse(args[2:], mayStore, c.Caller.MayReadAnyKey(args)); err != nil {
 		return *err
 	}
-	l, isList := c.lookup(args[1]).list()
-	if !isList {
+	elements, sorts := sortables(c.Lookup(args[1]))
+	if !sorts {
 		return resp.WrongType
-	}
-	var elements []sortable
-	if l != nil {
-		elements = make([]sortable, 0, l.length)
-		for _, p := range l.walk(left) {
-			elements = append(elements, sortable{element: p.value()})
-		}
 	}
 	switch {
 	case !o.unsorted:
-		if !c.weigh(elements, &o) {
+		if !weigh(c, elements, &o) {
 			return resp.ErrorReply("ERR One or more scores can't be converted into double")
 		}
 		slices.SortStableFunc(elements, o.compare)
 	case o.desc: // from the end
 		slices.Reverse(elements)
 	}
-	values := c.answers(o.limit(elements), o.get)
+	values := answers(c, o.limit(elements), o.get)
 	if o.store == nil {
 		return resp.Array(values...)
 	}
-	c.store(o.store, values)
+	storeSorted(c, o.store, values)
 	return resp.Int(len(values))
+}
+
+// sortables are the elements of what a key holds. It reports false if that has none.
+func sortables(e *keyspace.Entry) (sorted []sortable, sorts bool) {
+	if e == nil {
+		return nil, true
+	}
+	v, sorts := e.Value.(keyspace.Elements)
+	if !sorts {
+		return nil, false
+	}
+	elements, n := v.Elements()
+	sorted = make([]sortable, 0, n)
+	for element := range elements {
+		sorted = append(sorted, sortable{element: element})
+	}
+	return sorted, true
 }
 
 // A sortable is an element with what it is sorted by.
@@ -135,14 +146,14 @@ type sortable struct {
 // weigh finds what elements are sorted by. It reports false if one weight is no
 // number and has to be. Of a text only what is before a zero byte counts, as in C,
 // but for a result that is stored.
-func (c *call) weigh(elements []sortable, o *sortOptions) bool {
+func weigh(c *keyspace.Call, elements []sortable, o *sortOptions) bool {
 	valid := true
 	for i := range elements {
 		s := &elements[i]
 		s.weight = s.element
 		if o.by != nil {
 			var found bool
-			if s.weight, found = c.lookupPattern(o.by, s.element); !found {
+			if s.weight, found = lookupPattern(c, o.by, s.element); !found {
 				s.light = true
 				continue
 			}
@@ -192,7 +203,7 @@ func (o *sortOptions) limit(elements []sortable) []sortable {
 }
 
 // answers lists the elements, or what the patterns make of them.
-func (c *call) answers(elements []sortable, patterns [][]byte) []resp.Reply {
+func answers(c *keyspace.Call, elements []sortable, patterns [][]byte) []resp.Reply {
 	values := make([]resp.Reply, 0, len(elements)*max(1, len(patterns)))
 	for _, s := range elements {
 		if patterns == nil {
@@ -200,7 +211,7 @@ func (c *call) answers(elements []sortable, patterns [][]byte) []resp.Reply {
 		}
 		for _, pattern := range patterns {
 			value := resp.Null
-			if text, found := c.lookupPattern(pattern, s.element); found {
+			if text, found := lookupPattern(c, pattern, s.element); found {
 				value = resp.Bulk(text)
 			}
 			values = append(values, value)
@@ -217,7 +228,7 @@ func isPattern(pattern []byte) bool {
 // lookupPattern returns the string that a key holds, whose name is the pattern
 // with an element in place of its first *; or the element itself if the pattern is
 // #. Behind -> would stand a field of a hash, which there are none of.
-func (c *call) lookupPattern(pattern, element []byte) (found []byte, ok bool) {
+func lookupPattern(c *keyspace.Call, pattern, element []byte) (found []byte, ok bool) {
 	text := resp.CString(pattern, len(pattern))
 	if text == "#" {
 		return element, true
@@ -231,29 +242,35 @@ func (c *call) lookupPattern(pattern, element []byte) (found []byte, ok bool) {
 	if field != "" {
 		behind = behind[:len(name)]
 	}
-	t, isText := c.lookup(slices.Concat(pattern[:star], element, behind)).text()
-	if !isText || t == nil || field != "" {
+	e := c.Lookup(slices.Concat(pattern[:star], element, behind))
+	if e == nil || field != "" {
 		return nil, false
 	}
-	return t.bytes, true
+	v, isText := e.Value.(keyspace.Text)
+	if !isText {
+		return nil, false
+	}
+	return v.Text(), true
 }
 
-// store puts values into a list, replacing what its key holds, or deletes it if
+// storeSorted puts values into a list, replacing what its key holds, or deletes it if
 // there are none.
-func (c *call) store(key []byte, values []resp.Reply) {
+func storeSorted(c *keyspace.Call, key []byte, values []resp.Reply) {
 	if len(values) == 0 {
-		if e := c.find(key); e != nil {
-			c.remove(e)
-			c.changed(key, genericEvent, "del")
+		if e := c.Find(key); e != nil {
+			c.Remove(e)
+			c.Changed(key, keyspace.GenericEvent, "del")
 		}
 		return
 	}
-	l := &list{}
-	for _, v := range values {
-		l.push(right, v.Bytes)
-	}
-	c.replace(key, l)
-	c.changed(key, listEvent, "sortstore")
+	c.Replace(key, c.Types.Collecting().Collect(func(yield func([]byte) bool) {
+		for _, v := range values {
+			if !yield(v.Bytes) {
+				return
+			}
+		}
+	}))
+	c.Changed(key, keyspace.ListEvent, "sortstore")
 }
 
 // parseScore reads a number as C's strtod does: space before it is skipped, it ends

@@ -32,7 +32,7 @@ func (b *Broker) Stall(d time.Duration) {
 func (b *Broker) Resume() {
 	b.enter()
 	if b.stall.until != 0 {
-		b.fireAlarms(b.now)
+		b.fireAlarms(b.keys.Now)
 		b.endStall()
 	}
 	b.leave()
@@ -44,8 +44,8 @@ func (b *Broker) stallFor(d time.Duration) {
 	}
 	b.postponers |= stalling
 	until := int64(math.MaxInt64)
-	if int64(d) < until-b.now {
-		until = b.now + int64(d)
+	if int64(d) < until-b.keys.Now {
+		until = b.keys.Now + int64(d)
 	}
 	b.stall.until = max(b.stall.until, until)
 }

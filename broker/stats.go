@@ -66,7 +66,7 @@ func (b *Broker) Stats() Stats {
 		Connections: s.connections, Rejected: s.rejected, Refused: s.refused, Dropped: s.dropped,
 		Commands: b.commandsRun(), Unknown: s.unknown,
 		Errors: s.errors, ErrorCodes: maps.Clone(s.errorCodes),
-		Expired: s.expired, Hits: s.hits, Misses: s.misses,
+		Expired: b.keys.Expired, Hits: b.keys.Hits, Misses: b.keys.Misses,
 		Reads: s.reads, Writes: s.writes, BytesIn: s.bytesIn, BytesOut: s.bytesOut,
 		Rate: b.rate().commands, ByCommand: byCommand,
 	}
@@ -81,8 +81,6 @@ type stats struct {
 	unknown           int64
 	errors            int64
 	errorCodes        map[string]int64
-	expired           int64
-	hits, misses      int64
 	reads, writes     int64
 	bytesIn, bytesOut int64
 	input, output     recent // bytes of input waiting, and of one batch's output
@@ -97,6 +95,7 @@ func (b *Broker) resetStats() {
 		started: b.stats.started, blocked: b.stats.blocked,
 		errorCodes: map[string]int64{}, readings: ring[reading]{most: rateReadings + 1},
 	}
+	b.keys.Expired, b.keys.Hits, b.keys.Misses = 0, 0, 0
 	clear(b.usage)
 }
 
@@ -121,8 +120,8 @@ const (
 )
 
 func (b *Broker) readCounters() {
-	*b.stats.readings.put() = reading{b.now, b.commandsRun(), b.stats.bytesIn, b.stats.bytesOut}
-	b.stats.nextReading = b.now + readingEvery
+	*b.stats.readings.put() = reading{b.keys.Now, b.commandsRun(), b.stats.bytesIn, b.stats.bytesOut}
+	b.stats.nextReading = b.keys.Now + readingEvery
 }
 
 // A rate is what happened per second.
@@ -134,7 +133,7 @@ func (b *Broker) rate() rate {
 	r := &b.stats.readings
 	for i := range r.items {
 		from := r.at(i)
-		if from.at < b.now-window {
+		if from.at < b.keys.Now-window {
 			continue
 		}
 		perSecond := func(n int64) float64 { return float64(n) / time.Duration(window).Seconds() }

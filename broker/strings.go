@@ -4,6 +4,7 @@ import (
 	"math"
 	"strconv"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -11,11 +12,11 @@ import (
 
 // text returns the value of a string key, or nil if there is no such key. It
 // reports false if the key holds something else.
-func (e *entry) text() (*stringValue, bool) {
+func asString(e *keyspace.Entry) (*stringValue, bool) {
 	if e == nil {
 		return nil, true
 	}
-	t, isText := e.value.(*stringValue)
+	t, isText := e.Value.(*stringValue)
 	return t, isText
 }
 
@@ -29,25 +30,25 @@ func (t *stringValue) content() []byte {
 
 // assign makes a key hold a string, and not expire unless keepTTL says so, and tells
 // that event of it. It reuses the memory of the string that the key held.
-func (c *call) assign(e *entry, key, value []byte, keepTTL bool, event string) *entry {
+func assign(c *keyspace.Call, e *keyspace.Entry, key, value []byte, keepTTL bool, event string) *keyspace.Entry {
 	if e == nil {
-		e = c.add(c.db, key, &stringValue{bytes: append([]byte(nil), value...)})
+		e = c.Create(key, &stringValue{bytes: append([]byte(nil), value...)})
 	} else {
-		if t, isText := e.value.(*stringValue); isText && cap(t.bytes) >= len(value) && cap(t.bytes) <= 2*len(value)+64 {
+		if t, isText := e.Value.(*stringValue); isText && cap(t.bytes) >= len(value) && cap(t.bytes) <= 2*len(value)+64 {
 			t.bytes, t.form = append(t.bytes[:0], value...), compact
 		} else {
-			e.value = &stringValue{bytes: append([]byte(nil), value...)}
+			e.Value = &stringValue{bytes: append([]byte(nil), value...)}
 		}
 		if !keepTTL {
-			c.Broker.persist(e)
+			c.Persist(e)
 		}
 	}
-	c.changed(key, stringEvent, event)
+	c.Changed(key, keyspace.StringEvent, event)
 	return e
 }
 
-func get(c *call, args [][]byte) resp.Reply {
-	t, isText := c.lookup(args[1]).text()
+func get(c *keyspace.Call, args [][]byte) resp.Reply {
+	t, isText := asString(c.Lookup(args[1]))
 	switch {
 	case !isText:
 		return resp.WrongType
@@ -62,7 +63,7 @@ type setOptions struct {
 	nx, xx, get, keepTTL, persist bool
 
 	expiry []byte // nil: none
-	unit   timeUnit
+	unit   keyspace.TimeUnit
 }
 
 // parse reads options from args. It reports false for one that is unknown, lacks
@@ -71,16 +72,16 @@ func (o *setOptions) parse(args [][]byte, isSet bool) bool {
 	var given []byte // which unit the expiry was given in
 	for i := 0; i < len(args); i++ {
 		arg := args[i]
-		unit, isExpiry := timeUnit{}, true
+		unit, isExpiry := keyspace.TimeUnit{}, true
 		switch {
 		case resp.Is(arg, "EX"):
-			unit = inSeconds
+			unit = keyspace.InSeconds
 		case resp.Is(arg, "PX"):
-			unit = inMilliseconds
+			unit = keyspace.InMilliseconds
 		case resp.Is(arg, "EXAT"):
-			unit = atSeconds
+			unit = keyspace.AtSeconds
 		case resp.Is(arg, "PXAT"):
-			unit = atMilliseconds
+			unit = keyspace.AtMilliseconds
 		default:
 			isExpiry = false
 		}
@@ -115,7 +116,7 @@ func useBySet(args [][]byte) string {
 	return "OW update"
 }
 
-func setString(c *call, args [][]byte) resp.Reply {
+func setString(c *keyspace.Call, args [][]byte) resp.Reply {
 	var o setOptions
 	if len(args) > 3 && !o.parse(args[3:], true) {
 		return resp.SyntaxError
@@ -123,15 +124,15 @@ func setString(c *call, args [][]byte) resp.Reply {
 	var at int64
 	if o.expiry != nil {
 		var err *resp.Reply
-		if at, err = c.parseExpiry(o.expiry, o.unit); err != nil {
+		if at, err = c.ParseExpiry(o.expiry, o.unit); err != nil {
 			return *err
 		}
 	}
-	e := c.find(args[1])
+	e := c.Find(args[1])
 	answer, refused := resp.OK, resp.Null
 	if o.get {
-		t, isText := c.lookup(args[1]).text()
-		c.answerFirst()
+		t, isText := asString(c.Lookup(args[1]))
+		c.AnswerFirst()
 		switch {
 		case !isText:
 			return resp.WrongType
@@ -145,40 +146,44 @@ func setString(c *call, args [][]byte) resp.Reply {
 	if o.nx && e != nil || o.xx && e == nil {
 		return refused
 	}
-	e = c.assign(e, args[1], args[2], o.keepTTL, "set")
+	e = assign(c, e, args[1], args[2], o.keepTTL, "set")
 	if o.expiry != nil {
-		c.setFirstExpiry(e, at)
+		setFirstExpiry(c, e, at)
 	}
 	return answer
 }
 
-func setex(c *call, args [][]byte) resp.Reply { return setExpiring(c, args, inSeconds) }
+func setex(c *keyspace.Call, args [][]byte) resp.Reply {
+	return setExpiring(c, args, keyspace.InSeconds)
+}
 
-func setExpiring(c *call, args [][]byte, unit timeUnit) resp.Reply {
-	at, err := c.parseExpiry(args[2], unit)
+func setExpiring(c *keyspace.Call, args [][]byte, unit keyspace.TimeUnit) resp.Reply {
+	at, err := c.ParseExpiry(args[2], unit)
 	if err != nil {
 		return *err
 	}
-	c.setFirstExpiry(c.assign(c.find(args[1]), args[1], args[3], false, "set"), at)
+	setFirstExpiry(c, assign(c, c.Find(args[1]), args[1], args[3], false, "set"), at)
 	return resp.OK
 }
 
 // setFirstExpiry sets when an entry expires that has just been written, in
 // milliseconds since 1970. It may do so at once.
-func (c *call) setFirstExpiry(e *entry, at int64) {
-	c.notify(c.db, []byte(e.key), genericEvent, "expire")
-	if at <= c.milliseconds() {
+func setFirstExpiry(c *keyspace.Call, e *keyspace.Entry, at int64) {
+	c.Notify(c.DB, []byte(e.Key), keyspace.GenericEvent, "expire")
+	if at <= c.Milliseconds() {
 		e.Due()
 	} else {
-		c.expireAt(e, at)
+		c.SetExpiry(e, at)
 	}
 }
 
-func psetex(c *call, args [][]byte) resp.Reply { return setExpiring(c, args, inMilliseconds) }
+func psetex(c *keyspace.Call, args [][]byte) resp.Reply {
+	return setExpiring(c, args, keyspace.InMilliseconds)
+}
 
-func getset(c *call, args [][]byte) resp.Reply {
-	e := c.lookup(args[1])
-	t, isText := e.text()
+func getset(c *keyspace.Call, args [][]byte) resp.Reply {
+	e := c.Lookup(args[1])
+	t, isText := asString(e)
 	if !isText {
 		return resp.WrongType
 	}
@@ -186,30 +191,30 @@ func getset(c *call, args [][]byte) resp.Reply {
 	if t != nil {
 		old = resp.BulkString(string(t.bytes)) // a copy, as the memory is reused
 	}
-	c.answerFirst()
-	c.assign(e, args[1], args[2], false, "set")
+	c.AnswerFirst()
+	assign(c, e, args[1], args[2], false, "set")
 	return old
 }
 
-func setnx(c *call, args [][]byte) resp.Reply {
-	if c.find(args[1]) != nil {
+func setnx(c *keyspace.Call, args [][]byte) resp.Reply {
+	if c.Find(args[1]) != nil {
 		return resp.Zero
 	}
-	c.assign(nil, args[1], args[2], false, "set")
+	assign(c, nil, args[1], args[2], false, "set")
 	return resp.One
 }
 
-func getdel(c *call, args [][]byte) resp.Reply {
+func getdel(c *keyspace.Call, args [][]byte) resp.Reply {
 	r := get(c, args)
 	if r.Kind == resp.KindBulk {
-		c.answerFirst()
-		c.remove(c.db.find(args[1]))
-		c.changed(args[1], genericEvent, "del")
+		c.AnswerFirst()
+		c.Remove(c.DB.Find(args[1]))
+		c.Changed(args[1], keyspace.GenericEvent, "del")
 	}
 	return r
 }
 
-func getex(c *call, args [][]byte) resp.Reply {
+func getex(c *keyspace.Call, args [][]byte) resp.Reply {
 	var o setOptions
 	if !o.parse(args[2:], false) {
 		return resp.SyntaxError
@@ -218,25 +223,25 @@ func getex(c *call, args [][]byte) resp.Reply {
 	if r.Kind != resp.KindBulk {
 		return r
 	}
-	c.answerFirst()
-	e := c.find(args[1])
+	c.AnswerFirst()
+	e := c.Find(args[1])
 	switch {
 	case o.expiry != nil:
-		at, err := c.parseExpiry(o.expiry, o.unit)
+		at, err := c.ParseExpiry(o.expiry, o.unit)
 		if err != nil {
 			return *err
 		}
-		c.setExpiry(e, at)
-	case o.persist && c.Broker.persist(e):
-		c.changed(args[1], genericEvent, "persist")
+		c.Expire(e, at)
+	case o.persist && c.Persist(e):
+		c.Changed(args[1], keyspace.GenericEvent, "persist")
 	}
 	return r
 }
 
-func mget(c *call, args [][]byte) resp.Reply {
+func mget(c *keyspace.Call, args [][]byte) resp.Reply {
 	values := make([]resp.Reply, 0, len(args)-1)
 	for _, key := range args[1:] {
-		if t, isText := c.lookup(key).text(); isText && t != nil {
+		if t, isText := asString(c.Lookup(key)); isText && t != nil {
 			values = append(values, resp.Bulk(t.bytes))
 		} else {
 			values = append(values, resp.Null)
@@ -245,12 +250,12 @@ func mget(c *call, args [][]byte) resp.Reply {
 	return resp.Array(values...)
 }
 
-func msetnx(c *call, args [][]byte) resp.Reply {
+func msetnx(c *keyspace.Call, args [][]byte) resp.Reply {
 	if len(args)%2 == 0 {
-		return c.wrongNumber()
+		return c.WrongNumber()
 	}
 	for i := 1; i < len(args); i += 2 {
-		if c.find(args[i]) != nil {
+		if c.Find(args[i]) != nil {
 			return resp.Zero
 		}
 	}
@@ -258,20 +263,20 @@ func msetnx(c *call, args [][]byte) resp.Reply {
 	return resp.One
 }
 
-func mset(c *call, args [][]byte) resp.Reply {
+func mset(c *keyspace.Call, args [][]byte) resp.Reply {
 	if len(args)%2 == 0 {
-		return c.wrongNumber()
+		return c.WrongNumber()
 	}
 	for i := 1; i < len(args); i += 2 {
-		c.assign(c.find(args[i]), args[i], args[i+1], false, "set")
+		assign(c, c.Find(args[i]), args[i], args[i+1], false, "set")
 	}
 	return resp.OK
 }
 
-func incr(c *call, args [][]byte) resp.Reply { return add(c, args[1], 1) }
-func decr(c *call, args [][]byte) resp.Reply { return add(c, args[1], -1) }
+func incr(c *keyspace.Call, args [][]byte) resp.Reply { return add(c, args[1], 1) }
+func decr(c *keyspace.Call, args [][]byte) resp.Reply { return add(c, args[1], -1) }
 
-func incrby(c *call, args [][]byte) resp.Reply {
+func incrby(c *keyspace.Call, args [][]byte) resp.Reply {
 	n, isInt := resp.ParseInt(args[2])
 	if !isInt {
 		return resp.NotAnInteger
@@ -279,7 +284,7 @@ func incrby(c *call, args [][]byte) resp.Reply {
 	return add(c, args[1], n)
 }
 
-func decrby(c *call, args [][]byte) resp.Reply {
+func decrby(c *keyspace.Call, args [][]byte) resp.Reply {
 	n, isInt := resp.ParseInt(args[2])
 	switch {
 	case !isInt:
@@ -290,9 +295,9 @@ func decrby(c *call, args [][]byte) resp.Reply {
 	return add(c, args[1], -n)
 }
 
-func add(c *call, key []byte, by int64) resp.Reply {
-	e := c.find(key)
-	t, isText := e.text()
+func add(c *keyspace.Call, key []byte, by int64) resp.Reply {
+	e := c.Find(key)
+	t, isText := asString(e)
 	if !isText {
 		return resp.WrongType
 	}
@@ -308,29 +313,29 @@ func add(c *call, key []byte, by int64) resp.Reply {
 	}
 	n += by
 	var digits [20]byte
-	c.assign(e, key, strconv.AppendInt(digits[:0], n, 10), true, "incrby")
+	assign(c, e, key, strconv.AppendInt(digits[:0], n, 10), true, "incrby")
 	return resp.Integer(n)
 }
 
-func appendString(c *call, args [][]byte) resp.Reply {
-	e := c.find(args[1])
-	t, isText := e.text()
+func appendString(c *keyspace.Call, args [][]byte) resp.Reply {
+	e := c.Find(args[1])
+	t, isText := asString(e)
 	switch {
 	case !isText:
 		return resp.WrongType
 	case t == nil:
-		c.assign(nil, args[1], args[2], false, "append")
+		assign(c, nil, args[1], args[2], false, "append")
 		return resp.Int(len(args[2]))
-	case len(t.bytes)+len(args[2]) > c.options.MaxBulk:
+	case len(t.bytes)+len(args[2]) > c.MaxBulk:
 		return resp.StringTooLong
 	}
 	t.bytes, t.form = append(t.bytes, args[2]...), grown
-	c.changed(args[1], stringEvent, "append")
+	c.Changed(args[1], keyspace.StringEvent, "append")
 	return resp.Int(len(t.bytes))
 }
 
-func strlen(c *call, args [][]byte) resp.Reply {
-	t, isText := c.lookup(args[1]).text()
+func strlen(c *keyspace.Call, args [][]byte) resp.Reply {
+	t, isText := asString(c.Lookup(args[1]))
 	switch {
 	case !isText:
 		return resp.WrongType

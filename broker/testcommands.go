@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -15,24 +16,24 @@ import (
 
 // testRows are their rows of the table.
 var testRows = []command{
-	{name: "redrpc.advance", arity: 2, flags: forTests, run: testAdvance,
+	{name: "redrpc.advance", arity: 2, flags: forTests, run: withBroker(testAdvance),
 		group: "test", since: "0.1.0", cost: "O(N) where N is the number of keys that expire", summary: "Moves a manual clock forward, in milliseconds."},
 	{name: "redrpc.fault", arity: -2, group: "test", since: "0.1.0", cost: "Depends on the sub-command.", summary: "Commands about rules by which things go wrong.", order: []*command{
-		{name: "add", arity: 3, flags: forTests, run: testFaultAdd, since: "0.1.0", cost: "O(1)", summary: "Makes a rule of a fault and returns its number."},
-		{name: "del", arity: 3, flags: forTests, run: testFaultDel, since: "0.1.0", cost: "O(N) where N is the number of rules", summary: "Ends the rule with a number."},
-		{name: "help", arity: 2, flags: forTests, run: help, since: "0.1.0", cost: "O(1)", summary: "Lists the sub-commands."},
-		{name: "list", arity: 2, flags: forTests, run: testFaultList, since: "0.1.0", cost: "O(N) where N is the number of rules", summary: "Returns the rules, with how many commands they were about, and how many something happened to."},
-		{name: "wait", arity: 5, flags: forTests, run: testFaultWait, since: "0.1.0", cost: "O(1)", summary: "Waits until a rule has fired a number of times; for so many milliseconds at most, or for ever if that is 0."},
+		{name: "add", arity: 3, flags: forTests, run: withBroker(testFaultAdd), since: "0.1.0", cost: "O(1)", summary: "Makes a rule of a fault and returns its number."},
+		{name: "del", arity: 3, flags: forTests, run: withBroker(testFaultDel), since: "0.1.0", cost: "O(N) where N is the number of rules", summary: "Ends the rule with a number."},
+		{name: "help", arity: 2, flags: forTests, run: withBroker(help), since: "0.1.0", cost: "O(1)", summary: "Lists the sub-commands."},
+		{name: "list", arity: 2, flags: forTests, run: withBroker(testFaultList), since: "0.1.0", cost: "O(N) where N is the number of rules", summary: "Returns the rules, with how many commands they were about, and how many something happened to."},
+		{name: "wait", arity: 5, flags: forTests, run: withBroker(testFaultWait), since: "0.1.0", cost: "O(1)", summary: "Waits until a rule has fired a number of times; for so many milliseconds at most, or for ever if that is 0."},
 	}},
-	{name: "redrpc.log", arity: -1, flags: forTests, run: testLog,
+	{name: "redrpc.log", arity: -1, flags: forTests, run: withBroker(testLog),
 		group: "test", since: "0.1.0", cost: "O(N) where N is the number of commands returned", summary: "Returns the last commands that the broker saw, or so many of them, a line each."},
-	{name: "redrpc.seed", arity: 2, flags: forTests, run: testSeed,
+	{name: "redrpc.seed", arity: 2, flags: forTests, run: withBroker(testSeed),
 		group: "test", since: "0.1.0", cost: "O(N) where N is the number of lines", summary: "Runs the commands in a text, one per line."},
-	{name: "redrpc.snapshot", arity: 1, flags: forTests, run: testSnapshot,
+	{name: "redrpc.snapshot", arity: 1, flags: forTests, run: withBroker(testSnapshot),
 		group: "test", since: "0.1.0", cost: "O(N) where N is the number of elements in all databases", summary: "Returns what all databases hold, as text that REDRPC.SEED takes."},
-	{name: "redrpc.violations", arity: 1, flags: forTests, run: testViolations,
+	{name: "redrpc.violations", arity: 1, flags: forTests, run: withBroker(testViolations),
 		group: "test", since: "0.1.0", cost: "O(N) where N is the number of violations", summary: "Returns what clients have done that strict mode does not let pass, a line each."},
-	{name: "redrpc.waitblocked", arity: -3, flags: forTests, run: testWaitBlocked,
+	{name: "redrpc.waitblocked", arity: -3, flags: forTests, run: withBroker(testWaitBlocked),
 		group: "test", since: "0.1.0", cost: "O(1)", summary: "Waits until a number of clients are blocked, on one of the keys if any are given; for so many milliseconds at most, or for ever if that is 0."},
 }
 
@@ -75,7 +76,7 @@ func testAdvance(c *call, args [][]byte) resp.Reply {
 		return resp.OK
 	}
 	m.session = c.session
-	return resp.Reply{Kind: resp.KindWait, Wait: &wait{late: resp.OK, left: func() { m.session = nil }}}
+	return (&keyspace.Wait{Late: resp.OK, Left: func() { m.session = nil }}).Reply()
 }
 
 // moveClock makes the moves that clients have asked for.
@@ -188,7 +189,7 @@ func testLog(c *call, args [][]byte) resp.Reply {
 	records := c.records()
 	switch {
 	case len(args) > 2:
-		return c.wrongNumber()
+		return c.WrongNumber()
 	case len(args) == 2:
 		n, isInt := resp.ParseInt(args[1])
 		if !isInt || n < 0 {

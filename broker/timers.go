@@ -42,11 +42,11 @@ func (c *clock) read() int64 { return c.at(c.elapsed()) }
 // end the alarms of that time come before the commands.
 func (b *Broker) runDue() {
 	b.setTime()
-	if b.now >= b.stats.nextReading {
+	if b.keys.Now >= b.stats.nextReading {
 		b.readCounters()
 	}
 	if b.stall.until != 0 {
-		if b.now < b.stall.until {
+		if b.keys.Now < b.stall.until {
 			return
 		}
 		b.fireAlarms(b.stall.until)
@@ -54,7 +54,7 @@ func (b *Broker) runDue() {
 		b.afterBatch()
 	}
 	if b.stall.until == 0 {
-		b.fireAlarms(b.now)
+		b.fireAlarms(b.keys.Now)
 	}
 }
 
@@ -62,11 +62,11 @@ func (b *Broker) runDue() {
 // after each. A stall that begins meanwhile is the end of it.
 func (b *Broker) fireAlarms(until int64) {
 	for stall := b.stall.until; b.stall.until == stall; b.afterBatch() {
-		a := b.alarms.First()
+		a := b.keys.Alarms.First()
 		if a == nil || a.At > until {
 			return
 		}
-		b.alarms.Clear(a)
+		b.keys.Alarms.Clear(a)
 		b.fire(a.Owner)
 	}
 }
@@ -80,8 +80,8 @@ func (b *Broker) fire(o alarm.Owner) {
 // setTime reads the clock.
 func (b *Broker) setTime() {
 	b.startLap()
-	b.now = b.clock.at(b.lap)
-	b.second = uint32(b.now / int64(time.Second))
+	b.keys.Now = b.clock.at(b.lap)
+	b.keys.Second = uint32(b.keys.Now / int64(time.Second))
 }
 
 // next is when something is due next, if at all.
@@ -89,7 +89,7 @@ func (b *Broker) next() (at int64, ok bool) {
 	if b.stall.until != 0 {
 		return b.stall.until, true
 	}
-	if a := b.alarms.First(); a != nil {
+	if a := b.keys.Alarms.First(); a != nil {
 		return a.At, true
 	}
 	return 0, false
@@ -178,4 +178,4 @@ func (b *Broker) Now() time.Time {
 
 // milliseconds is the time of the running command in milliseconds since 1970,
 // the unit of Redis's expiry.
-func (b *Broker) milliseconds() int64 { return b.now / int64(time.Millisecond) }
+func (b *Broker) milliseconds() int64 { return b.keys.Now / int64(time.Millisecond) }

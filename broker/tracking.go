@@ -73,6 +73,14 @@ func (t *tracking) init(b *Broker) {
 	t.prefixes = map[string]*prefix{}
 }
 
+// setActive tells the keyspace, too.
+func (t *tracking) setActive(active bool) {
+	if t.active != active {
+		t.active = active
+		t.broker.watchesChanged()
+	}
+}
+
 // track remembers the keys that a command has read.
 func (s *session) track(cmd *command, args [][]byte) {
 	t := &s.tracking
@@ -101,7 +109,7 @@ func (t *tracking) afterCommand() {
 		if most <= 0 || len(t.readers) <= most {
 			return
 		}
-		t.changedForReaders(nil, []byte(key))
+		t.changedForReaders(nil, key)
 	}
 }
 
@@ -115,24 +123,24 @@ func (s *session) endCaching(cmd *command) {
 }
 
 // changed notes that a key changed. By is the client that did it, or nil.
-func (t *tracking) changed(by *session, key []byte) {
+func (t *tracking) changed(by *session, key string) {
 	for name, p := range t.prefixes {
-		if strings.HasPrefix(string(key), name) {
-			p.changed[string(key)] = by
+		if strings.HasPrefix(key, name) {
+			p.changed[key] = by
 		}
 	}
 	t.changedForReaders(by, key)
 }
 
 // changedForReaders tells the clients that have read a key.
-func (t *tracking) changedForReaders(by *session, key []byte) {
-	ids := t.readers[string(key)]
+func (t *tracking) changedForReaders(by *session, key string) {
+	ids := t.readers[key]
 	if ids == nil {
 		return
 	}
-	delete(t.readers, string(key))
-	t.active = t.clients > 0 || len(t.readers) > 0
-	keys := [][]byte{slices.Clone(key)}
+	delete(t.readers, key)
+	t.setActive(t.clients > 0 || len(t.readers) > 0)
+	keys := [][]byte{[]byte(key)}
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		s := t.broker.sessions[id]
 		if s == nil || !s.tracking.on || s.tracking.broadcast || s == by && s.tracking.noLoop {
@@ -145,7 +153,7 @@ func (t *tracking) changedForReaders(by *session, key []byte) {
 // flushed notes that all keys may have changed.
 func (t *tracking) flushed(by *session) {
 	clear(t.readers)
-	t.active = t.clients > 0
+	t.setActive(t.clients > 0)
 	for _, id := range slices.Sorted(maps.Keys(t.broker.sessions)) {
 		if s := t.broker.sessions[id]; s.tracking.on {
 			t.tell(s, by, nil)
@@ -252,7 +260,7 @@ func (s *session) stopTracking() {
 	}
 	s.tracking = trackingState{}
 	t.clients--
-	t.active = t.clients > 0 || len(t.readers) > 0
+	t.setActive(t.clients > 0 || len(t.readers) > 0)
 }
 
 // forget drops a client that is closed, and with the last that has ever tracked the
@@ -262,7 +270,7 @@ func (t *tracking) forget(s *session) {
 	delete(t.readable, s)
 	if len(t.readable) == 0 {
 		t.readers = map[string]map[int64]struct{}{}
-		t.active = false
+		t.setActive(false)
 	}
 }
 
@@ -272,7 +280,7 @@ func (s *session) startTracking(o trackingState) {
 	t := &s.broker.tracking
 	if !s.tracking.on {
 		t.clients++
-		t.active = true
+		t.setActive(true)
 		t.readable[s] = struct{}{}
 	}
 	prefixes := s.tracking.prefixes

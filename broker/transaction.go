@@ -1,6 +1,9 @@
 package broker
 
-import "redrpc/broker/internal/resp"
+import (
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
+)
 
 // A transaction is what a client has between MULTI and EXEC.
 type transaction struct {
@@ -27,7 +30,7 @@ type queuedCommand struct {
 
 // A watch is a client's interest in a key.
 type watch struct {
-	db  *database
+	db  *keyspace.DB
 	key string
 }
 
@@ -110,13 +113,14 @@ func watchKeys(c *call, args [][]byte) resp.Reply {
 		return resp.ErrorReply("ERR WATCH inside MULTI is not allowed")
 	}
 	for _, key := range args[1:] {
-		watchers := c.db.watched[string(key)]
+		watchers := c.watched[c.DB.Index][string(key)]
 		if watchers == nil {
 			watchers = map[*session]*watch{}
-			c.db.watched[string(key)] = watchers
+			c.watched[c.DB.Index][string(key)] = watchers
+			c.DB.Watched = true
 		}
 		if watchers[s] == nil {
-			w := &watch{c.db, string(key)}
+			w := &watch{c.DB, string(key)}
 			watchers[s] = w
 			s.transaction.watched = append(s.transaction.watched, w)
 		}
@@ -133,18 +137,19 @@ func unwatch(c *call, _ [][]byte) resp.Reply {
 // unwatch forgets the watched keys.
 func (s *session) unwatch() {
 	for _, w := range s.transaction.watched {
-		watchers := w.db.watched[w.key]
-		delete(watchers, s)
-		if len(watchers) == 0 {
-			delete(w.db.watched, w.key)
+		watched := s.broker.watched[w.db.Index]
+		delete(watched[w.key], s)
+		if len(watched[w.key]) == 0 {
+			delete(watched, w.key)
+			w.db.Watched = len(watched) > 0 || s.broker.tracking.active
 		}
 	}
 	s.transaction.watched = nil
 }
 
 // touchWatched makes the transactions fail that depend on a key.
-func (d *database) touchWatched(key []byte) {
-	for s := range d.watched[string(key)] {
+func (b *Broker) touchWatched(d *keyspace.DB, key string) {
+	for s := range b.watched[d.Index][key] {
 		s.transaction.watchedChanged = true
 	}
 }

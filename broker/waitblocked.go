@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
@@ -41,9 +42,9 @@ func (b *Broker) areBlocked(n int, keys []string) bool {
 		return b.stats.blocked >= n
 	}
 	waiters := map[*waiter]struct{}{}
-	for _, d := range b.dbs {
+	for _, blocked := range b.blocked {
 		for _, key := range keys {
-			if q := d.blocked[key]; q != nil {
+			if q := blocked[key]; q != nil {
 				for t := q.first; t != nil; t = t.next {
 					waiters[t.waiter] = struct{}{}
 				}
@@ -130,10 +131,10 @@ func (c *call) waitUntil(holds func() bool, timeout time.Duration, late resp.Rep
 			b.leave()
 		})
 	}
-	return resp.Reply{Kind: resp.KindWait, Wait: &wait{late: late, left: func() {
+	return (&keyspace.Wait{Late: late, Left: func() {
 		b.forgetWatcher(w)
 		if timer != nil {
 			timer.Stop()
 		}
-	}}}
+	}}).Reply()
 }

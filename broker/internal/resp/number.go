@@ -189,3 +189,22 @@ func Is(arg []byte, word string) bool {
 	}
 	return true
 }
+
+// ParseRange reads two indexes.
+func ParseRange(args [][]byte) (start, stop int64, ok bool) {
+	start, ok1 := ParseInt(args[0])
+	stop, ok2 := ParseInt(args[1])
+	return start, stop, ok1 && ok2
+}
+
+// ParseInt32 reads an integer of 32 bits.
+func ParseInt32(arg []byte) (int32, *Reply) {
+	n, isInt := ParseInt(arg)
+	switch {
+	case !isInt:
+		return 0, &NotAnInteger
+	case n != int64(int32(n)):
+		return 0, &NotAnInt32
+	}
+	return int32(n), nil
+}

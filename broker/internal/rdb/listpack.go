@@ -1,4 +1,4 @@
-package broker
+package rdb
 
 import (
 	"bytes"
@@ -15,28 +15,31 @@ import (
 // packEnd is that byte.
 const packEnd = 0xFF
 
-// A listpack is one being written.
-type listpack struct {
+// A Listpack is one being written. The zero Listpack is empty.
+type Listpack struct {
 	elements []byte
 	count    int
 }
 
 const listpackHeader = 4 + 2
 
-func (p *listpack) size() int { return listpackHeader + len(p.elements) + 1 }
+// Len is how many elements it has, and Size how many bytes.
+func (p *Listpack) Len() int { return p.count }
 
-// bytes returns the whole. A number of elements too large for its place is left
+func (p *Listpack) Size() int { return listpackHeader + len(p.elements) + 1 }
+
+// Bytes returns the whole. A number of elements too large for its place is left
 // open.
-func (p *listpack) bytes() []byte {
-	b := make([]byte, 0, p.size())
-	b = binary.LittleEndian.AppendUint32(b, uint32(p.size()))
+func (p *Listpack) Bytes() []byte {
+	b := make([]byte, 0, p.Size())
+	b = binary.LittleEndian.AppendUint32(b, uint32(p.Size()))
 	b = binary.LittleEndian.AppendUint16(b, uint16(min(p.count, 1<<16-1)))
 	return append(append(b, p.elements...), packEnd)
 }
 
-// add appends an element: its head, its bytes unless it is an integer, and how much
+// Add appends an element: its head, its bytes unless it is an integer, and how much
 // that was, to be read backwards.
-func (p *listpack) add(value []byte) {
+func (p *Listpack) Add(value []byte) {
 	b := p.elements
 	n, isInt := resp.ParseInt(value)
 	switch size := len(value); {
@@ -91,12 +94,13 @@ func appendBackLength(b []byte, n uint64) []byte {
 	return b
 }
 
-// listpack reads the elements of one.
-func (d *decoder) listpack(l *list, p []byte) {
-	in := &decoder{rest: p, broken: d.broken}
+// Listpack passes the elements of a listpack to add, for which they are valid only
+// meanwhile.
+func (d *Decoder) Listpack(p []byte, add func([]byte)) {
+	in := &Decoder{rest: p, broken: d.broken}
 	in.expect(in.little(4) == uint64(len(p)))
 	count := in.little(2)
-	d.pushAll(l, in, count, func() (value []byte, more bool) {
+	d.addAll(add, in, count, func() (value []byte, more bool) {
 		from := len(in.rest)
 		if value, more = in.listpackElement(); more {
 			var back [5]byte
@@ -107,18 +111,18 @@ func (d *decoder) listpack(l *list, p []byte) {
 	})
 }
 
-func (d *decoder) listpackElement() (value []byte, more bool) {
-	first := d.byte()
+func (d *Decoder) listpackElement() (value []byte, more bool) {
+	first := d.Byte()
 	switch {
 	case first < 0x80:
 		return digits(int64(first)), true
 	case first < 0xC0:
 		return d.take(uint64(first & 0x3F)), true
 	case first < 0xE0:
-		n := int64(first&0x1F)<<8 | int64(d.byte())
+		n := int64(first&0x1F)<<8 | int64(d.Byte())
 		return digits(n << 51 >> 51), true
 	case first < 0xF0:
-		return d.take(uint64(first&0x0F)<<8 | uint64(d.byte())), true
+		return d.take(uint64(first&0x0F)<<8 | uint64(d.Byte())), true
 	case first == 0xF0:
 		return d.take(d.little(4)), true
 	case first <= 0xF3:
@@ -130,16 +134,16 @@ func (d *decoder) listpackElement() (value []byte, more bool) {
 	return nil, false
 }
 
-// ziplist reads the elements of one.
-func (d *decoder) ziplist(l *list, p []byte) {
-	in := &decoder{rest: p, broken: d.broken}
+// Ziplist does so with those of a ziplist.
+func (d *Decoder) Ziplist(p []byte, add func([]byte)) {
+	in := &Decoder{rest: p, broken: d.broken}
 	in.expect(in.little(4) == uint64(len(p)))
 	in.take(4) // where the last element begins
 	count := in.little(2)
 	before := 0 // size of the element before
-	d.pushAll(l, in, count, func() (value []byte, more bool) {
+	d.addAll(add, in, count, func() (value []byte, more bool) {
 		from := len(in.rest)
-		size := uint64(in.byte())
+		size := uint64(in.Byte())
 		switch size {
 		case packEnd:
 			return nil, false
@@ -153,13 +157,13 @@ func (d *decoder) ziplist(l *list, p []byte) {
 	})
 }
 
-func (d *decoder) ziplistElement() []byte {
-	first := d.byte()
+func (d *Decoder) ziplistElement() []byte {
+	first := d.Byte()
 	switch {
 	case first < 0x40:
 		return d.take(uint64(first))
 	case first < 0x80:
-		return d.take(uint64(first&0x3F)<<8 | uint64(d.byte()))
+		return d.take(uint64(first&0x3F)<<8 | uint64(d.Byte()))
 	case first < 0xC0:
 		return d.take(d.big(4))
 	case first == 0xC0:
@@ -179,16 +183,16 @@ func (d *decoder) ziplistElement() []byte {
 
 func digits(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
 
-// pushAll adds the elements that next returns to a list. In is what they are read
+// addAll passes on the elements that next returns. In is what they are read
 // from, and count how many there should be; if it is as large as it can be, any.
-func (d *decoder) pushAll(l *list, in *decoder, count uint64, next func() (value []byte, more bool)) {
+func (d *Decoder) addAll(add func([]byte), in *Decoder, count uint64, next func() (value []byte, more bool)) {
 	added := uint64(0)
 	for {
 		value, more := next()
 		if !more || in.broken {
 			break
 		}
-		l.push(right, value)
+		add(value)
 		added++
 	}
 	in.expect(len(in.rest) == 0 && (count == added || count == 1<<16-1))

@@ -1,8 +1,8 @@
-package broker
+package rdb
 
-// maxExpansion is by how much LZF makes its input longer at most: three bytes stand
+// MaxExpansion is by how much LZF makes its input longer at most: three bytes stand
 // for a run of up to 264.
-const maxExpansion = 264 / 3
+const MaxExpansion = 264 / 3
 
 // lzf undoes the compression of Redis. It reports false if p is not in order, or does
 // not make size bytes, or would make more than most.
@@ -12,7 +12,7 @@ const maxExpansion = 264 / 3
 // its length less two, its lower five the upper part of the distance less one. A
 // length of 9 is continued in the next byte, and the rest of the distance follows.
 func lzf(p []byte, size uint64, most int) (out []byte, valid bool) {
-	if size > uint64(max(most, 0)) || size > maxExpansion*uint64(len(p)) {
+	if size > uint64(max(most, 0)) || size > MaxExpansion*uint64(len(p)) {
 		return nil, false
 	}
 	out = make([]byte, 0, size)

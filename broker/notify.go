@@ -1,0 +1,66 @@
+package broker
+
+import (
+	"strconv"
+
+	"redrpc/broker/internal/keyspace"
+)
+
+// What the keyspace tells: who watches or tracks a key, waits for one, or has subscribed to
+// the events of keys.
+
+// hooks are the broker as the keyspace knows it.
+type hooks struct{ *Broker }
+
+// Modified tells everyone who depends on the value of a key that it was written or deleted.
+func (h hooks) Modified(by keyspace.Caller, d *keyspace.DB, key string) {
+	if len(h.watched[d.Index]) > 0 {
+		h.touchWatched(d, key)
+	}
+	if h.tracking.active {
+		s, _ := by.(*session)
+		h.tracking.changed(s, key)
+	}
+}
+
+// Expired tells that a key has expired; during a pause at its end.
+func (h hooks) Expired(d *keyspace.DB, key string) {
+	if h.pause.mode == notPaused {
+		h.tellExpired(d, key)
+	} else {
+		h.pause.expired = append(h.pause.expired, readyKey{db: d, key: key})
+	}
+	h.touchWatched(d, key)
+}
+
+// tellExpired tells everyone who wants to know that a key has expired.
+func (b *Broker) tellExpired(d *keyspace.DB, key string) {
+	b.keys.Expired++
+	b.keys.Notify(d, []byte(key), keyspace.ExpiredEvent, "expired")
+	if b.tracking.active {
+		b.tracking.changed(nil, key)
+	}
+}
+
+// Notify publishes what happened to a key.
+func (h hooks) Notify(d *keyspace.DB, key, event string) {
+	for _, to := range []struct {
+		class                  keyspace.EventClass
+		prefix, name, contents string
+	}{
+		{keyspace.KeyspaceChannels, "__keyspace@", key, event},
+		{keyspace.KeyeventChannels, "__keyevent@", event, key},
+	} {
+		if h.keys.Events&to.class != 0 {
+			channel := to.prefix + strconv.Itoa(d.Index) + "__:" + to.name
+			h.pubsub.publish(channels, []byte(channel), []byte(to.contents))
+		}
+	}
+}
+
+// watchesChanged tells the keyspace whether anybody depends on the values of keys.
+func (b *Broker) watchesChanged() {
+	for i, d := range b.keys.DBs {
+		d.Watched = b.tracking.active || len(b.watched[i]) > 0
+	}
+}
