@@ -137,7 +137,7 @@ const (
 
 // denies returns what of a command the user may not do, and the place of the argument.
 // Of several permissions that deny something that counts which came furthest.
-func (u *user) denies(cmd *command, args [][]byte) (what denial, at int) {
+func (u *user) denies(cmd *command_, args [][]byte) (what denial, at int) {
 	if u.unlimited {
 		return nothingDenied, 0
 	}
@@ -153,8 +153,8 @@ func (u *user) denies(cmd *command, args [][]byte) (what denial, at int) {
 	return what, at
 }
 
-func (p *permissions) deny(cmd *command, args [][]byte) (what denial, at int) {
-	if cmd.flags&noAuth == 0 && !p.permitsCommand(cmd, args) {
+func (p *permissions) deny(cmd *command_, args [][]byte) (what denial, at int) {
+	if cmd.Flags&NoAuth == 0 && !p.permitsCommand(cmd, args) {
 		return commandDenied, 0
 	}
 	if !p.anyKey {
@@ -165,11 +165,11 @@ func (p *permissions) deny(cmd *command, args [][]byte) (what denial, at int) {
 		}
 	}
 	if !p.anyChannel {
-		for i := 1; i < len(args) && cmd.channels != noChannels; i++ {
-			if !permitsChannel(p.channels, string(args[i]), cmd.channels == channelPatterns) {
+		for i := 1; i < len(args) && cmd.Channels != NoChannels; i++ {
+			if !permitsChannel(p.channels, string(args[i]), cmd.Channels == ChannelPatterns) {
 				return channelDenied, i
 			}
-			if cmd.channels == oneChannel {
+			if cmd.Channels == OneChannel {
 				break
 			}
 		}
@@ -177,8 +177,8 @@ func (p *permissions) deny(cmd *command, args [][]byte) (what denial, at int) {
 	return nothingDenied, 0
 }
 
-func (p *permissions) permitsCommand(cmd *command, args [][]byte) bool {
-	n := allCommands().rows[cmd.index]
+func (p *permissions) permitsCommand(cmd *command_, args [][]byte) bool {
+	n := allCommands().rows[cmd.Index]
 	return p.commands.has(n) || len(args) > 1 && slices.ContainsFunc(p.firstArgs[n], func(arg string) bool {
 		return strings.EqualFold(arg, resp.CString(args[1], len(args[1])))
 	})
@@ -196,7 +196,7 @@ func permitsChannel(patterns []string, channel string, isPattern bool) bool {
 
 // readsAnyKey reports whether the user may read any key with a command, also those
 // that its arguments do not name.
-func (u *user) readsAnyKey(cmd *command, args [][]byte) bool {
+func (u *user) readsAnyKey(cmd *command_, args [][]byte) bool {
 	return u.unlimited || slices.ContainsFunc(u.rights, func(p permissions) bool {
 		what, _ := p.deny(cmd, args)
 		return what == nothingDenied && (p.anyKey || slices.Contains(p.keys, keyPattern{"*", readsKey}) || slices.Contains(p.keys, keyPattern{"*", readsKey | writesKey}))
@@ -211,12 +211,12 @@ type usedKey struct {
 
 // usedKeys lists the keys of a command; none if the arguments do not hold as many as
 // they say.
-func (c *command) usedKeys(args [][]byte) (keys []usedKey) {
-	if !c.hasKeys() {
+func (c *command_) usedKeys(args [][]byte) (keys []usedKey) {
+	if !c.HasKeys() {
 		return nil
 	}
-	for _, k := range c.keys {
-		indexes, valid := k.indexes(args)
+	for _, k := range c.Keys {
+		indexes, valid := k.Indexes(args)
 		if !valid {
 			return nil
 		}
@@ -228,8 +228,8 @@ func (c *command) usedKeys(args [][]byte) (keys []usedKey) {
 }
 
 // usage reads what is done to a key off the flags of COMMAND INFO.
-func (k keySpec) usage(args [][]byte) (use keyUse) {
-	for flag := range strings.FieldsSeq(k.uses(args)) {
+func (k KeySpec) usage(args [][]byte) (use keyUse) {
+	for flag := range strings.FieldsSeq(k.Uses(args)) {
 		switch flag {
 		case "access":
 			use |= readsKey
@@ -242,7 +242,7 @@ func (k keySpec) usage(args [][]byte) (use keyUse) {
 
 // deny returns the error reply to a command that the client's user may not run, or
 // not with these arguments, and makes a note of it.
-func (s *session) deny(cmd *command, args [][]byte) *resp.Reply {
+func (s *session) deny(cmd *command_, args [][]byte) *resp.Reply {
 	what, at := s.user.denies(cmd, args)
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
 	var r resp.Reply
@@ -252,13 +252,13 @@ func (s *session) deny(cmd *command, args [][]byte) *resp.Reply {
 	case channelDenied:
 		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the channels used as arguments")
 	default:
-		r = resp.Errorf("NOPERM this user has no permissions to run the '%s' command", cmd.fullName)
+		r = resp.Errorf("NOPERM this user has no permissions to run the '%s' command", cmd.FullName)
 	}
 	return &r
 }
 
 // denyLate is deny for a command that could be queued, and cannot be run any more.
-func (s *session) denyLate(cmd *command, args [][]byte) resp.Reply {
+func (s *session) denyLate(cmd *command_, args [][]byte) resp.Reply {
 	what, at := s.user.denies(cmd, args)
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
 	reason := "no permission to execute the command or subcommand"
@@ -273,7 +273,7 @@ func (s *session) denyLate(cmd *command, args [][]byte) resp.Reply {
 }
 
 // mayRun reports whether the client's user may run a command with these arguments.
-func (s *session) mayRun(cmd *command, args [][]byte) bool {
+func (s *session) mayRun(cmd *command_, args [][]byte) bool {
 	what, _ := s.user.denies(cmd, args)
 	return what == nothingDenied
 }

@@ -16,14 +16,14 @@ import (
 
 // The categories of all commands are those of redis-server; -update writes them.
 func TestCategories(t *testing.T) {
-	for name, c := range table.all() {
+	for name, c := range table.All() {
 		var want uint32
-		for _, name := range c.categories() {
+		for _, name := range c.Categories() {
 			want |= category(strings.TrimPrefix(name, "@"))
 		}
 		all := allCommands()
-		if n := all.numbers[name]; all.rows[c.index] != n || all.categories[n] != want {
-			t.Errorf("%s is number %d in the catalogue, with the categories %b, expected %d and %b", name, n, all.categories[n], all.rows[c.index], want)
+		if n := all.numbers[name]; all.rows[c.Index] != n || all.categories[n] != want {
+			t.Errorf("%s is number %d in the catalogue, with the categories %b, expected %d and %b", name, n, all.categories[n], all.rows[c.Index], want)
 		}
 	}
 	t.Run("redis", func(t *testing.T) {
@@ -91,7 +91,7 @@ func TestRulesMakeTheUser(t *testing.T) {
 			rule := []string{"+", "-"}[random.IntN(2)]
 			switch random.IntN(4) {
 			case 0:
-				rule += "@" + append(categoryNames, "all")[random.IntN(len(categoryNames)+1)]
+				rule += "@" + append(CategoryNames, "all")[random.IntN(len(CategoryNames)+1)]
 			case 1:
 				rule = []string{"on", "nopass", ">x", "~k*", "%R~r", "%W~w", "allkeys", "&c", "allchannels", "resetkeys", "resetchannels", "+select|1", "(~s +get)", "sanitize-payload"}[random.IntN(14)]
 			default:

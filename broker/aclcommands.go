@@ -43,7 +43,7 @@ func aclGetUser(c *call, args [][]byte) resp.Reply {
 	return resp.Map(append(description, resp.BulkString("selectors"), resp.Array(selectors...))...)
 }
 
-func (p *permissions) describe(t *commandTable) []resp.Reply {
+func (p *permissions) describe(t *Table) []resp.Reply {
 	return []resp.Reply{
 		resp.BulkString("commands"), resp.BulkString(strings.Join(p.commandRules(t), " ")),
 		resp.BulkString("keys"), resp.BulkString(strings.Join(p.keyRules(), " ")),
@@ -134,15 +134,15 @@ func aclCat(c *call, args [][]byte) resp.Reply {
 	case len(args) > 3:
 		return tooManyArguments(args)
 	case len(args) == 2:
-		return resp.BulkStrings(categoryNames)
+		return resp.BulkStrings(CategoryNames)
 	}
 	bit := category(resp.CString(args[2], len(args[2])))
 	if bit == 0 {
 		return resp.Errorf("ERR Unknown category '%s'", resp.CString(args[2], 128))
 	}
 	names := []string{}
-	for name, cmd := range c.table.all() {
-		if all := allCommands(); all.categories[all.rows[cmd.index]]&bit != 0 {
+	for name, cmd := range c.table.All() {
+		if all := allCommands(); all.categories[all.rows[cmd.Index]]&bit != 0 {
 			names = append(names, name)
 		}
 	}
@@ -177,17 +177,17 @@ func aclDryRun(c *call, args [][]byte) resp.Reply {
 		return resp.Errorf("ERR User '%s' not found", args[2])
 	}
 	given := args[3:]
-	cmd, err := c.table.lookup(given)
+	cmd, err := c.table.Lookup(given)
 	switch {
 	case err != nil:
 		return resp.Errorf("ERR Command '%s' not found", given[0])
-	case !cmd.accepts(len(given)):
-		return cmd.wrongNumber()
+	case !cmd.Accepts(len(given)):
+		return cmd.WrongNumber()
 	}
 	const refusal = "This user has no permissions to "
 	switch what, at := u.denies(cmd, given); what {
 	case commandDenied:
-		return resp.BulkString(refusal + "run the '" + cmd.fullName + "' command")
+		return resp.BulkString(refusal + "run the '" + cmd.FullName + "' command")
 	case keyDenied:
 		return resp.BulkString(refusal + "access the '" + resp.CString(given[at], len(given[at])) + "' key")
 	case channelDenied:

@@ -28,9 +28,9 @@ const (
 )
 
 // denialObject is what the log names.
-func denialObject(what denial, cmd *command, args [][]byte, at int) string {
+func denialObject(what denial, cmd *command_, args [][]byte, at int) string {
 	if what == commandDenied {
-		return cmd.fullName
+		return cmd.FullName
 	}
 	return string(args[at])
 }

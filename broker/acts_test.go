@@ -35,7 +35,7 @@ var (
 
 // actableRows returns the full names of all rows.
 var actableRows = sync.OnceValue(func() (names []string) {
-	for name := range testTable.all() {
+	for name := range testTable.All() {
 		names = append(names, name)
 	}
 	return names
@@ -203,8 +203,8 @@ func actsOf(transcript string) (acts []act) {
 				a.args = append(a.args, string(word))
 			}
 			for n := min(2, len(a.args)); n > 0; n-- {
-				if c := testTable.named([]byte(strings.Join(a.args[:n], "|"))); c != nil {
-					copy(a.args, strings.Split(c.fullName, "|"))
+				if c := testTable.Named([]byte(strings.Join(a.args[:n], "|"))); c != nil {
+					copy(a.args, strings.Split(c.FullName, "|"))
 					break
 				}
 			}

@@ -19,7 +19,7 @@ const (
 
 // appendArguments appends to b what is kept of arguments, each behind a byte that is
 // its length. The command is nil if the broker does not know it.
-func appendArguments(b []byte, cmd *command, args [][]byte) []byte {
+func appendArguments(b []byte, cmd *command_, args [][]byte) []byte {
 	for i, arg := range args {
 		at := len(b)
 		b = append(b, 0)
@@ -58,10 +58,10 @@ var secretSettings = []string{"requirepass", "masterauth", "masteruser", "tls-ke
 
 // isSecret reports whether an argument is not to be shown: a password, or what may
 // be one. The command is nil if the broker does not know it.
-func (c *command) isSecret(args [][]byte, i int) bool {
+func (c *command_) isSecret(args [][]byte, i int) bool {
 	name := ""
 	if c != nil {
-		name = c.fullName
+		name = c.FullName
 	}
 	switch {
 	case i == 0:

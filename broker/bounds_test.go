@@ -155,7 +155,7 @@ func TestMaxDepth(t *testing.T) {
 	endless := resp.Array(resp.One)
 	endless.Items[0] = resp.Reply{Kind: resp.KindArray, Items: endless.Items}
 	replies := map[string]resp.Reply{"1": nested(1), "5": nested(5), "6": nested(6), "endless": endless}
-	addRow(t, &command{name: "nested", arity: 2, run: func(_ *keyspace.Call, args [][]byte) resp.Reply { return replies[string(args[1])] }})
+	addRow(t, &command_{Name: "nested", Arity: 2, Run: func(_ *keyspace.Call, args [][]byte) resp.Reply { return replies[string(args[1])] }})
 	const tooDeep = "-ERR the reply has lists nested more than 5 deep, the limit of Options.MaxDepth"
 	transports(t, Options{MaxDepth: 5}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 		w := newWire(dial(t))
@@ -179,12 +179,12 @@ func TestMaxDepth(t *testing.T) {
 }
 
 // addRow adds a command to the table until the test ends.
-func addRow(t testing.TB, c *command) {
+func addRow(t testing.TB, c *command_) {
 	t.Helper()
-	c.fullName = c.name
-	if table.byName[c.name] != nil {
-		t.Fatalf("there is a command %s", c.name)
+	c.FullName = c.Name
+	if table.byName[c.Name] != nil {
+		t.Fatalf("there is a command %s", c.Name)
 	}
-	table.byName[c.name] = c
-	t.Cleanup(func() { delete(table.byName, c.name) })
+	table.byName[c.Name] = c
+	t.Cleanup(func() { delete(table.byName, c.Name) })
 }

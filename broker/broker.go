@@ -26,8 +26,8 @@ var ErrClosed = errors.New("broker: closed")
 // several goroutines at once.
 type Broker struct {
 	options Options
-	limits  resp.Limits   // of Options, for what clients send
-	table   *commandTable // the commands that there are
+	limits  resp.Limits // of Options, for what clients send
+	table   *Table      // the commands that there are
 	clock   clock
 	runID   string
 
@@ -98,7 +98,7 @@ func New(o Options) (*Broker, error) {
 		spikes:        map[string]*spikes{},
 		postponements: postponements{all: map[*postponed]struct{}{}},
 		netems:        map[*session]struct{}{},
-		usage:         make([]usage, testTable.count),
+		usage:         make([]usage, testTable.Count),
 		listeners:     map[net.Listener]struct{}{},
 		done:          make(chan struct{}),
 		sockets:       map[*socket]struct{}{},

@@ -10,8 +10,8 @@ import (
 // Access control knows all commands of Redis 7.0, also those that the broker does
 // not have: so rules that name them can be used in both, and mean the same.
 
-// categoryNames are Redis's, in its order.
-var categoryNames = []string{"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo", "stream",
+// CategoryNames are Redis's, in its order.
+var CategoryNames = []string{"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo", "stream",
 	"pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting"}
 
 // categoriesText has a line for each combination of categories, with the commands
@@ -35,7 +35,7 @@ var allCommands = sync.OnceValue(func() *catalogue {
 	bits := map[string]uint32{}
 	add := func(name string, categories []string) {
 		for _, category := range categories {
-			bits[name] |= 1 << slices.Index(categoryNames, strings.TrimPrefix(category, "@"))
+			bits[name] |= 1 << slices.Index(CategoryNames, strings.TrimPrefix(category, "@"))
 		}
 	}
 	for line := range strings.Lines(categoriesText) {
@@ -44,23 +44,23 @@ var allCommands = sync.OnceValue(func() *catalogue {
 			add(name, strings.Fields(categories))
 		}
 	}
-	for name, c := range testTable.all() {
+	for name, c := range testTable.All() {
 		if bits[name] == 0 { // one for tests
-			add(name, c.categories())
+			add(name, c.Categories())
 		}
 	}
-	all := &catalogue{numbers: map[string]int{}, rows: make([]int, testTable.count)}
+	all := &catalogue{numbers: map[string]int{}, rows: make([]int, testTable.Count)}
 	for name := range bits {
 		all.names = append(all.names, name)
 	}
 	slices.Sort(all.names)
 	for i, name := range all.names {
 		all.numbers[name] = i
-		all.forTests = append(all.forTests, testTable.named([]byte(name)) != nil && table.named([]byte(name)) == nil)
+		all.forTests = append(all.forTests, testTable.Named([]byte(name)) != nil && table.Named([]byte(name)) == nil)
 		all.categories = append(all.categories, bits[name])
 	}
-	for name, c := range testTable.all() {
-		all.rows[c.index] = all.numbers[name]
+	for name, c := range testTable.All() {
+		all.rows[c.Index] = all.numbers[name]
 	}
 	if len(all.names) > len(commandSet{})*64 {
 		panic("broker: a commandSet has no room for all commands")
@@ -86,7 +86,7 @@ func (a *catalogue) end(n int) int {
 
 // category returns the bit of a category by its name, in any case, or 0.
 func category(name string) uint32 {
-	i := slices.Index(categoryNames, strings.ToLower(name))
+	i := slices.Index(CategoryNames, strings.ToLower(name))
 	if i < 0 {
 		return 0
 	}

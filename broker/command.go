@@ -11,63 +11,63 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// A command is one row of the table.
-type command struct {
-	name     string
-	arity    int // number of arguments, the name included; negative: that many or more
-	flags    commandFlag
-	keys     []keySpec
-	channels channelArgs
-	run      keyspace.Handler
-	acl      string // categories that do not follow from the flags
-	tips     string // for clients of a cluster, separated by spaces
-	group    string
-	since    string // the Redis version that brought it
-	cost     string // its complexity
-	summary  string
+// A command_ is one row of the table.
+type command_ struct {
+	Name       string
+	Arity      int // number of arguments, the name included; negative: that many or more
+	Flags      Flag
+	Keys       []KeySpec
+	Channels   Channels
+	Run        keyspace.Handler
+	ACL        string // categories that do not follow from the flags
+	Tips       string // for clients of a cluster, separated by spaces
+	Group      string
+	Since      string // the Redis version that brought it
+	Complexity string // its complexity
+	Summary    string
 
-	subs     map[string]*command
-	order    []*command // subs in the order of the table
-	fullName string     // of a sub-command: container|name
-	index    int        // in Broker.usage
+	subs     map[string]*command_
+	Subs     []*command_ // subs in the order of the table
+	FullName string      // of a sub-command: container|name
+	Index    int         // in Broker.usage
 }
 
-// A commandFlag says how a command is treated, or what it does.
-type commandFlag uint32
+// A Flag says how a command is treated, or what it does.
+type Flag uint32
 
 // Flags that COMMAND reports, in Redis's order.
 const (
-	write commandFlag = 1 << iota
-	readOnly
-	denyOOM
-	admin
-	pubSub
-	noScript
-	blocking
-	loading
-	stale
-	skipSlowlog
-	fast
-	noAuth  // runs before the client has given the password
-	noMulti // cannot be queued
-	allowBusy
-	movableKeys
+	Write Flag = 1 << iota
+	ReadOnly
+	DenyOOM
+	Admin
+	PubSub
+	NoScript
+	Blocking
+	Loading
+	Stale
+	SkipSlowlog
+	Fast
+	NoAuth  // runs before the client has given the password
+	NoMulti // cannot be queued
+	AllowBusy
+	MovableKeys
 
 	// Flags of this broker.
-	immediate       // runs at once in a transaction instead of being queued
-	whileSubscribed // may be used by a RESP2 client that is subscribed
-	personal        // about the client's own connection: nothing for Do
-	mayReplicate    // changes no key, but a replica would have to know: CLIENT PAUSE WRITE postpones it
-	unhindered      // no pause, stall or fault keeps it from running
+	Immediate       // runs at once in a transaction instead of being queued
+	WhileSubscribed // may be used by a RESP2 client that is subscribed
+	Personal        // about the client's own connection: nothing for Do
+	MayReplicate    // changes no key, but a replica would have to know: CLIENT PAUSE WRITE postpones it
+	Unhindered      // no pause, stall or fault keeps it from running
 )
 
-const reported = immediate - 1
+const reported = Immediate - 1
 
 var flagNames = []string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
 	"skip_slowlog", "fast", "no_auth", "no_multi", "allow_busy", "movablekeys"}
 
-// names lists the flags that COMMAND reports.
-func (f commandFlag) names() iter.Seq[string] {
+// Names lists the flags that COMMAND reports.
+func (f Flag) Names() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for rest := f & reported; rest != 0; rest &= rest - 1 {
 			if !yield(flagNames[bits.TrailingZeros32(uint32(rest))]) {
@@ -77,27 +77,27 @@ func (f commandFlag) names() iter.Seq[string] {
 	}
 }
 
-// categories are those of Redis's access control lists, with the ones that follow
+// Categories are those of Redis's access control lists, with the ones that follow
 // from the flags.
-func (c *command) categories() []string {
+func (c *command_) Categories() []string {
 	has := map[string]bool{}
-	for _, name := range strings.Fields(c.acl) {
+	for _, name := range strings.Fields(c.ACL) {
 		has[name] = true
 	}
 	for _, implied := range []struct {
-		flag     commandFlag
+		flag     Flag
 		category string
 	}{
-		{write, "write"}, {readOnly, "read"}, {admin, "admin"}, {admin, "dangerous"},
-		{pubSub, "pubsub"}, {fast, "fast"}, {blocking, "blocking"},
+		{Write, "write"}, {ReadOnly, "read"}, {Admin, "admin"}, {Admin, "dangerous"},
+		{PubSub, "pubsub"}, {Fast, "fast"}, {Blocking, "blocking"},
 	} {
-		if c.flags&implied.flag != 0 {
+		if c.Flags&implied.flag != 0 {
 			has[implied.category] = true
 		}
 	}
 	has["slow"] = !has["fast"]
 	var names []string
-	for _, name := range categoryNames {
+	for _, name := range CategoryNames {
 		if has[name] {
 			names = append(names, "@"+name)
 		}
@@ -105,81 +105,81 @@ func (c *command) categories() []string {
 	return names
 }
 
-// accepts reports whether a command may have n arguments, its name included.
-func (c *command) accepts(n int) bool {
-	return n == c.arity || c.arity < 0 && n >= -c.arity
+// Accepts reports whether a command may have n arguments, its name included.
+func (c *command_) Accepts(n int) bool {
+	return n == c.Arity || c.Arity < 0 && n >= -c.Arity
 }
 
-// channelArgs says which arguments are channels that access control looks at.
-type channelArgs uint8
+// Channels says which arguments are channels that access control looks at.
+type Channels uint8
 
 const (
-	noChannels      channelArgs = iota
-	oneChannel                  // the first one
-	allChannels                 // all
-	channelPatterns             // all are patterns of channels
+	NoChannels      Channels = iota
+	OneChannel               // the first one
+	AllChannels              // all
+	ChannelPatterns          // all are patterns of channels
 )
 
-// A keySpec says which arguments are keys, and what the command does to them.
-type keySpec struct {
-	flags string // as COMMAND INFO has them, separated by spaces
-	first int    // index of the first key, or of the number of keys
-	last  int    // index of the last, relative to first; negative: counted from the end of the arguments
-	step  int    // distance between two keys
-	count bool   // the argument at first is the number of keys that follow it
+// A KeySpec says which arguments are keys, and what the command does to them.
+type KeySpec struct {
+	Flags string // as COMMAND INFO has them, separated by spaces
+	First int    // index of the first key, or of the number of keys
+	Last  int    // index of the last, relative to first; negative: counted from the end of the arguments
+	Step  int    // distance between two keys
+	Count bool   // the argument at first is the number of keys that follow it
 
-	// use returns the flags for given arguments, if they depend on those. Find lists
+	// Use returns the flags for given arguments, if they depend on those. Find lists
 	// the keys, if no rule tells where they are.
-	use  func(args [][]byte) string
-	find func(args [][]byte) []int
+	Use  func(args [][]byte) string
+	Find func(args [][]byte) []int
 }
 
-// indexes lists where in args the keys are. It reports nothing for arguments that
+// Indexes lists where in args the keys are. It reports nothing for arguments that
 // do not hold as many keys as they say.
-func (k keySpec) indexes(args [][]byte) (indexes []int, ok bool) {
-	if k.find != nil {
-		return k.find(args), true
+func (k KeySpec) Indexes(args [][]byte) (indexes []int, ok bool) {
+	if k.Find != nil {
+		return k.Find(args), true
 	}
-	first, last := k.first, k.first+k.last
-	if k.count {
-		if k.first >= len(args) {
+	first, last := k.First, k.First+k.Last
+	if k.Count {
+		if k.First >= len(args) {
 			return nil, false
 		}
-		n := resp.Atoi(args[k.first])
-		if n < 1 || n > len(args)-k.first-1 {
+		n := resp.Atoi(args[k.First])
+		if n < 1 || n > len(args)-k.First-1 {
 			return nil, false
 		}
-		first, last = k.first+1, k.first+n
-	} else if k.last < 0 {
-		last = len(args) + k.last
+		first, last = k.First+1, k.First+n
+	} else if k.Last < 0 {
+		last = len(args) + k.Last
 	}
 	if last >= len(args) {
 		return nil, false
 	}
-	for i := first; i <= last; i += k.step {
+	for i := first; i <= last; i += k.Step {
 		indexes = append(indexes, i)
 	}
 	return indexes, true
 }
 
-// uses are the flags of a key for given arguments. As in Redis there are none where a
+// Uses are the flags of a key for given arguments. As in Redis there are none where a
 // number of keys is not written as integers are.
-func (k keySpec) uses(args [][]byte) string {
-	if k.use != nil {
-		return k.use(args)
+func (k KeySpec) Uses(args [][]byte) string {
+	if k.Use != nil {
+		return k.Use(args)
 	}
-	if k.count {
-		if _, isInt := resp.ParseInt(args[k.first]); !isInt {
+	if k.Count {
+		if _, isInt := resp.ParseInt(args[k.First]); !isInt {
 			return ""
 		}
 	}
-	return k.flags
+	return k.Flags
 }
 
-// keyIndexes lists where in args the keys of a command are.
-func (c *command) keyIndexes(args [][]byte) (indexes []int, ok bool) {
-	for _, k := range c.keys {
-		more, ok := k.indexes(args)
+// KeyIndexes lists where in args the keys of a command are.
+func (c *command_) KeyIndexes(args [][]byte) (indexes []int, ok bool) {
+	for _, k := range c.Keys {
+		more, ok := k.Indexes(args)
 		if !ok {
 			return nil, false
 		}
@@ -188,102 +188,102 @@ func (c *command) keyIndexes(args [][]byte) (indexes []int, ok bool) {
 	return indexes, true
 }
 
-// hasKeys reports whether any argument is a key: a channel of a shard stands in a
+// HasKeys reports whether any argument is a key: a channel of a shard stands in a
 // key's place, but is none.
-func (c *command) hasKeys() bool { return len(c.keys) > 0 && c.keys[0].flags != "not_key" }
+func (c *command_) HasKeys() bool { return len(c.Keys) > 0 && c.Keys[0].Flags != "not_key" }
 
-// span is the place of the keys in the form that COMMAND had before Redis 7:
+// Span is the place of the keys in the form that COMMAND had before Redis 7:
 // first, last and step; zeros where the keys can move.
-func (c *command) span() (first, last, step int) {
-	for _, k := range c.keys {
-		if k.count || k.find != nil {
+func (c *command_) Span() (first, last, step int) {
+	for _, k := range c.Keys {
+		if k.Count || k.Find != nil {
 			continue
 		}
 		if step == 0 {
-			first, step = k.first, k.step
+			first, step = k.First, k.Step
 		}
-		if last = k.last; last >= 0 {
-			last += k.first
+		if last = k.Last; last >= 0 {
+			last += k.First
 		}
 	}
 	return first, last, step
 }
 
-func oneKey(flags string) []keySpec { return keyAt(1, flags) }
+func OneKey(flags string) []KeySpec { return KeyAt(1, flags) }
 
-func keyAt(index int, flags string) []keySpec {
-	return []keySpec{{flags: flags, first: index, step: 1}}
+func KeyAt(index int, flags string) []KeySpec {
+	return []KeySpec{{Flags: flags, First: index, Step: 1}}
 }
 
-func twoKeys(flags1, flags2 string) []keySpec {
-	return []keySpec{{flags: flags1, first: 1, step: 1}, {flags: flags2, first: 2, step: 1}}
+func TwoKeys(flags1, flags2 string) []KeySpec {
+	return []KeySpec{{Flags: flags1, First: 1, Step: 1}, {Flags: flags2, First: 2, Step: 1}}
 }
 
-// keysUpTo is for keys from the first argument on; last is negative and counts
+// KeysUpTo is for keys from the first argument on; last is negative and counts
 // from the end.
-func keysUpTo(last, step int, flags string) []keySpec {
-	return []keySpec{{flags: flags, first: 1, last: last, step: step}}
+func KeysUpTo(last, step int, flags string) []KeySpec {
+	return []KeySpec{{Flags: flags, First: 1, Last: last, Step: step}}
 }
 
-func countedKeys(at int, flags string) []keySpec {
-	return []keySpec{{flags: flags, first: at, step: 1, count: true}}
+func CountedKeys(at int, flags string) []KeySpec {
+	return []KeySpec{{Flags: flags, First: at, Step: 1, Count: true}}
 }
 
-// A commandTable is the commands that a broker knows.
-type commandTable struct {
-	byName map[string]*command // in lower case
-	order  []*command
-	count  int // sub-commands included
+// A Table is the commands that a broker knows.
+type Table struct {
+	byName map[string]*command_ // in lower case
+	Order  []*command_
+	Count  int // sub-commands included
 }
 
 // table has Redis's commands, and testTable those of Options.TestCommands, too.
-var table, testTable *commandTable
+var table, testTable *Table
 
 func init() {
-	table = (&commandTable{}).with(rows)
-	testTable = table.with(testRows)
+	table = (&Table{}).With(rows)
+	testTable = table.With(testRows)
 }
 
-// with returns a table that has more rows.
-func (t *commandTable) with(rows []command) *commandTable {
-	t = &commandTable{byName: maps.Clone(t.byName), order: slices.Clone(t.order), count: t.count}
+// With returns a table that has more rows.
+func (t *Table) With(rows []command_) *Table {
+	t = &Table{byName: maps.Clone(t.byName), Order: slices.Clone(t.Order), Count: t.Count}
 	if t.byName == nil {
-		t.byName = map[string]*command{}
+		t.byName = map[string]*command_{}
 	}
 	for i := range rows {
 		c := &rows[i]
-		t.number(c, c.name)
-		t.byName[c.name] = c
-		t.order = append(t.order, c)
-		for _, sub := range c.order {
-			t.number(sub, c.name+"|"+sub.name)
-			if sub.group == "" {
-				sub.group = c.group
+		t.number(c, c.Name)
+		t.byName[c.Name] = c
+		t.Order = append(t.Order, c)
+		for _, sub := range c.Subs {
+			t.number(sub, c.Name+"|"+sub.Name)
+			if sub.Group == "" {
+				sub.Group = c.Group
 			}
-			c.subs[sub.name] = sub
+			c.subs[sub.Name] = sub
 		}
 	}
 	return t
 }
 
-func (t *commandTable) number(c *command, fullName string) {
-	c.fullName = fullName
-	c.index = t.count
-	t.count++
-	if c.order != nil {
-		c.subs = map[string]*command{}
+func (t *Table) number(c *command_, fullName string) {
+	c.FullName = fullName
+	c.Index = t.Count
+	t.Count++
+	if c.Subs != nil {
+		c.subs = map[string]*command_{}
 	}
 }
 
-// all lists every command and sub-command by its full name.
-func (t *commandTable) all() iter.Seq2[string, *command] {
-	return func(yield func(string, *command) bool) {
-		for _, c := range t.order {
-			if !yield(c.fullName, c) {
+// All lists every command and sub-command by its full name.
+func (t *Table) All() iter.Seq2[string, *command_] {
+	return func(yield func(string, *command_) bool) {
+		for _, c := range t.Order {
+			if !yield(c.FullName, c) {
 				return
 			}
-			for _, sub := range c.order {
-				if !yield(sub.fullName, sub) {
+			for _, sub := range c.Subs {
+				if !yield(sub.FullName, sub) {
 					return
 				}
 			}
@@ -291,8 +291,8 @@ func (t *commandTable) all() iter.Seq2[string, *command] {
 	}
 }
 
-// named returns a command by its name, or a sub-command by container|name.
-func (t *commandTable) named(name []byte) *command {
+// Named returns a command by its name, or a sub-command by container|name.
+func (t *Table) Named(name []byte) *command_ {
 	container, sub, isSub := strings.Cut(strings.ToLower(string(name)), "|")
 	c := t.byName[container]
 	if c == nil || !isSub {
@@ -301,8 +301,8 @@ func (t *commandTable) named(name []byte) *command {
 	return c.subs[sub]
 }
 
-// lookup finds a command, or the sub-command of one, by its name in args.
-func (t *commandTable) lookup(args [][]byte) (*command, *resp.Reply) {
+// Lookup finds a command, or the sub-command of one, by its name in args.
+func (t *Table) Lookup(args [][]byte) (*command_, *resp.Reply) {
 	var buf [32]byte
 	cmd := t.byName[string(resp.Lower(buf[:], args[0]))]
 	if cmd == nil {
@@ -314,7 +314,7 @@ func (t *commandTable) lookup(args [][]byte) (*command, *resp.Reply) {
 	}
 	sub := cmd.subs[string(resp.Lower(buf[:], args[1]))]
 	if sub == nil {
-		r := resp.Errorf("ERR unknown subcommand '%s'. Try %s HELP.", resp.CString(args[1], 128), strings.ToUpper(cmd.name))
+		r := resp.Errorf("ERR unknown subcommand '%s'. Try %s HELP.", resp.CString(args[1], 128), strings.ToUpper(cmd.Name))
 		return nil, &r
 	}
 	return sub, nil

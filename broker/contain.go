@@ -24,7 +24,7 @@ func (b *Broker) guard(c *call, args [][]byte, handler keyspace.Handler) (r resp
 			}
 			b.log(slog.LevelError, "a command failed inside the broker",
 				"command", asLine(kept), "client", c.session.String(), "panic", p, "stack", string(debug.Stack()))
-			r = resp.Errorf("ERR internal error in '%s', which is a mistake of the broker", c.command.fullName)
+			r = resp.Errorf("ERR internal error in '%s', which is a mistake of the broker", c.command.FullName)
 		}
 	}()
 	return handler(&c.Call, args)
@@ -54,7 +54,7 @@ func (s *session) recoverPanic() {
 func (s *session) fatal(p any) {
 	command := "none"
 	if s.command != nil {
-		command = s.command.fullName
+		command = s.command.FullName
 	}
 	s.broker.log(slog.LevelError, "a client is closed, as something failed inside the broker",
 		"command", command, "client", s.String(), "panic", p, "stack", string(debug.Stack()))

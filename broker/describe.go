@@ -19,7 +19,7 @@ func (s *session) String() string {
 	}
 	name := "NULL"
 	if s.command != nil {
-		name = s.command.fullName
+		name = s.command.FullName
 	}
 	seconds := func(since int64) int64 { return (b.keys.Now - since) / int64(time.Second) }
 	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+

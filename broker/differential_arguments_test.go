@@ -39,7 +39,7 @@ func (g *generator) command(row string) []string {
 // name is how a command of a row begins: with nothing if it is no row.
 func (g *generator) name(row string) []string {
 	var words []string
-	if table.named([]byte(row)) == nil {
+	if table.Named([]byte(row)) == nil {
 		return nil
 	}
 	for word := range strings.SplitSeq(row, "|") {
@@ -223,7 +223,7 @@ func (g *generator) anyCase(word string) string {
 func (g *generator) miscount(row string) []string {
 	args, names := append(g.name(row), g.expand(grammar[row])...), 1+strings.Count(row, "|")
 	g.before = nil
-	arity := table.named([]byte(row)).arity
+	arity := table.Named([]byte(row)).Arity
 	if least := max(arity, -arity); least > names && (arity < 0 || g.chance(50)) {
 		return args[:names+g.IntN(least-names)]
 	}
@@ -237,7 +237,7 @@ func (g *generator) keyWith(wanted string) string {
 	kinds := []string{"list", "string"}
 	group := ""
 	if g.row != nil {
-		group = strings.Replace(g.row.group, "bitmap", "string", 1)
+		group = strings.Replace(g.row.Group, "bitmap", "string", 1)
 	}
 	if group == "bitmap" {
 		group = "string"

@@ -105,16 +105,16 @@ func rowOf(args []string) string {
 	if len(args) == 0 {
 		return "unknown"
 	}
-	c := table.named([]byte(args[0]))
+	c := table.Named([]byte(args[0]))
 	if c == nil || strings.Contains(args[0], "|") {
 		return "unknown"
 	}
 	if c.subs != nil && len(args) > 1 {
 		if sub := c.subs[strings.ToLower(args[1])]; sub != nil {
-			return sub.fullName
+			return sub.FullName
 		}
 	}
-	return c.fullName
+	return c.FullName
 }
 
 // learn notes what a line of CLIENT LIST says of a client.

@@ -31,14 +31,14 @@ type coverage struct {
 
 func newCoverage(share int) *coverage {
 	v := &coverage{recipes: map[path]string{}, seen: map[path]int{}, share: share, strange: map[path]*answer{}}
-	for row, c := range table.all() {
-		if names := 1 + strings.Count(row, "|"); c.arity > 0 || -c.arity > names {
+	for row, c := range table.All() {
+		if names := 1 + strings.Count(row, "|"); c.Arity > 0 || -c.Arity > names {
 			v.recipes[path{row, "arity"}] = ""
 		}
 		if c.subs != nil {
 			v.recipes[path{row, "subcommand"}] = "unknownSub value*"
 		}
-		if c.run == nil {
+		if c.Run == nil {
 			continue
 		}
 		v.recipes[path{row, endValue}] = grammar[row]
@@ -209,7 +209,7 @@ func (v *coverage) tally(c *combatant, closed bool) {
 		}
 		ending := v.ending(row, reply)
 		replies = replies[confirmations(row, args, replies):]
-		switch cmd := table.named([]byte(row)); {
+		switch cmd := table.Named([]byte(row)); {
 		case ending == endQueued:
 			queued = append(queued, args)
 		case row == "exec" && len(reply.items) == len(queued):
@@ -219,7 +219,7 @@ func (v *coverage) tally(c *combatant, closed bool) {
 					all = append(all, counted{row, v.ending(row, item), item})
 				}
 			}
-		case cmd == nil || cmd.flags&blocking == 0:
+		case cmd == nil || cmd.Flags&Blocking == 0:
 		case ending == endNull:
 			ending = endLate
 		case ending == endValue && c.waited && answered == 0:

@@ -28,18 +28,18 @@ type generator struct {
 	script    []step // what has been chosen and not been made
 	bout      *bout
 
-	careful bool     // arguments are to be right, for
-	row     *command // this row
-	before  []step   // what makes the keys that were named
-	brief   bool     // the next step makes a key end soon
-	it      string   // the key named last
-	first   string   // and first
+	careful bool      // arguments are to be right, for
+	row     *command_ // this row
+	before  []step    // what makes the keys that were named
+	brief   bool      // the next step makes a key end soon
+	it      string    // the key named last
+	first   string    // and first
 }
 
 func newGenerator(seed uint64, v *coverage) *generator {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), coverage: v}
 	var all []string
-	for name := range table.all() {
+	for name := range table.All() {
 		all = append(all, name)
 	}
 	share := []float64{0.15, 0.3, 1}[g.IntN(3)]
@@ -117,7 +117,7 @@ func (g *generator) isUnclear(steps []step) bool {
 	defer b.mu.Unlock()
 	swaps := slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == "swapdb" })
 	if rowOf(steps[0].args) == "exec" {
-		swaps = slices.ContainsFunc(c.broker.session.transaction.queue, func(q queuedCommand) bool { return q.command.name == "swapdb" })
+		swaps = slices.ContainsFunc(c.broker.session.transaction.queue, func(q queuedCommand) bool { return q.command.Name == "swapdb" })
 	}
 	keys := 0
 	for _, s := range b.sessions {

@@ -41,8 +41,8 @@ func (v *answer) levelUsages() {
 	var kept []*answer
 	for i := 0; i+1 < len(v.items); i += 2 {
 		name, usage := v.items[i], v.items[i+1]
-		c := table.named([]byte(name.text))
-		if c == nil || c.flags&blocking != 0 || name.text == "client|list" || name.text == "config|set" || len(usage.items) < 2 {
+		c := table.Named([]byte(name.text))
+		if c == nil || c.Flags&Blocking != 0 || name.text == "client|list" || name.text == "config|set" || len(usage.items) < 2 {
 			continue
 		}
 		kept = append(kept, &answer{kind: '*', items: append([]*answer{name}, usage.items[:2]...)})
@@ -197,7 +197,7 @@ func selectUsage(line string) string {
 	}
 	line = usageTimes.ReplaceAllString(line, "$1")
 	name, _, _ := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
-	if c := table.named([]byte(name)); name == "client|unblock" || c != nil && c.flags&blocking != 0 {
+	if c := table.Named([]byte(name)); name == "client|unblock" || c != nil && c.Flags&Blocking != 0 {
 		// CLIENT UNBLOCK counts as failed, together with the command that it ends
 		line, _, _ = strings.Cut(line, ",failed_calls")
 		if strings.HasSuffix(line, ":calls=0,rejected_calls=0") {
@@ -228,7 +228,7 @@ func selectClientFields(line string) string {
 // knownCommands reduces what COMMAND and its sub-commands answer to the commands
 // that the broker has.
 func (v *answer) knownCommands() {
-	known := func(name string) bool { return table.named([]byte(name)) != nil }
+	known := func(name string) bool { return table.Named([]byte(name)) != nil }
 	var kept []*answer
 	for i, item := range v.items {
 		switch {

@@ -67,7 +67,7 @@ var rules = []rule{
 	}},
 	{"command|count", "the broker has fewer commands", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
-			if r.number() == 240 && b.number() == int64(len(table.order)) {
+			if r.number() == 240 && b.number() == int64(len(table.Order)) {
 				b.text = r.text
 			}
 		})

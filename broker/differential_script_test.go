@@ -16,33 +16,33 @@ import (
 // A scene is a state in which most rows end in the same way.
 type scene struct {
 	open, shut string
-	has        func(*command) bool // rows that end so
+	has        func(*command_) bool // rows that end so
 }
 
 var scenes = map[string]scene{
-	endQueued: {"MULTI", "EXEC", func(c *command) bool { return c.flags&(immediate|noMulti) == 0 }},
+	endQueued: {"MULTI", "EXEC", func(c *command_) bool { return c.Flags&(Immediate|NoMulti) == 0 }},
 	"noAuth": {"CONFIG SET REQUIREPASS thePassword ; RESET", "AUTH thePassword ; CONFIG SET REQUIREPASS empty",
-		func(c *command) bool { return c.flags&noAuth == 0 }},
+		func(c *command_) bool { return c.Flags&NoAuth == 0 }},
 	"forbidden": {"ACL SETUSER limitedUser RESET ON NOPASS ; AUTH limitedUser X", "RESET",
-		func(c *command) bool { return c.flags&noAuth == 0 }},
+		func(c *command_) bool { return c.Flags&NoAuth == 0 }},
 	"forbiddenKey": {"ACL SETUSER keylessUser RESET ON NOPASS ALLCHANNELS +@ALL ; AUTH keylessUser X", "RESET",
-		func(c *command) bool { return c.hasKeys() }},
+		func(c *command_) bool { return c.HasKeys() }},
 	"forbiddenChannel": {"ACL SETUSER deafUser RESET ON NOPASS ALLKEYS +@ALL ; AUTH deafUser X", "RESET",
-		func(c *command) bool { return c.channels != noChannels }},
+		func(c *command_) bool { return c.Channels != NoChannels }},
 	"revoked": {"ACL SETUSER limitedUser RESET ON NOPASS ; MULTI ; AUTH limitedUser X", "EXEC ; RESET",
-		func(c *command) bool { return c.flags&(noAuth|immediate|noMulti) == 0 }},
+		func(c *command_) bool { return c.Flags&(NoAuth|Immediate|NoMulti) == 0 }},
 	"monitoring": {"MONITOR", "RESET",
-		func(c *command) bool { return c.flags&(readOnly|write|mayReplicate) != 0 }},
+		func(c *command_) bool { return c.Flags&(ReadOnly|Write|MayReplicate) != 0 }},
 	"context": {"HELLO 2 ; SUBSCRIBE channel", "RESET",
-		func(c *command) bool { return c.flags&whileSubscribed == 0 }},
+		func(c *command_) bool { return c.Flags&WhileSubscribed == 0 }},
 	"memory": {"CONFIG SET MAXMEMORY 1 ; MULTI", "DISCARD ; CONFIG SET MAXMEMORY 0",
-		func(c *command) bool {
-			return !slices.Contains([]string{"exec", "discard", "quit", "reset"}, c.fullName)
+		func(c *command_) bool {
+			return !slices.Contains([]string{"exec", "discard", "quit", "reset"}, c.FullName)
 		}},
 }
 
 // outOfMemoryScene is what scenes["memory"] is in a transaction.
-var outOfMemoryScene = scene{"CONFIG SET MAXMEMORY 1", "CONFIG SET MAXMEMORY 0", func(c *command) bool { return c.flags&denyOOM != 0 }}
+var outOfMemoryScene = scene{"CONFIG SET MAXMEMORY 1", "CONFIG SET MAXMEMORY 0", func(c *command_) bool { return c.Flags&DenyOOM != 0 }}
 
 // provoke makes a script for what was seen least. There is none if it needs a
 // client that is not there.
@@ -143,7 +143,7 @@ func (g *generator) plain(s *session) []step {
 // enact makes what leads to a scene, commands of several rows in it, and what ends
 // it.
 func (g *generator) enact(p path, s scene, allowed func(path) bool) []step {
-	if fits := outOfMemoryScene.has; p.ending == "memory" && fits(table.named([]byte(p.row))) && g.chance(60) {
+	if fits := outOfMemoryScene.has; p.ending == "memory" && fits(table.Named([]byte(p.row))) && g.chance(60) {
 		s = outOfMemoryScene
 	}
 	open, _ := g.follow(path{}, s.open)
@@ -153,13 +153,13 @@ func (g *generator) enact(p path, s scene, allowed func(path) bool) []step {
 		if rule == "" || strings.Contains(rule, ";") {
 			rule = grammar[p.row]
 		}
-		g.row = table.named([]byte(p.row))
+		g.row = table.Named([]byte(p.row))
 		args := append(g.name(p.row), g.expand(rule)...)
 		if !isAvoided(p.row, args) && (len(args) <= resp.MaxArgumentsUnauthenticated || p.ending != "noAuth") {
 			steps = append(steps, g.step(args))
 		}
 		p, _ = g.coverage.missing(g, func(q path) bool {
-			return q.ending == p.ending && allowed(q) && g.coverage.recipes[q] == "" && s.has(table.named([]byte(q.row)))
+			return q.ending == p.ending && allowed(q) && g.coverage.recipes[q] == "" && s.has(table.Named([]byte(q.row)))
 		})
 		if p.row == "" {
 			break
@@ -186,7 +186,7 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 	others := map[string]int{}
 	for command := range strings.SplitSeq(recipe, " ; ") {
 		words := strings.Fields(command)
-		g.client, g.row = me, table.named([]byte(p.row))
+		g.client, g.row = me, table.Named([]byte(p.row))
 		if who := words[0]; who == "other" || who == "third" {
 			words = words[1:]
 			if _, known := others[who]; !known {

@@ -30,13 +30,13 @@ var (
 const maxDifferences = 5
 
 func TestDifferential(t *testing.T) {
-	for name, c := range table.all() {
-		if _, known := grammar[name]; !known && (c.run != nil || c.order != nil) {
+	for name, c := range table.All() {
+		if _, known := grammar[name]; !known && (c.Run != nil || c.Subs != nil) {
 			t.Errorf("%s has no rule in the grammar of the differential test", name)
 		}
 	}
 	for name := range grammar {
-		if table.named([]byte(name)) == nil {
+		if table.Named([]byte(name)) == nil {
 			t.Errorf("the grammar of the differential test has a rule for %s, which is no command", name)
 		}
 	}
@@ -71,7 +71,7 @@ func TestDifferential(t *testing.T) {
 		t.Errorf("%s ended in %q %d times of %d", p.row, p.ending, d.coverage.seen[p], d.coverage.share)
 	}
 	t.Logf("seed %d: %d commands in %v; %d endings of %d rows, of which %d were seen less than %d times", seed, d.sent,
-		time.Since(began).Round(time.Millisecond), len(d.coverage.paths), table.count, len(d.coverage.lacking), d.coverage.share)
+		time.Since(began).Round(time.Millisecond), len(d.coverage.paths), table.Count, len(d.coverage.lacking), d.coverage.share)
 	if testing.Verbose() || *differentialCommands >= 100_000 {
 		d.coverage.write(os.Stdout)
 	}

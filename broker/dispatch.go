@@ -12,14 +12,14 @@ type call struct {
 	keyspace.Call
 	*Broker
 	session *session
-	command *command
+	command *command_
 	slept   int64 // nanoseconds that it is to count for, besides what is measured
 }
 
 // begin makes the running call one of a client.
-func (b *Broker) begin(s *session, cmd *command) *call {
+func (b *Broker) begin(s *session, cmd *command_) *call {
 	c := &b.running
-	*c = call{Call: keyspace.Call{Keyspace: b.keys, DB: s.db, Command: cmd.fullName, Caller: s}, Broker: b, session: s, command: cmd}
+	*c = call{Call: keyspace.Call{Keyspace: b.keys, DB: s.db, Command: cmd.FullName, Caller: s}, Broker: b, session: s, command: cmd}
 	return c
 }
 
@@ -52,8 +52,8 @@ func (s *session) process(args [][]byte) {
 var queued = resp.Simple("QUEUED")
 
 // check finds a command that may run. One that may not is answered, and there is none.
-func (s *session) check(args [][]byte) *command {
-	cmd, err := s.broker.table.lookup(args)
+func (s *session) check(args [][]byte) *command_ {
+	cmd, err := s.broker.table.Lookup(args)
 	s.command = cmd
 	if cmd != nil {
 		err = s.refuse(cmd, args, err)
@@ -71,8 +71,8 @@ func (s *session) check(args [][]byte) *command {
 }
 
 // queueOrCall runs a command, or queues it in a transaction.
-func (s *session) queueOrCall(cmd *command, args [][]byte) {
-	if s.transaction.open && cmd.flags&immediate == 0 {
+func (s *session) queueOrCall(cmd *command_, args [][]byte) {
+	if s.transaction.open && cmd.Flags&Immediate == 0 {
 		s.transaction.add(cmd, args)
 		s.reply(&queued)
 		if s.broker.observed {
@@ -89,7 +89,7 @@ func (s *session) queueOrCall(cmd *command, args [][]byte) {
 }
 
 // commandDone is called when a command has been answered, or waits for keys.
-func (s *session) commandDone(cmd *command) {
+func (s *session) commandDone(cmd *command_) {
 	if s.tracking.caching {
 		s.endCaching(cmd)
 	}
@@ -100,9 +100,9 @@ func (s *session) commandDone(cmd *command) {
 
 // fail answers a command that cannot be run. It spoils the transaction; EXEC ends
 // it.
-func (s *session) fail(cmd *command, args [][]byte, err *resp.Reply) {
+func (s *session) fail(cmd *command_, args [][]byte, err *resp.Reply) {
 	s.broker.reject(cmd)
-	if cmd != nil && cmd.fullName == "exec" {
+	if cmd != nil && cmd.FullName == "exec" {
 		s.endTransaction()
 		r := resp.ErrorReply("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(err.Text, "ERR "))
 		err = &r
@@ -111,14 +111,14 @@ func (s *session) fail(cmd *command, args [][]byte, err *resp.Reply) {
 	s.reply(err)
 	if s.broker.observed {
 		s.noteUnrun(cmd, args, Refused, err.Text)
-		if cmd != nil && cmd.fullName == "exec" {
+		if cmd != nil && cmd.FullName == "exec" {
 			s.broker.show(s, cmd, args) // so that monitors see the end of the transaction
 		}
 	}
 }
 
 // call runs a command whose arguments are in order, and queues its reply.
-func (s *session) call(cmd *command, args [][]byte) {
+func (s *session) call(cmd *command_, args [][]byte) {
 	b := s.broker
 	began := b.lap
 	r := s.invoke(cmd, args)
@@ -138,40 +138,40 @@ func (s *session) call(cmd *command, args [][]byte) {
 }
 
 // invoke runs a command whose arguments are in order. In a transaction nothing waits.
-func (s *session) invoke(cmd *command, args [][]byte) resp.Reply {
+func (s *session) invoke(cmd *command_, args [][]byte) resp.Reply {
 	b := s.broker
-	r := b.guard(b.begin(s, cmd), args, cmd.run)
+	r := b.guard(b.begin(s, cmd), args, cmd.Run)
 	if r.Kind == resp.KindWait && s.transaction.running {
 		return r.Wait.(*keyspace.Wait).Refused
 	}
 	return r
 }
 
-func (c *command) wrongNumber() resp.Reply { return keyspace.WrongNumber(c.fullName) }
+func (c *command_) WrongNumber() resp.Reply { return keyspace.WrongNumber(c.FullName) }
 
 // refuse returns the error reply to a command that the client cannot run now, or
 // with these arguments; or nil.
-func (s *session) refuse(cmd *command, args [][]byte, err *resp.Reply) *resp.Reply {
+func (s *session) refuse(cmd *command_, args [][]byte, err *resp.Reply) *resp.Reply {
 	switch {
 	case err != nil:
 		return err
-	case !cmd.accepts(len(args)):
-		r := cmd.wrongNumber()
+	case !cmd.Accepts(len(args)):
+		r := cmd.WrongNumber()
 		return &r
-	case s.needsAuth() && cmd.flags&noAuth == 0:
+	case s.needsAuth() && cmd.Flags&NoAuth == 0:
 		r := resp.ErrorReply("NOAUTH Authentication required.")
 		return &r
-	case s.transaction.open && cmd.flags&noMulti != 0:
+	case s.transaction.open && cmd.Flags&NoMulti != 0:
 		r := resp.ErrorReply("ERR Command not allowed inside a transaction")
 		return &r
 	case !s.user.unlimited && !s.mayRun(cmd, args):
 		return s.deny(cmd, args)
 	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):
 		return &outOfMemory
-	case s.protocol == 2 && cmd.flags&whileSubscribed == 0 && s.subscriptions.any():
-		r := resp.Errorf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.fullName)
+	case s.protocol == 2 && cmd.Flags&WhileSubscribed == 0 && s.subscriptions.any():
+		r := resp.Errorf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.FullName)
 		return &r
-	case s.monitors && cmd.flags&(readOnly|write|mayReplicate) != 0:
+	case s.monitors && cmd.Flags&(ReadOnly|Write|MayReplicate) != 0:
 		r := resp.ErrorReply("ERR Replica can't interact with the keyspace") // as Redis calls it
 		return &r
 	}
@@ -196,18 +196,18 @@ var outOfMemory = resp.ErrorReply("OOM command not allowed when used memory > 'm
 // lacksMemory reports whether a command has to be refused. In a transaction every
 // command is, as to queue it takes memory too; EXEC only if what was queued is
 // refused alone.
-func (s *session) lacksMemory(cmd *command) bool {
+func (s *session) lacksMemory(cmd *command_) bool {
 	b := s.broker
 	if !b.keys.IsFull() {
 		return false
 	}
 	if !s.transaction.open {
-		return cmd.flags&denyOOM != 0
+		return cmd.Flags&DenyOOM != 0
 	}
-	switch cmd.fullName {
+	switch cmd.FullName {
 	case "exec":
 		for _, q := range s.transaction.queue {
-			if q.command.flags&denyOOM != 0 {
+			if q.command.Flags&DenyOOM != 0 {
 				return true
 			}
 		}

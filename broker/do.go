@@ -79,16 +79,16 @@ func (b *Broker) newInternalClient(d *keyspace.DB) *session {
 
 // internalCommand finds a command for an insider. It returns the error reply to one that can
 // never be run.
-func (b *Broker) internalCommand(args [][]byte) (*command, *resp.Reply) {
-	cmd, err := b.table.lookup(args)
+func (b *Broker) internalCommand(args [][]byte) (*command_, *resp.Reply) {
+	cmd, err := b.table.Lookup(args)
 	switch {
 	case err != nil:
 		return nil, err
-	case !cmd.accepts(len(args)):
-		r := cmd.wrongNumber()
+	case !cmd.Accepts(len(args)):
+		r := cmd.WrongNumber()
 		return cmd, &r
-	case cmd.flags&personal != 0:
-		r := resp.Errorf("ERR '%s' is about a client's own connection, which there is none of here", cmd.fullName)
+	case cmd.Flags&Personal != 0:
+		r := resp.Errorf("ERR '%s' is about a client's own connection, which there is none of here", cmd.FullName)
 		return cmd, &r
 	}
 	return cmd, nil

@@ -122,15 +122,15 @@ func TestDoServesBlockedClients(t *testing.T) {
 
 // Every command can be tried, with any number of arguments.
 func TestDoOfEveryCommand(t *testing.T) {
-	for name, cmd := range testTable.all() {
+	for name, cmd := range testTable.All() {
 		b := newBroker(t, Options{TestCommands: true})
 		for more := range 4 {
 			args := []any{strings.Split(name, "|")}
-			for len(args) < max(cmd.arity, -cmd.arity)+more {
+			for len(args) < max(cmd.Arity, -cmd.Arity)+more {
 				args = append(args, "1")
 			}
 			_, err := b.Do(args...)
-			if cmd.flags&personal != 0 && err == nil || err != nil && strings.Contains(err.Error(), "internal error") {
+			if cmd.Flags&Personal != 0 && err == nil || err != nil && strings.Contains(err.Error(), "internal error") {
 				t.Errorf("%v: got %v", args, err)
 			}
 		}

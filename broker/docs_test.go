@@ -35,12 +35,12 @@ func TestCommandList(t *testing.T) {
 	doc.WriteString("# Commands of the broker\n\nMade from the table in broker/table.go. Anything else is answered like an unknown command of Redis.\n")
 	shown := func(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "|", " ")) }
 	group := ""
-	for name, c := range table.all() {
-		if c.group != group {
-			group = c.group
+	for name, c := range table.All() {
+		if c.Group != group {
+			group = c.Group
 			fmt.Fprintf(&doc, "\n## %s\n\n| command | |\n|---|---|\n", strings.ToUpper(group[:1])+group[1:])
 		}
-		fmt.Fprintf(&doc, "| %s | %s |\n", shown(name), c.summary)
+		fmt.Fprintf(&doc, "| %s | %s |\n", shown(name), c.Summary)
 	}
 	doc.WriteString("\n## Left out\n\n| of Redis 7.0 | |\n|---|---|\n")
 	for _, o := range leftOut {
@@ -49,7 +49,7 @@ func TestCommandList(t *testing.T) {
 			what = []string{"all of " + strings.Join(strings.Fields(o.groups), ", ")}
 		}
 		for name := range strings.FieldsSeq(o.names) {
-			if table.named([]byte(name)) == nil {
+			if table.Named([]byte(name)) == nil {
 				what = append(what, shown(name))
 			}
 		}
@@ -94,7 +94,7 @@ func TestLeftOut(t *testing.T) {
 			if subs := doc["subcommands"]; subs != nil {
 				check(subs)
 			}
-			if table.named([]byte(name)) == nil && !names[name] && !groups[doc["group"].(string)] {
+			if table.Named([]byte(name)) == nil && !names[name] && !groups[doc["group"].(string)] {
 				t.Errorf("%s is no command of the broker, and leftOut does not say why", name)
 			}
 		}
@@ -109,9 +109,9 @@ func TestLeftOut(t *testing.T) {
 			t.Errorf("leftOut has %s, which redis-server does not know", name)
 		}
 	}
-	for name, c := range table.all() {
-		if groups[c.group] {
-			t.Errorf("leftOut has all of the group %s, but %s is a command", c.group, name)
+	for name, c := range table.All() {
+		if groups[c.Group] {
+			t.Errorf("leftOut has all of the group %s, but %s is a command", c.Group, name)
 		}
 		if !known[name] {
 			t.Errorf("%s is no command of redis-server", name)

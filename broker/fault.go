@@ -170,12 +170,12 @@ func (f *Fault) slows() bool { return f.RTT > 0 || f.Upload > 0 || f.Download > 
 // rows tells for each command, by its index, whether its name matches. nil means that
 // none does. Commands for tests are never looked at.
 func (f *Fault) rows() []bool {
-	matches := make([]bool, table.count)
+	matches := make([]bool, table.Count)
 	any := false
-	for name, c := range table.all() {
+	for name, c := range table.All() {
 		container, _, _ := strings.Cut(name, "|")
 		if glob.Match(f.Command, name, true) || glob.Match(f.Command, container, true) {
-			matches[c.index], any = true, true
+			matches[c.Index], any = true, true
 		}
 	}
 	if !any {

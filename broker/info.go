@@ -226,8 +226,8 @@ func (b *Broker) infoReplication(out *strings.Builder) {
 }
 
 func (b *Broker) infoCommands(out *strings.Builder) {
-	for name, c := range b.table.all() {
-		u := &b.usage[c.index]
+	for name, c := range b.table.All() {
+		u := &b.usage[c.Index]
 		if u.calls+u.rejected+u.failed == 0 {
 			continue
 		}
@@ -252,8 +252,8 @@ func (b *Broker) infoLatency(out *strings.Builder) {
 	if !o.latencies {
 		return
 	}
-	for name, c := range b.table.all() {
-		h := b.usage[c.index].latency
+	for name, c := range b.table.All() {
+		h := b.usage[c.Index].latency
 		if h == nil {
 			continue
 		}

@@ -85,10 +85,10 @@ type interception struct {
 }
 
 // intercept has a function asked about a command that is held.
-func (s *session) intercept(f func(*Command) Verdict, cmd *command, h *postponed) {
-	c := &Command{Name: cmd.fullName, Client: s.id, ClientName: s.name, InMulti: s.transaction.open}
+func (s *session) intercept(f func(*Command) Verdict, cmd *command_, h *postponed) {
+	c := &Command{Name: cmd.FullName, Client: s.id, ClientName: s.name, InMulti: s.transaction.open}
 	behind := h.args[1:]
-	if cmd.fullName != cmd.name { // a sub-command
+	if cmd.FullName != cmd.Name { // a sub-command
 		behind = behind[1:]
 	}
 	for _, arg := range behind {

@@ -12,7 +12,7 @@ import (
 
 func commandAll(c *call, _ [][]byte) resp.Reply { return c.describeAll() }
 
-func commandCountAll(c *call, _ [][]byte) resp.Reply { return resp.Int(len(c.table.order)) }
+func commandCountAll(c *call, _ [][]byte) resp.Reply { return resp.Int(len(c.table.Order)) }
 
 func commandInfo(c *call, args [][]byte) resp.Reply {
 	if len(args) == 2 {
@@ -20,7 +20,7 @@ func commandInfo(c *call, args [][]byte) resp.Reply {
 	}
 	infos := make([]resp.Reply, 0, len(args)-2)
 	for _, name := range args[2:] {
-		if cmd := c.table.named(name); cmd != nil {
+		if cmd := c.table.Named(name); cmd != nil {
 			infos = append(infos, cmd.describe())
 		} else {
 			infos = append(infos, resp.Null)
@@ -30,56 +30,56 @@ func commandInfo(c *call, args [][]byte) resp.Reply {
 }
 
 func (c *call) describeAll() resp.Reply {
-	infos := make([]resp.Reply, len(c.table.order))
-	for i, cmd := range c.table.order {
+	infos := make([]resp.Reply, len(c.table.Order))
+	for i, cmd := range c.table.Order {
 		infos[i] = cmd.describe()
 	}
 	return resp.Array(infos...)
 }
 
 // describe is a command's entry in COMMAND INFO.
-func (c *command) describe() resp.Reply {
+func (c *command_) describe() resp.Reply {
 	var flags, categories, tips, specs, subs []resp.Reply
-	for name := range c.flags.names() {
+	for name := range c.Flags.Names() {
 		flags = append(flags, resp.Simple(name))
 	}
-	for _, name := range c.categories() {
+	for _, name := range c.Categories() {
 		categories = append(categories, resp.Simple(name))
 	}
-	for _, tip := range strings.Fields(c.tips) {
+	for _, tip := range strings.Fields(c.Tips) {
 		tips = append(tips, resp.BulkString(tip))
 	}
-	for _, k := range c.keys {
+	for _, k := range c.Keys {
 		specs = append(specs, k.describe())
 	}
-	for _, sub := range c.order {
+	for _, sub := range c.Subs {
 		subs = append(subs, sub.describe())
 	}
 	subCommands := resp.Array(subs...)
 	if len(subs) == 0 {
 		subCommands = resp.Set() // an empty one is of another type
 	}
-	first, last, step := c.span()
+	first, last, step := c.Span()
 	return resp.Array(
-		resp.BulkString(c.fullName), resp.Int(c.arity), resp.Set(flags...), resp.Int(first), resp.Int(last), resp.Int(step),
+		resp.BulkString(c.FullName), resp.Int(c.Arity), resp.Set(flags...), resp.Int(first), resp.Int(last), resp.Int(step),
 		resp.Set(categories...), resp.Set(tips...), resp.Set(specs...), subCommands,
 	)
 }
 
-func (k keySpec) describe() resp.Reply {
+func (k KeySpec) describe() resp.Reply {
 	var flags []resp.Reply
-	for _, name := range strings.Fields(k.flags) {
+	for _, name := range strings.Fields(k.Flags) {
 		flags = append(flags, resp.Simple(name))
 	}
 	typed := func(name string, spec ...resp.Reply) resp.Reply {
 		return resp.Map(resp.BulkString("type"), resp.BulkString(name), resp.BulkString("spec"), resp.Map(spec...))
 	}
-	begin, find := typed("index", resp.BulkString("index"), resp.Int(k.first)), typed("range", resp.BulkString("lastkey"), resp.Int(k.last), resp.BulkString("keystep"), resp.Int(k.step), resp.BulkString("limit"), resp.Zero)
+	begin, find := typed("index", resp.BulkString("index"), resp.Int(k.First)), typed("range", resp.BulkString("lastkey"), resp.Int(k.Last), resp.BulkString("keystep"), resp.Int(k.Step), resp.BulkString("limit"), resp.Zero)
 	switch {
-	case k.find != nil:
+	case k.Find != nil:
 		begin, find = typed("unknown"), typed("unknown")
-	case k.count:
-		find = typed("keynum", resp.BulkString("keynumidx"), resp.Zero, resp.BulkString("firstkey"), resp.One, resp.BulkString("keystep"), resp.Int(k.step))
+	case k.Count:
+		find = typed("keynum", resp.BulkString("keynumidx"), resp.Zero, resp.BulkString("firstkey"), resp.One, resp.BulkString("keystep"), resp.Int(k.Step))
 	}
 	return resp.Map(
 		resp.BulkString("flags"), resp.Set(flags...),
@@ -89,11 +89,11 @@ func (k keySpec) describe() resp.Reply {
 }
 
 func commandDocs(c *call, args [][]byte) resp.Reply {
-	chosen := c.table.order
+	chosen := c.table.Order
 	if len(args) > 2 {
 		chosen = nil
 		for _, name := range args[2:] {
-			if cmd := c.table.named(name); cmd != nil {
+			if cmd := c.table.Named(name); cmd != nil {
 				chosen = append(chosen, cmd)
 			}
 		}
@@ -101,33 +101,33 @@ func commandDocs(c *call, args [][]byte) resp.Reply {
 	return docs(chosen)
 }
 
-func docs(chosen []*command) resp.Reply {
+func docs(chosen []*command_) resp.Reply {
 	var pairs []resp.Reply
 	for _, cmd := range chosen {
 		doc := []resp.Reply{
-			resp.BulkString("summary"), resp.BulkString(cmd.summary),
-			resp.BulkString("since"), resp.BulkString(cmd.since),
-			resp.BulkString("group"), resp.BulkString(cmd.group),
-			resp.BulkString("complexity"), resp.BulkString(cmd.cost),
+			resp.BulkString("summary"), resp.BulkString(cmd.Summary),
+			resp.BulkString("since"), resp.BulkString(cmd.Since),
+			resp.BulkString("group"), resp.BulkString(cmd.Group),
+			resp.BulkString("complexity"), resp.BulkString(cmd.Complexity),
 		}
-		if len(cmd.order) > 0 {
-			doc = append(doc, resp.BulkString("subcommands"), docs(cmd.order))
+		if len(cmd.Subs) > 0 {
+			doc = append(doc, resp.BulkString("subcommands"), docs(cmd.Subs))
 		}
-		pairs = append(pairs, resp.BulkString(cmd.fullName), resp.Map(doc...))
+		pairs = append(pairs, resp.BulkString(cmd.FullName), resp.Map(doc...))
 	}
 	return resp.Map(pairs...)
 }
 
 func commandList(c *call, args [][]byte) resp.Reply {
-	wanted := func(*command) bool { return true }
+	wanted := func(*command_) bool { return true }
 	switch {
 	case len(args) == 2:
 	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "MODULE"):
-		wanted = func(*command) bool { return false } // there are no modules
+		wanted = func(*command_) bool { return false } // there are no modules
 	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "ACLCAT"):
 		category := "@" + strings.ToLower(string(args[4]))
-		wanted = func(cmd *command) bool {
-			for _, name := range cmd.categories() {
+		wanted = func(cmd *command_) bool {
+			for _, name := range cmd.Categories() {
 				if name == category {
 					return true
 				}
@@ -135,12 +135,12 @@ func commandList(c *call, args [][]byte) resp.Reply {
 			return false
 		}
 	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "PATTERN"):
-		wanted = func(cmd *command) bool { return glob.Match(string(args[4]), cmd.fullName, true) }
+		wanted = func(cmd *command_) bool { return glob.Match(string(args[4]), cmd.FullName, true) }
 	default:
 		return resp.SyntaxError
 	}
 	names := []resp.Reply{}
-	for name, cmd := range c.table.all() {
+	for name, cmd := range c.table.All() {
 		if wanted(cmd) {
 			names = append(names, resp.BulkString(name))
 		}
@@ -164,22 +164,22 @@ func commandGetKeysAndFlags(c *call, args [][]byte) resp.Reply {
 
 // eachKey answers something for each key in a command.
 func (c *call) eachKey(given [][]byte, answer func(name []byte, flags string) resp.Reply) resp.Reply {
-	cmd, _ := c.table.lookup(given)
+	cmd, _ := c.table.Lookup(given)
 	switch {
 	case cmd == nil:
 		return resp.ErrorReply("ERR Invalid command specified")
-	case !cmd.hasKeys():
+	case !cmd.HasKeys():
 		return resp.ErrorReply("ERR The command has no key arguments")
-	case !cmd.accepts(len(given)):
+	case !cmd.Accepts(len(given)):
 		return resp.ErrorReply("ERR Invalid number of arguments specified for command")
 	}
 	answers := []resp.Reply{}
-	for _, k := range cmd.keys {
-		indexes, valid := k.indexes(given)
+	for _, k := range cmd.Keys {
+		indexes, valid := k.Indexes(given)
 		if !valid {
 			return resp.ErrorReply("ERR Invalid arguments specified for command")
 		}
-		flags := k.uses(given)
+		flags := k.Uses(given)
 		for _, at := range indexes {
 			answers = append(answers, answer(given[at], flags))
 		}
@@ -189,10 +189,10 @@ func (c *call) eachKey(given [][]byte, answer func(name []byte, flags string) re
 
 // help lists the sub-commands of the container that it belongs to.
 func help(c *call, _ [][]byte) resp.Reply {
-	container, _, _ := strings.Cut(c.command.fullName, "|")
+	container, _, _ := strings.Cut(c.command.FullName, "|")
 	lines := []resp.Reply{resp.Simple(strings.ToUpper(container) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
-	for _, sub := range c.table.byName[container].order {
-		lines = append(lines, resp.Simple(strings.ToUpper(sub.name)), resp.Simple("    "+sub.summary))
+	for _, sub := range c.table.byName[container].Subs {
+		lines = append(lines, resp.Simple(strings.ToUpper(sub.Name)), resp.Simple("    "+sub.Summary))
 	}
 	return resp.Array(lines...)
 }

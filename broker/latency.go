@@ -140,8 +140,8 @@ func latencyDoctor(c *call, _ [][]byte) resp.Reply {
 // microseconds, about.
 func latencyHistogram(c *call, args [][]byte) resp.Reply {
 	var pairs []resp.Reply
-	add := func(cmd *command) {
-		h := c.usage[cmd.index].latency
+	add := func(cmd *command_) {
+		h := c.usage[cmd.Index].latency
 		if h == nil {
 			return
 		}
@@ -149,21 +149,21 @@ func latencyHistogram(c *call, args [][]byte) resp.Reply {
 		for micros, n := range h.powers() {
 			buckets = append(buckets, resp.Integer(micros), resp.Integer(n))
 		}
-		pairs = append(pairs, resp.BulkString(cmd.fullName),
+		pairs = append(pairs, resp.BulkString(cmd.FullName),
 			resp.Map(resp.BulkString("calls"), resp.Integer(h.total()), resp.BulkString("histogram_usec"), resp.Map(buckets...)))
 	}
-	chosen := c.table.order
+	chosen := c.table.Order
 	if len(args) > 2 {
 		chosen = nil
 		for _, name := range args[2:] {
-			if cmd := c.table.named(name); cmd != nil {
+			if cmd := c.table.Named(name); cmd != nil {
 				chosen = append(chosen, cmd)
 			}
 		}
 	}
 	for _, cmd := range chosen {
 		add(cmd)
-		for _, sub := range cmd.order {
+		for _, sub := range cmd.Subs {
 			add(sub)
 		}
 	}

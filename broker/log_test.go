@@ -159,7 +159,7 @@ func TestKeptArguments(t *testing.T) {
 		for i, arg := range c.args {
 			args[i] = []byte(arg)
 		}
-		cmd, _ := table.lookup(args)
+		cmd, _ := table.Lookup(args)
 		if got := keptArgumentsOf(appendArguments(nil, cmd, args)); !slices.Equal(got, c.want) {
 			t.Errorf("%q: got %q, want %q", c.args, got, c.want)
 		}

@@ -43,8 +43,8 @@ func (s *session) stopMonitoring() {
 func (b *Broker) setObserved() { b.observed = b.history.most > 0 || len(b.monitors) > 0 }
 
 // show shows a command to the clients that monitor.
-func (b *Broker) show(by *session, cmd *command, args [][]byte) {
-	if len(b.monitors) == 0 || cmd.flags&admin != 0 {
+func (b *Broker) show(by *session, cmd *command_, args [][]byte) {
+	if len(b.monitors) == 0 || cmd.Flags&Admin != 0 {
 		return
 	}
 	var line strings.Builder

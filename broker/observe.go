@@ -48,11 +48,11 @@ func (b *Broker) endLap(began int64) {
 }
 
 // account notes that a command has run and been answered, or has begun to wait.
-func (s *session) account(cmd *command, args [][]byte, began int64, r *resp.Reply) {
+func (s *session) account(cmd *command_, args [][]byte, began int64, r *resp.Reply) {
 	b := s.broker
 	b.endLap(began)
 	b.took += b.running.slept
-	u := &b.usage[cmd.index]
+	u := &b.usage[cmd.Index]
 	u.calls++
 	u.time += b.took
 	if r.IsError() {
@@ -69,9 +69,9 @@ func (s *session) account(cmd *command, args [][]byte, began int64, r *resp.Repl
 }
 
 // tookLong notes what is only noted of commands that took long.
-func (s *session) tookLong(cmd *command, args [][]byte, r *resp.Reply) {
+func (s *session) tookLong(cmd *command_, args [][]byte, r *resp.Reply) {
 	kind := commandSpike
-	if cmd.flags&fast != 0 {
+	if cmd.Flags&Fast != 0 {
 		kind = fastCommandSpike
 	}
 	took := s.broker.took
@@ -88,7 +88,7 @@ func (s *session) tookLong(cmd *command, args [][]byte, r *resp.Reply) {
 func (s *session) served(began int64, r *resp.Reply) {
 	b := s.broker
 	b.endLap(began)
-	u := &b.usage[s.command.index]
+	u := &b.usage[s.command.Index]
 	u.time += b.took
 	if r.IsError() {
 		u.failed++
@@ -105,7 +105,7 @@ func (s *session) served(began int64, r *resp.Reply) {
 }
 
 // observe tells whoever wants to hear of it that a command has run, or waits.
-func (s *session) observe(cmd *command, args [][]byte, r *resp.Reply) {
+func (s *session) observe(cmd *command_, args [][]byte, r *resp.Reply) {
 	outcome, err := outcomeOf(r)
 	if l := s.note(cmd, outcome, err, s.broker.took); l != nil {
 		l.args = appendArguments(l.args, cmd, args)
@@ -127,11 +127,11 @@ func (b *Broker) measured(u *usage, took int64) {
 
 // reject notes that a command was refused. What the broker does not know has no
 // usage.
-func (b *Broker) reject(cmd *command) {
+func (b *Broker) reject(cmd *command_) {
 	if cmd == nil {
 		b.stats.unknown++
 	} else {
-		b.usage[cmd.index].rejected++
+		b.usage[cmd.Index].rejected++
 	}
 }
 

@@ -31,14 +31,14 @@ const (
 )
 
 // postpones reports whether a command has to wait.
-func (p *pause) postpones(s *session, cmd *command) bool {
-	const writing = write | mayReplicate
-	if p.mode == allPaused || cmd.flags&writing != 0 {
+func (p *pause) postpones(s *session, cmd *command_) bool {
+	const writing = Write | MayReplicate
+	if p.mode == allPaused || cmd.Flags&writing != 0 {
 		return true
 	}
-	if cmd.fullName == "exec" {
+	if cmd.FullName == "exec" {
 		for _, q := range s.transaction.queue {
-			if q.command.flags&writing != 0 {
+			if q.command.Flags&writing != 0 {
 				return true
 			}
 		}

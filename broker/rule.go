@@ -143,19 +143,19 @@ func (b *Broker) rulesChanged(r *Rule) {
 }
 
 // isAbout reports whether a rule is about a command of a client.
-func (r *Rule) isAbout(s *session, cmd *command, args [][]byte) bool {
+func (r *Rule) isAbout(s *session, cmd *command_, args [][]byte) bool {
 	f := &r.fault
 	switch {
 	case !f.forCommands(),
-		r.commands != nil && !r.commands[cmd.index],
+		r.commands != nil && !r.commands[cmd.Index],
 		f.Client != "" && !glob.Match(f.Client, s.name, false):
 		return false
 	case f.Key == "":
 		return true
-	case !cmd.hasKeys():
+	case !cmd.HasKeys():
 		return false
 	}
-	indexes, _ := cmd.keyIndexes(args)
+	indexes, _ := cmd.KeyIndexes(args)
 	return slices.ContainsFunc(indexes, func(i int) bool { return glob.Match(f.Key, string(args[i]), false) })
 }
 
@@ -195,7 +195,7 @@ func (b *Broker) refuses() bool {
 
 // applyFault makes a command meet its fate, if that is its end. It reports false if the
 // command is to run.
-func (s *session) applyFault(cmd *command, args [][]byte, f *faultAction) bool {
+func (s *session) applyFault(cmd *command_, args [][]byte, f *faultAction) bool {
 	outcome, err := Dropped, ""
 	switch {
 	case f.drop == DropBefore:
@@ -209,7 +209,7 @@ func (s *session) applyFault(cmd *command, args [][]byte, f *faultAction) bool {
 			s.transaction.failed = s.transaction.open
 			s.broker.reject(cmd)
 		}
-		if cmd.fullName == "exec" {
+		if cmd.FullName == "exec" {
 			s.endTransaction()
 		}
 		s.reply(f.answer)

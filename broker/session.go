@@ -26,8 +26,8 @@ type session struct {
 	authenticated bool
 	name          string
 	db            *keyspace.DB
-	command       *command // the last one, for CLIENT LIST
-	created, used int64    // nanoseconds since 1970
+	command       *command_ // the last one, for CLIENT LIST
+	created, used int64     // nanoseconds since 1970
 
 	netem          *netem      // the slow network between it and the client; nil: there is none
 	waits          bool        // no command of it runs: it is blocked, or held

@@ -56,8 +56,8 @@ func (b *Broker) Stats() Stats {
 	defer b.leave()
 	s := &b.stats
 	byCommand := map[string]CommandStats{}
-	for name, c := range b.table.all() {
-		if u := &b.usage[c.index]; u.calls+u.rejected > 0 {
+	for name, c := range b.table.All() {
+		if u := &b.usage[c.Index]; u.calls+u.rejected > 0 {
 			byCommand[name] = CommandStats{Calls: u.calls, Failed: u.failed, Rejected: u.rejected, Took: time.Duration(u.time)}
 		}
 	}

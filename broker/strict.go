@@ -77,7 +77,7 @@ func (s *session) judge(l *logged) {
 		if r := l.record(); slices.ContainsFunc(misuses, isMisuse) && !isProbe(r.Args) {
 			s.breach(r, "")
 		}
-	case l.command.name == "multi" || l.command.name == "watch":
+	case l.command.Name == "multi" || l.command.Name == "watch":
 		r := l.record()
 		s.opened = &r
 	}

@@ -15,29 +15,29 @@ import (
 // Broker, for tests in other languages. Without the option they do not exist.
 
 // testRows are their rows of the table.
-var testRows = []command{
-	{name: "redrpc.advance", arity: 2, flags: forTests, run: withBroker(testAdvance),
-		group: "test", since: "0.1.0", cost: "O(N) where N is the number of keys that expire", summary: "Moves a manual clock forward, in milliseconds."},
-	{name: "redrpc.fault", arity: -2, group: "test", since: "0.1.0", cost: "Depends on the sub-command.", summary: "Commands about rules by which things go wrong.", order: []*command{
-		{name: "add", arity: 3, flags: forTests, run: withBroker(testFaultAdd), since: "0.1.0", cost: "O(1)", summary: "Makes a rule of a fault and returns its number."},
-		{name: "del", arity: 3, flags: forTests, run: withBroker(testFaultDel), since: "0.1.0", cost: "O(N) where N is the number of rules", summary: "Ends the rule with a number."},
-		{name: "help", arity: 2, flags: forTests, run: withBroker(help), since: "0.1.0", cost: "O(1)", summary: "Lists the sub-commands."},
-		{name: "list", arity: 2, flags: forTests, run: withBroker(testFaultList), since: "0.1.0", cost: "O(N) where N is the number of rules", summary: "Returns the rules, with how many commands they were about, and how many something happened to."},
-		{name: "wait", arity: 5, flags: forTests, run: withBroker(testFaultWait), since: "0.1.0", cost: "O(1)", summary: "Waits until a rule has fired a number of times; for so many milliseconds at most, or for ever if that is 0."},
+var testRows = []command_{
+	{Name: "redrpc.advance", Arity: 2, Flags: forTests, Run: withBroker(testAdvance),
+		Group: "test", Since: "0.1.0", Complexity: "O(N) where N is the number of keys that expire", Summary: "Moves a manual clock forward, in milliseconds."},
+	{Name: "redrpc.fault", Arity: -2, Group: "test", Since: "0.1.0", Complexity: "Depends on the sub-command.", Summary: "Commands about rules by which things go wrong.", Subs: []*command_{
+		{Name: "add", Arity: 3, Flags: forTests, Run: withBroker(testFaultAdd), Since: "0.1.0", Complexity: "O(1)", Summary: "Makes a rule of a fault and returns its number."},
+		{Name: "del", Arity: 3, Flags: forTests, Run: withBroker(testFaultDel), Since: "0.1.0", Complexity: "O(N) where N is the number of rules", Summary: "Ends the rule with a number."},
+		{Name: "help", Arity: 2, Flags: forTests, Run: withBroker(help), Since: "0.1.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "list", Arity: 2, Flags: forTests, Run: withBroker(testFaultList), Since: "0.1.0", Complexity: "O(N) where N is the number of rules", Summary: "Returns the rules, with how many commands they were about, and how many something happened to."},
+		{Name: "wait", Arity: 5, Flags: forTests, Run: withBroker(testFaultWait), Since: "0.1.0", Complexity: "O(1)", Summary: "Waits until a rule has fired a number of times; for so many milliseconds at most, or for ever if that is 0."},
 	}},
-	{name: "redrpc.log", arity: -1, flags: forTests, run: withBroker(testLog),
-		group: "test", since: "0.1.0", cost: "O(N) where N is the number of commands returned", summary: "Returns the last commands that the broker saw, or so many of them, a line each."},
-	{name: "redrpc.seed", arity: 2, flags: forTests, run: withBroker(testSeed),
-		group: "test", since: "0.1.0", cost: "O(N) where N is the number of lines", summary: "Runs the commands in a text, one per line."},
-	{name: "redrpc.snapshot", arity: 1, flags: forTests, run: withBroker(testSnapshot),
-		group: "test", since: "0.1.0", cost: "O(N) where N is the number of elements in all databases", summary: "Returns what all databases hold, as text that REDRPC.SEED takes."},
-	{name: "redrpc.violations", arity: 1, flags: forTests, run: withBroker(testViolations),
-		group: "test", since: "0.1.0", cost: "O(N) where N is the number of violations", summary: "Returns what clients have done that strict mode does not let pass, a line each."},
-	{name: "redrpc.waitblocked", arity: -3, flags: forTests, run: withBroker(testWaitBlocked),
-		group: "test", since: "0.1.0", cost: "O(1)", summary: "Waits until a number of clients are blocked, on one of the keys if any are given; for so many milliseconds at most, or for ever if that is 0."},
+	{Name: "redrpc.log", Arity: -1, Flags: forTests, Run: withBroker(testLog),
+		Group: "test", Since: "0.1.0", Complexity: "O(N) where N is the number of commands returned", Summary: "Returns the last commands that the broker saw, or so many of them, a line each."},
+	{Name: "redrpc.seed", Arity: 2, Flags: forTests, Run: withBroker(testSeed),
+		Group: "test", Since: "0.1.0", Complexity: "O(N) where N is the number of lines", Summary: "Runs the commands in a text, one per line."},
+	{Name: "redrpc.snapshot", Arity: 1, Flags: forTests, Run: withBroker(testSnapshot),
+		Group: "test", Since: "0.1.0", Complexity: "O(N) where N is the number of elements in all databases", Summary: "Returns what all databases hold, as text that REDRPC.SEED takes."},
+	{Name: "redrpc.violations", Arity: 1, Flags: forTests, Run: withBroker(testViolations),
+		Group: "test", Since: "0.1.0", Complexity: "O(N) where N is the number of violations", Summary: "Returns what clients have done that strict mode does not let pass, a line each."},
+	{Name: "redrpc.waitblocked", Arity: -3, Flags: forTests, Run: withBroker(testWaitBlocked),
+		Group: "test", Since: "0.1.0", Complexity: "O(1)", Summary: "Waits until a number of clients are blocked, on one of the keys if any are given; for so many milliseconds at most, or for ever if that is 0."},
 }
 
-const forTests = admin | noScript | always | unhindered
+const forTests = Admin | NoScript | Always | Unhindered
 
 func testSnapshot(c *call, _ [][]byte) resp.Reply { return resp.Verbatim(string(c.snapshot())) }
 

@@ -82,12 +82,12 @@ func (t *tracking) setActive(active bool) {
 }
 
 // track remembers the keys that a command has read.
-func (s *session) track(cmd *command, args [][]byte) {
+func (s *session) track(cmd *command_, args [][]byte) {
 	t := &s.tracking
-	if cmd.flags&readOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
+	if cmd.Flags&ReadOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
 		return
 	}
-	indexes, _ := cmd.keyIndexes(args)
+	indexes, _ := cmd.KeyIndexes(args)
 	readers := s.broker.tracking.readers
 	for _, i := range indexes {
 		ids := readers[string(args[i])]
@@ -115,8 +115,8 @@ func (t *tracking) afterCommand() {
 
 // endCaching ends what CLIENT CACHING said, which holds for one command, or one
 // transaction. CLIENT commands do not count.
-func (s *session) endCaching(cmd *command) {
-	isClient := cmd != nil && strings.HasPrefix(cmd.fullName, "client|")
+func (s *session) endCaching(cmd *command_) {
+	isClient := cmd != nil && strings.HasPrefix(cmd.FullName, "client|")
 	if !isClient && !s.transaction.open {
 		s.tracking.caching = false
 	}

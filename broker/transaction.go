@@ -24,7 +24,7 @@ const (
 )
 
 type queuedCommand struct {
-	command *command
+	command *command_
 	args    [][]byte
 }
 
@@ -36,7 +36,7 @@ type watch struct {
 
 // add queues a command; its arguments are copied. What EXEC will not run anyway is
 // not kept.
-func (t *transaction) add(cmd *command, args [][]byte) {
+func (t *transaction) add(cmd *command_, args [][]byte) {
 	if t.failed || t.watchedChanged {
 		return
 	}
@@ -89,7 +89,7 @@ func (s *session) runQueued(queue []queuedCommand) {
 		s.call(q.command, q.args)
 	}
 	if denied { // the error is EXEC's own
-		s.broker.usage[s.command.index].failed++
+		s.broker.usage[s.command.Index].failed++
 	}
 }
 

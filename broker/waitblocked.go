@@ -113,7 +113,7 @@ func (c *call) waitUntil(holds func() bool, timeout time.Duration, late resp.Rep
 	case holds():
 		return resp.OK
 	case s.transaction.running:
-		return resp.Errorf("ERR '%s' cannot wait inside a transaction", c.command.fullName)
+		return resp.Errorf("ERR '%s' cannot wait inside a transaction", c.command.FullName)
 	}
 	w := &watcher{holds: holds, done: func() { s.unblock(0, resp.OK) }}
 	b.watchers = append(b.watchers, w)
