@@ -181,10 +181,10 @@ func TestMaxDepth(t *testing.T) {
 // addRow adds a command to the table until the test ends.
 func addRow(t testing.TB, c *command_) {
 	t.Helper()
-	c.FullName = c.Name
-	if table.byName[c.Name] != nil {
+	before := table
+	if before.Named([]byte(c.Name)) != nil {
 		t.Fatalf("there is a command %s", c.Name)
 	}
-	table.byName[c.Name] = c
-	t.Cleanup(func() { delete(table.byName, c.Name) })
+	table = before.With([]command_{*c})
+	t.Cleanup(func() { table = before })
 }

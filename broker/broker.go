@@ -98,7 +98,6 @@ func New(o Options) (*Broker, error) {
 		spikes:        map[string]*spikes{},
 		postponements: postponements{all: map[*postponed]struct{}{}},
 		netems:        map[*session]struct{}{},
-		usage:         make([]usage, testTable.Count),
 		listeners:     map[net.Listener]struct{}{},
 		done:          make(chan struct{}),
 		sockets:       map[*socket]struct{}{},
@@ -112,6 +111,7 @@ func New(o Options) (*Broker, error) {
 	if o.TestCommands {
 		b.table = testTable
 	}
+	b.usage = make([]usage, b.table.Count)
 	for i := range b.blocked {
 		b.blocked[i] = map[string]*queue{}
 		b.watched[i] = map[string]map[*session]*watch{}

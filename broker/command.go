@@ -23,13 +23,14 @@ type command_ struct {
 	Tips       string // for clients of a cluster, separated by spaces
 	Group      string
 	Since      string // the Redis version that brought it
-	Complexity string // its complexity
+	Complexity string
 	Summary    string
 
+	Subs []*command_ // sub-commands; the Run of one named help may be nil: it lists them
+
 	subs     map[string]*command_
-	Subs     []*command_ // subs in the order of the table
-	FullName string      // of a sub-command: container|name
-	Index    int         // in Broker.usage
+	FullName string // set by Table.With; of a sub-command: container|name
+	Index    int    // set by Table.With: its number in the table
 }
 
 // A Flag says how a command is treated, or what it does.
@@ -59,6 +60,12 @@ const (
 	Personal        // about the client's own connection: nothing for Do
 	MayReplicate    // changes no key, but a replica would have to know: CLIENT PAUSE WRITE postpones it
 	Unhindered      // no pause, stall or fault keeps it from running
+)
+
+// Combinations of flags that many commands share.
+const (
+	Always     = Loading | Stale
+	PerSession = NoScript | Always | Personal
 )
 
 const reported = Immediate - 1
@@ -105,9 +112,21 @@ func (c *command_) Categories() []string {
 	return names
 }
 
+// WrongNumber is the answer to a number of arguments that the command does not take.
+func (c *command_) WrongNumber() resp.Reply { return keyspace.WrongNumber(c.FullName) }
+
 // Accepts reports whether a command may have n arguments, its name included.
 func (c *command_) Accepts(n int) bool {
 	return n == c.Arity || c.Arity < 0 && n >= -c.Arity
+}
+
+// help lists the sub-commands.
+func (c *command_) help(*keyspace.Call, [][]byte) resp.Reply {
+	lines := []resp.Reply{resp.Simple(strings.ToUpper(c.Name) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
+	for _, sub := range c.Subs {
+		lines = append(lines, resp.Simple(strings.ToUpper(sub.Name)), resp.Simple("    "+sub.Summary))
+	}
+	return resp.Array(lines...)
 }
 
 // Channels says which arguments are channels that access control looks at.
@@ -236,14 +255,6 @@ type Table struct {
 	Count  int // sub-commands included
 }
 
-// table has Redis's commands, and testTable those of Options.TestCommands, too.
-var table, testTable *Table
-
-func init() {
-	table = (&Table{}).With(rows)
-	testTable = table.With(testRows)
-}
-
 // With returns a table that has more rows.
 func (t *Table) With(rows []command_) *Table {
 	t = &Table{byName: maps.Clone(t.byName), Order: slices.Clone(t.Order), Count: t.Count}
@@ -259,6 +270,9 @@ func (t *Table) With(rows []command_) *Table {
 			t.number(sub, c.Name+"|"+sub.Name)
 			if sub.Group == "" {
 				sub.Group = c.Group
+			}
+			if sub.Name == "help" && sub.Run == nil {
+				sub.Run = c.help
 			}
 			c.subs[sub.Name] = sub
 		}
@@ -318,4 +332,15 @@ func (t *Table) Lookup(args [][]byte) (*command_, *resp.Reply) {
 		return nil, &r
 	}
 	return sub, nil
+}
+
+func unknownCommand(args [][]byte) resp.Reply {
+	var given strings.Builder
+	for _, arg := range args[1:] {
+		if given.Len() >= 128 {
+			break
+		}
+		given.WriteString("'" + resp.CString(arg, 128-given.Len()) + "' ")
+	}
+	return resp.Errorf("ERR unknown command '%s', with args beginning with: %s", resp.CString(args[0], 128), given.String())
 }

@@ -109,8 +109,8 @@ func rowOf(args []string) string {
 	if c == nil || strings.Contains(args[0], "|") {
 		return "unknown"
 	}
-	if c.subs != nil && len(args) > 1 {
-		if sub := c.subs[strings.ToLower(args[1])]; sub != nil {
+	if len(args) > 1 {
+		if sub := table.Named([]byte(args[0] + "|" + args[1])); sub != nil {
 			return sub.FullName
 		}
 	}

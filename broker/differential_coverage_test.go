@@ -35,7 +35,7 @@ func newCoverage(share int) *coverage {
 		if names := 1 + strings.Count(row, "|"); c.Arity > 0 || -c.Arity > names {
 			v.recipes[path{row, "arity"}] = ""
 		}
-		if c.subs != nil {
+		if c.Subs != nil {
 			v.recipes[path{row, "subcommand"}] = "unknownSub value*"
 		}
 		if c.Run == nil {

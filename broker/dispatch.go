@@ -147,8 +147,6 @@ func (s *session) invoke(cmd *command_, args [][]byte) resp.Reply {
 	return r
 }
 
-func (c *command_) WrongNumber() resp.Reply { return keyspace.WrongNumber(c.FullName) }
-
 // refuse returns the error reply to a command that the client cannot run now, or
 // with these arguments; or nil.
 func (s *session) refuse(cmd *command_, args [][]byte, err *resp.Reply) *resp.Reply {
@@ -176,17 +174,6 @@ func (s *session) refuse(cmd *command_, args [][]byte, err *resp.Reply) *resp.Re
 		return &r
 	}
 	return nil
-}
-
-func unknownCommand(args [][]byte) resp.Reply {
-	var given strings.Builder
-	for _, arg := range args[1:] {
-		if given.Len() >= 128 {
-			break
-		}
-		given.WriteString("'" + resp.CString(arg, 128-given.Len()) + "' ")
-	}
-	return resp.Errorf("ERR unknown command '%s', with args beginning with: %s", resp.CString(args[0], 128), given.String())
 }
 
 // outOfMemory is the answer to a command that could need more memory while the data

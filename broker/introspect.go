@@ -186,13 +186,3 @@ func (c *call) eachKey(given [][]byte, answer func(name []byte, flags string) re
 	}
 	return resp.Array(answers...)
 }
-
-// help lists the sub-commands of the container that it belongs to.
-func help(c *call, _ [][]byte) resp.Reply {
-	container, _, _ := strings.Cut(c.command.FullName, "|")
-	lines := []resp.Reply{resp.Simple(strings.ToUpper(container) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
-	for _, sub := range c.table.byName[container].Subs {
-		lines = append(lines, resp.Simple(strings.ToUpper(sub.Name)), resp.Simple("    "+sub.Summary))
-	}
-	return resp.Array(lines...)
-}

@@ -5,11 +5,13 @@ import "redrpc/broker/internal/keyspace"
 // types are those that values have.
 var types = keyspace.Types{stringType, listType}
 
-// Combinations of flags that many commands share.
-const (
-	Always     = Loading | Stale
-	PerSession = NoScript | Always | Personal
-)
+// table has Redis's commands, and testTable those of Options.TestCommands, too.
+var table, testTable *Table
+
+func init() {
+	table = (&Table{}).With(rows)
+	testTable = table.With(testRows)
+}
 
 // rows is the command table: everything the broker knows about a command stands
 // here once. Names, arities, flags, key places and complexities are those of
@@ -34,7 +36,7 @@ var rows = []command_{
 		{Name: "caching", Arity: 3, Flags: PerSession, Run: withBroker(clientCaching), ACL: "connection", Since: "6.0.0", Complexity: "O(1)", Summary: "Says whether the next command is tracked."},
 		{Name: "getname", Arity: 2, Flags: PerSession, Run: withBroker(clientGetName), ACL: "connection", Since: "2.6.9", Complexity: "O(1)", Summary: "Returns the name of this client."},
 		{Name: "getredir", Arity: 2, Flags: PerSession, Run: withBroker(clientGetRedir), ACL: "connection", Since: "6.0.0", Complexity: "O(1)", Summary: "Returns the client that invalidations are redirected to."},
-		{Name: "help", Arity: 2, Flags: Always, Run: withBroker(help), ACL: "connection", Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "help", Arity: 2, Flags: Always, ACL: "connection", Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "id", Arity: 2, Flags: PerSession, Run: withBroker(clientID), ACL: "connection", Since: "5.0.0", Complexity: "O(1)", Summary: "Returns the number of this client."},
 		{Name: "info", Arity: 2, Flags: PerSession, Run: withBroker(clientInfo), ACL: "connection", Tips: "nondeterministic_output", Since: "6.2.0", Complexity: "O(1)", Summary: "Describes this client."},
 		{Name: "kill", Arity: -3, Flags: Admin | NoScript | Always, Run: withBroker(clientKill), ACL: "connection", Since: "2.4.0", Complexity: "O(N) where N is the number of clients", Summary: "Ends the connections of clients."},
@@ -56,7 +58,7 @@ var rows = []command_{
 		{Name: "dryrun", Arity: -4, Flags: Admin | NoScript | Always, Run: withBroker(aclDryRun), Since: "7.0.0", Complexity: "O(1)", Summary: "Says whether a user may run a command, without running it."},
 		{Name: "genpass", Arity: -2, Flags: NoScript | Always, Run: withBroker(aclGenPass), Since: "6.0.0", Complexity: "O(1)", Summary: "Returns a random password."},
 		{Name: "getuser", Arity: 3, Flags: Admin | NoScript | Always, Run: withBroker(aclGetUser), Since: "6.0.0", Complexity: "O(N) where N is the number of passwords and patterns", Summary: "Describes a user."},
-		{Name: "help", Arity: 2, Flags: Always, Run: withBroker(help), Since: "6.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "help", Arity: 2, Flags: Always, Since: "6.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "list", Arity: 2, Flags: Admin | NoScript | Always, Run: withBroker(aclList), Since: "6.0.0", Complexity: "O(N) where N is the number of users", Summary: "Returns the rules that make each user."},
 		{Name: "load", Arity: 2, Flags: Admin | NoScript | Always, Run: withBroker(aclFile), Since: "6.0.0", Complexity: "O(1)", Summary: "Would read users from a file, which there is none of."},
 		{Name: "log", Arity: -2, Flags: Admin | NoScript | Always, Run: withBroker(aclLog), Since: "6.0.0", Complexity: "O(N) where N is the number of entries returned", Summary: "Returns what was denied to users, or forgets it."},
@@ -71,13 +73,13 @@ var rows = []command_{
 			{Name: "docs", Arity: -2, Flags: Always, Run: withBroker(commandDocs), ACL: "connection", Tips: "nondeterministic_output_order", Since: "7.0.0", Complexity: "O(N) where N is the number of commands asked for", Summary: "Returns the documentation of commands."},
 			{Name: "getkeys", Arity: -4, Flags: Always, Run: withBroker(commandGetKeys), ACL: "connection", Since: "2.8.13", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys in a command."},
 			{Name: "getkeysandflags", Arity: -4, Flags: Always, Run: withBroker(commandGetKeysAndFlags), ACL: "connection", Since: "7.0.0", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys in a command, and what it does to them."},
-			{Name: "help", Arity: 2, Flags: Always, Run: withBroker(help), ACL: "connection", Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+			{Name: "help", Arity: 2, Flags: Always, ACL: "connection", Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 			{Name: "info", Arity: -2, Flags: Always, Run: withBroker(commandInfo), ACL: "connection", Tips: "nondeterministic_output_order", Since: "2.8.13", Complexity: "O(N) where N is the number of commands asked for", Summary: "Describes commands."},
 			{Name: "list", Arity: -2, Flags: Always, Run: withBroker(commandList), ACL: "connection", Tips: "nondeterministic_output_order", Since: "7.0.0", Complexity: "O(N) where N is the number of commands", Summary: "Returns the names of the commands."},
 		}},
 	{Name: "config", Arity: -2, Group: "server", Since: "2.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about the configuration.", Subs: []*command_{
 		{Name: "get", Arity: -3, Flags: Admin | NoScript | Always, Run: withBroker(configGet), Since: "2.0.0", Complexity: "O(N) where N is the number of settings", Summary: "Returns the settings whose names match."},
-		{Name: "help", Arity: 2, Flags: Always, Run: withBroker(help), Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "help", Arity: 2, Flags: Always, Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "resetstat", Arity: 2, Flags: Admin | NoScript | Always, Run: withBroker(configResetStat), Since: "2.0.0", Complexity: "O(1)", Summary: "Sets the figures of INFO back."},
 		{Name: "rewrite", Arity: 2, Flags: Admin | NoScript | Always, Run: withBroker(configRewrite), Since: "2.8.0", Complexity: "O(1)", Summary: "Refuses, as there is no configuration file."},
 		{Name: "set", Arity: -4, Flags: Admin | NoScript | Always, Run: withBroker(configSet), Tips: "request_policy:all_nodes response_policy:all_succeeded", Since: "2.0.0", Complexity: "O(N) where N is the number of settings", Summary: "Changes settings."},
@@ -86,14 +88,14 @@ var rows = []command_{
 		Group: "server", Since: "1.0.0", Complexity: "Depends on the sub-command.", Summary: "Stalls the broker, answers with an error, or writes to the log."},
 	{Name: "slowlog", Arity: -2, Group: "server", Since: "2.2.12", Complexity: "Depends on the sub-command.", Summary: "Commands about the log of slow commands.", Subs: []*command_{
 		{Name: "get", Arity: -2, Flags: Admin | Always, Run: withBroker(slowlogGet), Tips: "request_policy:all_nodes nondeterministic_output", Since: "2.2.12", Complexity: "O(N) where N is the number of entries returned", Summary: "Returns the last commands that took long."},
-		{Name: "help", Arity: 2, Flags: Always, Run: withBroker(help), Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "help", Arity: 2, Flags: Always, Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "len", Arity: 2, Flags: Admin | Always, Run: withBroker(slowlogLen), Tips: "request_policy:all_nodes response_policy:agg_sum nondeterministic_output", Since: "2.2.12", Complexity: "O(1)", Summary: "Returns the number of entries."},
 		{Name: "reset", Arity: 2, Flags: Admin | Always, Run: withBroker(slowlogReset), Tips: "request_policy:all_nodes response_policy:all_succeeded", Since: "2.2.12", Complexity: "O(N) where N is the number of entries", Summary: "Forgets all entries."},
 	}},
 	{Name: "latency", Arity: -2, Group: "server", Since: "2.8.13", Complexity: "Depends on the sub-command.", Summary: "Commands about how long commands take.", Subs: []*command_{
 		{Name: "doctor", Arity: 2, Flags: Admin | NoScript | Always, Run: withBroker(latencyDoctor), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Sums up when commands took long."},
 		{Name: "graph", Arity: 3, Flags: Admin | NoScript | Always, Run: withBroker(latencyGraph), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Draws how long commands took when they took long."},
-		{Name: "help", Arity: 2, Flags: Always, Run: withBroker(help), Since: "2.8.13", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "help", Arity: 2, Flags: Always, Since: "2.8.13", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "histogram", Arity: -2, Flags: Admin | NoScript | Always, Run: withBroker(latencyHistogram), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "7.0.0", Complexity: "O(N) where N is the number of commands that ran", Summary: "Returns how many runs of commands took how long."},
 		{Name: "history", Arity: 3, Flags: Admin | NoScript | Always, Run: withBroker(latencyHistory), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Returns when commands took long, and how long."},
 		{Name: "latest", Arity: 2, Flags: Admin | NoScript | Always, Run: withBroker(latencyLatest), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Returns when commands took long last."},
@@ -112,7 +114,7 @@ var rows = []command_{
 	{Name: "lolwut", Arity: -1, Flags: ReadOnly | Fast, Run: withBroker(lolwut),
 		Group: "server", Since: "5.0.0", Complexity: "O(1)", Summary: "Returns the version as a text."},
 	{Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about memory.", Subs: []*command_{
-		{Name: "help", Arity: 2, Flags: Always, Run: withBroker(help), Since: "4.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "help", Arity: 2, Flags: Always, Since: "4.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "malloc-stats", Arity: 2, Run: withBroker(memoryMallocStats), Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns what Go's allocator says of itself."},
 		{Name: "purge", Arity: 2, Run: withBroker(memoryPurge), Tips: "request_policy:all_shards response_policy:all_succeeded", Since: "4.0.0", Complexity: "O(N) where N is the size of the heap", Summary: "Gives memory back to the system that is not used."},
 		{Name: "stats", Arity: 2, Run: withBroker(memoryStats), Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Since: "4.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Returns figures about memory."},
@@ -184,7 +186,7 @@ var rows = []command_{
 	{Name: "object", Arity: -2, Group: "generic", Since: "2.2.3", Complexity: "Depends on the sub-command.", Summary: "Commands about how values are held.", Subs: []*command_{
 		{Name: "encoding", Arity: 3, Flags: ReadOnly, Keys: KeyAt(2, "RO"), Run: objectEncoding, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how a value would be held by Redis."},
 		{Name: "freq", Arity: 3, Flags: ReadOnly, Keys: KeyAt(2, "RO"), Run: objectFreq, ACL: "keyspace", Tips: "nondeterministic_output", Since: "4.0.0", Complexity: "O(1)", Summary: "Refuses, as how often a key is used is not counted."},
-		{Name: "help", Arity: 2, Flags: Always, Run: withBroker(help), ACL: "keyspace", Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "help", Arity: 2, Flags: Always, ACL: "keyspace", Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "idletime", Arity: 3, Flags: ReadOnly, Keys: KeyAt(2, "RO"), Run: objectIdleTime, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns for how many seconds a key has not been used."},
 		{Name: "refcount", Arity: 3, Flags: ReadOnly, Keys: KeyAt(2, "RO"), Run: objectRefCount, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how many keys share a value."},
 	}},
@@ -328,7 +330,7 @@ var rows = []command_{
 		Group: "pubsub", Since: "2.0.0", Complexity: "O(N+M) where N is the number of subscribers and M the number of patterns", Summary: "Sends a message to the subscribers of a channel."},
 	{Name: "pubsub", Arity: -2, Group: "pubsub", Since: "2.8.0", Complexity: "Depends on the sub-command.", Summary: "Commands about subscriptions.", Subs: []*command_{
 		{Name: "channels", Arity: -2, Flags: PubSub | Always, Run: withBroker(pubsubChannels), Since: "2.8.0", Complexity: "O(N) where N is the number of channels", Summary: "Returns the channels that have subscribers."},
-		{Name: "help", Arity: 2, Flags: Always, Run: withBroker(help), Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "help", Arity: 2, Flags: Always, Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "numpat", Arity: 2, Flags: PubSub | Always, Run: withBroker(pubsubNumPat), Since: "2.8.0", Complexity: "O(1)", Summary: "Returns the number of patterns that have subscribers."},
 		{Name: "shardchannels", Arity: -2, Flags: PubSub | Always, Run: withBroker(pubsubShardChannels), Since: "7.0.0", Complexity: "O(N) where N is the number of channels", Summary: "Returns the channels of a shard that have subscribers."},
 		{Name: "shardnumsub", Arity: -2, Flags: PubSub | Always, Run: withBroker(pubsubShardNumSub), Since: "7.0.0", Complexity: "O(N) where N is the number of channels asked for", Summary: "Returns how many subscribers channels of a shard have."},

@@ -21,7 +21,7 @@ var testRows = []command_{
 	{Name: "redrpc.fault", Arity: -2, Group: "test", Since: "0.1.0", Complexity: "Depends on the sub-command.", Summary: "Commands about rules by which things go wrong.", Subs: []*command_{
 		{Name: "add", Arity: 3, Flags: forTests, Run: withBroker(testFaultAdd), Since: "0.1.0", Complexity: "O(1)", Summary: "Makes a rule of a fault and returns its number."},
 		{Name: "del", Arity: 3, Flags: forTests, Run: withBroker(testFaultDel), Since: "0.1.0", Complexity: "O(N) where N is the number of rules", Summary: "Ends the rule with a number."},
-		{Name: "help", Arity: 2, Flags: forTests, Run: withBroker(help), Since: "0.1.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "help", Arity: 2, Flags: forTests, Since: "0.1.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "list", Arity: 2, Flags: forTests, Run: withBroker(testFaultList), Since: "0.1.0", Complexity: "O(N) where N is the number of rules", Summary: "Returns the rules, with how many commands they were about, and how many something happened to."},
 		{Name: "wait", Arity: 5, Flags: forTests, Run: withBroker(testFaultWait), Since: "0.1.0", Complexity: "O(1)", Summary: "Waits until a rule has fired a number of times; for so many milliseconds at most, or for ever if that is 0."},
 	}},
