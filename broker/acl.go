@@ -137,7 +137,7 @@ const (
 
 // denies returns what of a command the user may not do, and the place of the argument.
 // Of several permissions that deny something that counts which came furthest.
-func (u *user) denies(cmd *command_, args [][]byte) (what denial, at int) {
+func (u *user) denies(cmd *Command_, args [][]byte) (what denial, at int) {
 	if u.unlimited {
 		return nothingDenied, 0
 	}
@@ -153,12 +153,12 @@ func (u *user) denies(cmd *command_, args [][]byte) (what denial, at int) {
 	return what, at
 }
 
-func (p *permissions) deny(cmd *command_, args [][]byte) (what denial, at int) {
+func (p *permissions) deny(cmd *Command_, args [][]byte) (what denial, at int) {
 	if cmd.Flags&NoAuth == 0 && !p.permitsCommand(cmd, args) {
 		return commandDenied, 0
 	}
 	if !p.anyKey {
-		for _, k := range cmd.usedKeys(args) {
+		for _, k := range usedKeys(cmd, args) {
 			if !p.permitsKey(args[k.at], k.use) {
 				return keyDenied, k.at
 			}
@@ -177,7 +177,7 @@ func (p *permissions) deny(cmd *command_, args [][]byte) (what denial, at int) {
 	return nothingDenied, 0
 }
 
-func (p *permissions) permitsCommand(cmd *command_, args [][]byte) bool {
+func (p *permissions) permitsCommand(cmd *Command_, args [][]byte) bool {
 	n := allCommands().rows[cmd.Index]
 	return p.commands.has(n) || len(args) > 1 && slices.ContainsFunc(p.firstArgs[n], func(arg string) bool {
 		return strings.EqualFold(arg, resp.CString(args[1], len(args[1])))
@@ -196,7 +196,7 @@ func permitsChannel(patterns []string, channel string, isPattern bool) bool {
 
 // readsAnyKey reports whether the user may read any key with a command, also those
 // that its arguments do not name.
-func (u *user) readsAnyKey(cmd *command_, args [][]byte) bool {
+func (u *user) readsAnyKey(cmd *Command_, args [][]byte) bool {
 	return u.unlimited || slices.ContainsFunc(u.rights, func(p permissions) bool {
 		what, _ := p.deny(cmd, args)
 		return what == nothingDenied && (p.anyKey || slices.Contains(p.keys, keyPattern{"*", readsKey}) || slices.Contains(p.keys, keyPattern{"*", readsKey | writesKey}))
@@ -211,7 +211,7 @@ type usedKey struct {
 
 // usedKeys lists the keys of a command; none if the arguments do not hold as many as
 // they say.
-func (c *command_) usedKeys(args [][]byte) (keys []usedKey) {
+func usedKeys(c *Command_, args [][]byte) (keys []usedKey) {
 	if !c.HasKeys() {
 		return nil
 	}
@@ -221,14 +221,14 @@ func (c *command_) usedKeys(args [][]byte) (keys []usedKey) {
 			return nil
 		}
 		for _, at := range indexes {
-			keys = append(keys, usedKey{at, k.usage(args)})
+			keys = append(keys, usedKey{at, useOf(k, args)})
 		}
 	}
 	return keys
 }
 
 // usage reads what is done to a key off the flags of COMMAND INFO.
-func (k KeySpec) usage(args [][]byte) (use keyUse) {
+func useOf(k KeySpec, args [][]byte) (use keyUse) {
 	for flag := range strings.FieldsSeq(k.Uses(args)) {
 		switch flag {
 		case "access":
@@ -242,7 +242,7 @@ func (k KeySpec) usage(args [][]byte) (use keyUse) {
 
 // deny returns the error reply to a command that the client's user may not run, or
 // not with these arguments, and makes a note of it.
-func (s *session) deny(cmd *command_, args [][]byte) *resp.Reply {
+func (s *session) deny(cmd *Command_, args [][]byte) *resp.Reply {
 	what, at := s.user.denies(cmd, args)
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
 	var r resp.Reply
@@ -258,7 +258,7 @@ func (s *session) deny(cmd *command_, args [][]byte) *resp.Reply {
 }
 
 // denyLate is deny for a command that could be queued, and cannot be run any more.
-func (s *session) denyLate(cmd *command_, args [][]byte) resp.Reply {
+func (s *session) denyLate(cmd *Command_, args [][]byte) resp.Reply {
 	what, at := s.user.denies(cmd, args)
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
 	reason := "no permission to execute the command or subcommand"
@@ -273,7 +273,7 @@ func (s *session) denyLate(cmd *command_, args [][]byte) resp.Reply {
 }
 
 // mayRun reports whether the client's user may run a command with these arguments.
-func (s *session) mayRun(cmd *command_, args [][]byte) bool {
+func (s *session) mayRun(cmd *Command_, args [][]byte) bool {
 	what, _ := s.user.denies(cmd, args)
 	return what == nothingDenied
 }

@@ -28,7 +28,7 @@ const (
 )
 
 // denialObject is what the log names.
-func denialObject(what denial, cmd *command_, args [][]byte, at int) string {
+func denialObject(what denial, cmd *Command_, args [][]byte, at int) string {
 	if what == commandDenied {
 		return cmd.FullName
 	}

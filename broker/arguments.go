@@ -19,7 +19,7 @@ const (
 
 // appendArguments appends to b what is kept of arguments, each behind a byte that is
 // its length. The command is nil if the broker does not know it.
-func appendArguments(b []byte, cmd *command_, args [][]byte) []byte {
+func appendArguments(b []byte, cmd *Command_, args [][]byte) []byte {
 	for i, arg := range args {
 		at := len(b)
 		b = append(b, 0)
@@ -29,7 +29,7 @@ func appendArguments(b []byte, cmd *command_, args [][]byte) []byte {
 			b = append(strconv.AppendInt(append(b, "... ("...), int64(left), 10), " more arguments)"...)
 			b[at] = byte(len(b) - at - 1)
 			return b
-		case cmd.isSecret(args, i):
+		case isSecret(cmd, args, i):
 			b = append(b, redacted...)
 		case len(arg) > keptBytes:
 			b = append(append(b, arg[:keptBytes]...), "... ("...)
@@ -58,7 +58,7 @@ var secretSettings = []string{"requirepass", "masterauth", "masteruser", "tls-ke
 
 // isSecret reports whether an argument is not to be shown: a password, or what may
 // be one. The command is nil if the broker does not know it.
-func (c *command_) isSecret(args [][]byte, i int) bool {
+func isSecret(c *Command_, args [][]byte, i int) bool {
 	name := ""
 	if c != nil {
 		name = c.FullName

@@ -10,10 +10,6 @@ import (
 // Access control knows all commands of Redis 7.0, also those that the broker does
 // not have: so rules that name them can be used in both, and mean the same.
 
-// CategoryNames are Redis's, in its order.
-var CategoryNames = []string{"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo", "stream",
-	"pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting"}
-
 // categoriesText has a line for each combination of categories, with the commands
 // that are in them. It is what redis-server 7.0.15 says, and checked by a test.
 //

@@ -11,8 +11,8 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// A command_ is one row of the table.
-type command_ struct {
+// A Command_ is one row of the table.
+type Command_ struct {
 	Name       string
 	Arity      int // number of arguments, the name included; negative: that many or more
 	Flags      Flag
@@ -26,9 +26,9 @@ type command_ struct {
 	Complexity string
 	Summary    string
 
-	Subs []*command_ // sub-commands; the Run of one named help may be nil: it lists them
+	Subs []*Command_ // sub-commands; the Run of one named help may be nil: it lists them
 
-	subs     map[string]*command_
+	subs     map[string]*Command_
 	FullName string // set by Table.With; of a sub-command: container|name
 	Index    int    // set by Table.With: its number in the table
 }
@@ -84,9 +84,13 @@ func (f Flag) Names() iter.Seq[string] {
 	}
 }
 
+// CategoryNames are those of Redis, in its order.
+var CategoryNames = []string{"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo", "stream",
+	"pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting"}
+
 // Categories are those of Redis's access control lists, with the ones that follow
 // from the flags.
-func (c *command_) Categories() []string {
+func (c *Command_) Categories() []string {
 	has := map[string]bool{}
 	for _, name := range strings.Fields(c.ACL) {
 		has[name] = true
@@ -113,15 +117,15 @@ func (c *command_) Categories() []string {
 }
 
 // WrongNumber is the answer to a number of arguments that the command does not take.
-func (c *command_) WrongNumber() resp.Reply { return keyspace.WrongNumber(c.FullName) }
+func (c *Command_) WrongNumber() resp.Reply { return keyspace.WrongNumber(c.FullName) }
 
 // Accepts reports whether a command may have n arguments, its name included.
-func (c *command_) Accepts(n int) bool {
+func (c *Command_) Accepts(n int) bool {
 	return n == c.Arity || c.Arity < 0 && n >= -c.Arity
 }
 
 // help lists the sub-commands.
-func (c *command_) help(*keyspace.Call, [][]byte) resp.Reply {
+func (c *Command_) help(*keyspace.Call, [][]byte) resp.Reply {
 	lines := []resp.Reply{resp.Simple(strings.ToUpper(c.Name) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
 	for _, sub := range c.Subs {
 		lines = append(lines, resp.Simple(strings.ToUpper(sub.Name)), resp.Simple("    "+sub.Summary))
@@ -196,7 +200,7 @@ func (k KeySpec) Uses(args [][]byte) string {
 }
 
 // KeyIndexes lists where in args the keys of a command are.
-func (c *command_) KeyIndexes(args [][]byte) (indexes []int, ok bool) {
+func (c *Command_) KeyIndexes(args [][]byte) (indexes []int, ok bool) {
 	for _, k := range c.Keys {
 		more, ok := k.Indexes(args)
 		if !ok {
@@ -209,11 +213,11 @@ func (c *command_) KeyIndexes(args [][]byte) (indexes []int, ok bool) {
 
 // HasKeys reports whether any argument is a key: a channel of a shard stands in a
 // key's place, but is none.
-func (c *command_) HasKeys() bool { return len(c.Keys) > 0 && c.Keys[0].Flags != "not_key" }
+func (c *Command_) HasKeys() bool { return len(c.Keys) > 0 && c.Keys[0].Flags != "not_key" }
 
 // Span is the place of the keys in the form that COMMAND had before Redis 7:
 // first, last and step; zeros where the keys can move.
-func (c *command_) Span() (first, last, step int) {
+func (c *Command_) Span() (first, last, step int) {
 	for _, k := range c.Keys {
 		if k.Count || k.Find != nil {
 			continue
@@ -250,16 +254,16 @@ func CountedKeys(at int, flags string) []KeySpec {
 
 // A Table is the commands that a broker knows.
 type Table struct {
-	byName map[string]*command_ // in lower case
-	Order  []*command_
+	byName map[string]*Command_ // in lower case
+	Order  []*Command_
 	Count  int // sub-commands included
 }
 
 // With returns a table that has more rows.
-func (t *Table) With(rows []command_) *Table {
+func (t *Table) With(rows []Command_) *Table {
 	t = &Table{byName: maps.Clone(t.byName), Order: slices.Clone(t.Order), Count: t.Count}
 	if t.byName == nil {
-		t.byName = map[string]*command_{}
+		t.byName = map[string]*Command_{}
 	}
 	for i := range rows {
 		c := &rows[i]
@@ -280,18 +284,18 @@ func (t *Table) With(rows []command_) *Table {
 	return t
 }
 
-func (t *Table) number(c *command_, fullName string) {
+func (t *Table) number(c *Command_, fullName string) {
 	c.FullName = fullName
 	c.Index = t.Count
 	t.Count++
 	if c.Subs != nil {
-		c.subs = map[string]*command_{}
+		c.subs = map[string]*Command_{}
 	}
 }
 
 // All lists every command and sub-command by its full name.
-func (t *Table) All() iter.Seq2[string, *command_] {
-	return func(yield func(string, *command_) bool) {
+func (t *Table) All() iter.Seq2[string, *Command_] {
+	return func(yield func(string, *Command_) bool) {
 		for _, c := range t.Order {
 			if !yield(c.FullName, c) {
 				return
@@ -306,7 +310,7 @@ func (t *Table) All() iter.Seq2[string, *command_] {
 }
 
 // Named returns a command by its name, or a sub-command by container|name.
-func (t *Table) Named(name []byte) *command_ {
+func (t *Table) Named(name []byte) *Command_ {
 	container, sub, isSub := strings.Cut(strings.ToLower(string(name)), "|")
 	c := t.byName[container]
 	if c == nil || !isSub {
@@ -316,7 +320,7 @@ func (t *Table) Named(name []byte) *command_ {
 }
 
 // Lookup finds a command, or the sub-command of one, by its name in args.
-func (t *Table) Lookup(args [][]byte) (*command_, *resp.Reply) {
+func (t *Table) Lookup(args [][]byte) (*Command_, *resp.Reply) {
 	var buf [32]byte
 	cmd := t.byName[string(resp.Lower(buf[:], args[0]))]
 	if cmd == nil {

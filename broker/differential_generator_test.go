@@ -29,7 +29,7 @@ type generator struct {
 	bout      *bout
 
 	careful bool      // arguments are to be right, for
-	row     *command_ // this row
+	row     *Command_ // this row
 	before  []step    // what makes the keys that were named
 	brief   bool      // the next step makes a key end soon
 	it      string    // the key named last

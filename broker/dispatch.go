@@ -12,12 +12,12 @@ type call struct {
 	keyspace.Call
 	*Broker
 	session *session
-	command *command_
+	command *Command_
 	slept   int64 // nanoseconds that it is to count for, besides what is measured
 }
 
 // begin makes the running call one of a client.
-func (b *Broker) begin(s *session, cmd *command_) *call {
+func (b *Broker) begin(s *session, cmd *Command_) *call {
 	c := &b.running
 	*c = call{Call: keyspace.Call{Keyspace: b.keys, DB: s.db, Command: cmd.FullName, Caller: s}, Broker: b, session: s, command: cmd}
 	return c
@@ -52,7 +52,7 @@ func (s *session) process(args [][]byte) {
 var queued = resp.Simple("QUEUED")
 
 // check finds a command that may run. One that may not is answered, and there is none.
-func (s *session) check(args [][]byte) *command_ {
+func (s *session) check(args [][]byte) *Command_ {
 	cmd, err := s.broker.table.Lookup(args)
 	s.command = cmd
 	if cmd != nil {
@@ -71,7 +71,7 @@ func (s *session) check(args [][]byte) *command_ {
 }
 
 // queueOrCall runs a command, or queues it in a transaction.
-func (s *session) queueOrCall(cmd *command_, args [][]byte) {
+func (s *session) queueOrCall(cmd *Command_, args [][]byte) {
 	if s.transaction.open && cmd.Flags&Immediate == 0 {
 		s.transaction.add(cmd, args)
 		s.reply(&queued)
@@ -89,7 +89,7 @@ func (s *session) queueOrCall(cmd *command_, args [][]byte) {
 }
 
 // commandDone is called when a command has been answered, or waits for keys.
-func (s *session) commandDone(cmd *command_) {
+func (s *session) commandDone(cmd *Command_) {
 	if s.tracking.caching {
 		s.endCaching(cmd)
 	}
@@ -100,7 +100,7 @@ func (s *session) commandDone(cmd *command_) {
 
 // fail answers a command that cannot be run. It spoils the transaction; EXEC ends
 // it.
-func (s *session) fail(cmd *command_, args [][]byte, err *resp.Reply) {
+func (s *session) fail(cmd *Command_, args [][]byte, err *resp.Reply) {
 	s.broker.reject(cmd)
 	if cmd != nil && cmd.FullName == "exec" {
 		s.endTransaction()
@@ -118,7 +118,7 @@ func (s *session) fail(cmd *command_, args [][]byte, err *resp.Reply) {
 }
 
 // call runs a command whose arguments are in order, and queues its reply.
-func (s *session) call(cmd *command_, args [][]byte) {
+func (s *session) call(cmd *Command_, args [][]byte) {
 	b := s.broker
 	began := b.lap
 	r := s.invoke(cmd, args)
@@ -138,7 +138,7 @@ func (s *session) call(cmd *command_, args [][]byte) {
 }
 
 // invoke runs a command whose arguments are in order. In a transaction nothing waits.
-func (s *session) invoke(cmd *command_, args [][]byte) resp.Reply {
+func (s *session) invoke(cmd *Command_, args [][]byte) resp.Reply {
 	b := s.broker
 	r := b.guard(b.begin(s, cmd), args, cmd.Run)
 	if r.Kind == resp.KindWait && s.transaction.running {
@@ -149,7 +149,7 @@ func (s *session) invoke(cmd *command_, args [][]byte) resp.Reply {
 
 // refuse returns the error reply to a command that the client cannot run now, or
 // with these arguments; or nil.
-func (s *session) refuse(cmd *command_, args [][]byte, err *resp.Reply) *resp.Reply {
+func (s *session) refuse(cmd *Command_, args [][]byte, err *resp.Reply) *resp.Reply {
 	switch {
 	case err != nil:
 		return err
@@ -183,7 +183,7 @@ var outOfMemory = resp.ErrorReply("OOM command not allowed when used memory > 'm
 // lacksMemory reports whether a command has to be refused. In a transaction every
 // command is, as to queue it takes memory too; EXEC only if what was queued is
 // refused alone.
-func (s *session) lacksMemory(cmd *command_) bool {
+func (s *session) lacksMemory(cmd *Command_) bool {
 	b := s.broker
 	if !b.keys.IsFull() {
 		return false

@@ -79,7 +79,7 @@ func (b *Broker) newInternalClient(d *keyspace.DB) *session {
 
 // internalCommand finds a command for an insider. It returns the error reply to one that can
 // never be run.
-func (b *Broker) internalCommand(args [][]byte) (*command_, *resp.Reply) {
+func (b *Broker) internalCommand(args [][]byte) (*Command_, *resp.Reply) {
 	cmd, err := b.table.Lookup(args)
 	switch {
 	case err != nil:

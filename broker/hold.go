@@ -71,7 +71,7 @@ type faultAction struct {
 
 // admit lets a command through the gates and runs it, unless it is kept or its fate is
 // another.
-func (s *session) admit(cmd *command_, args [][]byte, j ruleCursor) {
+func (s *session) admit(cmd *Command_, args [][]byte, j ruleCursor) {
 	b := s.broker
 	switch {
 	case cmd.Flags&Unhindered != 0:
@@ -124,7 +124,7 @@ func (s *session) admit(cmd *command_, args [][]byte, j ruleCursor) {
 
 // applyNextRule makes a command meet the next rule that fires. It reports false if there is
 // none.
-func (s *session) applyNextRule(cmd *command_, args [][]byte, j *ruleCursor) bool {
+func (s *session) applyNextRule(cmd *Command_, args [][]byte, j *ruleCursor) bool {
 	for _, r := range s.broker.rules {
 		if r.id > j.rule && r.isAbout(s, cmd, args) && r.fires() {
 			*j = ruleCursor{r.id, r.action()}

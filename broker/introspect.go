@@ -21,7 +21,7 @@ func commandInfo(c *call, args [][]byte) resp.Reply {
 	infos := make([]resp.Reply, 0, len(args)-2)
 	for _, name := range args[2:] {
 		if cmd := c.table.Named(name); cmd != nil {
-			infos = append(infos, cmd.describe())
+			infos = append(infos, describeCommand(cmd))
 		} else {
 			infos = append(infos, resp.Null)
 		}
@@ -32,13 +32,13 @@ func commandInfo(c *call, args [][]byte) resp.Reply {
 func (c *call) describeAll() resp.Reply {
 	infos := make([]resp.Reply, len(c.table.Order))
 	for i, cmd := range c.table.Order {
-		infos[i] = cmd.describe()
+		infos[i] = describeCommand(cmd)
 	}
 	return resp.Array(infos...)
 }
 
 // describe is a command's entry in COMMAND INFO.
-func (c *command_) describe() resp.Reply {
+func describeCommand(c *Command_) resp.Reply {
 	var flags, categories, tips, specs, subs []resp.Reply
 	for name := range c.Flags.Names() {
 		flags = append(flags, resp.Simple(name))
@@ -50,10 +50,10 @@ func (c *command_) describe() resp.Reply {
 		tips = append(tips, resp.BulkString(tip))
 	}
 	for _, k := range c.Keys {
-		specs = append(specs, k.describe())
+		specs = append(specs, describeKeys(k))
 	}
 	for _, sub := range c.Subs {
-		subs = append(subs, sub.describe())
+		subs = append(subs, describeCommand(sub))
 	}
 	subCommands := resp.Array(subs...)
 	if len(subs) == 0 {
@@ -66,7 +66,7 @@ func (c *command_) describe() resp.Reply {
 	)
 }
 
-func (k KeySpec) describe() resp.Reply {
+func describeKeys(k KeySpec) resp.Reply {
 	var flags []resp.Reply
 	for _, name := range strings.Fields(k.Flags) {
 		flags = append(flags, resp.Simple(name))
@@ -101,7 +101,7 @@ func commandDocs(c *call, args [][]byte) resp.Reply {
 	return docs(chosen)
 }
 
-func docs(chosen []*command_) resp.Reply {
+func docs(chosen []*Command_) resp.Reply {
 	var pairs []resp.Reply
 	for _, cmd := range chosen {
 		doc := []resp.Reply{
@@ -119,14 +119,14 @@ func docs(chosen []*command_) resp.Reply {
 }
 
 func commandList(c *call, args [][]byte) resp.Reply {
-	wanted := func(*command_) bool { return true }
+	wanted := func(*Command_) bool { return true }
 	switch {
 	case len(args) == 2:
 	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "MODULE"):
-		wanted = func(*command_) bool { return false } // there are no modules
+		wanted = func(*Command_) bool { return false } // there are no modules
 	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "ACLCAT"):
 		category := "@" + strings.ToLower(string(args[4]))
-		wanted = func(cmd *command_) bool {
+		wanted = func(cmd *Command_) bool {
 			for _, name := range cmd.Categories() {
 				if name == category {
 					return true
@@ -135,7 +135,7 @@ func commandList(c *call, args [][]byte) resp.Reply {
 			return false
 		}
 	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "PATTERN"):
-		wanted = func(cmd *command_) bool { return glob.Match(string(args[4]), cmd.FullName, true) }
+		wanted = func(cmd *Command_) bool { return glob.Match(string(args[4]), cmd.FullName, true) }
 	default:
 		return resp.SyntaxError
 	}

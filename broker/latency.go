@@ -140,7 +140,7 @@ func latencyDoctor(c *call, _ [][]byte) resp.Reply {
 // microseconds, about.
 func latencyHistogram(c *call, args [][]byte) resp.Reply {
 	var pairs []resp.Reply
-	add := func(cmd *command_) {
+	add := func(cmd *Command_) {
 		h := c.usage[cmd.Index].latency
 		if h == nil {
 			return

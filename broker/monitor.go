@@ -43,7 +43,7 @@ func (s *session) stopMonitoring() {
 func (b *Broker) setObserved() { b.observed = b.history.most > 0 || len(b.monitors) > 0 }
 
 // show shows a command to the clients that monitor.
-func (b *Broker) show(by *session, cmd *command_, args [][]byte) {
+func (b *Broker) show(by *session, cmd *Command_, args [][]byte) {
 	if len(b.monitors) == 0 || cmd.Flags&Admin != 0 {
 		return
 	}
@@ -52,7 +52,7 @@ func (b *Broker) show(by *session, cmd *command_, args [][]byte) {
 	line.WriteString(strconv.FormatInt(micros/1e6, 10) + "." + strconv.FormatInt(1e6+micros%1e6, 10)[1:])
 	line.WriteString(" [" + strconv.Itoa(by.db.Index) + " " + by.address() + "]")
 	for i, arg := range args {
-		if cmd.isSecret(args, i) {
+		if isSecret(cmd, args, i) {
 			arg = []byte(redacted)
 		}
 		line.WriteByte(' ')

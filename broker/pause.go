@@ -31,7 +31,7 @@ const (
 )
 
 // postpones reports whether a command has to wait.
-func (p *pause) postpones(s *session, cmd *command_) bool {
+func (p *pause) postpones(s *session, cmd *Command_) bool {
 	const writing = Write | MayReplicate
 	if p.mode == allPaused || cmd.Flags&writing != 0 {
 		return true

@@ -143,7 +143,7 @@ func (b *Broker) rulesChanged(r *Rule) {
 }
 
 // isAbout reports whether a rule is about a command of a client.
-func (r *Rule) isAbout(s *session, cmd *command_, args [][]byte) bool {
+func (r *Rule) isAbout(s *session, cmd *Command_, args [][]byte) bool {
 	f := &r.fault
 	switch {
 	case !f.forCommands(),
@@ -195,7 +195,7 @@ func (b *Broker) refuses() bool {
 
 // applyFault makes a command meet its fate, if that is its end. It reports false if the
 // command is to run.
-func (s *session) applyFault(cmd *command_, args [][]byte, f *faultAction) bool {
+func (s *session) applyFault(cmd *Command_, args [][]byte, f *faultAction) bool {
 	outcome, err := Dropped, ""
 	switch {
 	case f.drop == DropBefore:

@@ -26,7 +26,7 @@ type session struct {
 	authenticated bool
 	name          string
 	db            *keyspace.DB
-	command       *command_ // the last one, for CLIENT LIST
+	command       *Command_ // the last one, for CLIENT LIST
 	created, used int64     // nanoseconds since 1970
 
 	netem          *netem      // the slow network between it and the client; nil: there is none

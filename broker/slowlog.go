@@ -24,7 +24,7 @@ type slowEntry struct {
 
 // addSlow makes an entry for a command if it took long enough, with the arguments to
 // be set, or returns nil.
-func (s *session) addSlow(cmd *command_, took int64) *slowEntry {
+func (s *session) addSlow(cmd *Command_, took int64) *slowEntry {
 	b := s.broker
 	from := b.options.observing.slowFrom
 	if from < 0 || took/int64(time.Microsecond) < int64(from) || cmd.Flags&SkipSlowlog != 0 || b.slowlog.most == 0 {

@@ -16,7 +16,7 @@ func init() {
 // rows is the command table: everything the broker knows about a command stands
 // here once. Names, arities, flags, key places and complexities are those of
 // Redis 7.0.15.
-var rows = []command_{
+var rows = []Command_{
 	// Connection.
 	{Name: "ping", Arity: -1, Flags: Fast | WhileSubscribed, Run: withBroker(ping), ACL: "connection", Tips: "request_policy:all_shards response_policy:all_succeeded",
 		Group: "connection", Since: "1.0.0", Complexity: "O(1)", Summary: "Answers PONG, or the given text."},
@@ -32,7 +32,7 @@ var rows = []command_{
 		Group: "connection", Since: "1.0.0", Complexity: "O(1)", Summary: "Closes the connection."},
 	{Name: "reset", Arity: 1, Flags: PerSession | Fast | NoAuth | AllowBusy | Immediate | WhileSubscribed, Run: withBroker(reset), ACL: "connection",
 		Group: "connection", Since: "6.2.0", Complexity: "O(1)", Summary: "Takes back all that the client has set on its connection."},
-	{Name: "client", Arity: -2, Group: "connection", Since: "2.4.0", Complexity: "Depends on the sub-command.", Summary: "Commands about client connections.", Subs: []*command_{
+	{Name: "client", Arity: -2, Group: "connection", Since: "2.4.0", Complexity: "Depends on the sub-command.", Summary: "Commands about client connections.", Subs: []*Command_{
 		{Name: "caching", Arity: 3, Flags: PerSession, Run: withBroker(clientCaching), ACL: "connection", Since: "6.0.0", Complexity: "O(1)", Summary: "Says whether the next command is tracked."},
 		{Name: "getname", Arity: 2, Flags: PerSession, Run: withBroker(clientGetName), ACL: "connection", Since: "2.6.9", Complexity: "O(1)", Summary: "Returns the name of this client."},
 		{Name: "getredir", Arity: 2, Flags: PerSession, Run: withBroker(clientGetRedir), ACL: "connection", Since: "6.0.0", Complexity: "O(1)", Summary: "Returns the client that invalidations are redirected to."},
@@ -52,7 +52,7 @@ var rows = []command_{
 	}},
 
 	// Server.
-	{Name: "acl", Arity: -2, Group: "server", Since: "6.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about users and what they may do.", Subs: []*command_{
+	{Name: "acl", Arity: -2, Group: "server", Since: "6.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about users and what they may do.", Subs: []*Command_{
 		{Name: "cat", Arity: -2, Flags: NoScript | Always, Run: withBroker(aclCat), Since: "6.0.0", Complexity: "O(1)", Summary: "Returns the categories of commands, or the commands of one."},
 		{Name: "deluser", Arity: -3, Flags: Admin | NoScript | Always, Run: withBroker(aclDelUser), Since: "6.0.0", Complexity: "O(1) for each user", Summary: "Deletes users and closes their connections."},
 		{Name: "dryrun", Arity: -4, Flags: Admin | NoScript | Always, Run: withBroker(aclDryRun), Since: "7.0.0", Complexity: "O(1)", Summary: "Says whether a user may run a command, without running it."},
@@ -68,7 +68,7 @@ var rows = []command_{
 		{Name: "whoami", Arity: 2, Flags: PerSession, Run: withBroker(aclWhoAmI), Since: "6.0.0", Complexity: "O(1)", Summary: "Returns the name of this client's user."},
 	}},
 	{Name: "command", Arity: -1, Flags: Always, Run: withBroker(commandAll), ACL: "connection", Tips: "nondeterministic_output_order",
-		Group: "server", Since: "2.8.13", Complexity: "O(N) where N is the number of commands", Summary: "Describes all commands.", Subs: []*command_{
+		Group: "server", Since: "2.8.13", Complexity: "O(N) where N is the number of commands", Summary: "Describes all commands.", Subs: []*Command_{
 			{Name: "count", Arity: 2, Flags: Always, Run: withBroker(commandCountAll), ACL: "connection", Since: "2.8.13", Complexity: "O(1)", Summary: "Returns the number of commands."},
 			{Name: "docs", Arity: -2, Flags: Always, Run: withBroker(commandDocs), ACL: "connection", Tips: "nondeterministic_output_order", Since: "7.0.0", Complexity: "O(N) where N is the number of commands asked for", Summary: "Returns the documentation of commands."},
 			{Name: "getkeys", Arity: -4, Flags: Always, Run: withBroker(commandGetKeys), ACL: "connection", Since: "2.8.13", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys in a command."},
@@ -77,7 +77,7 @@ var rows = []command_{
 			{Name: "info", Arity: -2, Flags: Always, Run: withBroker(commandInfo), ACL: "connection", Tips: "nondeterministic_output_order", Since: "2.8.13", Complexity: "O(N) where N is the number of commands asked for", Summary: "Describes commands."},
 			{Name: "list", Arity: -2, Flags: Always, Run: withBroker(commandList), ACL: "connection", Tips: "nondeterministic_output_order", Since: "7.0.0", Complexity: "O(N) where N is the number of commands", Summary: "Returns the names of the commands."},
 		}},
-	{Name: "config", Arity: -2, Group: "server", Since: "2.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about the configuration.", Subs: []*command_{
+	{Name: "config", Arity: -2, Group: "server", Since: "2.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about the configuration.", Subs: []*Command_{
 		{Name: "get", Arity: -3, Flags: Admin | NoScript | Always, Run: withBroker(configGet), Since: "2.0.0", Complexity: "O(N) where N is the number of settings", Summary: "Returns the settings whose names match."},
 		{Name: "help", Arity: 2, Flags: Always, Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "resetstat", Arity: 2, Flags: Admin | NoScript | Always, Run: withBroker(configResetStat), Since: "2.0.0", Complexity: "O(1)", Summary: "Sets the figures of INFO back."},
@@ -86,13 +86,13 @@ var rows = []command_{
 	}},
 	{Name: "debug", Arity: -2, Flags: Admin | NoScript | Always, Run: withBroker(debugCommand),
 		Group: "server", Since: "1.0.0", Complexity: "Depends on the sub-command.", Summary: "Stalls the broker, answers with an error, or writes to the log."},
-	{Name: "slowlog", Arity: -2, Group: "server", Since: "2.2.12", Complexity: "Depends on the sub-command.", Summary: "Commands about the log of slow commands.", Subs: []*command_{
+	{Name: "slowlog", Arity: -2, Group: "server", Since: "2.2.12", Complexity: "Depends on the sub-command.", Summary: "Commands about the log of slow commands.", Subs: []*Command_{
 		{Name: "get", Arity: -2, Flags: Admin | Always, Run: withBroker(slowlogGet), Tips: "request_policy:all_nodes nondeterministic_output", Since: "2.2.12", Complexity: "O(N) where N is the number of entries returned", Summary: "Returns the last commands that took long."},
 		{Name: "help", Arity: 2, Flags: Always, Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "len", Arity: 2, Flags: Admin | Always, Run: withBroker(slowlogLen), Tips: "request_policy:all_nodes response_policy:agg_sum nondeterministic_output", Since: "2.2.12", Complexity: "O(1)", Summary: "Returns the number of entries."},
 		{Name: "reset", Arity: 2, Flags: Admin | Always, Run: withBroker(slowlogReset), Tips: "request_policy:all_nodes response_policy:all_succeeded", Since: "2.2.12", Complexity: "O(N) where N is the number of entries", Summary: "Forgets all entries."},
 	}},
-	{Name: "latency", Arity: -2, Group: "server", Since: "2.8.13", Complexity: "Depends on the sub-command.", Summary: "Commands about how long commands take.", Subs: []*command_{
+	{Name: "latency", Arity: -2, Group: "server", Since: "2.8.13", Complexity: "Depends on the sub-command.", Summary: "Commands about how long commands take.", Subs: []*Command_{
 		{Name: "doctor", Arity: 2, Flags: Admin | NoScript | Always, Run: withBroker(latencyDoctor), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Sums up when commands took long."},
 		{Name: "graph", Arity: 3, Flags: Admin | NoScript | Always, Run: withBroker(latencyGraph), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Draws how long commands took when they took long."},
 		{Name: "help", Arity: 2, Flags: Always, Since: "2.8.13", Complexity: "O(1)", Summary: "Lists the sub-commands."},
@@ -113,7 +113,7 @@ var rows = []command_{
 		Group: "server", Since: "1.0.0", Complexity: "O(N) where N is the number of keys in all databases", Summary: "Deletes all keys of all databases."},
 	{Name: "lolwut", Arity: -1, Flags: ReadOnly | Fast, Run: withBroker(lolwut),
 		Group: "server", Since: "5.0.0", Complexity: "O(1)", Summary: "Returns the version as a text."},
-	{Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about memory.", Subs: []*command_{
+	{Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about memory.", Subs: []*Command_{
 		{Name: "help", Arity: 2, Flags: Always, Since: "4.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "malloc-stats", Arity: 2, Run: withBroker(memoryMallocStats), Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns what Go's allocator says of itself."},
 		{Name: "purge", Arity: 2, Run: withBroker(memoryPurge), Tips: "request_policy:all_shards response_policy:all_succeeded", Since: "4.0.0", Complexity: "O(N) where N is the size of the heap", Summary: "Gives memory back to the system that is not used."},
@@ -183,7 +183,7 @@ var rows = []command_{
 		Group: "generic", Since: "1.0.0", Complexity: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", Summary: "Sorts a list, by its elements or by what keys hold, and returns or stores it."},
 	{Name: "sort_ro", Arity: -2, Flags: ReadOnly | MovableKeys, Keys: append(OneKey("RO access"), KeySpec{Flags: "RO access", Find: derived}), Run: sortKeyReadOnly, ACL: "set sortedset list dangerous",
 		Group: "generic", Since: "7.0.0", Complexity: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", Summary: "Sorts a list, by its elements or by what keys hold, and returns it."},
-	{Name: "object", Arity: -2, Group: "generic", Since: "2.2.3", Complexity: "Depends on the sub-command.", Summary: "Commands about how values are held.", Subs: []*command_{
+	{Name: "object", Arity: -2, Group: "generic", Since: "2.2.3", Complexity: "Depends on the sub-command.", Summary: "Commands about how values are held.", Subs: []*Command_{
 		{Name: "encoding", Arity: 3, Flags: ReadOnly, Keys: KeyAt(2, "RO"), Run: objectEncoding, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how a value would be held by Redis."},
 		{Name: "freq", Arity: 3, Flags: ReadOnly, Keys: KeyAt(2, "RO"), Run: objectFreq, ACL: "keyspace", Tips: "nondeterministic_output", Since: "4.0.0", Complexity: "O(1)", Summary: "Refuses, as how often a key is used is not counted."},
 		{Name: "help", Arity: 2, Flags: Always, ACL: "keyspace", Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
@@ -328,7 +328,7 @@ var rows = []command_{
 		Group: "pubsub", Since: "7.0.0", Complexity: "O(N) where N is the number of subscribers", Summary: "Sends a message to the subscribers of a shard's channel."},
 	{Name: "publish", Arity: 3, Flags: PubSub | Always | Fast | MayReplicate, Channels: OneChannel, Run: withBroker(publish),
 		Group: "pubsub", Since: "2.0.0", Complexity: "O(N+M) where N is the number of subscribers and M the number of patterns", Summary: "Sends a message to the subscribers of a channel."},
-	{Name: "pubsub", Arity: -2, Group: "pubsub", Since: "2.8.0", Complexity: "Depends on the sub-command.", Summary: "Commands about subscriptions.", Subs: []*command_{
+	{Name: "pubsub", Arity: -2, Group: "pubsub", Since: "2.8.0", Complexity: "Depends on the sub-command.", Summary: "Commands about subscriptions.", Subs: []*Command_{
 		{Name: "channels", Arity: -2, Flags: PubSub | Always, Run: withBroker(pubsubChannels), Since: "2.8.0", Complexity: "O(N) where N is the number of channels", Summary: "Returns the channels that have subscribers."},
 		{Name: "help", Arity: 2, Flags: Always, Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "numpat", Arity: 2, Flags: PubSub | Always, Run: withBroker(pubsubNumPat), Since: "2.8.0", Complexity: "O(1)", Summary: "Returns the number of patterns that have subscribers."},

@@ -15,10 +15,10 @@ import (
 // Broker, for tests in other languages. Without the option they do not exist.
 
 // testRows are their rows of the table.
-var testRows = []command_{
+var testRows = []Command_{
 	{Name: "redrpc.advance", Arity: 2, Flags: forTests, Run: withBroker(testAdvance),
 		Group: "test", Since: "0.1.0", Complexity: "O(N) where N is the number of keys that expire", Summary: "Moves a manual clock forward, in milliseconds."},
-	{Name: "redrpc.fault", Arity: -2, Group: "test", Since: "0.1.0", Complexity: "Depends on the sub-command.", Summary: "Commands about rules by which things go wrong.", Subs: []*command_{
+	{Name: "redrpc.fault", Arity: -2, Group: "test", Since: "0.1.0", Complexity: "Depends on the sub-command.", Summary: "Commands about rules by which things go wrong.", Subs: []*Command_{
 		{Name: "add", Arity: 3, Flags: forTests, Run: withBroker(testFaultAdd), Since: "0.1.0", Complexity: "O(1)", Summary: "Makes a rule of a fault and returns its number."},
 		{Name: "del", Arity: 3, Flags: forTests, Run: withBroker(testFaultDel), Since: "0.1.0", Complexity: "O(N) where N is the number of rules", Summary: "Ends the rule with a number."},
 		{Name: "help", Arity: 2, Flags: forTests, Since: "0.1.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},

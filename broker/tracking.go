@@ -82,7 +82,7 @@ func (t *tracking) setActive(active bool) {
 }
 
 // track remembers the keys that a command has read.
-func (s *session) track(cmd *command_, args [][]byte) {
+func (s *session) track(cmd *Command_, args [][]byte) {
 	t := &s.tracking
 	if cmd.Flags&ReadOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
 		return
@@ -115,7 +115,7 @@ func (t *tracking) afterCommand() {
 
 // endCaching ends what CLIENT CACHING said, which holds for one command, or one
 // transaction. CLIENT commands do not count.
-func (s *session) endCaching(cmd *command_) {
+func (s *session) endCaching(cmd *Command_) {
 	isClient := cmd != nil && strings.HasPrefix(cmd.FullName, "client|")
 	if !isClient && !s.transaction.open {
 		s.tracking.caching = false

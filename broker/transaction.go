@@ -24,7 +24,7 @@ const (
 )
 
 type queuedCommand struct {
-	command *command_
+	command *Command_
 	args    [][]byte
 }
 
@@ -36,7 +36,7 @@ type watch struct {
 
 // add queues a command; its arguments are copied. What EXEC will not run anyway is
 // not kept.
-func (t *transaction) add(cmd *command_, args [][]byte) {
+func (t *transaction) add(cmd *Command_, args [][]byte) {
 	if t.failed || t.watchedChanged {
 		return
 	}
