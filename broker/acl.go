@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/glob"
 	"redrpc/broker/internal/resp"
 )
@@ -137,7 +138,7 @@ const (
 
 // denies returns what of a command the user may not do, and the place of the argument.
 // Of several permissions that deny something that counts which came furthest.
-func (u *user) denies(cmd *Command_, args [][]byte) (what denial, at int) {
+func (u *user) denies(cmd *command.Command, args [][]byte) (what denial, at int) {
 	if u.unlimited {
 		return nothingDenied, 0
 	}
@@ -153,8 +154,8 @@ func (u *user) denies(cmd *Command_, args [][]byte) (what denial, at int) {
 	return what, at
 }
 
-func (p *permissions) deny(cmd *Command_, args [][]byte) (what denial, at int) {
-	if cmd.Flags&NoAuth == 0 && !p.permitsCommand(cmd, args) {
+func (p *permissions) deny(cmd *command.Command, args [][]byte) (what denial, at int) {
+	if cmd.Flags&command.NoAuth == 0 && !p.permitsCommand(cmd, args) {
 		return commandDenied, 0
 	}
 	if !p.anyKey {
@@ -165,11 +166,11 @@ func (p *permissions) deny(cmd *Command_, args [][]byte) (what denial, at int) {
 		}
 	}
 	if !p.anyChannel {
-		for i := 1; i < len(args) && cmd.Channels != NoChannels; i++ {
-			if !permitsChannel(p.channels, string(args[i]), cmd.Channels == ChannelPatterns) {
+		for i := 1; i < len(args) && cmd.Channels != command.NoChannels; i++ {
+			if !permitsChannel(p.channels, string(args[i]), cmd.Channels == command.ChannelPatterns) {
 				return channelDenied, i
 			}
-			if cmd.Channels == OneChannel {
+			if cmd.Channels == command.OneChannel {
 				break
 			}
 		}
@@ -177,7 +178,7 @@ func (p *permissions) deny(cmd *Command_, args [][]byte) (what denial, at int) {
 	return nothingDenied, 0
 }
 
-func (p *permissions) permitsCommand(cmd *Command_, args [][]byte) bool {
+func (p *permissions) permitsCommand(cmd *command.Command, args [][]byte) bool {
 	n := allCommands().rows[cmd.Index]
 	return p.commands.has(n) || len(args) > 1 && slices.ContainsFunc(p.firstArgs[n], func(arg string) bool {
 		return strings.EqualFold(arg, resp.CString(args[1], len(args[1])))
@@ -196,7 +197,7 @@ func permitsChannel(patterns []string, channel string, isPattern bool) bool {
 
 // readsAnyKey reports whether the user may read any key with a command, also those
 // that its arguments do not name.
-func (u *user) readsAnyKey(cmd *Command_, args [][]byte) bool {
+func (u *user) readsAnyKey(cmd *command.Command, args [][]byte) bool {
 	return u.unlimited || slices.ContainsFunc(u.rights, func(p permissions) bool {
 		what, _ := p.deny(cmd, args)
 		return what == nothingDenied && (p.anyKey || slices.Contains(p.keys, keyPattern{"*", readsKey}) || slices.Contains(p.keys, keyPattern{"*", readsKey | writesKey}))
@@ -211,7 +212,7 @@ type usedKey struct {
 
 // usedKeys lists the keys of a command; none if the arguments do not hold as many as
 // they say.
-func usedKeys(c *Command_, args [][]byte) (keys []usedKey) {
+func usedKeys(c *command.Command, args [][]byte) (keys []usedKey) {
 	if !c.HasKeys() {
 		return nil
 	}
@@ -228,7 +229,7 @@ func usedKeys(c *Command_, args [][]byte) (keys []usedKey) {
 }
 
 // usage reads what is done to a key off the flags of COMMAND INFO.
-func useOf(k KeySpec, args [][]byte) (use keyUse) {
+func useOf(k command.KeySpec, args [][]byte) (use keyUse) {
 	for flag := range strings.FieldsSeq(k.Uses(args)) {
 		switch flag {
 		case "access":
@@ -242,7 +243,7 @@ func useOf(k KeySpec, args [][]byte) (use keyUse) {
 
 // deny returns the error reply to a command that the client's user may not run, or
 // not with these arguments, and makes a note of it.
-func (s *session) deny(cmd *Command_, args [][]byte) *resp.Reply {
+func (s *session) deny(cmd *command.Command, args [][]byte) *resp.Reply {
 	what, at := s.user.denies(cmd, args)
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
 	var r resp.Reply
@@ -258,7 +259,7 @@ func (s *session) deny(cmd *Command_, args [][]byte) *resp.Reply {
 }
 
 // denyLate is deny for a command that could be queued, and cannot be run any more.
-func (s *session) denyLate(cmd *Command_, args [][]byte) resp.Reply {
+func (s *session) denyLate(cmd *command.Command, args [][]byte) resp.Reply {
 	what, at := s.user.denies(cmd, args)
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
 	reason := "no permission to execute the command or subcommand"
@@ -273,7 +274,7 @@ func (s *session) denyLate(cmd *Command_, args [][]byte) resp.Reply {
 }
 
 // mayRun reports whether the client's user may run a command with these arguments.
-func (s *session) mayRun(cmd *Command_, args [][]byte) bool {
+func (s *session) mayRun(cmd *command.Command, args [][]byte) bool {
 	what, _ := s.user.denies(cmd, args)
 	return what == nothingDenied
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/internal/redistest"
 )
 
@@ -91,7 +92,7 @@ func TestRulesMakeTheUser(t *testing.T) {
 			rule := []string{"+", "-"}[random.IntN(2)]
 			switch random.IntN(4) {
 			case 0:
-				rule += "@" + append(CategoryNames, "all")[random.IntN(len(CategoryNames)+1)]
+				rule += "@" + append(command.CategoryNames, "all")[random.IntN(len(command.CategoryNames)+1)]
 			case 1:
 				rule = []string{"on", "nopass", ">x", "~k*", "%R~r", "%W~w", "allkeys", "&c", "allchannels", "resetkeys", "resetchannels", "+select|1", "(~s +get)", "sanitize-payload"}[random.IntN(14)]
 			default:

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -43,7 +44,7 @@ func aclGetUser(c *call, args [][]byte) resp.Reply {
 	return resp.Map(append(description, resp.BulkString("selectors"), resp.Array(selectors...))...)
 }
 
-func (p *permissions) describe(t *Table) []resp.Reply {
+func (p *permissions) describe(t *command.Table) []resp.Reply {
 	return []resp.Reply{
 		resp.BulkString("commands"), resp.BulkString(strings.Join(p.commandRules(t), " ")),
 		resp.BulkString("keys"), resp.BulkString(strings.Join(p.keyRules(), " ")),
@@ -134,7 +135,7 @@ func aclCat(c *call, args [][]byte) resp.Reply {
 	case len(args) > 3:
 		return tooManyArguments(args)
 	case len(args) == 2:
-		return resp.BulkStrings(CategoryNames)
+		return resp.BulkStrings(command.CategoryNames)
 	}
 	bit := category(resp.CString(args[2], len(args[2])))
 	if bit == 0 {

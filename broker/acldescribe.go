@@ -3,12 +3,14 @@ package broker
 import (
 	"math"
 	"strings"
+
+	"redrpc/broker/internal/command"
 )
 
 // Users as rules, as ACL LIST and ACL GETUSER show them.
 
 // rules are the rules that make the user, as far as they are about commands in a table.
-func (u *user) rules(t *Table) string {
+func (u *user) rules(t *command.Table) string {
 	rules := u.flags()
 	for _, p := range u.passwords {
 		rules = append(rules, "#"+p)
@@ -37,7 +39,7 @@ func (u *user) flags() []string {
 	return flags
 }
 
-func (p *permissions) rules(t *Table) []string {
+func (p *permissions) rules(t *command.Table) []string {
 	rules := p.keyRules()
 	if !p.anyChannel {
 		rules = append(rules, "resetchannels")
@@ -71,7 +73,7 @@ func (p *permissions) channelRules() []string {
 // commandRules finds rules that lead to a set of commands: first all or none, then
 // the categories that fit best, and in the end the single commands in which these
 // differ.
-func (p *permissions) commandRules(t *Table) []string {
+func (p *permissions) commandRules(t *command.Table) []string {
 	all := allCommands()
 	add := !p.future
 	sign := map[bool]string{true: "+", false: "-"}
@@ -80,11 +82,11 @@ func (p *permissions) commandRules(t *Table) []string {
 	if !add {
 		reached.commands = everyCommand
 	}
-	applied := make([]bool, len(CategoryNames))
+	applied := make([]bool, len(command.CategoryNames))
 	for best := rest.bestCategory(t, add, applied); best >= 0; best = rest.bestCategory(t, add, applied) {
 		reached.permitCategory(1<<best, add)
 		rest.permitCategory(1<<best, !add)
-		rules = append(rules, sign[add]+"@"+CategoryNames[best])
+		rules = append(rules, sign[add]+"@"+command.CategoryNames[best])
 		applied[best] = true
 	}
 	for n, name := range all.names {
@@ -107,9 +109,9 @@ func (p *permissions) commandRules(t *Table) []string {
 
 // bestCategory returns the category that has most in common with the set, or with
 // what is not in it, and the fewest differences; or -1.
-func (p *permissions) bestCategory(t *Table, add bool, applied []bool) int {
+func (p *permissions) bestCategory(t *command.Table, add bool, applied []bool) int {
 	best, fewest, most := -1, math.MaxInt, 0
-	for i := range CategoryNames {
+	for i := range command.CategoryNames {
 		same, different := 0, 0
 		for n, categories := range allCommands().categories {
 			switch {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -28,7 +29,7 @@ const (
 )
 
 // denialObject is what the log names.
-func denialObject(what denial, cmd *Command_, args [][]byte, at int) string {
+func denialObject(what denial, cmd *command.Command, args [][]byte, at int) string {
 	if what == commandDenied {
 		return cmd.FullName
 	}

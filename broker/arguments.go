@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -19,7 +20,7 @@ const (
 
 // appendArguments appends to b what is kept of arguments, each behind a byte that is
 // its length. The command is nil if the broker does not know it.
-func appendArguments(b []byte, cmd *Command_, args [][]byte) []byte {
+func appendArguments(b []byte, cmd *command.Command, args [][]byte) []byte {
 	for i, arg := range args {
 		at := len(b)
 		b = append(b, 0)
@@ -58,7 +59,7 @@ var secretSettings = []string{"requirepass", "masterauth", "masteruser", "tls-ke
 
 // isSecret reports whether an argument is not to be shown: a password, or what may
 // be one. The command is nil if the broker does not know it.
-func isSecret(c *Command_, args [][]byte, i int) bool {
+func isSecret(c *command.Command, args [][]byte, i int) bool {
 	name := ""
 	if c != nil {
 		name = c.FullName

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
@@ -155,7 +156,7 @@ func TestMaxDepth(t *testing.T) {
 	endless := resp.Array(resp.One)
 	endless.Items[0] = resp.Reply{Kind: resp.KindArray, Items: endless.Items}
 	replies := map[string]resp.Reply{"1": nested(1), "5": nested(5), "6": nested(6), "endless": endless}
-	addRow(t, &Command_{Name: "nested", Arity: 2, Run: func(_ *keyspace.Call, args [][]byte) resp.Reply { return replies[string(args[1])] }})
+	addRow(t, &command.Command{Name: "nested", Arity: 2, Run: func(_ *keyspace.Call, args [][]byte) resp.Reply { return replies[string(args[1])] }})
 	const tooDeep = "-ERR the reply has lists nested more than 5 deep, the limit of Options.MaxDepth"
 	transports(t, Options{MaxDepth: 5}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 		w := newWire(dial(t))
@@ -179,12 +180,12 @@ func TestMaxDepth(t *testing.T) {
 }
 
 // addRow adds a command to the table until the test ends.
-func addRow(t testing.TB, c *Command_) {
+func addRow(t testing.TB, c *command.Command) {
 	t.Helper()
 	before := table
 	if before.Named([]byte(c.Name)) != nil {
 		t.Fatalf("there is a command %s", c.Name)
 	}
-	table = before.With([]Command_{*c})
+	table = before.With([]command.Command{*c})
 	t.Cleanup(func() { table = before })
 }

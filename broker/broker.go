@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
@@ -26,8 +27,8 @@ var ErrClosed = errors.New("broker: closed")
 // several goroutines at once.
 type Broker struct {
 	options Options
-	limits  resp.Limits // of Options, for what clients send
-	table   *Table      // the commands that there are
+	limits  resp.Limits    // of Options, for what clients send
+	table   *command.Table // the commands that there are
 	clock   clock
 	runID   string
 

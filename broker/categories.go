@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"redrpc/broker/internal/command"
+
 	_ "embed"
 	"slices"
 	"strings"
@@ -31,7 +33,7 @@ var allCommands = sync.OnceValue(func() *catalogue {
 	bits := map[string]uint32{}
 	add := func(name string, categories []string) {
 		for _, category := range categories {
-			bits[name] |= 1 << slices.Index(CategoryNames, strings.TrimPrefix(category, "@"))
+			bits[name] |= 1 << slices.Index(command.CategoryNames, strings.TrimPrefix(category, "@"))
 		}
 	}
 	for line := range strings.Lines(categoriesText) {
@@ -82,7 +84,7 @@ func (a *catalogue) end(n int) int {
 
 // category returns the bit of a category by its name, in any case, or 0.
 func category(name string) uint32 {
-	i := slices.Index(CategoryNames, strings.ToLower(name))
+	i := slices.Index(command.CategoryNames, strings.ToLower(name))
 	if i < 0 {
 		return 0
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
@@ -37,9 +38,9 @@ func (l *logbook) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l,
 // addBrokenRows adds commands that fail in their handler, behind it, and while a
 // blocked client is served.
 func addBrokenRows(t testing.TB) {
-	addRow(t, &Command_{Name: "broken", Arity: -1, Flags: Write, Run: func(*keyspace.Call, [][]byte) resp.Reply { panic("oh") }})
-	addRow(t, &Command_{Name: "odd", Arity: 1, Run: func(*keyspace.Call, [][]byte) resp.Reply { return resp.Reply{Kind: resp.KindWait} }})
-	addRow(t, &Command_{Name: "brokenpop", Arity: 2, Run: func(_ *keyspace.Call, args [][]byte) resp.Reply {
+	addRow(t, &command.Command{Name: "broken", Arity: -1, Flags: command.Write, Run: func(*keyspace.Call, [][]byte) resp.Reply { panic("oh") }})
+	addRow(t, &command.Command{Name: "odd", Arity: 1, Run: func(*keyspace.Call, [][]byte) resp.Reply { return resp.Reply{Kind: resp.KindWait} }})
+	addRow(t, &command.Command{Name: "brokenpop", Arity: 2, Run: func(_ *keyspace.Call, args [][]byte) resp.Reply {
 		return (&keyspace.Wait{
 			Keys: [][]byte{args[1]}, Serve: func(*keyspace.Call, *keyspace.Entry) (resp.Reply, bool) { panic("oh") }, Refused: resp.Null, Late: resp.Null,
 		}).Reply()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/glob"
 )
 
@@ -219,7 +220,7 @@ func (v *coverage) tally(c *combatant, closed bool) {
 					all = append(all, counted{row, v.ending(row, item), item})
 				}
 			}
-		case cmd == nil || cmd.Flags&Blocking == 0:
+		case cmd == nil || cmd.Flags&command.Blocking == 0:
 		case ending == endNull:
 			ending = endLate
 		case ending == endValue && c.waited && answered == 0:

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"redrpc/broker/internal/command"
 )
 
 // What the differential test does next: commands at random, and scripts that
@@ -28,12 +30,12 @@ type generator struct {
 	script    []step // what has been chosen and not been made
 	bout      *bout
 
-	careful bool      // arguments are to be right, for
-	row     *Command_ // this row
-	before  []step    // what makes the keys that were named
-	brief   bool      // the next step makes a key end soon
-	it      string    // the key named last
-	first   string    // and first
+	careful bool             // arguments are to be right, for
+	row     *command.Command // this row
+	before  []step           // what makes the keys that were named
+	brief   bool             // the next step makes a key end soon
+	it      string           // the key named last
+	first   string           // and first
 }
 
 func newGenerator(seed uint64, v *coverage) *generator {

@@ -4,10 +4,12 @@ package broker
 
 import (
 	"fmt"
-	"redrpc/broker/internal/rdb"
 	"regexp"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/rdb"
 )
 
 // What the rules do to replies, so that what may differ does not.
@@ -42,7 +44,7 @@ func (v *answer) levelUsages() {
 	for i := 0; i+1 < len(v.items); i += 2 {
 		name, usage := v.items[i], v.items[i+1]
 		c := table.Named([]byte(name.text))
-		if c == nil || c.Flags&Blocking != 0 || name.text == "client|list" || name.text == "config|set" || len(usage.items) < 2 {
+		if c == nil || c.Flags&command.Blocking != 0 || name.text == "client|list" || name.text == "config|set" || len(usage.items) < 2 {
 			continue
 		}
 		kept = append(kept, &answer{kind: '*', items: append([]*answer{name}, usage.items[:2]...)})
@@ -197,7 +199,7 @@ func selectUsage(line string) string {
 	}
 	line = usageTimes.ReplaceAllString(line, "$1")
 	name, _, _ := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
-	if c := table.Named([]byte(name)); name == "client|unblock" || c != nil && c.Flags&Blocking != 0 {
+	if c := table.Named([]byte(name)); name == "client|unblock" || c != nil && c.Flags&command.Blocking != 0 {
 		// CLIENT UNBLOCK counts as failed, together with the command that it ends
 		line, _, _ = strings.Cut(line, ",failed_calls")
 		if strings.HasSuffix(line, ":calls=0,rejected_calls=0") {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
@@ -16,33 +17,35 @@ import (
 // A scene is a state in which most rows end in the same way.
 type scene struct {
 	open, shut string
-	has        func(*Command_) bool // rows that end so
+	has        func(*command.Command) bool // rows that end so
 }
 
 var scenes = map[string]scene{
-	endQueued: {"MULTI", "EXEC", func(c *Command_) bool { return c.Flags&(Immediate|NoMulti) == 0 }},
+	endQueued: {"MULTI", "EXEC", func(c *command.Command) bool { return c.Flags&(command.Immediate|command.NoMulti) == 0 }},
 	"noAuth": {"CONFIG SET REQUIREPASS thePassword ; RESET", "AUTH thePassword ; CONFIG SET REQUIREPASS empty",
-		func(c *Command_) bool { return c.Flags&NoAuth == 0 }},
+		func(c *command.Command) bool { return c.Flags&command.NoAuth == 0 }},
 	"forbidden": {"ACL SETUSER limitedUser RESET ON NOPASS ; AUTH limitedUser X", "RESET",
-		func(c *Command_) bool { return c.Flags&NoAuth == 0 }},
+		func(c *command.Command) bool { return c.Flags&command.NoAuth == 0 }},
 	"forbiddenKey": {"ACL SETUSER keylessUser RESET ON NOPASS ALLCHANNELS +@ALL ; AUTH keylessUser X", "RESET",
-		func(c *Command_) bool { return c.HasKeys() }},
+		func(c *command.Command) bool { return c.HasKeys() }},
 	"forbiddenChannel": {"ACL SETUSER deafUser RESET ON NOPASS ALLKEYS +@ALL ; AUTH deafUser X", "RESET",
-		func(c *Command_) bool { return c.Channels != NoChannels }},
+		func(c *command.Command) bool { return c.Channels != command.NoChannels }},
 	"revoked": {"ACL SETUSER limitedUser RESET ON NOPASS ; MULTI ; AUTH limitedUser X", "EXEC ; RESET",
-		func(c *Command_) bool { return c.Flags&(NoAuth|Immediate|NoMulti) == 0 }},
+		func(c *command.Command) bool { return c.Flags&(command.NoAuth|command.Immediate|command.NoMulti) == 0 }},
 	"monitoring": {"MONITOR", "RESET",
-		func(c *Command_) bool { return c.Flags&(ReadOnly|Write|MayReplicate) != 0 }},
+		func(c *command.Command) bool {
+			return c.Flags&(command.ReadOnly|command.Write|command.MayReplicate) != 0
+		}},
 	"context": {"HELLO 2 ; SUBSCRIBE channel", "RESET",
-		func(c *Command_) bool { return c.Flags&WhileSubscribed == 0 }},
+		func(c *command.Command) bool { return c.Flags&command.WhileSubscribed == 0 }},
 	"memory": {"CONFIG SET MAXMEMORY 1 ; MULTI", "DISCARD ; CONFIG SET MAXMEMORY 0",
-		func(c *Command_) bool {
+		func(c *command.Command) bool {
 			return !slices.Contains([]string{"exec", "discard", "quit", "reset"}, c.FullName)
 		}},
 }
 
 // outOfMemoryScene is what scenes["memory"] is in a transaction.
-var outOfMemoryScene = scene{"CONFIG SET MAXMEMORY 1", "CONFIG SET MAXMEMORY 0", func(c *Command_) bool { return c.Flags&DenyOOM != 0 }}
+var outOfMemoryScene = scene{"CONFIG SET MAXMEMORY 1", "CONFIG SET MAXMEMORY 0", func(c *command.Command) bool { return c.Flags&command.DenyOOM != 0 }}
 
 // provoke makes a script for what was seen least. There is none if it needs a
 // client that is not there.

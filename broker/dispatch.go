@@ -3,6 +3,7 @@ package broker
 import (
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
@@ -12,12 +13,12 @@ type call struct {
 	keyspace.Call
 	*Broker
 	session *session
-	command *Command_
+	command *command.Command
 	slept   int64 // nanoseconds that it is to count for, besides what is measured
 }
 
 // begin makes the running call one of a client.
-func (b *Broker) begin(s *session, cmd *Command_) *call {
+func (b *Broker) begin(s *session, cmd *command.Command) *call {
 	c := &b.running
 	*c = call{Call: keyspace.Call{Keyspace: b.keys, DB: s.db, Command: cmd.FullName, Caller: s}, Broker: b, session: s, command: cmd}
 	return c
@@ -52,7 +53,7 @@ func (s *session) process(args [][]byte) {
 var queued = resp.Simple("QUEUED")
 
 // check finds a command that may run. One that may not is answered, and there is none.
-func (s *session) check(args [][]byte) *Command_ {
+func (s *session) check(args [][]byte) *command.Command {
 	cmd, err := s.broker.table.Lookup(args)
 	s.command = cmd
 	if cmd != nil {
@@ -71,8 +72,8 @@ func (s *session) check(args [][]byte) *Command_ {
 }
 
 // queueOrCall runs a command, or queues it in a transaction.
-func (s *session) queueOrCall(cmd *Command_, args [][]byte) {
-	if s.transaction.open && cmd.Flags&Immediate == 0 {
+func (s *session) queueOrCall(cmd *command.Command, args [][]byte) {
+	if s.transaction.open && cmd.Flags&command.Immediate == 0 {
 		s.transaction.add(cmd, args)
 		s.reply(&queued)
 		if s.broker.observed {
@@ -89,7 +90,7 @@ func (s *session) queueOrCall(cmd *Command_, args [][]byte) {
 }
 
 // commandDone is called when a command has been answered, or waits for keys.
-func (s *session) commandDone(cmd *Command_) {
+func (s *session) commandDone(cmd *command.Command) {
 	if s.tracking.caching {
 		s.endCaching(cmd)
 	}
@@ -100,7 +101,7 @@ func (s *session) commandDone(cmd *Command_) {
 
 // fail answers a command that cannot be run. It spoils the transaction; EXEC ends
 // it.
-func (s *session) fail(cmd *Command_, args [][]byte, err *resp.Reply) {
+func (s *session) fail(cmd *command.Command, args [][]byte, err *resp.Reply) {
 	s.broker.reject(cmd)
 	if cmd != nil && cmd.FullName == "exec" {
 		s.endTransaction()
@@ -118,7 +119,7 @@ func (s *session) fail(cmd *Command_, args [][]byte, err *resp.Reply) {
 }
 
 // call runs a command whose arguments are in order, and queues its reply.
-func (s *session) call(cmd *Command_, args [][]byte) {
+func (s *session) call(cmd *command.Command, args [][]byte) {
 	b := s.broker
 	began := b.lap
 	r := s.invoke(cmd, args)
@@ -138,7 +139,7 @@ func (s *session) call(cmd *Command_, args [][]byte) {
 }
 
 // invoke runs a command whose arguments are in order. In a transaction nothing waits.
-func (s *session) invoke(cmd *Command_, args [][]byte) resp.Reply {
+func (s *session) invoke(cmd *command.Command, args [][]byte) resp.Reply {
 	b := s.broker
 	r := b.guard(b.begin(s, cmd), args, cmd.Run)
 	if r.Kind == resp.KindWait && s.transaction.running {
@@ -149,27 +150,27 @@ func (s *session) invoke(cmd *Command_, args [][]byte) resp.Reply {
 
 // refuse returns the error reply to a command that the client cannot run now, or
 // with these arguments; or nil.
-func (s *session) refuse(cmd *Command_, args [][]byte, err *resp.Reply) *resp.Reply {
+func (s *session) refuse(cmd *command.Command, args [][]byte, err *resp.Reply) *resp.Reply {
 	switch {
 	case err != nil:
 		return err
 	case !cmd.Accepts(len(args)):
 		r := cmd.WrongNumber()
 		return &r
-	case s.needsAuth() && cmd.Flags&NoAuth == 0:
+	case s.needsAuth() && cmd.Flags&command.NoAuth == 0:
 		r := resp.ErrorReply("NOAUTH Authentication required.")
 		return &r
-	case s.transaction.open && cmd.Flags&NoMulti != 0:
+	case s.transaction.open && cmd.Flags&command.NoMulti != 0:
 		r := resp.ErrorReply("ERR Command not allowed inside a transaction")
 		return &r
 	case !s.user.unlimited && !s.mayRun(cmd, args):
 		return s.deny(cmd, args)
 	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):
 		return &outOfMemory
-	case s.protocol == 2 && cmd.Flags&WhileSubscribed == 0 && s.subscriptions.any():
+	case s.protocol == 2 && cmd.Flags&command.WhileSubscribed == 0 && s.subscriptions.any():
 		r := resp.Errorf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.FullName)
 		return &r
-	case s.monitors && cmd.Flags&(ReadOnly|Write|MayReplicate) != 0:
+	case s.monitors && cmd.Flags&(command.ReadOnly|command.Write|command.MayReplicate) != 0:
 		r := resp.ErrorReply("ERR Replica can't interact with the keyspace") // as Redis calls it
 		return &r
 	}
@@ -183,18 +184,18 @@ var outOfMemory = resp.ErrorReply("OOM command not allowed when used memory > 'm
 // lacksMemory reports whether a command has to be refused. In a transaction every
 // command is, as to queue it takes memory too; EXEC only if what was queued is
 // refused alone.
-func (s *session) lacksMemory(cmd *Command_) bool {
+func (s *session) lacksMemory(cmd *command.Command) bool {
 	b := s.broker
 	if !b.keys.IsFull() {
 		return false
 	}
 	if !s.transaction.open {
-		return cmd.Flags&DenyOOM != 0
+		return cmd.Flags&command.DenyOOM != 0
 	}
 	switch cmd.FullName {
 	case "exec":
 		for _, q := range s.transaction.queue {
-			if q.command.Flags&DenyOOM != 0 {
+			if q.command.Flags&command.DenyOOM != 0 {
 				return true
 			}
 		}

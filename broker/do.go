@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
@@ -79,7 +80,7 @@ func (b *Broker) newInternalClient(d *keyspace.DB) *session {
 
 // internalCommand finds a command for an insider. It returns the error reply to one that can
 // never be run.
-func (b *Broker) internalCommand(args [][]byte) (*Command_, *resp.Reply) {
+func (b *Broker) internalCommand(args [][]byte) (*command.Command, *resp.Reply) {
 	cmd, err := b.table.Lookup(args)
 	switch {
 	case err != nil:
@@ -87,7 +88,7 @@ func (b *Broker) internalCommand(args [][]byte) (*Command_, *resp.Reply) {
 	case !cmd.Accepts(len(args)):
 		r := cmd.WrongNumber()
 		return cmd, &r
-	case cmd.Flags&Personal != 0:
+	case cmd.Flags&command.Personal != 0:
 		r := resp.Errorf("ERR '%s' is about a client's own connection, which there is none of here", cmd.FullName)
 		return cmd, &r
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"redrpc/broker/internal/command"
 )
 
 func TestDo(t *testing.T) {
@@ -130,7 +132,7 @@ func TestDoOfEveryCommand(t *testing.T) {
 				args = append(args, "1")
 			}
 			_, err := b.Do(args...)
-			if cmd.Flags&Personal != 0 && err == nil || err != nil && strings.Contains(err.Error(), "internal error") {
+			if cmd.Flags&command.Personal != 0 && err == nil || err != nil && strings.Contains(err.Error(), "internal error") {
 				t.Errorf("%v: got %v", args, err)
 			}
 		}

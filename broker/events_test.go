@@ -3,9 +3,10 @@ package broker
 import (
 	"errors"
 	"os"
-	"redrpc/broker/internal/keyspace"
 	"strings"
 	"testing"
+
+	"redrpc/broker/internal/keyspace"
 )
 
 // A client that is given up while it is told of what it does is no trouble, wherever

@@ -12,11 +12,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"redrpc/broker/internal/keyspace"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"redrpc/broker/internal/keyspace"
 )
 
 // What several clients do to a broker, in whatever order, with time passing and

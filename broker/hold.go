@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -71,10 +72,10 @@ type faultAction struct {
 
 // admit lets a command through the gates and runs it, unless it is kept or its fate is
 // another.
-func (s *session) admit(cmd *Command_, args [][]byte, j ruleCursor) {
+func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 	b := s.broker
 	switch {
-	case cmd.Flags&Unhindered != 0:
+	case cmd.Flags&command.Unhindered != 0:
 		s.queueOrCall(cmd, args)
 		return
 	case b.postponers&stalling != 0:
@@ -124,7 +125,7 @@ func (s *session) admit(cmd *Command_, args [][]byte, j ruleCursor) {
 
 // applyNextRule makes a command meet the next rule that fires. It reports false if there is
 // none.
-func (s *session) applyNextRule(cmd *Command_, args [][]byte, j *ruleCursor) bool {
+func (s *session) applyNextRule(cmd *command.Command, args [][]byte, j *ruleCursor) bool {
 	for _, r := range s.broker.rules {
 		if r.id > j.rule && r.isAbout(s, cmd, args) && r.fires() {
 			*j = ruleCursor{r.id, r.action()}

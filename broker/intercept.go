@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"runtime/debug"
 	"time"
+
+	"redrpc/broker/internal/command"
 )
 
 // A Command is what a function that intercepts commands sees of one.
@@ -85,7 +87,7 @@ type interception struct {
 }
 
 // intercept has a function asked about a command that is held.
-func (s *session) intercept(f func(*Command) Verdict, cmd *Command_, h *postponed) {
+func (s *session) intercept(f func(*Command) Verdict, cmd *command.Command, h *postponed) {
 	c := &Command{Name: cmd.FullName, Client: s.id, ClientName: s.name, InMulti: s.transaction.open}
 	behind := h.args[1:]
 	if cmd.FullName != cmd.Name { // a sub-command

@@ -3,6 +3,7 @@ package broker
 import (
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/glob"
 	"redrpc/broker/internal/resp"
 )
@@ -38,7 +39,7 @@ func (c *call) describeAll() resp.Reply {
 }
 
 // describe is a command's entry in COMMAND INFO.
-func describeCommand(c *Command_) resp.Reply {
+func describeCommand(c *command.Command) resp.Reply {
 	var flags, categories, tips, specs, subs []resp.Reply
 	for name := range c.Flags.Names() {
 		flags = append(flags, resp.Simple(name))
@@ -66,7 +67,7 @@ func describeCommand(c *Command_) resp.Reply {
 	)
 }
 
-func describeKeys(k KeySpec) resp.Reply {
+func describeKeys(k command.KeySpec) resp.Reply {
 	var flags []resp.Reply
 	for _, name := range strings.Fields(k.Flags) {
 		flags = append(flags, resp.Simple(name))
@@ -101,7 +102,7 @@ func commandDocs(c *call, args [][]byte) resp.Reply {
 	return docs(chosen)
 }
 
-func docs(chosen []*Command_) resp.Reply {
+func docs(chosen []*command.Command) resp.Reply {
 	var pairs []resp.Reply
 	for _, cmd := range chosen {
 		doc := []resp.Reply{
@@ -119,14 +120,14 @@ func docs(chosen []*Command_) resp.Reply {
 }
 
 func commandList(c *call, args [][]byte) resp.Reply {
-	wanted := func(*Command_) bool { return true }
+	wanted := func(*command.Command) bool { return true }
 	switch {
 	case len(args) == 2:
 	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "MODULE"):
-		wanted = func(*Command_) bool { return false } // there are no modules
+		wanted = func(*command.Command) bool { return false } // there are no modules
 	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "ACLCAT"):
 		category := "@" + strings.ToLower(string(args[4]))
-		wanted = func(cmd *Command_) bool {
+		wanted = func(cmd *command.Command) bool {
 			for _, name := range cmd.Categories() {
 				if name == category {
 					return true
@@ -135,7 +136,7 @@ func commandList(c *call, args [][]byte) resp.Reply {
 			return false
 		}
 	case len(args) == 5 && resp.Is(args[2], "FILTERBY") && resp.Is(args[3], "PATTERN"):
-		wanted = func(cmd *Command_) bool { return glob.Match(string(args[4]), cmd.FullName, true) }
+		wanted = func(cmd *command.Command) bool { return glob.Match(string(args[4]), cmd.FullName, true) }
 	default:
 		return resp.SyntaxError
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -140,7 +141,7 @@ func latencyDoctor(c *call, _ [][]byte) resp.Reply {
 // microseconds, about.
 func latencyHistogram(c *call, args [][]byte) resp.Reply {
 	var pairs []resp.Reply
-	add := func(cmd *Command_) {
+	add := func(cmd *command.Command) {
 		h := c.usage[cmd.Index].latency
 		if h == nil {
 			return

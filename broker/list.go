@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+
 	"redrpc/broker/internal/keyspace"
 )
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -114,7 +115,7 @@ type logged struct {
 	number, at, client int64
 	name               string
 	db                 int
-	command            *Command_
+	command            *command.Command
 	args               []byte // see appendArguments; its memory is used again
 	took, waited       int64
 	outcome            Outcome
@@ -134,7 +135,7 @@ func (l *logged) record() Record {
 
 // note makes a record of a command, with the arguments to be set, or returns nil if
 // there is no log.
-func (s *session) note(cmd *Command_, outcome Outcome, err string, took int64) *logged {
+func (s *session) note(cmd *command.Command, outcome Outcome, err string, took int64) *logged {
 	b := s.broker
 	if b.history.most == 0 {
 		return nil
@@ -166,7 +167,7 @@ func (b *Broker) noteDropped() {
 
 // noteUnrun makes a record of a command that was not run. An error need not repeat the
 // arguments, which may be secret.
-func (s *session) noteUnrun(cmd *Command_, args [][]byte, outcome Outcome, err string) {
+func (s *session) noteUnrun(cmd *command.Command, args [][]byte, outcome Outcome, err string) {
 	err, _, _ = strings.Cut(err, ", with args beginning with:")
 	if l := s.note(cmd, outcome, err, 0); l != nil {
 		l.args = appendArguments(l.args, cmd, args)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -43,8 +44,8 @@ func (s *session) stopMonitoring() {
 func (b *Broker) setObserved() { b.observed = b.history.most > 0 || len(b.monitors) > 0 }
 
 // show shows a command to the clients that monitor.
-func (b *Broker) show(by *session, cmd *Command_, args [][]byte) {
-	if len(b.monitors) == 0 || cmd.Flags&Admin != 0 {
+func (b *Broker) show(by *session, cmd *command.Command, args [][]byte) {
+	if len(b.monitors) == 0 || cmd.Flags&command.Admin != 0 {
 		return
 	}
 	var line strings.Builder

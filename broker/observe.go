@@ -3,6 +3,7 @@ package broker
 import (
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -48,7 +49,7 @@ func (b *Broker) endLap(began int64) {
 }
 
 // account notes that a command has run and been answered, or has begun to wait.
-func (s *session) account(cmd *Command_, args [][]byte, began int64, r *resp.Reply) {
+func (s *session) account(cmd *command.Command, args [][]byte, began int64, r *resp.Reply) {
 	b := s.broker
 	b.endLap(began)
 	b.took += b.running.slept
@@ -69,9 +70,9 @@ func (s *session) account(cmd *Command_, args [][]byte, began int64, r *resp.Rep
 }
 
 // tookLong notes what is only noted of commands that took long.
-func (s *session) tookLong(cmd *Command_, args [][]byte, r *resp.Reply) {
+func (s *session) tookLong(cmd *command.Command, args [][]byte, r *resp.Reply) {
 	kind := commandSpike
-	if cmd.Flags&Fast != 0 {
+	if cmd.Flags&command.Fast != 0 {
 		kind = fastCommandSpike
 	}
 	took := s.broker.took
@@ -105,7 +106,7 @@ func (s *session) served(began int64, r *resp.Reply) {
 }
 
 // observe tells whoever wants to hear of it that a command has run, or waits.
-func (s *session) observe(cmd *Command_, args [][]byte, r *resp.Reply) {
+func (s *session) observe(cmd *command.Command, args [][]byte, r *resp.Reply) {
 	outcome, err := outcomeOf(r)
 	if l := s.note(cmd, outcome, err, s.broker.took); l != nil {
 		l.args = appendArguments(l.args, cmd, args)
@@ -127,7 +128,7 @@ func (b *Broker) measured(u *usage, took int64) {
 
 // reject notes that a command was refused. What the broker does not know has no
 // usage.
-func (b *Broker) reject(cmd *Command_) {
+func (b *Broker) reject(cmd *command.Command) {
 	if cmd == nil {
 		b.stats.unknown++
 	} else {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -31,8 +32,8 @@ const (
 )
 
 // postpones reports whether a command has to wait.
-func (p *pause) postpones(s *session, cmd *Command_) bool {
-	const writing = Write | MayReplicate
+func (p *pause) postpones(s *session, cmd *command.Command) bool {
+	const writing = command.Write | command.MayReplicate
 	if p.mode == allPaused || cmd.Flags&writing != 0 {
 		return true
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/glob"
 	"redrpc/broker/internal/resp"
 )
@@ -143,7 +144,7 @@ func (b *Broker) rulesChanged(r *Rule) {
 }
 
 // isAbout reports whether a rule is about a command of a client.
-func (r *Rule) isAbout(s *session, cmd *Command_, args [][]byte) bool {
+func (r *Rule) isAbout(s *session, cmd *command.Command, args [][]byte) bool {
 	f := &r.fault
 	switch {
 	case !f.forCommands(),
@@ -195,7 +196,7 @@ func (b *Broker) refuses() bool {
 
 // applyFault makes a command meet its fate, if that is its end. It reports false if the
 // command is to run.
-func (s *session) applyFault(cmd *Command_, args [][]byte, f *faultAction) bool {
+func (s *session) applyFault(cmd *command.Command, args [][]byte, f *faultAction) bool {
 	outcome, err := Dropped, ""
 	switch {
 	case f.drop == DropBefore:

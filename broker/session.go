@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
@@ -26,8 +27,8 @@ type session struct {
 	authenticated bool
 	name          string
 	db            *keyspace.DB
-	command       *Command_ // the last one, for CLIENT LIST
-	created, used int64     // nanoseconds since 1970
+	command       *command.Command // the last one, for CLIENT LIST
+	created, used int64            // nanoseconds since 1970
 
 	netem          *netem      // the slow network between it and the client; nil: there is none
 	waits          bool        // no command of it runs: it is blocked, or held

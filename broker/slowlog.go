@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -24,10 +25,10 @@ type slowEntry struct {
 
 // addSlow makes an entry for a command if it took long enough, with the arguments to
 // be set, or returns nil.
-func (s *session) addSlow(cmd *Command_, took int64) *slowEntry {
+func (s *session) addSlow(cmd *command.Command, took int64) *slowEntry {
 	b := s.broker
 	from := b.options.observing.slowFrom
-	if from < 0 || took/int64(time.Microsecond) < int64(from) || cmd.Flags&SkipSlowlog != 0 || b.slowlog.most == 0 {
+	if from < 0 || took/int64(time.Microsecond) < int64(from) || cmd.Flags&command.SkipSlowlog != 0 || b.slowlog.most == 0 {
 		return nil
 	}
 	e := b.slowlog.put()

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/glob"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
@@ -15,10 +16,10 @@ import (
 // Broker, for tests in other languages. Without the option they do not exist.
 
 // testRows are their rows of the table.
-var testRows = []Command_{
+var testRows = []command.Command{
 	{Name: "redrpc.advance", Arity: 2, Flags: forTests, Run: withBroker(testAdvance),
 		Group: "test", Since: "0.1.0", Complexity: "O(N) where N is the number of keys that expire", Summary: "Moves a manual clock forward, in milliseconds."},
-	{Name: "redrpc.fault", Arity: -2, Group: "test", Since: "0.1.0", Complexity: "Depends on the sub-command.", Summary: "Commands about rules by which things go wrong.", Subs: []*Command_{
+	{Name: "redrpc.fault", Arity: -2, Group: "test", Since: "0.1.0", Complexity: "Depends on the sub-command.", Summary: "Commands about rules by which things go wrong.", Subs: []*command.Command{
 		{Name: "add", Arity: 3, Flags: forTests, Run: withBroker(testFaultAdd), Since: "0.1.0", Complexity: "O(1)", Summary: "Makes a rule of a fault and returns its number."},
 		{Name: "del", Arity: 3, Flags: forTests, Run: withBroker(testFaultDel), Since: "0.1.0", Complexity: "O(N) where N is the number of rules", Summary: "Ends the rule with a number."},
 		{Name: "help", Arity: 2, Flags: forTests, Since: "0.1.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
@@ -37,7 +38,7 @@ var testRows = []Command_{
 		Group: "test", Since: "0.1.0", Complexity: "O(1)", Summary: "Waits until a number of clients are blocked, on one of the keys if any are given; for so many milliseconds at most, or for ever if that is 0."},
 }
 
-const forTests = Admin | NoScript | Always | Unhindered
+const forTests = command.Admin | command.NoScript | command.Always | command.Unhindered
 
 func testSnapshot(c *call, _ [][]byte) resp.Reply { return resp.Verbatim(string(c.snapshot())) }
 

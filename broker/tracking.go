@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
 
@@ -82,9 +83,9 @@ func (t *tracking) setActive(active bool) {
 }
 
 // track remembers the keys that a command has read.
-func (s *session) track(cmd *Command_, args [][]byte) {
+func (s *session) track(cmd *command.Command, args [][]byte) {
 	t := &s.tracking
-	if cmd.Flags&ReadOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
+	if cmd.Flags&command.ReadOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
 		return
 	}
 	indexes, _ := cmd.KeyIndexes(args)
@@ -115,7 +116,7 @@ func (t *tracking) afterCommand() {
 
 // endCaching ends what CLIENT CACHING said, which holds for one command, or one
 // transaction. CLIENT commands do not count.
-func (s *session) endCaching(cmd *Command_) {
+func (s *session) endCaching(cmd *command.Command) {
 	isClient := cmd != nil && strings.HasPrefix(cmd.FullName, "client|")
 	if !isClient && !s.transaction.open {
 		s.tracking.caching = false

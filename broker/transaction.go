@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
@@ -24,7 +25,7 @@ const (
 )
 
 type queuedCommand struct {
-	command *Command_
+	command *command.Command
 	args    [][]byte
 }
 
@@ -36,7 +37,7 @@ type watch struct {
 
 // add queues a command; its arguments are copied. What EXEC will not run anyway is
 // not kept.
-func (t *transaction) add(cmd *Command_, args [][]byte) {
+func (t *transaction) add(cmd *command.Command, args [][]byte) {
 	if t.failed || t.watchedChanged {
 		return
 	}

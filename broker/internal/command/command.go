@@ -1,4 +1,6 @@
-package broker
+// Package command says what a command is: its row in the table, with its flags, keys and
+// categories, and the table itself.
+package command
 
 import (
 	"iter"
@@ -11,8 +13,8 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// A Command_ is one row of the table.
-type Command_ struct {
+// A Command is one row of the table.
+type Command struct {
 	Name       string
 	Arity      int // number of arguments, the name included; negative: that many or more
 	Flags      Flag
@@ -26,9 +28,9 @@ type Command_ struct {
 	Complexity string
 	Summary    string
 
-	Subs []*Command_ // sub-commands; the Run of one named help may be nil: it lists them
+	Subs []*Command // sub-commands; the Run of one named help may be nil: it lists them
 
-	subs     map[string]*Command_
+	subs     map[string]*Command
 	FullName string // set by Table.With; of a sub-command: container|name
 	Index    int    // set by Table.With: its number in the table
 }
@@ -90,7 +92,7 @@ var CategoryNames = []string{"keyspace", "read", "write", "set", "sortedset", "l
 
 // Categories are those of Redis's access control lists, with the ones that follow
 // from the flags.
-func (c *Command_) Categories() []string {
+func (c *Command) Categories() []string {
 	has := map[string]bool{}
 	for _, name := range strings.Fields(c.ACL) {
 		has[name] = true
@@ -117,15 +119,15 @@ func (c *Command_) Categories() []string {
 }
 
 // WrongNumber is the answer to a number of arguments that the command does not take.
-func (c *Command_) WrongNumber() resp.Reply { return keyspace.WrongNumber(c.FullName) }
+func (c *Command) WrongNumber() resp.Reply { return keyspace.WrongNumber(c.FullName) }
 
 // Accepts reports whether a command may have n arguments, its name included.
-func (c *Command_) Accepts(n int) bool {
+func (c *Command) Accepts(n int) bool {
 	return n == c.Arity || c.Arity < 0 && n >= -c.Arity
 }
 
 // help lists the sub-commands.
-func (c *Command_) help(*keyspace.Call, [][]byte) resp.Reply {
+func (c *Command) help(*keyspace.Call, [][]byte) resp.Reply {
 	lines := []resp.Reply{resp.Simple(strings.ToUpper(c.Name) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
 	for _, sub := range c.Subs {
 		lines = append(lines, resp.Simple(strings.ToUpper(sub.Name)), resp.Simple("    "+sub.Summary))
@@ -200,7 +202,7 @@ func (k KeySpec) Uses(args [][]byte) string {
 }
 
 // KeyIndexes lists where in args the keys of a command are.
-func (c *Command_) KeyIndexes(args [][]byte) (indexes []int, ok bool) {
+func (c *Command) KeyIndexes(args [][]byte) (indexes []int, ok bool) {
 	for _, k := range c.Keys {
 		more, ok := k.Indexes(args)
 		if !ok {
@@ -213,11 +215,11 @@ func (c *Command_) KeyIndexes(args [][]byte) (indexes []int, ok bool) {
 
 // HasKeys reports whether any argument is a key: a channel of a shard stands in a
 // key's place, but is none.
-func (c *Command_) HasKeys() bool { return len(c.Keys) > 0 && c.Keys[0].Flags != "not_key" }
+func (c *Command) HasKeys() bool { return len(c.Keys) > 0 && c.Keys[0].Flags != "not_key" }
 
 // Span is the place of the keys in the form that COMMAND had before Redis 7:
 // first, last and step; zeros where the keys can move.
-func (c *Command_) Span() (first, last, step int) {
+func (c *Command) Span() (first, last, step int) {
 	for _, k := range c.Keys {
 		if k.Count || k.Find != nil {
 			continue
@@ -254,16 +256,16 @@ func CountedKeys(at int, flags string) []KeySpec {
 
 // A Table is the commands that a broker knows.
 type Table struct {
-	byName map[string]*Command_ // in lower case
-	Order  []*Command_
+	byName map[string]*Command // in lower case
+	Order  []*Command
 	Count  int // sub-commands included
 }
 
 // With returns a table that has more rows.
-func (t *Table) With(rows []Command_) *Table {
+func (t *Table) With(rows []Command) *Table {
 	t = &Table{byName: maps.Clone(t.byName), Order: slices.Clone(t.Order), Count: t.Count}
 	if t.byName == nil {
-		t.byName = map[string]*Command_{}
+		t.byName = map[string]*Command{}
 	}
 	for i := range rows {
 		c := &rows[i]
@@ -284,18 +286,18 @@ func (t *Table) With(rows []Command_) *Table {
 	return t
 }
 
-func (t *Table) number(c *Command_, fullName string) {
+func (t *Table) number(c *Command, fullName string) {
 	c.FullName = fullName
 	c.Index = t.Count
 	t.Count++
 	if c.Subs != nil {
-		c.subs = map[string]*Command_{}
+		c.subs = map[string]*Command{}
 	}
 }
 
 // All lists every command and sub-command by its full name.
-func (t *Table) All() iter.Seq2[string, *Command_] {
-	return func(yield func(string, *Command_) bool) {
+func (t *Table) All() iter.Seq2[string, *Command] {
+	return func(yield func(string, *Command) bool) {
 		for _, c := range t.Order {
 			if !yield(c.FullName, c) {
 				return
@@ -310,7 +312,7 @@ func (t *Table) All() iter.Seq2[string, *Command_] {
 }
 
 // Named returns a command by its name, or a sub-command by container|name.
-func (t *Table) Named(name []byte) *Command_ {
+func (t *Table) Named(name []byte) *Command {
 	container, sub, isSub := strings.Cut(strings.ToLower(string(name)), "|")
 	c := t.byName[container]
 	if c == nil || !isSub {
@@ -320,7 +322,7 @@ func (t *Table) Named(name []byte) *Command_ {
 }
 
 // Lookup finds a command, or the sub-command of one, by its name in args.
-func (t *Table) Lookup(args [][]byte) (*Command_, *resp.Reply) {
+func (t *Table) Lookup(args [][]byte) (*Command, *resp.Reply) {
 	var buf [32]byte
 	cmd := t.byName[string(resp.Lower(buf[:], args[0]))]
 	if cmd == nil {
