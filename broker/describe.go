@@ -6,10 +6,13 @@ import (
 	"unsafe"
 )
 
-// What CLIENT LIST tells of a client. Fields of Redis's that say nothing here are
-// left out.
+// What CLIENT LIST tells of a client.
 
-// String describes the client as CLIENT LIST does.
+// replyBlock is how many bytes of replies Redis keeps in a block, which oll counts.
+const replyBlock = 16 << 10
+
+// String describes the client as CLIENT LIST does, with the fields of Redis in its
+// order. What a client has not read in memory counts as what a socket did not take.
 func (s *session) String() string {
 	b := s.broker
 	addr, laddr := s.transport.addresses()
@@ -21,13 +24,18 @@ func (s *session) String() string {
 	if s.command != nil {
 		name = s.command.FullName
 	}
+	unread := s.transport.backlog()
+	events := "r"
+	if unread > 0 {
+		events = "rw"
+	}
 	seconds := func(since int64) int64 { return (b.keys.Now - since) / int64(time.Second) }
-	return fmt.Sprintf("id=%d addr=%s laddr=%s name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
-		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d obl=%d omem=%d tot-mem=%d cmd=%s user=%s redir=%d resp=%d",
-		s.id, addr, laddr, s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.Index,
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d",
+		s.id, addr, laddr, s.transport.descriptor(), s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.Index,
 		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
-		s.requests.Buffered(), s.requests.Spare(), s.heldBytes(), s.transaction.bytes, cap(s.out), len(s.out), s.transport.backlog(),
-		s.memory(), name, s.user.name, s.tracking.redirection(), s.protocol)
+		s.requests.Buffered(), s.requests.Spare(), s.argumentBytes(), s.transaction.bytes, cap(s.out), s.outPeak, len(s.out),
+		(unread+replyBlock-1)/replyBlock, unread, s.memory(), events, name, s.user.name, s.tracking.redirection(), s.protocol)
 }
 
 // memory is how many bytes a client takes, but for what it subscribes to, tracks and
@@ -43,6 +51,22 @@ func (s *session) heldBytes() int {
 		return 0
 	}
 	return s.postponed.bytes
+}
+
+// argumentBytes is how many bytes the arguments of a command have that runs, waits or may
+// not run yet.
+func (s *session) argumentBytes() int {
+	switch {
+	case s.postponed != nil:
+		return s.postponed.bytes
+	case s.waiter == nil:
+		return s.requests.Running()
+	}
+	n := 0
+	for _, arg := range keptArgumentsOf(s.kept) {
+		n += len(arg)
+	}
+	return n
 }
 
 // flags are the letters by which CLIENT LIST tells what a client is doing.
@@ -61,6 +85,7 @@ func (s *session) flags() string {
 		{s.tracking.broadcast, "B"},
 		{s.transaction.watchedChanged, "d"},
 		{s.closing, "c"},
+		{s.transport.isUnix(), "U"},
 		{s.noEvict, "e"},
 	} {
 		if flag.on {

@@ -48,7 +48,7 @@ var rules = []rule{
 		sortCommandRules(redis)
 		sortCommandRules(broker)
 	}},
-	{"acl|log", "the servers are asked a moment apart, and the broker tells less of clients", func(_ []string, redis, broker []*answer) {
+	{"acl|log", "the servers are asked a moment apart, and clients have other addresses and memory", func(_ []string, redis, broker []*answer) {
 		levelDenials(redis)
 		levelDenials(broker)
 	}},
@@ -72,7 +72,7 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"config|get", "the broker has few settings, in the order of their names, and limits of its own", func(_ []string, redis, broker []*answer) {
+	{"config|get", "the broker has them in the order of their names, and some values of its own", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			r.knownSettings()
 			b.knownSettings()
@@ -108,7 +108,7 @@ var rules = []rule{
 		levelNulls(redis)
 		levelNulls(broker)
 	}},
-	{"info client|list client|info", "the broker tells less, its memory and addresses are others, and its clients have no Unix socket (U) and are unblocked (u) at once", func(_ []string, redis, broker []*answer) {
+	{"info client|list client|info", "the memory and addresses of the broker are others, INFO tells less, and clients have no Unix socket (U) and are unblocked (u) at once", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			r.text, b.text = selectFields(r.text), selectFields(b.text)
 		})
@@ -173,7 +173,7 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"acl|help client|help command|help config|help latency|help memory|help object|help pubsub|help slowlog|help debug", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
+	{"acl|help client|help command|help config|help latency|help memory|help module|help object|help pubsub|help slowlog|help debug", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if len(r.items) > 1 && len(b.items) > 1 && r.items[0].text == b.items[0].text {
 				b.items = r.items

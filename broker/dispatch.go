@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"slices"
 	"strings"
 
 	"redrpc/broker/internal/command"
@@ -167,6 +168,8 @@ func (s *session) refuse(cmd *command.Command, args [][]byte, err *resp.Reply) *
 		return s.deny(cmd, args)
 	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):
 		return &outOfMemory
+	case s.broker.lacksReplicas() && s.writes(cmd):
+		return &tooFewReplicas
 	case s.protocol == 2 && cmd.Flags&command.WhileSubscribed == 0 && s.subscriptions.any():
 		r := resp.Errorf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.FullName)
 		return &r
@@ -175,6 +178,18 @@ func (s *session) refuse(cmd *command.Command, args [][]byte, err *resp.Reply) *
 		return &r
 	}
 	return nil
+}
+
+var tooFewReplicas = resp.ErrorReply("NOREPLICAS Not enough good replicas to write.")
+
+// lacksReplicas reports whether writing asks for replicas, which there are none of.
+func (b *Broker) lacksReplicas() bool {
+	return b.options.replicas.least > 0 && b.options.replicas.lag > 0
+}
+
+// writes reports whether a command does, or one that it is EXEC for.
+func (s *session) writes(cmd *command.Command) bool {
+	return cmd.Flags&command.Write != 0 || cmd.FullName == "exec" && slices.ContainsFunc(s.transaction.queue, func(q queuedCommand) bool { return q.command.Flags&command.Write != 0 })
 }
 
 // outOfMemory is the answer to a command that could need more memory while the data

@@ -31,7 +31,7 @@ func TestDo(t *testing.T) {
 		{[]any{"SET", "n", 1e6}, "OK"},
 		{[]any{"INCR", "n"}, int64(1_000_001)},
 		{[]any{"PING"}, "PONG"},
-		{[]any{"CONFIG", "GET", "maxm*"}, map[string]any{"maxmemory": "0", "maxmemory-policy": "noeviction"}},
+		{[]any{"CONFIG", "GET", "maxmemory*y"}, map[string]any{"maxmemory-eviction-tenacity": "10", "maxmemory-policy": "noeviction"}},
 		{[]any{"CLIENT", "LIST"}, ""},
 		{[]any{"TIME"}, []any{"1700000000", "0"}},
 		{[]any{"EXPIRE", "k", 10}, int64(1)},

@@ -20,10 +20,10 @@ var leftOut = []struct {
 }{
 	{"Other types of values will follow.", "hash set sorted-set stream hyperloglog geo", ""},
 	{"Scripts and functions will follow.", "scripting", ""},
-	{"The broker is no cluster.", "cluster", "restore-asking"},
+	{"The broker is no cluster.", "", "restore-asking"},
 	{"There is no disk.", "", "bgrewriteaof bgsave lastsave save"},
 	{"There are no replicas.", "", "failover psync replconf replicaof slaveof sync"},
-	{"There are no modules.", "", "module module|help module|list module|load module|loadex module|unload"},
+	{"There are no modules.", "", "module|load module|loadex module|unload"},
 	{"The broker connects to nobody.", "", "migrate"},
 	{"What it looks for are problems of Redis's memory.", "", "memory|doctor"},
 	{"There is one user.", "", "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save acl|setuser acl|users acl|whoami"},

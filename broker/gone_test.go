@@ -108,6 +108,8 @@ func (f *fakeLink) deliver(out []byte) ([]byte, bool) {
 	return out[:0], false
 }
 func (f *fakeLink) remote() bool                { return false }
+func (f *fakeLink) isUnix() bool                { return false }
+func (f *fakeLink) descriptor() int             { return -1 }
 func (f *fakeLink) flush()                      {}
 func (f *fakeLink) backlog() int                { return 0 }
 func (f *fakeLink) peer() peer                  { return f.state }

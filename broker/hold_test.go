@@ -70,7 +70,7 @@ func TestPauseAll(t *testing.T) {
 			}
 		}
 		for _, line := range b.Clients() {
-			if !strings.Contains(line, " flags=b ") {
+			if !strings.Contains(line, " flags=b ") && !strings.Contains(line, " flags=bU ") {
 				t.Errorf("expected flags=b in %s", line)
 			}
 		}

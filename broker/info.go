@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"runtime"
 	"strconv"
@@ -92,24 +91,13 @@ func (b *Broker) infoServer(out *strings.Builder) {
 		field{"multiplexing_api", multiplexing},
 		field{"process_id", os.Getpid()},
 		field{"run_id", b.runID},
-		field{"tcp_port", b.port()},
+		field{"tcp_port", b.options.served.port},
 		field{"server_time_usec", b.keys.Now / 1000},
 		field{"uptime_in_seconds", uptime},
 		field{"uptime_in_days", uptime / (24 * 60 * 60)},
 		field{"executable", executable},
 		field{"config_file", ""},
 	)
-}
-
-// port is the smallest TCP port that the broker listens on, or 0.
-func (b *Broker) port() int {
-	port := 0
-	for l := range b.listeners {
-		if a, isTCP := l.Addr().(*net.TCPAddr); isTCP && (port == 0 || a.Port < port) {
-			port = a.Port
-		}
-	}
-	return port
 }
 
 func (b *Broker) infoClients(out *strings.Builder) {
@@ -219,6 +207,11 @@ func (b *Broker) infoReplication(out *strings.Builder) {
 	writeFields(out,
 		field{"role", "master"},
 		field{"connected_slaves", 0},
+	)
+	if b.lacksReplicas() {
+		writeFields(out, field{"min_slaves_good_slaves", 0})
+	}
+	writeFields(out,
 		field{"master_failover_state", "no-failover"},
 		field{"master_repl_offset", 0},
 		field{"repl_backlog_active", 0},

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"redrpc/broker/internal/resp"
@@ -94,11 +96,29 @@ func (b *Broker) Serve(l net.Listener) error {
 	}
 	serve := b.driver(l)
 	b.listeners[l] = struct{}{}
+	b.options.served.add(l.Addr())
 	go func() {
 		defer b.goroutines.leave(name)
 		b.accept(l, serve)
 	}()
 	return nil
+}
+
+// add notes an address that the broker listens on.
+func (s *served) add(addr net.Addr) {
+	switch a := addr.(type) {
+	case *net.TCPAddr:
+		if s.port == 0 || a.Port < s.port {
+			s.port = a.Port
+		}
+		if host := a.IP.String(); !slices.Contains(strings.Fields(s.bind), host) {
+			s.bind = strings.TrimSpace(s.bind + " " + host)
+		}
+	case *net.UnixAddr:
+		if s.unix == "" {
+			s.unix = a.Name
+		}
+	}
 }
 
 func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {

@@ -220,4 +220,6 @@ func (l memoryTransport) addresses() (client, broker string) {
 	return l.LocalAddr().String(), l.RemoteAddr().String()
 }
 
-func (l memoryTransport) remote() bool { return false }
+func (l memoryTransport) remote() bool    { return false }
+func (l memoryTransport) isUnix() bool    { return false }
+func (l memoryTransport) descriptor() int { return -1 }

@@ -72,8 +72,8 @@ func (s *session) address() string {
 		return "Do"
 	}
 	client, _ := s.transport.addresses()
-	if path, isUnix := strings.CutSuffix(client, ":0"); isUnix {
-		return "unix:" + path
+	if s.transport.isUnix() {
+		return "unix:" + strings.TrimSuffix(client, ":0")
 	}
 	return client
 }

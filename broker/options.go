@@ -99,6 +99,24 @@ type Options struct {
 
 	// access is what only CONFIG SET changes of access control.
 	access accessOptions
+
+	// replicas are how many there have to be to write, and how many seconds one may
+	// have been silent: with no seconds nothing is asked of them.
+	replicas struct{ least, lag int }
+
+	// served is where the broker listens, as CONFIG GET tells.
+	served served
+
+	// kept are the settings without an effect that were changed, by their names; it is
+	// not changed itself.
+	kept map[string]string
+}
+
+// served is the smallest TCP port, the hosts separated by spaces, and a Unix socket.
+type served struct {
+	port int
+	bind string
+	unix string
 }
 
 // A PendingLimit is when a client is closed that does not read its replies. A
@@ -179,6 +197,8 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	o.observing = defaultObserving
 	o.access.logLength = defaultAccessLog
+	o.replicas.lag = 10
+	o.kept = map[string]string{}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}

@@ -176,8 +176,7 @@ func (p *poller) handle(events []unix.EpollEvent, buf []byte) {
 
 // serve takes over a connection.
 func (p *poller) serve(conn net.Conn) {
-	s := &polled{poller: p, far: isRemote(conn.RemoteAddr())}
-	s.client, s.server = socketAddresses(conn)
+	s := &polled{poller: p, ends: endsOf(conn)}
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	if err == nil {
 		controlErr := raw.Control(func(fd uintptr) {
@@ -212,11 +211,10 @@ func (p *poller) serve(conn net.Conn) {
 // A polled is the link of a client on a socket that a poller serves.
 type polled struct {
 	outputBuffer
-	poller         *poller
-	session        *session
-	key            int32
-	client, server string // addresses
-	far            bool   // the client may be on another machine
+	ends
+	poller  *poller
+	session *session
+	key     int32
 
 	// using guards what follows, and every use of the descriptor, so that it is
 	// not closed, and its number given to another, in the middle. Taken last.
@@ -227,12 +225,16 @@ type polled struct {
 	late    int         // bytes that came after part
 }
 
-func (s *polled) attach(x *session)           { s.session = x }
-func (s *polled) addresses() (string, string) { return s.client, s.server }
-func (s *polled) remote() bool                { return s.far }
-func (s *polled) flush()                      { s.write(s) }
-func (s *polled) finish()                     { s.outputBuffer.finish(s) }
-func (s *polled) abort()                      { s.outputBuffer.abort(s) }
+func (s *polled) attach(x *session) { s.session = x }
+func (s *polled) flush()            { s.write(s) }
+func (s *polled) finish()           { s.outputBuffer.finish(s) }
+func (s *polled) abort()            { s.outputBuffer.abort(s) }
+
+func (s *polled) descriptor() int {
+	s.using.Lock()
+	defer s.using.Unlock()
+	return s.fd
+}
 
 // receive passes on what the client has sent. It is called under the broker's
 // lock.

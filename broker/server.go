@@ -67,6 +67,14 @@ func role(*call, [][]byte) resp.Reply {
 	return resp.Array(resp.BulkString("master"), resp.Zero, resp.EmptyArray)
 }
 
+var noCluster = resp.ErrorReply("ERR This instance has cluster support disabled")
+
+// clusterDisabled is the answer to what only a cluster does. Client libraries ask, and
+// take this for the answer of a server that stands alone.
+func clusterDisabled(*call, [][]byte) resp.Reply { return noCluster }
+
+func moduleList(*call, [][]byte) resp.Reply { return resp.EmptyArray }
+
 // lolwut tells the version. Redis draws for some of its old versions.
 func lolwut(_ *call, args [][]byte) resp.Reply {
 	if len(args) > 2 && resp.Is(args[1], "VERSION") {

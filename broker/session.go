@@ -20,6 +20,7 @@ type session struct {
 	id           int64
 	requests     resp.Reader
 	out          []byte // replies not yet handed to the link
+	outPeak      int    // the most bytes that out had when it was handed over
 	pendingWrite bool   // it is in broker.dirty, since out is not empty or it closed
 
 	protocol      int // 2 or 3
@@ -82,6 +83,12 @@ type transport interface {
 
 	// remote reports whether the client may be on another machine.
 	remote() bool
+
+	// isUnix reports whether it is a Unix socket.
+	isUnix() bool
+
+	// descriptor is the number of the socket, or -1: there is none, or it is closed.
+	descriptor() int
 }
 
 // A peer is what a link knows of the other side.
@@ -291,6 +298,7 @@ func (s *session) flushOutput() (flush bool) {
 		s.broker.stats.writes++
 		s.broker.stats.bytesOut += int64(len(s.out))
 		s.broker.stats.output.note(s.broker.keys.Now, len(s.out))
+		s.outPeak = max(s.outPeak, len(s.out))
 		s.out, flush = s.transport.deliver(s.out)
 		s.checkPending()
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,9 +16,8 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// CONFIG and the settings it reads and writes: only what this broker really has,
-// under Redis's names. Their values are in Broker.options, which is guarded by the
-// lock.
+// CONFIG and the settings that have an effect, under Redis's names; the others are in
+// keptsettings.go. Their values are in Broker.options, which is guarded by the lock.
 
 // A setting is one row of the table of settings.
 type setting struct {
@@ -45,14 +45,42 @@ var settings = map[string]setting{
 			value = strings.ToLower(value)
 			o.access.anyChannel = value == "allchannels"
 			if !o.access.anyChannel && value != "resetchannels" {
-				return "argument(s) must be one of the following: allchannels, resetchannels"
+				return notOneOf("allchannels resetchannels")
 			}
 			return ""
 		},
 	},
-	"acllog-max-len":  integerSetting(func(o *Options) *int { return &o.access.logLength }, 0, math.MaxInt64),
-	"appendonly":      only("no", notYesOrNo, "yes"),
-	"cluster-enabled": {get: func(*Options) string { return "no" }},
+	"bind": {
+		func(o *Options) string { return o.served.bind },
+		func(o *Options, value string) string {
+			if value != o.served.bind {
+				return "Failed to bind to specified addresses."
+			}
+			return ""
+		},
+	},
+	"dir": {get: func(*Options) string {
+		dir, _ := os.Getwd() // "" where there is none
+		return dir
+	}},
+	"port": {
+		func(o *Options) string { return strconv.Itoa(o.served.port) },
+		func(o *Options, value string) string {
+			n, expected := parseSetting(value, 0, math.MaxUint16)
+			if expected == "" && int(n) != o.served.port {
+				return "Unable to listen on this port. Check server logs."
+			}
+			return expected
+		},
+	},
+	"unixsocket":            {get: func(o *Options) string { return o.served.unix }},
+	"min-replicas-to-write": minReplicas,
+	"min-slaves-to-write":   minReplicas,
+	"min-replicas-max-lag":  replicaLag,
+	"min-slaves-max-lag":    replicaLag,
+	"acllog-max-len":        integerSetting(func(o *Options) *int { return &o.access.logLength }, 0, math.MaxInt64),
+	"appendonly":            only("no", notYesOrNo, "yes"),
+	"cluster-enabled":       {get: func(*Options) string { return "no" }},
 	"client-output-buffer-limit": {
 		func(o *Options) string {
 			return fmt.Sprintf("normal %v slave %v pubsub %v", o.Pending, replicaPending, o.PendingPubSub)
@@ -69,7 +97,7 @@ var settings = map[string]setting{
 	},
 	"maxclients":       integerSetting(func(o *Options) *int { return &o.MaxClients }, 1, math.MaxUint32),
 	"maxmemory":        bytesSetting(func(o *Options) *int { return &o.MaxMemory }, 0),
-	"maxmemory-policy": only("noeviction", "argument(s) must be one of the following: "+strings.Join(append(evictionPolicies, "noeviction"), ", "), evictionPolicies...),
+	"maxmemory-policy": only("noeviction", notOneOf(strings.Join(evictionPolicies, " ")+" noeviction"), evictionPolicies...),
 	"notify-keyspace-events": {
 		func(o *Options) string { return o.events.String() },
 		func(o *Options, value string) string {
@@ -83,7 +111,6 @@ var settings = map[string]setting{
 	},
 	"proto-max-bulk-len": bytesSetting(func(o *Options) *int { return &o.MaxBulk }, 1<<20),
 	"protected-mode":     boolSetting(func(o *Options) *bool { return &o.Unprotected }, false),
-	"rdbcompression":     only("no", "argument must be 'yes' or 'no'", "yes"),
 	"requirepass": {
 		func(o *Options) string { return o.Password },
 		func(o *Options, value string) string { o.Password = value; return "" },
@@ -111,6 +138,11 @@ var settings = map[string]setting{
 		},
 	},
 }
+
+var (
+	minReplicas = integerSetting(func(o *Options) *int { return &o.replicas.least }, 0, math.MaxInt32)
+	replicaLag  = integerSetting(func(o *Options) *int { return &o.replicas.lag }, 0, math.MaxInt32)
+)
 
 // only is a setting that has one value here, and others in Redis. What it says of a
 // value that is neither is Redis's text.
@@ -152,7 +184,10 @@ func boolSetting(field func(*Options) *bool, yes bool) setting {
 	}
 }
 
-const notYesOrNo = "argument must be 'yes' or 'no'"
+const (
+	notYesOrNo = "argument must be 'yes' or 'no'"
+	notMemory  = "argument must be a memory value"
+)
 
 // integerSetting is a setting with a least and a largest value.
 func integerSetting(field func(*Options) *int, least, most int64) setting {
@@ -174,7 +209,7 @@ func bytesSetting(field func(*Options) *int, least int) setting {
 			n, isMemory := parseMemory(value)
 			switch {
 			case !isMemory:
-				return "argument must be a memory value"
+				return notMemory
 			case n < uint64(least), n > math.MaxInt64 && least > 0:
 				return notBetween(int64(least), math.MaxInt64)
 			}
@@ -330,6 +365,8 @@ func configSet(c *call, args [][]byte) resp.Reply {
 		switch {
 		case !known:
 			return resp.Errorf("ERR Unknown option or number of arguments for CONFIG SET - '%s'", args[i])
+		case slices.Contains(protectedSettings, name):
+			return failed(args[i], "can't set protected config")
 		case s.set == nil:
 			return failed(args[i], "can't set immutable config")
 		case given[name]:

@@ -63,13 +63,12 @@ type socket struct {
 	direct  bool            // raw carries the client's bytes as they are
 	name    string
 
-	client, server string // addresses
-	far            bool   // the client may be on another machine
+	ends
+	fd int // of the file descriptor; -1: not to be had
 }
 
 func newSocket(b *Broker, conn net.Conn) *socket {
-	s := &socket{broker: b, conn: conn, name: "client " + conn.RemoteAddr().String(), far: isRemote(conn.RemoteAddr())}
-	s.client, s.server = socketAddresses(conn)
+	s := &socket{broker: b, conn: conn, name: "client " + conn.RemoteAddr().String(), ends: endsOf(conn), fd: -1}
 	under := conn
 	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		under = wrapped.NetConn()
@@ -78,6 +77,7 @@ func newSocket(b *Broker, conn net.Conn) *socket {
 	if c, ok := under.(syscall.Conn); ok {
 		if raw, err := c.SyscallConn(); err == nil {
 			s.raw, s.direct = raw, under == conn
+			raw.Control(func(fd uintptr) { s.fd = int(fd) }) // fails only if it is closed
 		}
 	}
 	return s
@@ -121,17 +121,28 @@ func (s *socket) writeAll(name string, p []byte) (err error) {
 	return err
 }
 
-func (s *socket) addresses() (client, broker string) { return s.client, s.server }
-func (s *socket) remote() bool                       { return s.far }
+func (s *socket) descriptor() int { return s.fd }
 
-// socketAddresses are those of the client and of the broker. On a Unix socket the
-// client has none, and Redis shows the broker's for both.
-func socketAddresses(conn net.Conn) (client, broker string) {
-	client, broker = conn.RemoteAddr().String(), conn.LocalAddr().String()
-	if conn.LocalAddr().Network() == "unix" {
-		client, broker = broker+":0", broker+":0"
+// ends are what a link on a socket knows of both sides.
+type ends struct {
+	client, server string // addresses
+	far            bool   // the client may be on another machine
+	unix           bool   // it is a Unix socket
+}
+
+func (e *ends) addresses() (client, broker string) { return e.client, e.server }
+func (e *ends) remote() bool                       { return e.far }
+func (e *ends) isUnix() bool                       { return e.unix }
+
+// endsOf looks at a connection. On a Unix socket the client has no address, and Redis
+// shows the broker's for both.
+func endsOf(conn net.Conn) ends {
+	e := ends{conn.RemoteAddr().String(), conn.LocalAddr().String(), isRemote(conn.RemoteAddr()), conn.LocalAddr().Network() == "unix"}
+	if e.unix {
+		e.server += ":0"
+		e.client = e.server
 	}
-	return client, broker
+	return e
 }
 
 // readPlainly reads through package net, with a buffer of the connection's own.

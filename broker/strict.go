@@ -12,7 +12,7 @@ import (
 // A Violation is what Options.Strict does not let pass: an unknown command or
 // sub-command, a wrong number of arguments, or a client whose connection ends inside
 // MULTI, or while it watches keys. What client libraries try when they connect, and
-// know how to do without, is none (CLIENT SETINFO).
+// know how to do without, is none (CLIENT SETINFO, SENTINEL).
 type Violation struct {
 	// Record is the command in the log: the one that was refused, or the MULTI or WATCH
 	// that the client left behind.
@@ -65,8 +65,9 @@ func (s *session) breach(r Record, left string) {
 // misuses begin the errors that are violations.
 var misuses = []string{"ERR unknown command", "ERR unknown subcommand", "ERR wrong number of arguments"}
 
-// probes are sub-commands that client libraries try when they connect.
-var probes = []string{"client setinfo", "client maint_notifications"}
+// probes are what client libraries try when they connect, and what Redis 7.0 does not
+// have: sub-commands of later versions and of Valkey, and the command of a sentinel.
+var probes = []string{"client setinfo", "client maint_notifications", "client no-touch", "client capa", "sentinel"}
 
 // judge looks at a command that has run, or was refused.
 func (s *session) judge(l *logged) {
@@ -84,7 +85,8 @@ func (s *session) judge(l *logged) {
 }
 
 func isProbe(args []string) bool {
-	return len(args) > 1 && slices.Contains(probes, strings.ToLower(args[0]+" "+args[1]))
+	name := strings.ToLower(args[0])
+	return slices.Contains(probes, name) || len(args) > 1 && slices.Contains(probes, name+" "+strings.ToLower(args[1]))
 }
 
 // judgeEnd looks at what a client leaves behind.

@@ -51,7 +51,8 @@ const (
 	Stale
 	SkipSlowlog
 	Fast
-	NoAuth  // runs before the client has given the password
+	NoAuth // runs before the client has given the password
+	NoAsyncLoading
 	NoMulti // cannot be queued
 	AllowBusy
 	MovableKeys
@@ -73,7 +74,7 @@ const (
 const reported = Immediate - 1
 
 var flagNames = []string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
-	"skip_slowlog", "fast", "no_auth", "no_multi", "allow_busy", "movablekeys"}
+	"skip_slowlog", "fast", "no_auth", "no_async_loading", "no_multi", "allow_busy", "movablekeys"}
 
 // Names lists the flags that COMMAND reports.
 func (f Flag) Names() iter.Seq[string] {

@@ -71,8 +71,18 @@ func (r *Reader) Buffered() int { return len(r.window) - r.start }
 // Spare is how many bytes there is room for without taking more memory.
 func (r *Reader) Spare() int { return cap(r.rest) - len(r.rest) }
 
+// Running is how many bytes the arguments of the command have that next returned last,
+// until keep.
+func (r *Reader) Running() int {
+	n := 0
+	for _, arg := range r.out {
+		n += len(arg)
+	}
+	return n
+}
+
 // Next returns the next command, without arguments for an empty line. It returns
-// errIncomplete if more input is needed, or a protocolError. The arguments are
+// ErrIncomplete if more input is needed, or a ProtocolError. The arguments are
 // valid until the next call of any method.
 func (r *Reader) Next(authenticated bool) ([][]byte, error) {
 	if r.missing == 0 {
@@ -212,6 +222,7 @@ func (r *Reader) Keep() {
 		r.rest = r.rest[:copy(r.rest, left)]
 		r.shift()
 	}
+	r.out = r.out[:0]
 	if r.missing == 0 && cap(r.args) > 1024 {
 		r.args, r.out = nil, nil
 	}
