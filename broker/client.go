@@ -103,9 +103,12 @@ func clientUnblock(c *call, args [][]byte) resp.Reply {
 	if s == nil || s.waiter == nil {
 		return resp.Zero
 	}
-	if answer.Kind == resp.KindNothing {
+	if answer.IsError() {
+		c.usage[c.command.Index].failed++ // as in Redis: it has caused an error
+	} else {
 		answer = s.waiter.wait.Late
 	}
+	s.givenUp()
 	s.unblock(0, answer)
 	return resp.One
 }

@@ -38,6 +38,10 @@ func (b *bout) compare() {
 		} else if !same {
 			b.found = fmt.Sprintf("%s is closed by redis-server: %t, by the broker: %t", c.name, redisClosed, brokerClosed)
 		}
+		if c == b.paging {
+			b.turnPage([2][]byte{redis, broker})
+			b.paging = nil
+		}
 		b.noteReplies(c, redis, broker, redisClosed, brokerClosed, same)
 		if redisClosed && brokerClosed {
 			b.note("%s closes", c.name)

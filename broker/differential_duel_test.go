@@ -26,6 +26,7 @@ type duel struct {
 	password string // that clients have to give, if any
 	events   string // the classes of events that are published
 	sent     int
+	scans    int       // that have come to their end
 	coverage *coverage // nil while bouts are repeated
 }
 
@@ -59,9 +60,11 @@ type bout struct {
 	opponent *Broker
 	broker   *wire // a connection to ask questions on
 	clients  [4]*combatant
-	unread   int       // bytes sent that redis-server may not have read
-	ended    int64     // how many keys of the broker have ended, as far as has been waited for
-	record   *[]string // the transcript, if one is wanted
+	scan     *scanning  // nil: there is none
+	paging   *combatant // who has asked for a page of it
+	unread   int        // bytes sent that redis-server may not have read
+	ended    int64      // how many keys of the broker have ended, as far as has been waited for
+	record   *[]string  // the transcript, if one is wanted
 	made     []step
 	found    string // the first difference
 }
@@ -197,7 +200,7 @@ func (b *bout) end() {
 // perform makes steps of one client, and compares what came of them.
 func (b *bout) perform(steps []step) {
 	c := b.clients[steps[0].client]
-	var commands []byte
+	var commands [2][]byte // for redis-server and the broker
 	var sent [][]string
 	for _, s := range steps {
 		if s.args == nil {
@@ -205,6 +208,7 @@ func (b *bout) perform(steps []step) {
 			c.close()
 			b.connect(c)
 			b.compare()
+			b.watchScan()
 			return
 		}
 		b.note("%s%s %s", c.name, s.form, asTyped(s.args))
@@ -214,29 +218,41 @@ func (b *bout) perform(steps []step) {
 				args[i] = fmt.Sprint(b.clients[arg[1]-'a'].id)
 			}
 		}
-		commands = append(commands, s.encode(args)...)
+		for i := range commands {
+			words := args
+			if s.isPage() {
+				b.openScan(c)
+				words = b.scan.at(i, args)
+			}
+			commands[i] = append(commands[i], s.encode(words)...)
+		}
 		sent = append(sent, args)
 	}
 	b.duel.sent += len(sent)
 	c.sent = append(c.sent, sent...)
 	c.pending = append(c.pending, sent...)
 	c.silenced = b.opponent.silenced(c.broker.session) || slices.ContainsFunc(sent, c.silences)
-	b.unread = len(commands)
-	if cut := steps[0].cut; 0 < cut && cut < len(commands) {
-		b.send(c, commands[:cut])
+	b.unread = len(commands[0])
+	if cut := steps[0].cut; 0 < cut && cut < min(len(commands[0]), len(commands[1])) {
+		b.send(c, [2][]byte{commands[0][:cut], commands[1][:cut]})
 		b.await()
-		commands = commands[cut:]
+		commands = [2][]byte{commands[0][cut:], commands[1][cut:]}
 	}
 	b.send(c, commands)
 	b.outlast()
+	b.paging = nil
+	if steps[0].isPage() {
+		b.paging = c
+	}
 	b.compare()
+	b.watchScan()
 }
 
 // send writes to both servers. One of them may have closed the connection, after what
 // was sent before: that shows in what is read.
-func (b *bout) send(c *combatant, p []byte) {
-	for _, end := range []net.Conn{c.redis, c.broker} {
-		if _, err := end.Write(p); err != nil && !errors.Is(err, syscall.EPIPE) {
+func (b *bout) send(c *combatant, commands [2][]byte) {
+	for i, end := range []net.Conn{c.redis, c.broker} {
+		if _, err := end.Write(commands[i]); err != nil && !errors.Is(err, syscall.EPIPE) {
 			b.Fatal(err)
 		}
 	}

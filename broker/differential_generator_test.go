@@ -80,6 +80,8 @@ func (g *generator) next(b *bout) []step {
 		client := g.listeners[0]
 		g.listeners = g.listeners[1:]
 		g.script = join([]step{{client: client, args: []string{"HELLO", "3", "AUTH", "default", b.password}}, {client: client, args: []string{"PSUBSCRIBE", "__key*"}}})
+	case g.chance(2), b.scan != nil && g.chance(40):
+		g.script = g.scan()
 	case g.chance(80):
 		g.script = g.provoke()
 	}

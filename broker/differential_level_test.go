@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/rdb"
 )
 
@@ -16,6 +15,9 @@ import (
 
 // shown is how MONITOR shows a command: when, where, by whom, and what.
 var shown = regexp.MustCompile(`^\d+\.\d{6} \[(\d+) [^\]]*\] ("(?i:auth|hello)")?`)
+
+// cursorShown is a SCAN with its cursor, as MONITOR shows it.
+var cursorShown = regexp.MustCompile(`^((?i:"scan")) "\d+"`)
 
 // isShown reports whether a value is a command that MONITOR shows.
 func (v *answer) isShown() bool { return v.kind == '+' && shown.MatchString(v.text) }
@@ -29,7 +31,7 @@ func levelShown(values []*answer) {
 			continue
 		}
 		found := shown.FindStringSubmatch(v.text)
-		rest := v.text[len(found[0]):]
+		rest := cursorShown.ReplaceAllString(v.text[len(found[0]):], "$1")
 		if found[2] != "" {
 			rest = ""
 		}
@@ -38,13 +40,13 @@ func levelShown(values []*answer) {
 }
 
 // levelUsages keeps of LATENCY HISTOGRAM how often commands ran, unless the test
-// itself sends them or redis-server counts those as run that CLIENT UNBLOCK ended.
+// itself sends them.
 func (v *answer) levelUsages() {
 	var kept []*answer
 	for i := 0; i+1 < len(v.items); i += 2 {
 		name, usage := v.items[i], v.items[i+1]
 		c := table.Named([]byte(name.text))
-		if c == nil || c.Flags&command.Blocking != 0 || name.text == "client|list" || name.text == "config|set" || len(usage.items) < 2 {
+		if c == nil || name.text == "client|list" || name.text == "config|set" || len(usage.items) < 2 {
 			continue
 		}
 		kept = append(kept, &answer{kind: '*', items: append([]*answer{name}, usage.items[:2]...)})
@@ -197,16 +199,7 @@ func selectUsage(line string) string {
 			return ""
 		}
 	}
-	line = usageTimes.ReplaceAllString(line, "$1")
-	name, _, _ := strings.Cut(strings.TrimPrefix(line, "cmdstat_"), ":")
-	if c := table.Named([]byte(name)); name == "client|unblock" || c != nil && c.Flags&command.Blocking != 0 {
-		// CLIENT UNBLOCK counts as failed, together with the command that it ends
-		line, _, _ = strings.Cut(line, ",failed_calls")
-		if strings.HasSuffix(line, ":calls=0,rejected_calls=0") {
-			return ""
-		}
-	}
-	return line
+	return usageTimes.ReplaceAllString(line, "$1")
 }
 
 // selectClientFields keeps of a line of CLIENT LIST what must be equal.

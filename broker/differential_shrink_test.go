@@ -24,8 +24,8 @@ func (d *duel) replay(steps []step, record *[]string) (found string) {
 // explain shrinks the steps that lead to a difference and returns them as a
 // transcript.
 func (d *duel) explain(steps []step, found string) string {
-	sent, coverage := d.sent, d.coverage
-	defer func() { d.sent, d.coverage = sent, coverage }()
+	sent, scans, coverage := d.sent, d.scans, d.coverage
+	defer func() { d.sent, d.scans, d.coverage = sent, scans, coverage }()
 	d.coverage = nil
 	var transcript []string
 	if d.replay(steps, &transcript) == "" {

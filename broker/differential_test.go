@@ -70,7 +70,7 @@ func TestDifferential(t *testing.T) {
 	for _, p := range d.coverage.lacking {
 		t.Errorf("%s ended in %q %d times of %d", p.row, p.ending, d.coverage.seen[p], d.coverage.share)
 	}
-	t.Logf("seed %d: %d commands in %v; %d endings of %d rows, of which %d were seen less than %d times", seed, d.sent,
+	t.Logf("seed %d: %d commands and %d whole scans in %v; %d endings of %d rows, of which %d were seen less than %d times", seed, d.sent, d.scans,
 		time.Since(began).Round(time.Millisecond), len(d.coverage.paths), table.Count, len(d.coverage.lacking), d.coverage.share)
 	if testing.Verbose() || *differentialCommands >= 100_000 {
 		d.coverage.write(os.Stdout)

@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"math/rand/v2"
 	"strconv"
 	"strings"
 
@@ -129,7 +128,7 @@ func randomkey(c *keyspace.Call, _ [][]byte) resp.Reply {
 	if c.DB.Len() == 0 {
 		return resp.Null
 	}
-	return resp.BulkString(c.DB.At(rand.IntN(c.DB.Len())).Key)
+	return resp.BulkString(c.DB.Random().Key)
 }
 
 func persist(c *keyspace.Call, args [][]byte) resp.Reply {
@@ -152,8 +151,8 @@ func keys(c *keyspace.Call, args [][]byte) resp.Reply {
 	return resp.Array(names...)
 }
 
-// scan walks the places of keys from the back; the cursor is the number of entries
-// that are still before it.
+// scan walks keys in the order of their hashes. The cursor is the least hash that it has
+// not come to.
 func scan(c *keyspace.Call, args [][]byte) resp.Reply {
 	cursor, valid := resp.ParseCursor(args[1])
 	if !valid {
@@ -184,14 +183,14 @@ func scan(c *keyspace.Call, args [][]byte) resp.Reply {
 			return resp.SyntaxError
 		}
 	}
-	at := int64(c.DB.Len())
-	if cursor != 0 && cursor < uint64(at) {
-		at = int64(cursor)
-	}
 	names := []resp.Reply{}
-	for ; at > 0 && number > 0; number-- {
-		at--
-		e := c.DB.At(int(at))
+	next := uint64(0)
+	for e := range c.DB.From(uint32(cursor)) {
+		if number <= 0 && uint64(e.Hash()) >= next { // else one with the same hash has been passed
+			return resp.Array(resp.BulkString(strconv.FormatUint(next, 10)), resp.Array(names...))
+		}
+		number--
+		next = uint64(e.Hash()) + 1
 		if pattern != "*" && !glob.Match(pattern, e.Key, false) {
 			continue
 		}
@@ -203,5 +202,5 @@ func scan(c *keyspace.Call, args [][]byte) resp.Reply {
 		}
 		names = append(names, resp.BulkString(e.Key))
 	}
-	return resp.Array(resp.BulkString(strconv.FormatInt(at, 10)), resp.Array(names...))
+	return resp.Array(resp.BulkString("0"), resp.Array(names...))
 }

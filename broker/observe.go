@@ -105,6 +105,14 @@ func (s *session) served(began int64, r *resp.Reply) {
 	}
 }
 
+// givenUp notes that CLIENT UNBLOCK ends the waiting of a client. As in Redis its command
+// has failed, whatever it is answered.
+func (s *session) givenUp() {
+	u := &s.broker.usage[s.command.Index]
+	u.failed++
+	s.broker.measured(u, s.waiter.took)
+}
+
 // observe tells whoever wants to hear of it that a command has run, or waits.
 func (s *session) observe(cmd *command.Command, args [][]byte, r *resp.Reply) {
 	outcome, err := outcomeOf(r)

@@ -57,7 +57,7 @@ func (b *Broker) Stats() Stats {
 	s := &b.stats
 	byCommand := map[string]CommandStats{}
 	for name, c := range b.table.All() {
-		if u := &b.usage[c.Index]; u.calls+u.rejected > 0 {
+		if u := &b.usage[c.Index]; u.calls+u.rejected+u.failed > 0 {
 			byCommand[name] = CommandStats{Calls: u.calls, Failed: u.failed, Rejected: u.rejected, Took: time.Duration(u.time)}
 		}
 	}

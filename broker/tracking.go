@@ -19,7 +19,7 @@ const invalidateChannel = "__redis__:invalidate"
 type trackingState struct {
 	on, broadcast, optIn, optOut, noLoop bool
 
-	redirect int64    // the client to tell instead; 0: itself
+	redirect int64    // the client to tell instead; 0: itself. It stays when tracking ends, for what is still to be told
 	broken   bool     // that client has gone
 	prefixes []string // broadcast: what it wants to hear of; "" is everything
 	caching  bool     // CLIENT CACHING was called for the next command
@@ -45,7 +45,7 @@ func (t *trackingState) redirection() int64 {
 // tracking is the broker's side of it.
 type tracking struct {
 	broker   *Broker
-	active   bool                          // some client tracks, or did so and keys that it read have not changed
+	active   bool                          // some client tracks, or did so, and keys that it read have not changed or it is still to be told
 	clients  int                           // how many
 	readable map[*session]struct{}         // clients that track, or did: readers may name them
 	readers  map[string]map[int64]struct{} // clients that have read a key
@@ -140,7 +140,6 @@ func (t *tracking) changedForReaders(by *session, key string) {
 		return
 	}
 	delete(t.readers, key)
-	t.setActive(t.clients > 0 || len(t.readers) > 0)
 	keys := [][]byte{[]byte(key)}
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		s := t.broker.sessions[id]
@@ -149,17 +148,21 @@ func (t *tracking) changedForReaders(by *session, key string) {
 		}
 		t.tell(s, by, keys)
 	}
+	t.review()
 }
+
+// review notes whether there is still something to do for anybody.
+func (t *tracking) review() { t.setActive(t.clients > 0 || len(t.readers) > 0 || len(t.own) > 0) }
 
 // flushed notes that all keys may have changed.
 func (t *tracking) flushed(by *session) {
 	clear(t.readers)
-	t.setActive(t.clients > 0)
 	for _, id := range slices.Sorted(maps.Keys(t.broker.sessions)) {
 		if s := t.broker.sessions[id]; s.tracking.on {
 			t.tell(s, by, nil)
 		}
 	}
+	t.review()
 }
 
 // tell sends an invalidation, after the reply to the running command if it is for
@@ -174,12 +177,16 @@ func (t *tracking) tell(s, by *session, keys [][]byte) {
 
 // deliverOwn tells the running client of its own changes.
 func (t *tracking) deliverOwn() {
+	if len(t.own) == 0 {
+		return
+	}
 	for _, o := range t.own {
 		if !o.session.closed {
 			o.session.invalidate(o.keys)
 		}
 	}
 	t.own = t.own[:0]
+	t.review()
 }
 
 // broadcast tells the clients of each prefix what changed since the last time.
@@ -259,9 +266,9 @@ func (s *session) stopTracking() {
 			delete(t.prefixes, name)
 		}
 	}
-	s.tracking = trackingState{}
+	s.tracking = trackingState{redirect: s.tracking.redirect}
 	t.clients--
-	t.setActive(t.clients > 0 || len(t.readers) > 0)
+	t.review()
 }
 
 // forget drops a client that is closed, and with the last that has ever tracked the

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"slices"
 	"time"
 
 	"redrpc/broker/internal/alarm"
@@ -74,10 +73,7 @@ type DB struct {
 	keyspace *Keyspace
 	entries  map[string]*Entry
 
-	// order has every entry once. A SCAN walks it from the back, and a deleted
-	// entry's place is taken by the last one: so what a SCAN has not passed yet
-	// always stands before it, and no key that stays is missed.
-	order []*Entry
+	order order // of the entries, for SCAN
 
 	expiring int // how many entries have an expiry
 }
@@ -90,7 +86,7 @@ type Entry struct {
 	ExpiresAt int64  // milliseconds since 1970; 0: never
 	Used      uint32 // when it was used last, by Keyspace.Second
 	alarm     alarm.Alarm
-	place     uint32 // in DB.order
+	hash      uint32 // of the key
 	bytes     int    // by which it counts in Keyspace.used
 }
 
@@ -101,21 +97,28 @@ func (d *DB) Find(key []byte) *Entry { return d.entries[string(key)] }
 func (d *DB) Get(key string) *Entry { return d.entries[key] }
 
 // Len is how many keys there are, and Expiring how many of them expire.
-func (d *DB) Len() int      { return len(d.order) }
+func (d *DB) Len() int      { return len(d.entries) }
 func (d *DB) Expiring() int { return d.expiring }
 
-// At returns an entry by its place, from 0 to Len()-1. Keys that stay keep their place, or
-// come to a lower one, when others are deleted; new ones are behind all others.
-func (d *DB) At(place int) *Entry { return d.order[place] }
+// Random returns any entry, of which there must be one.
+func (d *DB) Random() *Entry { return d.order.random() }
 
-// All lists the entries, in no order.
-func (d *DB) All() iter.Seq[*Entry] { return slices.Values(d.order) }
+// From lists the entries whose hash is the given one or greater, in its order, which is
+// the same in every process. The database must not change meanwhile.
+func (d *DB) From(hash uint32) iter.Seq[*Entry] { return d.order.from(hash) }
+
+// Hash is that of the key.
+func (e *Entry) Hash() uint32 { return e.hash }
+
+// All lists the entries in the order of their hashes. The database must not change
+// meanwhile.
+func (d *DB) All() iter.Seq[*Entry] { return d.order.all() }
 
 // Add makes an entry for a key that has none.
 func (k *Keyspace) Add(d *DB, key []byte, v Value) *Entry {
-	e := &Entry{Key: string(key), Value: v, DB: d, place: uint32(len(d.order)), Used: k.Second}
+	e := &Entry{Key: string(key), Value: v, DB: d, hash: hashOf(key), Used: k.Second}
 	d.entries[e.Key] = e
-	d.order = append(d.order, e)
+	d.order.add(e)
 	k.SignalReady(d, e.Key)
 	k.Notify(d, key, NewEvent, "new")
 	return e
@@ -135,14 +138,7 @@ func (k *Keyspace) Remove(e *Entry) {
 	k.Persist(e)
 	k.used -= e.bytes
 	delete(d.entries, e.Key)
-	last := len(d.order) - 1
-	d.order[e.place] = d.order[last]
-	d.order[e.place].place = e.place
-	d.order[last] = nil
-	d.order = d.order[:last]
-	if cap(d.order) > 64 && last < cap(d.order)/4 {
-		d.order = append(make([]*Entry, 0, 2*last), d.order...)
-	}
+	d.order.remove(e)
 	if d.Awaited {
 		k.hooks.Removed(d, e.Key)
 	}
@@ -194,12 +190,12 @@ func (k *Keyspace) SignalModified(by Caller, d *DB, key []byte) {
 
 // Flush deletes all keys of a database, of which nobody is told.
 func (k *Keyspace) Flush(d *DB) {
-	for _, e := range d.order {
+	for e := range d.All() {
 		k.Alarms.Clear(&e.alarm)
 		k.used -= e.bytes
 	}
 	d.entries = map[string]*Entry{}
-	d.order = nil
+	d.order = order{}
 	d.expiring = 0
 }
 
@@ -209,7 +205,7 @@ func (k *Keyspace) Swap(x, y *DB) {
 	x.order, y.order = y.order, x.order
 	x.expiring, y.expiring = y.expiring, x.expiring
 	for _, d := range []*DB{x, y} {
-		for _, e := range d.order {
+		for e := range d.All() {
 			e.DB = d
 		}
 	}
@@ -237,7 +233,7 @@ func (k *Keyspace) Measure(e *Entry) {
 // MeasureAll counts anew.
 func (k *Keyspace) MeasureAll() {
 	for _, d := range k.DBs {
-		for _, e := range d.order {
+		for e := range d.All() {
 			k.Measure(e)
 		}
 	}
@@ -267,12 +263,15 @@ func (k *Keyspace) Milliseconds() int64 { return k.Now / int64(time.Millisecond)
 func (k *Keyspace) Check() error {
 	used := 0
 	for _, d := range k.DBs {
-		if len(d.entries) != len(d.order) {
-			return fmt.Errorf("db %d has %d keys, and %d in order", d.Index, len(d.entries), len(d.order))
+		if d.order.n != len(d.entries) {
+			return fmt.Errorf("db %d has %d keys, and %d in order", d.Index, len(d.entries), d.order.n)
+		}
+		if err := d.order.check(); err != nil {
+			return fmt.Errorf("db %d: %w", d.Index, err)
 		}
 		expiring := 0
-		for i, e := range d.order {
-			if err := k.checkEntry(d, i, e); err != nil {
+		for e := range d.All() {
+			if err := k.checkEntry(d, e); err != nil {
 				return fmt.Errorf("the key %q of db %d: %w", e.Key, d.Index, err)
 			}
 			used += e.bytes
@@ -290,9 +289,9 @@ func (k *Keyspace) Check() error {
 	return nil
 }
 
-func (k *Keyspace) checkEntry(d *DB, place int, e *Entry) error {
+func (k *Keyspace) checkEntry(d *DB, e *Entry) error {
 	switch {
-	case int(e.place) != place || d.entries[e.Key] != e || e.DB != d:
+	case e.hash != hashOf([]byte(e.Key)) || d.entries[e.Key] != e || e.DB != d:
 		return errors.New("it is not where it belongs")
 	case e.ExpiresAt == 0 && e.alarm.IsSet(), e.ExpiresAt != 0 && e.ExpiresAt <= math.MaxInt64/int64(time.Millisecond) && e.alarm.At != e.ExpiresAt*int64(time.Millisecond):
 		return fmt.Errorf("it expires at %d ms, its alarm is set for %d ns", e.ExpiresAt, e.alarm.At)

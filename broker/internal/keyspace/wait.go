@@ -43,40 +43,34 @@ func (c *Call) ParseTimeout(arg []byte) (time.Duration, *resp.Reply) {
 		return 0, &r
 	}
 	switch {
-	case ms < 0 || ms >= math.MaxInt64: // Redis reads what is far too large as negative
+	case ms < 0:
 		r := resp.ErrorReply("ERR timeout is negative")
 		return 0, &r
-	case ms > float64(math.MaxInt64-c.Milliseconds()):
-		r := resp.ErrorReply("ERR timeout is out of range")
-		return 0, &r
-	case ms > float64(math.MaxInt64/int64(time.Millisecond)): // longer than 292 years
+	case ms > math.MaxInt64/int64(time.Millisecond): // longer than 292 years
 		return 0, nil
 	}
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
 // parseMilliseconds reads seconds and returns them as milliseconds, rounded up. Redis
-// computes with long doubles: where it may matter, so does this.
-func parseMilliseconds(arg []byte) (ms float64, isFloat bool) {
+// computes with long doubles: where it may matter, so does this. What is too large
+// becomes negative.
+func parseMilliseconds(arg []byte) (ms int64, isFloat bool) {
+	const exactFloats = 1e15 // up to there
 	seconds, isFloat := resp.ParseFloat(arg)
-	ms = math.Ceil(seconds * 1000)
-	if isFloat && (ms > 0 && ms < math.MaxInt64 || ms < -1 || len(arg) == 1) {
-		return ms, true
+	if near := math.Ceil(seconds * 1000); isFloat && near < exactFloats && (near > 0 || near < -1 || len(arg) == 1) {
+		return int64(max(near, -exactFloats)), true
 	}
 	exact, infinity := resp.ParseLongDouble(arg)
-	if exact == nil {
+	switch {
+	case exact == nil:
 		return 0, false
+	case infinity != 0:
+		return math.MinInt64, true
 	}
-	if infinity != 0 {
-		return math.Inf(infinity), true
+	ms, rounded := exact.Mul(exact, big.NewFloat(1000)).Int64()
+	if rounded == big.Below {
+		ms++ // the greatest becomes the least
 	}
-	exact.Mul(exact, big.NewFloat(1000))
-	ms, _ = exact.Float64()
-	switch minusOne := big.NewFloat(-1); {
-	case exact.Sign() > 0 && ms < 1:
-		return 1, true
-	case exact.Sign() <= 0 && exact.Cmp(minusOne) > 0:
-		return 0, true
-	}
-	return math.Ceil(ms), true
+	return ms, true
 }
