@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
+	"unsafe"
 
 	"redrpc/broker/internal/resp"
 )
@@ -251,4 +253,227 @@ func clientTrackingInfo(c *call, _ [][]byte) resp.Reply {
 		resp.BulkString("redirect"), resp.Integer(t.redirection()),
 		resp.BulkString("prefixes"), resp.BulkStrings(t.prefixes),
 	)
+}
+
+// What CLIENT LIST tells of a client.
+
+// replyBlock is how many bytes of replies Redis keeps in a block, which oll counts.
+const replyBlock = 16 << 10
+
+// String describes the client as CLIENT LIST does, with the fields of Redis in its
+// order. What a client has not read in memory counts as what a socket did not take.
+func (s *session) String() string {
+	b := s.broker
+	addr, laddr := s.transport.addresses()
+	queuedCommands := -1
+	if s.transaction.open || s.transaction.running {
+		queuedCommands = len(s.transaction.queue)
+	}
+	name := "NULL"
+	if s.command != nil {
+		name = s.command.FullName
+	}
+	unread := s.transport.backlog()
+	events := "r"
+	if unread > 0 {
+		events = "rw"
+	}
+	seconds := func(since int64) int64 { return (b.keys.Now - since) / int64(time.Second) }
+	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
+		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d",
+		s.id, addr, laddr, s.transport.descriptor(), s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.Index,
+		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
+		s.requests.Buffered(), s.requests.Spare(), s.argumentBytes(), s.transaction.bytes, cap(s.out), s.outPeak, len(s.out),
+		(unread+replyBlock-1)/replyBlock, unread, s.memory(), events, name, s.user.name, s.tracking.redirection(), s.protocol)
+}
+
+// memory is how many bytes a client takes, but for what it subscribes to, tracks and
+// watches.
+func (s *session) memory() int {
+	return int(unsafe.Sizeof(*s)) + s.requests.Buffered() + s.requests.Spare() + s.heldBytes() + s.transaction.bytes +
+		cap(s.out) + s.transport.backlog()
+}
+
+// heldBytes is how many bytes the arguments of a command have that may not run yet.
+func (s *session) heldBytes() int {
+	if s.postponed == nil {
+		return 0
+	}
+	return s.postponed.bytes
+}
+
+// argumentBytes is how many bytes the arguments of a command have that runs, waits or may
+// not run yet.
+func (s *session) argumentBytes() int {
+	switch {
+	case s.postponed != nil:
+		return s.postponed.bytes
+	case s.waiter == nil:
+		return s.requests.Running()
+	}
+	n := 0
+	for _, arg := range keptArgumentsOf(s.kept) {
+		n += len(arg)
+	}
+	return n
+}
+
+// flags are the letters by which CLIENT LIST tells what a client is doing.
+func (s *session) flags() string {
+	f := ""
+	for _, flag := range []struct {
+		on     bool
+		letter string
+	}{
+		{s.monitors, "O"},
+		{s.subscriptions.any(), "P"},
+		{s.transaction.open || s.transaction.running, "x"},
+		{s.blocked(), "b"},
+		{s.tracking.on, "t"},
+		{s.tracking.broken, "R"},
+		{s.tracking.broadcast, "B"},
+		{s.transaction.watchedChanged, "d"},
+		{s.closing, "c"},
+		{s.transport.isUnix(), "U"},
+		{s.noEvict, "e"},
+	} {
+		if flag.on {
+			f += flag.letter
+		}
+	}
+	if f == "" {
+		return "N"
+	}
+	return f
+}
+
+// CLIENT KILL.
+
+// A clientFilter says which clients a command is about. What is zero does not
+// matter.
+type clientFilter struct {
+	id          int64
+	kind        string // normal, master, replica or pubsub
+	addr, laddr []byte
+	user        *user
+	butOneself  bool
+}
+
+// clientKill ends the connection of one client, that with an address, or of all that
+// a filter is about. To oneself the answer still goes.
+func clientKill(c *call, args [][]byte) resp.Reply {
+	f, one := clientFilter{addr: args[2]}, len(args) == 3
+	if !one {
+		var err *resp.Reply
+		if f, err = c.parseClientFilter(args[2:]); err != nil {
+			return *err
+		}
+	}
+	killed, own := c.kill(func(s *session) bool { return f.matches(s, c.session) })
+	answer := resp.Int(killed)
+	switch {
+	case one && killed == 0:
+		answer = resp.ErrorReply("ERR No such client")
+	case one:
+		answer = resp.OK
+	}
+	return c.lastAnswer(answer, own)
+}
+
+// kill ends the connections of clients. It returns of how many, and whether the client
+// itself is among them, for which lastAnswer does it.
+func (c *call) kill(wanted func(*session) bool) (killed int, own bool) {
+	for _, id := range slices.Sorted(maps.Keys(c.sessions)) {
+		s := c.sessions[id]
+		switch {
+		case !wanted(s):
+			continue
+		case s == c.session:
+			own = true
+		default:
+			s.abort()
+		}
+		killed++
+	}
+	return killed, own
+}
+
+// lastAnswer is the answer to a command behind which the connection is closed, or not.
+func (c *call) lastAnswer(answer resp.Reply, last bool) resp.Reply {
+	if !last {
+		return answer
+	}
+	c.session.reply(&answer)
+	c.session.finish()
+	return resp.Nothing
+}
+
+// parseClientFilter reads names and values. Of several values for one name the last
+// counts.
+func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *resp.Reply) {
+	f.butOneself = true
+	for i := 0; i < len(args); i += 2 {
+		if i+1 == len(args) {
+			return f, &resp.SyntaxError
+		}
+		switch value := args[i+1]; {
+		case resp.Is(args[i], "ID"):
+			var isInt bool
+			if f.id, isInt = resp.ParseInt(value); !isInt || f.id < 1 {
+				r := resp.ErrorReply("ERR client-id should be greater than 0")
+				return f, &r
+			}
+		case resp.Is(args[i], "TYPE"):
+			if f.kind, err = parseClientType(value); err != nil {
+				return f, err
+			}
+		case resp.Is(args[i], "ADDR"):
+			f.addr = value
+		case resp.Is(args[i], "LADDR"):
+			f.laddr = value
+		case resp.Is(args[i], "USER"):
+			if f.user = c.acl.users[string(value)]; f.user == nil {
+				r := resp.Errorf("ERR No such user '%s'", value)
+				return f, &r
+			}
+		case resp.Is(args[i], "SKIPME") && resp.Is(value, "YES"):
+			f.butOneself = true
+		case resp.Is(args[i], "SKIPME") && resp.Is(value, "NO"):
+			f.butOneself = false
+		default:
+			return f, &resp.SyntaxError
+		}
+	}
+	return f, nil
+}
+
+// matches reports whether the filter is about a client, if another asks.
+func (f *clientFilter) matches(s, asking *session) bool {
+	addr, laddr := s.transport.addresses()
+	return (f.id == 0 || f.id == s.id) &&
+		(f.user == nil || f.user == s.user) &&
+		(f.kind == "" || f.kind == s.kind()) &&
+		(f.addr == nil || string(f.addr) == addr) &&
+		(f.laddr == nil || string(f.laddr) == laddr) &&
+		!(f.butOneself && s == asking)
+}
+
+// parseClientType reads a type of clients.
+func parseClientType(name []byte) (kind string, err *resp.Reply) {
+	switch kind = strings.ToLower(string(name)); kind {
+	case "normal", "master", "replica", "pubsub":
+		return kind, nil
+	case "slave":
+		return "replica", nil
+	}
+	r := resp.Errorf("ERR Unknown client type '%s'", name)
+	return "", &r
+}
+
+// kind is the type of a client, by the names of CLIENT LIST.
+func (s *session) kind() string {
+	if s.subscriptions.any() {
+		return "pubsub"
+	}
+	return "normal"
 }
