@@ -1,11 +1,19 @@
 package broker
 
 import (
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // BITFIELD and BITFIELD_RO.
+
+var bitfieldCommands = []command.Command{
+	{Name: "bitfield", Arity: -2, Flags: command.Write | command.DenyOOM, Keys: []command.KeySpec{{Flags: "RW access update variable_flags", First: 1, Step: 1, Use: useByBitfield}}, Run: bitfield, ACL: "bitmap",
+		Group: "bitmap", Since: "3.2.0", Complexity: "O(1) for each step", Summary: "Reads and writes integers of any width in the string that a key holds."},
+	{Name: "bitfield_ro", Arity: -2, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO access"), Run: bitfieldReadOnly, ACL: "bitmap",
+		Group: "bitmap", Since: "6.0.0", Complexity: "O(1) for each step", Summary: "Reads integers of any width in the string that a key holds."},
+}
 
 // A bitField is an integer in a string: bits wide, from offset on.
 type bitField struct {

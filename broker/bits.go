@@ -4,12 +4,26 @@ import (
 	"encoding/binary"
 	"math/bits"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands for strings as rows of bits, where the highest bit of a byte is the
 // first.
+
+var bitCommands = []command.Command{
+	{Name: "getbit", Arity: 3, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO access"), Run: getbit, ACL: "bitmap",
+		Group: "bitmap", Since: "2.2.0", Complexity: "O(1)", Summary: "Returns a bit of the string that a key holds."},
+	{Name: "setbit", Arity: 4, Flags: command.Write | command.DenyOOM, Keys: command.OneKey("RW access update"), Run: setbit, ACL: "bitmap",
+		Group: "bitmap", Since: "2.2.0", Complexity: "O(1)", Summary: "Sets a bit of the string that a key holds."},
+	{Name: "bitcount", Arity: -2, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: bitcount, ACL: "bitmap",
+		Group: "bitmap", Since: "2.6.0", Complexity: "O(N) where N is the length of the range", Summary: "Counts the ones in the string that a key holds."},
+	{Name: "bitpos", Arity: -3, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: bitpos, ACL: "bitmap",
+		Group: "bitmap", Since: "2.8.7", Complexity: "O(N) where N is the length of the range", Summary: "Finds the first 0 or 1 in the string that a key holds."},
+	{Name: "bitop", Arity: -4, Flags: command.Write | command.DenyOOM, Keys: []command.KeySpec{{Flags: "OW update", First: 2, Step: 1}, {Flags: "RO access", First: 3, Last: -1, Step: 1}}, Run: bitop, ACL: "bitmap",
+		Group: "bitmap", Since: "2.6.0", Complexity: "O(N*M) where N is the length of the longest string and M their number", Summary: "Combines the bits of strings, and stores the result."},
+}
 
 var (
 	badBit    = resp.ErrorReply("ERR bit is not an integer or out of range")

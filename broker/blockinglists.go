@@ -4,11 +4,25 @@ import (
 	"bytes"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands that wait for lists.
+
+var blockingCommands = []command.Command{
+	{Name: "blpop", Arity: -3, Flags: command.Write | command.NoScript | command.Blocking, Keys: command.KeysUpTo(-2, 1, "RW access delete"), Run: blpop, ACL: "list",
+		Group: "list", Since: "2.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Removes the head of the first list that is not empty, waiting for one if need be."},
+	{Name: "brpop", Arity: -3, Flags: command.Write | command.NoScript | command.Blocking, Keys: command.KeysUpTo(-2, 1, "RW access delete"), Run: brpop, ACL: "list",
+		Group: "list", Since: "2.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Removes the tail of the first list that is not empty, waiting for one if need be."},
+	{Name: "blmove", Arity: 6, Flags: command.Write | command.DenyOOM | command.NoScript | command.Blocking, Keys: command.TwoKeys("RW access delete", "RW insert"), Run: blmove, ACL: "list",
+		Group: "list", Since: "6.2.0", Complexity: "O(1)", Summary: "Moves an element from one list to another, waiting for one if need be."},
+	{Name: "brpoplpush", Arity: 4, Flags: command.Write | command.DenyOOM | command.NoScript | command.Blocking, Keys: command.TwoKeys("RW access delete", "RW insert"), Run: brpoplpush, ACL: "list",
+		Group: "list", Since: "2.2.0", Complexity: "O(1)", Summary: "Moves an element from the tail of a list to the head of another, waiting for one if need be."},
+	{Name: "blmpop", Arity: -5, Flags: command.Write | command.Blocking | command.MovableKeys, Keys: command.CountedKeys(2, "RW access delete"), Run: blmpop, ACL: "list",
+		Group: "list", Since: "7.0.0", Complexity: "O(N+M) where N is the number of keys and M the number of elements returned", Summary: "Removes elements from the first list that is not empty, waiting for one if need be."},
+}
 
 func blpop(c *keyspace.Call, args [][]byte) resp.Reply { return blockingPop(c, args, left) }
 func brpop(c *keyspace.Call, args [][]byte) resp.Reply { return blockingPop(c, args, right) }

@@ -11,6 +11,19 @@ import (
 // COMMAND and its sub-commands, and the HELP of all containers: what the table
 // says about itself.
 
+var commandCommands = []command.Command{
+	{Name: "command", Arity: -1, Flags: command.Always, Run: withBroker(commandAll), ACL: "connection", Tips: "nondeterministic_output_order",
+		Group: "server", Since: "2.8.13", Complexity: "O(N) where N is the number of commands", Summary: "Describes all commands.", Subs: []*command.Command{
+			{Name: "count", Arity: 2, Flags: command.Always, Run: withBroker(commandCountAll), ACL: "connection", Since: "2.8.13", Complexity: "O(1)", Summary: "Returns the number of commands."},
+			{Name: "docs", Arity: -2, Flags: command.Always, Run: withBroker(commandDocs), ACL: "connection", Tips: "nondeterministic_output_order", Since: "7.0.0", Complexity: "O(N) where N is the number of commands asked for", Summary: "Returns the documentation of commands."},
+			{Name: "getkeys", Arity: -4, Flags: command.Always, Run: withBroker(commandGetKeys), ACL: "connection", Since: "2.8.13", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys in a command."},
+			{Name: "getkeysandflags", Arity: -4, Flags: command.Always, Run: withBroker(commandGetKeysAndFlags), ACL: "connection", Since: "7.0.0", Complexity: "O(N) where N is the number of arguments", Summary: "Returns the keys in a command, and what it does to them."},
+			{Name: "help", Arity: 2, Flags: command.Always, ACL: "connection", Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+			{Name: "info", Arity: -2, Flags: command.Always, Run: withBroker(commandInfo), ACL: "connection", Tips: "nondeterministic_output_order", Since: "2.8.13", Complexity: "O(N) where N is the number of commands asked for", Summary: "Describes commands."},
+			{Name: "list", Arity: -2, Flags: command.Always, Run: withBroker(commandList), ACL: "connection", Tips: "nondeterministic_output_order", Since: "7.0.0", Complexity: "O(N) where N is the number of commands", Summary: "Returns the names of the commands."},
+		}},
+}
+
 func commandAll(c *call, _ [][]byte) resp.Reply { return c.describeAll() }
 
 func commandCountAll(c *call, _ [][]byte) resp.Reply { return resp.Int(len(c.table.Order)) }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/glob"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
@@ -18,6 +19,16 @@ import (
 
 // CONFIG and the settings that have an effect, under Redis's names; the others are in
 // keptsettings.go. Their values are in Broker.options, which is guarded by the lock.
+
+var configCommands = []command.Command{
+	{Name: "config", Arity: -2, Group: "server", Since: "2.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about the configuration.", Subs: []*command.Command{
+		{Name: "get", Arity: -3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(configGet), Since: "2.0.0", Complexity: "O(N) where N is the number of settings", Summary: "Returns the settings whose names match."},
+		{Name: "help", Arity: 2, Flags: command.Always, Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "resetstat", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(configResetStat), Since: "2.0.0", Complexity: "O(1)", Summary: "Sets the figures of INFO back."},
+		{Name: "rewrite", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(configRewrite), Since: "2.8.0", Complexity: "O(1)", Summary: "Refuses, as there is no configuration file."},
+		{Name: "set", Arity: -4, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(configSet), Tips: "request_policy:all_nodes response_policy:all_succeeded", Since: "2.0.0", Complexity: "O(N) where N is the number of settings", Summary: "Changes settings."},
+	}},
+}
 
 // A setting is one row of the table of settings.
 type setting struct {

@@ -1,8 +1,28 @@
 package broker
 
-import "redrpc/broker/internal/resp"
+import (
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/resp"
+)
 
 // Commands about the connection itself.
+
+var connectionCommands = []command.Command{
+	{Name: "ping", Arity: -1, Flags: command.Fast | command.WhileSubscribed, Run: withBroker(ping), ACL: "connection", Tips: "request_policy:all_shards response_policy:all_succeeded",
+		Group: "connection", Since: "1.0.0", Complexity: "O(1)", Summary: "Answers PONG, or the given text."},
+	{Name: "echo", Arity: 2, Flags: command.Always | command.Fast, Run: withBroker(echo), ACL: "connection",
+		Group: "connection", Since: "1.0.0", Complexity: "O(1)", Summary: "Answers the given text."},
+	{Name: "hello", Arity: -1, Flags: command.PerSession | command.Fast | command.NoAuth | command.AllowBusy, Run: withBroker(hello), ACL: "connection",
+		Group: "connection", Since: "6.0.0", Complexity: "O(1)", Summary: "Chooses the protocol version, and may authenticate and name the client."},
+	{Name: "auth", Arity: -2, Flags: command.PerSession | command.Fast | command.NoAuth | command.AllowBusy, Run: withBroker(auth), ACL: "connection",
+		Group: "connection", Since: "1.0.0", Complexity: "O(1)", Summary: "Authenticates the client."},
+	{Name: "select", Arity: 2, Flags: command.Always | command.Fast, Run: withBroker(selectDB), ACL: "connection",
+		Group: "connection", Since: "1.0.0", Complexity: "O(1)", Summary: "Chooses the database."},
+	{Name: "quit", Arity: -1, Flags: command.PerSession | command.Fast | command.NoAuth | command.AllowBusy | command.Immediate | command.WhileSubscribed, Run: withBroker(quit), ACL: "connection",
+		Group: "connection", Since: "1.0.0", Complexity: "O(1)", Summary: "Closes the connection."},
+	{Name: "reset", Arity: 1, Flags: command.PerSession | command.Fast | command.NoAuth | command.AllowBusy | command.Immediate | command.WhileSubscribed, Run: withBroker(reset), ACL: "connection",
+		Group: "connection", Since: "6.2.0", Complexity: "O(1)", Summary: "Takes back all that the client has set on its connection."},
+}
 
 // version is the Redis version whose behaviour this is.
 const version = "7.0.15"

@@ -8,11 +8,17 @@ import (
 	"strings"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // INFO: what Redis tells there, as far as it means something here.
+
+var infoCommands = []command.Command{
+	{Name: "info", Arity: -1, Flags: command.Always, Run: withBroker(info), ACL: "dangerous", Tips: "nondeterministic_output request_policy:all_shards response_policy:special",
+		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns figures about the server."},
+}
 
 // sections are the parts of INFO, in order. Those that are not by default are
 // given when asked for by name, or with "all" or "everything".

@@ -10,11 +10,79 @@ import (
 	"strings"
 	"time"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands about the server.
+
+var serverCommands = []command.Command{
+	{Name: "dbsize", Arity: 1, Flags: command.ReadOnly | command.Fast, Run: withBroker(dbsize), ACL: "keyspace", Tips: "request_policy:all_shards response_policy:agg_sum",
+		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the number of keys in the database."},
+	{Name: "flushdb", Arity: -1, Flags: command.Write, Run: withBroker(flushdb), ACL: "keyspace dangerous", Tips: "request_policy:all_shards response_policy:all_succeeded",
+		Group: "server", Since: "1.0.0", Complexity: "O(N) where N is the number of keys in the database", Summary: "Deletes all keys of the database."},
+	{Name: "flushall", Arity: -1, Flags: command.Write, Run: withBroker(flushall), ACL: "keyspace dangerous", Tips: "request_policy:all_shards response_policy:all_succeeded",
+		Group: "server", Since: "1.0.0", Complexity: "O(N) where N is the number of keys in all databases", Summary: "Deletes all keys of all databases."},
+	{Name: "lolwut", Arity: -1, Flags: command.ReadOnly | command.Fast, Run: withBroker(lolwut),
+		Group: "server", Since: "5.0.0", Complexity: "O(1)", Summary: "Returns the version as a text."},
+	{Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about memory.", Subs: []*command.Command{
+		{Name: "help", Arity: 2, Flags: command.Always, Since: "4.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "malloc-stats", Arity: 2, Run: withBroker(memoryMallocStats), Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns what Go's allocator says of itself."},
+		{Name: "purge", Arity: 2, Run: withBroker(memoryPurge), Tips: "request_policy:all_shards response_policy:all_succeeded", Since: "4.0.0", Complexity: "O(N) where N is the size of the heap", Summary: "Gives memory back to the system that is not used."},
+		{Name: "stats", Arity: 2, Run: withBroker(memoryStats), Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Since: "4.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Returns figures about memory."},
+		{Name: "usage", Arity: -3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: withBroker(memoryUsage), Since: "4.0.0", Complexity: "O(1)", Summary: "Returns how many bytes a key and its value take, about."},
+	}},
+	{Name: "role", Arity: 1, Flags: command.NoScript | command.Always | command.Fast, Run: withBroker(role), ACL: "admin dangerous",
+		Group: "server", Since: "2.8.12", Complexity: "O(1)", Summary: "Says that the server is a master without replicas."},
+	{Name: "shutdown", Arity: -1, Flags: command.Admin | command.NoScript | command.Always | command.NoMulti | command.AllowBusy, Run: withBroker(shutdown), ACL: "dangerous",
+		Group: "server", Since: "1.0.0", Complexity: "O(N) where N is the number of clients", Summary: "Closes the broker."},
+	{Name: "swapdb", Arity: 3, Flags: command.Write | command.Fast, Run: withBroker(swapdb), ACL: "keyspace dangerous",
+		Group: "server", Since: "4.0.0", Complexity: "O(N) where N is the number of keys in both databases", Summary: "Exchanges what two databases hold."},
+	{Name: "time", Arity: 1, Flags: command.Always | command.Fast, Run: withBroker(timeOfDay), Tips: "nondeterministic_output",
+		Group: "server", Since: "2.6.0", Complexity: "O(1)", Summary: "Returns the time in seconds and microseconds."},
+	{Name: "module", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about modules.", Subs: []*command.Command{
+		{Name: "help", Arity: 2, Flags: command.Always, Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "list", Arity: 2, Flags: command.Admin | command.NoScript, Run: withBroker(moduleList), Tips: "nondeterministic_output_order", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns the modules, which there are none of."},
+	}},
+	{Name: "cluster", Arity: -2, Group: "cluster", Since: "3.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about a cluster, which refuse.", Subs: []*command.Command{
+		{Name: "addslots", Arity: -3, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(N) where N is the number of slots", Summary: "Refuses, as there is no cluster."},
+		{Name: "addslotsrange", Arity: -4, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "7.0.0", Complexity: "O(N) where N is the number of slots", Summary: "Refuses, as there is no cluster."},
+		{Name: "bumpepoch", Arity: 2, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Tips: "nondeterministic_output", Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "count-failure-reports", Arity: 3, Flags: command.Admin | command.Stale, Run: withBroker(clusterDisabled), Tips: "nondeterministic_output", Since: "3.0.0", Complexity: "O(N) where N is the number of failure reports", Summary: "Refuses, as there is no cluster."},
+		{Name: "countkeysinslot", Arity: 3, Flags: command.Stale, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "delslots", Arity: -3, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(N) where N is the number of slots", Summary: "Refuses, as there is no cluster."},
+		{Name: "delslotsrange", Arity: -4, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "7.0.0", Complexity: "O(N) where N is the number of slots", Summary: "Refuses, as there is no cluster."},
+		{Name: "failover", Arity: -2, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "flushslots", Arity: 2, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "forget", Arity: 3, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "getkeysinslot", Arity: 4, Flags: command.Stale, Run: withBroker(clusterDisabled), Tips: "nondeterministic_output", Since: "3.0.0", Complexity: "O(log(N)) where N is the number of keys asked for", Summary: "Refuses, as there is no cluster."},
+		{Name: "help", Arity: 2, Flags: command.Always, Run: withBroker(clusterDisabled), Since: "5.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "info", Arity: 2, Flags: command.Stale, Run: withBroker(clusterDisabled), Tips: "nondeterministic_output", Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "keyslot", Arity: 3, Flags: command.Stale, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(N) where N is the number of bytes in the key", Summary: "Refuses, as there is no cluster."},
+		{Name: "links", Arity: 2, Flags: command.Stale, Run: withBroker(clusterDisabled), Tips: "nondeterministic_output", Since: "7.0.0", Complexity: "O(N) where N is the number of nodes", Summary: "Refuses, as there is no cluster."},
+		{Name: "meet", Arity: -4, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "myid", Arity: 2, Flags: command.Stale, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "nodes", Arity: 2, Flags: command.Stale, Run: withBroker(clusterDisabled), Tips: "nondeterministic_output", Since: "3.0.0", Complexity: "O(N) where N is the number of nodes", Summary: "Refuses, as there is no cluster."},
+		{Name: "replicas", Arity: 3, Flags: command.Admin | command.Stale, Run: withBroker(clusterDisabled), Tips: "nondeterministic_output", Since: "5.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "replicate", Arity: 3, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "reset", Arity: -2, Flags: command.Admin | command.NoScript | command.Stale, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(N) where N is the number of nodes", Summary: "Refuses, as there is no cluster."},
+		{Name: "saveconfig", Arity: 2, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "set-config-epoch", Arity: 3, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "setslot", Arity: -4, Flags: command.Admin | command.Stale | command.NoAsyncLoading, Run: withBroker(clusterDisabled), Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "shards", Arity: 2, Flags: command.Stale, Run: withBroker(clusterDisabled), Tips: "nondeterministic_output", Since: "7.0.0", Complexity: "O(N) where N is the number of nodes", Summary: "Refuses, as there is no cluster."},
+		{Name: "slaves", Arity: 3, Flags: command.Admin | command.Stale, Run: withBroker(clusterDisabled), Tips: "nondeterministic_output", Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+		{Name: "slots", Arity: 2, Flags: command.Stale, Run: withBroker(clusterDisabled), Tips: "nondeterministic_output", Since: "3.0.0", Complexity: "O(N) where N is the number of nodes", Summary: "Refuses, as there is no cluster."},
+	}},
+	{Name: "asking", Arity: 1, Flags: command.Fast, Run: withBroker(clusterDisabled), ACL: "connection",
+		Group: "cluster", Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+	{Name: "readonly", Arity: 1, Flags: command.Always | command.Fast, Run: withBroker(clusterDisabled), ACL: "connection",
+		Group: "cluster", Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+	{Name: "readwrite", Arity: 1, Flags: command.Always | command.Fast, Run: withBroker(clusterDisabled), ACL: "connection",
+		Group: "cluster", Since: "3.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no cluster."},
+	{Name: "wait", Arity: 3, Flags: command.NoScript, Run: withBroker(waitForReplicas), ACL: "connection", Tips: "request_policy:all_shards response_policy:agg_min",
+		Group: "generic", Since: "3.0.0", Complexity: "O(1)", Summary: "Waits for replicas, which there are none of."},
+}
 
 func dbsize(c *call, _ [][]byte) resp.Reply { return resp.Int(c.DB.Len()) }
 

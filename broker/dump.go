@@ -1,12 +1,20 @@
 package broker
 
 import (
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/rdb"
 	"redrpc/broker/internal/resp"
 )
 
 // DUMP and RESTORE.
+
+var dumpCommands = []command.Command{
+	{Name: "dump", Arity: 2, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: dump, ACL: "keyspace", Tips: "nondeterministic_output",
+		Group: "generic", Since: "2.6.0", Complexity: "O(N) where N is the size of the value", Summary: "Returns a value in a form that RESTORE reads, here and in Redis."},
+	{Name: "restore", Arity: -4, Flags: command.Write | command.DenyOOM, Keys: command.OneKey("OW update"), Run: restore, ACL: "keyspace dangerous",
+		Group: "generic", Since: "2.6.0", Complexity: "O(N) where N is the size of the value", Summary: "Makes a key from what DUMP returned, here or in Redis."},
+}
 
 func dump(c *keyspace.Call, args [][]byte) resp.Reply {
 	e := c.Lookup(args[1])

@@ -4,12 +4,50 @@ import (
 	"strconv"
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/glob"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands for keys of any type.
+
+var keyCommands = []command.Command{
+	{Name: "del", Arity: -2, Flags: command.Write, Keys: command.KeysUpTo(-1, 1, "RM delete"), Run: del, ACL: "keyspace", Tips: "request_policy:multi_shard response_policy:agg_sum",
+		Group: "generic", Since: "1.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Deletes keys."},
+	{Name: "unlink", Arity: -2, Flags: command.Write | command.Fast, Keys: command.KeysUpTo(-1, 1, "RM delete"), Run: del, ACL: "keyspace", Tips: "request_policy:multi_shard response_policy:agg_sum",
+		Group: "generic", Since: "4.0.0", Complexity: "O(1) for each key", Summary: "Deletes keys, leaving their memory to be freed later."},
+	{Name: "exists", Arity: -2, Flags: command.ReadOnly | command.Fast, Keys: command.KeysUpTo(-1, 1, "RO"), Run: exists, ACL: "keyspace", Tips: "request_policy:multi_shard response_policy:agg_sum",
+		Group: "generic", Since: "1.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Counts how many of the given keys exist."},
+	{Name: "type", Arity: 2, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO"), Run: typeOf, ACL: "keyspace",
+		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the type of a key's value."},
+	{Name: "expire", Arity: -3, Flags: command.Write | command.Fast, Keys: command.OneKey("RW update"), Run: expire, ACL: "keyspace",
+		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Makes a key expire in a number of seconds."},
+	{Name: "pexpire", Arity: -3, Flags: command.Write | command.Fast, Keys: command.OneKey("RW update"), Run: pexpire, ACL: "keyspace",
+		Group: "generic", Since: "2.6.0", Complexity: "O(1)", Summary: "Makes a key expire in a number of milliseconds."},
+	{Name: "expireat", Arity: -3, Flags: command.Write | command.Fast, Keys: command.OneKey("RW update"), Run: expireat, ACL: "keyspace",
+		Group: "generic", Since: "1.2.0", Complexity: "O(1)", Summary: "Makes a key expire at a time in seconds."},
+	{Name: "pexpireat", Arity: -3, Flags: command.Write | command.Fast, Keys: command.OneKey("RW update"), Run: pexpireat, ACL: "keyspace",
+		Group: "generic", Since: "2.6.0", Complexity: "O(1)", Summary: "Makes a key expire at a time in milliseconds."},
+	{Name: "ttl", Arity: 2, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO access"), Run: ttl, ACL: "keyspace", Tips: "nondeterministic_output",
+		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns in how many seconds a key expires."},
+	{Name: "pttl", Arity: 2, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO access"), Run: pttl, ACL: "keyspace", Tips: "nondeterministic_output",
+		Group: "generic", Since: "2.6.0", Complexity: "O(1)", Summary: "Returns in how many milliseconds a key expires."},
+	{Name: "persist", Arity: 2, Flags: command.Write | command.Fast, Keys: command.OneKey("RW update"), Run: persist, ACL: "keyspace",
+		Group: "generic", Since: "2.2.0", Complexity: "O(1)", Summary: "Makes a key stay that would expire."},
+	{Name: "scan", Arity: -2, Flags: command.ReadOnly, Run: scan, ACL: "keyspace", Tips: "nondeterministic_output request_policy:special",
+		Group: "generic", Since: "2.8.0", Complexity: "O(1) for every call, O(N) for a complete iteration", Summary: "Iterates over the keys of the database."},
+	{Name: "keys", Arity: 2, Flags: command.ReadOnly, Run: keys, ACL: "keyspace dangerous", Tips: "request_policy:all_shards nondeterministic_output_order",
+		Group: "generic", Since: "1.0.0", Complexity: "O(N) where N is the number of keys in the database", Summary: "Returns all keys that match a pattern."},
+	{Name: "expiretime", Arity: 2, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO access"), Run: expiretime, ACL: "keyspace",
+		Group: "generic", Since: "7.0.0", Complexity: "O(1)", Summary: "Returns when a key expires, in seconds since 1970."},
+	{Name: "pexpiretime", Arity: 2, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO access"), Run: pexpiretime, ACL: "keyspace",
+		Group: "generic", Since: "7.0.0", Complexity: "O(1)", Summary: "Returns when a key expires, in milliseconds since 1970."},
+	{Name: "randomkey", Arity: 1, Flags: command.ReadOnly, Run: randomkey, ACL: "keyspace", Tips: "request_policy:all_shards nondeterministic_output",
+		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns any key of the database."},
+	{Name: "touch", Arity: -2, Flags: command.ReadOnly | command.Fast, Keys: command.KeysUpTo(-1, 1, "RO"), Run: touch, ACL: "keyspace", Tips: "request_policy:multi_shard response_policy:agg_sum",
+		Group: "generic", Since: "3.2.1", Complexity: "O(N) where N is the number of keys", Summary: "Counts how many of the given keys exist, as if they had been used."},
+}
 
 func del(c *keyspace.Call, args [][]byte) resp.Reply {
 	n := 0

@@ -1,11 +1,17 @@
 package broker
 
 import (
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // LCS: the longest common subsequence of two strings.
+
+var lcsCommands = []command.Command{
+	{Name: "lcs", Arity: -3, Flags: command.ReadOnly, Keys: []command.KeySpec{{Flags: "RO access", First: 1, Last: 1, Step: 1}}, Run: lcs, ACL: "string",
+		Group: "string", Since: "7.0.0", Complexity: "O(N*M) where N and M are the lengths of the strings", Summary: "Returns the longest common subsequence of two strings."},
+}
 
 // lcsOptions are those of LCS.
 type lcsOptions struct {

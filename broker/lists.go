@@ -4,11 +4,49 @@ import (
 	"bytes"
 	"math"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands for lists.
+
+var listCommands = []command.Command{
+	{Name: "lpush", Arity: -3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW insert"), Run: lpush, ACL: "list",
+		Group: "list", Since: "1.0.0", Complexity: "O(1) for each element", Summary: "Adds elements at the head of a list."},
+	{Name: "rpush", Arity: -3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW insert"), Run: rpush, ACL: "list",
+		Group: "list", Since: "1.0.0", Complexity: "O(1) for each element", Summary: "Adds elements at the tail of a list."},
+	{Name: "lpushx", Arity: -3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW insert"), Run: lpushx, ACL: "list",
+		Group: "list", Since: "2.2.0", Complexity: "O(1) for each element", Summary: "Adds elements at the head of a list that exists."},
+	{Name: "rpushx", Arity: -3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW insert"), Run: rpushx, ACL: "list",
+		Group: "list", Since: "2.2.0", Complexity: "O(1) for each element", Summary: "Adds elements at the tail of a list that exists."},
+	{Name: "lpop", Arity: -2, Flags: command.Write | command.Fast, Keys: command.OneKey("RW access delete"), Run: lpop, ACL: "list",
+		Group: "list", Since: "1.0.0", Complexity: "O(N) where N is the number of elements returned", Summary: "Removes elements from the head of a list and returns them."},
+	{Name: "rpop", Arity: -2, Flags: command.Write | command.Fast, Keys: command.OneKey("RW access delete"), Run: rpop, ACL: "list",
+		Group: "list", Since: "1.0.0", Complexity: "O(N) where N is the number of elements returned", Summary: "Removes elements from the tail of a list and returns them."},
+	{Name: "llen", Arity: 2, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO"), Run: llen, ACL: "list",
+		Group: "list", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the length of a list."},
+	{Name: "lrange", Arity: 4, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: lrange, ACL: "list",
+		Group: "list", Since: "1.0.0", Complexity: "O(S+N) where S is the distance from the nearer end and N the number of elements returned", Summary: "Returns a range of a list."},
+	{Name: "lindex", Arity: 3, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: lindex, ACL: "list",
+		Group: "list", Since: "1.0.0", Complexity: "O(N) where N is the distance from the nearer end", Summary: "Returns the element at an index."},
+	{Name: "lset", Arity: 4, Flags: command.Write | command.DenyOOM, Keys: command.OneKey("RW update"), Run: lset, ACL: "list",
+		Group: "list", Since: "1.0.0", Complexity: "O(N) where N is the distance from the nearer end", Summary: "Replaces the element at an index."},
+	{Name: "lrem", Arity: 4, Flags: command.Write, Keys: command.OneKey("RW delete"), Run: lrem, ACL: "list",
+		Group: "list", Since: "1.0.0", Complexity: "O(N+M) where N is the length of the list and M the number of elements removed", Summary: "Removes elements that are equal to a value."},
+	{Name: "ltrim", Arity: 4, Flags: command.Write, Keys: command.OneKey("RW delete"), Run: ltrim, ACL: "list",
+		Group: "list", Since: "1.0.0", Complexity: "O(N) where N is the number of elements removed", Summary: "Removes all but a range of a list."},
+	{Name: "linsert", Arity: 5, Flags: command.Write | command.DenyOOM, Keys: command.OneKey("RW insert"), Run: linsert, ACL: "list",
+		Group: "list", Since: "2.2.0", Complexity: "O(N) where N is the distance from the head", Summary: "Inserts an element before or after another."},
+	{Name: "lpos", Arity: -3, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: lpos, ACL: "list",
+		Group: "list", Since: "6.0.6", Complexity: "O(N) where N is the length of the list", Summary: "Returns the indexes of the elements equal to a value."},
+	{Name: "lmove", Arity: 5, Flags: command.Write | command.DenyOOM, Keys: command.TwoKeys("RW access delete", "RW insert"), Run: lmove, ACL: "list",
+		Group: "list", Since: "6.2.0", Complexity: "O(1)", Summary: "Moves an element from one end of a list to an end of another."},
+	{Name: "rpoplpush", Arity: 3, Flags: command.Write | command.DenyOOM, Keys: command.TwoKeys("RW access delete", "RW insert"), Run: rpoplpush, ACL: "list",
+		Group: "list", Since: "1.2.0", Complexity: "O(1)", Summary: "Moves an element from the tail of a list to the head of another."},
+	{Name: "lmpop", Arity: -4, Flags: command.Write | command.MovableKeys, Keys: command.CountedKeys(1, "RW access delete"), Run: lmpop, ACL: "list",
+		Group: "list", Since: "7.0.0", Complexity: "O(N+M) where N is the number of keys and M the number of elements returned", Summary: "Removes elements from the first list that is not empty and returns them."},
+}
 
 // list returns the value of a list key, or nil if there is no such key. It
 // reports false if the key holds something else.

@@ -15,6 +15,11 @@ import (
 // run by EXEC, and EXEC last. A command that waits is shown when it begins to. Such a
 // client cannot read or write keys until RESET.
 
+var monitorCommands = []command.Command{
+	{Name: "monitor", Arity: 1, Flags: command.Admin | command.PerSession, Run: withBroker(monitor),
+		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Shows this client every command that runs."},
+}
+
 func monitor(c *call, _ [][]byte) resp.Reply {
 	s := c.session
 	switch {

@@ -1,11 +1,23 @@
 package broker
 
 import (
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands that move values between keys and databases.
+
+var renameCommands = []command.Command{
+	{Name: "rename", Arity: 3, Flags: command.Write, Keys: command.TwoKeys("RW access delete", "OW update"), Run: rename, ACL: "keyspace",
+		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a value another key, replacing what that holds."},
+	{Name: "renamenx", Arity: 3, Flags: command.Write | command.Fast, Keys: command.TwoKeys("RW access delete", "OW insert"), Run: renamenx, ACL: "keyspace",
+		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a value another key, unless that exists."},
+	{Name: "copy", Arity: -3, Flags: command.Write | command.DenyOOM, Keys: command.TwoKeys("RO access", "OW update"), Run: copyKey, ACL: "keyspace",
+		Group: "generic", Since: "6.2.0", Complexity: "O(N) where N is the number of elements", Summary: "Copies a value to another key, or another database."},
+	{Name: "move", Arity: 3, Flags: command.Write | command.Fast, Keys: command.OneKey("RW access update"), Run: move, ACL: "keyspace",
+		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Moves a key to another database."},
+}
 
 func rename(c *keyspace.Call, args [][]byte) resp.Reply {
 	if failed := renameKey(c, args[1], args[2], true); failed != nil {

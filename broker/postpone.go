@@ -19,6 +19,11 @@ import (
 // looked at, and when it is released it is checked as if it had come just then. Clients
 // that are released together go on in the order in which they were held.
 
+var debugCommands = []command.Command{
+	{Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(debugCommand),
+		Group: "server", Since: "1.0.0", Complexity: "Depends on the sub-command.", Summary: "Stalls the broker, answers with an error, or writes to the log."},
+}
+
 // A postponed keeps a command that may not run yet.
 type postponed struct {
 	session  *session

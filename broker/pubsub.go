@@ -4,9 +4,37 @@ import (
 	"maps"
 	"slices"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/glob"
 	"redrpc/broker/internal/resp"
 )
+
+var pubsubCommands = []command.Command{
+	{Name: "subscribe", Arity: -2, Flags: command.PubSub | command.PerSession | command.WhileSubscribed, Channels: command.AllChannels, Run: withBroker(subscribe),
+		Group: "pubsub", Since: "2.0.0", Complexity: "O(N) where N is the number of channels", Summary: "Subscribes to channels."},
+	{Name: "unsubscribe", Arity: -1, Flags: command.PubSub | command.PerSession | command.WhileSubscribed, Run: withBroker(unsubscribe),
+		Group: "pubsub", Since: "2.0.0", Complexity: "O(N) where N is the number of subscribers of a channel", Summary: "Ends subscriptions to channels, or to all."},
+	{Name: "psubscribe", Arity: -2, Flags: command.PubSub | command.PerSession | command.WhileSubscribed, Channels: command.ChannelPatterns, Run: withBroker(psubscribe),
+		Group: "pubsub", Since: "2.0.0", Complexity: "O(N) where N is the number of patterns", Summary: "Subscribes to all channels that match patterns."},
+	{Name: "punsubscribe", Arity: -1, Flags: command.PubSub | command.PerSession | command.WhileSubscribed, Run: withBroker(punsubscribe),
+		Group: "pubsub", Since: "2.0.0", Complexity: "O(N) where N is the number of subscribers of a pattern", Summary: "Ends subscriptions to patterns, or to all."},
+	{Name: "ssubscribe", Arity: -2, Flags: command.PubSub | command.PerSession | command.WhileSubscribed, Keys: command.KeysUpTo(-1, 1, "not_key"), Channels: command.AllChannels, Run: withBroker(ssubscribe),
+		Group: "pubsub", Since: "7.0.0", Complexity: "O(N) where N is the number of channels", Summary: "Subscribes to channels of a shard."},
+	{Name: "sunsubscribe", Arity: -1, Flags: command.PubSub | command.PerSession | command.WhileSubscribed, Keys: command.KeysUpTo(-1, 1, "not_key"), Run: withBroker(sunsubscribe),
+		Group: "pubsub", Since: "7.0.0", Complexity: "O(N) where N is the number of subscribers of a channel", Summary: "Ends subscriptions to channels of a shard, or to all."},
+	{Name: "spublish", Arity: 3, Flags: command.PubSub | command.Always | command.Fast | command.MayReplicate, Keys: command.OneKey("not_key"), Channels: command.OneChannel, Run: withBroker(spublish),
+		Group: "pubsub", Since: "7.0.0", Complexity: "O(N) where N is the number of subscribers", Summary: "Sends a message to the subscribers of a shard's channel."},
+	{Name: "publish", Arity: 3, Flags: command.PubSub | command.Always | command.Fast | command.MayReplicate, Channels: command.OneChannel, Run: withBroker(publish),
+		Group: "pubsub", Since: "2.0.0", Complexity: "O(N+M) where N is the number of subscribers and M the number of patterns", Summary: "Sends a message to the subscribers of a channel."},
+	{Name: "pubsub", Arity: -2, Group: "pubsub", Since: "2.8.0", Complexity: "Depends on the sub-command.", Summary: "Commands about subscriptions.", Subs: []*command.Command{
+		{Name: "channels", Arity: -2, Flags: command.PubSub | command.Always, Run: withBroker(pubsubChannels), Since: "2.8.0", Complexity: "O(N) where N is the number of channels", Summary: "Returns the channels that have subscribers."},
+		{Name: "help", Arity: 2, Flags: command.Always, Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
+		{Name: "numpat", Arity: 2, Flags: command.PubSub | command.Always, Run: withBroker(pubsubNumPat), Since: "2.8.0", Complexity: "O(1)", Summary: "Returns the number of patterns that have subscribers."},
+		{Name: "shardchannels", Arity: -2, Flags: command.PubSub | command.Always, Run: withBroker(pubsubShardChannels), Since: "7.0.0", Complexity: "O(N) where N is the number of channels", Summary: "Returns the channels of a shard that have subscribers."},
+		{Name: "shardnumsub", Arity: -2, Flags: command.PubSub | command.Always, Run: withBroker(pubsubShardNumSub), Since: "7.0.0", Complexity: "O(N) where N is the number of channels asked for", Summary: "Returns how many subscribers channels of a shard have."},
+		{Name: "numsub", Arity: -2, Flags: command.PubSub | command.Always, Run: withBroker(pubsubNumSub), Since: "2.8.0", Complexity: "O(N) where N is the number of channels asked for", Summary: "Returns how many subscribers channels have."},
+	}},
+}
 
 // A subscriptionKind is what clients subscribe to.
 type subscriptionKind int

@@ -4,11 +4,23 @@ import (
 	"math/big"
 	"strings"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands for parts of strings, and for numbers with a fraction.
+
+var rangeCommands = []command.Command{
+	{Name: "incrbyfloat", Arity: 3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW access update"), Run: incrbyfloat, ACL: "string",
+		Group: "string", Since: "2.6.0", Complexity: "O(1)", Summary: "Adds a number with a fraction to the number that a key holds."},
+	{Name: "getrange", Arity: 4, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: getrange, ACL: "string",
+		Group: "string", Since: "2.4.0", Complexity: "O(N) where N is the length of the answer", Summary: "Returns a part of the string that a key holds."},
+	{Name: "substr", Arity: 4, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: getrange, ACL: "string",
+		Group: "string", Since: "1.0.0", Complexity: "O(N) where N is the length of the answer", Summary: "Returns a part of the string that a key holds; the old name of GETRANGE."},
+	{Name: "setrange", Arity: 4, Flags: command.Write | command.DenyOOM, Keys: command.OneKey("RW update"), Run: setrange, ACL: "string",
+		Group: "string", Since: "2.2.0", Complexity: "O(N) where N is the length of the part", Summary: "Overwrites a part of the string that a key holds."},
+}
 
 func getrange(c *keyspace.Call, args [][]byte) resp.Reply {
 	start, stop, isInt := resp.ParseRange(args[2:])

@@ -2,10 +2,11 @@ package broker
 
 import (
 	"fmt"
-	"redrpc/broker/internal/resp"
 	"slices"
 	"strings"
 	"testing"
+
+	"redrpc/broker/internal/resp"
 )
 
 // replacing are ways in which a key can be there before and after, and its value be

@@ -4,11 +4,49 @@ import (
 	"math"
 	"strconv"
 
+	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 )
 
 // Commands for strings.
+
+var stringCommands = []command.Command{
+	{Name: "set", Arity: -3, Flags: command.Write | command.DenyOOM, Keys: []command.KeySpec{{Flags: "RW access update variable_flags", First: 1, Step: 1, Use: useBySet}}, Run: setString, ACL: "string",
+		Group: "string", Since: "1.0.0", Complexity: "O(1)", Summary: "Sets a key to a string, whatever it held."},
+	{Name: "get", Arity: 2, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO access"), Run: get, ACL: "string",
+		Group: "string", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the string that a key holds."},
+	{Name: "getdel", Arity: 2, Flags: command.Write | command.Fast, Keys: command.OneKey("RW access delete"), Run: getdel, ACL: "string",
+		Group: "string", Since: "6.2.0", Complexity: "O(1)", Summary: "Returns the string that a key holds and deletes the key."},
+	{Name: "getex", Arity: -2, Flags: command.Write | command.Fast, Keys: command.OneKey("RW access update"), Run: getex, ACL: "string",
+		Group: "string", Since: "6.2.0", Complexity: "O(1)", Summary: "Returns the string that a key holds and changes when it expires."},
+	{Name: "setex", Arity: 4, Flags: command.Write | command.DenyOOM, Keys: command.OneKey("OW update"), Run: setex, ACL: "string",
+		Group: "string", Since: "2.0.0", Complexity: "O(1)", Summary: "Sets a key to a string that expires."},
+	{Name: "psetex", Arity: 4, Flags: command.Write | command.DenyOOM, Keys: command.OneKey("OW update"), Run: psetex, ACL: "string",
+		Group: "string", Since: "2.6.0", Complexity: "O(1)", Summary: "Sets a key to a string that expires, in milliseconds."},
+	{Name: "getset", Arity: 3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW access update"), Run: getset, ACL: "string",
+		Group: "string", Since: "1.0.0", Complexity: "O(1)", Summary: "Sets a key to a string and returns the one that it held."},
+	{Name: "setnx", Arity: 3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("OW insert"), Run: setnx, ACL: "string",
+		Group: "string", Since: "1.0.0", Complexity: "O(1)", Summary: "Sets a key to a string if it does not exist."},
+	{Name: "mget", Arity: -2, Flags: command.ReadOnly | command.Fast, Keys: command.KeysUpTo(-1, 1, "RO access"), Run: mget, ACL: "string", Tips: "request_policy:multi_shard",
+		Group: "string", Since: "1.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Returns the strings that several keys hold."},
+	{Name: "mset", Arity: -3, Flags: command.Write | command.DenyOOM, Keys: command.KeysUpTo(-1, 2, "OW update"), Run: mset, ACL: "string", Tips: "request_policy:multi_shard response_policy:all_succeeded",
+		Group: "string", Since: "1.0.1", Complexity: "O(N) where N is the number of keys", Summary: "Sets several keys to strings at once."},
+	{Name: "msetnx", Arity: -3, Flags: command.Write | command.DenyOOM, Keys: command.KeysUpTo(-1, 2, "OW insert"), Run: msetnx, ACL: "string", Tips: "request_policy:multi_shard response_policy:agg_min",
+		Group: "string", Since: "1.0.1", Complexity: "O(N) where N is the number of keys", Summary: "Sets several keys to strings if none of them exists."},
+	{Name: "incr", Arity: 2, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW access update"), Run: incr, ACL: "string",
+		Group: "string", Since: "1.0.0", Complexity: "O(1)", Summary: "Adds one to the number that a key holds."},
+	{Name: "decr", Arity: 2, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW access update"), Run: decr, ACL: "string",
+		Group: "string", Since: "1.0.0", Complexity: "O(1)", Summary: "Subtracts one from the number that a key holds."},
+	{Name: "incrby", Arity: 3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW access update"), Run: incrby, ACL: "string",
+		Group: "string", Since: "1.0.0", Complexity: "O(1)", Summary: "Adds to the number that a key holds."},
+	{Name: "decrby", Arity: 3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW access update"), Run: decrby, ACL: "string",
+		Group: "string", Since: "1.0.0", Complexity: "O(1)", Summary: "Subtracts from the number that a key holds."},
+	{Name: "append", Arity: 3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW insert"), Run: appendString, ACL: "string",
+		Group: "string", Since: "2.0.0", Complexity: "O(1), amortised", Summary: "Appends to the string that a key holds."},
+	{Name: "strlen", Arity: 2, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO"), Run: strlen, ACL: "string",
+		Group: "string", Since: "2.2.0", Complexity: "O(1)", Summary: "Returns the length of the string that a key holds, in bytes."},
+}
 
 // text returns the value of a string key, or nil if there is no such key. It
 // reports false if the key holds something else.
