@@ -2,7 +2,6 @@ package broker
 
 import (
 	"bytes"
-	"fmt"
 	"testing"
 )
 
@@ -53,24 +52,5 @@ func benchmarkCommands(b *testing.B, o Options, before, commands [][]byte) {
 		if i++; i == len(commands) {
 			i = 0
 		}
-	}
-}
-
-// A list that is walked through does not move its elements with every step,
-// however long it is.
-func BenchmarkRotate(b *testing.B) {
-	value := bytes.Repeat([]byte("x"), 100)
-	for _, n := range []int{1, 10, 78, 79, 200} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			l := &list{}
-			for range n {
-				l.push(right, value)
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				l.push(right, value)
-				l.pop(left)
-			}
-		})
 	}
 }

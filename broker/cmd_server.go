@@ -311,5 +311,9 @@ func memoryUsage(c *call, args [][]byte) resp.Reply {
 			return resp.SyntaxError
 		}
 	}
-	return asked(c.DB.Find(args[2]), func(e *keyspace.Entry) resp.Reply { return resp.Int(e.Footprint()) })
+	e := c.DB.Find(args[2])
+	if e == nil {
+		return resp.Null
+	}
+	return resp.Int(e.Footprint())
 }

@@ -150,13 +150,13 @@ func (g *generator) token(token string) []string {
 func (g *generator) payload(bad bool) string {
 	body := []byte(pick(g, pools["badBody"]))
 	if !bad {
-		var v keyspace.Value = &stringValue{bytes: []byte(pick(g, pools["value"]))}
+		v := newString(pick(g, pools["value"]))
 		if g.chance(50) {
-			l := &list{}
+			var elements [][]byte
 			for range 1 + g.IntN(5) {
-				l.push(right, []byte(pick(g, pools["value"])))
+				elements = append(elements, []byte(pick(g, pools["value"])))
 			}
-			v = l
+			v = types.Collecting().Collect(slices.Values(elements))
 		}
 		if body, _ = rdb.Undump(keyspace.Dump(v)); g.chance(33) {
 			body = []byte(pick(g, pools["oldBody"]))
@@ -290,7 +290,7 @@ func holds(d *keyspace.DB, key, wanted string) bool {
 	if e == nil {
 		return wanted == "missing"
 	}
-	t, isString := asString(e)
+	v, isString := e.Value.(keyspace.Text)
 	switch wanted {
 	case "list":
 		return !isString
@@ -300,8 +300,8 @@ func holds(d *keyspace.DB, key, wanted string) bool {
 		if !isString {
 			return false
 		}
-		_, isInt := resp.ParseInt(t.bytes)
-		_, isFloat := resp.ParseFloat(t.bytes)
+		_, isInt := resp.ParseInt(v.Text())
+		_, isFloat := resp.ParseFloat(v.Text())
 		return isInt == isFloat && isInt == (wanted == "number")
 	}
 	return false

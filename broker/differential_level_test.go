@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/rdb"
 )
 
@@ -269,12 +270,15 @@ func (v *answer) keepField(name string) {
 }
 
 // dumpedList returns the list that is the answer to DUMP, or nil.
-func (v *answer) dumpedList() *list {
+func (v *answer) dumpedList() keyspace.Value {
 	body, valid := rdb.Undump([]byte(v.text))
 	if !valid {
 		return nil
 	}
-	l, _ := types.Load(body, 0).(*list) // nil, if it is something else
+	l := types.Load(body, 0)
+	if _, isList := l.(keyspace.Elements); !isList {
+		return nil
+	}
 	return l
 }
 

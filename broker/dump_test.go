@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -133,7 +134,7 @@ func TestLoadedRefuses(t *testing.T) {
 		return b
 	}
 	packed := func(p []byte) []byte {
-		return join(rdb.TypeListQuicklist2, 1, packedPiece, rdb.AppendLength(nil, len(p)), p)
+		return join(rdb.TypeListQuicklist2, 1, 2, rdb.AppendLength(nil, len(p)), p)
 	}
 	var pack rdb.Listpack
 	pack.Add([]byte("element"))
@@ -187,15 +188,18 @@ func TestLoadedRefuses(t *testing.T) {
 	}
 }
 
+// newString returns the value of a string key.
+func newString(s string) keyspace.Value {
+	return types.Load(rdb.AppendString([]byte{rdb.TypeString}, []byte(s)), len(s))
+}
+
 // content lists the elements of a list, or the one string.
 func content(v keyspace.Value) (elements [][]byte) {
-	if s, isText := v.(*stringValue); isText {
-		return [][]byte{s.bytes}
+	if s, isText := v.(keyspace.Text); isText {
+		return [][]byte{s.Text()}
 	}
-	for _, p := range v.(*list).walk(left) {
-		elements = append(elements, p.value())
-	}
-	return elements
+	all, _ := v.(keyspace.Elements).Elements()
+	return slices.Collect(all)
 }
 
 // RESTORE survives any value with a valid checksum; it takes memory in proportion to
@@ -239,7 +243,7 @@ func FuzzRestore(f *testing.F) {
 
 // A payload of another version than Redis 7.0 knows is refused, as is a changed one.
 func TestUndump(t *testing.T) {
-	good := keyspace.Dump(&stringValue{bytes: []byte("x")})
+	good := keyspace.Dump(newString("x"))
 	if body, valid := rdb.Undump(good); !valid || string(body) != "\x00\x01x" {
 		t.Fatalf("got %q, %t", body, valid)
 	}

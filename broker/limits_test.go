@@ -120,7 +120,7 @@ func TestMaxMemory(t *testing.T) {
 		}
 		checkCount(t, b, c)
 	}
-	for _, v := range []keyspace.Value{&stringValue{bytes: []byte("v")}, &stringValue{bytes: []byte("a longer one")}} {
+	for _, v := range []keyspace.Value{newString("v"), newString("a longer one")} {
 		w.expect(t, "+OK", "RESTORE", "restored", "0", string(keyspace.Dump(v)), "REPLACE")
 		checkCount(t, b, "RESTORE")
 	}

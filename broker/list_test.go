@@ -175,3 +175,22 @@ func TestListMemory(t *testing.T) {
 		t.Errorf("%.1f bytes per 100-byte element, want at most 106", per)
 	}
 }
+
+// A list that is walked through does not move its elements with every step,
+// however long it is.
+func BenchmarkRotate(b *testing.B) {
+	value := bytes.Repeat([]byte("x"), 100)
+	for _, n := range []int{1, 10, 78, 79, 200} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			l := &list{}
+			for range n {
+				l.push(right, value)
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				l.push(right, value)
+				l.pop(left)
+			}
+		})
+	}
+}

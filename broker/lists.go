@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"math"
+	"slices"
 
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
@@ -10,6 +11,9 @@ import (
 )
 
 // Commands for lists.
+
+// ListCommands are the rows of the commands for lists.
+var ListCommands = slices.Concat(listCommands, blockingCommands)
 
 var listCommands = []command.Command{
 	{Name: "lpush", Arity: -3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW insert"), Run: lpush, ACL: "list",

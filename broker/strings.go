@@ -2,6 +2,7 @@ package broker
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"redrpc/broker/internal/command"
@@ -10,6 +11,9 @@ import (
 )
 
 // Commands for strings.
+
+// StringCommands are the rows of the commands for strings.
+var StringCommands = slices.Concat(stringCommands, rangeCommands, lcsCommands, bitCommands, bitfieldCommands)
 
 var stringCommands = []command.Command{
 	{Name: "set", Arity: -3, Flags: command.Write | command.DenyOOM, Keys: []command.KeySpec{{Flags: "RW access update variable_flags", First: 1, Step: 1, Use: useBySet}}, Run: setString, ACL: "string",
