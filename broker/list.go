@@ -44,7 +44,7 @@ const (
 	right end = true
 )
 
-func (l *list) Type() *keyspace.Type { return listType }
+func (l *list) Type() *keyspace.Type { return ListType }
 func (l *list) Encoding() string     { return "quicklist" }
 func (l *list) Size() int            { return 96 + l.packed }
 

@@ -5,8 +5,8 @@ import (
 	"redrpc/broker/internal/rdb"
 )
 
-// listType is the type of lists.
-var listType = &keyspace.Type{
+// ListType is the type of lists.
+var ListType = &keyspace.Type{
 	Name: "list", RDB: []byte{rdb.TypeList, rdb.TypeListZiplist, rdb.TypeListQuicklist, rdb.TypeListQuicklist2},
 	Decode: decodeList, Collect: collect,
 }

@@ -48,7 +48,7 @@ func (t *stringValue) Encoding() string {
 	return "embstr"
 }
 
-func (t *stringValue) Type() *keyspace.Type { return stringType }
+func (t *stringValue) Type() *keyspace.Type { return StringType }
 
 func (t *stringValue) Clone() keyspace.Value {
 	copied := &stringValue{append([]byte(nil), t.bytes...), t.form}
@@ -77,6 +77,6 @@ func (t *stringValue) AppendRDB(b []byte) []byte {
 	return rdb.AppendString(append(b, rdb.TypeString), t.bytes)
 }
 
-var stringType = &keyspace.Type{Name: "string", RDB: []byte{rdb.TypeString}, Decode: func(_ byte, d *rdb.Decoder) keyspace.Value {
+var StringType = &keyspace.Type{Name: "string", RDB: []byte{rdb.TypeString}, Decode: func(_ byte, d *rdb.Decoder) keyspace.Value {
 	return &stringValue{bytes: append([]byte(nil), d.String()...)}
 }}

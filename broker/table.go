@@ -8,7 +8,7 @@ import (
 )
 
 // types are those that values have.
-var types = keyspace.Types{stringType, listType}
+var types = keyspace.Types{StringType, ListType}
 
 // table has Redis's commands, and testTable those of Options.TestCommands, too.
 var table, testTable *command.Table
