@@ -5,10 +5,13 @@ import (
 
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/types/keys"
+	"redrpc/broker/internal/types/list"
+	"redrpc/broker/internal/types/str"
 )
 
 // types are those that values have.
-var types = keyspace.Types{StringType, ListType}
+var types = keyspace.Types{str.Type, list.Type}
 
 // table has Redis's commands, and testTable those of Options.TestCommands, too.
 var table, testTable *command.Table
@@ -33,9 +36,9 @@ var rows = slices.Concat(
 	monitorCommands,
 	infoCommands,
 	serverCommands,
-	KeyCommands,
-	StringCommands,
-	ListCommands,
+	keys.Commands,
+	str.Commands,
+	list.Commands,
 	transactionCommands,
 	pubsubCommands,
 )

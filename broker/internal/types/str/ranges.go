@@ -1,4 +1,4 @@
-package broker
+package str
 
 import (
 	"math/big"
@@ -77,7 +77,7 @@ func setrange(c *keyspace.Call, args [][]byte) resp.Reply {
 	}
 	t.extend(int(offset) + len(value))
 	copy(t.bytes[offset:], value)
-	t.form = grown
+	t.encoding = grown
 	c.Changed(args[1], keyspace.StringEvent, "setrange")
 	return resp.Int(len(t.bytes))
 }
@@ -111,6 +111,6 @@ func incrbyfloat(c *keyspace.Call, args [][]byte) resp.Reply {
 		digits = "0"
 	}
 	e = assign(c, e, args[1], []byte(digits), true, "incrbyfloat")
-	e.Value.(*stringValue).form = spelled
+	e.Value.(*stringValue).encoding = spelled
 	return resp.BulkString(digits)
 }

@@ -1,4 +1,5 @@
-package broker
+// Package list has lists: their values and commands.
+package list
 
 import (
 	"bytes"
@@ -44,7 +45,7 @@ const (
 	right end = true
 )
 
-func (l *list) Type() *keyspace.Type { return ListType }
+func (l *list) Type() *keyspace.Type { return Type }
 func (l *list) Encoding() string     { return "quicklist" }
 func (l *list) Size() int            { return 96 + l.packed }
 

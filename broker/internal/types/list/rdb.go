@@ -1,12 +1,12 @@
-package broker
+package list
 
 import (
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/rdb"
 )
 
-// ListType is the type of lists.
-var ListType = &keyspace.Type{
+// Type is the type of lists.
+var Type = &keyspace.Type{
 	Name: "list", RDB: []byte{rdb.TypeList, rdb.TypeListZiplist, rdb.TypeListQuicklist, rdb.TypeListQuicklist2},
 	Decode: decodeList, Collect: collect,
 }

@@ -1,4 +1,5 @@
-package broker
+// Package keys has the commands for keys of any type.
+package keys
 
 import (
 	"slices"
@@ -13,8 +14,8 @@ import (
 
 // Commands for keys of any type.
 
-// KeyCommands are the rows of the commands for keys of any type.
-var KeyCommands = slices.Concat(keyCommands, renameCommands, dumpCommands, sortCommands, objectCommands)
+// Commands are the rows of the commands for keys of any type.
+var Commands = slices.Concat(keyCommands, renameCommands, dumpCommands, sortCommands, objectCommands)
 
 var keyCommands = []command.Command{
 	{Name: "del", Arity: -2, Flags: command.Write, Keys: command.KeysUpTo(-1, 1, "RM delete"), Run: del, ACL: "keyspace", Tips: "request_policy:multi_shard response_policy:agg_sum",

@@ -1,4 +1,4 @@
-package broker
+package list
 
 import (
 	"bytes"
@@ -12,8 +12,8 @@ import (
 
 // Commands for lists.
 
-// ListCommands are the rows of the commands for lists.
-var ListCommands = slices.Concat(listCommands, blockingCommands)
+// Commands are the rows of the commands for lists.
+var Commands = slices.Concat(listCommands, blockingCommands)
 
 var listCommands = []command.Command{
 	{Name: "lpush", Arity: -3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW insert"), Run: lpush, ACL: "list",

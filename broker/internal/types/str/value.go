@@ -1,4 +1,5 @@
-package broker
+// Package str has strings: their values, and the commands for them, their parts and bits.
+package str
 
 import (
 	"redrpc/broker/internal/keyspace"
@@ -8,18 +9,18 @@ import (
 
 // A stringValue is the value of a string key.
 type stringValue struct {
-	bytes []byte
-	form  stringForm
+	bytes    []byte
+	encoding encoding
 }
 
-// A stringForm is what the bytes of a string do not tell of how Redis would hold it.
-type stringForm uint8
+// An encoding is what the bytes of a string do not tell of how Redis would hold it.
+type encoding uint8
 
 const (
-	compact  stringForm = iota // as compactly as the bytes allow
-	unshared                   // likewise, but a small integer is not shared with other keys
-	spelled                    // likewise, but not as an integer
-	grown                      // as it came to be when it was changed in place
+	compact  encoding = iota // as compactly as the bytes allow
+	unshared                 // likewise, but a small integer is not shared with other keys
+	spelled                  // likewise, but not as an integer
+	grown                    // as it came to be when it was changed in place
 )
 
 // sharedIntegers is how many integers, from 0 on, all keys share in Redis, and
@@ -32,7 +33,7 @@ const (
 
 // integer returns the integer that a string is held as, if it is.
 func (t *stringValue) integer() (n int64, isInt bool) {
-	if t.form > unshared {
+	if t.encoding > unshared {
 		return 0, false
 	}
 	return resp.ParseInt(t.bytes)
@@ -42,18 +43,18 @@ func (t *stringValue) Encoding() string {
 	if _, isInt := t.integer(); isInt {
 		return "int"
 	}
-	if t.form == grown || len(t.bytes) > longestEmbedded {
+	if t.encoding == grown || len(t.bytes) > longestEmbedded {
 		return "raw"
 	}
 	return "embstr"
 }
 
-func (t *stringValue) Type() *keyspace.Type { return StringType }
+func (t *stringValue) Type() *keyspace.Type { return Type }
 
 func (t *stringValue) Clone() keyspace.Value {
-	copied := &stringValue{append([]byte(nil), t.bytes...), t.form}
-	if copied.form == compact {
-		copied.form = unshared
+	copied := &stringValue{append([]byte(nil), t.bytes...), t.encoding}
+	if copied.encoding == compact {
+		copied.encoding = unshared
 	}
 	return copied
 }
@@ -66,7 +67,7 @@ func (t *stringValue) Text() []byte { return t.bytes }
 // IsShared reports whether the string is an integer that Redis would share.
 func (t *stringValue) IsShared() bool {
 	n, isInt := t.integer()
-	return t.form == compact && isInt && 0 <= n && n < sharedIntegers
+	return t.encoding == compact && isInt && 0 <= n && n < sharedIntegers
 }
 
 func (t *stringValue) Recipe() keyspace.Recipe {
@@ -77,6 +78,6 @@ func (t *stringValue) AppendRDB(b []byte) []byte {
 	return rdb.AppendString(append(b, rdb.TypeString), t.bytes)
 }
 
-var StringType = &keyspace.Type{Name: "string", RDB: []byte{rdb.TypeString}, Decode: func(_ byte, d *rdb.Decoder) keyspace.Value {
+var Type = &keyspace.Type{Name: "string", RDB: []byte{rdb.TypeString}, Decode: func(_ byte, d *rdb.Decoder) keyspace.Value {
 	return &stringValue{bytes: append([]byte(nil), d.String()...)}
 }}

@@ -1,4 +1,4 @@
-package broker
+package str
 
 import (
 	"encoding/binary"
@@ -78,7 +78,7 @@ func bitsOf(c *keyspace.Call, key []byte, n int64) (t *stringValue, extended, is
 		c.Create(key, t)
 	}
 	extended = t.extend(int((n + 7) / 8))
-	t.form = grown
+	t.encoding = grown
 	return t, extended, true
 }
 

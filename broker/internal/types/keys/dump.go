@@ -1,4 +1,4 @@
-package broker
+package keys
 
 import (
 	"redrpc/broker/internal/command"

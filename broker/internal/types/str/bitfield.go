@@ -1,4 +1,4 @@
-package broker
+package str
 
 import (
 	"redrpc/broker/internal/command"

@@ -1,4 +1,4 @@
-package broker
+package str
 
 import (
 	"math"
@@ -12,8 +12,8 @@ import (
 
 // Commands for strings.
 
-// StringCommands are the rows of the commands for strings.
-var StringCommands = slices.Concat(stringCommands, rangeCommands, lcsCommands, bitCommands, bitfieldCommands)
+// Commands are the rows of the commands for strings.
+var Commands = slices.Concat(stringCommands, rangeCommands, lcsCommands, bitCommands, bitfieldCommands)
 
 var stringCommands = []command.Command{
 	{Name: "set", Arity: -3, Flags: command.Write | command.DenyOOM, Keys: []command.KeySpec{{Flags: "RW access update variable_flags", First: 1, Step: 1, Use: useBySet}}, Run: setString, ACL: "string",
@@ -77,7 +77,7 @@ func assign(c *keyspace.Call, e *keyspace.Entry, key, value []byte, keepTTL bool
 		e = c.Create(key, &stringValue{bytes: append([]byte(nil), value...)})
 	} else {
 		if t, isText := e.Value.(*stringValue); isText && cap(t.bytes) >= len(value) && cap(t.bytes) <= 2*len(value)+64 {
-			t.bytes, t.form = append(t.bytes[:0], value...), compact
+			t.bytes, t.encoding = append(t.bytes[:0], value...), compact
 		} else {
 			e.Value = &stringValue{bytes: append([]byte(nil), value...)}
 		}
@@ -371,7 +371,7 @@ func appendString(c *keyspace.Call, args [][]byte) resp.Reply {
 	case len(t.bytes)+len(args[2]) > c.MaxBulk:
 		return resp.StringTooLong
 	}
-	t.bytes, t.form = append(t.bytes, args[2]...), grown
+	t.bytes, t.encoding = append(t.bytes, args[2]...), grown
 	c.Changed(args[1], keyspace.StringEvent, "append")
 	return resp.Int(len(t.bytes))
 }
