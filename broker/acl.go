@@ -15,17 +15,27 @@ import (
 // Access control: who may run which commands, with which keys and channels. While a
 // user may do everything, as the default one at first, a command costs one look.
 
-// aclState is the broker's users, and what they were denied lately.
-type aclState struct {
-	users    map[string]*user
-	standard *user     // named default: whom a client is at first
-	log      []*denied // the latest first
+// Fresh is what new permissions begin with.
+type Fresh struct {
+	Catalogue  func() *catalogue
+	AnyChannel bool
 }
 
-// accessOptions are what CONFIG SET says about it.
-type accessOptions struct {
-	logLength  int
-	anyChannel bool // of new permissions
+func (f Fresh) permissions() permissions {
+	return permissions{catalogue: f.Catalogue, anyChannel: f.AnyChannel}
+}
+
+// NewUser returns a user that may do nothing yet.
+func NewUser(name string, f Fresh) *user {
+	return &user{name: name, rights: []permissions{f.permissions()}}
+}
+
+// NewDefaultUser returns the user that may do everything, with a password; "" is any.
+func NewDefaultUser(password string, f Fresh) *user {
+	u := &user{name: "default", on: true, unlimited: true}
+	u.rights = []permissions{{catalogue: f.Catalogue, commands: everyCommand, future: true, anyKey: true, anyChannel: true}}
+	u.setPassword(password)
+	return u
 }
 
 // A user is whom clients authenticate as. They refer to it, so it is changed in its
@@ -42,6 +52,7 @@ type user struct {
 
 // permissions are commands together with what they may be used on.
 type permissions struct {
+	catalogue func() *catalogue
 	commands  commandSet
 	future    bool             // also commands that are yet to come, as after +@all
 	firstArgs map[int][]string // of commands not in the set, by their numbers: first arguments that they may have
@@ -69,11 +80,19 @@ const (
 // internalClient is who a command is run as that comes from no client.
 var internalClient = &user{name: "default", unlimited: true}
 
-func (a *aclState) init(password string) {
-	a.standard = &user{name: "default", on: true, unlimited: true}
-	a.standard.rights = []permissions{{commands: everyCommand, future: true, anyKey: true, anyChannel: true}}
-	a.standard.setPassword(password)
-	a.users = map[string]*user{"default": a.standard}
+// seal is called when rules have been applied.
+func (u *user) seal() {
+	own := &u.rights[0]
+	u.unlimited = own.future && own.commands == everyCommand && own.anyKey && own.anyChannel
+}
+
+// channels are the patterns of the channels that the user may use, if it is not any.
+func (u *user) channels() (patterns []string, any bool) {
+	for i := range u.rights {
+		any = any || u.rights[i].anyChannel
+		patterns = append(patterns, u.rights[i].channels...)
+	}
+	return patterns, any
 }
 
 // setPassword makes a password the only one, or any do if it is empty.
@@ -106,24 +125,6 @@ func (u *user) admits(password []byte) bool {
 
 // isFree reports whether a client need not authenticate.
 func (u *user) isFree() bool { return u.on && u.open }
-
-// setUser makes the client a user as long as it has not said who it is.
-func (s *session) setUser(u *user) { s.user, s.authenticated = u, u.isFree() }
-
-// needsAuth reports whether the client has yet to authenticate.
-func (s *session) needsAuth() bool { return !s.authenticated && !s.broker.acl.standard.isFree() }
-
-// authenticate makes the client another user. It reports false if there is no such
-// user, or it cannot be had with this password.
-func (c *call) authenticate(name, password []byte, command []byte) bool {
-	u := c.acl.users[string(name)]
-	if u == nil || !u.admits(password) {
-		c.session.noteDenied(authDenied, string(command), string(name))
-		return false
-	}
-	c.session.user, c.session.authenticated = u, true
-	return true
-}
 
 // A denial is what of a command is denied. The order is that of how far a command came.
 type denial int
@@ -179,7 +180,7 @@ func (p *permissions) deny(cmd *command.Command, args [][]byte) (what denial, at
 }
 
 func (p *permissions) permitsCommand(cmd *command.Command, args [][]byte) bool {
-	n := allCommands().rows[cmd.Index]
+	n := p.catalogue().rows[cmd.Index]
 	return p.commands.has(n) || len(args) > 1 && slices.ContainsFunc(p.firstArgs[n], func(arg string) bool {
 		return strings.EqualFold(arg, resp.CString(args[1], len(args[1])))
 	})
@@ -239,42 +240,4 @@ func useOf(k command.KeySpec, args [][]byte) (use keyUse) {
 		}
 	}
 	return use
-}
-
-// deny returns the error reply to a command that the client's user may not run, or
-// not with these arguments, and makes a note of it.
-func (s *session) deny(cmd *command.Command, args [][]byte) *resp.Reply {
-	what, at := s.user.denies(cmd, args)
-	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
-	var r resp.Reply
-	switch what {
-	case keyDenied:
-		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the keys used as arguments")
-	case channelDenied:
-		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the channels used as arguments")
-	default:
-		r = resp.Errorf("NOPERM this user has no permissions to run the '%s' command", cmd.FullName)
-	}
-	return &r
-}
-
-// denyLate is deny for a command that could be queued, and cannot be run any more.
-func (s *session) denyLate(cmd *command.Command, args [][]byte) resp.Reply {
-	what, at := s.user.denies(cmd, args)
-	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
-	reason := "no permission to execute the command or subcommand"
-	switch what {
-	case keyDenied:
-		reason = "no permission to touch the specified keys"
-	case channelDenied:
-		reason = "no permission to access one of the channels used as arguments"
-	}
-	return resp.ErrorReply("NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. " +
-		"This command is no longer allowed for the following reason: " + reason)
-}
-
-// mayRun reports whether the client's user may run a command with these arguments.
-func (s *session) mayRun(cmd *command.Command, args [][]byte) bool {
-	what, _ := s.user.denies(cmd, args)
-	return what == nothingDenied
 }

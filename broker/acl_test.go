@@ -22,7 +22,7 @@ func TestCategories(t *testing.T) {
 		for _, name := range c.Categories() {
 			want |= category(strings.TrimPrefix(name, "@"))
 		}
-		all := allCommands()
+		all := catalogueOf()
 		if n := all.numbers[name]; all.rows[c.Index] != n || all.categories[n] != want {
 			t.Errorf("%s is number %d in the catalogue, with the categories %b, expected %d and %b", name, n, all.categories[n], all.rows[c.Index], want)
 		}
@@ -83,8 +83,8 @@ func TestRulesMakeTheUser(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	o := &accessOptions{}
-	fresh := func() *user { return &user{rights: []permissions{{}}} }
+	o := Fresh{Catalogue: catalogueOf}
+	fresh := func() *user { return NewUser("", o) }
 	for range 300 {
 		u := fresh()
 		var rules []string
@@ -96,20 +96,20 @@ func TestRulesMakeTheUser(t *testing.T) {
 			case 1:
 				rule = []string{"on", "nopass", ">x", "~k*", "%R~r", "%W~w", "allkeys", "&c", "allchannels", "resetkeys", "resetchannels", "+select|1", "(~s +get)", "sanitize-payload"}[random.IntN(14)]
 			default:
-				rule += allCommands().names[random.IntN(len(allCommands().names))]
+				rule += catalogueOf().names[random.IntN(len(catalogueOf().names))]
 			}
 			u.apply(rule, o) // which may be wrong here
 			rules = append(rules, rule)
 		}
 		again := fresh()
-		joined, unclosed := joinSelectors(toArgs(strings.Fields(u.rules(testTable))))
+		joined, unclosed := joinSelectors(toArgs(strings.Fields(u.rules(true))))
 		for _, rule := range joined {
 			if wrong := again.apply(rule, o); wrong != "" || unclosed != "" {
-				t.Fatalf("%q make a user with the rules %s, of which %s is wrong: %s", rules, u.rules(testTable), rule, wrong)
+				t.Fatalf("%q make a user with the rules %s, of which %s is wrong: %s", rules, u.rules(true), rule, wrong)
 			}
 		}
-		if again.rules(testTable) != u.rules(testTable) || again.rights[0].commands != u.rights[0].commands {
-			t.Fatalf("%q make a user with the rules %s, which make one with %s", rules, u.rules(testTable), again.rules(testTable))
+		if again.rules(true) != u.rules(true) || again.rights[0].commands != u.rights[0].commands {
+			t.Fatalf("%q make a user with the rules %s, which make one with %s", rules, u.rules(true), again.rules(true))
 		}
 	}
 }

@@ -9,14 +9,14 @@ import (
 
 // Users as rules, as ACL LIST and ACL GETUSER show them.
 
-// rules are the rules that make the user, as far as they are about commands in a table.
-func (u *user) rules(t *command.Table) string {
+// rules are the rules that make the user, without commands of Options.TestCommands if there are none.
+func (u *user) rules(testCommands bool) string {
 	rules := u.flags()
 	for _, p := range u.passwords {
 		rules = append(rules, "#"+p)
 	}
 	for i := range u.rights {
-		own := strings.Join(u.rights[i].rules(t), " ")
+		own := strings.Join(u.rights[i].rules(testCommands), " ")
 		if i > 0 {
 			own = "(" + own + ")"
 		}
@@ -39,12 +39,12 @@ func (u *user) flags() []string {
 	return flags
 }
 
-func (p *permissions) rules(t *command.Table) []string {
+func (p *permissions) rules(testCommands bool) []string {
 	rules := p.keyRules()
 	if !p.anyChannel {
 		rules = append(rules, "resetchannels")
 	}
-	return append(append(rules, p.channelRules()...), p.commandRules(t)...)
+	return append(append(rules, p.channelRules()...), p.commandRules(testCommands)...)
 }
 
 func (p *permissions) keyRules() []string {
@@ -73,24 +73,24 @@ func (p *permissions) channelRules() []string {
 // commandRules finds rules that lead to a set of commands: first all or none, then
 // the categories that fit best, and in the end the single commands in which these
 // differ.
-func (p *permissions) commandRules(t *command.Table) []string {
-	all := allCommands()
+func (p *permissions) commandRules(testCommands bool) []string {
+	all := p.catalogue()
 	add := !p.future
 	sign := map[bool]string{true: "+", false: "-"}
-	reached, rest := permissions{}, permissions{commands: p.commands}
+	reached, rest := permissions{catalogue: p.catalogue}, permissions{catalogue: p.catalogue, commands: p.commands}
 	rules := []string{sign[!add] + "@all"}
 	if !add {
 		reached.commands = everyCommand
 	}
 	applied := make([]bool, len(command.CategoryNames))
-	for best := rest.bestCategory(t, add, applied); best >= 0; best = rest.bestCategory(t, add, applied) {
+	for best := rest.bestCategory(testCommands, add, applied); best >= 0; best = rest.bestCategory(testCommands, add, applied) {
 		reached.permitCategory(1<<best, add)
 		rest.permitCategory(1<<best, !add)
 		rules = append(rules, sign[add]+"@"+command.CategoryNames[best])
 		applied[best] = true
 	}
 	for n, name := range all.names {
-		if all.forTests[n] && t != testTable {
+		if all.forTests[n] && !testCommands {
 			continue
 		}
 		permit := p.commands.has(n)
@@ -109,13 +109,13 @@ func (p *permissions) commandRules(t *command.Table) []string {
 
 // bestCategory returns the category that has most in common with the set, or with
 // what is not in it, and the fewest differences; or -1.
-func (p *permissions) bestCategory(t *command.Table, add bool, applied []bool) int {
+func (p *permissions) bestCategory(testCommands bool, add bool, applied []bool) int {
 	best, fewest, most := -1, math.MaxInt, 0
 	for i := range command.CategoryNames {
 		same, different := 0, 0
-		for n, categories := range allCommands().categories {
+		for n, categories := range p.catalogue().categories {
 			switch {
-			case categories>>i&1 == 0 || allCommands().forTests[n] && t != testTable:
+			case categories>>i&1 == 0 || p.catalogue().forTests[n] && !testCommands:
 			case p.commands.has(n) == add:
 				same++
 			default:

@@ -38,7 +38,7 @@ func (u *user) clone() *user {
 
 // apply changes the user as a rule says, or returns what is wrong with the rule. Words
 // end at a zero byte, as in C.
-func (u *user) apply(rule string, o *accessOptions) (wrong string) {
+func (u *user) apply(rule string, f Fresh) (wrong string) {
 	if rule == "" {
 		return ""
 	}
@@ -63,14 +63,14 @@ func (u *user) apply(rule string, o *accessOptions) (wrong string) {
 		u.rights = u.rights[:1]
 		return ""
 	case "reset":
-		*u = user{name: u.name, payloads: "sanitize-payload", rights: []permissions{{anyChannel: o.anyChannel}}}
+		*u = user{name: u.name, payloads: "sanitize-payload", rights: []permissions{f.permissions()}}
 		return ""
 	}
 	switch first := rule[0]; {
 	case strings.IndexByte(">#<!", first) >= 0:
 		return u.applyPassword(first, rule[1:])
 	case first == '(' && rule[len(rule)-1] == ')':
-		p := permissions{anyChannel: o.anyChannel}
+		p := f.permissions()
 		words, _ := resp.SplitLine([]byte(rule[1 : len(rule)-1])) // none, if a quote is not closed
 		for _, word := range words {
 			if wrong := p.apply(string(word)); wrong != "" {
@@ -209,7 +209,7 @@ func hasSpaces(s string) bool {
 // applyCommand permits or denies a command or a sub-command; or permits a command
 // that has none with a first argument.
 func (p *permissions) applyCommand(name string, permit bool) (wrong string) {
-	n, known := allCommands().find(name)
+	n, known := p.catalogue().find(name)
 	if known {
 		p.permit(n, permit)
 		return ""
@@ -218,7 +218,7 @@ func (p *permissions) applyCommand(name string, permit bool) (wrong string) {
 	if !permit || at < 0 {
 		return ruleUnknown
 	}
-	n, known = allCommands().find(name[:at])
+	n, known = p.catalogue().find(name[:at])
 	arg := name[at+1:]
 	switch {
 	case !known:
@@ -227,7 +227,7 @@ func (p *permissions) applyCommand(name string, permit bool) (wrong string) {
 		return ruleFirstArg
 	case arg == "":
 		return ruleSyntax
-	case allCommands().end(n) > n+1:
+	case p.catalogue().end(n) > n+1:
 		return ruleUnknown
 	}
 	if !slices.ContainsFunc(p.firstArgs[n], func(old string) bool { return strings.EqualFold(old, arg) }) {
@@ -242,14 +242,14 @@ func (p *permissions) applyCommand(name string, permit bool) (wrong string) {
 // permit permits or denies a command and its sub-commands.
 func (p *permissions) permit(n int, permit bool) {
 	delete(p.firstArgs, n)
-	for i := n; i < allCommands().end(n); i++ {
+	for i := n; i < p.catalogue().end(n); i++ {
 		p.commands.put(i, permit)
 	}
 }
 
 // permitCategory permits or denies all commands of a category.
 func (p *permissions) permitCategory(bit uint32, permit bool) {
-	for n, categories := range allCommands().categories {
+	for n, categories := range p.catalogue().categories {
 		if categories&bit != 0 {
 			p.permit(n, permit)
 		}

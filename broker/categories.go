@@ -6,7 +6,6 @@ import (
 	_ "embed"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // Access control knows all commands of Redis 7.0, also those that the broker does
@@ -27,9 +26,9 @@ type catalogue struct {
 	rows       []int // the numbers of the rows of testTable, by command.index
 }
 
-// allCommands is the catalogue. It is made when somebody asks what a user may do who
-// may not do everything.
-var allCommands = sync.OnceValue(func() *catalogue {
+// NewCatalogue numbers the commands of two tables, of which the second has those of
+// Options.TestCommands, too.
+func NewCatalogue(table, testTable *command.Table) *catalogue {
 	bits := map[string]uint32{}
 	add := func(name string, categories []string) {
 		for _, category := range categories {
@@ -64,7 +63,7 @@ var allCommands = sync.OnceValue(func() *catalogue {
 		panic("broker: a commandSet has no room for all commands")
 	}
 	return all
-})
+}
 
 // find returns the number of a command by its full name, in any case.
 func (a *catalogue) find(name string) (n int, known bool) {

@@ -41,7 +41,7 @@ func aclUsers(c *call, _ [][]byte) resp.Reply {
 func aclList(c *call, _ [][]byte) resp.Reply {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(c.acl.users)) {
-		lines = append(lines, "user "+name+" "+c.acl.users[name].rules(c.table))
+		lines = append(lines, "user "+name+" "+c.acl.users[name].rules(c.options.TestCommands))
 	}
 	return resp.BulkStrings(lines)
 }
@@ -56,16 +56,16 @@ func aclGetUser(c *call, args [][]byte) resp.Reply {
 		flags = append(flags, resp.BulkString(flag))
 	}
 	for i := range u.rights[1:] {
-		selectors = append(selectors, resp.Map(u.rights[1+i].describe(c.table)...))
+		selectors = append(selectors, resp.Map(describeRights(&u.rights[1+i], c.options.TestCommands)...))
 	}
 	description := []resp.Reply{resp.BulkString("flags"), resp.Set(flags...), resp.BulkString("passwords"), resp.BulkStrings(u.passwords)}
-	description = append(description, u.rights[0].describe(c.table)...)
+	description = append(description, describeRights(&u.rights[0], c.options.TestCommands)...)
 	return resp.Map(append(description, resp.BulkString("selectors"), resp.Array(selectors...))...)
 }
 
-func (p *permissions) describe(t *command.Table) []resp.Reply {
+func describeRights(p *permissions, testCommands bool) []resp.Reply {
 	return []resp.Reply{
-		resp.BulkString("commands"), resp.BulkString(strings.Join(p.commandRules(t), " ")),
+		resp.BulkString("commands"), resp.BulkString(strings.Join(p.commandRules(testCommands), " ")),
 		resp.BulkString("keys"), resp.BulkString(strings.Join(p.keyRules(), " ")),
 		resp.BulkString("channels"), resp.BulkString(strings.Join(p.channelRules(), " ")),
 	}
@@ -82,17 +82,17 @@ func aclSetUser(c *call, args [][]byte) resp.Reply {
 		return resp.Errorf("ERR Unmatched parenthesis in acl selector starting at '%s'.", []byte(unclosed))
 	}
 	old := c.acl.users[name]
-	changed := &user{name: name, rights: []permissions{{anyChannel: c.options.access.anyChannel}}}
+	fresh := Fresh{Catalogue: catalogueOf, AnyChannel: c.options.access.anyChannel}
+	changed := NewUser(name, fresh)
 	if old != nil {
 		changed = old.clone()
 	}
 	for _, rule := range rules {
-		if wrong := changed.apply(rule, &c.options.access); wrong != "" {
+		if wrong := changed.apply(rule, fresh); wrong != "" {
 			return resp.Errorf("ERR Error in ACL SETUSER modifier '%s': %s", []byte(rule), wrong)
 		}
 	}
-	own := &changed.rights[0]
-	changed.unlimited = own.future && own.commands == everyCommand && own.anyKey && own.anyChannel
+	changed.seal()
 	if old == nil {
 		c.acl.users[name] = changed
 		return resp.OK
@@ -109,14 +109,8 @@ func (s *session) hearsMore(old, changed *user) bool {
 	if !s.subscriptions.any() {
 		return false
 	}
-	var after []string
-	for _, p := range changed.rights {
-		if p.anyChannel {
-			return false
-		}
-		after = append(after, p.channels...)
-	}
-	if !slices.ContainsFunc(old.rights, func(p permissions) bool { return p.anyChannel || len(p.channels) > 0 }) {
+	after, any := changed.channels()
+	if before, anyBefore := old.channels(); any || !anyBefore && len(before) == 0 {
 		return false
 	}
 	for kind, names := range s.subscriptions {
@@ -162,7 +156,7 @@ func aclCat(c *call, args [][]byte) resp.Reply {
 	}
 	names := []string{}
 	for name, cmd := range c.table.All() {
-		if all := allCommands(); all.categories[all.rows[cmd.Index]]&bit != 0 {
+		if all := catalogueOf(); all.categories[all.rows[cmd.Index]]&bit != 0 {
 			names = append(names, name)
 		}
 	}
@@ -299,4 +293,78 @@ func aclLog(c *call, args [][]byte) resp.Reply {
 		))
 	}
 	return resp.Array(entries...)
+}
+
+// accessOptions are what CONFIG SET says about access control.
+type accessOptions struct {
+	logLength  int
+	anyChannel bool // of new permissions
+}
+
+// aclState is the broker's users, and what they were denied lately.
+type aclState struct {
+	users    map[string]*user
+	standard *user     // named default: whom a client is at first
+	log      []*denied // the latest first
+}
+
+func (a *aclState) init(password string) {
+	a.standard = NewDefaultUser(password, Fresh{Catalogue: catalogueOf})
+	a.users = map[string]*user{"default": a.standard}
+}
+
+// setUser makes the client a user as long as it has not said who it is.
+func (s *session) setUser(u *user) { s.user, s.authenticated = u, u.isFree() }
+
+// needsAuth reports whether the client has yet to authenticate.
+func (s *session) needsAuth() bool { return !s.authenticated && !s.broker.acl.standard.isFree() }
+
+// authenticate makes the client another user. It reports false if there is no such
+// user, or it cannot be had with this password.
+func (c *call) authenticate(name, password []byte, command []byte) bool {
+	u := c.acl.users[string(name)]
+	if u == nil || !u.admits(password) {
+		c.session.noteDenied(authDenied, string(command), string(name))
+		return false
+	}
+	c.session.user, c.session.authenticated = u, true
+	return true
+}
+
+// deny returns the error reply to a command that the client's user may not run, or
+// not with these arguments, and makes a note of it.
+func (s *session) deny(cmd *command.Command, args [][]byte) *resp.Reply {
+	what, at := s.user.denies(cmd, args)
+	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
+	var r resp.Reply
+	switch what {
+	case keyDenied:
+		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the keys used as arguments")
+	case channelDenied:
+		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the channels used as arguments")
+	default:
+		r = resp.Errorf("NOPERM this user has no permissions to run the '%s' command", cmd.FullName)
+	}
+	return &r
+}
+
+// denyLate is deny for a command that could be queued, and cannot be run any more.
+func (s *session) denyLate(cmd *command.Command, args [][]byte) resp.Reply {
+	what, at := s.user.denies(cmd, args)
+	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
+	reason := "no permission to execute the command or subcommand"
+	switch what {
+	case keyDenied:
+		reason = "no permission to touch the specified keys"
+	case channelDenied:
+		reason = "no permission to access one of the channels used as arguments"
+	}
+	return resp.ErrorReply("NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. " +
+		"This command is no longer allowed for the following reason: " + reason)
+}
+
+// mayRun reports whether the client's user may run a command with these arguments.
+func (s *session) mayRun(cmd *command.Command, args [][]byte) bool {
+	what, _ := s.user.denies(cmd, args)
+	return what == nothingDenied
 }

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"slices"
+	"sync"
 
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
@@ -20,6 +21,10 @@ func init() {
 	table = (&command.Table{}).With(rows)
 	testTable = table.With(testRows)
 }
+
+// catalogueOf numbers all commands for access control. That is done when somebody asks
+// what a user may do who may not do everything.
+var catalogueOf = sync.OnceValue(func() *catalogue { return NewCatalogue(table, testTable) })
 
 // rows are the commands of Redis that the broker has. What is known of one stands in its
 // row, beside its function. Names, arities, flags, key places and complexities are those of
