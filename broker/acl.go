@@ -17,49 +17,49 @@ import (
 
 // Fresh is what new permissions begin with.
 type Fresh struct {
-	Catalogue  func() *catalogue
+	Catalogue  func() *Catalogue
 	AnyChannel bool
 }
 
-func (f Fresh) permissions() permissions {
-	return permissions{catalogue: f.Catalogue, anyChannel: f.AnyChannel}
+func (f Fresh) permissions() Permissions {
+	return Permissions{catalogue: f.Catalogue, AnyChannel: f.AnyChannel}
 }
 
 // NewUser returns a user that may do nothing yet.
-func NewUser(name string, f Fresh) *user {
-	return &user{name: name, rights: []permissions{f.permissions()}}
+func NewUser(name string, f Fresh) *User {
+	return &User{Name: name, Rights: []Permissions{f.permissions()}}
 }
 
 // NewDefaultUser returns the user that may do everything, with a password; "" is any.
-func NewDefaultUser(password string, f Fresh) *user {
-	u := &user{name: "default", on: true, unlimited: true}
-	u.rights = []permissions{{catalogue: f.Catalogue, commands: everyCommand, future: true, anyKey: true, anyChannel: true}}
-	u.setPassword(password)
+func NewDefaultUser(password string, f Fresh) *User {
+	u := &User{Name: "default", on: true, Unlimited: true}
+	u.Rights = []Permissions{{catalogue: f.Catalogue, commands: everyCommand, future: true, AnyKey: true, AnyChannel: true}}
+	u.SetPassword(password)
 	return u
 }
 
-// A user is whom clients authenticate as. They refer to it, so it is changed in its
+// A User is whom clients authenticate as. They refer to it, so it is changed in its
 // place.
-type user struct {
-	name      string
+type User struct {
+	Name      string
 	on        bool          // clients can authenticate as it
-	open      bool          // and with any password
-	passwords []string      // SHA-256 in hexadecimal digits
+	Open      bool          // and with any password
+	Passwords []string      // SHA-256 in hexadecimal digits
 	payloads  string        // how RESTORE is to look at them, which it does in one way only here; "": as is usual
-	rights    []permissions // one of them has to permit all of a command; the first is the user's own, the others are Redis's selectors
-	unlimited bool          // the first permits everything
+	Rights    []Permissions // one of them has to permit all of a command; the first is the user's own, the others are Redis's selectors
+	Unlimited bool          // the first permits everything
 }
 
-// permissions are commands together with what they may be used on.
-type permissions struct {
-	catalogue func() *catalogue
+// Permissions are commands together with what they may be used on.
+type Permissions struct {
+	catalogue func() *Catalogue
 	commands  commandSet
 	future    bool             // also commands that are yet to come, as after +@all
 	firstArgs map[int][]string // of commands not in the set, by their numbers: first arguments that they may have
 
-	anyKey     bool
+	AnyKey     bool
 	keys       []keyPattern
-	anyChannel bool
+	AnyChannel bool
 	channels   []string // patterns
 }
 
@@ -77,29 +77,29 @@ const (
 	writesKey
 )
 
-// internalClient is who a command is run as that comes from no client.
-var internalClient = &user{name: "default", unlimited: true}
+// InternalClient is who a command is run as that comes from no client.
+var InternalClient = &User{Name: "default", Unlimited: true}
 
-// seal is called when rules have been applied.
-func (u *user) seal() {
-	own := &u.rights[0]
-	u.unlimited = own.future && own.commands == everyCommand && own.anyKey && own.anyChannel
+// Seal is called when rules have been applied.
+func (u *User) Seal() {
+	own := &u.Rights[0]
+	u.Unlimited = own.future && own.commands == everyCommand && own.AnyKey && own.AnyChannel
 }
 
-// channels are the patterns of the channels that the user may use, if it is not any.
-func (u *user) channels() (patterns []string, any bool) {
-	for i := range u.rights {
-		any = any || u.rights[i].anyChannel
-		patterns = append(patterns, u.rights[i].channels...)
+// Channels are the patterns of the channels that the user may use, if it is not any.
+func (u *User) Channels() (patterns []string, any bool) {
+	for i := range u.Rights {
+		any = any || u.Rights[i].AnyChannel
+		patterns = append(patterns, u.Rights[i].channels...)
 	}
 	return patterns, any
 }
 
-// setPassword makes a password the only one, or any do if it is empty.
-func (u *user) setPassword(password string) {
-	u.open, u.passwords = password == "", nil
-	if !u.open {
-		u.passwords = []string{hashed([]byte(password))}
+// SetPassword makes a password the only one, or any do if it is empty.
+func (u *User) SetPassword(password string) {
+	u.Open, u.Passwords = password == "", nil
+	if !u.Open {
+		u.Passwords = []string{hashed([]byte(password))}
 	}
 }
 
@@ -108,45 +108,45 @@ func hashed(password []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// admits reports whether a client can authenticate with a password.
-func (u *user) admits(password []byte) bool {
+// Admits reports whether a client can authenticate with a password.
+func (u *User) Admits(password []byte) bool {
 	switch {
 	case !u.on:
 		return false
-	case u.open:
+	case u.Open:
 		return true
 	}
 	given, right := []byte(hashed(password)), 0
-	for _, p := range u.passwords {
+	for _, p := range u.Passwords {
 		right |= subtle.ConstantTimeCompare(given, []byte(p))
 	}
 	return right != 0
 }
 
-// isFree reports whether a client need not authenticate.
-func (u *user) isFree() bool { return u.on && u.open }
+// IsFree reports whether a client need not authenticate.
+func (u *User) IsFree() bool { return u.on && u.Open }
 
-// A denial is what of a command is denied. The order is that of how far a command came.
-type denial int
+// A Denial is what of a command is denied. The order is that of how far a command came.
+type Denial int
 
 const (
-	nothingDenied denial = iota
-	commandDenied
-	keyDenied
-	authDenied
-	channelDenied
+	NothingDenied Denial = iota
+	CommandDenied
+	KeyDenied
+	AuthDenied
+	ChannelDenied
 )
 
-// denies returns what of a command the user may not do, and the place of the argument.
+// Denies returns what of a command the user may not do, and the place of the argument.
 // Of several permissions that deny something that counts which came furthest.
-func (u *user) denies(cmd *command.Command, args [][]byte) (what denial, at int) {
-	if u.unlimited {
-		return nothingDenied, 0
+func (u *User) Denies(cmd *command.Command, args [][]byte) (what Denial, at int) {
+	if u.Unlimited {
+		return NothingDenied, 0
 	}
-	for i := range u.rights {
-		other, where := u.rights[i].deny(cmd, args)
-		if other == nothingDenied {
-			return nothingDenied, 0
+	for i := range u.Rights {
+		other, where := u.Rights[i].deny(cmd, args)
+		if other == NothingDenied {
+			return NothingDenied, 0
 		}
 		if other > what || other == what && where > at {
 			what, at = other, where
@@ -155,53 +155,53 @@ func (u *user) denies(cmd *command.Command, args [][]byte) (what denial, at int)
 	return what, at
 }
 
-func (p *permissions) deny(cmd *command.Command, args [][]byte) (what denial, at int) {
+func (p *Permissions) deny(cmd *command.Command, args [][]byte) (what Denial, at int) {
 	if cmd.Flags&command.NoAuth == 0 && !p.permitsCommand(cmd, args) {
-		return commandDenied, 0
+		return CommandDenied, 0
 	}
-	if !p.anyKey {
+	if !p.AnyKey {
 		for _, k := range usedKeys(cmd, args) {
 			if !p.permitsKey(args[k.at], k.use) {
-				return keyDenied, k.at
+				return KeyDenied, k.at
 			}
 		}
 	}
-	if !p.anyChannel {
+	if !p.AnyChannel {
 		for i := 1; i < len(args) && cmd.Channels != command.NoChannels; i++ {
-			if !permitsChannel(p.channels, string(args[i]), cmd.Channels == command.ChannelPatterns) {
-				return channelDenied, i
+			if !PermitsChannel(p.channels, string(args[i]), cmd.Channels == command.ChannelPatterns) {
+				return ChannelDenied, i
 			}
 			if cmd.Channels == command.OneChannel {
 				break
 			}
 		}
 	}
-	return nothingDenied, 0
+	return NothingDenied, 0
 }
 
-func (p *permissions) permitsCommand(cmd *command.Command, args [][]byte) bool {
+func (p *Permissions) permitsCommand(cmd *command.Command, args [][]byte) bool {
 	n := p.catalogue().rows[cmd.Index]
 	return p.commands.has(n) || len(args) > 1 && slices.ContainsFunc(p.firstArgs[n], func(arg string) bool {
 		return strings.EqualFold(arg, resp.CString(args[1], len(args[1])))
 	})
 }
 
-func (p *permissions) permitsKey(key []byte, use keyUse) bool {
+func (p *Permissions) permitsKey(key []byte, use keyUse) bool {
 	return slices.ContainsFunc(p.keys, func(k keyPattern) bool { return k.use&use == use && glob.Match(k.pattern, string(key), false) })
 }
 
-// permitsChannel reports whether a channel matches a pattern, or if it is a pattern
+// PermitsChannel reports whether a channel matches a pattern, or if it is a pattern
 // itself, whether it is one of them.
-func permitsChannel(patterns []string, channel string, isPattern bool) bool {
+func PermitsChannel(patterns []string, channel string, isPattern bool) bool {
 	return slices.ContainsFunc(patterns, func(p string) bool { return isPattern && p == channel || !isPattern && glob.Match(p, channel, false) })
 }
 
-// readsAnyKey reports whether the user may read any key with a command, also those
+// ReadsAnyKey reports whether the user may read any key with a command, also those
 // that its arguments do not name.
-func (u *user) readsAnyKey(cmd *command.Command, args [][]byte) bool {
-	return u.unlimited || slices.ContainsFunc(u.rights, func(p permissions) bool {
+func (u *User) ReadsAnyKey(cmd *command.Command, args [][]byte) bool {
+	return u.Unlimited || slices.ContainsFunc(u.Rights, func(p Permissions) bool {
 		what, _ := p.deny(cmd, args)
-		return what == nothingDenied && (p.anyKey || slices.Contains(p.keys, keyPattern{"*", readsKey}) || slices.Contains(p.keys, keyPattern{"*", readsKey | writesKey}))
+		return what == NothingDenied && (p.AnyKey || slices.Contains(p.keys, keyPattern{"*", readsKey}) || slices.Contains(p.keys, keyPattern{"*", readsKey | writesKey}))
 	})
 }
 

@@ -20,11 +20,10 @@ func TestCategories(t *testing.T) {
 	for name, c := range table.All() {
 		var want uint32
 		for _, name := range c.Categories() {
-			want |= category(strings.TrimPrefix(name, "@"))
+			want |= CategoryBit(strings.TrimPrefix(name, "@"))
 		}
-		all := catalogueOf()
-		if n := all.numbers[name]; all.rows[c.Index] != n || all.categories[n] != want {
-			t.Errorf("%s is number %d in the catalogue, with the categories %b, expected %d and %b", name, n, all.categories[n], all.rows[c.Index], want)
+		if got := catalogueOf().Of(c); got != want {
+			t.Errorf("%s has the categories %b, expected %b", name, got, want)
 		}
 	}
 	t.Run("redis", func(t *testing.T) {
@@ -38,11 +37,11 @@ func TestCategories(t *testing.T) {
 			fmt.Fprintf(&text, "%s: %s\n", categories, strings.Join(byCategories[categories], " "))
 		}
 		if *update {
-			if err := os.WriteFile("categories.txt", []byte(text.String()), 0o644); err != nil {
+			if err := os.WriteFile("internal/acl/categories.txt", []byte(text.String()), 0o644); err != nil {
 				t.Fatal(err)
 			}
-		} else if text.String() != categoriesText {
-			t.Error("categories.txt is not what redis-server says: run 'go test ./broker -run TestCategories -update'")
+		} else if text.String() != CategoriesText {
+			t.Error("internal/acl/categories.txt is not what redis-server says: run 'go test ./broker -run TestCategories -update'")
 		}
 	})
 }
@@ -84,7 +83,7 @@ func TestRulesMakeTheUser(t *testing.T) {
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
 	o := Fresh{Catalogue: catalogueOf}
-	fresh := func() *user { return NewUser("", o) }
+	fresh := func() *User { return NewUser("", o) }
 	for range 300 {
 		u := fresh()
 		var rules []string
@@ -96,20 +95,20 @@ func TestRulesMakeTheUser(t *testing.T) {
 			case 1:
 				rule = []string{"on", "nopass", ">x", "~k*", "%R~r", "%W~w", "allkeys", "&c", "allchannels", "resetkeys", "resetchannels", "+select|1", "(~s +get)", "sanitize-payload"}[random.IntN(14)]
 			default:
-				rule += catalogueOf().names[random.IntN(len(catalogueOf().names))]
+				rule += catalogueOf().All()[random.IntN(len(catalogueOf().All()))]
 			}
-			u.apply(rule, o) // which may be wrong here
+			u.Apply(rule, o) // which may be wrong here
 			rules = append(rules, rule)
 		}
 		again := fresh()
-		joined, unclosed := joinSelectors(toArgs(strings.Fields(u.rules(true))))
+		joined, unclosed := JoinSelectors(toArgs(strings.Fields(u.Rules(true))))
 		for _, rule := range joined {
-			if wrong := again.apply(rule, o); wrong != "" || unclosed != "" {
-				t.Fatalf("%q make a user with the rules %s, of which %s is wrong: %s", rules, u.rules(true), rule, wrong)
+			if wrong := again.Apply(rule, o); wrong != "" || unclosed != "" {
+				t.Fatalf("%q make a user with the rules %s, of which %s is wrong: %s", rules, u.Rules(true), rule, wrong)
 			}
 		}
-		if again.rules(true) != u.rules(true) || again.rights[0].commands != u.rights[0].commands {
-			t.Fatalf("%q make a user with the rules %s, which make one with %s", rules, u.rules(true), again.rules(true))
+		if again.Rules(true) != u.Rules(true) {
+			t.Fatalf("%q make a user with the rules %s, which make one with %s", rules, u.Rules(true), again.Rules(true))
 		}
 	}
 }
@@ -181,7 +180,7 @@ func TestDoIsNoUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.expect(t, "v", "GET", "x")
-	if u := b.acl.standard; !u.unlimited {
+	if u := b.acl.standard; !u.Unlimited {
 		t.Error("the default user may do everything, and is checked all the same")
 	}
 }

@@ -9,14 +9,14 @@ import (
 
 // Users as rules, as ACL LIST and ACL GETUSER show them.
 
-// rules are the rules that make the user, without commands of Options.TestCommands if there are none.
-func (u *user) rules(testCommands bool) string {
-	rules := u.flags()
-	for _, p := range u.passwords {
+// Rules are the rules that make the user, without commands of Options.TestCommands if there are none.
+func (u *User) Rules(testCommands bool) string {
+	rules := u.Flags()
+	for _, p := range u.Passwords {
 		rules = append(rules, "#"+p)
 	}
-	for i := range u.rights {
-		own := strings.Join(u.rights[i].rules(testCommands), " ")
+	for i := range u.Rights {
+		own := strings.Join(u.Rights[i].rules(testCommands), " ")
 		if i > 0 {
 			own = "(" + own + ")"
 		}
@@ -25,12 +25,12 @@ func (u *user) rules(testCommands bool) string {
 	return strings.Join(rules, " ")
 }
 
-func (u *user) flags() []string {
+func (u *User) Flags() []string {
 	flags := []string{"off"}
 	if u.on {
 		flags[0] = "on"
 	}
-	if u.open {
+	if u.Open {
 		flags = append(flags, "nopass")
 	}
 	if u.payloads != "" {
@@ -39,16 +39,16 @@ func (u *user) flags() []string {
 	return flags
 }
 
-func (p *permissions) rules(testCommands bool) []string {
-	rules := p.keyRules()
-	if !p.anyChannel {
+func (p *Permissions) rules(testCommands bool) []string {
+	rules := p.KeyRules()
+	if !p.AnyChannel {
 		rules = append(rules, "resetchannels")
 	}
-	return append(append(rules, p.channelRules()...), p.commandRules(testCommands)...)
+	return append(append(rules, p.ChannelRules()...), p.CommandRules(testCommands)...)
 }
 
-func (p *permissions) keyRules() []string {
-	if p.anyKey {
+func (p *Permissions) KeyRules() []string {
+	if p.AnyKey {
 		return []string{"~*"}
 	}
 	rules := []string{}
@@ -59,8 +59,8 @@ func (p *permissions) keyRules() []string {
 	return rules
 }
 
-func (p *permissions) channelRules() []string {
-	if p.anyChannel {
+func (p *Permissions) ChannelRules() []string {
+	if p.AnyChannel {
 		return []string{"&*"}
 	}
 	rules := []string{}
@@ -70,14 +70,14 @@ func (p *permissions) channelRules() []string {
 	return rules
 }
 
-// commandRules finds rules that lead to a set of commands: first all or none, then
+// CommandRules finds rules that lead to a set of commands: first all or none, then
 // the categories that fit best, and in the end the single commands in which these
 // differ.
-func (p *permissions) commandRules(testCommands bool) []string {
+func (p *Permissions) CommandRules(testCommands bool) []string {
 	all := p.catalogue()
 	add := !p.future
 	sign := map[bool]string{true: "+", false: "-"}
-	reached, rest := permissions{catalogue: p.catalogue}, permissions{catalogue: p.catalogue, commands: p.commands}
+	reached, rest := Permissions{catalogue: p.catalogue}, Permissions{catalogue: p.catalogue, commands: p.commands}
 	rules := []string{sign[!add] + "@all"}
 	if !add {
 		reached.commands = everyCommand
@@ -109,7 +109,7 @@ func (p *permissions) commandRules(testCommands bool) []string {
 
 // bestCategory returns the category that has most in common with the set, or with
 // what is not in it, and the fewest differences; or -1.
-func (p *permissions) bestCategory(testCommands bool, add bool, applied []bool) int {
+func (p *Permissions) bestCategory(testCommands bool, add bool, applied []bool) int {
 	best, fewest, most := -1, math.MaxInt, 0
 	for i := range command.CategoryNames {
 		same, different := 0, 0

@@ -21,13 +21,13 @@ const (
 	ruleFirstArg = "Allowing first-arg of a subcommand is not supported"
 )
 
-// clone returns a copy that shares nothing with the user.
-func (u *user) clone() *user {
+// Clone returns a copy that shares nothing with the user.
+func (u *User) Clone() *User {
 	copied := *u
-	copied.passwords = slices.Clone(u.passwords)
-	copied.rights = slices.Clone(u.rights)
-	for i := range copied.rights {
-		p := &copied.rights[i]
+	copied.Passwords = slices.Clone(u.Passwords)
+	copied.Rights = slices.Clone(u.Rights)
+	for i := range copied.Rights {
+		p := &copied.Rights[i]
 		p.keys, p.channels, p.firstArgs = slices.Clone(p.keys), slices.Clone(p.channels), maps.Clone(p.firstArgs)
 		for n, args := range p.firstArgs {
 			p.firstArgs[n] = slices.Clone(args)
@@ -36,9 +36,9 @@ func (u *user) clone() *user {
 	return &copied
 }
 
-// apply changes the user as a rule says, or returns what is wrong with the rule. Words
+// Apply changes the user as a rule says, or returns what is wrong with the rule. Words
 // end at a zero byte, as in C.
-func (u *user) apply(rule string, f Fresh) (wrong string) {
+func (u *User) Apply(rule string, f Fresh) (wrong string) {
 	if rule == "" {
 		return ""
 	}
@@ -54,16 +54,16 @@ func (u *user) apply(rule string, f Fresh) (wrong string) {
 		u.payloads = strings.ToLower(word)
 		return ""
 	case "nopass":
-		u.open, u.passwords = true, nil
+		u.Open, u.Passwords = true, nil
 		return ""
 	case "resetpass":
-		u.open, u.passwords = false, nil
+		u.Open, u.Passwords = false, nil
 		return ""
 	case "clearselectors":
-		u.rights = u.rights[:1]
+		u.Rights = u.Rights[:1]
 		return ""
 	case "reset":
-		*u = user{name: u.name, payloads: "sanitize-payload", rights: []permissions{f.permissions()}}
+		*u = User{Name: u.Name, payloads: "sanitize-payload", Rights: []Permissions{f.permissions()}}
 		return ""
 	}
 	switch first := rule[0]; {
@@ -77,51 +77,51 @@ func (u *user) apply(rule string, f Fresh) (wrong string) {
 				return wrong
 			}
 		}
-		u.rights = append(u.rights, p)
+		u.Rights = append(u.Rights, p)
 		return ""
 	}
-	return u.rights[0].apply(rule)
+	return u.Rights[0].apply(rule)
 }
 
 // applyPassword adds or removes a password, or its hash.
-func (u *user) applyPassword(how byte, text string) (wrong string) {
+func (u *User) applyPassword(how byte, text string) (wrong string) {
 	hash := text
 	if how == '>' || how == '<' {
 		hash = hashed([]byte(text))
 	} else if len(hash) != 64 || strings.Trim(hash, "0123456789abcdef") != "" {
 		return ruleHash
 	}
-	at := slices.Index(u.passwords, hash)
+	at := slices.Index(u.Passwords, hash)
 	switch {
 	case how == '<' || how == '!':
 		if at < 0 {
 			return rulePassword
 		}
-		u.passwords = slices.Delete(u.passwords, at, at+1)
+		u.Passwords = slices.Delete(u.Passwords, at, at+1)
 	case at < 0:
-		u.passwords = append(u.passwords, hash)
+		u.Passwords = append(u.Passwords, hash)
 		fallthrough
 	default:
-		u.open = false
+		u.Open = false
 	}
 	return ""
 }
 
 // apply changes permissions as a rule says, or returns what is wrong with the rule.
-func (p *permissions) apply(rule string) (wrong string) {
+func (p *Permissions) apply(rule string) (wrong string) {
 	word := resp.CString([]byte(rule), len(rule))
 	switch strings.ToLower(word) {
 	case "allkeys", "~*":
-		p.anyKey, p.keys = true, nil
+		p.AnyKey, p.keys = true, nil
 		return ""
 	case "resetkeys":
-		p.anyKey, p.keys = false, nil
+		p.AnyKey, p.keys = false, nil
 		return ""
 	case "allchannels", "&*":
-		p.anyChannel, p.channels = true, nil
+		p.AnyChannel, p.channels = true, nil
 		return ""
 	case "resetchannels":
-		p.anyChannel, p.channels = false, nil
+		p.AnyChannel, p.channels = false, nil
 		return ""
 	case "allcommands", "+@all":
 		p.commands, p.future, p.firstArgs = everyCommand, true, nil
@@ -140,7 +140,7 @@ func (p *permissions) apply(rule string) (wrong string) {
 	case first != '+' && first != '-':
 		return ruleSyntax
 	case strings.HasPrefix(word[1:], "@"):
-		bit := category(word[2:])
+		bit := CategoryBit(word[2:])
 		if bit == 0 {
 			return ruleUnknown
 		}
@@ -152,8 +152,8 @@ func (p *permissions) apply(rule string) (wrong string) {
 
 // applyKey adds a pattern of keys: ~pattern, or %R~pattern, %W~pattern or
 // %RW~pattern for some uses only.
-func (p *permissions) applyKey(rule string) (wrong string) {
-	if p.anyKey {
+func (p *Permissions) applyKey(rule string) (wrong string) {
+	if p.AnyKey {
 		return ruleKey
 	}
 	use, pattern := readsKey|writesKey, rule[1:]
@@ -178,7 +178,7 @@ func (p *permissions) applyKey(rule string) (wrong string) {
 			return ruleSyntax
 		}
 	}
-	if hasSpaces(pattern) {
+	if HasSpaces(pattern) {
 		return ruleSyntax
 	}
 	at := slices.IndexFunc(p.keys, func(k keyPattern) bool { return k.pattern == pattern })
@@ -190,11 +190,11 @@ func (p *permissions) applyKey(rule string) (wrong string) {
 	return ""
 }
 
-func (p *permissions) applyChannel(pattern string) (wrong string) {
+func (p *Permissions) applyChannel(pattern string) (wrong string) {
 	switch {
-	case p.anyChannel:
+	case p.AnyChannel:
 		return ruleChannel
-	case hasSpaces(pattern):
+	case HasSpaces(pattern):
 		return ruleSyntax
 	case !slices.Contains(p.channels, pattern):
 		p.channels = append(p.channels, pattern)
@@ -202,13 +202,13 @@ func (p *permissions) applyChannel(pattern string) (wrong string) {
 	return ""
 }
 
-func hasSpaces(s string) bool {
+func HasSpaces(s string) bool {
 	return strings.ContainsFunc(s, func(c rune) bool { return c == 0 || c < 0x80 && resp.IsSpace(byte(c)) })
 }
 
 // applyCommand permits or denies a command or a sub-command; or permits a command
 // that has none with a first argument.
-func (p *permissions) applyCommand(name string, permit bool) (wrong string) {
+func (p *Permissions) applyCommand(name string, permit bool) (wrong string) {
 	n, known := p.catalogue().find(name)
 	if known {
 		p.permit(n, permit)
@@ -240,7 +240,7 @@ func (p *permissions) applyCommand(name string, permit bool) (wrong string) {
 }
 
 // permit permits or denies a command and its sub-commands.
-func (p *permissions) permit(n int, permit bool) {
+func (p *Permissions) permit(n int, permit bool) {
 	delete(p.firstArgs, n)
 	for i := n; i < p.catalogue().end(n); i++ {
 		p.commands.put(i, permit)
@@ -248,7 +248,7 @@ func (p *permissions) permit(n int, permit bool) {
 }
 
 // permitCategory permits or denies all commands of a category.
-func (p *permissions) permitCategory(bit uint32, permit bool) {
+func (p *Permissions) permitCategory(bit uint32, permit bool) {
 	for n, categories := range p.catalogue().categories {
 		if categories&bit != 0 {
 			p.permit(n, permit)
@@ -256,9 +256,9 @@ func (p *permissions) permitCategory(bit uint32, permit bool) {
 	}
 }
 
-// joinSelectors joins the arguments that are together a selector in parentheses. It
+// JoinSelectors joins the arguments that are together a selector in parentheses. It
 // returns the one that opens it if it is not closed.
-func joinSelectors(args [][]byte) (rules []string, unclosed string) {
+func JoinSelectors(args [][]byte) (rules []string, unclosed string) {
 	selector, opening := "", ""
 	for _, arg := range args {
 		text := string(arg)

@@ -186,7 +186,7 @@ func (b *Broker) turnAway(l transport) *resp.Reply {
 	switch {
 	case len(b.sessions) >= b.options.MaxClients:
 		return &tooManyClients
-	case !b.options.Unprotected && b.acl.standard.open && l.remote():
+	case !b.options.Unprotected && b.acl.standard.Open && l.remote():
 		return &protectedMode
 	}
 	return nil

@@ -11,14 +11,14 @@ import (
 // Access control knows all commands of Redis 7.0, also those that the broker does
 // not have: so rules that name them can be used in both, and mean the same.
 
-// categoriesText has a line for each combination of categories, with the commands
+// CategoriesText has a line for each combination of categories, with the commands
 // that are in them. It is what redis-server 7.0.15 says, and checked by a test.
 //
 //go:embed categories.txt
-var categoriesText string
+var CategoriesText string
 
-// A catalogue numbers commands for access control.
-type catalogue struct {
+// A Catalogue numbers commands for access control.
+type Catalogue struct {
 	names      []string // full names, a container before its sub-commands
 	categories []uint32 // bits, in the order of categoryNames
 	forTests   []bool   // commands of Options.TestCommands
@@ -28,14 +28,14 @@ type catalogue struct {
 
 // NewCatalogue numbers the commands of two tables, of which the second has those of
 // Options.TestCommands, too.
-func NewCatalogue(table, testTable *command.Table) *catalogue {
+func NewCatalogue(table, testTable *command.Table) *Catalogue {
 	bits := map[string]uint32{}
 	add := func(name string, categories []string) {
 		for _, category := range categories {
 			bits[name] |= 1 << slices.Index(command.CategoryNames, strings.TrimPrefix(category, "@"))
 		}
 	}
-	for line := range strings.Lines(categoriesText) {
+	for line := range strings.Lines(CategoriesText) {
 		categories, names, _ := strings.Cut(line, ":")
 		for name := range strings.FieldsSeq(names) {
 			add(name, strings.Fields(categories))
@@ -46,7 +46,7 @@ func NewCatalogue(table, testTable *command.Table) *catalogue {
 			add(name, c.Categories())
 		}
 	}
-	all := &catalogue{numbers: map[string]int{}, rows: make([]int, testTable.Count)}
+	all := &Catalogue{numbers: map[string]int{}, rows: make([]int, testTable.Count)}
 	for name := range bits {
 		all.names = append(all.names, name)
 	}
@@ -65,15 +65,22 @@ func NewCatalogue(table, testTable *command.Table) *catalogue {
 	return all
 }
 
+// Of returns the categories of a command that the broker has, a bit each in the order of
+// command.CategoryNames.
+func (a *Catalogue) Of(c *command.Command) uint32 { return a.categories[a.rows[c.Index]] }
+
+// All lists the commands by their full names, a container before its sub-commands.
+func (a *Catalogue) All() []string { return a.names }
+
 // find returns the number of a command by its full name, in any case.
-func (a *catalogue) find(name string) (n int, known bool) {
+func (a *Catalogue) find(name string) (n int, known bool) {
 	n, known = a.numbers[strings.ToLower(name)]
 	return n, known
 }
 
 // subs returns where the sub-commands of a command are: from its number + 1 to before
 // end.
-func (a *catalogue) end(n int) int {
+func (a *Catalogue) end(n int) int {
 	end := n + 1
 	for end < len(a.names) && strings.HasPrefix(a.names[end], a.names[n]+"|") {
 		end++
@@ -81,8 +88,8 @@ func (a *catalogue) end(n int) int {
 	return end
 }
 
-// category returns the bit of a category by its name, in any case, or 0.
-func category(name string) uint32 {
+// CategoryBit returns the bit of a category by its name, in any case, or 0.
+func CategoryBit(name string) uint32 {
 	i := slices.Index(command.CategoryNames, strings.ToLower(name))
 	if i < 0 {
 		return 0

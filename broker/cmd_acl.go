@@ -32,7 +32,7 @@ var aclCommands = []command.Command{
 	}},
 }
 
-func aclWhoAmI(c *call, _ [][]byte) resp.Reply { return resp.BulkString(c.session.user.name) }
+func aclWhoAmI(c *call, _ [][]byte) resp.Reply { return resp.BulkString(c.session.user.Name) }
 
 func aclUsers(c *call, _ [][]byte) resp.Reply {
 	return resp.BulkStrings(slices.Sorted(maps.Keys(c.acl.users)))
@@ -41,7 +41,7 @@ func aclUsers(c *call, _ [][]byte) resp.Reply {
 func aclList(c *call, _ [][]byte) resp.Reply {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(c.acl.users)) {
-		lines = append(lines, "user "+name+" "+c.acl.users[name].rules(c.options.TestCommands))
+		lines = append(lines, "user "+name+" "+c.acl.users[name].Rules(c.options.TestCommands))
 	}
 	return resp.BulkStrings(lines)
 }
@@ -52,32 +52,32 @@ func aclGetUser(c *call, args [][]byte) resp.Reply {
 		return resp.Null
 	}
 	var flags, selectors []resp.Reply
-	for _, flag := range u.flags() {
+	for _, flag := range u.Flags() {
 		flags = append(flags, resp.BulkString(flag))
 	}
-	for i := range u.rights[1:] {
-		selectors = append(selectors, resp.Map(describeRights(&u.rights[1+i], c.options.TestCommands)...))
+	for i := range u.Rights[1:] {
+		selectors = append(selectors, resp.Map(describeRights(&u.Rights[1+i], c.options.TestCommands)...))
 	}
-	description := []resp.Reply{resp.BulkString("flags"), resp.Set(flags...), resp.BulkString("passwords"), resp.BulkStrings(u.passwords)}
-	description = append(description, describeRights(&u.rights[0], c.options.TestCommands)...)
+	description := []resp.Reply{resp.BulkString("flags"), resp.Set(flags...), resp.BulkString("passwords"), resp.BulkStrings(u.Passwords)}
+	description = append(description, describeRights(&u.Rights[0], c.options.TestCommands)...)
 	return resp.Map(append(description, resp.BulkString("selectors"), resp.Array(selectors...))...)
 }
 
-func describeRights(p *permissions, testCommands bool) []resp.Reply {
+func describeRights(p *Permissions, testCommands bool) []resp.Reply {
 	return []resp.Reply{
-		resp.BulkString("commands"), resp.BulkString(strings.Join(p.commandRules(testCommands), " ")),
-		resp.BulkString("keys"), resp.BulkString(strings.Join(p.keyRules(), " ")),
-		resp.BulkString("channels"), resp.BulkString(strings.Join(p.channelRules(), " ")),
+		resp.BulkString("commands"), resp.BulkString(strings.Join(p.CommandRules(testCommands), " ")),
+		resp.BulkString("keys"), resp.BulkString(strings.Join(p.KeyRules(), " ")),
+		resp.BulkString("channels"), resp.BulkString(strings.Join(p.ChannelRules(), " ")),
 	}
 }
 
 // aclSetUser makes or changes a user, by all rules or by none.
 func aclSetUser(c *call, args [][]byte) resp.Reply {
 	name := string(args[2])
-	if hasSpaces(name) {
+	if HasSpaces(name) {
 		return resp.ErrorReply("ERR Usernames can't contain spaces or null characters")
 	}
-	rules, unclosed := joinSelectors(args[3:])
+	rules, unclosed := JoinSelectors(args[3:])
 	if unclosed != "" {
 		return resp.Errorf("ERR Unmatched parenthesis in acl selector starting at '%s'.", []byte(unclosed))
 	}
@@ -85,14 +85,14 @@ func aclSetUser(c *call, args [][]byte) resp.Reply {
 	fresh := Fresh{Catalogue: catalogueOf, AnyChannel: c.options.access.anyChannel}
 	changed := NewUser(name, fresh)
 	if old != nil {
-		changed = old.clone()
+		changed = old.Clone()
 	}
 	for _, rule := range rules {
-		if wrong := changed.apply(rule, fresh); wrong != "" {
+		if wrong := changed.Apply(rule, fresh); wrong != "" {
 			return resp.Errorf("ERR Error in ACL SETUSER modifier '%s': %s", []byte(rule), wrong)
 		}
 	}
-	changed.seal()
+	changed.Seal()
 	if old == nil {
 		c.acl.users[name] = changed
 		return resp.OK
@@ -105,17 +105,17 @@ func aclSetUser(c *call, args [][]byte) resp.Reply {
 // hearsMore reports whether the client is subscribed to what its user may not hear any
 // more, once it has been changed. As in Redis, nothing is taken away from one that might
 // hear nothing: it has subscribed as another user.
-func (s *session) hearsMore(old, changed *user) bool {
+func (s *session) hearsMore(old, changed *User) bool {
 	if !s.subscriptions.any() {
 		return false
 	}
-	after, any := changed.channels()
-	if before, anyBefore := old.channels(); any || !anyBefore && len(before) == 0 {
+	after, any := changed.Channels()
+	if before, anyBefore := old.Channels(); any || !anyBefore && len(before) == 0 {
 		return false
 	}
 	for kind, names := range s.subscriptions {
 		for name := range names {
-			if !permitsChannel(after, name, subscriptionKind(kind) == patterns) {
+			if !PermitsChannel(after, name, subscriptionKind(kind) == patterns) {
 				return true
 			}
 		}
@@ -134,7 +134,7 @@ func aclDelUser(c *call, args [][]byte) resp.Reply {
 		if u == nil {
 			continue
 		}
-		delete(c.acl.users, u.name)
+		delete(c.acl.users, u.Name)
 		deleted++
 		if _, own := c.kill(func(s *session) bool { return s.user == u }); own {
 			self = true
@@ -150,13 +150,13 @@ func aclCat(c *call, args [][]byte) resp.Reply {
 	case len(args) == 2:
 		return resp.BulkStrings(command.CategoryNames)
 	}
-	bit := category(resp.CString(args[2], len(args[2])))
+	bit := CategoryBit(resp.CString(args[2], len(args[2])))
 	if bit == 0 {
 		return resp.Errorf("ERR Unknown category '%s'", resp.CString(args[2], 128))
 	}
 	names := []string{}
 	for name, cmd := range c.table.All() {
-		if all := catalogueOf(); all.categories[all.rows[cmd.Index]]&bit != 0 {
+		if catalogueOf().Of(cmd)&bit != 0 {
 			names = append(names, name)
 		}
 	}
@@ -199,12 +199,12 @@ func aclDryRun(c *call, args [][]byte) resp.Reply {
 		return cmd.WrongNumber()
 	}
 	const refusal = "This user has no permissions to "
-	switch what, at := u.denies(cmd, given); what {
-	case commandDenied:
+	switch what, at := u.Denies(cmd, given); what {
+	case CommandDenied:
 		return resp.BulkString(refusal + "run the '" + cmd.FullName + "' command")
-	case keyDenied:
+	case KeyDenied:
 		return resp.BulkString(refusal + "access the '" + resp.CString(given[at], len(given[at])) + "' key")
-	case channelDenied:
+	case ChannelDenied:
 		return resp.BulkString(refusal + "access the '" + resp.CString(given[at], len(given[at])) + "' channel")
 	}
 	return resp.OK
@@ -221,7 +221,7 @@ func aclFile(*call, [][]byte) resp.Reply {
 // A denied is one entry. The same thing that happens again within a minute is counted
 // in it.
 type denied struct {
-	what     denial
+	what     Denial
 	inMulti  bool
 	object   string // name of a command, key or channel
 	username string
@@ -237,15 +237,15 @@ const (
 )
 
 // denialObject is what the log names.
-func denialObject(what denial, cmd *command.Command, args [][]byte, at int) string {
-	if what == commandDenied {
+func denialObject(what Denial, cmd *command.Command, args [][]byte, at int) string {
+	if what == CommandDenied {
 		return cmd.FullName
 	}
 	return string(args[at])
 }
 
 // noteDenied adds to the log.
-func (s *session) noteDenied(what denial, object, username string) {
+func (s *session) noteDenied(what Denial, object, username string) {
 	b := s.broker
 	log := &b.acl.log
 	d := &denied{what: what, inMulti: s.transaction.open || s.transaction.running, object: object, username: username, at: b.keys.Now, client: s.String(), count: 1}
@@ -260,7 +260,7 @@ func (s *session) noteDenied(what denial, object, username string) {
 	*log = slices.Delete(*log, min(len(*log), b.options.access.logLength), len(*log))
 }
 
-var denialNames = [...]string{commandDenied: "command", keyDenied: "key", authDenied: "auth", channelDenied: "channel"}
+var denialNames = [...]string{CommandDenied: "command", KeyDenied: "key", AuthDenied: "auth", ChannelDenied: "channel"}
 
 func aclLog(c *call, args [][]byte) resp.Reply {
 	n := int64(10)
@@ -303,28 +303,28 @@ type accessOptions struct {
 
 // aclState is the broker's users, and what they were denied lately.
 type aclState struct {
-	users    map[string]*user
-	standard *user     // named default: whom a client is at first
+	users    map[string]*User
+	standard *User     // named default: whom a client is at first
 	log      []*denied // the latest first
 }
 
 func (a *aclState) init(password string) {
 	a.standard = NewDefaultUser(password, Fresh{Catalogue: catalogueOf})
-	a.users = map[string]*user{"default": a.standard}
+	a.users = map[string]*User{"default": a.standard}
 }
 
 // setUser makes the client a user as long as it has not said who it is.
-func (s *session) setUser(u *user) { s.user, s.authenticated = u, u.isFree() }
+func (s *session) setUser(u *User) { s.user, s.authenticated = u, u.IsFree() }
 
 // needsAuth reports whether the client has yet to authenticate.
-func (s *session) needsAuth() bool { return !s.authenticated && !s.broker.acl.standard.isFree() }
+func (s *session) needsAuth() bool { return !s.authenticated && !s.broker.acl.standard.IsFree() }
 
 // authenticate makes the client another user. It reports false if there is no such
 // user, or it cannot be had with this password.
 func (c *call) authenticate(name, password []byte, command []byte) bool {
 	u := c.acl.users[string(name)]
-	if u == nil || !u.admits(password) {
-		c.session.noteDenied(authDenied, string(command), string(name))
+	if u == nil || !u.Admits(password) {
+		c.session.noteDenied(AuthDenied, string(command), string(name))
 		return false
 	}
 	c.session.user, c.session.authenticated = u, true
@@ -334,13 +334,13 @@ func (c *call) authenticate(name, password []byte, command []byte) bool {
 // deny returns the error reply to a command that the client's user may not run, or
 // not with these arguments, and makes a note of it.
 func (s *session) deny(cmd *command.Command, args [][]byte) *resp.Reply {
-	what, at := s.user.denies(cmd, args)
-	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
+	what, at := s.user.Denies(cmd, args)
+	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.Name)
 	var r resp.Reply
 	switch what {
-	case keyDenied:
+	case KeyDenied:
 		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the keys used as arguments")
-	case channelDenied:
+	case ChannelDenied:
 		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the channels used as arguments")
 	default:
 		r = resp.Errorf("NOPERM this user has no permissions to run the '%s' command", cmd.FullName)
@@ -350,13 +350,13 @@ func (s *session) deny(cmd *command.Command, args [][]byte) *resp.Reply {
 
 // denyLate is deny for a command that could be queued, and cannot be run any more.
 func (s *session) denyLate(cmd *command.Command, args [][]byte) resp.Reply {
-	what, at := s.user.denies(cmd, args)
-	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.name)
+	what, at := s.user.Denies(cmd, args)
+	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.Name)
 	reason := "no permission to execute the command or subcommand"
 	switch what {
-	case keyDenied:
+	case KeyDenied:
 		reason = "no permission to touch the specified keys"
-	case channelDenied:
+	case ChannelDenied:
 		reason = "no permission to access one of the channels used as arguments"
 	}
 	return resp.ErrorReply("NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. " +
@@ -365,6 +365,6 @@ func (s *session) denyLate(cmd *command.Command, args [][]byte) resp.Reply {
 
 // mayRun reports whether the client's user may run a command with these arguments.
 func (s *session) mayRun(cmd *command.Command, args [][]byte) bool {
-	what, _ := s.user.denies(cmd, args)
-	return what == nothingDenied
+	what, _ := s.user.Denies(cmd, args)
+	return what == NothingDenied
 }

@@ -306,7 +306,7 @@ func (s *session) String() string {
 		s.id, addr, laddr, s.transport.descriptor(), s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.Index,
 		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
 		s.requests.Buffered(), s.requests.Spare(), s.argumentBytes(), s.transaction.bytes, cap(s.out), s.outPeak, len(s.out),
-		(unread+replyBlock-1)/replyBlock, unread, s.memory(), events, name, s.user.name, s.tracking.redirection(), s.protocol)
+		(unread+replyBlock-1)/replyBlock, unread, s.memory(), events, name, s.user.Name, s.tracking.redirection(), s.protocol)
 }
 
 // memory is how many bytes a client takes, but for what it subscribes to, tracks and
@@ -377,7 +377,7 @@ type clientFilter struct {
 	id          int64
 	kind        string // normal, master, replica or pubsub
 	addr, laddr []byte
-	user        *user
+	user        *User
 	butOneself  bool
 }
 

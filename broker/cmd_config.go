@@ -396,7 +396,7 @@ func configSet(c *call, args [][]byte) resp.Reply {
 		c.MeasureAll()
 	}
 	if given["requirepass"] {
-		c.acl.standard.setPassword(o.Password)
+		c.acl.standard.SetPassword(o.Password)
 	}
 	c.options = o
 	c.optionsChanged()

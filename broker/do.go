@@ -71,7 +71,7 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 func (b *Broker) newInternalClient(d *keyspace.DB) *session {
 	l := newMemoryConn(b).transport()
 	s := &session{
-		broker: b, transport: l, protocol: 3, user: internalClient, authenticated: true, db: d,
+		broker: b, transport: l, protocol: 3, user: InternalClient, authenticated: true, db: d,
 		created: b.keys.Now, used: b.keys.Now, transaction: transaction{running: true},
 	}
 	l.attach(s)

@@ -233,14 +233,14 @@ func (b *Broker) leftovers() string {
 // wrongUsers looks at users and their clients.
 func (b *Broker) wrongUsers() string {
 	for name, u := range b.acl.users {
-		own := &u.rights[0]
-		if everything := own.future && own.commands == everyCommand && own.anyKey && own.anyChannel; u.name != name || u.unlimited != everything {
-			return fmt.Sprintf("the user %q may do everything: %t, which is %t, or has another name", name, everything, u.unlimited)
+		sealed := *u
+		if sealed.Seal(); u.Name != name || u.Unlimited != sealed.Unlimited {
+			return fmt.Sprintf("the user %q may do everything: %t, which is %t, or has another name", name, u.Unlimited, sealed.Unlimited)
 		}
 	}
 	for _, s := range b.sessions {
-		if b.acl.users[s.user.name] != s.user && !s.closing {
-			return fmt.Sprintf("client %d is a user that there is none of: %q", s.id, s.user.name)
+		if b.acl.users[s.user.Name] != s.user && !s.closing {
+			return fmt.Sprintf("client %d is a user that there is none of: %q", s.id, s.user.Name)
 		}
 	}
 	if n := len(b.acl.log); n > b.options.access.logLength {

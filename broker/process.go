@@ -36,7 +36,7 @@ func (s *session) OutputMark() int { return len(s.out) + 1 }
 
 // MayReadAnyKey reports whether the client may read all keys by the running command.
 func (s *session) MayReadAnyKey(args [][]byte) bool {
-	return s.user.readsAnyKey(s.broker.running.command, args)
+	return s.user.ReadsAnyKey(s.broker.running.command, args)
 }
 
 // process checks a command and runs it, or queues it in a transaction, and
@@ -165,7 +165,7 @@ func (s *session) refuse(cmd *command.Command, args [][]byte, err *resp.Reply) *
 	case s.transaction.open && cmd.Flags&command.NoMulti != 0:
 		r := resp.ErrorReply("ERR Command not allowed inside a transaction")
 		return &r
-	case !s.user.unlimited && !s.mayRun(cmd, args):
+	case !s.user.Unlimited && !s.mayRun(cmd, args):
 		return s.deny(cmd, args)
 	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):
 		return &outOfMemory

@@ -24,7 +24,7 @@ type session struct {
 	pendingWrite bool   // it is in broker.dirty, since out is not empty or it closed
 
 	protocol      int // 2 or 3
-	user          *user
+	user          *User
 	authenticated bool
 	name          string
 	db            *keyspace.DB
