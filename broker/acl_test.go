@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/acl"
 	"redrpc/broker/internal/command"
 	"redrpc/internal/redistest"
 )
@@ -20,7 +21,7 @@ func TestCategories(t *testing.T) {
 	for name, c := range table.All() {
 		var want uint32
 		for _, name := range c.Categories() {
-			want |= CategoryBit(strings.TrimPrefix(name, "@"))
+			want |= acl.CategoryBit(strings.TrimPrefix(name, "@"))
 		}
 		if got := catalogueOf().Of(c); got != want {
 			t.Errorf("%s has the categories %b, expected %b", name, got, want)
@@ -40,7 +41,7 @@ func TestCategories(t *testing.T) {
 			if err := os.WriteFile("internal/acl/categories.txt", []byte(text.String()), 0o644); err != nil {
 				t.Fatal(err)
 			}
-		} else if text.String() != CategoriesText {
+		} else if text.String() != acl.CategoriesText {
 			t.Error("internal/acl/categories.txt is not what redis-server says: run 'go test ./broker -run TestCategories -update'")
 		}
 	})
@@ -82,8 +83,8 @@ func TestRulesMakeTheUser(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	o := Fresh{Catalogue: catalogueOf}
-	fresh := func() *User { return NewUser("", o) }
+	o := acl.Fresh{Catalogue: catalogueOf}
+	fresh := func() *acl.User { return acl.NewUser("", o) }
 	for range 300 {
 		u := fresh()
 		var rules []string
@@ -101,7 +102,7 @@ func TestRulesMakeTheUser(t *testing.T) {
 			rules = append(rules, rule)
 		}
 		again := fresh()
-		joined, unclosed := JoinSelectors(toArgs(strings.Fields(u.Rules(true))))
+		joined, unclosed := acl.JoinSelectors(toArgs(strings.Fields(u.Rules(true))))
 		for _, rule := range joined {
 			if wrong := again.Apply(rule, o); wrong != "" || unclosed != "" {
 				t.Fatalf("%q make a user with the rules %s, of which %s is wrong: %s", rules, u.Rules(true), rule, wrong)

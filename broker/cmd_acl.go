@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"redrpc/broker/internal/acl"
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
@@ -63,7 +64,7 @@ func aclGetUser(c *call, args [][]byte) resp.Reply {
 	return resp.Map(append(description, resp.BulkString("selectors"), resp.Array(selectors...))...)
 }
 
-func describeRights(p *Permissions, testCommands bool) []resp.Reply {
+func describeRights(p *acl.Permissions, testCommands bool) []resp.Reply {
 	return []resp.Reply{
 		resp.BulkString("commands"), resp.BulkString(strings.Join(p.CommandRules(testCommands), " ")),
 		resp.BulkString("keys"), resp.BulkString(strings.Join(p.KeyRules(), " ")),
@@ -74,16 +75,16 @@ func describeRights(p *Permissions, testCommands bool) []resp.Reply {
 // aclSetUser makes or changes a user, by all rules or by none.
 func aclSetUser(c *call, args [][]byte) resp.Reply {
 	name := string(args[2])
-	if HasSpaces(name) {
+	if acl.HasSpaces(name) {
 		return resp.ErrorReply("ERR Usernames can't contain spaces or null characters")
 	}
-	rules, unclosed := JoinSelectors(args[3:])
+	rules, unclosed := acl.JoinSelectors(args[3:])
 	if unclosed != "" {
 		return resp.Errorf("ERR Unmatched parenthesis in acl selector starting at '%s'.", []byte(unclosed))
 	}
 	old := c.acl.users[name]
-	fresh := Fresh{Catalogue: catalogueOf, AnyChannel: c.options.access.anyChannel}
-	changed := NewUser(name, fresh)
+	fresh := acl.Fresh{Catalogue: catalogueOf, AnyChannel: c.options.access.anyChannel}
+	changed := acl.NewUser(name, fresh)
 	if old != nil {
 		changed = old.Clone()
 	}
@@ -105,7 +106,7 @@ func aclSetUser(c *call, args [][]byte) resp.Reply {
 // hearsMore reports whether the client is subscribed to what its user may not hear any
 // more, once it has been changed. As in Redis, nothing is taken away from one that might
 // hear nothing: it has subscribed as another user.
-func (s *session) hearsMore(old, changed *User) bool {
+func (s *session) hearsMore(old, changed *acl.User) bool {
 	if !s.subscriptions.any() {
 		return false
 	}
@@ -115,7 +116,7 @@ func (s *session) hearsMore(old, changed *User) bool {
 	}
 	for kind, names := range s.subscriptions {
 		for name := range names {
-			if !PermitsChannel(after, name, subscriptionKind(kind) == patterns) {
+			if !acl.PermitsChannel(after, name, subscriptionKind(kind) == patterns) {
 				return true
 			}
 		}
@@ -150,7 +151,7 @@ func aclCat(c *call, args [][]byte) resp.Reply {
 	case len(args) == 2:
 		return resp.BulkStrings(command.CategoryNames)
 	}
-	bit := CategoryBit(resp.CString(args[2], len(args[2])))
+	bit := acl.CategoryBit(resp.CString(args[2], len(args[2])))
 	if bit == 0 {
 		return resp.Errorf("ERR Unknown category '%s'", resp.CString(args[2], 128))
 	}
@@ -200,11 +201,11 @@ func aclDryRun(c *call, args [][]byte) resp.Reply {
 	}
 	const refusal = "This user has no permissions to "
 	switch what, at := u.Denies(cmd, given); what {
-	case CommandDenied:
+	case acl.CommandDenied:
 		return resp.BulkString(refusal + "run the '" + cmd.FullName + "' command")
-	case KeyDenied:
+	case acl.KeyDenied:
 		return resp.BulkString(refusal + "access the '" + resp.CString(given[at], len(given[at])) + "' key")
-	case ChannelDenied:
+	case acl.ChannelDenied:
 		return resp.BulkString(refusal + "access the '" + resp.CString(given[at], len(given[at])) + "' channel")
 	}
 	return resp.OK
@@ -221,7 +222,7 @@ func aclFile(*call, [][]byte) resp.Reply {
 // A denied is one entry. The same thing that happens again within a minute is counted
 // in it.
 type denied struct {
-	what     Denial
+	what     acl.Denial
 	inMulti  bool
 	object   string // name of a command, key or channel
 	username string
@@ -237,15 +238,15 @@ const (
 )
 
 // denialObject is what the log names.
-func denialObject(what Denial, cmd *command.Command, args [][]byte, at int) string {
-	if what == CommandDenied {
+func denialObject(what acl.Denial, cmd *command.Command, args [][]byte, at int) string {
+	if what == acl.CommandDenied {
 		return cmd.FullName
 	}
 	return string(args[at])
 }
 
 // noteDenied adds to the log.
-func (s *session) noteDenied(what Denial, object, username string) {
+func (s *session) noteDenied(what acl.Denial, object, username string) {
 	b := s.broker
 	log := &b.acl.log
 	d := &denied{what: what, inMulti: s.transaction.open || s.transaction.running, object: object, username: username, at: b.keys.Now, client: s.String(), count: 1}
@@ -260,7 +261,7 @@ func (s *session) noteDenied(what Denial, object, username string) {
 	*log = slices.Delete(*log, min(len(*log), b.options.access.logLength), len(*log))
 }
 
-var denialNames = [...]string{CommandDenied: "command", KeyDenied: "key", AuthDenied: "auth", ChannelDenied: "channel"}
+var denialNames = [...]string{acl.CommandDenied: "command", acl.KeyDenied: "key", acl.AuthDenied: "auth", acl.ChannelDenied: "channel"}
 
 func aclLog(c *call, args [][]byte) resp.Reply {
 	n := int64(10)
@@ -303,18 +304,18 @@ type accessOptions struct {
 
 // aclState is the broker's users, and what they were denied lately.
 type aclState struct {
-	users    map[string]*User
-	standard *User     // named default: whom a client is at first
+	users    map[string]*acl.User
+	standard *acl.User // named default: whom a client is at first
 	log      []*denied // the latest first
 }
 
 func (a *aclState) init(password string) {
-	a.standard = NewDefaultUser(password, Fresh{Catalogue: catalogueOf})
-	a.users = map[string]*User{"default": a.standard}
+	a.standard = acl.NewDefaultUser(password, acl.Fresh{Catalogue: catalogueOf})
+	a.users = map[string]*acl.User{"default": a.standard}
 }
 
 // setUser makes the client a user as long as it has not said who it is.
-func (s *session) setUser(u *User) { s.user, s.authenticated = u, u.IsFree() }
+func (s *session) setUser(u *acl.User) { s.user, s.authenticated = u, u.IsFree() }
 
 // needsAuth reports whether the client has yet to authenticate.
 func (s *session) needsAuth() bool { return !s.authenticated && !s.broker.acl.standard.IsFree() }
@@ -324,7 +325,7 @@ func (s *session) needsAuth() bool { return !s.authenticated && !s.broker.acl.st
 func (c *call) authenticate(name, password []byte, command []byte) bool {
 	u := c.acl.users[string(name)]
 	if u == nil || !u.Admits(password) {
-		c.session.noteDenied(AuthDenied, string(command), string(name))
+		c.session.noteDenied(acl.AuthDenied, string(command), string(name))
 		return false
 	}
 	c.session.user, c.session.authenticated = u, true
@@ -338,9 +339,9 @@ func (s *session) deny(cmd *command.Command, args [][]byte) *resp.Reply {
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.Name)
 	var r resp.Reply
 	switch what {
-	case KeyDenied:
+	case acl.KeyDenied:
 		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the keys used as arguments")
-	case ChannelDenied:
+	case acl.ChannelDenied:
 		r = resp.ErrorReply("NOPERM this user has no permissions to access one of the channels used as arguments")
 	default:
 		r = resp.Errorf("NOPERM this user has no permissions to run the '%s' command", cmd.FullName)
@@ -354,9 +355,9 @@ func (s *session) denyLate(cmd *command.Command, args [][]byte) resp.Reply {
 	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.Name)
 	reason := "no permission to execute the command or subcommand"
 	switch what {
-	case KeyDenied:
+	case acl.KeyDenied:
 		reason = "no permission to touch the specified keys"
-	case ChannelDenied:
+	case acl.ChannelDenied:
 		reason = "no permission to access one of the channels used as arguments"
 	}
 	return resp.ErrorReply("NOPERM ACLs rules changed between the moment the transaction was accumulated and the EXEC call. " +
@@ -366,5 +367,5 @@ func (s *session) denyLate(cmd *command.Command, args [][]byte) resp.Reply {
 // mayRun reports whether the client's user may run a command with these arguments.
 func (s *session) mayRun(cmd *command.Command, args [][]byte) bool {
 	what, _ := s.user.Denies(cmd, args)
-	return what == NothingDenied
+	return what == acl.NothingDenied
 }

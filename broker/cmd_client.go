@@ -8,6 +8,7 @@ import (
 	"time"
 	"unsafe"
 
+	"redrpc/broker/internal/acl"
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
 )
@@ -377,7 +378,7 @@ type clientFilter struct {
 	id          int64
 	kind        string // normal, master, replica or pubsub
 	addr, laddr []byte
-	user        *User
+	user        *acl.User
 	butOneself  bool
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"redrpc/broker/internal/acl"
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
@@ -71,7 +72,7 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 func (b *Broker) newInternalClient(d *keyspace.DB) *session {
 	l := newMemoryConn(b).transport()
 	s := &session{
-		broker: b, transport: l, protocol: 3, user: InternalClient, authenticated: true, db: d,
+		broker: b, transport: l, protocol: 3, user: acl.InternalClient, authenticated: true, db: d,
 		created: b.keys.Now, used: b.keys.Now, transaction: transaction{running: true},
 	}
 	l.attach(s)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 
+	"redrpc/broker/internal/acl"
 	"redrpc/broker/internal/alarm"
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
@@ -24,7 +25,7 @@ type session struct {
 	pendingWrite bool   // it is in broker.dirty, since out is not empty or it closed
 
 	protocol      int // 2 or 3
-	user          *User
+	user          *acl.User
 	authenticated bool
 	name          string
 	db            *keyspace.DB

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 
+	"redrpc/broker/internal/acl"
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/types/keys"
@@ -24,7 +25,7 @@ func init() {
 
 // catalogueOf numbers all commands for access control. That is done when somebody asks
 // what a user may do who may not do everything.
-var catalogueOf = sync.OnceValue(func() *Catalogue { return NewCatalogue(table, testTable) })
+var catalogueOf = sync.OnceValue(func() *acl.Catalogue { return acl.NewCatalogue(table, testTable) })
 
 // rows are the commands of Redis that the broker has. What is known of one stands in its
 // row, beside its function. Names, arities, flags, key places and complexities are those of

@@ -1,4 +1,5 @@
-package broker
+// Package acl has access control: users, what they may do, and the rules that say so.
+package acl
 
 import (
 	"crypto/sha256"

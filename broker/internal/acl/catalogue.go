@@ -1,4 +1,4 @@
-package broker
+package acl
 
 import (
 	"redrpc/broker/internal/command"
