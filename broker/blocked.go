@@ -169,7 +169,7 @@ func (b *Broker) serveReadyKeys() {
 	for i := 0; i < len(b.ready); i++ {
 		b.serveKey(b.ready[i])
 	}
-	b.ready = b.ready[:0]
+	b.ready = emptied(b.ready)
 }
 
 // serveKey gives what a key has to the clients that wait for it, in order. A client that it

@@ -26,7 +26,8 @@ var ErrClosed = errors.New("broker: closed")
 // A Broker is a Redis server in this process. Its methods may be called by
 // several goroutines at once.
 type Broker struct {
-	options Options
+	logger  *slog.Logger
+	options Options        // without the logger, which is called outside of the lock
 	limits  resp.Limits    // of Options, for what clients send
 	table   *command.Table // the commands that there are
 	clock   clock
@@ -89,6 +90,7 @@ func New(o Options) (*Broker, error) {
 	var id [20]byte
 	rand.Read(id[:]) // never fails, by its contract
 	b := &Broker{
+		logger:        o.Logger,
 		table:         table,
 		options:       o,
 		clock:         newClock(o.ManualTime),
@@ -103,6 +105,7 @@ func New(o Options) (*Broker, error) {
 		done:          make(chan struct{}),
 		sockets:       map[*socket]struct{}{},
 	}
+	b.options.Logger = nil
 	b.history.most = o.LogSize
 	b.keys = keyspace.New(o.Databases, types, hooks{b})
 	b.pause.broker = b
@@ -132,6 +135,9 @@ func New(o Options) (*Broker, error) {
 func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
+	}
+	if err := b.clock.elsewhere(); err != nil {
+		return nil, err
 	}
 	c := newMemoryConn(b)
 	c.origin.dial()
@@ -215,10 +221,11 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 				*flush = append(*flush, s.transport)
 			}
 		}
-		b.pendingWrites = b.pendingWrites[:0]
+		b.pendingWrites = emptied(b.pendingWrites)
 		b.moveClock()
 		b.afterBatch()
 	}
+	b.running.session = nil // nothing runs any more, and the client may have gone
 	b.rearm()
 	logs, questions := b.logs, b.interceptions
 	b.logs, b.interceptions = nil, nil
@@ -227,7 +234,7 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 		l.flush()
 	}
 	for _, r := range logs {
-		b.options.Logger.Log(context.Background(), r.level, r.message, r.args...)
+		b.logger.Log(context.Background(), r.level, r.message, r.args...)
 	}
 	clear(*flush)
 	*flush = (*flush)[:0]
@@ -238,6 +245,12 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 // flushLists are lists of links to flush, to be used again.
 var flushLists = sync.Pool{New: func() any { return new([]transport) }}
 
+// emptied empties a list to be used again, so that it keeps no client that has gone.
+func emptied[T any](list []T) []T {
+	clear(list)
+	return list[:0]
+}
+
 // afterBatch goes on with the clients that were unblocked or released, and tells the
 // clients that track prefixes what changed.
 func (b *Broker) afterBatch() {
@@ -245,7 +258,7 @@ func (b *Broker) afterBatch() {
 	for i := 0; i < len(b.resumed); i++ {
 		b.resumed[i].resume()
 	}
-	b.resumed = b.resumed[:0]
+	b.resumed = emptied(b.resumed)
 	b.serveReadyKeys() // for whom a session that was closed has kept waiting
 	if b.tracking.active {
 		b.tracking.broadcast()

@@ -141,7 +141,7 @@ var settings = map[string]setting{
 		func(o *Options) string { return strconv.Itoa(max(0, o.MaxTracked)) },
 		func(o *Options, value string) string {
 			n, expected := parseSetting(value, 0, math.MaxInt64)
-			o.MaxTracked = int(n)
+			o.MaxTracked = int(min(n, math.MaxInt))
 			if n == 0 {
 				o.MaxTracked = -1
 			}
@@ -206,7 +206,7 @@ func integerSetting(field func(*Options) *int, least, most int64) setting {
 		func(o *Options) string { return strconv.Itoa(*field(o)) },
 		func(o *Options, value string) string {
 			n, expected := parseSetting(value, least, most)
-			*field(o) = int(n)
+			*field(o) = int(min(n, math.MaxInt))
 			return expected
 		},
 	}

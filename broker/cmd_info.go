@@ -130,7 +130,7 @@ func (b *Broker) infoMemory(out *strings.Builder) {
 	runtime.ReadMemStats(&m)
 	used := b.keys.UsedMemory()
 	bytes := func(name string, n int) []field {
-		return []field{{name, n}, {name + "_human", humanBytes(n)}}
+		return []field{{name, n}, {name + "_human", humanBytes(int64(n))}}
 	}
 	writeFields(out, bytes("used_memory", used)...)
 	writeFields(out, field{"used_memory_heap", m.HeapAlloc})
@@ -151,7 +151,7 @@ func (b *Broker) infoMemory(out *strings.Builder) {
 }
 
 // humanBytes writes a number of bytes as Redis does for people.
-func humanBytes(n int) string {
+func humanBytes(n int64) string {
 	if n < 1<<10 {
 		return fmt.Sprintf("%dB", n)
 	}

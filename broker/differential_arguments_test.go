@@ -186,8 +186,8 @@ func (g *generator) timeToLive(unit string) string {
 		return g.token("brief")[0]
 	}
 	g.unique++
-	base := pick(g, []int{5_000_000, 2_147_483_647, 4_294_967_296})
-	return fmt.Sprintf("%d%s", base+pick(g, []int{-1000, 1000})*g.unique, unit)
+	base := pick(g, []int64{5_000_000, 2_147_483_647, 4_294_967_296})
+	return fmt.Sprintf("%d%s", base+pick(g, []int64{-1000, 1000})*int64(g.unique), unit)
 }
 
 // timeOf is one of the given times of day, or one that has passed, or a wrong one.

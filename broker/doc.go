@@ -33,6 +33,20 @@
 //   - Strictness. With [Options].Strict, [Broker.Violations] has unknown commands, wrong
 //     numbers of arguments, and transactions that were left open.
 //
+// # In a testing/synctest bubble
+//
+// The broker has to be made in the bubble in which it is used, as its timers belong to
+// that: New or brokertest.Start is called in the function that synctest.Test calls.
+// A broker with a real clock that is made outside and used inside panics, and Dial returns
+// an error; so it is with one that is made inside and used outside. Two bubbles it does not
+// tell apart.
+//
+// Clients connect with Dial. Listen returns an error in a bubble, where time stands still
+// while anybody waits for a socket, which would be for ever. A broker that listens outside
+// can be reached by its sockets from within a bubble, whose time then stands still, too.
+//
+// # Other languages
+//
 // Suites in other languages do the same by commands: see [Options].TestCommands and
 // docs/testing-from-python.md.
 //

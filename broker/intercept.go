@@ -149,7 +149,7 @@ func (b *Broker) interceptVerdict(q *interception) (v Verdict) {
 	c, ended := q.command, true
 	defer func() {
 		if p := recover(); p != nil {
-			b.options.Logger.Error("a function that intercepts commands panicked",
+			b.logger.Error("a function that intercepts commands panicked",
 				"command", c.Name, "client", c.Client, "panic", p, "stack", string(debug.Stack()))
 			v = c.Fail(fmt.Sprintf("ERR the function that intercepts '%s' panicked: %v", c.Name, p))
 		} else if ended { // its goroutine

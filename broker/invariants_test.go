@@ -182,6 +182,11 @@ func (b *Broker) wrongTracking() string {
 			}
 		}
 	}
+	for s := range t.readable {
+		if s.closed {
+			return fmt.Sprintf("the closed client %d is kept as one that has tracked", s.id)
+		}
+	}
 	switch {
 	case clients != t.clients:
 		return fmt.Sprintf("%d clients track, %d are counted", clients, t.clients)

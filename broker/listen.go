@@ -19,6 +19,8 @@ import (
 // port, where no host is 127.0.0.1 and port 0 chooses a free one, or "unix" with a
 // path, see ListenUnix. It returns the address that it listens on.
 //
+// In a testing/synctest bubble it returns an error: see the package's documentation.
+//
 // On an address that other machines reach, see Options.Password and
 // Options.Unprotected.
 func (b *Broker) Listen(network, address string) (net.Addr, error) {
@@ -49,6 +51,9 @@ func (b *Broker) ListenUnix(path string, mode fs.FileMode) (net.Addr, error) {
 }
 
 func (b *Broker) listen(network, address string, mode fs.FileMode, config *tls.Config) (net.Addr, error) {
+	if inBubble() {
+		return nil, errSocketInBubble
+	}
 	var l net.Listener
 	var err error
 	if network == "unix" {
@@ -70,6 +75,10 @@ func (b *Broker) listen(network, address string, mode fs.FileMode, config *tls.C
 	return addr, nil
 }
 
+// errSocketInBubble is what becomes of a socket in a bubble: whoever waits for it keeps
+// the bubble's time from passing.
+var errSocketInBubble = errors.New("broker: in a testing/synctest bubble time stands still while anybody waits for a socket: expected Dial, or no bubble")
+
 // onLoopback gives an address without a host that of this machine, for it alone.
 func onLoopback(network, address string) string {
 	host, port, err := net.SplitHostPort(address)
@@ -86,8 +95,15 @@ func onLoopback(network, address string) string {
 }
 
 // Serve serves the clients that a listener accepts, until Close, which closes the
-// listener. It does not wait.
+// listener. It does not wait. In a testing/synctest bubble the listener must not be one of
+// sockets.
 func (b *Broker) Serve(l net.Listener) error {
+	switch l.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		if inBubble() {
+			return errSocketInBubble
+		}
+	}
 	name := "listener " + l.Addr().String()
 	b.enter()
 	defer b.leave()
@@ -100,6 +116,9 @@ func (b *Broker) Serve(l net.Listener) error {
 	go func() {
 		defer b.goroutines.leave(name)
 		b.accept(l, serve)
+		b.enter()
+		delete(b.listeners, l)
+		b.leave()
 	}()
 	return nil
 }
@@ -131,7 +150,7 @@ func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
 			}
 			// Out of file descriptors, or a client that gave up while it waited: try
 			// again, without spinning.
-			b.options.Logger.Warn("accept failed", "listener", l.Addr().String(), slog.Any("error", err))
+			b.logger.Warn("accept failed", "listener", l.Addr().String(), slog.Any("error", err))
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}

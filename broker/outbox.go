@@ -13,19 +13,24 @@ const (
 	inputAtEnd    = 16 << 20
 )
 
+// patienceForOutput is for how long a connection that is to be closed is kept open while
+// its client takes nothing of what is still to be sent.
+const patienceForOutput = time.Minute
+
 // An outputBuffer holds what is to be written to a socket. Whoever caused the output
 // writes it, after the broker's lock has been released, as far as the kernel takes
 // it without waiting; the rest is left to the socket.
 type outputBuffer struct {
-	mu      sync.Mutex // guards what follows; taken under the broker's lock, never around it
-	pending []byte     // delivered, and not yet being written
-	spare   []byte     // memory to use for pending
-	rest    int        // bytes being written
-	writing bool       // somebody writes, or waits until the kernel takes more
-	last    bool       // nothing follows: take leave when all is written
-	closed  bool       // the connection takes no more
-	parted  bool       // the outlet has taken leave
-	shut    bool       // the outlet has been shut
+	mu      sync.Mutex  // guards what follows; taken under the broker's lock, never around it
+	pending []byte      // delivered, and not yet being written
+	spare   []byte      // memory to use for pending
+	rest    int         // bytes being written
+	writing bool        // somebody writes, or waits until the kernel takes more
+	last    bool        // nothing follows: take leave when all is written
+	waning  *time.Timer // aborts it once last and nothing has been taken for some time; nil before
+	closed  bool        // the connection takes no more
+	parted  bool        // the socketWriter has taken leave
+	shut    bool        // the socketWriter has been shut
 }
 
 // An socketWriter is the socket of an outbox.
@@ -103,6 +108,14 @@ func (o *outputBuffer) left(rest int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.rest = rest
+	o.progress()
+}
+
+// progress notes that the client has taken something. It is called with mu held.
+func (o *outputBuffer) progress() {
+	if o.waning != nil && !o.closed {
+		o.waning.Reset(patienceForOutput)
+	}
 }
 
 // resume goes on after a stall. The error is that of writing the rest.
@@ -115,6 +128,7 @@ func (o *outputBuffer) resume(to socketWriter, err error) {
 func (o *outputBuffer) wrote(to socketWriter, p []byte, err error) {
 	o.mu.Lock()
 	o.rest = 0
+	o.progress()
 	if o.spare == nil && cap(p) <= 64<<10 {
 		o.spare = p[:0]
 	}
@@ -133,6 +147,9 @@ func (o *outputBuffer) wrote(to socketWriter, p []byte, err error) {
 func (o *outputBuffer) finish(to socketWriter) {
 	o.mu.Lock()
 	o.last = true
+	if o.writing && o.waning == nil && !o.closed {
+		o.waning = time.AfterFunc(patienceForOutput, func() { o.abort(to) })
+	}
 	o.unlockAndPart(to)
 }
 
@@ -141,6 +158,7 @@ func (o *outputBuffer) unlockAndPart(to socketWriter) {
 	part, failed := o.last && !o.writing && !o.parted, o.closed
 	if part {
 		o.parted, o.closed = true, true
+		o.stopWaning()
 	}
 	o.mu.Unlock()
 	switch {
@@ -148,6 +166,13 @@ func (o *outputBuffer) unlockAndPart(to socketWriter) {
 		o.abort(to)
 	case part:
 		to.part()
+	}
+}
+
+// stopWaning ends the wait for the client to take something. It is called with mu held.
+func (o *outputBuffer) stopWaning() {
+	if o.waning != nil {
+		o.waning.Stop()
 	}
 }
 
@@ -164,6 +189,7 @@ func (o *outputBuffer) abort(to socketWriter) {
 	o.pending = nil
 	shut := !o.shut
 	o.closed, o.shut = true, true
+	o.stopWaning()
 	o.mu.Unlock()
 	if shut {
 		to.shut()

@@ -123,7 +123,7 @@ func (p *poller) run(raw syscall.RawConn) {
 			return
 		}
 		if err != nil && err != unix.EINTR {
-			p.broker.options.Logger.Error("epoll_wait failed: no socket is served any more", "error", err)
+			p.broker.logger.Error("epoll_wait failed: no socket is served any more", "error", err)
 			return
 		}
 		p.handle(events[:max(0, n)], buf)
@@ -188,7 +188,7 @@ func (p *poller) serve(conn net.Conn) {
 	}
 	conn.Close() // the copy of its descriptor keeps the connection open
 	if err != nil {
-		p.broker.options.Logger.Warn("a connection could not be taken over", "client", s.client, "error", err)
+		p.broker.logger.Warn("a connection could not be taken over", "client", s.client, "error", err)
 		return
 	}
 	p.broker.enter()

@@ -72,7 +72,7 @@ func (b *Broker) recoverPanic() {
 // connection that others may have written. It closes what can be of no more use.
 func (b *Broker) recoverIn(what string, useless ...io.Closer) {
 	if p := recover(); p != nil {
-		b.options.Logger.Error("a connection failed", "in", what, "panic", p, "stack", string(debug.Stack()))
+		b.logger.Error("a connection failed", "in", what, "panic", p, "stack", string(debug.Stack()))
 		for _, c := range useless {
 			c.Close()
 		}

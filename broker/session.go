@@ -279,9 +279,7 @@ func (s *session) unregister() {
 	b.keys.Alarms.Clear(&s.softLimitAlarm)
 	s.unsubscribeAll()
 	s.stopMonitoring()
-	if b.tracking.active {
-		b.tracking.forget(s)
-	}
+	b.tracking.forget(s)
 	delete(b.sessions, s.id)
 }
 

@@ -21,6 +21,7 @@ func (b *Broker) serveConn(conn net.Conn) {
 		err := b.open(s)
 		if err == nil {
 			b.sockets[s] = struct{}{}
+			s.limitTurnedAway()
 		}
 		b.leave()
 		if err != nil {
@@ -33,6 +34,18 @@ func (b *Broker) serveConn(conn net.Conn) {
 		delete(b.sockets, s)
 		b.leave()
 	}()
+}
+
+// patienceForHandshake is how long a client that is turned away has to shake hands, which
+// TLS needs before it can be told why: as long as net/http gives servers.
+const patienceForHandshake = 10 * time.Second
+
+// limitTurnedAway sees to it that a client which is turned away does not stay. It is no
+// client of the broker's, so that nothing else ends it.
+func (s *socket) limitTurnedAway() {
+	if s.session.closing {
+		s.conn.SetDeadline(time.Now().Add(patienceForHandshake)) // fails only if the connection has ended
+	}
 }
 
 // readAll passes on what the client sends, until the connection ends.
@@ -113,12 +126,20 @@ func (s *socket) stall(rest []byte) {
 	}()
 }
 
-// writeAll writes as long as it takes.
+// writeAll writes as long as it takes, in pieces, so that it is known what the client has
+// taken.
 func (s *socket) writeAll(name string, p []byte) (err error) {
 	err = net.ErrClosed // unless it returns
 	defer s.broker.recoverIn(name)
-	_, err = s.conn.Write(p)
-	return err
+	for len(p) > 0 {
+		n, err := s.conn.Write(p[:min(len(p), 64<<10)])
+		if err != nil {
+			return err
+		}
+		p = p[n:]
+		s.left(len(p))
+	}
+	return nil
 }
 
 func (s *socket) descriptor() int { return s.fd }

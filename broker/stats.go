@@ -202,7 +202,13 @@ type observing struct {
 var defaultObserving = observing{slowFrom: 10_000, slowLength: 128, latencies: true, percentiles: "50 99 99.9"}
 
 // startLap begins to measure the commands of a batch.
-func (b *Broker) startLap() { b.lap = b.clock.elapsed() }
+func (b *Broker) startLap() {
+	now := b.clock.elapsed()
+	if step := now - b.lap; step < 0 || step > longStep {
+		b.checkClock()
+	}
+	b.lap = now
+}
 
 // endLap ends a measurement that began at a time of the same clock.
 func (b *Broker) endLap(began int64) {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"math"
 	"time"
 
@@ -11,17 +12,51 @@ import (
 // never goes back, whatever happens to the machine's; a manual one stands still
 // until it is set.
 type clock struct {
-	manual bool
-	start  time.Time // when the clock was made, with a monotonic reading
-	now    int64     // manual: the time; real: the time at start
+	manual   bool
+	inBubble bool      // it was made in a testing/synctest bubble
+	start    time.Time // when the clock was made, with a monotonic reading unless it is in a bubble
+	now      int64     // manual: the time; real: the time at start
 }
 
 func newClock(manual time.Time) clock {
-	c := clock{manual: !manual.IsZero(), start: time.Now(), now: manual.UnixNano()}
+	c := clock{manual: !manual.IsZero(), inBubble: inBubble(), start: time.Now(), now: manual.UnixNano()}
 	if !c.manual {
 		c.now = c.start.UnixNano()
 	}
 	return c
+}
+
+// inBubble reports whether the caller is in a testing/synctest bubble: there time.Now has
+// no monotonic reading.
+func inBubble() bool {
+	now := time.Now()
+	return now == now.Round(0)
+}
+
+// elsewhere returns an error if the caller is in a bubble and the clock is not, or the
+// other way round. A manual clock is at home everywhere.
+func (c *clock) elsewhere() error {
+	switch {
+	case c.manual || c.inBubble == inBubble():
+		return nil
+	case c.inBubble:
+		return errors.New("broker: the broker was made in a testing/synctest bubble and is used outside of it")
+	}
+	return errors.New("broker: the broker was made outside of the testing/synctest bubble in which it is used: make it in the function that synctest.Test calls")
+}
+
+// longStep is less than lies between the time of a bubble, which begins with the year
+// 2000, and that outside of it, and more than a broker is left alone for.
+const longStep = int64(10 * 365 * 24 * time.Hour)
+
+// checkClock panics if the time, which has made a long step, is another than that of the
+// broker's clock. Go on it must not: the first timer that is used in and outside of a
+// bubble ends the process. The lock is released before.
+func (b *Broker) checkClock() {
+	if err := b.clock.elsewhere(); err != nil {
+		b.mu.Unlock()
+		panic(err.Error())
+	}
 }
 
 // elapsed is by how much real time has gone on since the clock was made, in

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -97,8 +98,21 @@ func (s *session) track(cmd *command.Command, args [][]byte) {
 			readers[string(args[i])] = ids
 		}
 		ids[s.id] = struct{}{}
+		s.broker.dropGone(ids)
 	}
 }
+
+// dropGone drops clients that have gone, once they are the most. So a key that is read
+// by one client after the other, and does not change, remembers no more than twice as
+// many as there are.
+func (b *Broker) dropGone(ids map[int64]struct{}) {
+	if len(ids) > 2*len(b.sessions)+mostGone {
+		maps.DeleteFunc(ids, func(id int64, _ struct{}) bool { return b.sessions[id] == nil })
+	}
+}
+
+// mostGone is how many readers of a key may have gone in any case.
+const mostGone = 16
 
 // afterCommand ends a command: it tells the client that ran it of its own changes, and if
 // more keys are remembered to have been read than may be, forgets some, and tells
@@ -185,7 +199,7 @@ func (t *tracking) deliverOwn() {
 			o.session.invalidate(o.keys)
 		}
 	}
-	t.own = t.own[:0]
+	t.own = emptied(t.own)
 	t.review()
 }
 
@@ -214,7 +228,7 @@ func (t *tracking) broadcast() {
 }
 
 func sortedSessions(m map[*session]struct{}) []*session {
-	return slices.SortedFunc(maps.Keys(m), func(a, b *session) int { return int(a.id - b.id) })
+	return slices.SortedFunc(maps.Keys(m), func(a, b *session) int { return cmp.Compare(a.id, b.id) })
 }
 
 // invalidate tells a client, or the one it redirects to, that keys changed; nil
@@ -275,8 +289,10 @@ func (s *session) stopTracking() {
 // keys that have been read.
 func (t *tracking) forget(s *session) {
 	s.stopTracking()
-	delete(t.readable, s)
-	if len(t.readable) == 0 {
+	if _, was := t.readable[s]; !was {
+		return
+	}
+	if delete(t.readable, s); len(t.readable) == 0 {
 		t.readers = map[string]map[int64]struct{}{}
 		t.setActive(false)
 	}

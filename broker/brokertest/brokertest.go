@@ -7,10 +7,12 @@
 //	}
 //
 // Every test has a broker of its own, in memory, so tests can run in parallel,
-// and inside testing/synctest, where time passes at once.
+// and inside testing/synctest, where time passes at once: Start has to be called in the
+// bubble.
 package brokertest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +31,8 @@ import (
 // dialled. It also fails if the broker cannot be closed within 5 s, with the names of
 // the goroutines that do not end, and with what clients have done that Options.Strict
 // does not let pass. A test that has failed shows the last commands that the broker saw:
-// 50, or Options.LogSize; a benchmark does so only if that is set.
+// 50, or Options.LogSize, less the HELLO and CLIENT SETINFO that a client library begins
+// a connection with, unless they failed; a benchmark does so only if that is set.
 func Start(t testing.TB, options ...broker.Options) (*broker.Broker, *redis.Client) {
 	t.Helper()
 	var o broker.Options
@@ -68,9 +71,9 @@ func Start(t testing.TB, options ...broker.Options) (*broker.Broker, *redis.Clie
 	return b, rdb
 }
 
-// showLog shows the last commands.
+// showLog shows the last commands, without what client libraries send by themselves.
 func showLog(t testing.TB, b *broker.Broker) {
-	records := b.Log()
+	records := withoutGreetings(b.Log())
 	if len(records) == 0 {
 		return
 	}
@@ -79,6 +82,35 @@ func showLog(t testing.TB, b *broker.Broker) {
 		lines.WriteString("\n\t" + r.String())
 	}
 	t.Logf("brokertest: the last commands:%s", lines.String())
+}
+
+// withoutGreetings leaves out what a client library begins a connection with by itself,
+// unless it failed: CLIENT SETINFO, and HELLO of a client that sends that, too.
+func withoutGreetings(records []broker.Record) (rest []broker.Record) {
+	begun, byLibrary := map[int64]bool{}, map[int64]bool{}
+	greets := make([]bool, len(records))
+	for i, r := range records {
+		greets[i] = !begun[r.Client] && (isSetInfo(r) || r.Command == "hello" && r.Outcome == broker.Answered)
+		switch {
+		case greets[i] && isSetInfo(r):
+			byLibrary[r.Client] = true
+		case !greets[i] && !slices.Contains([]string{"hello", "auth", "select", "client|setname"}, r.Command):
+			begun[r.Client] = true
+		}
+	}
+	for i, r := range records {
+		if !greets[i] || !byLibrary[r.Client] {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}
+
+// isSetInfo reports whether a record is a CLIENT SETINFO that was answered, or as by
+// Redis 7.0, which does not know it.
+func isSetInfo(r broker.Record) bool {
+	return len(r.Args) > 1 && strings.EqualFold(r.Args[0], "client") && strings.EqualFold(r.Args[1], "setinfo") &&
+		(r.Outcome == broker.Answered || strings.HasPrefix(r.Error, "ERR unknown subcommand"))
 }
 
 // clientsLeft describes the clients that stay connected. Those that are on their way

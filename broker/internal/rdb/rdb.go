@@ -4,6 +4,7 @@ package rdb
 import (
 	"encoding/binary"
 	"hash/crc64"
+	"math"
 
 	"redrpc/broker/internal/resp"
 )
@@ -64,7 +65,7 @@ func AppendLength(b []byte, n int) []byte {
 		return append(b, byte(n))
 	case n < 1<<14:
 		return append(b, 0x40|byte(n>>8), byte(n))
-	case n <= 1<<32-1:
+	case uint64(n) <= math.MaxUint32:
 		return binary.BigEndian.AppendUint32(append(b, 0x80), uint32(n))
 	}
 	return binary.BigEndian.AppendUint64(append(b, 0x81), uint64(n))

@@ -174,25 +174,25 @@ func bitcount(c *keyspace.Call, args [][]byte) resp.Reply {
 	default:
 		return resp.SyntaxError
 	}
-	return resp.Int(countOnes(t.bytes, r))
+	return resp.Integer(countOnes(t.bytes, r))
 }
 
 // countOnes counts the ones in a range of a string.
-func countOnes(p []byte, r bitRange) int {
+func countOnes(p []byte, r bitRange) int64 {
 	from, to := r.resolve(len(p))
-	n := 0
+	n := int64(0)
 	for ; from < to && from&7 != 0; from++ {
-		n += int(bit(p, from))
+		n += int64(bit(p, from))
 	}
 	for ; from < to && to&7 != 0; to-- {
-		n += int(bit(p, to-1))
+		n += int64(bit(p, to-1))
 	}
 	p = p[from>>3 : max(from, to)>>3]
 	for ; len(p) >= 8; p = p[8:] {
-		n += bits.OnesCount64(binary.LittleEndian.Uint64(p))
+		n += int64(bits.OnesCount64(binary.LittleEndian.Uint64(p)))
 	}
 	for _, b := range p {
-		n += bits.OnesCount8(b)
+		n += int64(bits.OnesCount8(b))
 	}
 	return n
 }

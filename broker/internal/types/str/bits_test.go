@@ -65,10 +65,10 @@ func TestBitRanges(t *testing.T) {
 		}
 		r := bitRange{random.Int64N(400) - 50, random.Int64N(400) - 50, true}
 		from, to := r.resolve(len(p))
-		ones, first := 0, [2]int64{to, to}
+		ones, first := int64(0), [2]int64{to, to}
 		for at := to - 1; at >= from; at-- {
 			b := bit(p, at)
-			ones += int(b)
+			ones += int64(b)
 			first[b] = at
 		}
 		if got := countOnes(p, r); got != ones {
