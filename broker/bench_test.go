@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 )
 
@@ -52,5 +53,30 @@ func benchmarkCommands(b *testing.B, o Options, before, commands [][]byte) {
 		if i++; i == len(commands) {
 			i = 0
 		}
+	}
+}
+
+// What a command costs on a connection in memory, from Write to Read.
+func BenchmarkMemoryConn(b *testing.B) {
+	value := string(bytes.Repeat([]byte("x"), 100))
+	for _, c := range []struct {
+		name    string
+		command []byte
+	}{
+		{"PING", request("PING")},
+		{"GET", request("GET", "k")},
+		{"SET", request("SET", "k", value)},
+		{"GET-pipeline", bytes.Repeat(request("GET", "k"), 16)},
+		{"RPUSH-LPOP", slices.Concat(request("RPUSH", "q", value), request("LPOP", "q"))},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			conn := inMemory(b, newBroker(b, Options{})).Conn
+			buf := make([]byte, 64<<10)
+			b.ReportAllocs()
+			for b.Loop() {
+				conn.Write(c.command)
+				conn.Read(buf)
+			}
+		})
 	}
 }

@@ -122,7 +122,7 @@ func (p *waiter) leave() {
 // unblock answers a blocked client, at a place of its output, see call.place. What it sent meanwhile is looked at once the
 // command that woke it is done.
 func (s *session) unblock(place int, r resp.Reply) {
-	drop, mark := s.waiter.drop, len(s.out)
+	drop, mark := s.waiter.drop, s.out.Len()
 	if s.broker.observed {
 		outcome, err := outcomeOf(&r)
 		if drop != 0 {

@@ -175,7 +175,7 @@ func (b *Broker) open(l interface {
 	b.stats.connections++
 	if r := b.turnAway(l); r != nil {
 		b.stats.rejected++
-		s.out, _ = r.Encode(s.out, s.protocol, 1) // as in Redis it is no error of a command's
+		s.out.Add(r, s.protocol, 1) // as in Redis it is no error of a command's
 		s.finish()
 		return nil
 	}
@@ -225,7 +225,7 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 		b.moveClock()
 		b.afterBatch()
 	}
-	b.running.session = nil // nothing runs any more, and the client may have gone
+	b.running.session, b.running.Caller = nil, nil // nothing runs any more, and the client may have gone
 	b.rearm()
 	logs, questions := b.logs, b.interceptions
 	b.logs, b.interceptions = nil, nil

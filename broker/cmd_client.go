@@ -306,7 +306,7 @@ func (s *session) String() string {
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d",
 		s.id, addr, laddr, s.transport.descriptor(), s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.Index,
 		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
-		s.requests.Buffered(), s.requests.Spare(), s.argumentBytes(), s.transaction.bytes, cap(s.out), s.outPeak, len(s.out),
+		s.requests.Buffered(), s.requests.Spare(), s.argumentBytes(), s.transaction.bytes, s.out.Memory(), s.outPeak, s.out.Len(),
 		(unread+replyBlock-1)/replyBlock, unread, s.memory(), events, name, s.user.Name, s.tracking.redirection(), s.protocol)
 }
 
@@ -314,7 +314,7 @@ func (s *session) String() string {
 // watches.
 func (s *session) memory() int {
 	return int(unsafe.Sizeof(*s)) + s.requests.Buffered() + s.requests.Spare() + s.heldBytes() + s.transaction.bytes +
-		cap(s.out) + s.transport.backlog()
+		s.out.Memory() + s.transport.backlog()
 }
 
 // heldBytes is how many bytes the arguments of a command have that may not run yet.

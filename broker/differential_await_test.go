@@ -189,7 +189,7 @@ func (s *socketEnd) take() (p []byte, closed bool) {
 func (c *memoryConn) take() (p []byte, closed bool) {
 	c.mu.Lock()
 	closed = c.ended
-	p = make([]byte, len(c.in)-c.taken)
+	p = make([]byte, c.in.Len()-c.taken)
 	c.mu.Unlock()
 	if len(p) > 0 {
 		if _, err := c.Read(p); err != nil && !errors.Is(err, os.ErrClosed) {

@@ -149,6 +149,12 @@ func resultOf(r *resp.Reply) any {
 			list[i] = resultOf(&r.Items[i])
 		}
 		return list
+	case resp.KindStrings:
+		list := make([]any, 0, r.N)
+		for s := range r.Each {
+			list = append(list, string(s))
+		}
+		return list
 	case resp.KindNothing, resp.KindNull, resp.KindNullArray, resp.KindSequence, resp.KindArrayHeader, resp.KindWait:
 	}
 	return nil

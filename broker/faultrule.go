@@ -200,7 +200,7 @@ func (s *session) applyFault(cmd *command.Command, args [][]byte, f *faultAction
 	outcome, err := Dropped, ""
 	switch {
 	case f.drop == DropBefore:
-		s.drop(len(s.out), DropBefore)
+		s.drop(s.out.Len(), DropBefore)
 	case f.err != "" || f.answer != nil:
 		if f.err != "" {
 			r := resp.ErrorReply(f.err)
@@ -233,11 +233,11 @@ func (s *session) applyFault(cmd *command.Command, args [][]byte, f *faultAction
 func (s *session) drop(mark int, d Drop) {
 	s.broker.stats.dropped++
 	s.opened = nil // for what it leaves behind the client is not to blame
-	if rest := len(s.out) - mark; rest > 0 {
-		s.out = s.out[:mark]
+	if rest := s.out.Len() - mark; rest > 0 {
 		if d == DropHalf {
-			s.out = s.out[:mark+rest/2]
+			mark += rest / 2
 		}
+		s.out.Truncate(mark)
 	}
 	s.finish()
 }

@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // A client that is blocked and goes away must not take an element with it: once
@@ -101,11 +103,12 @@ type fakeLink struct {
 }
 
 func (f *fakeLink) attach(s *session) { f.session = s }
-func (f *fakeLink) deliver(out []byte) ([]byte, bool) {
-	if !f.mute {
-		f.got = append(f.got, out...)
+func (f *fakeLink) deliver(out *resp.Output) bool {
+	for !f.mute && out.Len() > 0 {
+		f.got = append(f.got, out.Pop()...)
 	}
-	return out[:0], false
+	out.Truncate(0)
+	return false
 }
 func (f *fakeLink) remote() bool                { return false }
 func (f *fakeLink) isUnix() bool                { return false }

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // A memoryConn is the client's end of a connection in memory. There is no
@@ -19,11 +21,11 @@ type memoryConn struct {
 	session *session
 	closed  atomic.Bool
 
-	mu       sync.Mutex // guards what follows; taken under the broker's lock, never around it
-	arrived  sync.Cond  // signalled when in, ended or a deadline changes
-	in       []byte     // replies not yet read
-	taken    int        // how many bytes of in have been read
-	ended    bool       // the broker has closed the connection
+	mu       sync.Mutex  // guards what follows; taken under the broker's lock, never around it
+	arrived  sync.Cond   // signalled when in, ended or a deadline changes
+	in       resp.Output // replies not yet read
+	taken    int         // how many bytes of its first piece have been read
+	ended    bool        // the broker has closed the connection
 	origin   origin
 	deadline time.Time // for reading
 	timer    *time.Timer
@@ -48,21 +50,28 @@ func (c *memoryConn) Read(p []byte) (int, error) {
 			return 0, c.failed("read", os.ErrDeadlineExceeded)
 		case len(p) == 0:
 			return 0, nil
-		case c.taken < len(c.in):
-			n := copy(p, c.in[c.taken:])
-			c.taken += n
-			if c.taken == len(c.in) {
-				c.in, c.taken = c.in[:0], 0
-				if cap(c.in) > 64<<10 {
-					c.in = nil
-				}
-			}
-			return n, nil
+		case c.in.Len() > 0:
+			return c.read(p), nil
 		case c.ended:
 			return 0, io.EOF
 		}
 		c.wait()
 	}
+}
+
+// read takes what there is of replies.
+func (c *memoryConn) read(p []byte) (n int) {
+	for n < len(p) && c.in.Len() > 0 {
+		first := c.in.First()
+		more := copy(p[n:], first[c.taken:])
+		n += more
+		c.taken += more
+		if c.taken == len(first) {
+			c.in.Reuse(c.in.Pop())
+			c.taken = 0
+		}
+	}
+	return n
 }
 
 // wait waits for a change. A deadline needs a timer only while somebody waits.
@@ -111,7 +120,7 @@ func (c *memoryConn) Close() error {
 		return c.failed("close", net.ErrClosed)
 	}
 	c.mu.Lock()
-	c.in, c.taken = nil, 0
+	c.in, c.taken = resp.Output{}, 0
 	c.arrived.Broadcast()
 	c.mu.Unlock()
 	c.broker.hangUp(c.session)
@@ -167,23 +176,16 @@ func (l memoryTransport) dialledAt() string {
 
 func (l memoryTransport) attach(s *session) { l.session = s }
 
-func (l memoryTransport) deliver(out []byte) (spare []byte, flush bool) {
+func (l memoryTransport) deliver(out *resp.Output) (flush bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed.Load() {
-		return out[:0], false
+		out.Truncate(0)
+		return false
 	}
-	if len(l.in) == 0 {
-		l.in, out = out, l.in
-	} else {
-		if l.taken > len(l.in)/2 { // what has been read makes room
-			l.in = l.in[:copy(l.in, l.in[l.taken:])]
-			l.taken = 0
-		}
-		l.in = append(l.in, out...)
-	}
+	l.in.Take(out)
 	l.arrived.Broadcast()
-	return out[:0], false
+	return false
 }
 
 func (l memoryTransport) flush() {}
@@ -191,7 +193,7 @@ func (l memoryTransport) flush() {}
 func (l memoryTransport) backlog() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.in) - l.taken
+	return l.in.Len() - l.taken
 }
 
 func (l memoryTransport) peer() peer {
@@ -211,7 +213,7 @@ func (l memoryTransport) finish() {
 func (l memoryTransport) abort() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.in, l.taken = nil, 0
+	l.in, l.taken = resp.Output{}, 0
 	l.ended = true
 	l.arrived.Broadcast()
 }

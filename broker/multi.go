@@ -50,11 +50,11 @@ type watch struct {
 
 // add queues a command; its arguments are copied. What EXEC will not run anyway is
 // not kept.
-func (t *transaction) add(cmd *command.Command, args [][]byte) {
+func (t *transaction) add(r *resp.Reader, cmd *command.Command, args [][]byte) {
 	if t.failed || t.watchedChanged {
 		return
 	}
-	copied, size := copyArgs(args)
+	copied, size := r.CopyArgs(args)
 	t.queue = append(t.queue, queuedCommand{cmd, copied})
 	t.bytes += size + queuedBytes + argumentBytes*len(args)
 }
@@ -100,6 +100,7 @@ func (s *session) runQueued(queue []queuedCommand) {
 			s.reply(&r)
 			continue
 		}
+		s.requests.Adopt(q.args)
 		s.call(q.command, q.args)
 	}
 	if denied { // the error is EXEC's own

@@ -9,6 +9,7 @@ import (
 
 	"redrpc/broker/internal/alarm"
 	"redrpc/broker/internal/glob"
+	"redrpc/broker/internal/resp"
 )
 
 // A slow network lies between a link and its session: what either of them sends is
@@ -17,8 +18,8 @@ import (
 // A netem is the slow network of one client.
 type netem struct {
 	up, down flow
-	in       []byte  // what has arrived at the client's link, and not been handed to it
-	rules    []*Rule // that make it slow
+	in       resp.Output // what has arrived at the client's link, and not been handed to it
+	rules    []*Rule     // that make it slow
 }
 
 // A flow is one direction of a line.
@@ -90,20 +91,24 @@ func (l *netem) delivering() bool { return l != nil && len(l.down.packets) > 0 }
 // sendOut sends a session's output on its way, if it has a slow network.
 func (s *session) sendOut() {
 	if s.netem != nil && !s.sleeps {
-		s.netem.down.send(s.out)
-		s.out = s.out[:0]
+		for s.out.Len() > 0 {
+			p := s.out.Pop()
+			s.netem.down.send(p)
+			s.out.Reuse(p)
+		}
 	}
 }
 
 // flushNetem sends a session's output, and hands what has arrived to its link.
 func (s *session) flushNetem() (flush bool) {
 	s.sendOut()
-	p := append(s.netem.in, s.netem.down.arrived()...)
-	s.netem.in = nil
-	if len(p) > 0 {
+	in := &s.netem.in
+	in.Write(s.netem.down.arrived())
+	if n := in.Len(); n > 0 {
 		s.broker.stats.writes++
-		s.broker.stats.bytesOut += int64(len(p))
-		_, flush = s.transport.deliver(p)
+		s.broker.stats.bytesOut += int64(n)
+		flush = s.transport.deliver(in)
+		*in = resp.Output{}
 	}
 	if l := s.netem; len(l.rules) == 0 && !l.sending() && !l.delivering() {
 		s.stopNetem()
@@ -215,7 +220,7 @@ func (f *flow) schedule() {
 // Due hands over what has arrived.
 func (f *flow) Due() {
 	if s := f.session; f == &s.netem.down {
-		s.netem.in = append(s.netem.in, f.arrived()...)
+		s.netem.in.Write(f.arrived())
 		s.markPendingWrite()
 	} else {
 		s.receiveNetem()

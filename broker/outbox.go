@@ -3,6 +3,8 @@ package broker
 import (
 	"sync"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // While a client sends what nobody reads any more, to close the connection would take
@@ -22,8 +24,7 @@ const patienceForOutput = time.Minute
 // it without waiting; the rest is left to the socket.
 type outputBuffer struct {
 	mu      sync.Mutex  // guards what follows; taken under the broker's lock, never around it
-	pending []byte      // delivered, and not yet being written
-	spare   []byte      // memory to use for pending
+	pending resp.Output // delivered, and not yet being written
 	rest    int         // bytes being written
 	writing bool        // somebody writes, or waits until the kernel takes more
 	last    bool        // nothing follows: take leave when all is written
@@ -54,43 +55,37 @@ type socketWriter interface {
 }
 
 // deliver takes over output; see link.
-func (o *outputBuffer) deliver(out []byte) (spare []byte, flush bool) {
+func (o *outputBuffer) deliver(out *resp.Output) (flush bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
-		return out[:0], false
+		out.Truncate(0)
+		return false
 	}
-	if len(o.pending) == 0 {
-		o.pending, spare = out, o.spare
-		o.spare = nil
-	} else {
-		o.pending, spare = append(o.pending, out...), out
-	}
-	if o.writing {
-		return spare[:0], false
-	}
+	o.pending.Take(out)
+	flush = !o.writing
 	o.writing = true
-	return spare[:0], true
+	return flush
 }
 
 // backlog is the number of bytes that the kernel has not taken yet.
 func (o *outputBuffer) backlog() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.pending) + o.rest
+	return o.pending.Len() + o.rest
 }
 
 // write writes what is pending, until nothing is or the kernel takes no more.
 func (o *outputBuffer) write(to socketWriter) {
 	for {
 		o.mu.Lock()
-		p := o.pending
-		if len(p) == 0 || o.closed {
+		if o.pending.Len() == 0 || o.closed {
 			o.writing = false
 			o.unlockAndPart(to)
 			return
 		}
-		o.pending, o.rest = nil, len(p)
+		p := o.pending.Pop()
+		o.rest = len(p)
 		o.mu.Unlock()
 
 		n, err := to.tryWrite(p)
@@ -129,13 +124,11 @@ func (o *outputBuffer) wrote(to socketWriter, p []byte, err error) {
 	o.mu.Lock()
 	o.rest = 0
 	o.progress()
-	if o.spare == nil && cap(p) <= 64<<10 {
-		o.spare = p[:0]
-	}
+	o.pending.Reuse(p)
 	failed := err != nil && !o.closed
 	if failed {
 		o.closed = true
-		o.pending = nil
+		o.pending = resp.Output{}
 	}
 	o.mu.Unlock()
 	if failed {
@@ -186,7 +179,7 @@ func (o *outputBuffer) parting() bool {
 // abort closes the connection at once.
 func (o *outputBuffer) abort(to socketWriter) {
 	o.mu.Lock()
-	o.pending = nil
+	o.pending = resp.Output{}
 	shut := !o.shut
 	o.closed, o.shut = true, true
 	o.stopWaning()

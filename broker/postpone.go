@@ -114,7 +114,7 @@ func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 			s.commandDone(cmd)
 			return
 		case f.drop != 0:
-			mark := len(s.out)
+			mark := s.out.Len()
 			if s.queueOrCall(cmd, args); s.waiter != nil {
 				s.waiter.drop = f.drop
 			} else if !s.closed {
@@ -146,7 +146,7 @@ func (s *session) postpone(why postponeReason, args [][]byte, j ruleCursor) *pos
 	b := s.broker
 	b.postponements.last++
 	h := &postponed{session: s, why: why, cursor: j, number: b.postponements.last}
-	h.args, h.bytes = copyArgs(args)
+	h.args, h.bytes = s.requests.CopyArgs(args)
 	b.postponements.all[h] = struct{}{}
 	s.postponed, s.waits = h, true
 	if why == paused {
@@ -206,6 +206,7 @@ func (s *session) resume() {
 			return
 		}
 		if cmd := s.check(h.args); cmd != nil {
+			s.requests.Adopt(h.args)
 			s.admit(cmd, h.args, h.cursor)
 		}
 		s.broker.serveReadyKeys()
@@ -235,21 +236,6 @@ func (s *session) hangUp() {
 	}
 	s.gone = true
 	s.unregister()
-}
-
-// copyArgs returns a copy of a command's arguments, and how many bytes they have.
-func copyArgs(args [][]byte) (copied [][]byte, size int) {
-	for _, arg := range args {
-		size += len(arg)
-	}
-	copied = make([][]byte, len(args))
-	bytes := make([]byte, 0, size)
-	for i, arg := range args {
-		from := len(bytes)
-		bytes = append(bytes, arg...)
-		copied[i] = bytes[from:len(bytes):len(bytes)]
-	}
-	return copied, size
 }
 
 // CLIENT PAUSE postpones the commands of all clients for a time, or those that

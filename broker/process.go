@@ -32,7 +32,11 @@ func withBroker(f func(*call, [][]byte) resp.Reply) keyspace.Handler {
 }
 
 // OutputMark is where the client's output has come to.
-func (s *session) OutputMark() int { return len(s.out) + 1 }
+func (s *session) OutputMark() int { return s.out.Len() + 1 }
+
+// Give reports whether an argument of the running command has memory of its own, which is
+// the handler's from then on.
+func (s *session) Give(arg []byte) bool { return s.requests.Give(arg) }
 
 // MayReadAnyKey reports whether the client may read all keys by the running command.
 func (s *session) MayReadAnyKey(args [][]byte) bool {
@@ -76,7 +80,7 @@ func (s *session) check(args [][]byte) *command.Command {
 // queueOrCall runs a command, or queues it in a transaction.
 func (s *session) queueOrCall(cmd *command.Command, args [][]byte) {
 	if s.transaction.open && cmd.Flags&command.Immediate == 0 {
-		s.transaction.add(cmd, args)
+		s.transaction.add(&s.requests, cmd, args)
 		s.reply(&queued)
 		if s.broker.observed {
 			s.noteUnrun(cmd, args, Queued, "")

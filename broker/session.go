@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 
@@ -20,9 +19,9 @@ type session struct {
 	transport    transport
 	id           int64
 	requests     resp.Reader
-	out          []byte // replies not yet handed to the link
-	outPeak      int    // the most bytes that out had when it was handed over
-	pendingWrite bool   // it is in broker.dirty, since out is not empty or it closed
+	out          resp.Output // replies not yet handed to the transport
+	outPeak      int         // the most bytes that out had when it was handed over
+	pendingWrite bool        // it is in broker.dirty, since out is not empty or it closed
 
 	protocol      int // 2 or 3
 	user          *acl.User
@@ -60,9 +59,9 @@ type session struct {
 // A transport moves a session's bytes. All methods but flush are called under the
 // broker's lock and must not wait for the client.
 type transport interface {
-	// deliver takes over output, and returns memory to use for the next. It
+	// deliver takes all of an output, and leaves memory to use for the next. It
 	// reports whether flush has to be called, once the lock has been released.
-	deliver(out []byte) (spare []byte, flush bool)
+	deliver(out *resp.Output) (flush bool)
 
 	// flush sends what was delivered.
 	flush()
@@ -199,15 +198,15 @@ func (s *session) reply(r *resp.Reply) {
 	if r.Kind == resp.KindSequence {
 		depth++ // which is no list
 	}
-	out, fits := r.Encode(s.out, s.protocol, depth)
-	if !fits {
+	mark := s.out.Len()
+	if !s.out.Add(r, s.protocol, depth) {
+		s.out.Truncate(mark)
 		instead := s.broker.tooDeep()
 		s.reply(&instead)
 		return
 	}
-	s.out = out
 	s.markPendingWrite()
-	if len(s.out) > checkPendingFrom {
+	if s.out.Len() > checkPendingFrom {
 		s.checkPending()
 	}
 }
@@ -219,14 +218,12 @@ func (b *Broker) tooDeep() resp.Reply {
 
 // replyAt queues a reply for the client at a place of its output, see call.place.
 func (s *session) replyAt(place int, r *resp.Reply) {
-	from := len(s.out)
+	from := s.out.Len()
 	s.reply(r)
-	if place == 0 || place > from || from > len(s.out) {
+	if place == 0 || place > from || from > s.out.Len() {
 		return
 	}
-	told := bytes.Clone(s.out[place-1 : from])
-	n := copy(s.out[place-1:], s.out[from:])
-	copy(s.out[place-1+n:], told)
+	s.out.Swap(place-1, from)
 }
 
 // markPendingWrite makes the broker look after the session when the lock is released.
@@ -245,7 +242,7 @@ func (s *session) finish() {
 
 // abort closes the connection at once, without sending what is queued.
 func (s *session) abort() {
-	s.out = nil
+	s.out = resp.Output{}
 	s.close()
 	s.transport.abort()
 }
@@ -293,21 +290,19 @@ func (s *session) flushOutput() (flush bool) {
 	}
 	if s.netem != nil {
 		flush = s.flushNetem()
-	} else if len(s.out) > 0 {
+	} else if n := s.out.Len(); n > 0 {
 		s.broker.stats.writes++
-		s.broker.stats.bytesOut += int64(len(s.out))
-		s.broker.stats.output.note(s.broker.keys.Now, len(s.out))
-		s.outPeak = max(s.outPeak, len(s.out))
-		s.out, flush = s.transport.deliver(s.out)
+		s.broker.stats.bytesOut += int64(n)
+		s.broker.stats.output.note(s.broker.keys.Now, n)
+		s.outPeak = max(s.outPeak, n)
+		flush = s.transport.deliver(&s.out)
 		s.checkPending()
 	}
 	if s.overrun {
 		s.abort()
 		return false
 	}
-	if cap(s.out) > 64<<10 { // a large reply should not weigh on an idle client
-		s.out = nil
-	}
+	s.out.Shrink()
 	if s.closing && !s.closed && !s.netem.delivering() {
 		s.close()
 		s.transport.finish()
@@ -339,7 +334,7 @@ func (s *session) checkPending() {
 
 // unread is the number of bytes that the client has not taken yet.
 func (s *session) unread() int {
-	n := len(s.out) + s.transport.backlog()
+	n := s.out.Len() + s.transport.backlog()
 	if s.netem != nil {
 		n += s.netem.down.backlog
 	}
@@ -350,7 +345,7 @@ func (s *session) overflow(unread int) {
 	s.broker.log(slog.LevelWarn, "client closed: it does not read its replies",
 		"client", s.String(), "bytes", unread, "limit", s.pendingLimit())
 	s.overrun, s.closing = true, true
-	s.out = nil
+	s.out = resp.Output{}
 	s.markPendingWrite()
 }
 

@@ -10,6 +10,10 @@ type Caller interface {
 	// later, counted from 1.
 	OutputMark() int
 
+	// Give reports whether an argument has memory of its own, which is the handler's to
+	// keep from then on.
+	Give(arg []byte) bool
+
 	// MayReadAnyKey reports whether access control lets the client read every key with the
 	// command that it runs.
 	MayReadAnyKey(args [][]byte) bool

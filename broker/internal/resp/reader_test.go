@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -64,6 +66,26 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// A large argument is the same however it is cut, and what follows it.
+func TestLargeArguments(t *testing.T) {
+	large := strings.Repeat("0123456789", LargeArgument/10+1)
+	input := slices.Concat(request("MSET", "a", large, "b", "small", "c", large[1:]), request("PING"), request("ECHO", large))
+	want, err := parseAll(input, len(input))
+	if len(want) != 3 || err != nil {
+		t.Fatalf("%d commands, %v", len(want), err)
+	}
+	pieces := []int{1, 2, 3, 100, 16 << 10, LargeArgument - 1, LargeArgument, 64 << 10}
+	for cut := LargeArgument - 10; cut < LargeArgument+150; cut++ { // around every border of an argument
+		pieces = append(pieces, cut, 2*cut)
+	}
+	for _, piece := range pieces {
+		got, err := parseAll(input, piece)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("in pieces of %d: %d commands, %v; want %d", piece, len(got), err, len(want))
+		}
+	}
+}
+
 // However input is cut into pieces, the commands are the same.
 func FuzzRequests(f *testing.F) {
 	f.Add([]byte("*1\r\n$4\r\nPING\r\nSET k \"v\"\r\n*2\r\n$4\r\nECHO\r\n$1\r\nx\r\n"), 3)
@@ -78,4 +100,13 @@ func FuzzRequests(f *testing.F) {
 			t.Errorf("%q: whole %s, %v; in pieces of %d %s, %v", input, whole, wholeErr, piece, pieces, piecesErr)
 		}
 	})
+}
+
+// request is a command as clients send it.
+func request(args ...string) []byte {
+	b := fmt.Appendf(nil, "*%d\r\n", len(args))
+	for _, arg := range args {
+		b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(arg), arg)
+	}
+	return b
 }

@@ -5,6 +5,7 @@ package resp
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -17,11 +18,12 @@ import (
 // wait. It may refer to stored data, so it is encoded before anything else runs.
 type Reply struct {
 	Kind  Kind
-	N     int64   // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
-	Text  string  // simple string, error
-	Bytes []byte  // bulk string, verbatim text, double
-	Items []Reply // array, map, set, push, sequence
-	Wait  any     // how to wait: a *keyspace.Wait
+	N     int64            // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
+	Text  string           // simple string, error
+	Bytes []byte           // bulk string, verbatim text, double
+	Items []Reply          // array, map, set, push, sequence
+	Each  iter.Seq[[]byte] // strings: passes them on, each until the next
+	Wait  any              // how to wait: a *keyspace.Wait
 }
 
 type Kind uint8
@@ -38,6 +40,7 @@ const (
 	KindNull                  // null: the null bulk string in RESP2
 	KindNullArray             // null: the null array in RESP2
 	KindArray
+	KindStrings     // an array of bulk strings, which need not be in memory all at once
 	KindMap         // keys and values in turn: an array in RESP2
 	KindSet         // an array in RESP2
 	KindPush        // out of band: an array in RESP2
@@ -75,9 +78,16 @@ func Bulk(b []byte) Reply        { return Reply{Kind: KindBulk, Bytes: b} }
 func BulkString(s string) Reply  { return Reply{Kind: KindBulk, Bytes: []byte(s)} }
 func Verbatim(s string) Reply    { return Reply{Kind: KindVerbatim, Bytes: []byte(s)} }
 func Array(items ...Reply) Reply { return Reply{Kind: KindArray, Items: items} }
-func Map(items ...Reply) Reply   { return Reply{Kind: KindMap, Items: items} }
-func Set(items ...Reply) Reply   { return Reply{Kind: KindSet, Items: items} }
-func Push(items ...Reply) Reply  { return Reply{Kind: KindPush, Items: items} }
+
+// Strings is an array of n bulk strings that the iterator passes on, once. They may
+// refer to stored data.
+func Strings(n int, each iter.Seq[[]byte]) Reply {
+	return Reply{Kind: KindStrings, N: int64(n), Each: each}
+}
+
+func Map(items ...Reply) Reply  { return Reply{Kind: KindMap, Items: items} }
+func Set(items ...Reply) Reply  { return Reply{Kind: KindSet, Items: items} }
+func Push(items ...Reply) Reply { return Reply{Kind: KindPush, Items: items} }
 func Double(f float64) Reply {
 	return Reply{Kind: KindDouble, Bytes: strconv.AppendFloat(nil, f, 'g', 17, 64)}
 }
@@ -116,46 +126,45 @@ func BulkStrings(values []string) Reply {
 	return Array(items...)
 }
 
-// Encode appends a reply in the given version of the protocol, 2 or 3. Lists may be
-// nested in it as deep as depth says; of a reply that is deeper it appends a part,
-// and reports false.
-func (r *Reply) Encode(b []byte, protocol, depth int) (_ []byte, fits bool) {
+// encode appends a reply in the given version of the protocol, 2 or 3; of a list only
+// its header, see Output.Add.
+func (r *Reply) encode(b []byte, protocol int) []byte {
 	switch r.Kind {
 	case KindSimple:
-		return redcon.AppendString(b, r.Text), true
+		return redcon.AppendString(b, r.Text)
 	case KindError:
-		return redcon.AppendError(b, r.Text), true
+		return redcon.AppendError(b, r.Text)
 	case KindInteger:
-		return redcon.AppendInt(b, r.N), true
+		return redcon.AppendInt(b, r.N)
 	case KindBulk:
-		return redcon.AppendBulk(b, r.Bytes), true
+		return redcon.AppendBulk(b, r.Bytes)
 	case KindVerbatim:
 		if protocol == 2 {
-			return redcon.AppendBulk(b, r.Bytes), true
+			return redcon.AppendBulk(b, r.Bytes)
 		}
 		b = header(b, '=', len(r.Bytes)+len("txt:"))
 		b = append(b, "txt:"...)
 		b = append(b, r.Bytes...)
-		return append(b, '\r', '\n'), true
+		return append(b, '\r', '\n')
 	case KindBoolean:
 		if protocol == 2 {
-			return redcon.AppendInt(b, r.N), true
+			return redcon.AppendInt(b, r.N)
 		}
-		return append(b, '#', "ft"[r.N], '\r', '\n'), true
+		return append(b, '#', "ft"[r.N], '\r', '\n')
 	case KindDouble:
 		if protocol == 2 {
-			return redcon.AppendBulk(b, r.Bytes), true
+			return redcon.AppendBulk(b, r.Bytes)
 		}
 		b = append(append(b, ','), r.Bytes...)
-		return append(b, '\r', '\n'), true
+		return append(b, '\r', '\n')
 	case KindNull, KindNullArray:
 		switch {
 		case protocol == 3:
-			return append(b, "_\r\n"...), true
+			return append(b, "_\r\n"...)
 		case r.Kind == KindNullArray:
-			return append(b, "*-1\r\n"...), true
+			return append(b, "*-1\r\n"...)
 		}
-		return redcon.AppendNull(b), true
+		return redcon.AppendNull(b)
 	case KindArray:
 		b = redcon.AppendArray(b, len(r.Items))
 	case KindMap:
@@ -168,24 +177,16 @@ func (r *Reply) Encode(b []byte, protocol, depth int) (_ []byte, fits bool) {
 		b = typed(b, '~', len(r.Items), protocol)
 	case KindPush:
 		b = typed(b, '>', len(r.Items), protocol)
-	case KindArrayHeader:
-		return redcon.AppendArray(b, int(r.N)), true
+	case KindArrayHeader, KindStrings:
+		return redcon.AppendArray(b, int(r.N))
 	case KindNothing, KindWait, KindSequence:
 	}
-	if depth == 0 && len(r.Items) > 0 {
-		return b, false
-	}
-	for i := range r.Items {
-		if b, fits = r.Items[i].Encode(b, protocol, depth-1); !fits {
-			return b, false
-		}
-	}
-	return b, true
+	return b
 }
 
-// IsDeeper reports whether lists are nested in a reply deeper than depth says.
+// IsDeeper reports whether lists are nested in a Reply deeper than depth says.
 func (r *Reply) IsDeeper(depth int) bool {
-	return len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
+	return r.N > 0 && r.Each != nil && depth == 0 || len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
 }
 
 // typed opens an aggregate that RESP2 knows only as an array.

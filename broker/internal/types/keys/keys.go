@@ -2,6 +2,7 @@
 package keys
 
 import (
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -185,13 +186,28 @@ func persist(c *keyspace.Call, args [][]byte) resp.Reply {
 
 func keys(c *keyspace.Call, args [][]byte) resp.Reply {
 	pattern := string(args[1])
-	var names []resp.Reply
+	if pattern == "*" {
+		return namesOf(c.DB.Len(), c.DB.All())
+	}
+	var found []*keyspace.Entry
 	for e := range c.DB.All() {
-		if pattern == "*" || glob.Match(pattern, e.Key, false) {
-			names = append(names, resp.BulkString(e.Key))
+		if glob.Match(pattern, e.Key, false) {
+			found = append(found, e)
 		}
 	}
-	return resp.Array(names...)
+	return namesOf(len(found), slices.Values(found))
+}
+
+// namesOf lists the keys of entries.
+func namesOf(n int, entries iter.Seq[*keyspace.Entry]) resp.Reply {
+	return resp.Strings(n, func(yield func([]byte) bool) {
+		var name []byte
+		for e := range entries {
+			if name = append(name[:0], e.Key...); !yield(name) {
+				return
+			}
+		}
+	})
 }
 
 // scan walks keys in the order of their hashes. The cursor is the least hash that it has
@@ -226,11 +242,11 @@ func scan(c *keyspace.Call, args [][]byte) resp.Reply {
 			return resp.SyntaxError
 		}
 	}
-	names := []resp.Reply{}
+	var found []*keyspace.Entry
 	next := uint64(0)
 	for e := range c.DB.From(uint32(cursor)) {
 		if number <= 0 && uint64(e.Hash()) >= next { // else one with the same hash has been passed
-			return resp.Array(resp.BulkString(strconv.FormatUint(next, 10)), resp.Array(names...))
+			return resp.Array(resp.BulkString(strconv.FormatUint(next, 10)), namesOf(len(found), slices.Values(found)))
 		}
 		number--
 		next = uint64(e.Hash()) + 1
@@ -243,7 +259,7 @@ func scan(c *keyspace.Call, args [][]byte) resp.Reply {
 				continue
 			}
 		}
-		names = append(names, resp.BulkString(e.Key))
+		found = append(found, e)
 	}
-	return resp.Array(resp.BulkString("0"), resp.Array(names...))
+	return resp.Array(resp.BulkString("0"), namesOf(len(found), slices.Values(found)))
 }

@@ -166,13 +166,13 @@ func popSome(c *keyspace.Call, args [][]byte, from end) resp.Reply {
 
 // pop takes up to n elements off a list.
 func popMany(c *keyspace.Call, e *keyspace.Entry, l *list, from end, n int64) resp.Reply {
-	values := make([]resp.Reply, 0, min(n, int64(l.length)))
+	values := make([][]byte, 0, min(n, int64(l.length)))
 	for int64(len(values)) < n && l.length > 0 {
-		values = append(values, resp.Bulk(l.pop(from)))
+		values = append(values, l.pop(from))
 	}
 	c.AnswerFirst()
 	shrunk(c, e, l, from.popped())
-	return resp.Array(values...)
+	return resp.Strings(len(values), slices.Values(values))
 }
 
 func llen(c *keyspace.Call, args [][]byte) resp.Reply {
@@ -219,13 +219,12 @@ func lrange(c *keyspace.Call, args [][]byte) resp.Reply {
 	if n == 0 {
 		return resp.EmptyArray
 	}
-	values := make([]resp.Reply, n)
-	p := l.seek(first)
-	for i := range values {
-		values[i] = resp.Bulk(p.value())
-		p = p.next()
-	}
-	return resp.Array(values...)
+	return resp.Strings(n, func(yield func([]byte) bool) {
+		p := l.seek(first)
+		for i := 0; i < n && yield(p.value()); i++ {
+			p = p.next()
+		}
+	})
 }
 
 // find returns the place of an index, where negative ones count from the end.

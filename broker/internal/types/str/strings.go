@@ -1,6 +1,7 @@
 package str
 
 import (
+	"bytes"
 	"math"
 	"slices"
 	"strconv"
@@ -74,12 +75,12 @@ func (t *stringValue) content() []byte {
 // that event of it. It reuses the memory of the string that the key held.
 func assign(c *keyspace.Call, e *keyspace.Entry, key, value []byte, keepTTL bool, event string) *keyspace.Entry {
 	if e == nil {
-		e = c.Create(key, &stringValue{bytes: append([]byte(nil), value...)})
+		e = c.Create(key, &stringValue{bytes: keep(c, value)})
 	} else {
-		if t, isText := e.Value.(*stringValue); isText && cap(t.bytes) >= len(value) && cap(t.bytes) <= 2*len(value)+64 {
+		if t, isText := e.Value.(*stringValue); isText && len(value) < resp.LargeArgument && cap(t.bytes) >= len(value) && cap(t.bytes) <= 2*len(value)+64 {
 			t.bytes, t.encoding = append(t.bytes[:0], value...), compact
 		} else {
-			e.Value = &stringValue{bytes: append([]byte(nil), value...)}
+			e.Value = &stringValue{bytes: keep(c, value)}
 		}
 		if !keepTTL {
 			c.Persist(e)
@@ -87,6 +88,14 @@ func assign(c *keyspace.Call, e *keyspace.Entry, key, value []byte, keepTTL bool
 	}
 	c.Changed(key, keyspace.StringEvent, event)
 	return e
+}
+
+// keep returns an argument to be stored: itself if it has memory of its own, else a copy.
+func keep(c *keyspace.Call, arg []byte) []byte {
+	if len(arg) >= resp.LargeArgument && c.Caller.Give(arg) {
+		return arg
+	}
+	return append([]byte(nil), arg...)
 }
 
 func get(c *keyspace.Call, args [][]byte) resp.Reply {
@@ -181,7 +190,7 @@ func setString(c *keyspace.Call, args [][]byte) resp.Reply {
 		case t == nil:
 			answer = resp.Null
 		default:
-			answer = resp.BulkString(string(t.bytes)) // a copy, as the memory is reused
+			answer = resp.Bulk(bytes.Clone(t.bytes)) // as the memory is reused
 		}
 		refused = answer
 	}
@@ -231,7 +240,7 @@ func getset(c *keyspace.Call, args [][]byte) resp.Reply {
 	}
 	old := resp.Null
 	if t != nil {
-		old = resp.BulkString(string(t.bytes)) // a copy, as the memory is reused
+		old = resp.Bulk(bytes.Clone(t.bytes)) // as the memory is reused
 	}
 	c.AnswerFirst()
 	assign(c, e, args[1], args[2], false, "set")
