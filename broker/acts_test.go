@@ -121,7 +121,7 @@ func decodeActs(data []byte) iter.Seq[act] {
 			case pieces:
 				a.raw = b.text(b.byte())
 			case doubting:
-				a.peer = peer(b.byte() % 3)
+				a.peer = Peer(b.byte() % 3)
 			case passings:
 				if n := b.byte(); n < 0x80 {
 					a.time = durations[n%len(durations)]

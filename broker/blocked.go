@@ -196,11 +196,11 @@ func (b *Broker) serveKey(k readyKey) {
 			continue
 		}
 		s = w.session
-		switch s.transport.peer() {
-		case gone:
+		switch s.transport.Peer() {
+		case Gone:
 			s.close()
 			continue
-		case unsure:
+		case Unsure:
 			k.late = true
 			if !slices.Contains(s.delayed, k) {
 				s.delayed = append(s.delayed, k)

@@ -74,8 +74,8 @@ type Broker struct {
 	stats         stats
 	logs          []logRecord // to be handed to the logger once the lock is released
 	listeners     map[net.Listener]struct{}
-	poller        *poller              // serves plain sockets; nil: none yet, or none here
-	sockets       map[*socket]struct{} // those with a goroutine
+	poller        *Poller           // serves plain sockets; nil: none yet, or none here
+	conns         map[Conn]struct{} // those with a goroutine
 	closed        bool
 	done          chan struct{} // closed when the broker is
 }
@@ -103,7 +103,7 @@ func New(o Options) (*Broker, error) {
 		netems:        map[*session]struct{}{},
 		listeners:     map[net.Listener]struct{}{},
 		done:          make(chan struct{}),
-		sockets:       map[*socket]struct{}{},
+		conns:         map[Conn]struct{}{},
 	}
 	b.options.Logger = nil
 	b.history.most = o.LogSize
@@ -139,13 +139,13 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err := b.clock.elsewhere(); err != nil {
 		return nil, err
 	}
-	c := newMemoryConn(b)
-	c.origin.dial()
+	c := NewMemory(host{b})
+	c.Dialled()
 	b.enter()
-	err := b.open(c.transport())
+	err := b.open(c.Transport())
 	b.leave()
 	if err == syscall.ECONNREFUSED {
-		return nil, &net.OpError{Op: "dial", Net: memoryAddr(0).Network(), Addr: memoryAddr(0), Err: err}
+		return nil, &net.OpError{Op: "dial", Net: MemoryAddr(0).Network(), Addr: MemoryAddr(0), Err: err}
 	}
 	if err != nil {
 		return nil, err
@@ -154,10 +154,7 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 }
 
 // open makes a session for a link. One that cannot be served is told why, and ends.
-func (b *Broker) open(l interface {
-	transport
-	attach(*session)
-}) error {
+func (b *Broker) open(l Conn) error {
 	if b.closed {
 		return ErrClosed
 	}
@@ -171,7 +168,7 @@ func (b *Broker) open(l interface {
 		return syscall.ECONNREFUSED
 	}
 	s.setUser(b.acl.standard)
-	l.attach(s)
+	l.Attach(s)
 	b.stats.connections++
 	if r := b.turnAway(l); r != nil {
 		b.stats.rejected++
@@ -188,11 +185,11 @@ func (b *Broker) open(l interface {
 }
 
 // turnAway returns what a new client is told that cannot be served, or nil.
-func (b *Broker) turnAway(l transport) *resp.Reply {
+func (b *Broker) turnAway(l Conn) *resp.Reply {
 	switch {
 	case len(b.sessions) >= b.options.MaxClients:
 		return &tooManyClients
-	case !b.options.Unprotected && b.acl.standard.Open && l.remote():
+	case !b.options.Unprotected && b.acl.standard.Open && l.Remote():
 		return &protectedMode
 	}
 	return nil
@@ -213,7 +210,7 @@ func (b *Broker) leave() { b.leaveTo(nil) }
 // leaveTo is leave for a client in whose goroutine it is called. It returns a question
 // about a command of this client, which is to be asked.
 func (b *Broker) leaveTo(own *session) (rest *interception) {
-	flush := flushLists.Get().(*[]transport)
+	flush := flushLists.Get().(*[]Conn)
 	b.afterBatch()
 	for len(b.pendingWrites)+len(b.moves) > 0 { // to settle a session may close it, and so give its turn to another
 		for i := 0; i < len(b.pendingWrites); i++ {
@@ -231,7 +228,7 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 	b.logs, b.interceptions = nil, nil
 	b.mu.Unlock()
 	for _, l := range *flush {
-		l.flush()
+		l.Flush()
 	}
 	for _, r := range logs {
 		b.logger.Log(context.Background(), r.level, r.message, r.args...)
@@ -243,7 +240,7 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 }
 
 // flushLists are lists of links to flush, to be used again.
-var flushLists = sync.Pool{New: func() any { return new([]transport) }}
+var flushLists = sync.Pool{New: func() any { return new([]Conn) }}
 
 // emptied empties a list to be used again, so that it keeps no client that has gone.
 func emptied[T any](list []T) []T {
@@ -279,7 +276,7 @@ func (b *Broker) Close() error {
 	poller := b.poller
 	b.leave()
 	if poller != nil {
-		poller.stop()
+		poller.Stop()
 	}
 	if names := b.goroutines.shut(5 * time.Second); len(names) > 0 {
 		return fmt.Errorf("broker: Close: still running after 5 s: %s", strings.Join(names, ", "))
@@ -304,7 +301,7 @@ func (b *Broker) shut() {
 		l.Close() // what it returns is of no use to anybody
 	}
 	for _, s := range b.sessions {
-		s.abort()
+		s.Abort()
 	}
 	for h := range b.postponements.all { // also those of clients that have gone
 		h.session.close()
@@ -312,8 +309,8 @@ func (b *Broker) shut() {
 	for s := range b.netems {
 		s.close()
 	}
-	for s := range b.sockets { // also those that have no session any more, but output
-		s.abort()
+	for s := range b.conns { // also those that have no session any more, but output
+		s.Abort()
 	}
 	for _, w := range b.watchers {
 		w.done()
@@ -344,11 +341,11 @@ func (b *Broker) Clients() []string {
 	for _, id := range slices.Sorted(maps.Keys(b.sessions)) {
 		s := b.sessions[id]
 		line := s.String()
-		if s.transport.peer() == gone { // its connection's reader will find out, too
+		if s.transport.Peer() == Gone { // its connection's reader will find out, too
 			continue
 		}
-		if l, inMemory := s.transport.(memoryTransport); inMemory {
-			if place := l.dialledAt(); place != "" {
+		if l, inMemory := s.transport.(Memory); inMemory {
+			if place := l.DialledAt(); place != "" {
 				line += " dialled=" + place
 			}
 		}

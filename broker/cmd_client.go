@@ -287,7 +287,7 @@ const replyBlock = 16 << 10
 // order. What a client has not read in memory counts as what a socket did not take.
 func (s *session) String() string {
 	b := s.broker
-	addr, laddr := s.transport.addresses()
+	addr, laddr := s.transport.Addresses()
 	queuedCommands := -1
 	if s.transaction.open || s.transaction.running {
 		queuedCommands = len(s.transaction.queue)
@@ -296,7 +296,7 @@ func (s *session) String() string {
 	if s.command != nil {
 		name = s.command.FullName
 	}
-	unread := s.transport.backlog()
+	unread := s.transport.Backlog()
 	events := "r"
 	if unread > 0 {
 		events = "rw"
@@ -304,7 +304,7 @@ func (s *session) String() string {
 	seconds := func(since int64) int64 { return (b.keys.Now - since) / int64(time.Second) }
 	return fmt.Sprintf("id=%d addr=%s laddr=%s fd=%d name=%s age=%d idle=%d flags=%s db=%d sub=%d psub=%d ssub=%d multi=%d "+
 		"qbuf=%d qbuf-free=%d argv-mem=%d multi-mem=%d rbs=%d rbp=%d obl=%d oll=%d omem=%d tot-mem=%d events=%s cmd=%s user=%s redir=%d resp=%d",
-		s.id, addr, laddr, s.transport.descriptor(), s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.Index,
+		s.id, addr, laddr, s.transport.Descriptor(), s.name, seconds(s.created), seconds(s.used), s.flags(), s.db.Index,
 		len(s.subscriptions[channels]), len(s.subscriptions[patterns]), len(s.subscriptions[shards]), queuedCommands,
 		s.requests.Buffered(), s.requests.Spare(), s.argumentBytes(), s.transaction.bytes, s.out.Memory(), s.outPeak, s.out.Len(),
 		(unread+replyBlock-1)/replyBlock, unread, s.memory(), events, name, s.user.Name, s.tracking.redirection(), s.protocol)
@@ -314,7 +314,7 @@ func (s *session) String() string {
 // watches.
 func (s *session) memory() int {
 	return int(unsafe.Sizeof(*s)) + s.requests.Buffered() + s.requests.Spare() + s.heldBytes() + s.transaction.bytes +
-		s.out.Memory() + s.transport.backlog()
+		s.out.Memory() + s.transport.Backlog()
 }
 
 // heldBytes is how many bytes the arguments of a command have that may not run yet.
@@ -357,7 +357,7 @@ func (s *session) flags() string {
 		{s.tracking.broadcast, "B"},
 		{s.transaction.watchedChanged, "d"},
 		{s.closing, "c"},
-		{s.transport.isUnix(), "U"},
+		{s.transport.IsUnix(), "U"},
 		{s.noEvict, "e"},
 	} {
 		if flag.on {
@@ -414,7 +414,7 @@ func (c *call) kill(wanted func(*session) bool) (killed int, own bool) {
 		case s == c.session:
 			own = true
 		default:
-			s.abort()
+			s.Abort()
 		}
 		killed++
 	}
@@ -472,7 +472,7 @@ func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *resp.Reply
 
 // matches reports whether the filter is about a client, if another asks.
 func (f *clientFilter) matches(s, asking *session) bool {
-	addr, laddr := s.transport.addresses()
+	addr, laddr := s.transport.Addresses()
 	return (f.id == 0 || f.id == s.id) &&
 		(f.user == nil || f.user == s.user) &&
 		(f.kind == "" || f.kind == s.kind()) &&

@@ -257,7 +257,7 @@ func (g *generator) keyWith(wanted string) string {
 	b := g.bout
 	b.opponent.mu.Lock()
 	defer b.opponent.mu.Unlock()
-	d := b.clients[g.client].broker.session.db
+	d := sessionOf(b.clients[g.client].broker).db
 	for _, i := range g.Perm(len(g.keys)) {
 		if key := g.keys[i]; key != g.it && holds(d, key, wanted) {
 			return key

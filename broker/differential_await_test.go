@@ -185,14 +185,12 @@ func (s *socketEnd) take() (p []byte, closed bool) {
 	return p, s.closed
 }
 
-// take does the same as that of socketEnd.
-func (c *memoryConn) take() (p []byte, closed bool) {
-	c.mu.Lock()
-	closed = c.ended
-	p = make([]byte, c.in.Len()-c.taken)
-	c.mu.Unlock()
-	if len(p) > 0 {
-		if _, err := c.Read(p); err != nil && !errors.Is(err, os.ErrClosed) {
+// takeFrom does the same as take of socketEnd.
+func takeFrom(c *MemoryClient) (p []byte, closed bool) {
+	n, _, closed := c.Unread()
+	p = make([]byte, n)
+	if n > 0 {
+		if _, err := io.ReadFull(c, p); err != nil && !errors.Is(err, os.ErrClosed) {
 			panic(err) // it has been told that there is something to read
 		}
 	}

@@ -25,7 +25,7 @@ func (b *bout) compare() {
 	}
 	for _, c := range b.clients {
 		redis, redisClosed := c.redis.take()
-		broker, brokerClosed := c.broker.take()
+		broker, brokerClosed := takeFrom(c.broker)
 		redisClosed = redisClosed || closing(c)
 		c.waited, c.received = c.blocked, redis
 		same := redisClosed == brokerClosed

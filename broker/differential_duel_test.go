@@ -84,7 +84,7 @@ type combatant struct {
 	name   string
 	id     int64 // on both servers
 	redis  *socketEnd
-	broker *memoryConn
+	broker *MemoryClient
 	sent   [][]string // commands that may be unanswered, or wait for EXEC
 
 	// For the coverage.
@@ -160,7 +160,7 @@ func (d *duel) makeUsers(w *wire) {
 	w.expect(d, "+OK", "ACL", "LOG", "RESET")
 }
 
-func (b *bout) dialBroker(id int64) *memoryConn {
+func (b *bout) dialBroker(id int64) *MemoryClient {
 	b.opponent.mu.Lock()
 	b.opponent.lastID = id - 1
 	b.opponent.mu.Unlock()
@@ -168,7 +168,7 @@ func (b *bout) dialBroker(id int64) *memoryConn {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return conn.(*memoryConn)
+	return conn.(*MemoryClient)
 }
 
 // connect gives a client new connections, with the same id on both servers.
@@ -231,7 +231,7 @@ func (b *bout) perform(steps []step) {
 	b.duel.sent += len(sent)
 	c.sent = append(c.sent, sent...)
 	c.pending = append(c.pending, sent...)
-	c.silenced = b.opponent.silenced(c.broker.session) || slices.ContainsFunc(sent, c.silences)
+	c.silenced = b.opponent.silenced(sessionOf(c.broker)) || slices.ContainsFunc(sent, c.silences)
 	b.unread = len(commands[0])
 	if cut := steps[0].cut; 0 < cut && cut < min(len(commands[0]), len(commands[1])) {
 		b.send(c, [2][]byte{commands[0][:cut], commands[1][:cut]})

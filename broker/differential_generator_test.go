@@ -121,7 +121,7 @@ func (g *generator) isUnclear(steps []step) bool {
 	defer b.mu.Unlock()
 	swaps := slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == "swapdb" })
 	if rowOf(steps[0].args) == "exec" {
-		swaps = slices.ContainsFunc(c.broker.session.transaction.queue, func(q queuedCommand) bool { return q.command.Name == "swapdb" })
+		swaps = slices.ContainsFunc(sessionOf(c.broker).transaction.queue, func(q queuedCommand) bool { return q.command.Name == "swapdb" })
 	}
 	keys := 0
 	for _, s := range b.sessions {

@@ -31,7 +31,7 @@ func (s step) isPage() bool { return slices.Contains(s.args, theCursor) }
 // database.
 func (b *bout) openScan(c *combatant) {
 	b.opponent.mu.Lock()
-	db := c.broker.session.db.Index
+	db := sessionOf(c.broker).db.Index
 	b.opponent.mu.Unlock()
 	if b.scan == nil || b.scan.db != db {
 		b.scan = &scanning{db: db, cursors: [2]string{"0", "0"}, seen: [2]map[string]bool{{}, {}}, ever: map[string]bool{}}

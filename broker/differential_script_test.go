@@ -97,7 +97,7 @@ func (g *generator) prepare() (steps []step, found bool) {
 	defer b.opponent.mu.Unlock()
 	g.client = g.IntN(len(b.clients))
 	for range b.clients {
-		s := b.clients[g.client].broker.session
+		s := sessionOf(b.clients[g.client].broker)
 		if isFree(s) {
 			return g.plain(s), true
 		}
@@ -247,7 +247,7 @@ func (g *generator) enlist(me int, others map[string]int, who string) (steps []s
 	defer b.opponent.mu.Unlock()
 	taken := slices.Collect(maps.Values(others))
 	for _, i := range g.Perm(len(b.clients)) {
-		if s := b.clients[i].broker.session; i != me && !slices.Contains(taken, i) && isFree(s) {
+		if s := sessionOf(b.clients[i].broker); i != me && !slices.Contains(taken, i) && isFree(s) {
 			others[who], g.client = i, i
 			return g.plain(s), true
 		}

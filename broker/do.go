@@ -70,12 +70,12 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 // newInternalClient returns a client that has no connection, for commands that the broker's
 // user runs.
 func (b *Broker) newInternalClient(d *keyspace.DB) *session {
-	l := newMemoryConn(b).transport()
+	l := NewMemory(host{b}).Transport()
 	s := &session{
 		broker: b, transport: l, protocol: 3, user: acl.InternalClient, authenticated: true, db: d,
 		created: b.keys.Now, used: b.keys.Now, transaction: transaction{running: true},
 	}
-	l.attach(s)
+	l.Attach(s)
 	return s
 }
 

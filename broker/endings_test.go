@@ -74,10 +74,8 @@ func TestReaderThatLags(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := reader.Conn.(*memoryConn)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n := c.in.Memory(); n > max(10*size, resp.PieceSize) {
+	c := reader.Conn.(*MemoryClient)
+	if _, n, _ := c.Unread(); n > max(10*size, resp.PieceSize) {
 		t.Errorf("%d bytes are kept for one message of %d", n, size)
 	}
 }
@@ -152,7 +150,7 @@ func TestDelayedClientThatEnds(t *testing.T) {
 			b.receive(first.session, request("BLPOP", "q", "10"))
 			second, other, watcher := inMemory(t, b), inMemory(t, b), inMemory(t, b)
 			second.send(t, "BLPOP", "q", "0")
-			first.state = unsure
+			first.state = Unsure
 			other.expect(t, "1", "RPUSH", "q", "x")
 			watcher.expect(t, "+OK", "WATCH", "q")
 			switch how {

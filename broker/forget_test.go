@@ -71,7 +71,7 @@ func visit(t *testing.T, b *Broker, commands string) weak.Pointer[session] {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := weak.Make(conn.(*memoryConn).session)
+	client := weak.Make(sessionOf(conn.(*MemoryClient)))
 	for command := range strings.SplitSeq(commands, "; ") {
 		if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
 			t.Fatal(err)

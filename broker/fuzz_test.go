@@ -90,7 +90,7 @@ type act struct {
 	client int
 	args   []string      // of a command
 	raw    string        // bytes that the client sends
-	peer   peer          // what the client's link says of it from now on
+	peer   Peer          // what the client's link says of it from now on
 	time   time.Duration // that passes
 }
 
@@ -220,7 +220,7 @@ func (p *play) perform(a act) {
 	case doubting:
 		l.state = a.peer
 	case closings:
-		b.hangUp(l.session)
+		hangUp(b, l.session)
 	case passings:
 		b.Advance(a.time)
 	case resumptions:
@@ -273,7 +273,7 @@ func (p *play) end() {
 	b.Do("CLIENT", "UNPAUSE")
 	for i, l := range p.links {
 		p.history = append(p.history, fmt.Sprintf("%c closes", 'a'+i))
-		b.hangUp(l.session)
+		hangUp(b, l.session)
 		p.check()
 	}
 	b.Resume() // one of the closed clients may have begun another stall

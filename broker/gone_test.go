@@ -96,42 +96,42 @@ func TestManyBlockedClients(t *testing.T) {
 // A fakeLink is a link whose client is as a test says.
 type fakeLink struct {
 	session *session
-	state   peer
+	state   Peer
 	got     []byte
 	over    bool
 	mute    bool // got stays empty
 }
 
-func (f *fakeLink) attach(s *session) { f.session = s }
-func (f *fakeLink) deliver(out *resp.Output) bool {
+func (f *fakeLink) Attach(s Session) { f.session = s.(*session) }
+func (f *fakeLink) Deliver(out *resp.Output) bool {
 	for !f.mute && out.Len() > 0 {
 		f.got = append(f.got, out.Pop()...)
 	}
 	out.Truncate(0)
 	return false
 }
-func (f *fakeLink) remote() bool                { return false }
-func (f *fakeLink) isUnix() bool                { return false }
-func (f *fakeLink) descriptor() int             { return -1 }
-func (f *fakeLink) flush()                      {}
-func (f *fakeLink) backlog() int                { return 0 }
-func (f *fakeLink) peer() peer                  { return f.state }
-func (f *fakeLink) finish()                     { f.over = true }
-func (f *fakeLink) abort()                      { f.over = true }
-func (f *fakeLink) addresses() (string, string) { return "client", "broker" }
+func (f *fakeLink) Remote() bool                { return false }
+func (f *fakeLink) IsUnix() bool                { return false }
+func (f *fakeLink) Descriptor() int             { return -1 }
+func (f *fakeLink) Flush()                      {}
+func (f *fakeLink) Backlog() int                { return 0 }
+func (f *fakeLink) Peer() Peer                  { return f.state }
+func (f *fakeLink) Finish()                     { f.over = true }
+func (f *fakeLink) Abort()                      { f.over = true }
+func (f *fakeLink) Addresses() (string, string) { return "client", "broker" }
 
 // While it is not sure that a client is still there, an element stays where it
 // is, and goes to whom it belongs once that is known.
 func TestUnsureClient(t *testing.T) {
 	for _, c := range []struct {
-		state         peer
+		state         Peer
 		first, second string
 	}{
-		{present, "*2\r\n$1\r\nq\r\n$1\r\nx\r\n", ""},
-		{gone, "", "*2\r\n$1\r\nq\r\n$1\r\nx\r\n"},
+		{Present, "*2\r\n$1\r\nq\r\n$1\r\nx\r\n", ""},
+		{Gone, "", "*2\r\n$1\r\nq\r\n$1\r\nx\r\n"},
 	} {
 		b := newBroker(t, Options{})
-		first, second := &fakeLink{state: unsure}, &fakeLink{}
+		first, second := &fakeLink{state: Unsure}, &fakeLink{}
 		for _, l := range []*fakeLink{first, second} {
 			b.enter()
 			if err := b.open(l); err != nil {
@@ -150,4 +150,14 @@ func TestUnsureClient(t *testing.T) {
 			t.Errorf("the first got %q, the second %q; want %q and %q", first.got, second.got, c.first, c.second)
 		}
 	}
+}
+
+// sessionOf is the session of a connection in memory.
+func sessionOf(c *MemoryClient) *session { return c.Session().(*session) }
+
+// hangUp ends a client's connection from its side.
+func hangUp(b *Broker, s *session) {
+	b.enter()
+	defer b.leave()
+	s.HangUp()
 }

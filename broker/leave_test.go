@@ -32,7 +32,7 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 }
 
 func (l *pipeListener) Close() error   { close(l.done); return nil }
-func (l *pipeListener) Addr() net.Addr { return memoryAddr(0) }
+func (l *pipeListener) Addr() net.Addr { return MemoryAddr(0) }
 
 func (l *pipeListener) dial() net.Conn {
 	client, server := net.Pipe()
@@ -45,7 +45,7 @@ func (l *pipeListener) dial() net.Conn {
 func openSockets(b *Broker) int {
 	b.enter()
 	defer b.leave()
-	return len(b.sockets)
+	return len(b.conns)
 }
 
 func checkSockets(t *testing.T, b *Broker, when string, want int) {
@@ -96,12 +96,12 @@ func TestWithoutAHandshake(t *testing.T) {
 			}
 			await(t, b, "the connection is open", func() bool { return b.stats.connections == int64(i+1) })
 		}
-		await(t, b, "those that are turned away are closed", func() bool { return len(b.sockets) == 2 })
+		await(t, b, "those that are turned away are closed", func() bool { return len(b.conns) == 2 })
 		if n := len(b.Clients()); n != 2 {
 			t.Errorf("there are %d clients, expected 2", n)
 		}
 		b.Advance(time.Hour)
-		await(t, b, "those that are idle are closed", func() bool { return len(b.sockets) == 0 })
+		await(t, b, "those that are idle are closed", func() bool { return len(b.conns) == 0 })
 	}
 }
 
@@ -116,7 +116,7 @@ func TestCloseDuringHandshakes(t *testing.T) {
 	for range 3 {
 		dial(t, addr)
 	}
-	await(t, b, "all are open", func() bool { return len(b.sockets) == 3 })
+	await(t, b, "all are open", func() bool { return len(b.conns) == 3 })
 	if err := b.Close(); err != nil {
 		t.Error(err)
 	}

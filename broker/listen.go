@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -140,6 +139,27 @@ func (s *served) add(addr net.Addr) {
 	}
 }
 
+// driver returns what serves the connections that a listener accepts.
+func (b *Broker) driver(l net.Listener) func(net.Conn) {
+	inGoroutine := func(c net.Conn) { Serve(host{b}, c) }
+	switch l.(type) {
+	case *net.TCPListener, *net.UnixListener:
+	default:
+		return inGoroutine // TLS, for example
+	}
+	if b.poller == nil {
+		p, err := NewPoller(host{b})
+		if err != nil {
+			if !errors.Is(err, errors.ErrUnsupported) {
+				b.log(slog.LevelWarn, "sockets are served by a goroutine each", "error", err)
+			}
+			return inGoroutine
+		}
+		b.poller = p
+	}
+	return b.poller.Serve
+}
+
 func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
 	defer b.recoverIn("listener", l)
 	for {
@@ -162,20 +182,6 @@ func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
 func (b *Broker) welcome(conn net.Conn, serve func(net.Conn)) {
 	defer b.recoverIn("a new connection", conn)
 	serve(conn)
-}
-
-// isRemote reports whether a client may be on another machine: it has an IP address,
-// and not one of the loopback interface.
-func isRemote(client net.Addr) bool {
-	if client.Network() == "unix" {
-		return false
-	}
-	host, _, err := net.SplitHostPort(client.String())
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && !ip.Unmap().IsLoopback()
 }
 
 // protectedMode is what a client on another machine is told while anybody could use

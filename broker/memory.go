@@ -13,12 +13,12 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// A memoryConn is the client's end of a connection in memory. There is no
+// A MemoryClient is the client's end of a connection in memory. There is no
 // goroutine behind it: Write runs the commands it carries, and replies wait in a
 // buffer for Read.
-type memoryConn struct {
-	broker  *Broker
-	session *session
+type MemoryClient struct {
+	host    Host
+	session Session
 	closed  atomic.Bool
 
 	mu       sync.Mutex  // guards what follows; taken under the broker's lock, never around it
@@ -32,14 +32,29 @@ type memoryConn struct {
 	writeBy  time.Time
 }
 
-func newMemoryConn(b *Broker) *memoryConn {
-	c := &memoryConn{broker: b}
+// NewMemory returns the client's end of a new connection in memory.
+func NewMemory(h Host) *MemoryClient {
+	c := &MemoryClient{host: h}
 	c.arrived.L = &c.mu
 	return c
 }
 
+// Dialled notes who has dialled, two calls up.
+func (c *MemoryClient) Dialled() { c.origin.dial() }
+
+// Session is what the connection serves.
+func (c *MemoryClient) Session() Session { return c.session }
+
+// Unread is how many bytes of replies have not been read, and how much memory they take.
+// It reports whether the broker has closed the connection.
+func (c *MemoryClient) Unread() (n, memory int, ended bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.in.Len() - c.taken, c.in.Memory(), c.ended
+}
+
 // Read returns replies, waiting for the first byte.
-func (c *memoryConn) Read(p []byte) (int, error) {
+func (c *MemoryClient) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
@@ -60,7 +75,7 @@ func (c *memoryConn) Read(p []byte) (int, error) {
 }
 
 // read takes what there is of replies.
-func (c *memoryConn) read(p []byte) (n int) {
+func (c *MemoryClient) read(p []byte) (n int) {
 	for n < len(p) && c.in.Len() > 0 {
 		first := c.in.First()
 		more := copy(p[n:], first[c.taken:])
@@ -75,7 +90,7 @@ func (c *memoryConn) read(p []byte) (n int) {
 }
 
 // wait waits for a change. A deadline needs a timer only while somebody waits.
-func (c *memoryConn) wait() {
+func (c *MemoryClient) wait() {
 	if !c.deadline.IsZero() {
 		left := time.Until(c.deadline)
 		if c.timer == nil {
@@ -88,14 +103,14 @@ func (c *memoryConn) wait() {
 	c.arrived.Wait()
 }
 
-func (c *memoryConn) wakeUp() {
+func (c *MemoryClient) wakeUp() {
 	c.mu.Lock()
 	c.arrived.Broadcast()
 	c.mu.Unlock()
 }
 
 // Write runs the commands in p. It never waits for replies to be read.
-func (c *memoryConn) Write(p []byte) (int, error) {
+func (c *MemoryClient) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	late, ended := expired(c.writeBy), c.ended
 	if c.origin.written == nil {
@@ -110,12 +125,12 @@ func (c *memoryConn) Write(p []byte) (int, error) {
 	case ended:
 		return 0, c.failed("write", syscall.EPIPE)
 	}
-	c.broker.receive(c.session, p)
+	c.host.Receive(c.session, p)
 	return len(p), nil
 }
 
 // Close ends the session. Once it has returned, no element is delivered to it.
-func (c *memoryConn) Close() error {
+func (c *MemoryClient) Close() error {
 	if c.closed.Swap(true) {
 		return c.failed("close", net.ErrClosed)
 	}
@@ -123,17 +138,19 @@ func (c *memoryConn) Close() error {
 	c.in, c.taken = resp.Output{}, 0
 	c.arrived.Broadcast()
 	c.mu.Unlock()
-	c.broker.hangUp(c.session)
+	c.host.Enter()
+	c.session.HangUp()
+	c.host.Leave()
 	return nil
 }
 
-func (c *memoryConn) SetDeadline(t time.Time) error {
+func (c *MemoryClient) SetDeadline(t time.Time) error {
 	return c.setDeadlines(t, &c.deadline, &c.writeBy)
 }
-func (c *memoryConn) SetReadDeadline(t time.Time) error  { return c.setDeadlines(t, &c.deadline) }
-func (c *memoryConn) SetWriteDeadline(t time.Time) error { return c.setDeadlines(t, &c.writeBy) }
+func (c *MemoryClient) SetReadDeadline(t time.Time) error  { return c.setDeadlines(t, &c.deadline) }
+func (c *MemoryClient) SetWriteDeadline(t time.Time) error { return c.setDeadlines(t, &c.writeBy) }
 
-func (c *memoryConn) setDeadlines(t time.Time, deadlines ...*time.Time) error {
+func (c *MemoryClient) setDeadlines(t time.Time, deadlines ...*time.Time) error {
 	if c.closed.Load() {
 		return c.failed("set", net.ErrClosed)
 	}
@@ -146,37 +163,37 @@ func (c *memoryConn) setDeadlines(t time.Time, deadlines ...*time.Time) error {
 	return nil
 }
 
-func (c *memoryConn) LocalAddr() net.Addr  { return memoryAddr(c.session.id) }
-func (c *memoryConn) RemoteAddr() net.Addr { return memoryAddr(0) }
+func (c *MemoryClient) LocalAddr() net.Addr  { return MemoryAddr(c.session.ID()) }
+func (c *MemoryClient) RemoteAddr() net.Addr { return MemoryAddr(0) }
 
-func (c *memoryConn) failed(op string, err error) error {
+func (c *MemoryClient) failed(op string, err error) error {
 	return &net.OpError{Op: op, Net: "memory", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}
 }
 
 func expired(deadline time.Time) bool { return !deadline.IsZero() && !time.Now().Before(deadline) }
 
-// A memoryAddr is the address of one end of a connection in memory: the number
+// A MemoryAddr is the address of one end of a connection in memory: the number
 // of the client, or 0 for the broker.
-type memoryAddr int64
+type MemoryAddr int64
 
-func (memoryAddr) Network() string  { return "memory" }
-func (a memoryAddr) String() string { return "memory:" + strconv.FormatInt(int64(a), 10) }
+func (MemoryAddr) Network() string  { return "memory" }
+func (a MemoryAddr) String() string { return "memory:" + strconv.FormatInt(int64(a), 10) }
 
-// A memoryTransport is the broker's end of a memoryConn.
-type memoryTransport struct{ *memoryConn }
+// A Memory is the broker's end of a memoryConn.
+type Memory struct{ *MemoryClient }
 
-func (c *memoryConn) transport() memoryTransport { return memoryTransport{c} }
+func (c *MemoryClient) Transport() Memory { return Memory{c} }
 
-// dialledAt is where the client dialled, if that is known.
-func (l memoryTransport) dialledAt() string {
+// DialledAt is where the client dialled, if that is known.
+func (l Memory) DialledAt() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.origin.String()
 }
 
-func (l memoryTransport) attach(s *session) { l.session = s }
+func (l Memory) Attach(s Session) { l.session = s }
 
-func (l memoryTransport) deliver(out *resp.Output) (flush bool) {
+func (l Memory) Deliver(out *resp.Output) (flush bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed.Load() {
@@ -188,29 +205,29 @@ func (l memoryTransport) deliver(out *resp.Output) (flush bool) {
 	return false
 }
 
-func (l memoryTransport) flush() {}
+func (l Memory) Flush() {}
 
-func (l memoryTransport) backlog() int {
+func (l Memory) Backlog() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.in.Len() - l.taken
 }
 
-func (l memoryTransport) peer() peer {
+func (l Memory) Peer() Peer {
 	if l.closed.Load() {
-		return gone
+		return Gone
 	}
-	return present
+	return Present
 }
 
-func (l memoryTransport) finish() {
+func (l Memory) Finish() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ended = true
 	l.arrived.Broadcast()
 }
 
-func (l memoryTransport) abort() {
+func (l Memory) Abort() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.in, l.taken = resp.Output{}, 0
@@ -218,10 +235,10 @@ func (l memoryTransport) abort() {
 	l.arrived.Broadcast()
 }
 
-func (l memoryTransport) addresses() (client, broker string) {
+func (l Memory) Addresses() (client, broker string) {
 	return l.LocalAddr().String(), l.RemoteAddr().String()
 }
 
-func (l memoryTransport) remote() bool    { return false }
-func (l memoryTransport) isUnix() bool    { return false }
-func (l memoryTransport) descriptor() int { return -1 }
+func (l Memory) Remote() bool    { return false }
+func (l Memory) IsUnix() bool    { return false }
+func (l Memory) Descriptor() int { return -1 }

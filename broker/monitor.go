@@ -76,8 +76,8 @@ func (s *session) address() string {
 	if s.id == 0 {
 		return "Do"
 	}
-	client, _ := s.transport.addresses()
-	if s.transport.isUnix() {
+	client, _ := s.transport.Addresses()
+	if s.transport.IsUnix() {
 		return "unix:" + strings.TrimSuffix(client, ":0")
 	}
 	return client

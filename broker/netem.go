@@ -107,7 +107,7 @@ func (s *session) flushNetem() (flush bool) {
 	if n := in.Len(); n > 0 {
 		s.broker.stats.writes++
 		s.broker.stats.bytesOut += int64(n)
-		flush = s.transport.deliver(in)
+		flush = s.transport.Deliver(in)
 		*in = resp.Output{}
 	}
 	if l := s.netem; len(l.rules) == 0 && !l.sending() && !l.delivering() {

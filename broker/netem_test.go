@@ -30,7 +30,7 @@ func TestSlowNetworkRTT(t *testing.T) {
 		exists("v")
 		await(t, b, "the replies are under way", func() bool { return b.sessions[1].netem.delivering() })
 		b.Advance(49 * time.Millisecond)
-		if n := b.sessions[1].transport.backlog(); n > 0 {
+		if n := b.sessions[1].transport.Backlog(); n > 0 {
 			t.Errorf("%d bytes have arrived early", n)
 		}
 		b.Advance(time.Millisecond)
@@ -50,22 +50,22 @@ func TestSlowNetworkSpeed(t *testing.T) {
 	w := inMemory(t, b)
 	w.expect(t, "+OK", "SET", "k", strings.Repeat("x", 10_000))
 	inject(t, b, Fault{Download: 1000})
-	link := w.Conn.(*memoryConn).transport()
+	link := w.Conn.(*MemoryClient).Transport()
 	w.send(t, "GET", "k")
 	const size = len("$10000\r\n") + 10_000 + len("\r\n")
 	for range 9 {
 		b.Advance(time.Second)
 	}
-	if got := link.backlog(); got != 9000 {
+	if got := link.Backlog(); got != 9000 {
 		t.Errorf("%d bytes have arrived after 9 s at 1000 bytes a second", got)
 	}
 	b.Advance(time.Second)
 	b.Advance(9 * time.Millisecond)
-	if got := link.backlog(); got >= size {
+	if got := link.Backlog(); got >= size {
 		t.Errorf("all has arrived after 10.009 s")
 	}
 	b.Advance(time.Millisecond)
-	if got := link.backlog(); got != size {
+	if got := link.Backlog(); got != size {
 		t.Errorf("%d bytes have arrived after 10.01 s, want %d", got, size)
 	}
 	w.reply(t)
@@ -97,7 +97,7 @@ func TestSlowNetworkByName(t *testing.T) {
 	w.expect(t, "+PONG", "PING")
 	w.send(t, "CLIENT", "SETNAME", "slow-2") // whose reply is slow
 	b.Advance(500*time.Millisecond + 4*time.Millisecond)
-	if n := w.Conn.(*memoryConn).transport().backlog(); n >= 5 {
+	if n := w.Conn.(*MemoryClient).Transport().Backlog(); n >= 5 {
 		t.Error("it was fast")
 	}
 	b.Advance(time.Millisecond)

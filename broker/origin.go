@@ -47,7 +47,7 @@ func (o *origin) String() string {
 var innerPackages = []string{
 	"runtime.", "testing.", "internal/", "sync.", "context.", "bufio.", "io.", "net.", "crypto/tls.",
 	"github.com/redis/go-redis/",
-	strings.TrimSuffix(reflect.TypeFor[Broker]().PkgPath(), "broker"), // this module
+	strings.TrimSuffix(reflect.TypeFor[MemoryClient]().PkgPath(), "broker/internal/transport"), // this module
 }
 
 func isInner(frame runtime.Frame) bool {

@@ -54,8 +54,8 @@ type socketWriter interface {
 	shut()
 }
 
-// deliver takes over output; see link.
-func (o *outputBuffer) deliver(out *resp.Output) (flush bool) {
+// Deliver takes over output; see link.
+func (o *outputBuffer) Deliver(out *resp.Output) (flush bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -68,8 +68,8 @@ func (o *outputBuffer) deliver(out *resp.Output) (flush bool) {
 	return flush
 }
 
-// backlog is the number of bytes that the kernel has not taken yet.
-func (o *outputBuffer) backlog() int {
+// Backlog is the number of bytes that the kernel has not taken yet.
+func (o *outputBuffer) Backlog() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.pending.Len() + o.rest

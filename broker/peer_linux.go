@@ -7,14 +7,14 @@ import "golang.org/x/sys/unix"
 // receiver has room for it, which is 64 KiB at the least.
 const maxUnread = 16 << 10
 
-// peer tells whether the client is still there.
-func (s *socket) peer() peer {
+// Peer tells whether the client is still there.
+func (s *socket) Peer() Peer {
 	if s.raw == nil {
-		return present
+		return Present
 	}
-	p := gone // a connection without a descriptor has been closed
-	if s.raw.Control(func(fd uintptr) { p = peerOf(int(fd), s.session.requests.Buffered()) }) != nil {
-		return gone
+	p := Gone // a connection without a descriptor has been closed
+	if s.raw.Control(func(fd uintptr) { p = peerOf(int(fd), s.session.Unread()) }) != nil {
+		return Gone
 	}
 	return p
 }
@@ -23,7 +23,7 @@ func (s *socket) peer() peer {
 // sees that as soon as the client's close has returned, also when input is still
 // unread. Only behind more input than the receive buffer holds the end may not
 // have come yet. Waiting is the number of bytes read and not yet looked at.
-func peerOf(fd, waiting int) peer {
+func peerOf(fd, waiting int) Peer {
 	// While somebody is in a read, what arrives waits for that in the kernel, the
 	// client's end too. To peek is to queue up behind it.
 	var b [1]byte
@@ -33,15 +33,15 @@ func peerOf(fd, waiting int) peer {
 	events := poll[0].Revents
 	switch {
 	case err != nil: // which says nothing about the client
-		return present
+		return Present
 	case events&^unix.POLLIN != 0:
-		return gone
+		return Gone
 	case events&unix.POLLIN == 0:
-		return present
+		return Present
 	}
 	unread, err := unix.IoctlGetInt(fd, unix.SIOCINQ)
 	if err == nil && max(unread, waiting) > maxUnread {
-		return unsure
+		return Unsure
 	}
-	return present
+	return Present
 }

@@ -2,6 +2,6 @@
 
 package broker
 
-// peer would ask the system whether the client has closed its side; here only the
+// Peer would ask the system whether the client has closed its side; here only the
 // connection's reader finds out.
-func (s *socket) peer() peer { return present }
+func (s *socket) Peer() Peer { return Present }

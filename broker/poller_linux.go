@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"log/slog"
 	"maps"
 	"net"
 	"os"
@@ -15,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A poller serves all plain TCP and Unix sockets of a broker with one goroutine. It
+// A Poller serves all plain TCP and Unix sockets of a broker with one goroutine. It
 // takes the broker's lock once for all sockets that can be read, and writes the
 // replies when it has released it. An idle connection has no goroutine and no
 // buffer.
@@ -25,35 +24,18 @@ import (
 // and takes no thread. System calls that cannot wait are made without telling the
 // scheduler of them: it would look after each of them from a thread of its own,
 // which took a tenth of the processor under load.
-type poller struct {
-	broker *Broker
-	file   *os.File // the epoll instance
-	epoll  int      // its descriptor
+type Poller struct {
+	host  Host
+	file  *os.File // the epoll instance
+	epoll int      // its descriptor
 
 	mu      sync.Mutex // guards what follows; taken last
 	sockets map[int32]*polled
 	lastKey int32
 }
 
-// driver returns what serves the connections that a listener accepts.
-func (b *Broker) driver(l net.Listener) func(net.Conn) {
-	switch l.(type) {
-	case *net.TCPListener, *net.UnixListener:
-	default:
-		return b.serveConn // TLS, for example
-	}
-	if b.poller == nil {
-		p, err := newPoller(b)
-		if err != nil {
-			b.log(slog.LevelWarn, "sockets are served by a goroutine each", "error", err)
-			return b.serveConn
-		}
-		b.poller = p
-	}
-	return b.poller.serve
-}
-
-func newPoller(b *Broker) (*poller, error) {
+// NewPoller returns one that runs until Stop.
+func NewPoller(h Host) (*Poller, error) {
 	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
@@ -62,52 +44,50 @@ func newPoller(b *Broker) (*poller, error) {
 		unix.Close(epoll)
 		return nil, fmt.Errorf("fcntl: %w", err)
 	}
-	p := &poller{broker: b, file: os.NewFile(uintptr(epoll), "epoll"), epoll: epoll, sockets: map[int32]*polled{}}
+	p := &Poller{host: h, file: os.NewFile(uintptr(epoll), "epoll"), epoll: epoll, sockets: map[int32]*polled{}}
 	if err := p.file.SetReadDeadline(time.Time{}); err != nil { // the runtime cannot wait for it
 		p.file.Close()
 		return nil, err
 	}
 	raw, err := p.file.SyscallConn()
-	if err != nil || !b.goroutines.enter("poller") {
+	if err != nil || !h.Go("poller", func() { p.run(raw) }) {
 		p.file.Close()
-		return nil, ErrClosed
+		return nil, net.ErrClosed
 	}
-	go p.run(raw)
 	return p, nil
 }
 
 // abortAll closes the sockets that are left: those without a session any more, but
 // with output that their clients do not read.
-func (p *poller) abortAll() {
+func (p *Poller) abortAll() {
 	p.mu.Lock()
 	sockets := slices.Collect(maps.Values(p.sockets))
 	p.mu.Unlock()
 	for _, s := range sockets {
-		s.abort()
+		s.Abort()
 	}
 }
 
-// stop makes the goroutine end.
-func (p *poller) stop() {
+// Stop makes the goroutine end.
+func (p *Poller) Stop() {
 	p.file.SetReadDeadline(time.Unix(1, 0)) // fails only if it has ended
 }
 
-func (p *poller) control(op, fd int, key int32, events uint32) error {
+func (p *Poller) control(op, fd int, key int32, events uint32) error {
 	if err := unix.EpollCtl(p.epoll, op, fd, &unix.EpollEvent{Events: events, Fd: key}); err != nil {
 		return fmt.Errorf("epoll_ctl: %w", err)
 	}
 	return nil
 }
 
-func (p *poller) find(key int32) *polled {
+func (p *Poller) find(key int32) *polled {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sockets[key]
 }
 
 // run serves until stop is called.
-func (p *poller) run(raw syscall.RawConn) {
-	defer p.broker.goroutines.leave("poller")
+func (p *Poller) run(raw syscall.RawConn) {
 	defer p.file.Close()
 	defer p.abortAll()
 	events := make([]unix.EpollEvent, 512)
@@ -123,7 +103,7 @@ func (p *poller) run(raw syscall.RawConn) {
 			return
 		}
 		if err != nil && err != unix.EINTR {
-			p.broker.logger.Error("epoll_wait failed: no socket is served any more", "error", err)
+			p.host.Logger().Error("epoll_wait failed: no socket is served any more", "error", err)
 			return
 		}
 		p.handle(events[:max(0, n)], buf)
@@ -153,9 +133,9 @@ func result(n uintptr, errno syscall.Errno) (int, error) {
 }
 
 // handle serves the sockets that are ready.
-func (p *poller) handle(events []unix.EpollEvent, buf []byte) {
+func (p *Poller) handle(events []unix.EpollEvent, buf []byte) {
 	var writable []*polled
-	p.broker.enter()
+	p.host.Enter()
 	for i := range events {
 		s := p.find(events[i].Fd)
 		if s == nil {
@@ -168,14 +148,14 @@ func (p *poller) handle(events []unix.EpollEvent, buf []byte) {
 			s.receive(buf)
 		}
 	}
-	p.broker.leave()
+	p.host.Leave()
 	for _, s := range writable {
 		s.writable()
 	}
 }
 
-// serve takes over a connection.
-func (p *poller) serve(conn net.Conn) {
+// Serve takes over a connection.
+func (p *Poller) Serve(conn net.Conn) {
 	s := &polled{poller: p, ends: endsOf(conn)}
 	raw, err := conn.(syscall.Conn).SyscallConn()
 	if err == nil {
@@ -188,23 +168,23 @@ func (p *poller) serve(conn net.Conn) {
 	}
 	conn.Close() // the copy of its descriptor keeps the connection open
 	if err != nil {
-		p.broker.logger.Warn("a connection could not be taken over", "client", s.client, "error", err)
+		p.host.Logger().Warn("a connection could not be taken over", "client", s.client, "error", err)
 		return
 	}
-	p.broker.enter()
-	defer p.broker.leave()
+	p.host.Enter()
+	defer p.host.Leave()
 	p.mu.Lock()
 	p.lastKey++
 	s.key = p.lastKey
 	p.sockets[s.key] = s
 	p.mu.Unlock()
-	if err := p.broker.open(s); err != nil {
-		s.abort()
+	if err := p.host.Open(s); err != nil {
+		s.Abort()
 		return
 	}
 	if err := p.control(unix.EPOLL_CTL_ADD, s.fd, s.key, unix.EPOLLIN); err != nil {
-		p.broker.log(slog.LevelWarn, "a connection could not be served", "client", s.client, "error", err)
-		s.session.abort()
+		p.host.Warn("a connection could not be served", "client", s.client, "error", err)
+		s.session.Abort()
 	}
 }
 
@@ -212,8 +192,8 @@ func (p *poller) serve(conn net.Conn) {
 type polled struct {
 	outputBuffer
 	ends
-	poller  *poller
-	session *session
+	poller  *Poller
+	session Session
 	key     int32
 
 	// using guards what follows, and every use of the descriptor, so that it is
@@ -225,12 +205,12 @@ type polled struct {
 	late    int         // bytes that came after part
 }
 
-func (s *polled) attach(x *session) { s.session = x }
-func (s *polled) flush()            { s.write(s) }
-func (s *polled) finish()           { s.outputBuffer.finish(s) }
-func (s *polled) abort()            { s.outputBuffer.abort(s) }
+func (s *polled) Attach(x Session) { s.session = x }
+func (s *polled) Flush()           { s.write(s) }
+func (s *polled) Finish()          { s.outputBuffer.finish(s) }
+func (s *polled) Abort()           { s.outputBuffer.abort(s) }
 
-func (s *polled) descriptor() int {
+func (s *polled) Descriptor() int {
 	s.using.Lock()
 	defer s.using.Unlock()
 	return s.fd
@@ -243,16 +223,16 @@ func (s *polled) receive(buf []byte) {
 	n, err := s.call(readNow, buf)
 	s.using.Unlock()
 	switch {
-	case n > 0 && s.session.closed:
+	case n > 0 && s.session.IsOver():
 		if s.late += n; s.late > inputAtEnd {
-			s.abort()
+			s.Abort()
 		}
 	case n > 0:
-		s.poller.broker.startLap() // to read is no part of a command
-		s.session.input(buf[:n])
+		s.poller.host.StartTiming() // to read is no part of a command
+		s.session.Input(buf[:n])
 	case err != unix.EAGAIN: // the end, or a connection that is of no more use
-		s.session.hangUp()
-		s.abort()
+		s.session.HangUp()
+		s.Abort()
 	}
 }
 
@@ -336,11 +316,11 @@ func (s *polled) part() {
 	err := error(net.ErrClosed)
 	if s.fd >= 0 {
 		err = unix.Shutdown(s.fd, unix.SHUT_WR)
-		s.timer = time.AfterFunc(patienceAtEnd, s.abort)
+		s.timer = time.AfterFunc(patienceAtEnd, s.Abort)
 	}
 	s.using.Unlock()
 	if err != nil {
-		s.abort()
+		s.Abort()
 	}
 }
 
@@ -358,11 +338,11 @@ func (s *polled) shut() {
 	}
 }
 
-func (s *polled) peer() peer {
+func (s *polled) Peer() Peer {
 	s.using.Lock()
 	defer s.using.Unlock()
 	if s.fd < 0 {
-		return gone
+		return Gone
 	}
-	return peerOf(s.fd, s.session.requests.Buffered())
+	return peerOf(s.fd, s.session.Unread())
 }

@@ -2,11 +2,17 @@
 
 package broker
 
-import "net"
+import (
+	"errors"
+	"net"
+)
 
-// A poller is for Linux; elsewhere every socket has a goroutine.
-type poller struct{}
+// A Poller is for Linux; elsewhere every socket has a goroutine.
+type Poller struct{}
 
-func (*poller) stop() {}
+// NewPoller returns errors.ErrUnsupported.
+func NewPoller(Host) (*Poller, error) { return nil, errors.ErrUnsupported }
 
-func (b *Broker) driver(net.Listener) func(net.Conn) { return b.serveConn }
+// Serve and Stop are not called.
+func (*Poller) Serve(net.Conn) {}
+func (*Poller) Stop()          {}

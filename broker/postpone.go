@@ -201,8 +201,8 @@ func (s *session) resume() {
 			return // it is held again
 		}
 		s.postponed, s.waits = nil, false
-		if h.why == paused && s.transport.peer() == gone {
-			s.abort()
+		if h.why == paused && s.transport.Peer() == Gone {
+			s.Abort()
 			return
 		}
 		if cmd := s.check(h.args); cmd != nil {
@@ -223,10 +223,10 @@ func (s *session) endIfGone() {
 	}
 }
 
-// hangUp ends the session of a client that has gone. What it sent before, and what
+// HangUp ends the session of a client that has gone. What it sent before, and what
 // only the broker itself has kept from running, is done nevertheless, as it would be
 // by a Redis that is slow; what CLIENT PAUSE has postponed is not.
-func (s *session) hangUp() {
+func (s *session) HangUp() {
 	if s.closed || s.gone {
 		return
 	}

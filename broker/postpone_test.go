@@ -205,7 +205,7 @@ func TestStallInTransaction(t *testing.T) {
 	a.expect(t, "+QUEUED", "DEBUG", "SLEEP", "1.5")
 	a.expect(t, "+QUEUED", "INCR", "k")
 	a.send(t, "EXEC")
-	if n := a.Conn.(*memoryConn).transport().backlog(); n > 0 {
+	if n := a.Conn.(*MemoryClient).Transport().Backlog(); n > 0 {
 		t.Errorf("%d bytes were sent before the end", n)
 	}
 	b.Advance(1500 * time.Millisecond)

@@ -244,5 +244,5 @@ func (s *session) refuseHTTP(args [][]byte) {
 			l.args = appendArguments(l.args, nil, args)
 		}
 	}
-	s.abort()
+	s.Abort()
 }

@@ -58,7 +58,7 @@ func (s *session) fatal(p any) {
 	}
 	s.broker.log(slog.LevelError, "a client is closed, as something failed inside the broker",
 		"command", command, "client", s.String(), "panic", p, "stack", string(debug.Stack()))
-	s.abort()
+	s.Abort()
 }
 
 // recoverPanic is to be deferred by what is done for no client under the lock.
@@ -72,9 +72,13 @@ func (b *Broker) recoverPanic() {
 // connection that others may have written. It closes what can be of no more use.
 func (b *Broker) recoverIn(what string, useless ...io.Closer) {
 	if p := recover(); p != nil {
-		b.logger.Error("a connection failed", "in", what, "panic", p, "stack", string(debug.Stack()))
-		for _, c := range useless {
-			c.Close()
-		}
+		b.connFailed(what, p, useless)
+	}
+}
+
+func (b *Broker) connFailed(what string, panicked any, useless []io.Closer) {
+	b.logger.Error("a connection failed", "in", what, "panic", panicked, "stack", string(debug.Stack()))
+	for _, c := range useless {
+		c.Close()
 	}
 }

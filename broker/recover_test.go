@@ -148,7 +148,7 @@ func TestPanicWhileABlockedClientIsServed(t *testing.T) {
 // A brokenLink does not know whether its client is there.
 type brokenLink struct{ fakeLink }
 
-func (*brokenLink) peer() peer { panic("oh") }
+func (*brokenLink) Peer() Peer { panic("oh") }
 
 func TestPanicInALinkWhileABlockedClientIsServed(t *testing.T) {
 	b := newBroker(t, Options{})

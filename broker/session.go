@@ -16,7 +16,7 @@ import (
 // broker's lock.
 type session struct {
 	broker       *Broker
-	transport    transport
+	transport    Conn
 	id           int64
 	requests     resp.Reader
 	out          resp.Output // replies not yet handed to the transport
@@ -56,68 +56,16 @@ type session struct {
 	closed  bool // closed and forgotten
 }
 
-// A transport moves a session's bytes. All methods but flush are called under the
-// broker's lock and must not wait for the client.
-type transport interface {
-	// deliver takes all of an output, and leaves memory to use for the next. It
-	// reports whether flush has to be called, once the lock has been released.
-	deliver(out *resp.Output) (flush bool)
-
-	// flush sends what was delivered.
-	flush()
-
-	// backlog is the number of bytes delivered and not yet taken by the client.
-	backlog() int
-
-	// peer tells whether the client is still there.
-	peer() peer
-
-	// finish closes the connection once everything delivered has been sent; abort
-	// closes it at once. The session has been closed already, or is about to be.
-	finish()
-	abort()
-
-	// addresses are those of the client and of the broker, as CLIENT LIST shows
-	// them.
-	addresses() (client, broker string)
-
-	// remote reports whether the client may be on another machine.
-	remote() bool
-
-	// isUnix reports whether it is a Unix socket.
-	isUnix() bool
-
-	// descriptor is the number of the socket, or -1: there is none, or it is closed.
-	descriptor() int
-}
-
-// A peer is what a link knows of the other side.
-type peer int
-
-const (
-	present peer = iota
-	gone         // it has closed the connection
-	unsure       // so much of what it sent is unread that its end may be held back behind it
-)
-
 // receive is called by a link with what the client has sent.
 func (b *Broker) receive(s *session, p []byte) {
 	b.enter()
-	s.input(p)
+	s.Input(p)
 	b.runInterception(b.leaveTo(s))
 }
 
-// hangUp is called by a link when the client has gone, or the connection is
-// closed for another reason.
-func (b *Broker) hangUp(s *session) {
-	b.enter()
-	s.hangUp()
-	b.leave()
-}
-
-// input takes what the client has sent and runs the commands in it. What follows
+// Input takes what the client has sent and runs the commands in it. What follows
 // a command that blocks is kept.
-func (s *session) input(p []byte) {
+func (s *session) Input(p []byte) {
 	if s.closing || s.closed {
 		return
 	}
@@ -180,7 +128,7 @@ func (s *session) checkQuery(waiting int) {
 		return
 	}
 	s.broker.log(slog.LevelWarn, "client closed: it sent more than Options.MaxQuery", "client", s.String(), "bytes", n)
-	s.abort()
+	s.Abort()
 }
 
 // reply queues a reply for the client.
@@ -240,11 +188,11 @@ func (s *session) finish() {
 	s.markPendingWrite()
 }
 
-// abort closes the connection at once, without sending what is queued.
-func (s *session) abort() {
+// Abort closes the connection at once, without sending what is queued.
+func (s *session) Abort() {
 	s.out = resp.Output{}
 	s.close()
-	s.transport.abort()
+	s.transport.Abort()
 }
 
 // close forgets the session. To close the connection, too, is for the caller,
@@ -295,17 +243,17 @@ func (s *session) flushOutput() (flush bool) {
 		s.broker.stats.bytesOut += int64(n)
 		s.broker.stats.output.note(s.broker.keys.Now, n)
 		s.outPeak = max(s.outPeak, n)
-		flush = s.transport.deliver(&s.out)
+		flush = s.transport.Deliver(&s.out)
 		s.checkPending()
 	}
 	if s.overrun {
-		s.abort()
+		s.Abort()
 		return false
 	}
 	s.out.Shrink()
 	if s.closing && !s.closed && !s.netem.delivering() {
 		s.close()
-		s.transport.finish()
+		s.transport.Finish()
 	}
 	return flush
 }
@@ -334,7 +282,7 @@ func (s *session) checkPending() {
 
 // unread is the number of bytes that the client has not taken yet.
 func (s *session) unread() int {
-	n := s.out.Len() + s.transport.backlog()
+	n := s.out.Len() + s.transport.Backlog()
 	if s.netem != nil {
 		n += s.netem.down.backlog
 	}
@@ -400,7 +348,7 @@ func (i *idleTimeout) Due() {
 		s.watchIdle()
 	default:
 		b.log(slog.LevelDebug, "client closed: it was idle", "client", s.String())
-		s.abort()
+		s.Abort()
 	}
 }
 

@@ -43,7 +43,7 @@ func (s *session) addSlow(cmd *command.Command, took int64) *slowEntry {
 	e := b.slowlog.put()
 	*e = slowEntry{number: b.slowlog.next, at: b.keys.Now, took: took, args: e.args[:0], name: s.name}
 	if s.id != 0 { // else it is Do
-		e.address, _ = s.transport.addresses()
+		e.address, _ = s.transport.Addresses()
 	}
 	b.slowlog.next++
 	return e

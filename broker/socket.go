@@ -3,37 +3,37 @@ package broker
 import (
 	"io"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
 )
 
-// serveConn serves a connection in a goroutine of its own.
-func (b *Broker) serveConn(conn net.Conn) {
-	s := newSocket(b, conn)
-	if !b.goroutines.enter(s.name) {
+// Serve serves a connection in a goroutine of its own.
+func Serve(h Host, conn net.Conn) {
+	s := newSocket(h, conn)
+	if !h.Go(s.name, s.serve) {
 		conn.Close()
+	}
+}
+
+func (s *socket) serve() {
+	defer s.conn.Close()
+	s.host.Enter()
+	err := s.host.Open(s)
+	if err == nil {
+		s.host.Serving(s)
+		s.limitTurnedAway()
+	}
+	s.host.Leave()
+	if err != nil {
 		return
 	}
-	go func() {
-		defer b.goroutines.leave(s.name)
-		defer conn.Close()
-		b.enter()
-		err := b.open(s)
-		if err == nil {
-			b.sockets[s] = struct{}{}
-			s.limitTurnedAway()
-		}
-		b.leave()
-		if err != nil {
-			return
-		}
-		s.readAll()
-		s.readOut()
-		b.enter()
-		s.session.hangUp()
-		delete(b.sockets, s)
-		b.leave()
-	}()
+	s.readAll()
+	s.readOut()
+	s.host.Enter()
+	s.session.HangUp()
+	s.host.Served(s)
+	s.host.Leave()
 }
 
 // patienceForHandshake is how long a client that is turned away has to shake hands, which
@@ -43,20 +43,20 @@ const patienceForHandshake = 10 * time.Second
 // limitTurnedAway sees to it that a client which is turned away does not stay. It is no
 // client of the broker's, so that nothing else ends it.
 func (s *socket) limitTurnedAway() {
-	if s.session.closing {
+	if s.session.IsEnding() {
 		s.conn.SetDeadline(time.Now().Add(patienceForHandshake)) // fails only if the connection has ended
 	}
 }
 
 // readAll passes on what the client sends, until the connection ends.
 func (s *socket) readAll() {
-	defer s.broker.recoverIn(s.name)
-	s.read(func(p []byte) { s.broker.receive(s.session, p) })
+	defer s.host.Recover(s.name)
+	s.read(func(p []byte) { s.host.Receive(s.session, p) })
 }
 
 // readOut is the end of part: the rest that the client sends is read and dropped.
 func (s *socket) readOut() {
-	defer s.broker.recoverIn(s.name)
+	defer s.host.Recover(s.name)
 	half, can := s.conn.(interface{ CloseWrite() error })
 	if !can || !s.parting() || s.conn.SetDeadline(time.Now().Add(patienceAtEnd)) != nil || half.CloseWrite() != nil {
 		return
@@ -68,8 +68,8 @@ func (s *socket) readOut() {
 // exists while there is output that the client does not take at once.
 type socket struct {
 	outputBuffer
-	broker  *Broker
-	session *session
+	host    Host
+	session Session
 	conn    net.Conn
 	under   net.Conn        // what conn stands on: itself, or the connection under TLS
 	raw     syscall.RawConn // of the file descriptor; nil: not to be had
@@ -80,8 +80,8 @@ type socket struct {
 	fd int // of the file descriptor; -1: not to be had
 }
 
-func newSocket(b *Broker, conn net.Conn) *socket {
-	s := &socket{broker: b, conn: conn, name: "client " + conn.RemoteAddr().String(), ends: endsOf(conn), fd: -1}
+func newSocket(h Host, conn net.Conn) *socket {
+	s := &socket{host: h, conn: conn, name: "client " + conn.RemoteAddr().String(), ends: endsOf(conn), fd: -1}
 	under := conn
 	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok { // TLS
 		under = wrapped.NetConn()
@@ -96,12 +96,12 @@ func newSocket(b *Broker, conn net.Conn) *socket {
 	return s
 }
 
-func (s *socket) attach(x *session) { s.session = x }
-func (s *socket) flush()            { s.write(s) }
-func (s *socket) finish()           { s.outputBuffer.finish(s) }
+func (s *socket) Attach(x Session) { s.session = x }
+func (s *socket) Flush()           { s.write(s) }
+func (s *socket) Finish()          { s.outputBuffer.finish(s) }
 
-// abort closes the connection without a word: the farewell of TLS could take long.
-func (s *socket) abort() {
+// Abort closes the connection without a word: the farewell of TLS could take long.
+func (s *socket) Abort() {
 	s.outputBuffer.abort(s)
 	s.fail()
 }
@@ -116,21 +116,16 @@ func (s *socket) shut() { s.conn.SetReadDeadline(time.Unix(1, 0)) }
 // stall goes on writing in a goroutine.
 func (s *socket) stall(rest []byte) {
 	name := "writer to " + s.name
-	if !s.broker.goroutines.enter(name) {
+	if !s.host.Go(name, func() { s.resume(s, s.writeAll(name, rest)) }) {
 		s.resume(s, net.ErrClosed)
-		return
 	}
-	go func() {
-		defer s.broker.goroutines.leave(name)
-		s.resume(s, s.writeAll(name, rest))
-	}()
 }
 
 // writeAll writes as long as it takes, in pieces, so that it is known what the client has
 // taken.
 func (s *socket) writeAll(name string, p []byte) (err error) {
 	err = net.ErrClosed // unless it returns
-	defer s.broker.recoverIn(name)
+	defer s.host.Recover(name)
 	for len(p) > 0 {
 		n, err := s.conn.Write(p[:min(len(p), 64<<10)])
 		if err != nil {
@@ -142,7 +137,7 @@ func (s *socket) writeAll(name string, p []byte) (err error) {
 	return nil
 }
 
-func (s *socket) descriptor() int { return s.fd }
+func (s *socket) Descriptor() int { return s.fd }
 
 // ends are what a link on a socket knows of both sides.
 type ends struct {
@@ -151,9 +146,9 @@ type ends struct {
 	unix           bool   // it is a Unix socket
 }
 
-func (e *ends) addresses() (client, broker string) { return e.client, e.server }
-func (e *ends) remote() bool                       { return e.far }
-func (e *ends) isUnix() bool                       { return e.unix }
+func (e *ends) Addresses() (client, broker string) { return e.client, e.server }
+func (e *ends) Remote() bool                       { return e.far }
+func (e *ends) IsUnix() bool                       { return e.unix }
 
 // endsOf looks at a connection. On a Unix socket the client has no address, and Redis
 // shows the broker's for both.
@@ -178,4 +173,18 @@ func (s *socket) readPlainly(receive func([]byte)) {
 			return // EOF, or a connection that is of no more use
 		}
 	}
+}
+
+// isRemote reports whether a client may be on another machine: it has an IP address,
+// and not one of the loopback interface.
+func isRemote(client net.Addr) bool {
+	if client.Network() == "unix" {
+		return false
+	}
+	host, _, err := net.SplitHostPort(client.String())
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && !ip.Unmap().IsLoopback()
 }

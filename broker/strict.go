@@ -56,8 +56,8 @@ func (s *session) breach(r Record, left string) {
 		return
 	}
 	v := Violation{Record: r, Left: left}
-	if l, inMemory := s.transport.(memoryTransport); inMemory {
-		v.Dialled = l.dialledAt()
+	if l, inMemory := s.transport.(Memory); inMemory {
+		v.Dialled = l.DialledAt()
 	}
 	b.violations = append(b.violations, v)
 }
