@@ -143,13 +143,13 @@ func TestQuitWithOutputUnread(t *testing.T) {
 			}
 			checkSockets(t, b, "at first", 1)
 			if !reads {
-				time.Sleep(patienceForOutput)
+				time.Sleep(PatienceForOutput)
 				checkSockets(t, b, "after a time", 0)
 				return
 			}
 			got := 0
 			for buf := make([]byte, 64<<10); ; {
-				time.Sleep(patienceForOutput / 2)
+				time.Sleep(PatienceForOutput / 2)
 				n, err := io.ReadFull(conn, buf)
 				if got += n; err != nil {
 					break

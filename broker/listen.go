@@ -56,7 +56,7 @@ func (b *Broker) listen(network, address string, mode fs.FileMode, config *tls.C
 	var l net.Listener
 	var err error
 	if network == "unix" {
-		l, err = listenUnix(address, mode)
+		l, err = ListenUnix(address, mode)
 	} else {
 		l, err = net.Listen(network, onLoopback(network, address))
 	}

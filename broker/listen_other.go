@@ -9,7 +9,7 @@ import (
 )
 
 // listenUnix listens on a Unix socket, which has no permissions of its own here.
-func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
+func ListenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	if mode != 0 {
 		return nil, errors.New("listen unix " + path + ": this system knows no mode of a socket: expected 0")
 	}

@@ -138,7 +138,7 @@ func TestIsRemote(t *testing.T) {
 		{&net.UnixAddr{Net: "unix"}, false}, {&net.UnixAddr{Net: "unix", Name: "192.0.2.1:1"}, false}, {MemoryAddr(7), false},
 		{tcp("192.0.2.1:1"), true}, {tcp("[2001:db8::1]:1"), true}, {tcp("[fe80::1%eth0]:1"), true}, {tcp("[::ffff:192.0.2.1]:1"), true}, {tcp("0.0.0.0:1"), true},
 	} {
-		if got := isRemote(c.addr); got != c.want {
+		if got := IsRemote(c.addr); got != c.want {
 			t.Errorf("%s %v: %t", c.addr.Network(), c.addr, got)
 		}
 	}

@@ -12,14 +12,14 @@ import (
 	"syscall"
 )
 
-// listenUnix listens on a Unix socket, in the place of one that is stale.
-func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
-	f, err := bindUnix(path, mode)
+// ListenUnix listens on a Unix socket, in the place of one that is stale.
+func ListenUnix(path string, mode fs.FileMode) (net.Listener, error) {
+	f, err := BindUnix(path, mode)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		if err := removeStale(path); err != nil {
 			return nil, err
 		}
-		f, err = bindUnix(path, mode)
+		f, err = BindUnix(path, mode)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen unix %s: %w", path, err)
@@ -36,10 +36,10 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	return l, nil
 }
 
-// bindUnix makes a socket with a file that has the permissions of mode, if that is
+// BindUnix makes a socket with a file that has the permissions of mode, if that is
 // not 0. Nobody can connect to it yet, so it does not matter that the umask has
 // decided about them for a moment.
-func bindUnix(path string, mode fs.FileMode) (*os.File, error) {
+func BindUnix(path string, mode fs.FileMode) (*os.File, error) {
 	syscall.ForkLock.RLock()
 	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
 	if err == nil {

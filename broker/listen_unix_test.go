@@ -21,7 +21,7 @@ func TestListenUnixMode(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s")
 			bound := func() *os.File {
 				defer syscall.Umask(syscall.Umask(umask))
-				f, err := bindUnix(path, mode)
+				f, err := BindUnix(path, mode)
 				if err != nil {
 					t.Fatal(err)
 				}

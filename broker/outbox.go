@@ -15,9 +15,9 @@ const (
 	inputAtEnd    = 16 << 20
 )
 
-// patienceForOutput is for how long a connection that is to be closed is kept open while
+// PatienceForOutput is for how long a connection that is to be closed is kept open while
 // its client takes nothing of what is still to be sent.
-const patienceForOutput = time.Minute
+const PatienceForOutput = time.Minute
 
 // An outputBuffer holds what is to be written to a socket. Whoever caused the output
 // writes it, after the broker's lock has been released, as far as the kernel takes
@@ -109,7 +109,7 @@ func (o *outputBuffer) left(rest int) {
 // progress notes that the client has taken something. It is called with mu held.
 func (o *outputBuffer) progress() {
 	if o.waning != nil && !o.closed {
-		o.waning.Reset(patienceForOutput)
+		o.waning.Reset(PatienceForOutput)
 	}
 }
 
@@ -141,7 +141,7 @@ func (o *outputBuffer) finish(to socketWriter) {
 	o.mu.Lock()
 	o.last = true
 	if o.writing && o.waning == nil && !o.closed {
-		o.waning = time.AfterFunc(patienceForOutput, func() { o.abort(to) })
+		o.waning = time.AfterFunc(PatienceForOutput, func() { o.abort(to) })
 	}
 	o.unlockAndPart(to)
 }

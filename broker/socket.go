@@ -153,7 +153,7 @@ func (e *ends) IsUnix() bool                       { return e.unix }
 // endsOf looks at a connection. On a Unix socket the client has no address, and Redis
 // shows the broker's for both.
 func endsOf(conn net.Conn) ends {
-	e := ends{conn.RemoteAddr().String(), conn.LocalAddr().String(), isRemote(conn.RemoteAddr()), conn.LocalAddr().Network() == "unix"}
+	e := ends{conn.RemoteAddr().String(), conn.LocalAddr().String(), IsRemote(conn.RemoteAddr()), conn.LocalAddr().Network() == "unix"}
 	if e.unix {
 		e.server += ":0"
 		e.client = e.server
@@ -175,9 +175,9 @@ func (s *socket) readPlainly(receive func([]byte)) {
 	}
 }
 
-// isRemote reports whether a client may be on another machine: it has an IP address,
+// IsRemote reports whether a client may be on another machine: it has an IP address,
 // and not one of the loopback interface.
-func isRemote(client net.Addr) bool {
+func IsRemote(client net.Addr) bool {
 	if client.Network() == "unix" {
 		return false
 	}
