@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // Any bytes can be read as acts. A byte says who does what; a command is the number
@@ -121,7 +122,7 @@ func decodeActs(data []byte) iter.Seq[act] {
 			case pieces:
 				a.raw = b.text(b.byte())
 			case doubting:
-				a.peer = Peer(b.byte() % 3)
+				a.peer = transport.Peer(b.byte() % 3)
 			case passings:
 				if n := b.byte(); n < 0x80 {
 					a.time = durations[n%len(durations)]

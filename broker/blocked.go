@@ -5,6 +5,7 @@ import (
 
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // Clients that wait for a key stand in a queue of that key, and are served first
@@ -197,10 +198,10 @@ func (b *Broker) serveKey(k readyKey) {
 		}
 		s = w.session
 		switch s.transport.Peer() {
-		case Gone:
+		case transport.Gone:
 			s.close()
 			continue
-		case Unsure:
+		case transport.Unsure:
 			k.late = true
 			if !slices.Contains(s.delayed, k) {
 				s.delayed = append(s.delayed, k)

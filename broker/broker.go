@@ -18,6 +18,7 @@ import (
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // ErrClosed is returned by what needs a broker that is not closed.
@@ -74,8 +75,8 @@ type Broker struct {
 	stats         stats
 	logs          []logRecord // to be handed to the logger once the lock is released
 	listeners     map[net.Listener]struct{}
-	poller        *Poller           // serves plain sockets; nil: none yet, or none here
-	conns         map[Conn]struct{} // those with a goroutine
+	poller        *transport.Poller           // serves plain sockets; nil: none yet, or none here
+	conns         map[transport.Conn]struct{} // those with a goroutine
 	closed        bool
 	done          chan struct{} // closed when the broker is
 }
@@ -103,7 +104,7 @@ func New(o Options) (*Broker, error) {
 		netems:        map[*session]struct{}{},
 		listeners:     map[net.Listener]struct{}{},
 		done:          make(chan struct{}),
-		conns:         map[Conn]struct{}{},
+		conns:         map[transport.Conn]struct{}{},
 	}
 	b.options.Logger = nil
 	b.history.most = o.LogSize
@@ -139,13 +140,13 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err := b.clock.elsewhere(); err != nil {
 		return nil, err
 	}
-	c := NewMemory(host{b})
+	c := transport.NewMemory(host{b})
 	c.Dialled()
 	b.enter()
 	err := b.open(c.Transport())
 	b.leave()
 	if err == syscall.ECONNREFUSED {
-		return nil, &net.OpError{Op: "dial", Net: MemoryAddr(0).Network(), Addr: MemoryAddr(0), Err: err}
+		return nil, &net.OpError{Op: "dial", Net: transport.MemoryAddr(0).Network(), Addr: transport.MemoryAddr(0), Err: err}
 	}
 	if err != nil {
 		return nil, err
@@ -154,7 +155,7 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 }
 
 // open makes a session for a link. One that cannot be served is told why, and ends.
-func (b *Broker) open(l Conn) error {
+func (b *Broker) open(l transport.Conn) error {
 	if b.closed {
 		return ErrClosed
 	}
@@ -185,7 +186,7 @@ func (b *Broker) open(l Conn) error {
 }
 
 // turnAway returns what a new client is told that cannot be served, or nil.
-func (b *Broker) turnAway(l Conn) *resp.Reply {
+func (b *Broker) turnAway(l transport.Conn) *resp.Reply {
 	switch {
 	case len(b.sessions) >= b.options.MaxClients:
 		return &tooManyClients
@@ -210,7 +211,7 @@ func (b *Broker) leave() { b.leaveTo(nil) }
 // leaveTo is leave for a client in whose goroutine it is called. It returns a question
 // about a command of this client, which is to be asked.
 func (b *Broker) leaveTo(own *session) (rest *interception) {
-	flush := flushLists.Get().(*[]Conn)
+	flush := flushLists.Get().(*[]transport.Conn)
 	b.afterBatch()
 	for len(b.pendingWrites)+len(b.moves) > 0 { // to settle a session may close it, and so give its turn to another
 		for i := 0; i < len(b.pendingWrites); i++ {
@@ -240,7 +241,7 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 }
 
 // flushLists are lists of links to flush, to be used again.
-var flushLists = sync.Pool{New: func() any { return new([]Conn) }}
+var flushLists = sync.Pool{New: func() any { return new([]transport.Conn) }}
 
 // emptied empties a list to be used again, so that it keeps no client that has gone.
 func emptied[T any](list []T) []T {
@@ -341,10 +342,10 @@ func (b *Broker) Clients() []string {
 	for _, id := range slices.Sorted(maps.Keys(b.sessions)) {
 		s := b.sessions[id]
 		line := s.String()
-		if s.transport.Peer() == Gone { // its connection's reader will find out, too
+		if s.transport.Peer() == transport.Gone { // its connection's reader will find out, too
 			continue
 		}
-		if l, inMemory := s.transport.(Memory); inMemory {
+		if l, inMemory := s.transport.(transport.Memory); inMemory {
 			if place := l.DialledAt(); place != "" {
 				line += " dialled=" + place
 			}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"redrpc/broker/internal/transport"
 )
 
 // How the differential test waits: for redis-server to have done what it was asked for,
@@ -186,7 +188,7 @@ func (s *socketEnd) take() (p []byte, closed bool) {
 }
 
 // takeFrom does the same as take of socketEnd.
-func takeFrom(c *MemoryClient) (p []byte, closed bool) {
+func takeFrom(c *transport.MemoryClient) (p []byte, closed bool) {
 	n, _, closed := c.Unread()
 	p = make([]byte, n)
 	if n > 0 {

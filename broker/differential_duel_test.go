@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 	"redrpc/internal/redistest"
 )
 
@@ -84,7 +85,7 @@ type combatant struct {
 	name   string
 	id     int64 // on both servers
 	redis  *socketEnd
-	broker *MemoryClient
+	broker *transport.MemoryClient
 	sent   [][]string // commands that may be unanswered, or wait for EXEC
 
 	// For the coverage.
@@ -160,7 +161,7 @@ func (d *duel) makeUsers(w *wire) {
 	w.expect(d, "+OK", "ACL", "LOG", "RESET")
 }
 
-func (b *bout) dialBroker(id int64) *MemoryClient {
+func (b *bout) dialBroker(id int64) *transport.MemoryClient {
 	b.opponent.mu.Lock()
 	b.opponent.lastID = id - 1
 	b.opponent.mu.Unlock()
@@ -168,7 +169,7 @@ func (b *bout) dialBroker(id int64) *MemoryClient {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return conn.(*MemoryClient)
+	return conn.(*transport.MemoryClient)
 }
 
 // connect gives a client new connections, with the same id on both servers.

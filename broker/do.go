@@ -11,6 +11,7 @@ import (
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // An Error is an error reply of a command, such as "WRONGTYPE Operation against a
@@ -70,7 +71,7 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 // newInternalClient returns a client that has no connection, for commands that the broker's
 // user runs.
 func (b *Broker) newInternalClient(d *keyspace.DB) *session {
-	l := NewMemory(host{b}).Transport()
+	l := transport.NewMemory(host{b}).Transport()
 	s := &session{
 		broker: b, transport: l, protocol: 3, user: acl.InternalClient, authenticated: true, db: d,
 		created: b.keys.Now, used: b.keys.Now, transaction: transaction{running: true},

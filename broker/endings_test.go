@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 	"redrpc/internal/redistest"
 )
 
@@ -74,7 +75,7 @@ func TestReaderThatLags(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := reader.Conn.(*MemoryClient)
+	c := reader.Conn.(*transport.MemoryClient)
 	if _, n, _ := c.Unread(); n > max(10*size, resp.PieceSize) {
 		t.Errorf("%d bytes are kept for one message of %d", n, size)
 	}
@@ -150,7 +151,7 @@ func TestDelayedClientThatEnds(t *testing.T) {
 			b.receive(first.session, request("BLPOP", "q", "10"))
 			second, other, watcher := inMemory(t, b), inMemory(t, b), inMemory(t, b)
 			second.send(t, "BLPOP", "q", "0")
-			first.state = Unsure
+			first.state = transport.Unsure
 			other.expect(t, "1", "RPUSH", "q", "x")
 			watcher.expect(t, "+OK", "WATCH", "q")
 			switch how {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 	"weak"
+
+	"redrpc/broker/internal/transport"
 )
 
 // A client that has gone is forgotten, whatever it has done: nothing refers to it any
@@ -71,7 +73,7 @@ func visit(t *testing.T, b *Broker, commands string) weak.Pointer[session] {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := weak.Make(sessionOf(conn.(*MemoryClient)))
+	client := weak.Make(sessionOf(conn.(*transport.MemoryClient)))
 	for command := range strings.SplitSeq(commands, "; ") {
 		if _, err := conn.Write([]byte(command + "\r\n")); err != nil {
 			t.Fatal(err)

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/transport"
 )
 
 // What several clients do to a broker, in whatever order, with time passing and
@@ -88,10 +89,10 @@ d> REDRPC.VIOLATIONS
 type act struct {
 	kind   actKind
 	client int
-	args   []string      // of a command
-	raw    string        // bytes that the client sends
-	peer   Peer          // what the client's link says of it from now on
-	time   time.Duration // that passes
+	args   []string       // of a command
+	raw    string         // bytes that the client sends
+	peer   transport.Peer // what the client's link says of it from now on
+	time   time.Duration  // that passes
 }
 
 type actKind byte

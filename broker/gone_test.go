@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // A client that is blocked and goes away must not take an element with it: once
@@ -96,13 +97,13 @@ func TestManyBlockedClients(t *testing.T) {
 // A fakeLink is a link whose client is as a test says.
 type fakeLink struct {
 	session *session
-	state   Peer
+	state   transport.Peer
 	got     []byte
 	over    bool
 	mute    bool // got stays empty
 }
 
-func (f *fakeLink) Attach(s Session) { f.session = s.(*session) }
+func (f *fakeLink) Attach(s transport.Session) { f.session = s.(*session) }
 func (f *fakeLink) Deliver(out *resp.Output) bool {
 	for !f.mute && out.Len() > 0 {
 		f.got = append(f.got, out.Pop()...)
@@ -115,7 +116,7 @@ func (f *fakeLink) IsUnix() bool                { return false }
 func (f *fakeLink) Descriptor() int             { return -1 }
 func (f *fakeLink) Flush()                      {}
 func (f *fakeLink) Backlog() int                { return 0 }
-func (f *fakeLink) Peer() Peer                  { return f.state }
+func (f *fakeLink) Peer() transport.Peer        { return f.state }
 func (f *fakeLink) Finish()                     { f.over = true }
 func (f *fakeLink) Abort()                      { f.over = true }
 func (f *fakeLink) Addresses() (string, string) { return "client", "broker" }
@@ -124,14 +125,14 @@ func (f *fakeLink) Addresses() (string, string) { return "client", "broker" }
 // is, and goes to whom it belongs once that is known.
 func TestUnsureClient(t *testing.T) {
 	for _, c := range []struct {
-		state         Peer
+		state         transport.Peer
 		first, second string
 	}{
-		{Present, "*2\r\n$1\r\nq\r\n$1\r\nx\r\n", ""},
-		{Gone, "", "*2\r\n$1\r\nq\r\n$1\r\nx\r\n"},
+		{transport.Present, "*2\r\n$1\r\nq\r\n$1\r\nx\r\n", ""},
+		{transport.Gone, "", "*2\r\n$1\r\nq\r\n$1\r\nx\r\n"},
 	} {
 		b := newBroker(t, Options{})
-		first, second := &fakeLink{state: Unsure}, &fakeLink{}
+		first, second := &fakeLink{state: transport.Unsure}, &fakeLink{}
 		for _, l := range []*fakeLink{first, second} {
 			b.enter()
 			if err := b.open(l); err != nil {
@@ -153,7 +154,7 @@ func TestUnsureClient(t *testing.T) {
 }
 
 // sessionOf is the session of a connection in memory.
-func sessionOf(c *MemoryClient) *session { return c.Session().(*session) }
+func sessionOf(c *transport.MemoryClient) *session { return c.Session().(*session) }
 
 // hangUp ends a client's connection from its side.
 func hangUp(b *Broker, s *session) {

@@ -3,19 +3,21 @@ package broker
 import (
 	"io"
 	"log/slog"
+
+	"redrpc/broker/internal/transport"
 )
 
 // host is the broker as connections know it.
 type host struct{ *Broker }
 
-func (h host) Enter()                      { h.enter() }
-func (h host) Leave()                      { h.leave() }
-func (h host) Open(c Conn) error           { return h.open(c) }
-func (h host) Receive(s Session, p []byte) { h.receive(s.(*session), p) }
-func (h host) Serving(c Conn)              { h.conns[c] = struct{}{} }
-func (h host) Served(c Conn)               { delete(h.conns, c) }
-func (h host) StartTiming()                { h.startLap() }
-func (h host) Logger() *slog.Logger        { return h.logger }
+func (h host) Enter()                                { h.enter() }
+func (h host) Leave()                                { h.leave() }
+func (h host) Open(c transport.Conn) error           { return h.open(c) }
+func (h host) Receive(s transport.Session, p []byte) { h.receive(s.(*session), p) }
+func (h host) Serving(c transport.Conn)              { h.conns[c] = struct{}{} }
+func (h host) Served(c transport.Conn)               { delete(h.conns, c) }
+func (h host) StartTiming()                          { h.startLap() }
+func (h host) Logger() *slog.Logger                  { return h.logger }
 
 func (h host) Warn(message string, args ...any) { h.log(slog.LevelWarn, message, args...) }
 

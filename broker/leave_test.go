@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"redrpc/broker/internal/transport"
 	"redrpc/internal/tlstest"
 )
 
@@ -32,7 +33,7 @@ func (l *pipeListener) Accept() (net.Conn, error) {
 }
 
 func (l *pipeListener) Close() error   { close(l.done); return nil }
-func (l *pipeListener) Addr() net.Addr { return MemoryAddr(0) }
+func (l *pipeListener) Addr() net.Addr { return transport.MemoryAddr(0) }
 
 func (l *pipeListener) dial() net.Conn {
 	client, server := net.Pipe()
@@ -143,13 +144,13 @@ func TestQuitWithOutputUnread(t *testing.T) {
 			}
 			checkSockets(t, b, "at first", 1)
 			if !reads {
-				time.Sleep(PatienceForOutput)
+				time.Sleep(transport.PatienceForOutput)
 				checkSockets(t, b, "after a time", 0)
 				return
 			}
 			got := 0
 			for buf := make([]byte, 64<<10); ; {
-				time.Sleep(PatienceForOutput / 2)
+				time.Sleep(transport.PatienceForOutput / 2)
 				n, err := io.ReadFull(conn, buf)
 				if got += n; err != nil {
 					break

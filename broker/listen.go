@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // Listen serves clients on a network address until Close: "tcp" with a host and
@@ -56,7 +57,7 @@ func (b *Broker) listen(network, address string, mode fs.FileMode, config *tls.C
 	var l net.Listener
 	var err error
 	if network == "unix" {
-		l, err = ListenUnix(address, mode)
+		l, err = transport.ListenUnix(address, mode)
 	} else {
 		l, err = net.Listen(network, onLoopback(network, address))
 	}
@@ -141,14 +142,14 @@ func (s *served) add(addr net.Addr) {
 
 // driver returns what serves the connections that a listener accepts.
 func (b *Broker) driver(l net.Listener) func(net.Conn) {
-	inGoroutine := func(c net.Conn) { Serve(host{b}, c) }
+	inGoroutine := func(c net.Conn) { transport.Serve(host{b}, c) }
 	switch l.(type) {
 	case *net.TCPListener, *net.UnixListener:
 	default:
 		return inGoroutine // TLS, for example
 	}
 	if b.poller == nil {
-		p, err := NewPoller(host{b})
+		p, err := transport.NewPoller(host{b})
 		if err != nil {
 			if !errors.Is(err, errors.ErrUnsupported) {
 				b.log(slog.LevelWarn, "sockets are served by a goroutine each", "error", err)

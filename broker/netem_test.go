@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"redrpc/broker/internal/transport"
 )
 
 // Bytes are under way for half of the round-trip time each way.
@@ -50,7 +52,7 @@ func TestSlowNetworkSpeed(t *testing.T) {
 	w := inMemory(t, b)
 	w.expect(t, "+OK", "SET", "k", strings.Repeat("x", 10_000))
 	inject(t, b, Fault{Download: 1000})
-	link := w.Conn.(*MemoryClient).Transport()
+	link := w.Conn.(*transport.MemoryClient).Transport()
 	w.send(t, "GET", "k")
 	const size = len("$10000\r\n") + 10_000 + len("\r\n")
 	for range 9 {
@@ -97,7 +99,7 @@ func TestSlowNetworkByName(t *testing.T) {
 	w.expect(t, "+PONG", "PING")
 	w.send(t, "CLIENT", "SETNAME", "slow-2") // whose reply is slow
 	b.Advance(500*time.Millisecond + 4*time.Millisecond)
-	if n := w.Conn.(*MemoryClient).Transport().Backlog(); n >= 5 {
+	if n := w.Conn.(*transport.MemoryClient).Transport().Backlog(); n >= 5 {
 		t.Error("it was fast")
 	}
 	b.Advance(time.Millisecond)

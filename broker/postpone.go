@@ -11,6 +11,7 @@ import (
 	"redrpc/broker/internal/alarm"
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // A client is held when a command of it may not run yet, although it awaits no key:
@@ -201,7 +202,7 @@ func (s *session) resume() {
 			return // it is held again
 		}
 		s.postponed, s.waits = nil, false
-		if h.why == paused && s.transport.Peer() == Gone {
+		if h.why == paused && s.transport.Peer() == transport.Gone {
 			s.Abort()
 			return
 		}

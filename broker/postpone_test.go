@@ -14,6 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 
+	"redrpc/broker/internal/transport"
 	"redrpc/internal/redistest"
 )
 
@@ -205,7 +206,7 @@ func TestStallInTransaction(t *testing.T) {
 	a.expect(t, "+QUEUED", "DEBUG", "SLEEP", "1.5")
 	a.expect(t, "+QUEUED", "INCR", "k")
 	a.send(t, "EXEC")
-	if n := a.Conn.(*MemoryClient).Transport().Backlog(); n > 0 {
+	if n := a.Conn.(*transport.MemoryClient).Transport().Backlog(); n > 0 {
 		t.Errorf("%d bytes were sent before the end", n)
 	}
 	b.Advance(1500 * time.Millisecond)

@@ -13,6 +13,7 @@ import (
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // A logbook is a logger that remembers.
@@ -148,7 +149,7 @@ func TestPanicWhileABlockedClientIsServed(t *testing.T) {
 // A brokenLink does not know whether its client is there.
 type brokenLink struct{ fakeLink }
 
-func (*brokenLink) Peer() Peer { panic("oh") }
+func (*brokenLink) Peer() transport.Peer { panic("oh") }
 
 func TestPanicInALinkWhileABlockedClientIsServed(t *testing.T) {
 	b := newBroker(t, Options{})

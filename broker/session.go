@@ -9,6 +9,7 @@ import (
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // A session is one client's connection: what it has sent, what it is doing and
@@ -16,7 +17,7 @@ import (
 // broker's lock.
 type session struct {
 	broker       *Broker
-	transport    Conn
+	transport    transport.Conn
 	id           int64
 	requests     resp.Reader
 	out          resp.Output // replies not yet handed to the transport

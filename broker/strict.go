@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/transport"
 )
 
 // Strict mode: what a client gets away with in Redis, but is a mistake in a program
@@ -56,7 +58,7 @@ func (s *session) breach(r Record, left string) {
 		return
 	}
 	v := Violation{Record: r, Left: left}
-	if l, inMemory := s.transport.(Memory); inMemory {
+	if l, inMemory := s.transport.(transport.Memory); inMemory {
 		v.Dialled = l.DialledAt()
 	}
 	b.violations = append(b.violations, v)

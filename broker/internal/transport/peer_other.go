@@ -1,6 +1,6 @@
 //go:build !unix
 
-package broker
+package transport
 
 // Peer would ask the system whether the client has closed its side; here only the
 // connection's reader finds out.

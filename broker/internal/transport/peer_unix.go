@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package broker
+package transport
 
 import "syscall"
 

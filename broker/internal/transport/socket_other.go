@@ -1,6 +1,6 @@
 //go:build !unix
 
-package broker
+package transport
 
 // read passes on what the client sends, until the connection ends.
 func (s *socket) read(receive func([]byte)) { s.readPlainly(receive) }

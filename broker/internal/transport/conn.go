@@ -1,4 +1,6 @@
-package broker
+// Package transport has the connections of clients: in memory, on sockets with a goroutine each,
+// and on sockets that one goroutine serves by epoll.
+package transport
 
 import (
 	"io"
