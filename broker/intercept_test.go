@@ -234,13 +234,13 @@ func TestInterceptGoroutines(t *testing.T) {
 	}})
 	go func() { block <- struct{}{} }()
 	a.send(t, "GET", "k")
-	if got := <-stack; !strings.Contains(got, "memoryConn).Write") {
+	if got := <-stack; !strings.Contains(got, "MemoryClient).Write") {
 		t.Errorf("the function was not called by who wrote:\n%s", got)
 	}
 	a.reply(t)
 	a.write(t, "BLPOP q 0", "GET k")
 	c.expect(t, "1", "RPUSH", "q", "x") // is not held up
-	if got := <-stack; strings.Contains(got, "memoryConn).Write") {
+	if got := <-stack; strings.Contains(got, "MemoryClient).Write") {
 		t.Errorf("the function was called by another client:\n%s", got)
 	}
 	if got := a.reply(t); got != "[q x]" {
