@@ -143,6 +143,7 @@ type function struct {
 	queue     string       // the key that calls wait in
 	consumer  *consumer    // that fetches its calls
 	suspended atomic.Int64 // until when its queue is left out, in Unix nanoseconds
+	refused   summary      // by Redis, of its queue
 	counters
 }
 
@@ -234,7 +235,7 @@ func Handle[In, Out any](s *Server, fn string, f func(ctx context.Context, in In
 		}
 		return append(s.spare.get()[:0], res...), nil
 	}
-	one := &function{name: fn, run: run, weight: 1, queue: wire.CallsKey(s.opt.Prefix, fn)}
+	one := &function{name: fn, run: run, weight: 1, queue: wire.CallsKey(s.opt.Prefix, fn), refused: summary{text: "a queue that Redis refuses is left out"}}
 	for _, set := range opts {
 		if err := set(one); err != nil {
 			return fmt.Errorf("rpc: Handle(%q): %w", fn, err)

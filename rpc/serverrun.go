@@ -42,7 +42,7 @@ type serverRun struct {
 	executions  sync.Pool // used ones
 	sentReplies sync.Pool // used ones
 
-	malformed, expired, lost, keys summary
+	malformed, expired, lost summary
 }
 
 // A consumer fetches calls whose queues lie together: those of all functions, or in a
@@ -138,7 +138,6 @@ func newServerRun(ctx context.Context, s *Server) *serverRun {
 		malformed: summary{text: "malformed calls dropped"},
 		expired:   summary{text: "calls dropped, their callers have given up"},
 		lost:      summary{text: "results lost"},
-		keys:      summary{text: "queues that Redis refuses are left out"},
 	}
 	bySlot := map[int][]*function{} // sorted by name
 	var inOrder []int
@@ -350,7 +349,7 @@ func (r *serverRun) fetchEach(c *consumer, queues []string, n int, why error) (k
 			anyRefused = true
 			f := c.byKey[queue]
 			f.suspend()
-			r.keys.add(r.log, "last_func", f.name, "last_key", queue, "last_reason", err)
+			f.refused.add(r.log, "func", f.name, "key", queue, "last_reason", err)
 		case err != nil, len(messages) > 0:
 			return queue, messages, err
 		}
@@ -427,8 +426,11 @@ func (r *serverRun) beat(finished <-chan struct{}) {
 }
 
 func (r *serverRun) flushSummaries() {
-	for _, s := range []*summary{&r.malformed, &r.expired, &r.lost, &r.keys} {
+	for _, s := range []*summary{&r.malformed, &r.expired, &r.lost} {
 		s.flush(r.log)
+	}
+	for _, f := range r.functions {
+		f.refused.flush(r.log)
 	}
 }
 
