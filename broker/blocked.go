@@ -226,7 +226,7 @@ func (b *Broker) serveWaiter(w *waiter, k readyKey, e *keyspace.Entry) {
 		r, served = w.wait.Serve(c, e)
 		return r
 	})
-	if !served && r.Kind == resp.KindNothing {
+	if !served {
 		return
 	}
 	s.served(began, &r)

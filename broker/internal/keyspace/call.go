@@ -95,7 +95,7 @@ func (c *Call) Replace(key []byte, v Value) *Entry {
 	if e == nil {
 		return c.Create(key, v)
 	}
-	e.Value = v
+	c.Assign(e, v)
 	c.Persist(e)
 	return e
 }

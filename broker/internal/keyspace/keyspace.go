@@ -49,7 +49,8 @@ type Hooks interface {
 	// has something for them.
 	Ready(d *DB, key string)
 
-	// Removed is called when clients wait for keys of the database, and this one has gone.
+	// Removed is called when clients wait for keys of the database, and what this one held
+	// has gone. It may hold something else.
 	Removed(d *DB, key string)
 
 	// Notify is called with the events of the classes in Keyspace.Events.
@@ -139,8 +140,19 @@ func (k *Keyspace) Remove(e *Entry) {
 	k.used -= e.bytes
 	delete(d.entries, e.Key)
 	d.order.remove(e)
+	k.signalRemoved(d, e.Key)
+}
+
+// Assign makes an entry hold another value, in the place of the one that it has.
+func (k *Keyspace) Assign(e *Entry, v Value) {
+	e.Value = v
+	k.signalRemoved(e.DB, e.Key)
+}
+
+// signalRemoved tells that what a key held has gone.
+func (k *Keyspace) signalRemoved(d *DB, key string) {
 	if d.Awaited {
-		k.hooks.Removed(d, e.Key)
+		k.hooks.Removed(d, key)
 	}
 }
 
@@ -188,25 +200,28 @@ func (k *Keyspace) SignalModified(by Caller, d *DB, key []byte) {
 	}
 }
 
-// Flush deletes all keys of a database, of which nobody is told.
+// Flush deletes all keys of a database, of which nobody is told but who waits for them.
 func (k *Keyspace) Flush(d *DB) {
 	for e := range d.All() {
 		k.Alarms.Clear(&e.alarm)
 		k.used -= e.bytes
+		k.signalRemoved(d, e.Key)
 	}
 	d.entries = map[string]*Entry{}
 	d.order = order{}
 	d.expiring = 0
 }
 
-// Swap exchanges what two databases hold, of which nobody is told.
+// Swap exchanges what two databases hold, of which nobody is told but who waits for a key
+// that has gone.
 func (k *Keyspace) Swap(x, y *DB) {
 	x.entries, y.entries = y.entries, x.entries
 	x.order, y.order = y.order, x.order
 	x.expiring, y.expiring = y.expiring, x.expiring
-	for _, d := range []*DB{x, y} {
-		for e := range d.All() {
-			e.DB = d
+	for _, moved := range []struct{ from, to *DB }{{x, y}, {y, x}} {
+		for e := range moved.to.All() {
+			e.DB = moved.to
+			k.signalRemoved(moved.from, e.Key)
 		}
 	}
 }

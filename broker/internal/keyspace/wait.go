@@ -23,7 +23,8 @@ type Wait struct {
 	Serve func(c *Call, e *Entry) (answer resp.Reply, served bool)
 
 	// Gone answers the client when a key that it waits for has been deleted, if it is not
-	// nil.
+	// nil. Such a client is asked through Serve where the key holds something else by then,
+	// maybe of another type.
 	Gone func(c *Call, key string) resp.Reply
 
 	// Left is called when the client waits no more, whatever the reason, if it waits

@@ -80,7 +80,7 @@ func assign(c *keyspace.Call, e *keyspace.Entry, key, value []byte, keepTTL bool
 		if t, isText := e.Value.(*stringValue); isText && len(value) < resp.LargeArgument && cap(t.bytes) >= len(value) && cap(t.bytes) <= 2*len(value)+64 {
 			t.bytes, t.encoding = append(t.bytes[:0], value...), compact
 		} else {
-			e.Value = &stringValue{bytes: keep(c, value)}
+			c.Assign(e, &stringValue{bytes: keep(c, value)})
 		}
 		if !keepTTL {
 			c.Persist(e)
