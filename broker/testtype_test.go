@@ -162,7 +162,7 @@ func bagpop(c *keyspace.Call, args [][]byte) resp.Reply {
 		return resp.WrongType
 	}
 	if g != nil {
-		if r, found := takeFrom(c, e, g, least); found {
+		if r, found := takeNumber(c, e, g, least); found {
 			return r
 		}
 	}
@@ -184,7 +184,7 @@ func bbagpop(c *keyspace.Call, args [][]byte) resp.Reply {
 		if !isBag {
 			return errGone, w.Gone != nil
 		}
-		return takeFrom(c, e, g, least)
+		return takeNumber(c, e, g, least)
 	}
 	if len(args) > 4 {
 		w.Gone = func(*keyspace.Call, string) resp.Reply { return errGone }
@@ -196,15 +196,15 @@ func bbagpop(c *keyspace.Call, args [][]byte) resp.Reply {
 	case g == nil:
 		return w.Reply()
 	}
-	if r, found := takeFrom(c, e, g, least); found {
+	if r, found := takeNumber(c, e, g, least); found {
 		return r
 	}
 	return w.Reply()
 }
 
-// takeFrom answers with a number of a bag, if there is one, and deletes a bag that has
+// takeNumber answers with a number of a bag, if there is one, and deletes a bag that has
 // become empty.
-func takeFrom(c *keyspace.Call, e *keyspace.Entry, g *bag, least int64) (resp.Reply, bool) {
+func takeNumber(c *keyspace.Call, e *keyspace.Entry, g *bag, least int64) (resp.Reply, bool) {
 	n, found := g.take(least)
 	if !found {
 		return resp.Nothing, false
