@@ -219,13 +219,14 @@ func (b *Broker) serveWaiter(w *waiter, k readyKey, e *keyspace.Entry) {
 	c := b.begin(s, s.command)
 	c.DB, c.Woken = w.db, !k.late
 	began, served := b.lap, true
-	r := b.guard(c, nil, func(c *keyspace.Call, _ [][]byte) (r resp.Reply) {
+	var r resp.Reply
+	b.guard(c, nil, func(c *keyspace.Call, _ [][]byte) (r resp.Reply) {
 		if e == nil {
 			return w.wait.Gone(c, k.key)
 		}
 		r, served = w.wait.Serve(c, e)
 		return r
-	})
+	}, &r)
 	if !served {
 		return
 	}

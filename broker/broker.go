@@ -109,6 +109,7 @@ func New(o Options) (*Broker, error) {
 	b.options.Logger = nil
 	b.history.most = o.LogSize
 	b.keys = keyspace.New(o.Databases, types, hooks{b})
+	b.running = call{Call: keyspace.Call{Keyspace: b.keys}, Broker: b}
 	b.pause.broker = b
 	b.optionsChanged()
 	b.setObserved()

@@ -18,7 +18,7 @@ import (
 )
 
 // CONFIG and the settings that have an effect, under Redis's names; the others are in
-// keptsettings.go. Their values are in Broker.options, which is guarded by the lock.
+// cmd_config_kept.go. Their values are in Broker.options, which is guarded by the lock.
 
 var configCommands = []command.Command{
 	{Name: "config", Arity: -2, Group: "server", Since: "2.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about the configuration.", Subs: []*command.Command{

@@ -113,7 +113,8 @@ func (s *session) answer(args [][]byte) resp.Reply {
 		return *err
 	}
 	outer, began := b.running, b.lap
-	r := s.invoke(cmd, args)
+	var r resp.Reply
+	s.invoke(cmd, args, &r)
 	s.account(cmd, args, began, &r)
 	b.running = outer
 	if b.observed {

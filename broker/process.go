@@ -22,7 +22,8 @@ type call struct {
 // begin makes the running call one of a client.
 func (b *Broker) begin(s *session, cmd *command.Command) *call {
 	c := &b.running
-	*c = call{Call: keyspace.Call{Keyspace: b.keys, DB: s.db, Command: cmd.FullName, Caller: s}, Broker: b, session: s, command: cmd}
+	c.DB, c.Command, c.Caller, c.Woken, c.Place = s.db, cmd.FullName, s, false, 0
+	c.session, c.command, c.slept = s, cmd, 0
 	return c
 }
 
@@ -128,7 +129,8 @@ func (s *session) fail(cmd *command.Command, args [][]byte, err *resp.Reply) {
 func (s *session) call(cmd *command.Command, args [][]byte) {
 	b := s.broker
 	began := b.lap
-	r := s.invoke(cmd, args)
+	var r resp.Reply
+	s.invoke(cmd, args, &r)
 	if s.tracking.on {
 		s.track(cmd, args)
 	}
@@ -144,14 +146,13 @@ func (s *session) call(cmd *command.Command, args [][]byte) {
 	}
 }
 
-// invoke runs a command whose arguments are in order. In a transaction nothing waits.
-func (s *session) invoke(cmd *command.Command, args [][]byte) resp.Reply {
+// invoke runs a command whose arguments are in order, and sets its reply. In a transaction nothing waits.
+func (s *session) invoke(cmd *command.Command, args [][]byte, r *resp.Reply) {
 	b := s.broker
-	r := b.guard(b.begin(s, cmd), args, cmd.Run)
+	b.guard(b.begin(s, cmd), args, cmd.Run, r)
 	if r.Kind == resp.KindWait && s.transaction.running {
-		return r.Wait.(*keyspace.Wait).Refused
+		*r = r.Wait.(*keyspace.Wait).Refused
 	}
-	return r
 }
 
 // refuse returns the error reply to a command that the client cannot run now, or

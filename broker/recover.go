@@ -13,9 +13,9 @@ import (
 // was given. It is logged, and costs the client whose work it was its answer or its
 // connection; the process, the lock and everybody else are spared.
 
-// guard calls a handler. One that panics costs its client an error. The arguments are
+// guard calls a handler, and sets its reply. One that panics costs its client an error. The arguments are
 // those of the command; nil if the client was blocked, and has kept them.
-func (b *Broker) guard(c *call, args [][]byte, handler keyspace.Handler) (r resp.Reply) {
+func (b *Broker) guard(c *call, args [][]byte, handler keyspace.Handler, r *resp.Reply) {
 	defer func() {
 		if p := recover(); p != nil {
 			kept := c.session.kept
@@ -24,10 +24,10 @@ func (b *Broker) guard(c *call, args [][]byte, handler keyspace.Handler) (r resp
 			}
 			b.log(slog.LevelError, "a command failed inside the broker",
 				"command", asLine(kept), "client", c.session.String(), "panic", p, "stack", string(debug.Stack()))
-			r = resp.Errorf("ERR internal error in '%s', which is a mistake of the broker", c.command.FullName)
+			*r = resp.Errorf("ERR internal error in '%s', which is a mistake of the broker", c.command.FullName)
 		}
 	}()
-	return handler(&c.Call, args)
+	*r = handler(&c.Call, args)
 }
 
 // asLine writes arguments of appendArguments as a client would type them.

@@ -99,7 +99,7 @@ func TestSettingsDoc(t *testing.T) {
 		}
 	}
 	var doc strings.Builder
-	doc.WriteString("# Settings of the broker\n\nMade from the tables in broker/settings.go and broker/keptsettings.go. CONFIG GET and CONFIG SET know all settings of\n" +
+	doc.WriteString("# Settings of the broker\n\nMade from the tables in broker/cmd_config.go and broker/cmd_config_kept.go. CONFIG GET and CONFIG SET know all settings of\n" +
 		"redis-server 7.0.15, check values as it does, and answer as it does.\n")
 	for _, part := range []struct {
 		title, text string
