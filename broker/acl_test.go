@@ -181,7 +181,7 @@ func TestDoIsNoUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.expect(t, "v", "GET", "x")
-	if u := b.acl.standard; !u.Unlimited {
+	if u := b.acl.defaultUser; !u.Unlimited {
 		t.Error("the default user may do everything, and is checked all the same")
 	}
 }

@@ -37,7 +37,7 @@ func BenchmarkPipeline(b *testing.B) {
 
 func benchmarkCommands(b *testing.B, o Options, before, commands [][]byte) {
 	broker := newBroker(b, o)
-	l := &fakeLink{mute: true}
+	l := &fakeTransport{mute: true}
 	broker.enter()
 	if err := broker.open(l); err != nil {
 		b.Fatal(err)

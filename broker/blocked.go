@@ -111,7 +111,7 @@ func (p *waiter) leave() {
 	}
 	p.db.Awaited = len(blocked) > 0
 	s.waiter, s.waits = nil, false
-	s.serveDelayed()
+	s.retryDeferred()
 	b.keys.Alarms.Clear(&s.timeoutAlarm)
 	if p.wait.Left == nil {
 		b.countBlocked(-1)
@@ -129,7 +129,7 @@ func (s *session) unblock(place int, r resp.Reply) {
 		if drop != 0 {
 			outcome, err = Dropped, ""
 		}
-		s.noteEnd(outcome, err)
+		s.logUnblocked(outcome, err)
 	}
 	s.waiter.leave()
 	s.replyAt(place, &r)
@@ -203,8 +203,8 @@ func (b *Broker) serveKey(k readyKey) {
 			continue
 		case transport.Unsure:
 			k.late = true
-			if !slices.Contains(s.delayed, k) {
-				s.delayed = append(s.delayed, k)
+			if !slices.Contains(s.deferredKeys, k) {
+				s.deferredKeys = append(s.deferredKeys, k)
 			}
 			return
 		}
@@ -218,7 +218,7 @@ func (b *Broker) serveWaiter(w *waiter, k readyKey, e *keyspace.Entry) {
 	s := w.session
 	c := b.begin(s, s.command)
 	c.DB, c.Woken = w.db, !k.late
-	began, served := b.lap, true
+	began, served := b.measuredUntil, true
 	var r resp.Reply
 	b.guard(c, nil, func(c *keyspace.Call, _ [][]byte) (r resp.Reply) {
 		if e == nil {
@@ -230,14 +230,14 @@ func (b *Broker) serveWaiter(w *waiter, k readyKey, e *keyspace.Entry) {
 	if !served {
 		return
 	}
-	s.served(began, &r)
+	s.accountServed(began, &r)
 	s.unblock(c.Place, r)
 	b.tracking.deliverOwn()
 }
 
-// serveDelayed marks the keys as ready again that were not given to the client
+// retryDeferred marks the keys as ready again that were not given to the client
 // because it may have gone.
-func (s *session) serveDelayed() {
-	s.broker.ready = append(s.broker.ready, s.delayed...)
-	s.delayed = nil
+func (s *session) retryDeferred() {
+	s.broker.ready = append(s.broker.ready, s.deferredKeys...)
+	s.deferredKeys = nil
 }

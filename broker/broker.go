@@ -37,48 +37,48 @@ type Broker struct {
 	goroutines taskGroup // all that the broker started
 
 	// mu is the one lock: it guards all that follows, and the sessions.
-	mu            sync.Mutex
-	keys          *keyspace.Keyspace
-	blocked       []map[string]*queue              // by database: clients waiting for a key
-	watched       []map[string]map[*session]*watch // by database: clients watching a key
-	timer         *time.Timer
-	armed         int64 // when timer goes off; 0: it is not running
-	sessions      map[int64]*session
-	lastID        int64
-	running       call       // the call being made
-	ready         []readyKey // keys made since waiting clients were served
-	resumed       []*session // sessions that were unblocked or released, and may have more to do
-	postponers    postponers // what may keep commands from running
-	postponements postponements
-	pause         pause
-	stall         stall
-	pendingWrites []*session // sessions with output for their links
-	watchers      []*watcher
-	moves         []*clockMove // to be made once nothing else is going on
-	rules         []*Rule      // in the order in which they were made
-	lastRule      int64
-	netems        map[*session]struct{} // clients that have a slow network
-	interceptions []*interception       // to be asked once the lock is released
-	pubsub        pubsub
-	tracking      tracking
-	acl           aclState
-	lap, took     int64   // when the last command ended, by clock.elapsed, and how long it took
-	usage         []usage // what has become of each command, by its index
-	violations    []Violation
-	observed      bool // somebody wants to hear of every command: the log, or a monitor
-	history       ring[logged]
-	noted         int64      // how many commands were logged
-	monitors      []*session // in the order of their MONITOR
-	notable       int64      // nanoseconds from which it is noted that a command took long
-	slowlog       slowlog
-	spikes        map[string]*spikes // by their kind
-	stats         stats
-	logs          []logRecord // to be handed to the logger once the lock is released
-	listeners     map[net.Listener]struct{}
-	poller        *transport.Poller           // serves plain sockets; nil: none yet, or none here
-	conns         map[transport.Conn]struct{} // those with a goroutine
-	closed        bool
-	done          chan struct{} // closed when the broker is
+	mu                          sync.Mutex
+	keys                        *keyspace.Keyspace
+	blocked                     []map[string]*queue              // by database: clients waiting for a key
+	watched                     []map[string]map[*session]*watch // by database: clients watching a key
+	timer                       *time.Timer
+	armed                       int64 // when timer goes off; 0: it is not running
+	sessions                    map[int64]*session
+	lastID                      int64
+	running                     call       // the call being made
+	ready                       []readyKey // keys made since waiting clients were served
+	resumed                     []*session // sessions that were unblocked or released, and may have more to do
+	postponers                  postponers // what may keep commands from running
+	postponements               postponements
+	pause                       pause
+	stall                       stall
+	pendingWrites               []*session // sessions with output for their links
+	conditions                  []*condition
+	moves                       []*clockMove // to be made once nothing else is going on
+	rules                       []*Rule      // in the order in which they were made
+	lastRule                    int64
+	netems                      map[*session]struct{} // clients that have a slow network
+	interceptions               []*interception       // to be asked once the lock is released
+	pubsub                      pubsub
+	tracking                    tracking
+	acl                         aclState
+	measuredUntil, lastDuration int64   // when the last command ended, by clock.elapsed, and how long it took
+	usage                       []usage // what has become of each command, by its index
+	violations                  []Violation
+	observed                    bool // somebody wants to hear of every command: the log, or a monitor
+	history                     ring[logEntry]
+	logged                      int64      // how many commands were logged
+	monitors                    []*session // in the order of their MONITOR
+	slowThreshold               int64      // nanoseconds from which it is noted that a command took long
+	slowlog                     slowlog
+	spikes                      map[string]*spikes // by their kind
+	stats                       stats
+	logs                        []logRecord // to be handed to the logger once the lock is released
+	listeners                   map[net.Listener]struct{}
+	poller                      *transport.Poller           // serves plain sockets; nil: none yet, or none here
+	conns                       map[transport.Conn]struct{} // those with a goroutine
+	closed                      bool
+	done                        chan struct{} // closed when the broker is
 }
 
 // New returns a broker that serves no one yet: see Dial and Listen. It uses no
@@ -113,7 +113,7 @@ func New(o Options) (*Broker, error) {
 	b.pause.broker = b
 	b.optionsChanged()
 	b.setObserved()
-	b.applyObserving()
+	b.applyDiagnostics()
 	if o.TestCommands {
 		b.table = testTable
 	}
@@ -169,10 +169,10 @@ func (b *Broker) open(l transport.Conn) error {
 	if b.refuses() {
 		return syscall.ECONNREFUSED
 	}
-	s.setUser(b.acl.standard)
+	s.setUser(b.acl.defaultUser)
 	l.Attach(s)
 	b.stats.connections++
-	if r := b.turnAway(l); r != nil {
+	if r := b.rejection(l); r != nil {
 		b.stats.rejected++
 		s.out.Add(r, s.protocol, 1) // as in Redis it is no error of a command's
 		s.finish()
@@ -181,17 +181,17 @@ func (b *Broker) open(l transport.Conn) error {
 	b.sessions[s.id] = s
 	s.updateNetem()
 	if b.options.IdleTimeout > 0 {
-		s.watchIdle()
+		s.setIdleAlarm()
 	}
 	return nil
 }
 
-// turnAway returns what a new client is told that cannot be served, or nil.
-func (b *Broker) turnAway(l transport.Conn) *resp.Reply {
+// rejection returns what a new client is told that cannot be served, or nil.
+func (b *Broker) rejection(l transport.Conn) *resp.Reply {
 	switch {
 	case len(b.sessions) >= b.options.MaxClients:
 		return &tooManyClients
-	case !b.options.Unprotected && b.acl.standard.Open && l.Remote():
+	case !b.options.Unprotected && b.acl.defaultUser.NoPass && l.Remote():
 		return &protectedMode
 	}
 	return nil
@@ -264,7 +264,7 @@ func (b *Broker) afterBatch() {
 	}
 	if len(b.netems) > 0 {
 		for _, s := range b.pendingWrites {
-			s.sendOut()
+			s.sendNetem()
 		}
 	}
 }
@@ -274,7 +274,7 @@ func (b *Broker) afterBatch() {
 // runs. A second call does the same.
 func (b *Broker) Close() error {
 	b.enter()
-	b.shut()
+	b.disconnectAll()
 	poller := b.poller
 	b.leave()
 	if poller != nil {
@@ -290,8 +290,8 @@ func (b *Broker) Close() error {
 // with SHUTDOWN, which waits for nothing, so that Close has to be called all the same.
 func (b *Broker) Done() <-chan struct{} { return b.done }
 
-// shut disconnects all clients and stops listening.
-func (b *Broker) shut() {
+// disconnectAll disconnects all clients and stops listening.
+func (b *Broker) disconnectAll() {
 	if !b.closed {
 		close(b.done)
 	}
@@ -314,10 +314,10 @@ func (b *Broker) shut() {
 	for s := range b.conns { // also those that have no session any more, but output
 		s.Abort()
 	}
-	for _, w := range b.watchers {
+	for _, w := range b.conditions {
 		w.done()
 	}
-	b.watchers = nil
+	b.conditions = nil
 }
 
 // A logRecord is something to log. The logger is not called under the lock, as it

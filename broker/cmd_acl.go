@@ -98,15 +98,15 @@ func aclSetUser(c *call, args [][]byte) resp.Reply {
 		c.acl.users[name] = changed
 		return resp.OK
 	}
-	_, self := c.kill(func(s *session) bool { return s.user == old && s.hearsMore(old, changed) })
+	_, self := c.kill(func(s *session) bool { return s.user == old && s.losesChannels(old, changed) })
 	*old = *changed
-	return c.lastAnswer(resp.OK, self)
+	return c.replyAndClose(resp.OK, self)
 }
 
-// hearsMore reports whether the client is subscribed to what its user may not hear any
+// losesChannels reports whether the client is subscribed to what its user may not hear any
 // more, once it has been changed. As in Redis, nothing is taken away from one that might
 // hear nothing: it has subscribed as another user.
-func (s *session) hearsMore(old, changed *acl.User) bool {
+func (s *session) losesChannels(old, changed *acl.User) bool {
 	if !s.subscriptions.any() {
 		return false
 	}
@@ -141,7 +141,7 @@ func aclDelUser(c *call, args [][]byte) resp.Reply {
 			self = true
 		}
 	}
-	return c.lastAnswer(resp.Int(deleted), self)
+	return c.replyAndClose(resp.Int(deleted), self)
 }
 
 func aclCat(c *call, args [][]byte) resp.Reply {
@@ -245,8 +245,8 @@ func denialObject(what acl.Denial, cmd *command.Command, args [][]byte, at int) 
 	return string(args[at])
 }
 
-// noteDenied adds to the log.
-func (s *session) noteDenied(what acl.Denial, object, username string) {
+// addACLLog adds to the log.
+func (s *session) addACLLog(what acl.Denial, object, username string) {
 	b := s.broker
 	log := &b.acl.log
 	d := &denied{what: what, inMulti: s.transaction.open || s.transaction.running, object: object, username: username, at: b.keys.Now, client: s.String(), count: 1}
@@ -304,28 +304,28 @@ type accessOptions struct {
 
 // aclState is the broker's users, and what they were denied lately.
 type aclState struct {
-	users    map[string]*acl.User
-	standard *acl.User // named default: whom a client is at first
-	log      []*denied // the latest first
+	users       map[string]*acl.User
+	defaultUser *acl.User // named default: whom a client is at first
+	log         []*denied // the latest first
 }
 
 func (a *aclState) init(password string) {
-	a.standard = acl.NewDefaultUser(password, acl.Fresh{Catalogue: catalogueOf})
-	a.users = map[string]*acl.User{"default": a.standard}
+	a.defaultUser = acl.NewDefaultUser(password, acl.Fresh{Catalogue: catalogueOf})
+	a.users = map[string]*acl.User{"default": a.defaultUser}
 }
 
 // setUser makes the client a user as long as it has not said who it is.
 func (s *session) setUser(u *acl.User) { s.user, s.authenticated = u, u.IsFree() }
 
 // needsAuth reports whether the client has yet to authenticate.
-func (s *session) needsAuth() bool { return !s.authenticated && !s.broker.acl.standard.IsFree() }
+func (s *session) needsAuth() bool { return !s.authenticated && !s.broker.acl.defaultUser.IsFree() }
 
 // authenticate makes the client another user. It reports false if there is no such
 // user, or it cannot be had with this password.
 func (c *call) authenticate(name, password []byte, command []byte) bool {
 	u := c.acl.users[string(name)]
 	if u == nil || !u.Admits(password) {
-		c.session.noteDenied(acl.AuthDenied, string(command), string(name))
+		c.session.addACLLog(acl.AuthDenied, string(command), string(name))
 		return false
 	}
 	c.session.user, c.session.authenticated = u, true
@@ -336,7 +336,7 @@ func (c *call) authenticate(name, password []byte, command []byte) bool {
 // not with these arguments, and makes a note of it.
 func (s *session) deny(cmd *command.Command, args [][]byte) *resp.Reply {
 	what, at := s.user.Denies(cmd, args)
-	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.Name)
+	s.addACLLog(what, denialObject(what, cmd, args, at), s.user.Name)
 	var r resp.Reply
 	switch what {
 	case acl.KeyDenied:
@@ -349,10 +349,10 @@ func (s *session) deny(cmd *command.Command, args [][]byte) *resp.Reply {
 	return &r
 }
 
-// denyLate is deny for a command that could be queued, and cannot be run any more.
-func (s *session) denyLate(cmd *command.Command, args [][]byte) resp.Reply {
+// denyQueued is deny for a command that could be queued, and cannot be run any more.
+func (s *session) denyQueued(cmd *command.Command, args [][]byte) resp.Reply {
 	what, at := s.user.Denies(cmd, args)
-	s.noteDenied(what, denialObject(what, cmd, args, at), s.user.Name)
+	s.addACLLog(what, denialObject(what, cmd, args, at), s.user.Name)
 	reason := "no permission to execute the command or subcommand"
 	switch what {
 	case acl.KeyDenied:

@@ -133,7 +133,7 @@ func clientUnblock(c *call, args [][]byte) resp.Reply {
 	} else {
 		answer = s.waiter.wait.Late
 	}
-	s.givenUp()
+	s.accountUnblocked()
 	s.unblock(0, answer)
 	return resp.One
 }
@@ -313,12 +313,12 @@ func (s *session) String() string {
 // memory is how many bytes a client takes, but for what it subscribes to, tracks and
 // watches.
 func (s *session) memory() int {
-	return int(unsafe.Sizeof(*s)) + s.requests.Buffered() + s.requests.Spare() + s.heldBytes() + s.transaction.bytes +
+	return int(unsafe.Sizeof(*s)) + s.requests.Buffered() + s.requests.Spare() + s.postponedBytes() + s.transaction.bytes +
 		s.out.Memory() + s.transport.Backlog()
 }
 
-// heldBytes is how many bytes the arguments of a command have that may not run yet.
-func (s *session) heldBytes() int {
+// postponedBytes is how many bytes the arguments of a command have that may not run yet.
+func (s *session) postponedBytes() int {
 	if s.postponed == nil {
 		return 0
 	}
@@ -335,7 +335,7 @@ func (s *session) argumentBytes() int {
 		return s.requests.Running()
 	}
 	n := 0
-	for _, arg := range keptArgumentsOf(s.kept) {
+	for _, arg := range keptArgumentsOf(s.blockedArgs) {
 		n += len(arg)
 	}
 	return n
@@ -379,7 +379,7 @@ type clientFilter struct {
 	kind        string // normal, master, replica or pubsub
 	addr, laddr []byte
 	user        *acl.User
-	butOneself  bool
+	skipMe      bool
 }
 
 // clientKill ends the connection of one client, that with an address, or of all that
@@ -400,7 +400,7 @@ func clientKill(c *call, args [][]byte) resp.Reply {
 	case one:
 		answer = resp.OK
 	}
-	return c.lastAnswer(answer, own)
+	return c.replyAndClose(answer, own)
 }
 
 // kill ends the connections of clients. It returns of how many, and whether the client
@@ -421,8 +421,8 @@ func (c *call) kill(wanted func(*session) bool) (killed int, own bool) {
 	return killed, own
 }
 
-// lastAnswer is the answer to a command behind which the connection is closed, or not.
-func (c *call) lastAnswer(answer resp.Reply, last bool) resp.Reply {
+// replyAndClose is the answer to a command behind which the connection is closed, or not.
+func (c *call) replyAndClose(answer resp.Reply, last bool) resp.Reply {
 	if !last {
 		return answer
 	}
@@ -434,7 +434,7 @@ func (c *call) lastAnswer(answer resp.Reply, last bool) resp.Reply {
 // parseClientFilter reads names and values. Of several values for one name the last
 // counts.
 func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *resp.Reply) {
-	f.butOneself = true
+	f.skipMe = true
 	for i := 0; i < len(args); i += 2 {
 		if i+1 == len(args) {
 			return f, &resp.SyntaxError
@@ -460,9 +460,9 @@ func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *resp.Reply
 				return f, &r
 			}
 		case resp.Is(args[i], "SKIPME") && resp.Is(value, "YES"):
-			f.butOneself = true
+			f.skipMe = true
 		case resp.Is(args[i], "SKIPME") && resp.Is(value, "NO"):
-			f.butOneself = false
+			f.skipMe = false
 		default:
 			return f, &resp.SyntaxError
 		}
@@ -478,7 +478,7 @@ func (f *clientFilter) matches(s, asking *session) bool {
 		(f.kind == "" || f.kind == s.kind()) &&
 		(f.addr == nil || string(f.addr) == addr) &&
 		(f.laddr == nil || string(f.laddr) == laddr) &&
-		!(f.butOneself && s == asking)
+		!(f.skipMe && s == asking)
 }
 
 // parseClientType reads a type of clients.

@@ -100,10 +100,10 @@ var settings = map[string]setting{
 	},
 	"client-query-buffer-limit": bytesSetting(func(o *Options) *int { return &o.MaxQuery }, 1<<20),
 	"databases":                 {get: func(o *Options) string { return strconv.Itoa(o.Databases) }},
-	"latency-monitor-threshold": integerSetting(func(o *Options) *int { return &o.observing.spikeFrom }, 0, math.MaxInt64),
-	"latency-tracking":          boolSetting(func(o *Options) *bool { return &o.observing.latencies }, true),
+	"latency-monitor-threshold": integerSetting(func(o *Options) *int { return &o.diagnostics.spikeFrom }, 0, math.MaxInt64),
+	"latency-tracking":          boolSetting(func(o *Options) *bool { return &o.diagnostics.latencies }, true),
 	"latency-tracking-info-percentiles": {
-		func(o *Options) string { return o.observing.percentiles },
+		func(o *Options) string { return o.diagnostics.percentiles },
 		setPercentiles,
 	},
 	"maxclients":       integerSetting(func(o *Options) *int { return &o.MaxClients }, 1, math.MaxUint32),
@@ -126,8 +126,8 @@ var settings = map[string]setting{
 		func(o *Options) string { return o.Password },
 		func(o *Options, value string) string { o.Password = value; return "" },
 	},
-	"slowlog-log-slower-than": integerSetting(func(o *Options) *int { return &o.observing.slowFrom }, -1, math.MaxInt64),
-	"slowlog-max-len":         integerSetting(func(o *Options) *int { return &o.observing.slowLength }, 0, math.MaxInt64),
+	"slowlog-log-slower-than": integerSetting(func(o *Options) *int { return &o.diagnostics.slowFrom }, -1, math.MaxInt64),
+	"slowlog-max-len":         integerSetting(func(o *Options) *int { return &o.diagnostics.slowLength }, 0, math.MaxInt64),
 	"save":                    only("", "Invalid save parameters"),
 	"timeout": {
 		func(o *Options) string { return strconv.FormatInt(int64(o.IdleTimeout/time.Second), 10) },
@@ -322,7 +322,7 @@ func setPercentiles(o *Options, value string) string {
 		}
 		words[i] = strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.6f", p), "0"), ".")
 	}
-	o.observing.percentiles = strings.Join(words, " ")
+	o.diagnostics.percentiles = strings.Join(words, " ")
 	return ""
 }
 
@@ -396,13 +396,13 @@ func configSet(c *call, args [][]byte) resp.Reply {
 		c.MeasureAll()
 	}
 	if given["requirepass"] {
-		c.acl.standard.SetPassword(o.Password)
+		c.acl.defaultUser.SetPassword(o.Password)
 	}
 	c.options = o
 	c.optionsChanged()
-	c.applyObserving()
+	c.applyDiagnostics()
 	for _, s := range c.sessions {
-		s.watchIdle()
+		s.setIdleAlarm()
 	}
 	return resp.OK
 }

@@ -75,7 +75,7 @@ func auth(c *call, args [][]byte) resp.Reply {
 	name, password := []byte("default"), args[1]
 	if len(args) == 3 {
 		name, password = args[1], args[2]
-	} else if c.acl.standard.Open {
+	} else if c.acl.defaultUser.NoPass {
 		return resp.ErrorReply("ERR AUTH <password> called without any password configured for the default user. " +
 			"Are you sure your configuration is correct?")
 	}

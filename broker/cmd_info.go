@@ -247,7 +247,7 @@ func (b *Broker) infoErrors(out *strings.Builder) {
 
 // infoLatency tells percentiles in microseconds.
 func (b *Broker) infoLatency(out *strings.Builder) {
-	o := &b.options.observing
+	o := &b.options.diagnostics
 	if !o.latencies {
 		return
 	}

@@ -47,9 +47,9 @@ type spikes struct {
 type spike struct{ second, ms int64 }
 
 // note adds to the spikes of a kind if it took long enough.
-func (b *Broker) noteSpike(kind string, took int64) {
+func (b *Broker) addSpike(kind string, took int64) {
 	ms := took / int64(time.Millisecond)
-	if from := int64(b.options.observing.spikeFrom); from == 0 || ms < from {
+	if from := int64(b.options.diagnostics.spikeFrom); from == 0 || ms < from {
 		return
 	}
 	s := b.spikes[kind]
@@ -126,7 +126,7 @@ func latencyGraph(c *call, args [][]byte) resp.Reply {
 
 // latencyDoctor sums up the spikes, and says where to look next.
 func latencyDoctor(c *call, _ [][]byte) resp.Reply {
-	o := &c.options.observing
+	o := &c.options.diagnostics
 	switch {
 	case o.spikeFrom == 0 && len(c.spikes) == 0:
 		return resp.Verbatim("The latency monitor is off. CONFIG SET latency-monitor-threshold <milliseconds> turns it on.\n")

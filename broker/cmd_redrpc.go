@@ -38,7 +38,7 @@ var testRows = []command.Command{
 		Group: "test", Since: "0.1.0", Complexity: "O(1)", Summary: "Waits until a number of clients are blocked, on one of the keys if any are given; for so many milliseconds at most, or for ever if that is 0."},
 }
 
-const forTests = command.Admin | command.NoScript | command.Always | command.Unhindered
+const forTests = command.Admin | command.NoScript | command.Always | command.NeverPostponed
 
 func testSnapshot(c *call, _ [][]byte) resp.Reply { return resp.Verbatim(string(c.snapshot())) }
 

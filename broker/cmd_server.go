@@ -226,7 +226,7 @@ func shutdown(c *call, args [][]byte) resp.Reply {
 		return resp.ErrorReply("ERR Errors trying to SHUTDOWN. Check logs.")
 	}
 	c.log(slog.LevelInfo, "closed by SHUTDOWN", "client", c.session.String())
-	c.shut()
+	c.disconnectAll()
 	return resp.Nothing
 }
 

@@ -254,9 +254,9 @@ func (g *generator) keyWith(wanted string) string {
 	case wanted == "own" || wanted == "other":
 		wanted = pick(g, kinds)
 	}
-	b := g.bout
-	b.opponent.mu.Lock()
-	defer b.opponent.mu.Unlock()
+	b := g.round
+	b.subject.mu.Lock()
+	defer b.subject.mu.Unlock()
 	d := sessionOf(b.clients[g.client].broker).db
 	for _, i := range g.Perm(len(g.keys)) {
 		if key := g.keys[i]; key != g.it && holds(d, key, wanted) {

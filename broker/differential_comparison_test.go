@@ -17,8 +17,8 @@ import (
 	"redrpc/internal/redistest"
 )
 
-// A duel is between one redis-server, which stays, and many brokers.
-type duel struct {
+// A comparison is between one redis-server, which stays, and many brokers.
+type comparison struct {
 	testing.TB
 	server   *redistest.Server
 	redis    *wire  // a connection to ask questions on
@@ -31,8 +31,8 @@ type duel struct {
 	coverage *coverage // nil while bouts are repeated
 }
 
-func newDuel(t testing.TB, share int) *duel {
-	d := &duel{TB: t, server: redistest.Start(t, "--enable-debug-command", "yes", "--rdbcompression", "no"), coverage: newCoverage(share)}
+func newComparison(t testing.TB, share int) *comparison {
+	d := &comparison{TB: t, server: redistest.Start(t, "--enable-debug-command", "yes", "--rdbcompression", "no"), coverage: newCoverage(share)}
 	d.redis = newWire(d.dial())
 	var err error
 	if d.id, err = strconv.ParseInt(d.redis.do(t, "CLIENT", "ID"), 10, 64); err != nil {
@@ -46,7 +46,7 @@ func newDuel(t testing.TB, share int) *duel {
 	return d
 }
 
-func (d *duel) dial() *net.UnixConn {
+func (d *comparison) dial() *net.UnixConn {
 	conn, err := net.Dial("unix", d.server.Socket)
 	if err != nil {
 		d.Fatal(err)
@@ -55,33 +55,33 @@ func (d *duel) dial() *net.UnixConn {
 	return conn.(*net.UnixConn)
 }
 
-// A bout is a duel on fresh servers.
-type bout struct {
-	*duel
-	opponent *Broker
-	broker   *wire // a connection to ask questions on
-	clients  [4]*combatant
-	scan     *scanning  // nil: there is none
-	paging   *combatant // who has asked for a page of it
-	unread   int        // bytes sent that redis-server may not have read
-	ended    int64      // how many keys of the broker have ended, as far as has been waited for
-	record   *[]string  // the transcript, if one is wanted
-	made     []step
-	found    string // the first difference
+// A round is a duel on fresh servers.
+type round struct {
+	*comparison
+	subject *Broker
+	broker  *wire // a connection to ask questions on
+	clients [4]*pairedClient
+	scan    *scanning     // nil: there is none
+	paging  *pairedClient // who has asked for a page of it
+	unread  int           // bytes sent that redis-server may not have read
+	ended   int64         // how many keys of the broker have ended, as far as has been waited for
+	record  *[]string     // the transcript, if one is wanted
+	made    []step
+	found   string // the first difference
 }
 
 // Fatalf says what led to a failure of a server, or of the test.
-func (b *bout) Fatalf(format string, args ...any) {
+func (b *round) Fatalf(format string, args ...any) {
 	b.Helper()
 	var steps strings.Builder
 	for _, s := range b.made {
 		fmt.Fprintf(&steps, "\n%s%s %s", b.clients[s.client].name, s.form, asTyped(s.args))
 	}
-	b.duel.Fatalf(format+" after these steps:%s", append(args, steps.String())...)
+	b.comparison.Fatalf(format+" after these steps:%s", append(args, steps.String())...)
 }
 
-// A combatant is a client of both servers.
-type combatant struct {
+// A pairedClient is a client of both servers.
+type pairedClient struct {
 	name   string
 	id     int64 // on both servers
 	redis  *socketEnd
@@ -101,11 +101,11 @@ type combatant struct {
 	protocol int
 }
 
-// play has a bout and returns the steps made and the difference that ended it, or
+// playRound has a bout and returns the steps made and the difference that ended it, or
 // none. next chooses the next steps, which are sent together; it returns none to
 // end the bout.
-func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, found string) {
-	b := &bout{duel: d, record: record}
+func (d *comparison) playRound(next func(*round) []step, record *[]string) (made []step, found string) {
+	b := &round{comparison: d, record: record}
 	d.redis.expect(d, "+OK", "CLIENT", "UNPAUSE")
 	d.redis.expect(d, "+OK", "FLUSHALL")
 	var err error
@@ -114,11 +114,11 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 		"protected-mode", "yes", "notify-keyspace-events", d.events, "latency-tracking", "yes", "latency-tracking-info-percentiles", "50 99 99.9",
 		"slowlog-log-slower-than", "-1", "slowlog-max-len", "128", "latency-monitor-threshold", "0", "acl-pubsub-default", "resetchannels", "acllog-max-len", "128") // lest a slow machine matters
 	d.makeUsers(d.redis)
-	if b.opponent, err = New(Options{Password: d.password, KeyspaceEvents: d.events}); err != nil {
+	if b.subject, err = New(Options{Password: d.password, KeyspaceEvents: d.events}); err != nil {
 		d.Fatal(err)
 	}
 	defer b.end()
-	if _, err := b.opponent.Do("ACL", "SETUSER", "control", "on", "nopass", "~*", "&*", "+@all"); err != nil {
+	if _, err := b.subject.Do("ACL", "SETUSER", "control", "on", "nopass", "~*", "&*", "+@all"); err != nil {
 		d.Fatal(err)
 	}
 	b.broker = newWire(b.dialBroker(d.id))
@@ -129,7 +129,7 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 	b.broker.expect(d, "+OK", "CONFIG", "SET", "slowlog-log-slower-than", "-1")
 	b.broker.expect(d, "+OK", "CONFIG", "RESETSTAT")
 	for i := range b.clients {
-		b.clients[i] = &combatant{name: string(rune('a' + i))}
+		b.clients[i] = &pairedClient{name: string(rune('a' + i))}
 		b.connect(b.clients[i])
 	}
 	b.compare()
@@ -141,7 +141,7 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 		}
 		made = append(made, steps...)
 		b.made = made
-		b.perform(steps)
+		b.do(steps)
 		if b.found != "" {
 			return made, b.found
 		}
@@ -149,7 +149,7 @@ func (d *duel) play(next func(*bout) []step, record *[]string) (made []step, fou
 }
 
 // makeUsers deletes the users that bouts have made, and makes two that do not change.
-func (d *duel) makeUsers(w *wire) {
+func (d *comparison) makeUsers(w *wire) {
 	names, _ := resp.SplitLine([]byte(strings.Trim(w.do(d, "ACL", "USERS"), "[]")))
 	for _, name := range names {
 		if string(name) != "default" && string(name) != "control" {
@@ -161,11 +161,11 @@ func (d *duel) makeUsers(w *wire) {
 	w.expect(d, "+OK", "ACL", "LOG", "RESET")
 }
 
-func (b *bout) dialBroker(id int64) *transport.MemoryClient {
-	b.opponent.mu.Lock()
-	b.opponent.lastID = id - 1
-	b.opponent.mu.Unlock()
-	conn, err := b.opponent.Dial(b.Context(), "", "")
+func (b *round) dialBroker(id int64) *transport.MemoryClient {
+	b.subject.mu.Lock()
+	b.subject.lastID = id - 1
+	b.subject.mu.Unlock()
+	conn, err := b.subject.Dial(b.Context(), "", "")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -173,33 +173,33 @@ func (b *bout) dialBroker(id int64) *transport.MemoryClient {
 }
 
 // connect gives a client new connections, with the same id on both servers.
-func (b *bout) connect(c *combatant) {
+func (b *round) connect(c *pairedClient) {
 	conn := b.dial()
 	raw, err := conn.SyscallConn()
 	if err != nil {
 		b.Fatal(err)
 	}
-	*c = combatant{name: c.name, id: b.lastID, redis: &socketEnd{UnixConn: conn, raw: raw}, broker: b.dialBroker(b.lastID), protocol: 2}
+	*c = pairedClient{name: c.name, id: b.lastID, redis: &socketEnd{UnixConn: conn, raw: raw}, broker: b.dialBroker(b.lastID), protocol: 2}
 }
 
-func (c *combatant) close() {
+func (c *pairedClient) close() {
 	c.redis.Close()
 	c.broker.Close()
 }
 
-func (b *bout) end() {
+func (b *round) end() {
 	for _, c := range b.clients {
 		c.close()
 	}
 	b.await()
 	b.broker.Close()
-	if err := b.opponent.Close(); err != nil {
+	if err := b.subject.Close(); err != nil {
 		b.Fatal(err)
 	}
 }
 
-// perform makes steps of one client, and compares what came of them.
-func (b *bout) perform(steps []step) {
+// do makes steps of one client, and compares what came of them.
+func (b *round) do(steps []step) {
 	c := b.clients[steps[0].client]
 	var commands [2][]byte // for redis-server and the broker
 	var sent [][]string
@@ -229,10 +229,10 @@ func (b *bout) perform(steps []step) {
 		}
 		sent = append(sent, args)
 	}
-	b.duel.sent += len(sent)
+	b.comparison.sent += len(sent)
 	c.sent = append(c.sent, sent...)
 	c.pending = append(c.pending, sent...)
-	c.silenced = b.opponent.silenced(sessionOf(c.broker)) || slices.ContainsFunc(sent, c.silences)
+	c.silenced = b.subject.silenced(sessionOf(c.broker)) || slices.ContainsFunc(sent, c.silences)
 	b.unread = len(commands[0])
 	if cut := steps[0].cut; 0 < cut && cut < min(len(commands[0]), len(commands[1])) {
 		b.send(c, [2][]byte{commands[0][:cut], commands[1][:cut]})
@@ -251,7 +251,7 @@ func (b *bout) perform(steps []step) {
 
 // send writes to both servers. One of them may have closed the connection, after what
 // was sent before: that shows in what is read.
-func (b *bout) send(c *combatant, commands [2][]byte) {
+func (b *round) send(c *pairedClient, commands [2][]byte) {
 	for i, end := range []net.Conn{c.redis, c.broker} {
 		if _, err := end.Write(commands[i]); err != nil && !errors.Is(err, syscall.EPIPE) {
 			b.Fatal(err)
@@ -260,7 +260,7 @@ func (b *bout) send(c *combatant, commands [2][]byte) {
 }
 
 // silences reports whether a command can leave others without a reply.
-func (c *combatant) silences(args []string) bool {
+func (c *pairedClient) silences(args []string) bool {
 	switch rowOf(args) {
 	case "client|reply":
 		return len(args) == 3 && (strings.EqualFold(args[2], "OFF") || strings.EqualFold(args[2], "SKIP"))
@@ -278,13 +278,13 @@ func (b *Broker) silenced(s *session) bool {
 }
 
 // note adds a line to the transcript.
-func (b *bout) note(format string, args ...any) {
+func (b *round) note(format string, args ...any) {
 	if b.record != nil {
 		*b.record = append(*b.record, fmt.Sprintf(format, args...))
 	}
 }
 
-func (b *bout) noteReplies(c *combatant, redis, broker []byte, redisClosed, brokerClosed, same bool) {
+func (b *round) noteReplies(c *pairedClient, redis, broker []byte, redisClosed, brokerClosed, same bool) {
 	if b.record == nil {
 		return
 	}

@@ -189,7 +189,7 @@ func (f failing) is(text string) bool {
 
 // tally counts what the commands of a client ended in, if it is clear which reply
 // belongs to which command.
-func (v *coverage) tally(c *combatant, closed bool) {
+func (v *coverage) tally(c *pairedClient, closed bool) {
 	replies, _ := parseReplies(c.received)
 	c.received = nil
 	if v == nil {

@@ -28,7 +28,7 @@ type generator struct {
 
 	listeners []int  // clients that are yet to listen to events, if there are any
 	script    []step // what has been chosen and not been made
-	bout      *bout
+	round     *round
 
 	careful bool             // arguments are to be right, for
 	row     *command.Command // this row
@@ -69,8 +69,8 @@ func pick[T any](g *generator, of []T) T { return of[g.IntN(len(of))] }
 func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
 
 // next chooses the next steps, which are sent together.
-func (g *generator) next(b *bout) []step {
-	g.bout = b
+func (g *generator) next(b *round) []step {
+	g.round = b
 	if g.left <= 0 && len(g.script) == 0 {
 		return nil
 	}
@@ -112,11 +112,11 @@ func (g *generator) isUnclear(steps []step) bool {
 	}) {
 		return true
 	}
-	c := g.bout.clients[steps[0].client]
+	c := g.round.clients[steps[0].client]
 	if c.blocked && slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == "exec" || isLoose(rowOf(s.args)) }) {
 		return true
 	}
-	b := g.bout.opponent
+	b := g.round.subject
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	swaps := slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == "swapdb" })
@@ -134,7 +134,7 @@ func (g *generator) isUnclear(steps []step) bool {
 
 // anything makes steps of one client at random.
 func (g *generator) anything() []step {
-	b := g.bout
+	b := g.round
 	if g.chance(60) {
 		g.client = g.IntN(len(b.clients))
 	}
@@ -192,8 +192,8 @@ func isAvoided(row string, args []string) bool {
 }
 
 // pickRow chooses a row that the state of the client gives a sense.
-func (g *generator) pickRow(c *combatant) string {
-	crowded := slices.ContainsFunc(g.bout.clients[:], func(c *combatant) bool { return c.blocked })
+func (g *generator) pickRow(c *pairedClient) string {
+	crowded := slices.ContainsFunc(g.round.clients[:], func(c *pairedClient) bool { return c.blocked })
 	switch {
 	case c.inTransaction && g.chance(15):
 		return pick(g, []string{"exec", "exec", "exec", "exec", "discard"})

@@ -29,10 +29,10 @@ func (s step) isPage() bool { return slices.Contains(s.args, theCursor) }
 
 // openScan goes on with the scan, or begins one if there is none in the client's
 // database.
-func (b *bout) openScan(c *combatant) {
-	b.opponent.mu.Lock()
+func (b *round) openScan(c *pairedClient) {
+	b.subject.mu.Lock()
 	db := sessionOf(c.broker).db.Index
-	b.opponent.mu.Unlock()
+	b.subject.mu.Unlock()
 	if b.scan == nil || b.scan.db != db {
 		b.scan = &scanning{db: db, cursors: [2]string{"0", "0"}, seen: [2]map[string]bool{{}, {}}, ever: map[string]bool{}}
 		b.watchScan()
@@ -55,14 +55,14 @@ func (s *scanning) at(server int, args []string) []string {
 }
 
 // watchScan notes which keys are there.
-func (b *bout) watchScan() {
+func (b *round) watchScan() {
 	s := b.scan
 	if s == nil {
 		return
 	}
-	b.opponent.mu.Lock()
-	defer b.opponent.mu.Unlock()
-	db := b.opponent.keys.DBs[s.db]
+	b.subject.mu.Lock()
+	defer b.subject.mu.Unlock()
+	db := b.subject.keys.DBs[s.db]
 	if s.stays == nil {
 		s.stays = map[string]bool{}
 		for e := range db.All() {
@@ -77,7 +77,7 @@ func (b *bout) watchScan() {
 
 // turnPage takes what the servers have sent for a page. The scan is given up if that is
 // something else, as in a transaction.
-func (b *bout) turnPage(replies [2][]byte) {
+func (b *round) turnPage(replies [2][]byte) {
 	s := b.scan
 	for i, p := range replies {
 		values, _ := parseReplies(p)
@@ -130,7 +130,7 @@ func (g *generator) scan() []step {
 	if !found {
 		return nil
 	}
-	if g.bout.scan == nil && g.chance(70) {
+	if g.round.scan == nil && g.chance(70) {
 		fill := []string{"MSET"}
 		for _, key := range slices.Compact(slices.Sorted(slices.Values(pools["key"]))) {
 			fill = append(fill, key, "v")

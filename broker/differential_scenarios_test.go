@@ -2,10 +2,10 @@
 
 package broker
 
-// plots are recipes (see endings) for what random commands seldom lead to: what several
+// scenarios are recipes (see endings) for what random commands seldom lead to: what several
 // clients have to do in some order. "any" is a command at random, and "close" ends a
 // connection.
-var plots = []string{
+var scenarios = []string{
 	// What a transaction depends on is changed by others, in another way, or not at all.
 	"WATCH key ; other any ; other any ; MULTI ; any ; EXEC",
 	"WATCH own own ; other FLUSHALL ; MULTI ; any ; EXEC | SELECT 1 ; WATCH own ; other FLUSHDB ; MULTI ; any ; EXEC",

@@ -62,7 +62,7 @@ func (g *generator) provoke() []step {
 	}
 	p, found := g.coverage.missing(g, allowed)
 	if !found || g.chance(5) {
-		plot := pick(g, plots)
+		plot := pick(g, scenarios)
 		if strings.Contains(plot, without) {
 			return nil
 		}
@@ -92,9 +92,9 @@ func (g *generator) provoke() []step {
 // prepare chooses a client that can do anything, or can be brought to it by the
 // steps that are returned.
 func (g *generator) prepare() (steps []step, found bool) {
-	b := g.bout
-	b.opponent.mu.Lock()
-	defer b.opponent.mu.Unlock()
+	b := g.round
+	b.subject.mu.Lock()
+	defer b.subject.mu.Unlock()
 	g.client = g.IntN(len(b.clients))
 	for range b.clients {
 		s := sessionOf(b.clients[g.client].broker)
@@ -111,9 +111,9 @@ func isFree(s *session) bool { return s.waiter == nil && s.postponed == nil && !
 
 // paused reports whether there is a CLIENT PAUSE in force.
 func (g *generator) paused() bool {
-	g.bout.opponent.mu.Lock()
-	defer g.bout.opponent.mu.Unlock()
-	return g.bout.opponent.postponers&pausing != 0
+	g.round.subject.mu.Lock()
+	defer g.round.subject.mu.Unlock()
+	return g.round.subject.postponers&pausing != 0
 }
 
 // plain makes what brings a client back that is in a transaction or the like, and
@@ -121,13 +121,13 @@ func (g *generator) paused() bool {
 func (g *generator) plain(s *session) []step {
 	o := &s.broker.options
 	script := ""
-	if s.replyMode != 0 || s.monitors || !s.authenticated || s.user != s.broker.acl.standard || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
+	if s.replyMode != 0 || s.monitors || !s.authenticated || s.user != s.broker.acl.defaultUser || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
 		script += "RESET ; "
 		if o.Password != "" {
 			script += "AUTH thePassword ; "
 		}
 	}
-	if o.Password != g.bout.password {
+	if o.Password != g.round.password {
 		script += "CONFIG SET REQUIREPASS empty ; "
 	}
 	if s.broker.postponers&pausing != 0 {
@@ -214,7 +214,7 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 				if word == "{other}" {
 					who = others["other"]
 				}
-				args = append(args, "{"+g.bout.clients[who].name+"}")
+				args = append(args, "{"+g.round.clients[who].name+"}")
 			case "any":
 				args = g.anyCommand()
 			case "close":
@@ -236,15 +236,15 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 func (g *generator) anyCommand() []string {
 	g.careful = g.chance(30)
 	defer func() { g.careful = true }()
-	return g.command(g.pickRow(g.bout.clients[g.client]))
+	return g.command(g.pickRow(g.round.clients[g.client]))
 }
 
 // enlist finds a client besides me and the others that a script has, and makes what
 // brings it to where it can do anything.
 func (g *generator) enlist(me int, others map[string]int, who string) (steps []step, found bool) {
-	b := g.bout
-	b.opponent.mu.Lock()
-	defer b.opponent.mu.Unlock()
+	b := g.round
+	b.subject.mu.Lock()
+	defer b.subject.mu.Unlock()
 	taken := slices.Collect(maps.Values(others))
 	for _, i := range g.Perm(len(b.clients)) {
 		if s := sessionOf(b.clients[i].broker); i != me && !slices.Contains(taken, i) && isFree(s) {

@@ -40,7 +40,7 @@ func TestDifferential(t *testing.T) {
 			t.Errorf("the grammar of the differential test has a rule for %s, which is no command", name)
 		}
 	}
-	d := newDuel(t, *differentialCommands/1000)
+	d := newComparison(t, *differentialCommands/1000)
 	seed := *differentialSeed
 	if seed == 0 {
 		seed = rand.Uint64()
@@ -59,7 +59,7 @@ func TestDifferential(t *testing.T) {
 		if bout%4 == 1 {
 			d.events = "g$lxKEnm"
 		}
-		if steps, found := d.play(newGenerator(seed+bout, d.coverage).next, nil); found != "" {
+		if steps, found := d.playRound(newGenerator(seed+bout, d.coverage).next, nil); found != "" {
 			differences++
 			t.Errorf("bout %d ended in a difference:\n%s", bout, d.explain(steps, found))
 		}

@@ -55,7 +55,7 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	case resp.Is(words[0], "SELECT"):
 		return nil, errors.New("broker: Do: SELECT would hold for no other command: use DoIn")
 	}
-	r := b.newInternalClient(b.keys.DBs[db]).answer(words)
+	r := b.newInternalClient(b.keys.DBs[db]).runInternal(words)
 	if r.IsDeeper(b.options.MaxDepth) {
 		r = b.tooDeep()
 	}
@@ -97,22 +97,22 @@ func (b *Broker) internalCommand(args [][]byte) (*command.Command, *resp.Reply) 
 	return cmd, nil
 }
 
-// answer runs a command for an insider and returns the reply, which is valid until
+// runInternal runs a command for an insider and returns the reply, which is valid until
 // something else runs. It may be called by the handler of another command.
-func (s *session) answer(args [][]byte) resp.Reply {
+func (s *session) runInternal(args [][]byte) resp.Reply {
 	b := s.broker
 	cmd, err := b.internalCommand(args)
 	if err == nil {
 		err = s.refuse(cmd, args, nil)
 	}
 	if err != nil {
-		b.reject(cmd)
+		b.countRejected(cmd)
 		if b.observed {
-			s.noteUnrun(cmd, args, Refused, err.Text)
+			s.logNotRun(cmd, args, Refused, err.Text)
 		}
 		return *err
 	}
-	outer, began := b.running, b.lap
+	outer, began := b.running, b.measuredUntil
 	var r resp.Reply
 	s.invoke(cmd, args, &r)
 	s.account(cmd, args, began, &r)

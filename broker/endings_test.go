@@ -140,7 +140,7 @@ func TestDelayedClientThatEnds(t *testing.T) {
 	for _, how := range []string{"CLIENT UNBLOCK", "overrun", "time-out"} {
 		t.Run(how, func(t *testing.T) {
 			b := newBroker(t, Options{ManualTime: time.Unix(1e9, 0), PendingPubSub: PendingLimit{Hard: 1 << 20}})
-			first := &fakeLink{}
+			first := &fakeTransport{}
 			b.enter()
 			if err := b.open(first); err != nil {
 				t.Fatal(err)
@@ -178,7 +178,7 @@ func TestWaitBlockedThatEnds(t *testing.T) {
 	if err := b.WaitBlocked(ctx, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
-	if len(b.watchers) != 0 {
+	if len(b.conditions) != 0 {
 		t.Error("the call has left something behind")
 	}
 	done := make(chan error)

@@ -196,7 +196,7 @@ func TestFaultsAndTransactions(t *testing.T) {
 		r = inject(t, b, Fault{Command: "incr", Delay: Fixed(time.Second)})
 		w.expect(t, "+OK", "MULTI")
 		w.send(t, "INCR", "n")
-		awaitHeld(t, b, 1)
+		awaitPostponed(t, b, 1)
 		b.Advance(time.Second)
 		if got := w.reply(t); got != "+QUEUED" {
 			t.Error(got)
@@ -220,7 +220,7 @@ func TestFaultsInOrder(t *testing.T) {
 	w.expect(t, "-FAULT", "PING")
 	w.write(t, "GET k")
 	b.Advance(2999 * time.Millisecond)
-	awaitHeld(t, b, 1)
+	awaitPostponed(t, b, 1)
 	b.Advance(time.Millisecond)
 	if got := w.all(t); got != "" {
 		t.Errorf("received %q", got)

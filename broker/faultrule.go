@@ -127,9 +127,9 @@ func (r *Rule) remove() {
 
 // rulesChanged is called when a rule was made or removed.
 func (b *Broker) rulesChanged(r *Rule) {
-	b.postponers &^= ruled
+	b.postponers &^= hasRules
 	if slices.ContainsFunc(b.rules, func(r *Rule) bool { return r.fault.forCommands() }) {
-		b.postponers |= ruled
+		b.postponers |= hasRules
 	}
 	if r.fault.slows() {
 		clients := map[*session]struct{}{}
@@ -143,8 +143,8 @@ func (b *Broker) rulesChanged(r *Rule) {
 	}
 }
 
-// isAbout reports whether a rule is about a command of a client.
-func (r *Rule) isAbout(s *session, cmd *command.Command, args [][]byte) bool {
+// matches reports whether a rule is about a command of a client.
+func (r *Rule) matches(s *session, cmd *command.Command, args [][]byte) bool {
 	f := &r.fault
 	switch {
 	case !f.forCommands(),
@@ -169,7 +169,7 @@ func (r *Rule) fires() bool {
 		return false
 	}
 	r.fired++
-	r.broker.tellWatchers()
+	r.broker.checkConditions()
 	return true
 }
 
@@ -208,7 +208,7 @@ func (s *session) applyFault(cmd *command.Command, args [][]byte, f *faultAction
 		}
 		if f.answer.Kind == resp.KindError {
 			s.transaction.failed = s.transaction.open
-			s.broker.reject(cmd)
+			s.broker.countRejected(cmd)
 		}
 		if cmd.FullName == "exec" {
 			s.endTransaction()
@@ -221,7 +221,7 @@ func (s *session) applyFault(cmd *command.Command, args [][]byte, f *faultAction
 		return false
 	}
 	if s.broker.observed {
-		if l := s.note(cmd, outcome, err, 0); l != nil {
+		if l := s.logCommand(cmd, outcome, err, 0); l != nil {
 			l.args = appendArguments(l.args, cmd, args)
 		}
 	}
@@ -232,7 +232,7 @@ func (s *session) applyFault(cmd *command.Command, args [][]byte, f *faultAction
 // the client receives nothing, or the first half.
 func (s *session) drop(mark int, d Drop) {
 	s.broker.stats.dropped++
-	s.opened = nil // for what it leaves behind the client is not to blame
+	s.multiOrWatch = nil // for what it leaves behind the client is not to blame
 	if rest := s.out.Len() - mark; rest > 0 {
 		if d == DropHalf {
 			mark += rest / 2

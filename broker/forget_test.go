@@ -98,7 +98,7 @@ func TestReadersThatHaveGone(t *testing.T) {
 	b.enter()
 	readers := b.tracking.items()
 	b.leave()
-	if most := 2*1 + mostGone + 1; readers > most {
+	if most := 2*1 + keptDisconnected + 1; readers > most {
 		t.Errorf("the key has %d readers, expected no more than %d", readers, most)
 	}
 	stayer.do(t, "HELLO", "3")

@@ -94,8 +94,8 @@ func TestManyBlockedClients(t *testing.T) {
 	})
 }
 
-// A fakeLink is a link whose client is as a test says.
-type fakeLink struct {
+// A fakeTransport is a link whose client is as a test says.
+type fakeTransport struct {
 	session *session
 	state   transport.Peer
 	got     []byte
@@ -103,23 +103,23 @@ type fakeLink struct {
 	mute    bool // got stays empty
 }
 
-func (f *fakeLink) Attach(s transport.Session) { f.session = s.(*session) }
-func (f *fakeLink) Deliver(out *resp.Output) bool {
+func (f *fakeTransport) Attach(s transport.Session) { f.session = s.(*session) }
+func (f *fakeTransport) Deliver(out *resp.Output) bool {
 	for !f.mute && out.Len() > 0 {
 		f.got = append(f.got, out.Pop()...)
 	}
 	out.Truncate(0)
 	return false
 }
-func (f *fakeLink) Remote() bool                { return false }
-func (f *fakeLink) IsUnix() bool                { return false }
-func (f *fakeLink) Descriptor() int             { return -1 }
-func (f *fakeLink) Flush()                      {}
-func (f *fakeLink) Backlog() int                { return 0 }
-func (f *fakeLink) Peer() transport.Peer        { return f.state }
-func (f *fakeLink) Finish()                     { f.over = true }
-func (f *fakeLink) Abort()                      { f.over = true }
-func (f *fakeLink) Addresses() (string, string) { return "client", "broker" }
+func (f *fakeTransport) Remote() bool                { return false }
+func (f *fakeTransport) IsUnix() bool                { return false }
+func (f *fakeTransport) Descriptor() int             { return -1 }
+func (f *fakeTransport) Flush()                      {}
+func (f *fakeTransport) Backlog() int                { return 0 }
+func (f *fakeTransport) Peer() transport.Peer        { return f.state }
+func (f *fakeTransport) Finish()                     { f.over = true }
+func (f *fakeTransport) Abort()                      { f.over = true }
+func (f *fakeTransport) Addresses() (string, string) { return "client", "broker" }
 
 // While it is not sure that a client is still there, an element stays where it
 // is, and goes to whom it belongs once that is known.
@@ -132,8 +132,8 @@ func TestUnsureClient(t *testing.T) {
 		{transport.Gone, "", "*2\r\n$1\r\nq\r\n$1\r\nx\r\n"},
 	} {
 		b := newBroker(t, Options{})
-		first, second := &fakeLink{state: transport.Unsure}, &fakeLink{}
-		for _, l := range []*fakeLink{first, second} {
+		first, second := &fakeTransport{state: transport.Unsure}, &fakeTransport{}
+		for _, l := range []*fakeTransport{first, second} {
 			b.enter()
 			if err := b.open(l); err != nil {
 				t.Fatal(err)

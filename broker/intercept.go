@@ -89,7 +89,7 @@ func (b *Broker) Intercept(f func(*Command) Verdict) (*Rule, error) { return b.I
 // has been released.
 type interception struct {
 	postponed *postponed
-	ask       func(*Command) Verdict
+	function  func(*Command) Verdict
 	command   *Command
 }
 
@@ -156,7 +156,7 @@ func (b *Broker) interceptVerdict(q *interception) (v Verdict) {
 			b.resolve(q, c.Fail(fmt.Sprintf("ERR the function that intercepts '%s' has ended its goroutine", c.Name)), nil)
 		}
 	}()
-	v = q.ask(c)
+	v = q.function(c)
 	ended = false
 	return v
 }

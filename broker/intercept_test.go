@@ -62,7 +62,7 @@ func TestIntercept(t *testing.T) {
 		w.expect(t, "+QUEUED", "SET", "k", "a b")
 		w.expect(t, "[+OK]", "EXEC")
 		w.send(t, "LLEN", "q")
-		awaitHeld(t, b, 1)
+		awaitPostponed(t, b, 1)
 		await(t, b, "it is delayed", func() bool {
 			for h := range b.postponements.all {
 				return h.why == delayed

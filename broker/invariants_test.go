@@ -53,7 +53,7 @@ func (b *Broker) wrongQueues() string {
 			}
 			for t := q.first; t != nil; t = t.next {
 				tickets++
-				if t.waiter.session.gone { // what it has sent may still be under way
+				if t.waiter.session.disconnected { // what it has sent may still be under way
 					waiting[t.waiter.session] = struct{}{}
 				}
 				switch s := t.waiter.session; {
@@ -114,7 +114,7 @@ func (b *Broker) wrongSessions() string {
 				return fmt.Sprintf("nobody watches %q any more", key)
 			}
 			for s, w := range watchers {
-				if s.closed && !s.gone || w.db != d || w.key != key || !slices.Contains(s.transaction.watched, w) {
+				if s.closed && !s.disconnected || w.db != d || w.key != key || !slices.Contains(s.transaction.watched, w) {
 					return fmt.Sprintf("client %d watches %q, but does not know, or is closed", s.id, key)
 				}
 				if b.sessions[s.id] == s {
@@ -182,7 +182,7 @@ func (b *Broker) wrongTracking() string {
 			}
 		}
 	}
-	for s := range t.readable {
+	for s := range t.trackers {
 		if s.closed {
 			return fmt.Sprintf("the closed client %d is kept as one that has tracked", s.id)
 		}

@@ -175,12 +175,12 @@ func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		b.welcome(conn, serve)
+		b.startServing(conn, serve)
 	}
 }
 
-// welcome begins to serve a connection.
-func (b *Broker) welcome(conn net.Conn, serve func(net.Conn)) {
+// startServing begins to serve a connection.
+func (b *Broker) startServing(conn net.Conn, serve func(net.Conn)) {
 	defer b.recoverIn("a new connection", conn)
 	serve(conn)
 }

@@ -112,8 +112,8 @@ func (b *Broker) records() []Record {
 	return records
 }
 
-// A logged is a Record as it is kept.
-type logged struct {
+// A logEntry is a Record as it is kept.
+type logEntry struct {
 	number, at, client int64
 	name               string
 	db                 int
@@ -124,7 +124,7 @@ type logged struct {
 	err                string
 }
 
-func (l *logged) record() Record {
+func (l *logEntry) record() Record {
 	r := Record{
 		Number: l.number, Time: time.Unix(0, l.at), Client: l.client, Name: l.name, DB: l.db, Args: keptArgumentsOf(l.args),
 		Took: time.Duration(l.took), Outcome: l.outcome, Error: l.err, Waited: time.Duration(l.waited),
@@ -135,45 +135,45 @@ func (l *logged) record() Record {
 	return r
 }
 
-// note makes a record of a command, with the arguments to be set, or returns nil if
+// logCommand makes a record of a command, with the arguments to be set, or returns nil if
 // there is no log.
-func (s *session) note(cmd *command.Command, outcome Outcome, err string, took int64) *logged {
+func (s *session) logCommand(cmd *command.Command, outcome Outcome, err string, took int64) *logEntry {
 	b := s.broker
 	if b.history.most == 0 {
 		return nil
 	}
-	b.noted++
+	b.logged++
 	l := b.history.put()
-	*l = logged{
-		number: b.noted, at: b.keys.Now, client: s.id, name: s.name, db: s.db.Index, command: cmd,
+	*l = logEntry{
+		number: b.logged, at: b.keys.Now, client: s.id, name: s.name, db: s.db.Index, command: cmd,
 		args: l.args[:0], took: took, outcome: outcome, err: err,
 	}
 	return l
 }
 
-// noteEnd makes a record of how the waiting of a client ends.
-func (s *session) noteEnd(outcome Outcome, err string) {
-	if l := s.note(s.command, outcome, err, s.waiter.took); l != nil {
-		l.args = append(l.args, s.kept...)
+// logUnblocked makes a record of how the waiting of a client ends.
+func (s *session) logUnblocked(outcome Outcome, err string) {
+	if l := s.logCommand(s.command, outcome, err, s.waiter.took); l != nil {
+		l.args = append(l.args, s.blockedArgs...)
 		l.waited = s.broker.keys.Now - s.waiter.since
 	}
 }
 
-// noteDropped makes the last record one of a command that ended without an answer.
-func (b *Broker) noteDropped() {
+// logDropped makes the last record one of a command that ended without an answer.
+func (b *Broker) logDropped() {
 	if n := len(b.history.items); b.observed && n > 0 {
 		l := b.history.at(n - 1)
 		l.outcome, l.err = Dropped, ""
 	}
 }
 
-// noteUnrun makes a record of a command that was not run. An error need not repeat the
+// logNotRun makes a record of a command that was not run. An error need not repeat the
 // arguments, which may be secret.
-func (s *session) noteUnrun(cmd *command.Command, args [][]byte, outcome Outcome, err string) {
+func (s *session) logNotRun(cmd *command.Command, args [][]byte, outcome Outcome, err string) {
 	err, _, _ = strings.Cut(err, ", with args beginning with:")
-	if l := s.note(cmd, outcome, err, 0); l != nil {
+	if l := s.logCommand(cmd, outcome, err, 0); l != nil {
 		l.args = appendArguments(l.args, cmd, args)
-		s.judge(l)
+		s.checkStrict(l)
 	}
 }
 

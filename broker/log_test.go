@@ -104,7 +104,7 @@ func TestLogSize(t *testing.T) {
 		t.Errorf("without LogSize: %v", log)
 	}
 
-	l := &fakeLink{mute: true}
+	l := &fakeTransport{mute: true}
 	b.enter()
 	if err := b.open(l); err != nil {
 		t.Fatal(err)

@@ -96,7 +96,7 @@ func (s *session) runQueued(queue []queuedCommand) {
 	denied := false
 	for _, q := range queue {
 		if denied = !s.mayRun(q.command, q.args); denied {
-			r := s.denyLate(q.command, q.args)
+			r := s.denyQueued(q.command, q.args)
 			s.reply(&r)
 			continue
 		}

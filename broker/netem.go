@@ -17,30 +17,30 @@ import (
 
 // A netem is the slow network of one client.
 type netem struct {
-	up, down flow
-	in       resp.Output // what has arrived at the client's link, and not been handed to it
+	up, down netemDirection
+	received resp.Output // what has arrived at the client's link, and not been handed to it
 	rules    []*Rule     // that make it slow
 }
 
-// A flow is one direction of a line.
-type flow struct {
-	session *session
-	rate    int64 // bytes per second; 0: any number
-	lag     int64 // nanoseconds that a byte is under way
-	packets []packet
-	backlog int         // bytes that are under way
-	free    int64       // when the sender can send more
-	alarm   alarm.Alarm // when more arrives
+// A netemDirection is one direction of a line.
+type netemDirection struct {
+	session  *session
+	rate     int64 // bytes per second; 0: any number
+	lag      int64 // nanoseconds that a byte is under way
+	packets  []netemPacket
+	inFlight int         // bytes that are under way
+	nextSend int64       // when the sender can send more
+	alarm    alarm.Alarm // when more arrives
 }
 
-// A packet is bytes that are sent one after the other.
-type packet struct {
-	rest []byte // what has not arrived
-	from int64  // when the first byte of rest is sent
+// A netemPacket is bytes that are sent one after the other.
+type netemPacket struct {
+	remaining []byte // what has not arrived
+	sentAt    int64  // when the first byte of rest is sent
 }
 
-// tick is how often bytes arrive while a packet is under way.
-const tick = int64(10 * time.Millisecond)
+// netemTick is how often bytes arrive while a packet is under way.
+const netemTick = int64(10 * time.Millisecond)
 
 // updateNetem gives a client the network that the rules say. What is under way goes on at
 // the new speed.
@@ -68,12 +68,12 @@ func (s *session) updateNetem() {
 		if len(active) == 0 {
 			return
 		}
-		s.netem = &netem{up: flow{session: s}, down: flow{session: s}}
+		s.netem = &netem{up: netemDirection{session: s}, down: netemDirection{session: s}}
 		s.broker.netems[s] = struct{}{}
 	}
 	s.netem.rules = active
-	s.netem.up.change(rate[0], int64(lag/2))
-	s.netem.down.change(rate[1], int64(lag-lag/2))
+	s.netem.up.setSpeed(rate[0], int64(lag/2))
+	s.netem.down.setSpeed(rate[1], int64(lag-lag/2))
 	s.markPendingWrite() // to look at what has arrived, when the running command is over
 	s.broker.resumed = append(s.broker.resumed, s)
 }
@@ -84,12 +84,12 @@ func (s *session) rename(name string) {
 	s.updateNetem()
 }
 
-// sending and delivering report whether anything is under way from or to the client.
-func (l *netem) sending() bool    { return l != nil && len(l.up.packets) > 0 }
-func (l *netem) delivering() bool { return l != nil && len(l.down.packets) > 0 }
+// upInFlight and delivering report whether anything is under way from or to the client.
+func (l *netem) upInFlight() bool   { return l != nil && len(l.up.packets) > 0 }
+func (l *netem) downInFlight() bool { return l != nil && len(l.down.packets) > 0 }
 
-// sendOut sends a session's output on its way, if it has a slow network.
-func (s *session) sendOut() {
+// sendNetem sends a session's output on its way, if it has a slow network.
+func (s *session) sendNetem() {
 	if s.netem != nil && !s.sleeps {
 		for s.out.Len() > 0 {
 			p := s.out.Pop()
@@ -101,19 +101,19 @@ func (s *session) sendOut() {
 
 // flushNetem sends a session's output, and hands what has arrived to its link.
 func (s *session) flushNetem() (flush bool) {
-	s.sendOut()
-	in := &s.netem.in
-	in.Write(s.netem.down.arrived())
+	s.sendNetem()
+	in := &s.netem.received
+	in.Write(s.netem.down.takeArrived())
 	if n := in.Len(); n > 0 {
 		s.broker.stats.writes++
 		s.broker.stats.bytesOut += int64(n)
 		flush = s.transport.Deliver(in)
 		*in = resp.Output{}
 	}
-	if l := s.netem; len(l.rules) == 0 && !l.sending() && !l.delivering() {
+	if l := s.netem; len(l.rules) == 0 && !l.upInFlight() && !l.downInFlight() {
 		s.stopNetem()
 	}
-	s.checkPending()
+	s.checkOutputLimit()
 	return flush
 }
 
@@ -127,21 +127,21 @@ func (s *session) stopNetem() {
 	}
 }
 
-// change sets the speed.
-func (f *flow) change(rate, lag int64) {
+// setSpeed sets the speed.
+func (f *netemDirection) setSpeed(rate, lag int64) {
 	if f.rate == rate && f.lag == lag {
 		return
 	}
-	f.rate, f.lag, f.free = rate, lag, f.session.broker.keys.Now
+	f.rate, f.lag, f.nextSend = rate, lag, f.session.broker.keys.Now
 	for i := range f.packets {
-		f.packets[i].from = f.free
-		f.free += f.duration(len(f.packets[i].rest))
+		f.packets[i].sentAt = f.nextSend
+		f.nextSend += f.duration(len(f.packets[i].remaining))
 	}
 	f.schedule()
 }
 
 // duration is how long it takes to send n bytes, in nanoseconds, rounded up.
-func (f *flow) duration(n int) int64 {
+func (f *netemDirection) duration(n int) int64 {
 	if f.rate == 0 {
 		return 0
 	}
@@ -153,53 +153,53 @@ func (f *flow) duration(n int) int64 {
 }
 
 // send takes over bytes, which are copied.
-func (f *flow) send(p []byte) {
+func (f *netemDirection) send(p []byte) {
 	if len(p) == 0 {
 		return
 	}
 	now := f.session.broker.keys.Now
-	c := packet{bytes.Clone(p), max(now, f.free)}
-	f.free = c.from + f.duration(len(p))
+	c := netemPacket{bytes.Clone(p), max(now, f.nextSend)}
+	f.nextSend = c.sentAt + f.duration(len(p))
 	f.packets = append(f.packets, c)
-	f.backlog += len(p)
+	f.inFlight += len(p)
 	f.schedule()
 }
 
-// arrived takes what has arrived.
-func (f *flow) arrived() []byte {
+// takeArrived takes what has arrived.
+func (f *netemDirection) takeArrived() []byte {
 	var p []byte
 	now := f.session.broker.keys.Now
 	for len(f.packets) > 0 {
 		c := &f.packets[0]
-		n := f.progress(c, now-f.lag-c.from)
-		p = append(p, c.rest[:n]...)
-		if n < len(c.rest) {
-			c.rest = c.rest[n:]
-			c.from += f.duration(n)
+		n := f.progress(c, now-f.lag-c.sentAt)
+		p = append(p, c.remaining[:n]...)
+		if n < len(c.remaining) {
+			c.remaining = c.remaining[n:]
+			c.sentAt += f.duration(n)
 			break
 		}
-		f.packets[0].rest = nil
+		f.packets[0].remaining = nil
 		f.packets = f.packets[1:]
 	}
-	f.backlog -= len(p)
+	f.inFlight -= len(p)
 	f.schedule()
 	return p
 }
 
 // progress is how many bytes of a packet have arrived some time after the first could.
-func (f *flow) progress(c *packet, after int64) int {
+func (f *netemDirection) progress(c *netemPacket, after int64) int {
 	switch {
 	case after < 0:
 		return 0
 	case f.rate == 0:
-		return len(c.rest)
+		return len(c.remaining)
 	}
-	return int(min(mulDiv(after, f.rate, int64(time.Second)), uint64(len(c.rest))))
+	return int(min(mulDiv(after, f.rate, int64(time.Second)), uint64(len(c.remaining))))
 }
 
 // schedule sets the alarm for when more arrives: the whole packet, or as much as in a
 // tick, but at least a byte.
-func (f *flow) schedule() {
+func (f *netemDirection) schedule() {
 	b := f.session.broker
 	if len(f.packets) == 0 {
 		b.keys.Alarms.Clear(&f.alarm)
@@ -207,24 +207,24 @@ func (f *flow) schedule() {
 		return
 	}
 	c := &f.packets[0]
-	n := min(len(c.rest), max(1, int(f.rate*tick/int64(time.Second))))
+	n := min(len(c.remaining), max(1, int(f.rate*netemTick/int64(time.Second))))
 	if f.rate == 0 {
-		n = len(c.rest)
+		n = len(c.remaining)
 	}
-	at := c.from + f.lag + f.duration(n)
+	at := c.sentAt + f.lag + f.duration(n)
 	if !f.alarm.IsSet() || f.alarm.At != at {
 		b.keys.Alarms.Set(&f.alarm, f, at)
 	}
 }
 
 // Due hands over what has arrived.
-func (f *flow) Due() {
+func (f *netemDirection) Due() {
 	if s := f.session; f == &s.netem.down {
-		s.netem.in.Write(f.arrived())
+		s.netem.received.Write(f.takeArrived())
 		s.markPendingWrite()
 	} else {
 		s.receiveNetem()
-		s.endIfGone()
+		s.closeIfDisconnected()
 	}
 }
 
@@ -233,8 +233,8 @@ func (s *session) receiveNetem() {
 	if s.netem == nil {
 		return
 	}
-	if p := s.netem.up.arrived(); len(p) > 0 && !s.closing {
-		s.take(p)
+	if p := s.netem.up.takeArrived(); len(p) > 0 && !s.closing {
+		s.readInput(p)
 	}
 }
 

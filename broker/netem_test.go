@@ -25,12 +25,12 @@ func TestSlowNetworkRTT(t *testing.T) {
 			}
 		}
 		slow.write(t, "SET k v", "GET k")
-		await(t, b, "it is under way", func() bool { return len(b.sessions) == 1 && b.sessions[1].netem.sending() })
+		await(t, b, "it is under way", func() bool { return len(b.sessions) == 1 && b.sessions[1].netem.upInFlight() })
 		b.Advance(49 * time.Millisecond)
 		exists("<nil>")
 		b.Advance(time.Millisecond)
 		exists("v")
-		await(t, b, "the replies are under way", func() bool { return b.sessions[1].netem.delivering() })
+		await(t, b, "the replies are under way", func() bool { return b.sessions[1].netem.downInFlight() })
 		b.Advance(49 * time.Millisecond)
 		if n := b.sessions[1].transport.Backlog(); n > 0 {
 			t.Errorf("%d bytes have arrived early", n)
@@ -176,7 +176,7 @@ func TestSlowNetworkAndClosing(t *testing.T) {
 		w.write(t, "PING", "QUIT", "SET k v")
 		goer.write(t, "SET gone 1", "BLPOP q 0")
 		await(t, b, "all is under way", func() bool {
-			return len(b.sessions) == 2 && b.sessions[1].netem.sending() && b.sessions[2].netem.sending()
+			return len(b.sessions) == 2 && b.sessions[1].netem.upInFlight() && b.sessions[2].netem.upInFlight()
 		})
 		if err := goer.Close(); err != nil {
 			t.Fatal(err)
@@ -255,11 +255,11 @@ func TestSlowNetworkThroughGoRedis(t *testing.T) {
 // The broker's figures of time and bytes are exact at every size.
 func TestFlowArithmetic(t *testing.T) {
 	for _, rate := range []int64{1, 3, 7, 999, 1000, 1 << 20, 1e9, 1<<63 - 1} {
-		f := flow{rate: rate}
+		f := netemDirection{rate: rate}
 		for _, n := range []int{0, 1, 2, 10, 999, 1 << 20, 1 << 30} {
 			d := f.duration(n)
-			p := packet{rest: make([]byte, min(n, 1<<20))}
-			if n > len(p.rest) {
+			p := netemPacket{remaining: make([]byte, min(n, 1<<20))}
+			if n > len(p.remaining) {
 				continue
 			}
 			if got := f.progress(&p, d); got != n {
@@ -271,7 +271,7 @@ func TestFlowArithmetic(t *testing.T) {
 				}
 			}
 		}
-		if got := f.progress(&packet{rest: make([]byte, 5)}, 1<<63-1); got != 5 {
+		if got := f.progress(&netemPacket{remaining: make([]byte, 5)}, 1<<63-1); got != 5 {
 			t.Errorf("at %d bytes a second: %d of 5 bytes after 292 years", rate, got)
 		}
 	}

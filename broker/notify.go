@@ -58,8 +58,8 @@ func (h hooks) Notify(d *keyspace.DB, key, event string) {
 	}
 }
 
-// watchesChanged tells the keyspace whether anybody depends on the values of keys.
-func (b *Broker) watchesChanged() {
+// updateWatched tells the keyspace whether anybody depends on the values of keys.
+func (b *Broker) updateWatched() {
 	for i, d := range b.keys.DBs {
 		d.Watched = b.tracking.active || len(b.watched[i]) > 0
 	}

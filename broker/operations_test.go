@@ -34,8 +34,8 @@ var (
 	}
 )
 
-// actableRows returns the full names of all rows.
-var actableRows = sync.OnceValue(func() (names []string) {
+// commandRows returns the full names of all rows.
+var commandRows = sync.OnceValue(func() (names []string) {
 	for name := range testTable.All() {
 		names = append(names, name)
 	}
@@ -68,10 +68,10 @@ const (
 	mostArguments = 32
 )
 
-// actBytes are bytes that are read as acts. Behind their end there are zeros.
-type actBytes []byte
+// operationBytes are bytes that are read as acts. Behind their end there are zeros.
+type operationBytes []byte
 
-func (b *actBytes) byte() int {
+func (b *operationBytes) byte() int {
 	if len(*b) == 0 {
 		return 0
 	}
@@ -80,16 +80,16 @@ func (b *actBytes) byte() int {
 	return int(c)
 }
 
-func (b *actBytes) number() int { return b.byte()<<8 | b.byte() }
+func (b *operationBytes) number() int { return b.byte()<<8 | b.byte() }
 
-func (b *actBytes) text(n int) string {
+func (b *operationBytes) text(n int) string {
 	n = min(n, len(*b))
 	s := string((*b)[:n])
 	*b = (*b)[n:]
 	return s
 }
 
-func (b *actBytes) word() string {
+func (b *operationBytes) word() string {
 	switch n := b.number(); {
 	case n < fromOthers:
 		return frequentWords[n%len(frequentWords)]
@@ -100,9 +100,9 @@ func (b *actBytes) word() string {
 	}
 }
 
-func (b *actBytes) command() (args []string) {
+func (b *operationBytes) command() (args []string) {
 	if n := b.number(); n != noRow {
-		args = strings.Split(actableRows()[n%len(actableRows())], "|")
+		args = strings.Split(commandRows()[n%len(commandRows())], "|")
 	}
 	for range b.byte() % mostArguments {
 		args = append(args, b.word())
@@ -110,12 +110,12 @@ func (b *actBytes) command() (args []string) {
 	return args
 }
 
-// decodeActs reads acts.
-func decodeActs(data []byte) iter.Seq[act] {
-	return func(yield func(act) bool) {
-		for b := actBytes(data); len(b) > 0; {
+// decodeOperations reads acts.
+func decodeOperations(data []byte) iter.Seq[operation] {
+	return func(yield func(operation) bool) {
+		for b := operationBytes(data); len(b) > 0; {
 			who := b.byte()
-			a := act{kind: actKind(who) % actKinds, client: who / int(actKinds) % players}
+			a := operation{kind: operationKind(who) % operationKinds, client: who / int(operationKinds) % fuzzClients}
 			switch a.kind {
 			case commands, moreCommands, doing:
 				a.args = b.command()
@@ -137,12 +137,12 @@ func decodeActs(data []byte) iter.Seq[act] {
 	}
 }
 
-// encodeActs writes acts of transcripts so that decodeActs reads them, behind a byte
+// encodeOperations writes acts of transcripts so that decodeActs reads them, behind a byte
 // for the options.
-func encodeActs(options byte, acts []act) []byte {
+func encodeOperations(options byte, acts []operation) []byte {
 	b := []byte{options}
 	for _, a := range acts {
-		b = append(b, byte(int(a.kind)+a.client*int(actKinds)))
+		b = append(b, byte(int(a.kind)+a.client*int(operationKinds)))
 		switch a.kind {
 		case commands:
 			b = appendCommand(b, a.args)
@@ -158,9 +158,9 @@ func encodeActs(options byte, acts []act) []byte {
 }
 
 func appendCommand(b []byte, args []string) []byte {
-	row, words := slices.Index(actableRows(), args[0]), 1
+	row, words := slices.Index(commandRows(), args[0]), 1
 	if len(args) > 1 {
-		if sub := slices.Index(actableRows(), args[0]+"|"+args[1]); sub >= 0 {
+		if sub := slices.Index(commandRows(), args[0]+"|"+args[1]); sub >= 0 {
 			row, words = sub, 2
 		}
 	}
@@ -181,13 +181,13 @@ func appendCommand(b []byte, args []string) []byte {
 	return b
 }
 
-// actsOf reads the acts in a transcript. Names of commands become those of their
+// operationsOf reads the acts in a transcript. Names of commands become those of their
 // rows, and the number of a client is what a play gives it.
-func actsOf(transcript string) (acts []act) {
+func operationsOf(transcript string) (acts []operation) {
 	clients := map[string]int{}
 	client := func(name string) int {
 		if _, known := clients[name]; !known {
-			clients[name] = len(clients) % players
+			clients[name] = len(clients) % fuzzClients
 		}
 		return clients[name]
 	}
@@ -195,7 +195,7 @@ func actsOf(transcript string) (acts []act) {
 		who, what, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		switch {
 		case strings.HasSuffix(who, ">"):
-			a := act{client: client(strings.TrimSuffix(who, ">"))}
+			a := operation{client: client(strings.TrimSuffix(who, ">"))}
 			for name, number := range clients {
 				what = strings.ReplaceAll(what, "{"+name+"}", strconv.Itoa(number+1))
 			}
@@ -213,10 +213,10 @@ func actsOf(transcript string) (acts []act) {
 				acts = append(acts, a)
 			}
 		case what == "closes":
-			acts = append(acts, act{kind: closings, client: client(who)})
+			acts = append(acts, operation{kind: closings, client: client(who)})
 		case who == "wait":
 			if d, err := time.ParseDuration(what); err == nil {
-				acts = append(acts, act{kind: passings, time: d})
+				acts = append(acts, operation{kind: passings, time: d})
 			}
 		}
 	}

@@ -94,8 +94,8 @@ type Options struct {
 	// failures of the broker itself; nil discards that.
 	Logger *slog.Logger
 
-	// observing is what only CONFIG SET changes of what is noted about commands.
-	observing observing
+	// diagnostics is what only CONFIG SET changes of what is noted about commands.
+	diagnostics diagnostics
 
 	// access is what only CONFIG SET changes of access control.
 	access accessOptions
@@ -195,7 +195,7 @@ func (o Options) withDefaults() (Options, error) {
 	if y := o.ManualTime.UTC().Year(); !o.ManualTime.IsZero() && (y < 1970 || y > 2200) {
 		return o, fmt.Errorf("broker: Options.ManualTime is %v: expected a time from 1970 to 2200", o.ManualTime)
 	}
-	o.observing = defaultObserving
+	o.diagnostics = defaultDiagnostics
 	o.access.logLength = defaultAccessLog
 	o.replicas.lag = 10
 	o.kept = map[string]string{}

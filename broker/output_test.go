@@ -21,8 +21,8 @@ func allocated(f func()) int {
 }
 
 // muteClient is a client whose output is thrown away.
-func muteClient(t testing.TB, b *Broker) *fakeLink {
-	l := &fakeLink{mute: true}
+func muteClient(t testing.TB, b *Broker) *fakeTransport {
+	l := &fakeTransport{mute: true}
 	b.enter()
 	defer b.leave()
 	if err := b.open(l); err != nil {

@@ -40,10 +40,10 @@ type postponed struct {
 type postponeReason int
 
 const (
-	paused    postponeReason = iota // by CLIENT PAUSE
-	stalled                         // by a stall of the broker
-	delayed                         // by a fault
-	undecided                       // until a function has decided
+	paused       postponeReason = iota // by CLIENT PAUSE
+	stalled                            // by a stall of the broker
+	delayed                            // by a fault
+	intercepting                       // until a function has decided
 )
 
 // postponements are all commands that are kept.
@@ -59,7 +59,7 @@ type postponers uint8
 const (
 	pausing  postponers = 1 << iota // clients are paused
 	stalling                        // the broker stalls
-	ruled                           // there are rules about commands
+	hasRules                        // there are rules about commands
 )
 
 // A ruleCursor is how far a command has come among the rules.
@@ -82,7 +82,7 @@ type faultAction struct {
 func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 	b := s.broker
 	switch {
-	case cmd.Flags&command.Unhindered != 0:
+	case cmd.Flags&command.NeverPostponed != 0:
 		s.queueOrCall(cmd, args)
 		return
 	case b.postponers&stalling != 0:
@@ -109,7 +109,7 @@ func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 		case f.function != nil:
 			ask := f.function
 			f.function = nil
-			s.intercept(ask, cmd, s.postpone(undecided, args, j))
+			s.intercept(ask, cmd, s.postpone(intercepting, args, j))
 			return
 		case s.applyFault(cmd, args, f):
 			s.commandDone(cmd)
@@ -120,7 +120,7 @@ func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 				s.waiter.drop = f.drop
 			} else if !s.closed {
 				s.drop(mark, f.drop)
-				s.broker.noteDropped()
+				s.broker.logDropped()
 			}
 			return
 		case !s.applyNextRule(cmd, args, &j):
@@ -134,7 +134,7 @@ func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 // none.
 func (s *session) applyNextRule(cmd *command.Command, args [][]byte, j *ruleCursor) bool {
 	for _, r := range s.broker.rules {
-		if r.id > j.rule && r.isAbout(s, cmd, args) && r.fires() {
+		if r.id > j.rule && r.matches(s, cmd, args) && r.fires() {
 			*j = ruleCursor{r.id, r.action()}
 			return true
 		}
@@ -212,14 +212,14 @@ func (s *session) resume() {
 		}
 		s.broker.serveReadyKeys()
 	}
-	s.proceed()
-	s.endIfGone()
+	s.processInput()
+	s.closeIfDisconnected()
 }
 
-// endIfGone closes the session of a client that has gone and has nothing more to do,
+// closeIfDisconnected closes the session of a client that has gone and has nothing more to do,
 // or waits for what it would not receive.
-func (s *session) endIfGone() {
-	if s.gone && s.postponed == nil && !s.netem.sending() {
+func (s *session) closeIfDisconnected() {
+	if s.disconnected && s.postponed == nil && !s.netem.upInFlight() {
 		s.close()
 	}
 }
@@ -228,14 +228,14 @@ func (s *session) endIfGone() {
 // only the broker itself has kept from running, is done nevertheless, as it would be
 // by a Redis that is slow; what CLIENT PAUSE has postponed is not.
 func (s *session) HangUp() {
-	if s.closed || s.gone {
+	if s.closed || s.disconnected {
 		return
 	}
-	if (s.postponed == nil || s.postponed.why == paused) && !s.netem.sending() {
+	if (s.postponed == nil || s.postponed.why == paused) && !s.netem.upInFlight() {
 		s.close()
 		return
 	}
-	s.gone = true
+	s.disconnected = true
 	s.unregister()
 }
 

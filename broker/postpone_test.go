@@ -32,8 +32,8 @@ func await(t testing.TB, b *Broker, what string, holds func() bool) {
 	t.Fatalf("still not: %s", what)
 }
 
-// awaitHeld waits until n commands are held.
-func awaitHeld(t testing.TB, b *Broker, n int) {
+// awaitPostponed waits until n commands are held.
+func awaitPostponed(t testing.TB, b *Broker, n int) {
 	t.Helper()
 	await(t, b, fmt.Sprintf("%d commands are held", n), func() bool { return len(b.postponements.all) == n })
 }
@@ -76,7 +76,7 @@ func TestPauseAll(t *testing.T) {
 			}
 		}
 		b.Advance(time.Second - 1)
-		awaitHeld(t, b, 5)
+		awaitPostponed(t, b, 5)
 		b.Advance(1)
 		for i, want := range []string{"+OK 1", "+PONG 2", "+OK ", "+RESET 3", "4 5"} {
 			first, _ := w[i].read()
@@ -137,7 +137,7 @@ func TestPauseAndMaxMemory(t *testing.T) {
 	c.expect(t, "+OK", "CLIENT", "PAUSE", "1000", "WRITE")
 	c.expect(t, "+OK", "CONFIG", "SET", "maxmemory", "1")
 	a.send(t, "SET", "k", "v")
-	awaitHeld(t, b, 1)
+	awaitPostponed(t, b, 1)
 	c.expect(t, "+OK", "CLIENT", "UNPAUSE")
 	if got := a.reply(t); !strings.HasPrefix(got, "-OOM") {
 		t.Error(got)
@@ -158,17 +158,17 @@ func TestStall(t *testing.T) {
 		if _, err := sleeper.Write(append(request("DEBUG", "SLEEP", "1"), request("APPEND", "order", "a")...)); err != nil {
 			t.Fatal(err)
 		}
-		awaitHeld(t, b, 1)
+		awaitPostponed(t, b, 1)
 		if _, err := goer.Write(append(request("APPEND", "order", "b"), request("APPEND", "order", "c")...)); err != nil {
 			t.Fatal(err)
 		}
-		awaitHeld(t, b, 2)
+		awaitPostponed(t, b, 2)
 		if err := goer.Close(); err != nil {
 			t.Fatal(err)
 		}
 		await(t, b, "the client has gone", func() bool { return len(b.sessions) == 3 })
 		late.send(t, "EXISTS", "k")
-		awaitHeld(t, b, 3)
+		awaitPostponed(t, b, 3)
 		late.send(t, "RPUSH", "q", "x")
 		late.send(t, "GET", "order")
 		b.Advance(999 * time.Millisecond)
@@ -225,7 +225,7 @@ func TestStallMethods(t *testing.T) {
 	b.Stall(time.Second) // does not shorten it
 	a.send(t, "PING")
 	b.Advance(time.Minute)
-	awaitHeld(t, b, 1)
+	awaitPostponed(t, b, 1)
 	b.Resume()
 	if got := a.reply(t); got != "+PONG" {
 		t.Error(got)
@@ -234,10 +234,10 @@ func TestStallMethods(t *testing.T) {
 	b.Stall(1<<63 - 1)
 	b.Advance(1000 * time.Hour)
 	a.send(t, "PING")
-	awaitHeld(t, b, 1)
+	awaitPostponed(t, b, 1)
 	c := inMemory(t, b) // it can connect, and waits too
 	c.send(t, "SET", "k", "v")
-	awaitHeld(t, b, 2)
+	awaitPostponed(t, b, 2)
 	c.send(t, "DEBUG", "SLEEP", "1")
 	b.Resume()
 	if got := a.reply(t); got != "+PONG" {
@@ -265,9 +265,9 @@ func TestStallAfterStall(t *testing.T) {
 	w[3].send(t, "APPEND", "k", "3")
 	w[1].send(t, "APPEND", "k", "1")
 	b.Advance(time.Second)
-	awaitHeld(t, b, 3)
+	awaitPostponed(t, b, 3)
 	b.Advance(time.Second)
-	awaitHeld(t, b, 0)
+	awaitPostponed(t, b, 0)
 	w[0].reply(t)
 	w[0].expect(t, `"0123"`, "GET", "k")
 }
@@ -278,11 +278,11 @@ func TestCloseWhileHeld(t *testing.T) {
 		paused, goer, sleeper := newWire(dial(t)), newWire(dial(t)), newWire(dial(t))
 		paused.expect(t, "+OK", "CLIENT", "PAUSE", "100000", "WRITE")
 		paused.send(t, "SET", "k", "v")
-		awaitHeld(t, b, 1)
+		awaitPostponed(t, b, 1)
 		sleeper.send(t, "DEBUG", "SLEEP", "1000")
 		await(t, b, "it stalls", func() bool { return b.stall.until != 0 })
 		goer.send(t, "SET", "k", "v")
-		awaitHeld(t, b, 2)
+		awaitPostponed(t, b, 2)
 		goer.Close()
 		if err := b.Close(); err != nil {
 			t.Fatal(err)
@@ -292,7 +292,7 @@ func TestCloseWhileHeld(t *testing.T) {
 				t.Errorf("a client read %s from a closed broker", got)
 			}
 		}
-		awaitHeld(t, b, 0)
+		awaitPostponed(t, b, 0)
 	})
 }
 
@@ -430,7 +430,7 @@ func TestHoldingLosesNothing(t *testing.T) {
 				}
 			}
 		}
-		awaitHeld(t, b, 0)
+		awaitPostponed(t, b, 0)
 	})
 }
 
@@ -444,7 +444,7 @@ func TestTestCommandsAreNotHeld(t *testing.T) {
 	inject(t, b, Fault{Stall: time.Hour, Nth: 2})
 	a.send(t, "PING")
 	control.expect(t, "+OK", "REDRPC.ADVANCE", "999")
-	awaitHeld(t, b, 1)
+	awaitPostponed(t, b, 1)
 	control.expect(t, "+OK", "REDRPC.ADVANCE", "1")
 	if got := a.reply(t); got != "+PONG" {
 		t.Error(got)

@@ -73,7 +73,7 @@ func (s *session) check(args [][]byte) *command.Command {
 		s.refuseHTTP(args)
 		return nil
 	}
-	s.fail(cmd, args, err)
+	s.rejectCommand(cmd, args, err)
 	s.commandDone(cmd)
 	return nil
 }
@@ -84,9 +84,9 @@ func (s *session) queueOrCall(cmd *command.Command, args [][]byte) {
 		s.transaction.add(&s.requests, cmd, args)
 		s.reply(&queued)
 		if s.broker.observed {
-			s.noteUnrun(cmd, args, Queued, "")
+			s.logNotRun(cmd, args, Queued, "")
 		}
-		s.checkQuery(0)
+		s.checkQueryLimit(0)
 	} else {
 		s.call(cmd, args)
 		if b := s.broker; b.tracking.active {
@@ -106,10 +106,10 @@ func (s *session) commandDone(cmd *command.Command) {
 	}
 }
 
-// fail answers a command that cannot be run. It spoils the transaction; EXEC ends
+// rejectCommand answers a command that cannot be run. It spoils the transaction; EXEC ends
 // it.
-func (s *session) fail(cmd *command.Command, args [][]byte, err *resp.Reply) {
-	s.broker.reject(cmd)
+func (s *session) rejectCommand(cmd *command.Command, args [][]byte, err *resp.Reply) {
+	s.broker.countRejected(cmd)
 	if cmd != nil && cmd.FullName == "exec" {
 		s.endTransaction()
 		r := resp.ErrorReply("EXECABORT Transaction discarded because of: " + strings.TrimPrefix(err.Text, "ERR "))
@@ -118,7 +118,7 @@ func (s *session) fail(cmd *command.Command, args [][]byte, err *resp.Reply) {
 	s.transaction.failed = s.transaction.open
 	s.reply(err)
 	if s.broker.observed {
-		s.noteUnrun(cmd, args, Refused, err.Text)
+		s.logNotRun(cmd, args, Refused, err.Text)
 		if cmd != nil && cmd.FullName == "exec" {
 			s.broker.show(s, cmd, args) // so that monitors see the end of the transaction
 		}
@@ -128,7 +128,7 @@ func (s *session) fail(cmd *command.Command, args [][]byte, err *resp.Reply) {
 // call runs a command whose arguments are in order, and queues its reply.
 func (s *session) call(cmd *command.Command, args [][]byte) {
 	b := s.broker
-	began := b.lap
+	began := b.measuredUntil
 	var r resp.Reply
 	s.invoke(cmd, args, &r)
 	if s.tracking.on {
@@ -136,7 +136,7 @@ func (s *session) call(cmd *command.Command, args [][]byte) {
 	}
 	if r.Kind == resp.KindWait {
 		s.block(s.db, r.Wait.(*keyspace.Wait))
-		s.kept = appendArguments(s.kept[:0], cmd, args)
+		s.blockedArgs = appendArguments(s.blockedArgs[:0], cmd, args)
 	} else {
 		s.replyAt(b.running.Place, &r)
 	}
@@ -241,7 +241,7 @@ func (s *session) refuseHTTP(args [][]byte) {
 	b := s.broker
 	b.log(slog.LevelWarn, "client closed: it sent a line of HTTP, perhaps for a web page that wants to send commands", "client", s.String())
 	if b.observed {
-		if l := s.note(nil, Dropped, "", 0); l != nil {
+		if l := s.logCommand(nil, Dropped, "", 0); l != nil {
 			l.args = appendArguments(l.args, nil, args)
 		}
 	}

@@ -18,7 +18,7 @@ import (
 func (b *Broker) guard(c *call, args [][]byte, handler keyspace.Handler, r *resp.Reply) {
 	defer func() {
 		if p := recover(); p != nil {
-			kept := c.session.kept
+			kept := c.session.blockedArgs
 			if args != nil {
 				kept = appendArguments(nil, c.command, args)
 			}

@@ -146,14 +146,14 @@ func TestPanicWhileABlockedClientIsServed(t *testing.T) {
 	}
 }
 
-// A brokenLink does not know whether its client is there.
-type brokenLink struct{ fakeLink }
+// A brokenTransport does not know whether its client is there.
+type brokenTransport struct{ fakeTransport }
 
-func (*brokenLink) Peer() transport.Peer { panic("oh") }
+func (*brokenTransport) Peer() transport.Peer { panic("oh") }
 
 func TestPanicInALinkWhileABlockedClientIsServed(t *testing.T) {
 	b := newBroker(t, Options{})
-	l := &brokenLink{}
+	l := &brokenTransport{}
 	b.enter()
 	if err := b.open(l); err != nil {
 		t.Fatal(err)

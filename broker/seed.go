@@ -61,7 +61,7 @@ func (b *Broker) seed(text []byte) error {
 	}
 	s := b.newInternalClient(b.keys.DBs[0])
 	for _, l := range lines {
-		if r := s.answer(l.args); r.Kind == resp.KindError {
+		if r := s.runInternal(l.args); r.Kind == resp.KindError {
 			return fmt.Errorf("line %d, %.80s: %w", l.number, l.text, Error(r.Text))
 		}
 	}

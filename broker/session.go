@@ -35,26 +35,26 @@ type session struct {
 	netem          *netem      // the slow network between it and the client; nil: there is none
 	waits          bool        // no command of it runs: it is blocked, or held
 	waiter         *waiter     // not nil while it is blocked
-	kept           []byte      // arguments of the command that it is, or was last, blocked in: see appendArguments
+	blockedArgs    []byte      // arguments of the command that it is, or was last, blocked in: see appendArguments
 	postponed      *postponed  // not nil while it is held
 	timeoutAlarm   alarm.Alarm // when it has waited long enough
 	idleAlarm      alarm.Alarm // when it may have been idle for too long
 	softLimitAlarm alarm.Alarm // when it has had too much unread for too long
-	delayed        []readyKey  // keys to serve it from, once more of its input has been read
+	deferredKeys   []readyKey  // keys to serve it from, once more of its input has been read
 
 	transaction   transaction
-	opened        *Record // in strict mode: the last MULTI or WATCH
+	multiOrWatch  *Record // in strict mode: the last MULTI or WATCH
 	subscriptions subscriptions
 	tracking      trackingState
 	monitors      bool // MONITOR
 	replyMode     replyMode
 	noEvict       bool // CLIENT NO-EVICT, which asks for nothing that the broker would do
 
-	sleeps  bool // its replies wait for the end of the stall
-	gone    bool // the client has closed the connection, and commands of it are still held
-	closing bool // no more commands; closed once what is queued has been sent
-	overrun bool // it is closing since it does not read: at once
-	closed  bool // closed and forgotten
+	sleeps       bool // its replies wait for the end of the stall
+	disconnected bool // the client has closed the connection, and commands of it are still held
+	closing      bool // no more commands; closed once what is queued has been sent
+	overLimit    bool // it is closing since it does not read: at once
+	closed       bool // closed and forgotten
 }
 
 // receive is called by a link with what the client has sent.
@@ -71,27 +71,27 @@ func (s *session) Input(p []byte) {
 		return
 	}
 	if s.netem == nil {
-		s.take(p)
+		s.readInput(p)
 		return
 	}
 	s.netem.up.send(p)
-	s.checkQuery(s.requests.Buffered())
+	s.checkQueryLimit(s.requests.Buffered())
 	s.receiveNetem()
 }
 
-// take is input behind a slow network, if there is one.
-func (s *session) take(p []byte) {
+// readInput is input behind a slow network, if there is one.
+func (s *session) readInput(p []byte) {
 	s.broker.stats.reads++
 	s.broker.stats.bytesIn += int64(len(p))
 	s.used = s.broker.keys.Now
-	s.serveDelayed()
+	s.retryDeferred()
 	s.requests.Feed(p)
-	s.proceed()
+	s.processInput()
 }
 
-// proceed runs the commands that have come in, until there are no more, one
+// processInput runs the commands that have come in, until there are no more, one
 // blocks or is held, or the connection is to be closed.
-func (s *session) proceed() {
+func (s *session) processInput() {
 	defer s.recoverPanic()
 	for !s.waits && !s.closing && !s.closed {
 		args, err := s.requests.Next(!s.needsAuth())
@@ -115,15 +115,15 @@ func (s *session) proceed() {
 	if n > 0 {
 		s.broker.stats.input.note(s.broker.keys.Now, n)
 	}
-	s.checkQuery(n)
+	s.checkQueryLimit(n)
 }
 
-// checkQuery gives a client up that has sent more than it may of what cannot be run
+// checkQueryLimit gives a client up that has sent more than it may of what cannot be run
 // yet: so many bytes, what its transaction holds, and a command that is kept.
-func (s *session) checkQuery(waiting int) {
-	n := waiting + s.transaction.bytes + s.heldBytes()
+func (s *session) checkQueryLimit(waiting int) {
+	n := waiting + s.transaction.bytes + s.postponedBytes()
 	if s.netem != nil {
-		n += s.netem.up.backlog
+		n += s.netem.up.inFlight
 	}
 	if n <= s.broker.options.MaxQuery || s.closed {
 		return
@@ -155,8 +155,8 @@ func (s *session) reply(r *resp.Reply) {
 		return
 	}
 	s.markPendingWrite()
-	if s.out.Len() > checkPendingFrom {
-		s.checkPending()
+	if s.out.Len() > outputCheckSize {
+		s.checkOutputLimit()
 	}
 }
 
@@ -205,14 +205,14 @@ func (s *session) close() {
 	s.closed = true
 	if s.waiter != nil {
 		if s.broker.observed {
-			s.noteEnd(Dropped, "")
+			s.logUnblocked(Dropped, "")
 		}
 		s.waiter.leave()
 	}
 	if s.postponed != nil {
 		s.postponed.forget()
 	}
-	s.judgeEnd()
+	s.checkStrictAtEnd()
 	s.stopNetem()
 	s.unwatch()
 	s.unregister()
@@ -245,35 +245,35 @@ func (s *session) flushOutput() (flush bool) {
 		s.broker.stats.output.note(s.broker.keys.Now, n)
 		s.outPeak = max(s.outPeak, n)
 		flush = s.transport.Deliver(&s.out)
-		s.checkPending()
+		s.checkOutputLimit()
 	}
-	if s.overrun {
+	if s.overLimit {
 		s.Abort()
 		return false
 	}
 	s.out.Shrink()
-	if s.closing && !s.closed && !s.netem.delivering() {
+	if s.closing && !s.closed && !s.netem.downInFlight() {
 		s.close()
 		s.transport.Finish()
 	}
 	return flush
 }
 
-// checkPendingFrom is how many bytes of one batch are checked before the end of the
+// outputCheckSize is how many bytes of one batch are checked before the end of the
 // batch.
-const checkPendingFrom = 64 << 10
+const outputCheckSize = 64 << 10
 
-// checkPending gives a client up that leaves more unread than it may. Nothing more
+// checkOutputLimit gives a client up that leaves more unread than it may. Nothing more
 // is queued for it, and it is closed at the end of the batch.
-func (s *session) checkPending() {
-	limit := s.pendingLimit()
-	if limit.Hard <= 0 && limit.Soft <= 0 || s.closed || s.overrun {
+func (s *session) checkOutputLimit() {
+	limit := s.outputLimit()
+	if limit.Hard <= 0 && limit.Soft <= 0 || s.closed || s.overLimit {
 		return
 	}
 	n := s.unread()
 	switch {
 	case limit.Hard > 0 && n > limit.Hard:
-		s.overflow(n)
+		s.closeOverLimit(n)
 	case limit.Soft <= 0 || n <= limit.Soft:
 		s.broker.keys.Alarms.Clear(&s.softLimitAlarm)
 	case !s.softLimitAlarm.IsSet():
@@ -285,32 +285,32 @@ func (s *session) checkPending() {
 func (s *session) unread() int {
 	n := s.out.Len() + s.transport.Backlog()
 	if s.netem != nil {
-		n += s.netem.down.backlog
+		n += s.netem.down.inFlight
 	}
 	return n
 }
 
-func (s *session) overflow(unread int) {
+func (s *session) closeOverLimit(unread int) {
 	s.broker.log(slog.LevelWarn, "client closed: it does not read its replies",
-		"client", s.String(), "bytes", unread, "limit", s.pendingLimit())
-	s.overrun, s.closing = true, true
+		"client", s.String(), "bytes", unread, "limit", s.outputLimit())
+	s.overLimit, s.closing = true, true
 	s.out = resp.Output{}
 	s.markPendingWrite()
 }
 
-func (s *session) pendingLimit() *PendingLimit {
+func (s *session) outputLimit() *PendingLimit {
 	switch {
 	case s.needsAuth():
-		return &pendingLockedOut
+		return &unauthenticatedLimit
 	case s.subscriptions.any():
 		return &s.broker.options.PendingPubSub
 	}
 	return &s.broker.options.Pending
 }
 
-// pendingLockedOut holds for a client that has yet to give the password: for what it
+// unauthenticatedLimit holds for a client that has yet to give the password: for what it
 // leaves unread nothing is to be kept but a buffer.
-var pendingLockedOut = PendingLimit{Hard: 16 << 10}
+var unauthenticatedLimit = PendingLimit{Hard: 16 << 10}
 
 // A softLimit is a session that had more unread than its soft limit some time ago.
 type softLimit session
@@ -318,16 +318,16 @@ type softLimit session
 // Due gives the client up if it is still over its soft limit.
 func (l *softLimit) Due() {
 	s := (*session)(l)
-	if n := s.unread(); n > s.pendingLimit().Soft && s.pendingLimit().Soft > 0 {
-		s.overflow(n)
+	if n := s.unread(); n > s.outputLimit().Soft && s.outputLimit().Soft > 0 {
+		s.closeOverLimit(n)
 	}
 }
 
 // An idleTimeout is a session that may have been idle for too long.
 type idleTimeout session
 
-// watchIdle makes the client be closed when it has been idle for too long.
-func (s *session) watchIdle() {
+// setIdleAlarm makes the client be closed when it has been idle for too long.
+func (s *session) setIdleAlarm() {
 	b := s.broker
 	if b.options.IdleTimeout == 0 {
 		b.keys.Alarms.Clear(&s.idleAlarm)
@@ -346,7 +346,7 @@ func (i *idleTimeout) Due() {
 	case s.waits || s.monitors || s.subscriptions.any():
 		b.keys.Alarms.Set(&s.idleAlarm, i, b.keys.Now+int64(b.options.IdleTimeout))
 	case s.used+int64(b.options.IdleTimeout) > b.keys.Now:
-		s.watchIdle()
+		s.setIdleAlarm()
 	default:
 		b.log(slog.LevelDebug, "client closed: it was idle", "client", s.String())
 		s.Abort()
@@ -363,7 +363,7 @@ func (s *session) reset() {
 	s.rename("")
 	s.protocol = 2
 	s.db = s.broker.keys.DBs[0]
-	s.setUser(s.broker.acl.standard)
+	s.setUser(s.broker.acl.defaultUser)
 }
 
 // blocked reports whether the client counts as blocked: it waits for a key, or is

@@ -36,7 +36,7 @@ type slowEntry struct {
 // be set, or returns nil.
 func (s *session) addSlow(cmd *command.Command, took int64) *slowEntry {
 	b := s.broker
-	from := b.options.observing.slowFrom
+	from := b.options.diagnostics.slowFrom
 	if from < 0 || took/int64(time.Microsecond) < int64(from) || cmd.Flags&command.SkipSlowlog != 0 || b.slowlog.most == 0 {
 		return nil
 	}
@@ -82,16 +82,16 @@ func slowlogReset(c *call, _ [][]byte) resp.Reply {
 	return resp.OK
 }
 
-// applyObserving brings into force what CONFIG SET said about commands.
-func (b *Broker) applyObserving() {
-	o := &b.options.observing
+// applyDiagnostics brings into force what CONFIG SET said about commands.
+func (b *Broker) applyDiagnostics() {
+	o := &b.options.diagnostics
 	b.slowlog.resize(o.slowLength)
-	b.notable = math.MaxInt64
+	b.slowThreshold = math.MaxInt64
 	if o.slowFrom >= 0 {
-		b.notable = saturate(o.slowFrom, time.Microsecond)
+		b.slowThreshold = saturate(o.slowFrom, time.Microsecond)
 	}
 	if o.spikeFrom > 0 {
-		b.notable = min(b.notable, saturate(o.spikeFrom, time.Millisecond))
+		b.slowThreshold = min(b.slowThreshold, saturate(o.spikeFrom, time.Millisecond))
 	}
 }
 

@@ -89,15 +89,15 @@ type stats struct {
 	bytesIn, bytesOut int64
 	input, output     recent // bytes of input waiting, and of one batch's output
 	blocked           int    // clients now
-	readings          ring[reading]
-	nextReading       int64
+	samples           ring[sample]
+	nextSample        int64
 }
 
 // resetStats begins to count anew.
 func (b *Broker) resetStats() {
 	b.stats = stats{
 		started: b.stats.started, blocked: b.stats.blocked,
-		errorCodes: map[string]int64{}, readings: ring[reading]{most: rateReadings + 1},
+		errorCodes: map[string]int64{}, samples: ring[sample]{most: rateSamples + 1},
 	}
 	b.keys.Expired, b.keys.Hits, b.keys.Misses = 0, 0, 0
 	clear(b.usage)
@@ -114,18 +114,18 @@ func (b *Broker) commandsRun() int64 {
 	return n
 }
 
-// A reading is how far the counters were at some time. One is taken before the first
+// A sample is how far the counters were at some time. One is taken before the first
 // thing that happens 100 ms after the last.
-type reading struct{ at, commands, in, out int64 }
+type sample struct{ at, commands, in, out int64 }
 
 const (
-	readingEvery = int64(100 * time.Millisecond)
-	rateReadings = 16 // that the window of a rate spans
+	sampleInterval = int64(100 * time.Millisecond)
+	rateSamples    = 16 // that the window of a rate spans
 )
 
-func (b *Broker) readCounters() {
-	*b.stats.readings.put() = reading{b.keys.Now, b.commandsRun(), b.stats.bytesIn, b.stats.bytesOut}
-	b.stats.nextReading = b.keys.Now + readingEvery
+func (b *Broker) takeSample() {
+	*b.stats.samples.put() = sample{b.keys.Now, b.commandsRun(), b.stats.bytesIn, b.stats.bytesOut}
+	b.stats.nextSample = b.keys.Now + sampleInterval
 }
 
 // A rate is what happened per second.
@@ -133,8 +133,8 @@ type rate struct{ commands, in, out float64 }
 
 // rate is that of the last 1.6 s, as Redis has it.
 func (b *Broker) rate() rate {
-	const window = rateReadings * readingEvery
-	r := &b.stats.readings
+	const window = rateSamples * sampleInterval
+	r := &b.stats.samples
 	for i := range r.items {
 		from := r.at(i)
 		if from.at < b.keys.Now-window {
@@ -190,8 +190,8 @@ type usage struct {
 	latency  *histogram // of the runs; nil: none yet
 }
 
-// observing is what CONFIG SET says about it.
-type observing struct {
+// diagnostics is what CONFIG SET says about it.
+type diagnostics struct {
 	slowFrom    int    // microseconds from which a command is in the slow log; negative: none is
 	slowLength  int    // entries of the slow log
 	spikeFrom   int    // milliseconds from which it is a spike for LATENCY; 0: it never is
@@ -199,52 +199,52 @@ type observing struct {
 	percentiles string // of them, which INFO shows, separated by spaces
 }
 
-var defaultObserving = observing{slowFrom: 10_000, slowLength: 128, latencies: true, percentiles: "50 99 99.9"}
+var defaultDiagnostics = diagnostics{slowFrom: 10_000, slowLength: 128, latencies: true, percentiles: "50 99 99.9"}
 
 // startLap begins to measure the commands of a batch.
 func (b *Broker) startLap() {
 	now := b.clock.elapsed()
-	if step := now - b.lap; step < 0 || step > longStep {
+	if step := now - b.measuredUntil; step < 0 || step > longStep {
 		b.checkClock()
 	}
-	b.lap = now
+	b.measuredUntil = now
 }
 
 // endLap ends a measurement that began at a time of the same clock.
 func (b *Broker) endLap(began int64) {
-	b.lap = b.clock.elapsed()
-	b.took = b.lap - began
+	b.measuredUntil = b.clock.elapsed()
+	b.lastDuration = b.measuredUntil - began
 }
 
 // account notes that a command has run and been answered, or has begun to wait.
 func (s *session) account(cmd *command.Command, args [][]byte, began int64, r *resp.Reply) {
 	b := s.broker
 	b.endLap(began)
-	b.took += b.running.slept
+	b.lastDuration += b.running.slept
 	u := &b.usage[cmd.Index]
 	u.calls++
-	u.time += b.took
+	u.time += b.lastDuration
 	if r.IsError() {
 		u.failed++
 	}
 	if r.Kind == resp.KindWait {
-		s.waiter.took = b.took
+		s.waiter.took = b.lastDuration
 	} else {
-		b.measured(u, b.took)
+		b.addLatency(u, b.lastDuration)
 	}
-	if b.took >= b.notable {
-		s.tookLong(cmd, args, r)
+	if b.lastDuration >= b.slowThreshold {
+		s.recordSlow(cmd, args, r)
 	}
 }
 
-// tookLong notes what is only noted of commands that took long.
-func (s *session) tookLong(cmd *command.Command, args [][]byte, r *resp.Reply) {
+// recordSlow notes what is only noted of commands that took long.
+func (s *session) recordSlow(cmd *command.Command, args [][]byte, r *resp.Reply) {
 	kind := commandSpike
 	if cmd.Flags&command.Fast != 0 {
 		kind = fastCommandSpike
 	}
-	took := s.broker.took
-	s.broker.noteSpike(kind, took)
+	took := s.broker.lastDuration
+	s.broker.addSpike(kind, took)
 	if r.Kind == resp.KindWait {
 		return // it is not over yet
 	}
@@ -253,47 +253,47 @@ func (s *session) tookLong(cmd *command.Command, args [][]byte, r *resp.Reply) {
 	}
 }
 
-// served notes that a client that was blocked has been served.
-func (s *session) served(began int64, r *resp.Reply) {
+// accountServed notes that a client that was blocked has been served.
+func (s *session) accountServed(began int64, r *resp.Reply) {
 	b := s.broker
 	b.endLap(began)
 	u := &b.usage[s.command.Index]
-	u.time += b.took
+	u.time += b.lastDuration
 	if r.IsError() {
 		u.failed++
 	}
-	s.waiter.took += b.took
-	b.measured(u, s.waiter.took)
-	if s.waiter.took < b.notable {
+	s.waiter.took += b.lastDuration
+	b.addLatency(u, s.waiter.took)
+	if s.waiter.took < b.slowThreshold {
 		return
 	}
-	b.noteSpike(unblockingSpike, b.took)
+	b.addSpike(unblockingSpike, b.lastDuration)
 	if e := s.addSlow(s.command, s.waiter.took); e != nil {
-		e.args = append(e.args, s.kept...)
+		e.args = append(e.args, s.blockedArgs...)
 	}
 }
 
-// givenUp notes that CLIENT UNBLOCK ends the waiting of a client. As in Redis its command
+// accountUnblocked notes that CLIENT UNBLOCK ends the waiting of a client. As in Redis its command
 // has failed, whatever it is answered.
-func (s *session) givenUp() {
+func (s *session) accountUnblocked() {
 	u := &s.broker.usage[s.command.Index]
 	u.failed++
-	s.broker.measured(u, s.waiter.took)
+	s.broker.addLatency(u, s.waiter.took)
 }
 
 // observe tells whoever wants to hear of it that a command has run, or waits.
 func (s *session) observe(cmd *command.Command, args [][]byte, r *resp.Reply) {
 	outcome, err := outcomeOf(r)
-	if l := s.note(cmd, outcome, err, s.broker.took); l != nil {
+	if l := s.logCommand(cmd, outcome, err, s.broker.lastDuration); l != nil {
 		l.args = appendArguments(l.args, cmd, args)
-		s.judge(l)
+		s.checkStrict(l)
 	}
 	s.broker.show(s, cmd, args)
 }
 
-// measured counts how long a whole command took.
-func (b *Broker) measured(u *usage, took int64) {
-	if !b.options.observing.latencies {
+// addLatency counts how long a whole command took.
+func (b *Broker) addLatency(u *usage, took int64) {
+	if !b.options.diagnostics.latencies {
 		return
 	}
 	if u.latency == nil {
@@ -302,9 +302,9 @@ func (b *Broker) measured(u *usage, took int64) {
 	u.latency.add(took)
 }
 
-// reject notes that a command was refused. What the broker does not know has no
+// countRejected notes that a command was refused. What the broker does not know has no
 // usage.
-func (b *Broker) reject(cmd *command.Command) {
+func (b *Broker) countRejected(cmd *command.Command) {
 	if cmd == nil {
 		b.stats.unknown++
 	} else {

@@ -50,11 +50,11 @@ func (b *Broker) Violations() []Violation {
 	return slices.Clone(b.violations)
 }
 
-const maxBreaches = 1000
+const maxViolations = 1000
 
-func (s *session) breach(r Record, left string) {
+func (s *session) addViolation(r Record, left string) {
 	b := s.broker
-	if len(b.violations) == maxBreaches {
+	if len(b.violations) == maxViolations {
 		return
 	}
 	v := Violation{Record: r, Left: left}
@@ -71,18 +71,18 @@ var misuses = []string{"ERR unknown command", "ERR unknown subcommand", "ERR wro
 // have: sub-commands of later versions and of Valkey, and the command of a sentinel.
 var probes = []string{"client setinfo", "client maint_notifications", "client no-touch", "client capa", "sentinel"}
 
-// judge looks at a command that has run, or was refused.
-func (s *session) judge(l *logged) {
+// checkStrict looks at a command that has run, or was refused.
+func (s *session) checkStrict(l *logEntry) {
 	switch {
 	case !s.broker.options.Strict || l.client == 0:
 	case l.err != "":
 		isMisuse := func(beginning string) bool { return strings.HasPrefix(l.err, beginning) }
 		if r := l.record(); slices.ContainsFunc(misuses, isMisuse) && !isProbe(r.Args) {
-			s.breach(r, "")
+			s.addViolation(r, "")
 		}
 	case l.command.Name == "multi" || l.command.Name == "watch":
 		r := l.record()
-		s.opened = &r
+		s.multiOrWatch = &r
 	}
 }
 
@@ -91,14 +91,14 @@ func isProbe(args []string) bool {
 	return slices.Contains(probes, name) || len(args) > 1 && slices.Contains(probes, name+" "+strings.ToLower(args[1]))
 }
 
-// judgeEnd looks at what a client leaves behind.
-func (s *session) judgeEnd() {
+// checkStrictAtEnd looks at what a client leaves behind.
+func (s *session) checkStrictAtEnd() {
 	t := &s.transaction
 	switch {
-	case s.opened == nil:
+	case s.multiOrWatch == nil:
 	case t.open:
-		s.breach(*s.opened, fmt.Sprintf("before EXEC or DISCARD (queued: %d)", len(t.queue)))
+		s.addViolation(*s.multiOrWatch, fmt.Sprintf("before EXEC or DISCARD (queued: %d)", len(t.queue)))
 	case len(t.watched) > 0:
-		s.breach(*s.opened, fmt.Sprintf("before EXEC or UNWATCH (watched: %d)", len(t.watched)))
+		s.addViolation(*s.multiOrWatch, fmt.Sprintf("before EXEC or UNWATCH (watched: %d)", len(t.watched)))
 	}
 }

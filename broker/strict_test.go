@@ -76,10 +76,10 @@ func TestStrictLimits(t *testing.T) {
 
 	b := newBroker(t, Options{Strict: true, LogSize: 1})
 	w = inMemory(t, b)
-	for i := range maxBreaches + 10 {
+	for i := range maxViolations + 10 {
 		w.do(t, fmt.Sprint("NONSENSE", i))
 	}
-	if v := b.Violations(); len(v) != maxBreaches || v[maxBreaches-1].Record.Args[0] != fmt.Sprint("NONSENSE", maxBreaches-1) {
+	if v := b.Violations(); len(v) != maxViolations || v[maxViolations-1].Record.Args[0] != fmt.Sprint("NONSENSE", maxViolations-1) {
 		t.Errorf("%d violations", len(v))
 	}
 }

@@ -116,7 +116,7 @@ func TestWaitBlockedCommand(t *testing.T) {
 		if err := other.Close(); err != nil { // the timer of one that left goes with it
 			t.Fatal(err)
 		}
-		if n := len(b.watchers); n != 0 {
+		if n := len(b.conditions); n != 0 {
 			t.Errorf("%d watchers are left", n)
 		}
 	})

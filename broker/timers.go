@@ -77,8 +77,8 @@ func (c *clock) read() int64 { return c.at(c.elapsed()) }
 // end the alarms of that time come before the commands.
 func (b *Broker) runDue() {
 	b.setTime()
-	if b.keys.Now >= b.stats.nextReading {
-		b.readCounters()
+	if b.keys.Now >= b.stats.nextSample {
+		b.takeSample()
 	}
 	if b.stall.until != 0 {
 		if b.keys.Now < b.stall.until {
@@ -115,7 +115,7 @@ func (b *Broker) fire(o alarm.Owner) {
 // setTime reads the clock.
 func (b *Broker) setTime() {
 	b.startLap()
-	b.keys.Now = b.clock.at(b.lap)
+	b.keys.Now = b.clock.at(b.measuredUntil)
 	b.keys.Second = uint32(b.keys.Now / int64(time.Second))
 }
 

@@ -48,7 +48,7 @@ type tracking struct {
 	broker   *Broker
 	active   bool                          // some client tracks, or did so, and keys that it read have not changed or it is still to be told
 	clients  int                           // how many
-	readable map[*session]struct{}         // clients that track, or did: readers may name them
+	trackers map[*session]struct{}         // clients that track, or did: readers may name them
 	readers  map[string]map[int64]struct{} // clients that have read a key
 	prefixes map[string]*prefix            // broadcast
 	own      []ownChange                   // what the running client has to be told of its own changes
@@ -71,7 +71,7 @@ type prefix struct {
 func (t *tracking) init(b *Broker) {
 	t.broker = b
 	t.readers = map[string]map[int64]struct{}{}
-	t.readable = map[*session]struct{}{}
+	t.trackers = map[*session]struct{}{}
 	t.prefixes = map[string]*prefix{}
 }
 
@@ -79,7 +79,7 @@ func (t *tracking) init(b *Broker) {
 func (t *tracking) setActive(active bool) {
 	if t.active != active {
 		t.active = active
-		t.broker.watchesChanged()
+		t.broker.updateWatched()
 	}
 }
 
@@ -98,21 +98,21 @@ func (s *session) track(cmd *command.Command, args [][]byte) {
 			readers[string(args[i])] = ids
 		}
 		ids[s.id] = struct{}{}
-		s.broker.dropGone(ids)
+		s.broker.dropDisconnected(ids)
 	}
 }
 
-// dropGone drops clients that have gone, once they are the most. So a key that is read
+// dropDisconnected drops clients that have gone, once they are the most. So a key that is read
 // by one client after the other, and does not change, remembers no more than twice as
 // many as there are.
-func (b *Broker) dropGone(ids map[int64]struct{}) {
-	if len(ids) > 2*len(b.sessions)+mostGone {
+func (b *Broker) dropDisconnected(ids map[int64]struct{}) {
+	if len(ids) > 2*len(b.sessions)+keptDisconnected {
 		maps.DeleteFunc(ids, func(id int64, _ struct{}) bool { return b.sessions[id] == nil })
 	}
 }
 
-// mostGone is how many readers of a key may have gone in any case.
-const mostGone = 16
+// keptDisconnected is how many readers of a key may have gone in any case.
+const keptDisconnected = 16
 
 // afterCommand ends a command: it tells the client that ran it of its own changes, and if
 // more keys are remembered to have been read than may be, forgets some, and tells
@@ -162,11 +162,11 @@ func (t *tracking) changedForReaders(by *session, key string) {
 		}
 		t.tell(s, by, keys)
 	}
-	t.review()
+	t.updateActive()
 }
 
-// review notes whether there is still something to do for anybody.
-func (t *tracking) review() { t.setActive(t.clients > 0 || len(t.readers) > 0 || len(t.own) > 0) }
+// updateActive notes whether there is still something to do for anybody.
+func (t *tracking) updateActive() { t.setActive(t.clients > 0 || len(t.readers) > 0 || len(t.own) > 0) }
 
 // flushed notes that all keys may have changed.
 func (t *tracking) flushed(by *session) {
@@ -176,7 +176,7 @@ func (t *tracking) flushed(by *session) {
 			t.tell(s, by, nil)
 		}
 	}
-	t.review()
+	t.updateActive()
 }
 
 // tell sends an invalidation, after the reply to the running command if it is for
@@ -200,7 +200,7 @@ func (t *tracking) deliverOwn() {
 		}
 	}
 	t.own = emptied(t.own)
-	t.review()
+	t.updateActive()
 }
 
 // broadcast tells the clients of each prefix what changed since the last time.
@@ -282,17 +282,17 @@ func (s *session) stopTracking() {
 	}
 	s.tracking = trackingState{redirect: s.tracking.redirect}
 	t.clients--
-	t.review()
+	t.updateActive()
 }
 
 // forget drops a client that is closed, and with the last that has ever tracked the
 // keys that have been read.
 func (t *tracking) forget(s *session) {
 	s.stopTracking()
-	if _, was := t.readable[s]; !was {
+	if _, was := t.trackers[s]; !was {
 		return
 	}
-	if delete(t.readable, s); len(t.readable) == 0 {
+	if delete(t.trackers, s); len(t.trackers) == 0 {
 		t.readers = map[string]map[int64]struct{}{}
 		t.setActive(false)
 	}
@@ -305,7 +305,7 @@ func (s *session) startTracking(o trackingState) {
 	if !s.tracking.on {
 		t.clients++
 		t.setActive(true)
-		t.readable[s] = struct{}{}
+		t.trackers[s] = struct{}{}
 	}
 	prefixes := s.tracking.prefixes
 	if o.broadcast {

@@ -57,17 +57,17 @@ func withoutVarying(reply string) string {
 	return varying.ReplaceAllString(reply, "$1=*")
 }
 
-// A stage is a server that a transcript is replayed on.
-type stage struct {
+// A target is a server that a transcript is replayed on.
+type target struct {
 	dial func(testing.TB) net.Conn
 	wait func(testing.TB, time.Duration)
 }
 
 func TestTranscripts(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
-		replayAll(t, func(t *testing.T) stage {
+		replayAll(t, func(t *testing.T) target {
 			b := newBroker(t, Options{ManualTime: time.Unix(1_700_000_000, 0)})
-			return stage{
+			return target{
 				func(t testing.TB) net.Conn { return inMemory(t, b).Conn },
 				func(_ testing.TB, d time.Duration) { b.Advance(d) },
 			}
@@ -75,10 +75,10 @@ func TestTranscripts(t *testing.T) {
 	})
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
-			replayAll(t, func(t *testing.T) stage {
+			replayAll(t, func(t *testing.T) target {
 				b := newBroker(t, Options{ManualTime: time.Unix(1_700_000_000, 0)})
 				dial := serve(t, b, network)
-				return stage{
+				return target{
 					dial,
 					func(_ testing.TB, d time.Duration) { b.Advance(d) },
 				}
@@ -87,10 +87,10 @@ func TestTranscripts(t *testing.T) {
 	}
 	t.Run("redis", func(t *testing.T) {
 		server := redistest.Start(t, "--enable-debug-command", "yes")
-		replayAll(t, func(t *testing.T) stage {
+		replayAll(t, func(t *testing.T) target {
 			control := newWire(dial(t, server.TCPAddr()))
 			control.expect(t, "+OK", "FLUSHALL")
-			return stage{
+			return target{
 				func(t testing.TB) net.Conn { return dial(t, server.TCPAddr()) },
 				func(t testing.TB, d time.Duration) {
 					control.expect(t, "0", "WAIT", "1", fmt.Sprint(d.Milliseconds())) // for a replica that there is not
@@ -110,7 +110,7 @@ func dial(t testing.TB, addr net.Addr) net.Conn {
 	return conn
 }
 
-func replayAll(t *testing.T, open func(*testing.T) stage) {
+func replayAll(t *testing.T, open func(*testing.T) target) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
@@ -121,7 +121,7 @@ func replayAll(t *testing.T, open func(*testing.T) stage) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := &replay{stage: open(t), clients: map[string]*wire{}}
+			r := &replay{target: open(t), clients: map[string]*wire{}}
 			r.control = newWire(r.dial(t))
 			isReference := strings.Contains(t.Name(), "/redis/")
 			answered := r.run(t, strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), *update && isReference)
@@ -136,7 +136,7 @@ func replayAll(t *testing.T, open func(*testing.T) stage) {
 
 // A replay is one run of a transcript.
 type replay struct {
-	stage
+	target
 	control *wire
 	clients map[string]*wire
 }

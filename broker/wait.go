@@ -9,9 +9,9 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// A watcher is somebody who waits until something holds of the broker: that clients
+// A condition is somebody who waits until something holds of the broker: that clients
 // are blocked, for example.
-type watcher struct {
+type condition struct {
 	holds func() bool
 	done  func() // called when it does, once
 }
@@ -19,18 +19,18 @@ type watcher struct {
 // countBlocked notes that more or fewer clients are blocked, or paused.
 func (b *Broker) countBlocked(more int) {
 	b.stats.blocked += more
-	b.tellWatchers()
+	b.checkConditions()
 }
 
-// tellWatchers is called when something has changed that may be waited for.
-func (b *Broker) tellWatchers() {
-	for i := 0; i < len(b.watchers); {
-		w := b.watchers[i]
+// checkConditions is called when something has changed that may be waited for.
+func (b *Broker) checkConditions() {
+	for i := 0; i < len(b.conditions); {
+		w := b.conditions[i]
 		if !w.holds() {
 			i++
 			continue
 		}
-		b.watchers = slices.Delete(b.watchers, i, i+1)
+		b.conditions = slices.Delete(b.conditions, i, i+1)
 		w.done()
 	}
 }
@@ -54,13 +54,13 @@ func (b *Broker) areBlocked(n int, keys []string) bool {
 	return len(waiters) >= n
 }
 
-// forgetWatcher reports whether it was still there.
-func (b *Broker) forgetWatcher(w *watcher) bool {
-	at := slices.Index(b.watchers, w)
+// forgetCondition reports whether it was still there.
+func (b *Broker) forgetCondition(w *condition) bool {
+	at := slices.Index(b.conditions, w)
 	if at < 0 {
 		return false
 	}
-	b.watchers = slices.Delete(b.watchers, at, at+1)
+	b.conditions = slices.Delete(b.conditions, at, at+1)
 	return true
 }
 
@@ -77,7 +77,7 @@ func (b *Broker) WaitBlocked(ctx context.Context, n int, keys ...string) error {
 // tellWatchers is called.
 func (b *Broker) waitUntil(ctx context.Context, holds func() bool) error {
 	done := make(chan struct{})
-	w := &watcher{holds: holds, done: func() { close(done) }}
+	w := &condition{holds: holds, done: func() { close(done) }}
 	b.mu.Lock()
 	switch {
 	case b.closed:
@@ -87,7 +87,7 @@ func (b *Broker) waitUntil(ctx context.Context, holds func() bool) error {
 		b.mu.Unlock()
 		return nil
 	}
-	b.watchers = append(b.watchers, w)
+	b.conditions = append(b.conditions, w)
 	b.mu.Unlock()
 	select {
 	case <-done:
@@ -96,7 +96,7 @@ func (b *Broker) waitUntil(ctx context.Context, holds func() bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.forgetWatcher(w):
+	case b.forgetCondition(w):
 		return context.Cause(ctx)
 	case b.closed:
 		return ErrClosed
@@ -115,8 +115,8 @@ func (c *call) waitUntil(holds func() bool, timeout time.Duration, late resp.Rep
 	case s.transaction.running:
 		return resp.Errorf("ERR '%s' cannot wait inside a transaction", c.command.FullName)
 	}
-	w := &watcher{holds: holds, done: func() { s.unblock(0, resp.OK) }}
-	b.watchers = append(b.watchers, w)
+	w := &condition{holds: holds, done: func() { s.unblock(0, resp.OK) }}
+	b.conditions = append(b.conditions, w)
 	var timer *time.Timer
 	if timeout > 0 {
 		timer = time.AfterFunc(timeout, func() {
@@ -125,14 +125,14 @@ func (c *call) waitUntil(holds func() bool, timeout time.Duration, late resp.Rep
 			}
 			defer b.goroutines.leave("timer")
 			b.enter()
-			if slices.Contains(b.watchers, w) {
+			if slices.Contains(b.conditions, w) {
 				s.unblock(0, late)
 			}
 			b.leave()
 		})
 	}
 	return (&keyspace.Wait{Late: late, Left: func() {
-		b.forgetWatcher(w)
+		b.forgetCondition(w)
 		if timer != nil {
 			timer.Stop()
 		}

@@ -30,7 +30,7 @@ func (u *User) Flags() []string {
 	if u.on {
 		flags[0] = "on"
 	}
-	if u.Open {
+	if u.NoPass {
 		flags = append(flags, "nopass")
 	}
 	if u.payloads != "" {

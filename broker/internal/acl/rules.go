@@ -54,10 +54,10 @@ func (u *User) Apply(rule string, f Fresh) (wrong string) {
 		u.payloads = strings.ToLower(word)
 		return ""
 	case "nopass":
-		u.Open, u.Passwords = true, nil
+		u.NoPass, u.Passwords = true, nil
 		return ""
 	case "resetpass":
-		u.Open, u.Passwords = false, nil
+		u.NoPass, u.Passwords = false, nil
 		return ""
 	case "clearselectors":
 		u.Rights = u.Rights[:1]
@@ -102,7 +102,7 @@ func (u *User) applyPassword(how byte, text string) (wrong string) {
 		u.Passwords = append(u.Passwords, hash)
 		fallthrough
 	default:
-		u.Open = false
+		u.NoPass = false
 	}
 	return ""
 }

@@ -44,7 +44,7 @@ func NewDefaultUser(password string, f Fresh) *User {
 type User struct {
 	Name      string
 	on        bool          // clients can authenticate as it
-	Open      bool          // and with any password
+	NoPass    bool          // and with any password
 	Passwords []string      // SHA-256 in hexadecimal digits
 	payloads  string        // how RESTORE is to look at them, which it does in one way only here; "": as is usual
 	Rights    []Permissions // one of them has to permit all of a command; the first is the user's own, the others are Redis's selectors
@@ -98,8 +98,8 @@ func (u *User) Channels() (patterns []string, any bool) {
 
 // SetPassword makes a password the only one, or any do if it is empty.
 func (u *User) SetPassword(password string) {
-	u.Open, u.Passwords = password == "", nil
-	if !u.Open {
+	u.NoPass, u.Passwords = password == "", nil
+	if !u.NoPass {
 		u.Passwords = []string{hashed([]byte(password))}
 	}
 }
@@ -114,7 +114,7 @@ func (u *User) Admits(password []byte) bool {
 	switch {
 	case !u.on:
 		return false
-	case u.Open:
+	case u.NoPass:
 		return true
 	}
 	given, right := []byte(hashed(password)), 0
@@ -125,7 +125,7 @@ func (u *User) Admits(password []byte) bool {
 }
 
 // IsFree reports whether a client need not authenticate.
-func (u *User) IsFree() bool { return u.on && u.Open }
+func (u *User) IsFree() bool { return u.on && u.NoPass }
 
 // A Denial is what of a command is denied. The order is that of how far a command came.
 type Denial int

@@ -62,7 +62,7 @@ const (
 	WhileSubscribed // may be used by a RESP2 client that is subscribed
 	Personal        // about the client's own connection: nothing for Do
 	MayReplicate    // changes no key, but a replica would have to know: CLIENT PAUSE WRITE postpones it
-	Unhindered      // no pause, stall or fault keeps it from running
+	NeverPostponed  // no pause, stall or fault keeps it from running
 )
 
 // Combinations of flags that many commands share.
