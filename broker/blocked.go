@@ -8,43 +8,42 @@ import (
 	"redrpc/broker/internal/transport"
 )
 
-// Clients that wait for a key stand in a queue of that key, and are served first
-// come, first served. A write that makes a key out of nothing marks it as ready;
-// ready keys are served once the command is done, or the transaction that it is
-// part of. A client that waits for several keys stands in several queues.
+// Each key has a queue of the clients that are blocked on it, which are served in the
+// order in which they blocked. A write that creates a key signals it as ready; ready keys
+// are served after the command, or after the transaction that it is part of.
 
 // A waiter is a blocked client.
 type waiter struct {
 	session *session
 	wait    *keyspace.Wait
 	db      *keyspace.DB
-	drop    Drop // when the client is answered, its connection is closed
+	drop    Drop // a fault: the connection is closed when the client is served
 	tickets []ticket
 	since   int64 // nanoseconds since 1970
 	took    int64 // how long the command has run, nanoseconds
 }
 
-// A ticket is a place in a queue, which is a doubly linked list.
+// A ticket is a waiter's entry in a queue, which is a doubly linked list.
 type ticket struct {
 	waiter     *waiter
 	queue      *queue
 	prev, next *ticket
 }
 
-// A queue holds the clients that wait for one key, in order.
+// A queue has the clients that are blocked on one key, in order.
 type queue struct {
 	key         string
 	first, last *ticket
 }
 
-// A readyKey is one that clients may be waiting for and that has just been made.
+// A readyKey is a key that may have something for the clients blocked on it.
 type readyKey struct {
 	db   *keyspace.DB
 	key  string
-	late bool // the command that made it is over, and its changes have been told
+	late bool // it is served again, after the command that signalled it
 }
 
-// block parks the client until it is served, timed out or gone.
+// block blocks the client until it is served, times out or disconnects.
 func (s *session) block(d *keyspace.DB, w *keyspace.Wait) {
 	b := s.broker
 	p := &waiter{session: s, wait: w, db: d, since: b.keys.Now}
@@ -88,7 +87,7 @@ func (p *waiter) holds(q *queue) bool {
 	return false
 }
 
-// leave takes a client out of all its queues.
+// leave removes a client from all its queues.
 func (p *waiter) leave() {
 	s := p.session
 	b := s.broker
@@ -120,8 +119,8 @@ func (p *waiter) leave() {
 	}
 }
 
-// unblock answers a blocked client, at a place of its output, see call.place. What it sent meanwhile is looked at once the
-// command that woke it is done.
+// unblock answers a blocked client; for place see keyspace.Call. The commands that the
+// client has pipelined are processed once the running command is done.
 func (s *session) unblock(place int, r resp.Reply) {
 	drop, mark := s.waiter.drop, s.out.Len()
 	if s.broker.observed {
@@ -140,17 +139,17 @@ func (s *session) unblock(place int, r resp.Reply) {
 	s.broker.resumed = append(s.broker.resumed, s)
 }
 
-// Due answers a client that has waited long enough.
+// Due answers a client that times out.
 func (s *session) Due() { s.unblock(0, s.waiter.wait.Late) }
 
-// Ready marks a key as ready if clients wait for it.
+// Ready signals a key as ready if clients are blocked on it.
 func (h hooks) Ready(d *keyspace.DB, key string) {
 	if h.blocked[d.Index][key] != nil {
 		h.ready = append(h.ready, readyKey{db: d, key: key})
 	}
 }
 
-// Removed marks a key as ready that has gone, if a client waits that wants to know.
+// Removed signals a deleted key as ready if a client blocked on it wants to know.
 func (h hooks) Removed(d *keyspace.DB, key string) {
 	q := h.blocked[d.Index][key]
 	if q == nil {
@@ -164,8 +163,8 @@ func (h hooks) Removed(d *keyspace.DB, key string) {
 	}
 }
 
-// serveReadyKeys serves the clients that wait for the keys which became ready. To
-// serve one may make other keys ready, which are served after those.
+// serveReadyKeys serves the clients that are blocked on ready keys. Serving one may make
+// other keys ready, which are served after those.
 func (b *Broker) serveReadyKeys() {
 	for i := 0; i < len(b.ready); i++ {
 		b.serveKey(b.ready[i])
@@ -173,10 +172,10 @@ func (b *Broker) serveReadyKeys() {
 	b.ready = emptied(b.ready)
 }
 
-// serveKey gives what a key has to the clients that wait for it, in order. A client that it
-// has nothing for is passed by, and waits on. The key is only touched for a client that is
-// still there: what has been popped for one that has gone would be lost. Where that is not
-// sure, the key is served again when more of the client's input has been read.
+// serveKey serves the clients that are blocked on a key, in order. A client that the key
+// has nothing for stays blocked. Nothing is popped for a client that has disconnected, as
+// it would be lost. Where that is not known for sure, the key is served again when more of
+// the client's input has been read.
 func (b *Broker) serveKey(k readyKey) {
 	q := b.blocked[k.db.Index][k.key]
 	if q == nil {
@@ -186,7 +185,7 @@ func (b *Broker) serveKey(k readyKey) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.fatal(p)
-			b.ready = append(b.ready, k) // for the others
+			b.ready = append(b.ready, k) // for the other clients
 		}
 	}()
 	for t := q.first; t != nil; {
@@ -212,8 +211,8 @@ func (b *Broker) serveKey(k readyKey) {
 	}
 }
 
-// serveWaiter answers a client from a key that is ready, if that has something for it. The
-// entry is nil if the key has gone.
+// serveWaiter serves a client from a ready key, if that has something for it. The entry is
+// nil if the key was deleted.
 func (b *Broker) serveWaiter(w *waiter, k readyKey, e *keyspace.Entry) {
 	s := w.session
 	c := b.begin(s, s.command)
@@ -235,8 +234,8 @@ func (b *Broker) serveWaiter(w *waiter, k readyKey, e *keyspace.Entry) {
 	b.tracking.deliverOwn()
 }
 
-// retryDeferred marks the keys as ready again that were not given to the client
-// because it may have gone.
+// retryDeferred signals the keys again from which the client was not served because it
+// might have disconnected.
 func (s *session) retryDeferred() {
 	s.broker.ready = append(s.broker.ready, s.deferredKeys...)
 	s.deferredKeys = nil

@@ -21,68 +21,68 @@ import (
 	"redrpc/broker/internal/transport"
 )
 
-// ErrClosed is returned by what needs a broker that is not closed.
+// ErrClosed is returned by methods of a broker that is closed.
 var ErrClosed = errors.New("broker: closed")
 
 // A Broker is a Redis server in this process. Its methods may be called by
 // several goroutines at once.
 type Broker struct {
 	logger  *slog.Logger
-	options Options        // without the logger, which is called outside of the lock
-	limits  resp.Limits    // of Options, for what clients send
-	table   *command.Table // the commands that there are
+	options Options        // guarded by mu; without the logger, which is called without it
+	limits  resp.Limits    // of requests, from Options
+	table   *command.Table // the commands
 	clock   clock
 	runID   string
 
-	goroutines taskGroup // all that the broker started
+	goroutines taskGroup // that the broker has started
 
-	// mu is the one lock: it guards all that follows, and the sessions.
+	// mu is the broker's one lock. It guards the fields below, and the sessions.
 	mu                          sync.Mutex
 	keys                        *keyspace.Keyspace
-	blocked                     []map[string]*queue              // by database: clients waiting for a key
+	blocked                     []map[string]*queue              // by database: clients blocked on a key
 	watched                     []map[string]map[*session]*watch // by database: clients watching a key
 	timer                       *time.Timer
 	armed                       int64 // when timer goes off; 0: it is not running
 	sessions                    map[int64]*session
 	lastID                      int64
 	running                     call       // the call being made
-	ready                       []readyKey // keys made since waiting clients were served
-	resumed                     []*session // sessions that were unblocked or released, and may have more to do
-	postponers                  postponers // what may keep commands from running
+	ready                       []readyKey // keys to serve blocked clients from
+	resumed                     []*session // sessions that were unblocked or released, and may have more input
+	postponers                  postponers // reasons to postpone commands
 	postponements               postponements
 	pause                       pause
 	stall                       stall
-	pendingWrites               []*session // sessions with output for their links
+	pendingWrites               []*session // sessions with output for their transports
 	conditions                  []*condition
-	moves                       []*clockMove // to be made once nothing else is going on
-	rules                       []*Rule      // in the order in which they were made
+	moves                       []*clockMove // of REDRPC.ADVANCE, made at the end of the batch
+	rules                       []*Rule      // in the order of their creation
 	lastRule                    int64
-	netems                      map[*session]struct{} // clients that have a slow network
-	interceptions               []*interception       // to be asked once the lock is released
+	netems                      map[*session]struct{} // clients with a slow network
+	interceptions               []*interception       // to be called once the lock is released
 	pubsub                      pubsub
 	tracking                    tracking
 	acl                         aclState
 	measuredUntil, lastDuration int64   // when the last command ended, by clock.elapsed, and how long it took
-	usage                       []usage // what has become of each command, by its index
+	usage                       []usage // of each command, by its index
 	violations                  []Violation
-	observed                    bool // somebody wants to hear of every command: the log, or a monitor
+	observed                    bool // every command is reported: to the log, or to a MONITOR client
 	history                     ring[logEntry]
-	logged                      int64      // how many commands were logged
+	logged                      int64      // number of commands logged
 	monitors                    []*session // in the order of their MONITOR
-	slowThreshold               int64      // nanoseconds from which it is noted that a command took long
+	slowThreshold               int64      // nanoseconds from which a command is slow
 	slowlog                     slowlog
-	spikes                      map[string]*spikes // by their kind
+	spikes                      map[string]*spikes // by event
 	stats                       stats
-	logs                        []logRecord // to be handed to the logger once the lock is released
+	logs                        []logRecord // to be logged once the lock is released
 	listeners                   map[net.Listener]struct{}
-	poller                      *transport.Poller           // serves plain sockets; nil: none yet, or none here
+	poller                      *transport.Poller           // serves plain sockets; nil: not started, or not supported
 	conns                       map[transport.Conn]struct{} // those with a goroutine
 	closed                      bool
-	done                        chan struct{} // closed when the broker is
+	done                        chan struct{} // closed with the broker
 }
 
-// New returns a broker that serves no one yet: see Dial and Listen. It uses no
-// goroutine until a socket is served, and must be closed.
+// New returns a broker, which must be closed. Clients connect by Dial, or by sockets after
+// Listen. It uses no goroutine until it serves a socket.
 func New(o Options) (*Broker, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -155,7 +155,8 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return c, nil
 }
 
-// open makes a session for a link. One that cannot be served is told why, and ends.
+// open makes a session for a transport. A client that cannot be served gets an error reply
+// and is disconnected.
 func (b *Broker) open(l transport.Conn) error {
 	if b.closed {
 		return ErrClosed
@@ -174,7 +175,7 @@ func (b *Broker) open(l transport.Conn) error {
 	b.stats.connections++
 	if r := b.rejection(l); r != nil {
 		b.stats.rejected++
-		s.out.Add(r, s.protocol, 1) // as in Redis it is no error of a command's
+		s.out.Add(r, s.protocol, 1) // as in Redis it does not count as an error reply
 		s.finish()
 		return nil
 	}
@@ -186,7 +187,7 @@ func (b *Broker) open(l transport.Conn) error {
 	return nil
 }
 
-// rejection returns what a new client is told that cannot be served, or nil.
+// rejection returns the error reply for a new client that cannot be served, or nil.
 func (b *Broker) rejection(l transport.Conn) *resp.Reply {
 	switch {
 	case len(b.sessions) >= b.options.MaxClients:
@@ -199,22 +200,21 @@ func (b *Broker) rejection(l transport.Conn) *resp.Reply {
 
 var tooManyClients = resp.ErrorReply("ERR max number of clients reached")
 
-// enter takes the lock and lets everything happen that was due.
+// enter takes the lock and runs the timers that are due.
 func (b *Broker) enter() {
 	b.mu.Lock()
 	b.runDue()
 }
 
-// leave settles what happened under the lock, releases it, and sends what is to
-// be sent.
+// leave ends a batch, hands output to the transports, releases the lock and flushes them.
 func (b *Broker) leave() { b.leaveTo(nil) }
 
-// leaveTo is leave for a client in whose goroutine it is called. It returns a question
-// about a command of this client, which is to be asked.
+// leaveTo is leave in the goroutine of a client. It returns that client's interception, if
+// there is one, for the caller to run.
 func (b *Broker) leaveTo(own *session) (rest *interception) {
 	flush := flushLists.Get().(*[]transport.Conn)
 	b.afterBatch()
-	for len(b.pendingWrites)+len(b.moves) > 0 { // to settle a session may close it, and so give its turn to another
+	for len(b.pendingWrites)+len(b.moves) > 0 { // closing a session may unblock another
 		for i := 0; i < len(b.pendingWrites); i++ {
 			if s := b.pendingWrites[i]; s.flushOutput() {
 				*flush = append(*flush, s.transport)
@@ -224,7 +224,7 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 		b.moveClock()
 		b.afterBatch()
 	}
-	b.running.session, b.running.Caller = nil, nil // nothing runs any more, and the client may have gone
+	b.running.session, b.running.Caller = nil, nil // so that a closed session is not kept in memory
 	b.rearm()
 	logs, questions := b.logs, b.interceptions
 	b.logs, b.interceptions = nil, nil
@@ -241,24 +241,24 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 	return b.runInterceptions(questions, own)
 }
 
-// flushLists are lists of links to flush, to be used again.
+// flushLists are lists of transports to flush, for reuse.
 var flushLists = sync.Pool{New: func() any { return new([]transport.Conn) }}
 
-// emptied empties a list to be used again, so that it keeps no client that has gone.
+// emptied empties a list for reuse; it no longer refers to its elements.
 func emptied[T any](list []T) []T {
 	clear(list)
 	return list[:0]
 }
 
-// afterBatch goes on with the clients that were unblocked or released, and tells the
-// clients that track prefixes what changed.
+// afterBatch serves ready keys, resumes the clients that were unblocked or released, and
+// sends the invalidations of broadcast mode.
 func (b *Broker) afterBatch() {
 	b.serveReadyKeys()
 	for i := 0; i < len(b.resumed); i++ {
 		b.resumed[i].resume()
 	}
 	b.resumed = emptied(b.resumed)
-	b.serveReadyKeys() // for whom a session that was closed has kept waiting
+	b.serveReadyKeys() // deferred for a session that has been closed
 	if b.tracking.active {
 		b.tracking.broadcast()
 	}
@@ -269,9 +269,9 @@ func (b *Broker) afterBatch() {
 	}
 }
 
-// Close disconnects all clients, stops listening, and waits for every goroutine
-// that the broker started. If that takes more than 5 s the error says what still
-// runs. A second call does the same.
+// Close disconnects all clients, stops listening, and waits for the broker's goroutines.
+// If that takes more than 5 s, the error names those that are still running. A second call
+// does the same.
 func (b *Broker) Close() error {
 	b.enter()
 	b.disconnectAll()
@@ -286,8 +286,8 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// Done returns a channel that is closed once the broker is: by Close, or by a client
-// with SHUTDOWN, which waits for nothing, so that Close has to be called all the same.
+// Done returns a channel that is closed with the broker: by Close, or by a client's
+// SHUTDOWN. After SHUTDOWN, Close must still be called.
 func (b *Broker) Done() <-chan struct{} { return b.done }
 
 // disconnectAll disconnects all clients and stops listening.
@@ -300,18 +300,18 @@ func (b *Broker) disconnectAll() {
 		b.timer.Stop()
 	}
 	for l := range b.listeners {
-		l.Close() // what it returns is of no use to anybody
+		l.Close()
 	}
 	for _, s := range b.sessions {
 		s.Abort()
 	}
-	for h := range b.postponements.all { // also those of clients that have gone
+	for h := range b.postponements.all { // includes disconnected clients
 		h.session.close()
 	}
 	for s := range b.netems {
 		s.close()
 	}
-	for s := range b.conns { // also those that have no session any more, but output
+	for s := range b.conns { // includes those that only have output left
 		s.Abort()
 	}
 	for _, w := range b.conditions {
@@ -320,22 +320,21 @@ func (b *Broker) disconnectAll() {
 	b.conditions = nil
 }
 
-// A logRecord is something to log. The logger is not called under the lock, as it
-// may be anything, and may call the broker.
+// A logRecord is kept until the lock is released, as the logger may call the broker.
 type logRecord struct {
 	level   slog.Level
 	message string
 	args    []any
 }
 
-// log hands a record to the logger once the lock has been released.
+// log logs once the lock is released.
 func (b *Broker) log(level slog.Level, message string, args ...any) {
 	b.logs = append(b.logs, logRecord{level, message, args})
 }
 
-// Clients describes the clients that are connected, a line each, as CLIENT LIST
-// does. Of those in memory it also says where they were dialled, as dialled=FILE:LINE
-// at the end: the caller of go-redis, for a client of that.
+// Clients describes the connected clients, one line each, as CLIENT LIST does. For clients
+// in memory it adds dialled=FILE:LINE, the line that opened the connection: for go-redis,
+// the line that called it.
 func (b *Broker) Clients() []string {
 	b.enter()
 	defer b.leave()
@@ -343,7 +342,7 @@ func (b *Broker) Clients() []string {
 	for _, id := range slices.Sorted(maps.Keys(b.sessions)) {
 		s := b.sessions[id]
 		line := s.String()
-		if s.transport.Peer() == transport.Gone { // its connection's reader will find out, too
+		if s.transport.Peer() == transport.Gone { // not unregistered yet
 			continue
 		}
 		if l, inMemory := s.transport.(transport.Memory); inMemory {

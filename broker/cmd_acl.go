@@ -103,9 +103,9 @@ func aclSetUser(c *call, args [][]byte) resp.Reply {
 	return c.replyAndClose(resp.OK, self)
 }
 
-// losesChannels reports whether the client is subscribed to what its user may not hear any
-// more, once it has been changed. As in Redis, nothing is taken away from one that might
-// hear nothing: it has subscribed as another user.
+// losesChannels reports whether the client has subscriptions that its user has lost
+// permission for. As in Redis this is not so if the old user had no permission for any
+// channel: then the client has subscribed as another user.
 func (s *session) losesChannels(old, changed *acl.User) bool {
 	if !s.subscriptions.any() {
 		return false
@@ -124,7 +124,7 @@ func (s *session) losesChannels(old, changed *acl.User) bool {
 	return false
 }
 
-// aclDelUser deletes users, and ends the connections of their clients.
+// aclDelUser deletes users, and disconnects their clients.
 func aclDelUser(c *call, args [][]byte) resp.Reply {
 	if slices.ContainsFunc(args[2:], func(name []byte) bool { return resp.CString(name, len(name)) == "default" }) {
 		return resp.ErrorReply("ERR The 'default' user cannot be removed")
@@ -185,7 +185,6 @@ func aclGenPass(c *call, args [][]byte) resp.Reply {
 	return resp.BulkString(hex.EncodeToString(random)[:(bits+3)/4])
 }
 
-// aclDryRun says whether a user may run a command, without running it.
 func aclDryRun(c *call, args [][]byte) resp.Reply {
 	u := c.acl.users[string(args[2])]
 	if u == nil {
@@ -217,10 +216,9 @@ func aclFile(*call, [][]byte) resp.Reply {
 		"and then issue a CONFIG REWRITE (assuming you have a Redis configuration file set) in order to store users in the Redis configuration.")
 }
 
-// ACL LOG: what was denied to whom.
+// ACL LOG.
 
-// A denied is one entry. The same thing that happens again within a minute is counted
-// in it.
+// A denied is one entry. The same denial within a minute is counted in it.
 type denied struct {
 	what     acl.Denial
 	inMulti  bool
@@ -234,10 +232,10 @@ type denied struct {
 const (
 	defaultAccessLog = 128
 	sameDenialFor    = time.Minute
-	sameDenialAmong  = 10 // entries that are looked at
+	sameDenialAmong  = 10 // last entries compared
 )
 
-// denialObject is what the log names.
+// denialObject is the name that the log shows.
 func denialObject(what acl.Denial, cmd *command.Command, args [][]byte, at int) string {
 	if what == acl.CommandDenied {
 		return cmd.FullName
@@ -296,16 +294,16 @@ func aclLog(c *call, args [][]byte) resp.Reply {
 	return resp.Array(entries...)
 }
 
-// accessOptions are what CONFIG SET says about access control.
+// accessOptions are the settings of access control.
 type accessOptions struct {
 	logLength  int
-	anyChannel bool // of new permissions
+	anyChannel bool // of new users: acl-pubsub-default
 }
 
-// aclState is the broker's users, and what they were denied lately.
+// aclState is the broker's users and the ACL log.
 type aclState struct {
 	users       map[string]*acl.User
-	defaultUser *acl.User // named default: whom a client is at first
+	defaultUser *acl.User // of new clients, named "default"
 	log         []*denied // the latest first
 }
 
@@ -314,14 +312,14 @@ func (a *aclState) init(password string) {
 	a.users = map[string]*acl.User{"default": a.defaultUser}
 }
 
-// setUser makes the client a user as long as it has not said who it is.
+// setUser sets the user of a client that has not authenticated.
 func (s *session) setUser(u *acl.User) { s.user, s.authenticated = u, u.IsFree() }
 
 // needsAuth reports whether the client has yet to authenticate.
 func (s *session) needsAuth() bool { return !s.authenticated && !s.broker.acl.defaultUser.IsFree() }
 
-// authenticate makes the client another user. It reports false if there is no such
-// user, or it cannot be had with this password.
+// authenticate sets the client's user. It reports false if there is no such user, or the
+// password is wrong.
 func (c *call) authenticate(name, password []byte, command []byte) bool {
 	u := c.acl.users[string(name)]
 	if u == nil || !u.Admits(password) {
@@ -332,8 +330,8 @@ func (c *call) authenticate(name, password []byte, command []byte) bool {
 	return true
 }
 
-// deny returns the error reply to a command that the client's user may not run, or
-// not with these arguments, and makes a note of it.
+// deny returns the error reply to a command for which the client's user has no permission,
+// and adds it to the ACL log.
 func (s *session) deny(cmd *command.Command, args [][]byte) *resp.Reply {
 	what, at := s.user.Denies(cmd, args)
 	s.addACLLog(what, denialObject(what, cmd, args, at), s.user.Name)
@@ -349,7 +347,7 @@ func (s *session) deny(cmd *command.Command, args [][]byte) *resp.Reply {
 	return &r
 }
 
-// denyQueued is deny for a command that could be queued, and cannot be run any more.
+// denyQueued is deny for a queued command whose permission has been withdrawn since.
 func (s *session) denyQueued(cmd *command.Command, args [][]byte) resp.Reply {
 	what, at := s.user.Denies(cmd, args)
 	s.addACLLog(what, denialObject(what, cmd, args, at), s.user.Name)
@@ -364,7 +362,7 @@ func (s *session) denyQueued(cmd *command.Command, args [][]byte) resp.Reply {
 		"This command is no longer allowed for the following reason: " + reason)
 }
 
-// mayRun reports whether the client's user may run a command with these arguments.
+// mayRun reports whether the client's user has permission for a command.
 func (s *session) mayRun(cmd *command.Command, args [][]byte) bool {
 	what, _ := s.user.Denies(cmd, args)
 	return what == acl.NothingDenied

@@ -36,8 +36,7 @@ var clientCommands = []command.Command{
 	}},
 }
 
-// tooManyArguments is the answer to a sub-command with more arguments than it
-// takes.
+// tooManyArguments is the error reply to a sub-command with too many arguments.
 func tooManyArguments(args [][]byte) resp.Reply {
 	return resp.Errorf("ERR unknown subcommand or wrong number of arguments for '%s'. Try %s HELP.",
 		resp.CString(args[1], 128), strings.ToUpper(string(args[0])))
@@ -92,8 +91,7 @@ func clientList(c *call, args [][]byte) resp.Reply {
 	return resp.Verbatim(lines.String())
 }
 
-// clientNoEvict is what CLIENT LIST shows as flag e. Clients are not evicted in any
-// case.
+// clientNoEvict sets the flag e of CLIENT LIST. The broker never evicts clients.
 func clientNoEvict(c *call, args [][]byte) resp.Reply {
 	switch {
 	case resp.Is(args[2], "ON"):
@@ -186,8 +184,8 @@ func clientTracking(c *call, args [][]byte) resp.Reply {
 	return resp.OK
 }
 
-// refuseTracking says why these options cannot be had, or not together with those
-// in force.
+// refuseTracking returns why these options are invalid, or conflict with those in force;
+// or "".
 func (s *session) refuseTracking(o *trackingState) string {
 	const change = " before disabling tracking for this client, and then re-enabling it with a different mode."
 	old := &s.tracking
@@ -209,8 +207,8 @@ func (s *session) refuseTracking(o *trackingState) string {
 	return ""
 }
 
-// refusePrefixes says which of the new prefixes overlap, with each other or with
-// those that the client has.
+// refusePrefixes returns which of the new prefixes overlap with each other or with the
+// client's, or "".
 func (t *trackingState) refusePrefixes(wanted []string) string {
 	refusal := func(a, b, which string) string {
 		if !strings.HasPrefix(a, b) && !strings.HasPrefix(b, a) {
@@ -278,13 +276,13 @@ func clientTrackingInfo(c *call, _ [][]byte) resp.Reply {
 	)
 }
 
-// What CLIENT LIST tells of a client.
+// CLIENT LIST.
 
-// replyBlock is how many bytes of replies Redis keeps in a block, which oll counts.
+// replyBlock is the size of Redis's blocks of replies, which oll counts.
 const replyBlock = 16 << 10
 
-// String describes the client as CLIENT LIST does, with the fields of Redis in its
-// order. What a client has not read in memory counts as what a socket did not take.
+// String describes the client as CLIENT LIST does, with Redis's fields in its order. For a
+// client in memory, what it has not read counts as omem.
 func (s *session) String() string {
 	b := s.broker
 	addr, laddr := s.transport.Addresses()
@@ -310,14 +308,13 @@ func (s *session) String() string {
 		(unread+replyBlock-1)/replyBlock, unread, s.memory(), events, name, s.user.Name, s.tracking.redirection(), s.protocol)
 }
 
-// memory is how many bytes a client takes, but for what it subscribes to, tracks and
-// watches.
+// memory is the client's memory in bytes, without subscriptions, tracking and watched keys.
 func (s *session) memory() int {
 	return int(unsafe.Sizeof(*s)) + s.requests.Buffered() + s.requests.Spare() + s.postponedBytes() + s.transaction.bytes +
 		s.out.Memory() + s.transport.Backlog()
 }
 
-// postponedBytes is how many bytes the arguments of a command have that may not run yet.
+// postponedBytes is the size of the postponed command's arguments.
 func (s *session) postponedBytes() int {
 	if s.postponed == nil {
 		return 0
@@ -325,8 +322,8 @@ func (s *session) postponedBytes() int {
 	return s.postponed.bytes
 }
 
-// argumentBytes is how many bytes the arguments of a command have that runs, waits or may
-// not run yet.
+// argumentBytes is the size of the arguments of the command that runs, blocks or is
+// postponed.
 func (s *session) argumentBytes() int {
 	switch {
 	case s.postponed != nil:
@@ -341,7 +338,7 @@ func (s *session) argumentBytes() int {
 	return n
 }
 
-// flags are the letters by which CLIENT LIST tells what a client is doing.
+// flags are the letters that CLIENT LIST shows.
 func (s *session) flags() string {
 	f := ""
 	for _, flag := range []struct {
@@ -372,8 +369,7 @@ func (s *session) flags() string {
 
 // CLIENT KILL.
 
-// A clientFilter says which clients a command is about. What is zero does not
-// matter.
+// A clientFilter selects clients. Zero fields match any.
 type clientFilter struct {
 	id          int64
 	kind        string // normal, master, replica or pubsub
@@ -382,8 +378,8 @@ type clientFilter struct {
 	skipMe      bool
 }
 
-// clientKill ends the connection of one client, that with an address, or of all that
-// a filter is about. To oneself the answer still goes.
+// clientKill disconnects the client with an address, or all that a filter matches. The
+// calling client gets its reply before.
 func clientKill(c *call, args [][]byte) resp.Reply {
 	f, one := clientFilter{addr: args[2]}, len(args) == 3
 	if !one {
@@ -403,8 +399,8 @@ func clientKill(c *call, args [][]byte) resp.Reply {
 	return c.replyAndClose(answer, own)
 }
 
-// kill ends the connections of clients. It returns of how many, and whether the client
-// itself is among them, for which lastAnswer does it.
+// kill disconnects clients. It returns how many, and whether the calling client is one of
+// them, which is left to replyAndClose.
 func (c *call) kill(wanted func(*session) bool) (killed int, own bool) {
 	for _, id := range slices.Sorted(maps.Keys(c.sessions)) {
 		s := c.sessions[id]
@@ -421,7 +417,7 @@ func (c *call) kill(wanted func(*session) bool) (killed int, own bool) {
 	return killed, own
 }
 
-// replyAndClose is the answer to a command behind which the connection is closed, or not.
+// replyAndClose is the reply of a command after which the connection is closed, if last.
 func (c *call) replyAndClose(answer resp.Reply, last bool) resp.Reply {
 	if !last {
 		return answer
@@ -431,8 +427,7 @@ func (c *call) replyAndClose(answer resp.Reply, last bool) resp.Reply {
 	return resp.Nothing
 }
 
-// parseClientFilter reads names and values. Of several values for one name the last
-// counts.
+// parseClientFilter reads names and values. The last value of a name counts.
 func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *resp.Reply) {
 	f.skipMe = true
 	for i := 0; i < len(args); i += 2 {
@@ -470,7 +465,7 @@ func (c *call) parseClientFilter(args [][]byte) (f clientFilter, err *resp.Reply
 	return f, nil
 }
 
-// matches reports whether the filter is about a client, if another asks.
+// matches reports whether the filter selects a client; asking is the caller.
 func (f *clientFilter) matches(s, asking *session) bool {
 	addr, laddr := s.transport.Addresses()
 	return (f.id == 0 || f.id == s.id) &&
@@ -481,7 +476,6 @@ func (f *clientFilter) matches(s, asking *session) bool {
 		!(f.skipMe && s == asking)
 }
 
-// parseClientType reads a type of clients.
 func parseClientType(name []byte) (kind string, err *resp.Reply) {
 	switch kind = strings.ToLower(string(name)); kind {
 	case "normal", "master", "replica", "pubsub":
@@ -493,7 +487,7 @@ func parseClientType(name []byte) (kind string, err *resp.Reply) {
 	return "", &r
 }
 
-// kind is the type of a client, by the names of CLIENT LIST.
+// kind is the client's type, as in CLIENT LIST TYPE.
 func (s *session) kind() string {
 	if s.subscriptions.any() {
 		return "pubsub"

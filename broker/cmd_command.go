@@ -8,8 +8,7 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// COMMAND and its sub-commands, and the HELP of all containers: what the table
-// says about itself.
+// COMMAND and its sub-commands.
 
 var commandCommands = []command.Command{
 	{Name: "command", Arity: -1, Flags: command.Always, Run: withBroker(commandAll), ACL: "connection", Tips: "nondeterministic_output_order",
@@ -51,7 +50,7 @@ func (c *call) describeAll() resp.Reply {
 	return resp.Array(infos...)
 }
 
-// describe is a command's entry in COMMAND INFO.
+// describeCommand is a command's entry in COMMAND INFO.
 func describeCommand(c *command.Command) resp.Reply {
 	var flags, categories, tips, specs, subs []resp.Reply
 	for name := range c.Flags.Names() {
@@ -71,7 +70,7 @@ func describeCommand(c *command.Command) resp.Reply {
 	}
 	subCommands := resp.Array(subs...)
 	if len(subs) == 0 {
-		subCommands = resp.Set() // an empty one is of another type
+		subCommands = resp.Set() // as in Redis
 	}
 	first, last, step := c.Span()
 	return resp.Array(
@@ -176,7 +175,7 @@ func commandGetKeysAndFlags(c *call, args [][]byte) resp.Reply {
 	})
 }
 
-// eachKey answers something for each key in a command.
+// eachKey returns an array of what answer returns for each key of a command.
 func (c *call) eachKey(given [][]byte, answer func(name []byte, flags string) resp.Reply) resp.Reply {
 	cmd, _ := c.table.Lookup(given)
 	switch {

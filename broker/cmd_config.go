@@ -34,13 +34,13 @@ var configCommands = []command.Command{
 type setting struct {
 	get func(*Options) string
 
-	// set reads a value into the options, which are a copy that comes into force
-	// when all values of a CONFIG SET have been read. It returns what was expected,
-	// or "". A setting without it cannot be changed while the broker runs.
+	// set parses a value into a copy of the options, which replaces them once all values
+	// of a CONFIG SET are parsed. It returns what was expected, or "". Without set the
+	// setting is immutable.
 	set func(o *Options, value string) (expected string)
 }
 
-// evictionPolicies are those of Redis that the broker does not have.
+// evictionPolicies are Redis's that the broker does not support.
 var evictionPolicies = []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random"}
 
 var settings = map[string]setting{
@@ -155,8 +155,8 @@ var (
 	replicaLag  = integerSetting(func(o *Options) *int { return &o.replicas.lag }, 0, math.MaxInt32)
 )
 
-// only is a setting that has one value here, and others in Redis. What it says of a
-// value that is neither is Redis's text.
+// only is a setting that supports one value, and in Redis others, too. For any other value
+// it returns invalid, Redis's text.
 func only(value, invalid string, others ...string) setting {
 	return setting{
 		func(*Options) string { return value },
@@ -172,7 +172,7 @@ func only(value, invalid string, others ...string) setting {
 	}
 }
 
-// boolSetting is a setting that is yes or no, which the field has as yes or its opposite.
+// boolSetting is yes if the field equals yes, else no.
 func boolSetting(field func(*Options) *bool, yes bool) setting {
 	return setting{
 		func(o *Options) string {
@@ -200,7 +200,7 @@ const (
 	notMemory  = "argument must be a memory value"
 )
 
-// integerSetting is a setting with a least and a largest value.
+// integerSetting is an integer from least to most.
 func integerSetting(field func(*Options) *int, least, most int64) setting {
 	return setting{
 		func(o *Options) string { return strconv.Itoa(*field(o)) },
@@ -212,7 +212,7 @@ func integerSetting(field func(*Options) *int, least, most int64) setting {
 	}
 }
 
-// bytesSetting is a setting with a unit of memory and a least value.
+// bytesSetting is a memory value of at least least bytes.
 func bytesSetting(field func(*Options) *int, least int) setting {
 	return setting{
 		func(o *Options) string { return strconv.Itoa(*field(o)) },
@@ -230,8 +230,7 @@ func bytesSetting(field func(*Options) *int, least int) setting {
 	}
 }
 
-// parseSetting reads an integer. It returns what was expected if it is none, or
-// out of range.
+// parseSetting parses an integer from least to most. It returns what was expected, or "".
 func parseSetting(value string, least, most int64) (n int64, expected string) {
 	n, isInt := resp.ParseInt([]byte(value))
 	switch {
@@ -247,9 +246,8 @@ func notBetween(least, most int64) string {
 	return fmt.Sprintf("argument must be between %d and %d inclusive", least, most)
 }
 
-// parseMemory reads a number of bytes with a unit: none, k, m or g for powers of
-// 1000, kb, mb or gb for powers of 1024. What is too large is the largest number, and
-// nothing is 0.
+// parseMemory parses a memory value: a number with k, m or g (powers of 1000), kb, mb or gb
+// (powers of 1024), or no unit. An overflow gives the largest number, and "" gives 0.
 func parseMemory(s string) (n uint64, valid bool) {
 	digits := strings.TrimRight(s, "bBkKmMgG")
 	units := map[string]uint64{"": 1, "b": 1, "k": 1e3, "m": 1e6, "g": 1e9, "kb": 1 << 10, "mb": 1 << 20, "gb": 1 << 30}
@@ -267,16 +265,15 @@ func parseMemory(s string) (n uint64, valid bool) {
 	return n * unit, true
 }
 
-// replicaPending is Redis's limit for replicas, of which the broker has none.
+// replicaPending is Redis's limit for replicas; the broker has no replicas.
 var replicaPending = PendingLimit{Hard: 256 << 20, Soft: 64 << 20, SoftFor: time.Minute}
 
-// String writes a limit as in Redis's client-output-buffer-limit: bytes, bytes and
-// seconds.
+// String is the limit as in client-output-buffer-limit: hard, soft, seconds.
 func (l PendingLimit) String() string {
 	return fmt.Sprintf("%d %d %d", max(0, l.Hard), max(0, l.Soft), l.SoftFor/time.Second)
 }
 
-// setPending reads groups of a class, a hard and a soft limit, and seconds.
+// setPending parses groups of class, hard limit, soft limit and seconds.
 func setPending(o *Options, value string) string {
 	words := strings.Fields(value)
 	if len(words)%4 != 0 {
@@ -290,7 +287,7 @@ func setPending(o *Options, value string) string {
 		case "pubsub":
 			target = &o.PendingPubSub
 		case "slave", "replica":
-			target = new(PendingLimit) // there are none that it could hold for
+			target = new(PendingLimit) // ignored
 		default:
 			return "Invalid client class specified in buffer limit configuration."
 		}
@@ -305,7 +302,7 @@ func setPending(o *Options, value string) string {
 	return ""
 }
 
-// setPercentiles reads the percentiles of INFO's section Latencystats.
+// setPercentiles parses the percentiles that INFO latencystats shows.
 func setPercentiles(o *Options, value string) string {
 	const name = "latency-tracking-info-percentiles"
 	var words []string
@@ -326,7 +323,7 @@ func setPercentiles(o *Options, value string) string {
 	return ""
 }
 
-// unlimited turns Redis's 0, for no limit, into that of Options.
+// unlimited turns Redis's 0, for no limit, into -1.
 func unlimited(n uint64) int {
 	if n == 0 {
 		return -1
@@ -334,10 +331,9 @@ func unlimited(n uint64) int {
 	return int(min(n, math.MaxInt))
 }
 
-// configGet finds settings by their names, which it repeats as they were given, and
-// by patterns.
+// configGet finds settings by name, which the reply repeats as given, or by pattern.
 func configGet(c *call, args [][]byte) resp.Reply {
-	found := map[string]string{} // what to call them
+	found := map[string]string{} // name in the reply, by name
 	find := func(name, as string) {
 		if _, known := settings[name]; known && found[name] == "" {
 			found[name] = as
@@ -361,7 +357,7 @@ func configGet(c *call, args [][]byte) resp.Reply {
 	return resp.Map(pairs...)
 }
 
-// configSet changes all settings that it is given, or none.
+// configSet changes all given settings, or none.
 func configSet(c *call, args [][]byte) resp.Reply {
 	if len(args)%2 != 0 {
 		return resp.SyntaxError
@@ -411,7 +407,7 @@ func configRewrite(*call, [][]byte) resp.Reply {
 	return resp.ErrorReply("ERR The server is running without a config file")
 }
 
-// configResetStat sets the figures of INFO back that count what happened.
+// configResetStat resets the counters of INFO.
 func configResetStat(c *call, _ [][]byte) resp.Reply {
 	c.resetStats()
 	return resp.OK

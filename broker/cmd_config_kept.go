@@ -9,18 +9,17 @@ import (
 	"strings"
 )
 
-// Settings that are kept and have no effect, since what they are about does not exist
-// here: a disk, replicas, a cluster, a process. Set-up scripts set them, and clients ask
-// for them. With those of settings.go they are all of redis-server 7.0.15, but for the
-// hidden ones.
+// Settings that are kept but have no effect, as the broker has no disk, replicas, cluster
+// or process. Set-up scripts set them, and clients query them. With those of cmd_config.go
+// they are all settings of redis-server 7.0.15 but the hidden ones.
 
-// A keptSetting is one row of their table.
+// A keptSetting is one row of the table.
 type keptSetting struct {
 	names string // the second is an alias
 	value string // until CONFIG SET changes it
 
-	// check reads a value as Redis does. It returns how the value is shown, or what was
-	// expected instead. A setting without it cannot be changed.
+	// check validates a value as Redis does. It returns the value as CONFIG GET shows it,
+	// or what was expected. Without check the setting is immutable.
 	check func(value string) (shown, expected string)
 }
 
@@ -171,7 +170,7 @@ var keptSettings = []keptSetting{
 	{"zset-max-listpack-value zset-max-ziplist-value", "64", bytesFrom(0, math.MaxInt64)},
 }
 
-// protectedSettings cannot be changed unless a file allowed it.
+// protectedSettings are protected by enable-protected-configs.
 var protectedSettings = []string{"dbfilename", "dir"}
 
 func init() {
@@ -183,7 +182,7 @@ func init() {
 	}
 }
 
-// setting is the row of the table of all settings.
+// setting is the row in the table of all settings.
 func (k *keptSetting) setting() setting {
 	s := setting{get: func(o *Options) string {
 		if value, set := o.kept[k.names]; set {
@@ -197,7 +196,7 @@ func (k *keptSetting) setting() setting {
 	s.set = func(o *Options, value string) string {
 		shown, expected := k.check(value)
 		if expected == "" {
-			o.kept = maps.Clone(o.kept) // which those in force share
+			o.kept = maps.Clone(o.kept) // which the options in force share
 			o.kept[k.names] = shown
 		}
 		return expected
@@ -214,7 +213,7 @@ func yesOrNo(value string) (shown, expected string) {
 	return shown, ""
 }
 
-// oneOf takes one of the given words.
+// oneOf accepts one of the given words.
 func oneOf(words string) func(string) (string, string) {
 	return func(value string) (shown, expected string) {
 		if shown = strings.ToLower(value); !slices.Contains(strings.Fields(words), shown) {
@@ -224,7 +223,7 @@ func oneOf(words string) func(string) (string, string) {
 	}
 }
 
-// anyOf takes some of the given words. The first stands for none of the others.
+// anyOf accepts some of the given words. The first stands for none of the others.
 func anyOf(words string) func(string) (string, string) {
 	return func(value string) (shown, expected string) {
 		given := strings.Split(strings.ToLower(value), " ")
@@ -251,7 +250,7 @@ func notOneOf(words string) string {
 	return "argument(s) must be one of the following: " + strings.Join(strings.Fields(words), ", ")
 }
 
-// whole takes an integer.
+// whole accepts an integer from least to most.
 func whole(least, most int64) func(string) (string, string) {
 	return func(value string) (shown, expected string) {
 		n, expected := parseSetting(value, least, most)
@@ -259,7 +258,7 @@ func whole(least, most int64) func(string) (string, string) {
 	}
 }
 
-// bytesFrom takes a number of bytes with a unit.
+// bytesFrom accepts a memory value.
 func bytesFrom(least, most uint64) func(string) (string, string) {
 	return func(value string) (shown, expected string) {
 		n, isMemory := parseMemory(value)
@@ -273,7 +272,7 @@ func bytesFrom(least, most uint64) func(string) (string, string) {
 	}
 }
 
-// bytesOrPercent takes a number of bytes with a unit, or a part of maxmemory.
+// bytesOrPercent accepts a memory value or a percentage of maxmemory.
 func bytesOrPercent(value string) (shown, expected string) {
 	const neither, tooManyPercent = "argument must be a memory or percent value", "percentage argument must be less or equal to 100"
 	if percent, isPercent := strings.CutSuffix(value, "%"); isPercent {
@@ -292,13 +291,13 @@ func bytesOrPercent(value string) (shown, expected string) {
 		return "", neither
 	case n <= math.MaxInt64:
 		return strconv.FormatUint(n, 10), ""
-	case -n > 100: // Redis has percents as negative numbers
+	case -n > 100: // Redis stores percentages as negative numbers
 		return "", tooManyPercent
 	}
 	return strconv.FormatUint(-n, 10) + "%", ""
 }
 
-// hertz is taken for a hint, and brought into the range that Redis can do.
+// hertz clamps the value to Redis's range.
 func hertz(value string) (shown, expected string) {
 	n, expected := parseSetting(value, 0, math.MaxInt32)
 	return strconv.FormatInt(min(max(n, 1), 500), 10), expected
@@ -327,7 +326,7 @@ func oomScores(value string) (shown, expected string) {
 	return value, ""
 }
 
-// processTitle takes a template of which something is left without the title.
+// processTitle accepts a template that has more than {title}.
 func processTitle(value string) (shown, expected string) {
 	if !titleForm.MatchString(value) || strings.Trim(strings.ReplaceAll(value, "{title}", ""), " ") == "" {
 		return "", "template format is invalid or contains unknown variables"
@@ -340,7 +339,7 @@ var (
 	titleForm    = regexp.MustCompile(`^(?s:[^{]|\{\{|\{(?:title|listen-addr|server-mode|port|tls-port|config-file|unixsocket)\})+$`)
 )
 
-// onlyNoDefrag refuses what a Redis without its own allocator refuses, too.
+// onlyNoDefrag refuses defragmentation, as a Redis without jemalloc does.
 func onlyNoDefrag(value string) (shown, expected string) {
 	if shown, expected = yesOrNo(value); shown == "yes" {
 		return "", "Active defragmentation cannot be enabled: it requires a Redis server compiled with a modified Jemalloc like the one shipped by default with the Redis source distribution"
@@ -350,7 +349,7 @@ func onlyNoDefrag(value string) (shown, expected string) {
 
 const noCertificate = "Unable to update TLS configuration. Check server logs."
 
-// noTLSPort refuses to listen, as Redis does without a certificate.
+// noTLSPort refuses a TLS port, as Redis does without a certificate.
 func noTLSPort(value string) (shown, expected string) {
 	n, expected := parseSetting(value, 0, math.MaxUint16)
 	if n != 0 {
@@ -359,7 +358,7 @@ func noTLSPort(value string) (shown, expected string) {
 	return "0", expected
 }
 
-// noTLS is likewise for what else would speak TLS.
+// noTLS refuses TLS for replication and the cluster bus likewise.
 func noTLS(value string) (shown, expected string) {
 	if shown, expected = yesOrNo(value); shown == "yes" {
 		return "", noCertificate

@@ -114,7 +114,7 @@ func hello(c *call, args [][]byte) resp.Reply {
 			return resp.Errorf("ERR Syntax error in HELLO option '%s'", args[i])
 		}
 	}
-	if !s.authenticated { // even if no password is asked for any more
+	if !s.authenticated { // even if no password is required any more
 		return resp.ErrorReply("NOAUTH HELLO must be called with the client already authenticated, otherwise the " +
 			"HELLO AUTH <user> <pass> option can be used to authenticate the client and select the " +
 			"RESP protocol version at the same time")
@@ -131,8 +131,7 @@ func hello(c *call, args [][]byte) resp.Reply {
 	)
 }
 
-// setName names the client. A name cannot have spaces, so that CLIENT LIST can be
-// read by programs.
+// setName names the client.
 func (s *session) setName(name []byte) *resp.Reply {
 	for _, c := range name {
 		if c < '!' || c > '~' {
@@ -144,7 +143,7 @@ func (s *session) setName(name []byte) *resp.Reply {
 	return nil
 }
 
-// A replyMode is which replies a client has asked not to be sent, by CLIENT REPLY.
+// A replyMode is what the client has set by CLIENT REPLY.
 type replyMode uint8
 
 const (
@@ -153,13 +152,13 @@ const (
 	silent                         // all
 )
 
-// suppresses reports whether a reply is not sent. What comes out of band is, and so are
-// answers to SUBSCRIBE and the like.
+// suppresses reports whether a reply is not sent. Pushes and the replies to SUBSCRIBE and
+// the like always are.
 func (q replyMode) suppresses(r *resp.Reply) bool {
 	return q&(skipping|silent) != 0 && r.Kind != resp.KindPush && r.Kind != resp.KindSequence
 }
 
-// nextCommand goes on to the next command.
+// nextCommand updates the mode after a command.
 func (q *replyMode) nextCommand() {
 	if *q != 0 {
 		*q = *q&silent | *q&skipNext>>1
@@ -175,7 +174,7 @@ func clientReply(c *call, args [][]byte) resp.Reply {
 	case resp.Is(args[2], "OFF"):
 		*q |= silent
 	case resp.Is(args[2], "SKIP"):
-		if *q&silent == 0 { // else RESET, which ends the silence, would be skipped
+		if *q&silent == 0 { // else the reply to RESET would be skipped
 			*q |= skipNext
 		}
 	default:

@@ -13,15 +13,15 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// INFO: what Redis tells there, as far as it means something here.
+// INFO, with the fields of Redis that mean something here.
 
 var infoCommands = []command.Command{
 	{Name: "info", Arity: -1, Flags: command.Always, Run: withBroker(info), ACL: "dangerous", Tips: "nondeterministic_output request_policy:all_shards response_policy:special",
 		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns figures about the server."},
 }
 
-// sections are the parts of INFO, in order. Those that are not by default are
-// given when asked for by name, or with "all" or "everything".
+// sections are those of INFO, in order. Those that are not by default are returned by
+// name, or with "all" or "everything".
 var sections = []struct {
 	name      string
 	byDefault bool
@@ -150,7 +150,7 @@ func (b *Broker) infoMemory(out *strings.Builder) {
 	)
 }
 
-// humanBytes writes a number of bytes as Redis does for people.
+// humanBytes is a number of bytes in Redis's human-readable form.
 func humanBytes(n int64) string {
 	if n < 1<<10 {
 		return fmt.Sprintf("%dB", n)
@@ -245,7 +245,7 @@ func (b *Broker) infoErrors(out *strings.Builder) {
 	}
 }
 
-// infoLatency tells percentiles in microseconds.
+// infoLatency writes percentiles in microseconds.
 func (b *Broker) infoLatency(out *strings.Builder) {
 	o := &b.options.diagnostics
 	if !o.latencies {
@@ -275,8 +275,7 @@ func (b *Broker) infoKeyspace(out *strings.Builder) {
 	}
 }
 
-// averageTTL is the mean time in milliseconds that the keys which expire have
-// left. Redis samples it; here it is exact.
+// averageTTL is the mean time to live, in milliseconds. Redis samples it; here it is exact.
 func (b *Broker) averageTTL(d *keyspace.DB) int64 {
 	if d.Expiring() == 0 {
 		return 0

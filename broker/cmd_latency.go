@@ -26,27 +26,26 @@ var latencyCommands = []command.Command{
 	}},
 }
 
-// LATENCY: when commands took so long that everybody had to wait, and how long each
-// command takes.
+// LATENCY: the latency monitor and histograms of commands.
 //
-// There are spikes of three kinds. Redis has more, of what the broker does not do:
-// forks, files, eviction.
+// Latency spikes are sampled for three events. Redis has more, for what the broker does
+// not do: forks, files, eviction.
 const (
 	commandSpike     = "command"
-	fastCommandSpike = "fast-command"       // one of those that COMMAND INFO calls fast
-	unblockingSpike  = "command-unblocking" // to serve a client that was blocked
+	fastCommandSpike = "fast-command"       // a command with the flag fast
+	unblockingSpike  = "command-unblocking" // serving a blocked client
 )
 
-// spikes are those of one kind: the last 160, no more than one for each second.
+// spikes are those of one event: the last 160, at most one per second.
 type spikes struct {
 	ring[spike]
-	worst int64 // ever, milliseconds
+	worst int64 // since the last reset, milliseconds
 }
 
-// A spike is the longest that something took in one second.
+// A spike is the highest latency in one second.
 type spike struct{ second, ms int64 }
 
-// note adds to the spikes of a kind if it took long enough.
+// addSpike adds to the spikes of an event if the threshold is reached.
 func (b *Broker) addSpike(kind string, took int64) {
 	ms := took / int64(time.Millisecond)
 	if from := int64(b.options.diagnostics.spikeFrom); from == 0 || ms < from {
@@ -66,7 +65,7 @@ func (b *Broker) addSpike(kind string, took int64) {
 	*s.put() = spike{now, ms}
 }
 
-// all are the spikes, the oldest first.
+// all returns the spikes, the oldest first.
 func (s *spikes) all() []spike {
 	list := make([]spike, len(s.items))
 	for i := range list {
@@ -95,7 +94,7 @@ func latencyHistory(c *call, args [][]byte) resp.Reply {
 	return resp.Array(pairs...)
 }
 
-// latencyReset forgets the spikes of some kinds, or all, and answers of how many.
+// latencyReset resets some events, or all, and returns how many.
 func latencyReset(c *call, args [][]byte) resp.Reply {
 	before := len(c.spikes)
 	if len(args) == 2 {
@@ -124,7 +123,7 @@ func latencyGraph(c *call, args [][]byte) resp.Reply {
 	return resp.Verbatim(out.String())
 }
 
-// latencyDoctor sums up the spikes, and says where to look next.
+// latencyDoctor summarises the spikes, with advice.
 func latencyDoctor(c *call, _ [][]byte) resp.Reply {
 	o := &c.options.diagnostics
 	switch {
@@ -151,8 +150,7 @@ func latencyDoctor(c *call, _ [][]byte) resp.Reply {
 	return resp.Verbatim(out.String())
 }
 
-// latencyHistogram answers how many runs of commands took up to 1, 2, 4, ...
-// microseconds, about.
+// latencyHistogram returns cumulative counts for about 1, 2, 4, ... microseconds.
 func latencyHistogram(c *call, args [][]byte) resp.Reply {
 	var pairs []resp.Reply
 	add := func(cmd *command.Command) {
@@ -185,9 +183,8 @@ func latencyHistogram(c *call, args [][]byte) resp.Reply {
 	return resp.Map(pairs...)
 }
 
-// A histogram counts times in nanoseconds, in buckets that are no wider than 1/128
-// of what is in them: those of an HDR histogram with two significant digits, as
-// Redis has. A row of buckets takes no memory before something falls into it.
+// A histogram is an HDR histogram of nanoseconds with two significant digits, as in Redis:
+// a bucket is at most 1/128 of its values wide. Rows of buckets are allocated on demand.
 type histogram struct {
 	rows [histogramRows]*[histogramRow]int64
 }
@@ -198,7 +195,7 @@ const (
 	histogramSub  = 2*histogramRow - 1 // the largest time that has a bucket of its own
 )
 
-// add counts a time. Like Redis it takes one that is not measurable for 1 ns.
+// add counts a time. As in Redis the least is 1 ns.
 func (h *histogram) add(t int64) {
 	row, at := bucketOf(max(1, t))
 	if h.rows[row] == nil {
@@ -213,7 +210,7 @@ func bucketOf(t int64) (row, at int) {
 	return i / histogramRow, i % histogramRow
 }
 
-// upTo is the largest time that falls into a bucket.
+// upTo is the largest time in a bucket.
 func upTo(row, at int) int64 {
 	if row == 0 {
 		return int64(at)
@@ -222,8 +219,8 @@ func upTo(row, at int) int64 {
 	return int64(at+histogramRow+1)<<shift - 1
 }
 
-// percentile is the time that p percent of the times are not above, as exactly as
-// its bucket says.
+// percentile is the time that p percent of the times are not above, to the precision of
+// its bucket.
 func (h *histogram) percentile(p float64) int64 {
 	rank := max(1, int64(min(p, 100)/100*float64(h.total())+0.5))
 	for row, buckets := range h.rows {
@@ -239,9 +236,9 @@ func (h *histogram) percentile(p float64) int64 {
 	return 0
 }
 
-// powers goes through powers of two and tells how many times are not above each, as
-// exactly as its bucket says, in microseconds. A power is left out if it has no more
-// than the one before.
+// powers yields powers of two in microseconds, each with the number of times not above it,
+// to the precision of its bucket. A power with the same number as the one before is left
+// out.
 func (h *histogram) powers() iter.Seq2[int64, int64] {
 	return func(yield func(int64, int64) bool) {
 		told, total := int64(0), h.total()
@@ -257,10 +254,10 @@ func (h *histogram) powers() iter.Seq2[int64, int64] {
 	}
 }
 
-// total is how many times were counted.
+// total is the number of times counted.
 func (h *histogram) total() int64 { return h.count(histogramRows-1, histogramRow-1) }
 
-// count is how many times are in a bucket, or below it.
+// count is the number of times in a bucket and below it.
 func (h *histogram) count(row, at int) int64 {
 	sum := int64(0)
 	for i, buckets := range h.rows[:row+1] {

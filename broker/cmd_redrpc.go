@@ -12,10 +12,10 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// The commands of Options.TestCommands: what a test in Go does by the methods of a
-// Broker, for tests in other languages. Without the option they do not exist.
+// The commands of Options.TestCommands: methods of Broker for tests in other languages.
+// Without the option they do not exist.
 
-// testRows are their rows of the table.
+// testRows are their rows in the table.
 var testRows = []command.Command{
 	{Name: "redrpc.advance", Arity: 2, Flags: forTests, Run: withBroker(testAdvance),
 		Group: "test", Since: "0.1.0", Complexity: "O(N) where N is the number of keys that expire", Summary: "Moves a manual clock forward, in milliseconds."},
@@ -49,16 +49,15 @@ func testSeed(c *call, args [][]byte) resp.Reply {
 	return resp.OK
 }
 
-// A clockMove is what REDRPC.ADVANCE asks for. The client waits until it has been made,
-// so that what it sends behind it sees the new time. In a transaction it is made at the
-// end, for which nobody waits.
+// A clockMove is a REDRPC.ADVANCE. The client is blocked until it is done, so that the next
+// command sees the new time. In a transaction it is done after EXEC, without waiting.
 type clockMove struct {
 	by      time.Duration
-	session *session // nil: it does not wait, or no more
+	session *session // that is blocked; nil: none
 }
 
-// longestMove is how far a client can move the clock at once. All that happens on the
-// way is done while everybody waits.
+// longestMove is how far a client can advance the clock at once, as all timers of that
+// time run under the lock.
 const longestMove = 10 * 365 * 24 * time.Hour
 
 func testAdvance(c *call, args [][]byte) resp.Reply {
@@ -80,7 +79,7 @@ func testAdvance(c *call, args [][]byte) resp.Reply {
 	return (&keyspace.Wait{Late: resp.OK, Left: func() { m.session = nil }}).Reply()
 }
 
-// moveClock makes the moves that clients have asked for.
+// moveClock does the clock moves that clients have asked for.
 func (b *Broker) moveClock() {
 	for len(b.moves) > 0 {
 		m := b.moves[0]
@@ -94,8 +93,7 @@ func (b *Broker) moveClock() {
 	b.moves = nil
 }
 
-// parseWait reads a number of times or clients, and how many milliseconds to wait for
-// them.
+// parseWait parses a count, and a timeout in milliseconds.
 func parseWait(times, wait []byte) (n int, timeout time.Duration, err *resp.Reply) {
 	number, isInt := resp.ParseInt(times)
 	ms, isInt2 := resp.ParseInt(wait)
@@ -203,7 +201,7 @@ func testLog(c *call, args [][]byte) resp.Reply {
 
 func testViolations(c *call, _ [][]byte) resp.Reply { return lines(c.violations) }
 
-// lines answers each in one line.
+// lines is an array of strings.
 func lines[T fmt.Stringer](all []T) resp.Reply {
 	answers := make([]resp.Reply, len(all))
 	for i, one := range all {

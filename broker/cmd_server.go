@@ -108,8 +108,7 @@ func (c *call) flushSome(args [][]byte, dbs ...*keyspace.DB) resp.Reply {
 	return resp.OK
 }
 
-// waitForReplicas waits until its time is up if it is to wait for any replica, as
-// none will come.
+// waitForReplicas times out if it is to wait for any replica, as there are none.
 func waitForReplicas(c *call, args [][]byte) resp.Reply {
 	replicas, isInt := resp.ParseInt(args[1])
 	if !isInt {
@@ -142,13 +141,13 @@ func role(*call, [][]byte) resp.Reply {
 
 var noCluster = resp.ErrorReply("ERR This instance has cluster support disabled")
 
-// clusterDisabled is the answer to what only a cluster does. Client libraries ask, and
-// take this for the answer of a server that stands alone.
+// clusterDisabled is Redis's reply without cluster support, by which client libraries
+// recognise a standalone server.
 func clusterDisabled(*call, [][]byte) resp.Reply { return noCluster }
 
 func moduleList(*call, [][]byte) resp.Reply { return resp.EmptyArray }
 
-// lolwut tells the version. Redis draws for some of its old versions.
+// lolwut returns the version, without Redis's drawings.
 func lolwut(_ *call, args [][]byte) resp.Reply {
 	if len(args) > 2 && resp.Is(args[1], "VERSION") {
 		if _, isInt := resp.ParseInt(args[2]); !isInt {
@@ -177,8 +176,8 @@ func swapdb(c *call, args [][]byte) resp.Reply {
 	return resp.OK
 }
 
-// swapDBs exchanges what two databases hold. Who watches or waits for a key in one of them
-// finds there what was in the other.
+// swapDBs exchanges the contents of two databases. Clients that watch a key or are blocked
+// on one see those of the other.
 func (b *Broker) swapDBs(x, y *keyspace.DB) {
 	for _, d := range []*keyspace.DB{x, y} {
 		for key := range b.watched[d.Index] {
@@ -197,8 +196,8 @@ func (b *Broker) swapDBs(x, y *keyspace.DB) {
 	}
 }
 
-// shutdown closes the broker, without an answer to anybody. Nothing can be saved, so
-// it is refused where that is asked for, unless by force.
+// shutdown closes the broker, without a reply. SAVE fails as there is no disk, unless with
+// FORCE.
 func shutdown(c *call, args [][]byte) resp.Reply {
 	var save, noSave, now, force, abort bool
 	for _, arg := range args[1:] {
@@ -207,7 +206,7 @@ func shutdown(c *call, args [][]byte) resp.Reply {
 			save = true
 		case resp.Is(arg, "NOSAVE"):
 			noSave = true
-		case resp.Is(arg, "NOW"): // not waiting for replicas, which there are none of
+		case resp.Is(arg, "NOW"): // no effect without replicas
 			now = true
 		case resp.Is(arg, "FORCE"):
 			force = true
@@ -230,10 +229,10 @@ func shutdown(c *call, args [][]byte) resp.Reply {
 	return resp.Nothing
 }
 
-// MEMORY, but for MEMORY USAGE.
+// MEMORY.
 
-// memoryStats tells what Redis does and the broker knows too. What the allocator
-// has is that of the whole process.
+// memoryStats returns those of Redis's figures that the broker has. The allocator's are
+// those of the whole process.
 func memoryStats(c *call, _ [][]byte) resp.Reply {
 	total, keys, dataset := c.UsedMemory(), 0, 0
 	for _, d := range c.DBs {
@@ -269,7 +268,7 @@ func memoryStats(c *call, _ [][]byte) resp.Reply {
 	return resp.Map(pairs...)
 }
 
-// memoryMallocStats tells what Go's allocator says of itself.
+// memoryMallocStats returns figures of Go's allocator.
 func memoryMallocStats(*call, [][]byte) resp.Reply {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -290,14 +289,13 @@ func memoryMallocStats(*call, [][]byte) resp.Reply {
 	return resp.Verbatim(out.String())
 }
 
-// memoryPurge gives memory that is not used back to the system.
+// memoryPurge returns unused memory to the operating system.
 func memoryPurge(*call, [][]byte) resp.Reply {
 	debug.FreeOSMemory()
 	return resp.OK
 }
 
-// memoryUsage takes the number of elements that Redis would look at, which here are
-// all.
+// memoryUsage ignores SAMPLES: all elements count.
 func memoryUsage(c *call, args [][]byte) resp.Reply {
 	for i := 3; i < len(args); i += 2 {
 		if !resp.Is(args[i], "SAMPLES") || i+1 == len(args) {

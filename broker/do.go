@@ -20,13 +20,11 @@ type Error string
 
 func (e Error) Error() string { return string(e) }
 
-// RedisError makes it an error reply for go-redis, too: for redis.HasErrorPrefix,
-// for example.
+// RedisError makes it a redis.Error of go-redis, for redis.HasErrorPrefix and the like.
 func (Error) RedisError() {}
 
-// Do runs a command in database 0, without a connection: as a client that needs
-// no password and is in no CLIENT LIST. When it returns, clients that were blocked
-// have been given what the command brought them.
+// Do runs a command in database 0, without a connection: it needs no password, and CLIENT
+// LIST does not show it. When it returns, the clients that it unblocks have been served.
 //
 // An argument is a string, a []byte, an integer, a float, a bool (1 or 0), or a
 // []string, which stands for as many arguments. A time.Duration is refused, as some
@@ -35,11 +33,11 @@ func (Error) RedisError() {}
 // The result is a string (also for a status such as OK), an int64, nil, a []any, or
 // a map[string]any; see [As] for others. An error reply is an [Error]; ErrClosed
 // means that the broker is closed. As in a transaction, a command that would block
-// is answered as if its time were up. Commands about the client's own connection,
-// such as MULTI or SUBSCRIBE, are refused.
+// times out at once. Commands about the client's own connection, such as MULTI or
+// SUBSCRIBE, are refused.
 func (b *Broker) Do(args ...any) (any, error) { return b.DoIn(0, args...) }
 
-// DoIn is Do in a database of that number.
+// DoIn is Do in database db.
 func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	words, err := toWords(args)
 	if err != nil {
@@ -68,8 +66,7 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	return resultOf(&r), nil
 }
 
-// newInternalClient returns a client that has no connection, for commands that the broker's
-// user runs.
+// newInternalClient returns a client without a connection, for Do and Seed.
 func (b *Broker) newInternalClient(d *keyspace.DB) *session {
 	l := transport.NewMemory(host{b}).Transport()
 	s := &session{
@@ -80,8 +77,8 @@ func (b *Broker) newInternalClient(d *keyspace.DB) *session {
 	return s
 }
 
-// internalCommand finds a command for an insider. It returns the error reply to one that can
-// never be run.
+// internalCommand looks up a command for an internal client. It returns the error reply to
+// one that can never run.
 func (b *Broker) internalCommand(args [][]byte) (*command.Command, *resp.Reply) {
 	cmd, err := b.table.Lookup(args)
 	switch {
@@ -97,8 +94,8 @@ func (b *Broker) internalCommand(args [][]byte) (*command.Command, *resp.Reply) 
 	return cmd, nil
 }
 
-// runInternal runs a command for an insider and returns the reply, which is valid until
-// something else runs. It may be called by the handler of another command.
+// runInternal runs a command of an internal client and returns the reply, which is valid
+// until another command runs. The handler of another command may call it.
 func (s *session) runInternal(args [][]byte) resp.Reply {
 	b := s.broker
 	cmd, err := b.internalCommand(args)
@@ -126,7 +123,7 @@ func (s *session) runInternal(args [][]byte) resp.Reply {
 	return r
 }
 
-// value turns a reply into what Do returns.
+// resultOf converts a reply to the result of Do.
 func resultOf(r *resp.Reply) any {
 	switch r.Kind {
 	case resp.KindSimple:
@@ -212,13 +209,13 @@ func toWord(arg any) ([]byte, error) {
 	}
 }
 
-// As turns the result of [Broker.Do] into a type that it fits in:
+// As converts the result of [Broker.Do]:
 //
 //	n, err := broker.As[int](b.Do("LLEN", "jobs"))
 //
-// An int or a float64 may be a string that holds a number, a bool is an integer
-// that is not 0, and a map may be a list of names and values in turn. nil fits in
-// none. An error of Do is returned as it is.
+// The result for an int or a float64 may be a string with a number, for a bool an integer
+// (true if it is not 0), and for a map an array of alternating names and values. nil is an
+// error. An error of Do is returned as it is.
 func As[T string | int | float64 | bool | []string | map[string]string](result any, err error) (T, error) {
 	var to, zero T
 	if err != nil {
@@ -230,7 +227,7 @@ func As[T string | int | float64 | bool | []string | map[string]string](result a
 	return to, nil
 }
 
-// convert sets what to points to. It reports false if the result does not fit in.
+// convert sets *to. It reports false if the result does not fit.
 func convert(to, result any) (fits bool) {
 	text, isText := result.(string)
 	n, isInt := result.(int64)

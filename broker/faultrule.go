@@ -17,34 +17,31 @@ type Rule struct {
 	broker   *Broker
 	id       int64
 	fault    Fault
-	commands []bool // whether the fault is about a command, by its index; nil: about any
+	commands []bool // whether a command matches, by its index; nil: any does
 	random   *rand.Rand
 
 	matched, fired int // guarded by the broker's lock
 }
 
-// Inject makes a rule of a fault, which holds from now on. An error names the field
-// that is wrong.
+// Inject adds a fault as a rule, which applies from now on. An error names the field that
+// is wrong.
 //
-// Rules are looked at in the order in which they were made, when a command has come in
-// and is neither unknown nor refused for its number of arguments, for want of a
-// password or of memory, and before MULTI queues it. A command may meet several rules:
-// delays add up, and an error, a drop or a function that does not pass it on ends its
-// way, so that later rules do not see it. This means for
+// Rules apply to a command when it is received, in the order in which they were added:
+// after it is checked (unknown commands, numbers of arguments, authentication, memory), and
+// before MULTI queues it. Several rules may apply to a command: delays add up, and an
+// error, a drop or a function that does not pass it on is final, so that later rules do
+// not apply. So
 //
-//   - commands in a transaction: they meet the rules when they are sent, not when EXEC
-//     runs them. A delay delays the QUEUED, an error makes EXEC refuse the transaction,
-//     as an error of Redis does.
-//   - EXEC: it is a command by itself, which has no key. An error instead of EXEC ends
-//     the transaction without running it.
-//   - a command that CLIENT PAUSE or a stall postpones: it meets the rules afterwards,
-//     once.
-//   - a command that waits, such as BLPOP: it has met the rules before it began to.
+//   - in a transaction the rules apply when a command is sent, not when EXEC runs it. A
+//     delay delays the QUEUED, an error makes EXEC discard the transaction, as in Redis.
+//   - EXEC is a command of its own, without keys. An error instead of EXEC ends the
+//     transaction without running it.
+//   - to a command that CLIENT PAUSE or a stall postpones the rules apply afterwards, once.
+//   - to a blocking command such as BLPOP the rules apply before it blocks.
 //
-// The commands that one client sends run one after the other, so that what it sends
-// behind a command that is delayed waits, too. Those of clients that have gone
-// meanwhile are run nevertheless, as by a server that is slow. Commands of [Broker.Do]
-// and those of [Options].TestCommands meet no rules.
+// The commands of one client run in order, so those after a delayed one wait, too. Delayed
+// commands of clients that disconnect meanwhile still run, as in a slow server. Rules do
+// not apply to commands of [Broker.Do] and [Options].TestCommands.
 func (b *Broker) Inject(f Fault) (*Rule, error) {
 	b.enter()
 	defer b.leave()
@@ -69,7 +66,7 @@ func (b *Broker) inject(f Fault) (*Rule, error) {
 	return r, nil
 }
 
-// Rules returns the rules that hold, in the order in which they were made.
+// Rules returns the rules in force, in the order in which they were added.
 func (b *Broker) Rules() []*Rule {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -79,21 +76,21 @@ func (b *Broker) Rules() []*Rule {
 // ID is the number of the rule, counted from 1 in each broker.
 func (r *Rule) ID() int64 { return r.id }
 
-// Fault is what the rule was made of.
+// Fault is the fault that was injected.
 func (r *Rule) Fault() Fault { return r.fault }
 
 // String is the text of the fault, see [ParseFault].
 func (r *Rule) String() string { return r.fault.String() }
 
-// Matched is how many commands, or new connections, the rule was about. For a slow
-// network it is how many clients have come to have it.
+// Matched is how many commands, or new connections, have matched the rule. For a slow
+// network it is the number of clients that got it.
 func (r *Rule) Matched() int {
 	r.broker.mu.Lock()
 	defer r.broker.mu.Unlock()
 	return r.matched
 }
 
-// Fired is how many of them something happened to.
+// Fired is how many of them the rule was applied to.
 func (r *Rule) Fired() int {
 	r.broker.mu.Lock()
 	defer r.broker.mu.Unlock()
@@ -106,8 +103,8 @@ func (r *Rule) WaitFired(ctx context.Context, n int) error {
 	return r.broker.waitUntil(ctx, func() bool { return r.fired >= n })
 }
 
-// Remove ends the rule. Commands that it delays go on at once, and so does what is
-// under way in a slow network.
+// Remove ends the rule. Commands that it delays run at once, and bytes in flight in a slow
+// network arrive at the new speed.
 func (r *Rule) Remove() {
 	r.broker.enter()
 	defer r.broker.leave()
@@ -125,7 +122,7 @@ func (r *Rule) remove() {
 	b.release(func(h *postponed) bool { return h.why == delayed && h.cursor.rule == r.id })
 }
 
-// rulesChanged is called when a rule was made or removed.
+// rulesChanged is called when a rule was added or removed.
 func (b *Broker) rulesChanged(r *Rule) {
 	b.postponers &^= hasRules
 	if slices.ContainsFunc(b.rules, func(r *Rule) bool { return r.fault.forCommands() }) {
@@ -136,7 +133,7 @@ func (b *Broker) rulesChanged(r *Rule) {
 		for _, s := range b.sessions {
 			clients[s] = struct{}{}
 		}
-		maps.Copy(clients, b.netems) // those too that have gone
+		maps.Copy(clients, b.netems) // also of disconnected clients
 		for _, s := range sortedSessions(clients) {
 			s.updateNetem()
 		}
@@ -160,7 +157,7 @@ func (r *Rule) matches(s *session, cmd *command.Command, args [][]byte) bool {
 	return slices.ContainsFunc(indexes, func(i int) bool { return glob.Match(f.Key, string(args[i]), false) })
 }
 
-// fires counts a match, and reports whether it is one that something happens to.
+// fires counts a match, and reports whether the rule is applied to it.
 func (r *Rule) fires() bool {
 	f := &r.fault
 	r.matched++
@@ -173,7 +170,7 @@ func (r *Rule) fires() bool {
 	return true
 }
 
-// action is what a rule that fires has in store for a command.
+// action returns what a rule that fires does to a command.
 func (r *Rule) action() faultAction {
 	f := &r.fault
 	what := faultAction{stall: f.Stall, function: f.Func, err: f.Error, drop: f.Drop}
@@ -194,8 +191,8 @@ func (b *Broker) refuses() bool {
 	return false
 }
 
-// applyFault makes a command meet its fate, if that is its end. It reports false if the
-// command is to run.
+// applyFault drops the connection or sends the reply if the fault says so. It reports
+// false if the command is to run.
 func (s *session) applyFault(cmd *command.Command, args [][]byte, f *faultAction) bool {
 	outcome, err := Dropped, ""
 	switch {
@@ -228,11 +225,11 @@ func (s *session) applyFault(cmd *command.Command, args [][]byte, f *faultAction
 	return true
 }
 
-// drop closes the connection. Of what it was to be sent since a mark in its output,
-// the client receives nothing, or the first half.
+// drop closes the connection. Of the output since a mark the client receives nothing, or
+// with DropHalf the first half.
 func (s *session) drop(mark int, d Drop) {
 	s.broker.stats.dropped++
-	s.multiOrWatch = nil // for what it leaves behind the client is not to blame
+	s.multiOrWatch = nil // an open transaction is then no violation
 	if rest := s.out.Len() - mark; rest > 0 {
 		if d == DropHalf {
 			mark += rest / 2

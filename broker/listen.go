@@ -39,10 +39,9 @@ func (b *Broker) ListenTLS(network, address string, config *tls.Config) (net.Add
 
 // ListenUnix serves clients on a Unix socket until Close, which removes it. The mode
 // has the permissions of its file, for example 0o700; 0 leaves them to the umask.
-// There is no moment at which more may connect than the mode says.
+// The mode is in force from the start.
 //
-// A socket that is in the way is removed if nobody serves it any more. Anything else
-// at that path is an error.
+// A stale socket at the path is removed. Anything else there is an error.
 func (b *Broker) ListenUnix(path string, mode fs.FileMode) (net.Addr, error) {
 	if mode&^fs.ModePerm != 0 {
 		return nil, fmt.Errorf("broker: ListenUnix: mode %#o: expected permissions only, 0 to 0o777", uint32(mode))
@@ -75,11 +74,9 @@ func (b *Broker) listen(network, address string, mode fs.FileMode, config *tls.C
 	return addr, nil
 }
 
-// errSocketInBubble is what becomes of a socket in a bubble: whoever waits for it keeps
-// the bubble's time from passing.
-var errSocketInBubble = errors.New("broker: in a testing/synctest bubble time stands still while anybody waits for a socket: expected Dial, or no bubble")
+var errSocketInBubble = errors.New("broker: in a testing/synctest bubble time does not advance while a goroutine waits for a socket: expected Dial, or no bubble")
 
-// onLoopback gives an address without a host that of this machine, for it alone.
+// onLoopback adds the loopback address to an address without a host.
 func onLoopback(network, address string) string {
 	host, port, err := net.SplitHostPort(address)
 	switch {
@@ -123,7 +120,7 @@ func (b *Broker) Serve(l net.Listener) error {
 	return nil
 }
 
-// add notes an address that the broker listens on.
+// add adds an address that the broker listens on.
 func (s *served) add(addr net.Addr) {
 	switch a := addr.(type) {
 	case *net.TCPAddr:
@@ -179,15 +176,14 @@ func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
 	}
 }
 
-// startServing begins to serve a connection.
+// startServing starts serving a connection.
 func (b *Broker) startServing(conn net.Conn, serve func(net.Conn)) {
 	defer b.recoverIn("a new connection", conn)
 	serve(conn)
 }
 
-// protectedMode is what a client on another machine is told while anybody could use
-// the broker. The text is Redis's, which programs look for; what it says of a
-// configuration file and of options does not hold here.
+// protectedMode is the reply to a client on another machine in protected mode. The text is
+// Redis's; the configuration file and options that it names do not exist here.
 var protectedMode = resp.ErrorReply("DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. " +
 	"In this mode connections are only accepted from the loopback interface. " +
 	"If you want to connect from external computers to Redis you may adopt one of the following solutions: " +

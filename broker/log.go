@@ -11,11 +11,9 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// The log of commands, for tests that want to know what happened.
-
 // A Record is a command in the log of a broker.
 type Record struct {
-	Number int64     // of the commands that were ever logged, counted from 1
+	Number int64     // of all commands logged, counted from 1
 	Time   time.Time // by the broker's clock; commands that came together have the same
 	Client int64     // its id, as in CLIENT LIST; 0: Do
 	Name   string    // of the client, as CLIENT SETNAME set it
@@ -30,8 +28,8 @@ type Record struct {
 	// end. Passwords are replaced by "(redacted)".
 	Args []string
 
-	// Took is how long the command ran, by the machine's monotonic clock, without
-	// waiting: Options.ManualTime has no say in it.
+	// Took is how long the command ran, without blocking, by the machine's monotonic clock,
+	// also with Options.ManualTime.
 	Took time.Duration
 
 	Outcome Outcome
@@ -39,20 +37,20 @@ type Record struct {
 	Waited  time.Duration // how long it was Blocked before, by the broker's clock
 }
 
-// An Outcome is what has become of a command.
+// An Outcome is how a command ended.
 type Outcome int
 
 const (
 	Answered Outcome = iota // with a value
 	Nil                     // answered with null
 	Failed                  // answered with an error
-	Refused                 // answered with an error, without having run: unknown, a wrong number of arguments, no password, and the like
+	Refused                 // rejected with an error before it ran: unknown, wrong number of arguments, not authenticated, and the like
 	Queued                  // by MULTI; when EXEC runs it there is another record, before that of EXEC
-	Blocked                 // it waits; when that ends there is another record
-	Dropped                 // it ended without an answer, as the connection did
+	Blocked                 // when it is served or times out there is another record
+	Dropped                 // the connection ended before the reply
 )
 
-// outcome says what a reply makes of a command.
+// outcomeOf is the outcome of a command with a reply.
 func outcomeOf(r *resp.Reply) (o Outcome, err string) {
 	switch r.Kind {
 	case resp.KindError:
@@ -69,8 +67,8 @@ var outcomeNames = [...]string{"value", "nil", "failed", "refused", "queued", "b
 
 func (o Outcome) String() string { return outcomeNames[o] }
 
-// String is the record as a line. The same commands at the same times of a manual
-// clock give the same lines: what depends on the machine is left out.
+// String is the record as one line. It is deterministic with manual time: what depends on
+// the machine is left out.
 func (r Record) String() string {
 	var line strings.Builder
 	fmt.Fprintf(&line, "%d %s ", r.Number, r.Time.UTC().Format("15:04:05.000000"))
@@ -96,8 +94,8 @@ func (r Record) String() string {
 	return line.String()
 }
 
-// Log returns the last Options.LogSize commands, the oldest first: all that were
-// carried out, were refused, or wait. A test picks what it wants with a loop.
+// Log returns the last Options.LogSize commands, the oldest first, including those that
+// were refused or are blocked.
 func (b *Broker) Log() []Record {
 	b.enter()
 	defer b.leave()
@@ -112,13 +110,13 @@ func (b *Broker) records() []Record {
 	return records
 }
 
-// A logEntry is a Record as it is kept.
+// A logEntry is a stored Record.
 type logEntry struct {
 	number, at, client int64
 	name               string
 	db                 int
 	command            *command.Command
-	args               []byte // see appendArguments; its memory is used again
+	args               []byte // see appendArguments; its memory is reused
 	took, waited       int64
 	outcome            Outcome
 	err                string
@@ -135,8 +133,8 @@ func (l *logEntry) record() Record {
 	return r
 }
 
-// logCommand makes a record of a command, with the arguments to be set, or returns nil if
-// there is no log.
+// logCommand logs a command; the caller sets the arguments. It returns nil if there is no
+// log.
 func (s *session) logCommand(cmd *command.Command, outcome Outcome, err string, took int64) *logEntry {
 	b := s.broker
 	if b.history.most == 0 {
@@ -151,7 +149,7 @@ func (s *session) logCommand(cmd *command.Command, outcome Outcome, err string, 
 	return l
 }
 
-// logUnblocked makes a record of how the waiting of a client ends.
+// logUnblocked logs the end of a blocked command.
 func (s *session) logUnblocked(outcome Outcome, err string) {
 	if l := s.logCommand(s.command, outcome, err, s.waiter.took); l != nil {
 		l.args = append(l.args, s.blockedArgs...)
@@ -159,7 +157,7 @@ func (s *session) logUnblocked(outcome Outcome, err string) {
 	}
 }
 
-// logDropped makes the last record one of a command that ended without an answer.
+// logDropped changes the last record's outcome to Dropped.
 func (b *Broker) logDropped() {
 	if n := len(b.history.items); b.observed && n > 0 {
 		l := b.history.at(n - 1)
@@ -167,8 +165,8 @@ func (b *Broker) logDropped() {
 	}
 }
 
-// logNotRun makes a record of a command that was not run. An error need not repeat the
-// arguments, which may be secret.
+// logNotRun logs a command that did not run. Arguments, which may be secret, are removed
+// from the error.
 func (s *session) logNotRun(cmd *command.Command, args [][]byte, outcome Outcome, err string) {
 	err, _, _ = strings.Cut(err, ", with args beginning with:")
 	if l := s.logCommand(cmd, outcome, err, 0); l != nil {
@@ -177,8 +175,7 @@ func (s *session) logNotRun(cmd *command.Command, args [][]byte, outcome Outcome
 	}
 }
 
-// What the logs keep of a command's arguments: as much as Redis's slow log, and no
-// secrets.
+// The logs keep as much of the arguments as Redis's slow log, without secrets.
 
 const (
 	keptArguments = 32  // of a command
@@ -186,8 +183,8 @@ const (
 	redacted      = "(redacted)"
 )
 
-// appendArguments appends to b what is kept of arguments, each behind a byte that is
-// its length. The command is nil if the broker does not know it.
+// appendArguments appends to b what is kept of the arguments, each preceded by its length
+// in a byte. cmd is nil for an unknown command.
 func appendArguments(b []byte, cmd *command.Command, args [][]byte) []byte {
 	for i, arg := range args {
 		at := len(b)
@@ -211,7 +208,7 @@ func appendArguments(b []byte, cmd *command.Command, args [][]byte) []byte {
 	return b
 }
 
-// keptArgumentsOf reads what appendArguments has written.
+// keptArgumentsOf decodes what appendArguments has written.
 func keptArgumentsOf(b []byte) []string {
 	var args []string
 	for len(b) > 0 {
@@ -222,11 +219,11 @@ func keptArgumentsOf(b []byte) []string {
 	return args
 }
 
-// secretSettings are those that Redis does not show either.
+// secretSettings are those that Redis hides, too.
 var secretSettings = []string{"requirepass", "masterauth", "masteruser", "tls-key-file-pass", "tls-client-key-file-pass"}
 
-// isSecret reports whether an argument is not to be shown: a password, or what may
-// be one. The command is nil if the broker does not know it.
+// isSecret reports whether an argument is or may be a password. c is nil for an unknown
+// command.
 func isSecret(c *command.Command, args [][]byte, i int) bool {
 	name := ""
 	if c != nil {
@@ -240,7 +237,7 @@ func isSecret(c *command.Command, args [][]byte, i int) bool {
 	case name == "hello": // AUTH user password
 		return i > 2 && resp.Is(args[i-1], "AUTH") || i > 3 && resp.Is(args[i-2], "AUTH")
 	case name == "config|set":
-		if len(args)%2 != 0 { // it is not clear what belongs to what
+		if len(args)%2 != 0 { // which of them are values is unknown
 			return slices.ContainsFunc(args[2:max(i, 2)], isSecretSetting)
 		}
 		return i%2 == 1 && isSecretSetting(args[i-1])
@@ -257,16 +254,15 @@ func isSecretSetting(name []byte) bool {
 	return slices.Contains(secretSettings, strings.ToLower(string(name)))
 }
 
-// A ring keeps the last items that were put into it, and gives the oldest one's
-// memory to the next.
+// A ring is a ring buffer.
 type ring[T any] struct {
-	most   int // how many it keeps
+	most   int // capacity
 	items  []T
 	oldest int // index
 }
 
-// put returns the place of a new item, which may hold an old one: the caller sets it.
-// It must not be called on a ring that keeps nothing.
+// put returns a pointer to a new item, which the caller sets: it may be the oldest one,
+// reused. The capacity must not be 0.
 func (r *ring[T]) put() *T {
 	if len(r.items) < r.most {
 		var empty T
@@ -281,7 +277,7 @@ func (r *ring[T]) put() *T {
 // at returns an item by its age: 0 is the oldest.
 func (r *ring[T]) at(i int) *T { return &r.items[(r.oldest+i)%len(r.items)] }
 
-// resize changes how many items the ring keeps. The oldest go.
+// resize changes the capacity. The oldest items are dropped.
 func (r *ring[T]) resize(most int) {
 	if most == r.most {
 		return
@@ -291,5 +287,5 @@ func (r *ring[T]) resize(most int) {
 	r.items = slices.Clip(all[max(0, len(all)-most):])
 }
 
-// clear forgets all items.
+// clear drops all items.
 func (r *ring[T]) clear() { r.items, r.oldest = nil, 0 }

@@ -10,10 +10,9 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// MONITOR: a client that monitors is shown every command that runs, those of
-// administrators excepted, right after the answer to it: in a transaction when it is
-// run by EXEC, and EXEC last. A command that waits is shown when it begins to. Such a
-// client cannot read or write keys until RESET.
+// MONITOR shows every command but admin commands, after its reply: those of a transaction
+// when EXEC runs them, and then EXEC; a blocking command when it blocks. The monitoring
+// client cannot access keys until RESET.
 
 var monitorCommands = []command.Command{
 	{Name: "monitor", Arity: 1, Flags: command.Admin | command.PerSession, Run: withBroker(monitor),
@@ -34,7 +33,7 @@ func monitor(c *call, _ [][]byte) resp.Reply {
 	return resp.OK
 }
 
-// stopMonitoring ends what MONITOR began.
+// stopMonitoring undoes MONITOR.
 func (s *session) stopMonitoring() {
 	if !s.monitors {
 		return
@@ -45,10 +44,9 @@ func (s *session) stopMonitoring() {
 	b.setObserved()
 }
 
-// setObserved notes whether anybody wants to hear of every command.
 func (b *Broker) setObserved() { b.observed = b.history.most > 0 || len(b.monitors) > 0 }
 
-// show shows a command to the clients that monitor.
+// show sends a command to the monitoring clients.
 func (b *Broker) show(by *session, cmd *command.Command, args [][]byte) {
 	if len(b.monitors) == 0 || cmd.Flags&command.Admin != 0 {
 		return
@@ -70,8 +68,7 @@ func (b *Broker) show(by *session, cmd *command.Command, args [][]byte) {
 	}
 }
 
-// address is where the client is, as MONITOR shows it: the path of a Unix socket,
-// which has no port, or an address with one.
+// address is the client's address as MONITOR shows it.
 func (s *session) address() string {
 	if s.id == 0 {
 		return "Do"
@@ -83,7 +80,7 @@ func (s *session) address() string {
 	return client
 }
 
-// writeQuoted writes a text as Redis quotes it for people.
+// writeQuoted quotes a text as Redis's sdscatrepr does.
 func writeQuoted(out *strings.Builder, s []byte) {
 	out.WriteByte('"')
 	for _, c := range s {

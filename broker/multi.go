@@ -19,19 +19,18 @@ var transactionCommands = []command.Command{
 		Group: "transactions", Since: "2.2.0", Complexity: "O(1)", Summary: "Forgets the watched keys."},
 }
 
-// A transaction is what a client has between MULTI and EXEC.
+// A transaction is a client's state between MULTI and EXEC, and its watched keys.
 type transaction struct {
 	open           bool
-	failed         bool // a command was refused: EXEC will refuse them all
-	watchedChanged bool // a watched key was changed: EXEC will do nothing
-	running        bool // EXEC is at work, so nothing may block
+	failed         bool // a command was rejected: EXEC will fail
+	watchedChanged bool // a watched key was modified: EXEC will return null
+	running        bool // EXEC is running, so no command may block
 	queue          []queuedCommand
-	bytes          int // that queue takes, about
+	bytes          int // of memory, estimated
 	watched        []*watch
 }
 
-// What a queued command and each of its arguments take besides the bytes of the
-// latter.
+// Memory of a queued command and of each argument, besides the argument's bytes.
 const (
 	queuedBytes   = 64
 	argumentBytes = 24
@@ -42,14 +41,13 @@ type queuedCommand struct {
 	args    [][]byte
 }
 
-// A watch is a client's interest in a key.
+// A watch is a key that a client watches.
 type watch struct {
 	db  *keyspace.DB
 	key string
 }
 
-// add queues a command; its arguments are copied. What EXEC will not run anyway is
-// not kept.
+// add queues a command, with a copy of its arguments, unless EXEC will not run it anyway.
 func (t *transaction) add(r *resp.Reader, cmd *command.Command, args [][]byte) {
 	if t.failed || t.watchedChanged {
 		return
@@ -87,8 +85,8 @@ func exec(c *call, _ [][]byte) resp.Reply {
 	return resp.Nothing
 }
 
-// runQueued runs the commands of a transaction. Each reply is encoded as it comes,
-// while what it refers to is unchanged.
+// runQueued runs the commands of a transaction. Each reply is encoded before the next
+// command runs, as it may refer to stored data.
 func (s *session) runQueued(queue []queuedCommand) {
 	defer s.recoverPanic()
 	opening := resp.Reply{Kind: resp.KindArrayHeader, N: int64(len(queue))}
@@ -103,7 +101,7 @@ func (s *session) runQueued(queue []queuedCommand) {
 		s.requests.Adopt(q.args)
 		s.call(q.command, q.args)
 	}
-	if denied { // the error is EXEC's own
+	if denied { // as in Redis EXEC counts as failed
 		s.broker.usage[s.command.Index].failed++
 	}
 }
@@ -116,7 +114,7 @@ func discard(c *call, _ [][]byte) resp.Reply {
 	return resp.OK
 }
 
-// endTransaction forgets the transaction and the keys that it depended on.
+// endTransaction discards the transaction and unwatches all keys.
 func (s *session) endTransaction() {
 	s.unwatch()
 	s.transaction = transaction{}
@@ -149,7 +147,7 @@ func unwatch(c *call, _ [][]byte) resp.Reply {
 	return resp.OK
 }
 
-// unwatch forgets the watched keys.
+// unwatch unwatches all keys.
 func (s *session) unwatch() {
 	for _, w := range s.transaction.watched {
 		watched := s.broker.watched[w.db.Index]
@@ -162,7 +160,7 @@ func (s *session) unwatch() {
 	s.transaction.watched = nil
 }
 
-// touchWatched makes the transactions fail that depend on a key.
+// touchWatched makes the transactions of clients that watch a key fail.
 func (b *Broker) touchWatched(d *keyspace.DB, key string) {
 	for s := range b.watched[d.Index][key] {
 		s.transaction.watchedChanged = true

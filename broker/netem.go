@@ -12,38 +12,38 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// A slow network lies between a link and its session: what either of them sends is
-// under way for a time by the broker's clock before the other has it.
+// An emulated slow network (netem) is between a transport and its session: bytes are in
+// flight for some time of the broker's clock, in both directions.
 
 // A netem is the slow network of one client.
 type netem struct {
 	up, down netemDirection
-	received resp.Output // what has arrived at the client's link, and not been handed to it
-	rules    []*Rule     // that make it slow
+	received resp.Output // has arrived at the client's side, and is not yet delivered to the transport
+	rules    []*Rule     // in force
 }
 
-// A netemDirection is one direction of a line.
+// A netemDirection is one direction of a slow network.
 type netemDirection struct {
 	session  *session
-	rate     int64 // bytes per second; 0: any number
-	lag      int64 // nanoseconds that a byte is under way
+	rate     int64 // bytes per second; 0: unlimited
+	lag      int64 // one-way delay, nanoseconds
 	packets  []netemPacket
-	inFlight int         // bytes that are under way
-	nextSend int64       // when the sender can send more
-	alarm    alarm.Alarm // when more arrives
+	inFlight int         // bytes
+	nextSend int64       // when the next packet can be sent
+	alarm    alarm.Alarm // when more bytes arrive
 }
 
-// A netemPacket is bytes that are sent one after the other.
+// A netemPacket is bytes that are sent together.
 type netemPacket struct {
-	remaining []byte // what has not arrived
-	sentAt    int64  // when the first byte of rest is sent
+	remaining []byte // bytes that have not arrived
+	sentAt    int64  // when the first of these bytes is sent
 }
 
 // netemTick is how often bytes arrive while a packet is under way.
 const netemTick = int64(10 * time.Millisecond)
 
-// updateNetem gives a client the network that the rules say. What is under way goes on at
-// the new speed.
+// updateNetem applies the rules to a client's network. Bytes in flight continue at the new
+// speed.
 func (s *session) updateNetem() {
 	var rate [2]int64
 	var lag time.Duration
@@ -74,11 +74,11 @@ func (s *session) updateNetem() {
 	s.netem.rules = active
 	s.netem.up.setSpeed(rate[0], int64(lag/2))
 	s.netem.down.setSpeed(rate[1], int64(lag-lag/2))
-	s.markPendingWrite() // to look at what has arrived, when the running command is over
+	s.markPendingWrite() // so that what has arrived is processed after the running command
 	s.broker.resumed = append(s.broker.resumed, s)
 }
 
-// rename gives a client a name, which may be one that has a slow network.
+// rename names a client. Rules about slow networks may match the name.
 func (s *session) rename(name string) {
 	s.name = name
 	s.updateNetem()
@@ -88,7 +88,7 @@ func (s *session) rename(name string) {
 func (l *netem) upInFlight() bool   { return l != nil && len(l.up.packets) > 0 }
 func (l *netem) downInFlight() bool { return l != nil && len(l.down.packets) > 0 }
 
-// sendNetem sends a session's output on its way, if it has a slow network.
+// sendNetem sends a session's output into the slow network, if there is one.
 func (s *session) sendNetem() {
 	if s.netem != nil && !s.sleeps {
 		for s.out.Len() > 0 {
@@ -99,7 +99,7 @@ func (s *session) sendNetem() {
 	}
 }
 
-// flushNetem sends a session's output, and hands what has arrived to its link.
+// flushNetem sends a session's output, and delivers what has arrived to the transport.
 func (s *session) flushNetem() (flush bool) {
 	s.sendNetem()
 	in := &s.netem.received
@@ -117,7 +117,7 @@ func (s *session) flushNetem() (flush bool) {
 	return flush
 }
 
-// stopNetem ends the slow network, and drops what is under way.
+// stopNetem removes the slow network, and drops bytes in flight.
 func (s *session) stopNetem() {
 	if l := s.netem; l != nil {
 		delete(s.broker.netems, s)
@@ -127,7 +127,6 @@ func (s *session) stopNetem() {
 	}
 }
 
-// setSpeed sets the speed.
 func (f *netemDirection) setSpeed(rate, lag int64) {
 	if f.rate == rate && f.lag == lag {
 		return
@@ -140,7 +139,7 @@ func (f *netemDirection) setSpeed(rate, lag int64) {
 	f.schedule()
 }
 
-// duration is how long it takes to send n bytes, in nanoseconds, rounded up.
+// duration is the time to send n bytes, in nanoseconds, rounded up.
 func (f *netemDirection) duration(n int) int64 {
 	if f.rate == 0 {
 		return 0
@@ -152,7 +151,7 @@ func (f *netemDirection) duration(n int) int64 {
 	return int64(ns)
 }
 
-// send takes over bytes, which are copied.
+// send sends a copy of bytes.
 func (f *netemDirection) send(p []byte) {
 	if len(p) == 0 {
 		return
@@ -165,7 +164,7 @@ func (f *netemDirection) send(p []byte) {
 	f.schedule()
 }
 
-// takeArrived takes what has arrived.
+// takeArrived removes and returns the bytes that have arrived.
 func (f *netemDirection) takeArrived() []byte {
 	var p []byte
 	now := f.session.broker.keys.Now
@@ -186,7 +185,7 @@ func (f *netemDirection) takeArrived() []byte {
 	return p
 }
 
-// progress is how many bytes of a packet have arrived some time after the first could.
+// progress is how many bytes of a packet have arrived by a time after the first.
 func (f *netemDirection) progress(c *netemPacket, after int64) int {
 	switch {
 	case after < 0:
@@ -197,8 +196,8 @@ func (f *netemDirection) progress(c *netemPacket, after int64) int {
 	return int(min(mulDiv(after, f.rate, int64(time.Second)), uint64(len(c.remaining))))
 }
 
-// schedule sets the alarm for when more arrives: the whole packet, or as much as in a
-// tick, but at least a byte.
+// schedule sets the alarm for the arrival of the packet, or of its bytes of the next tick,
+// at least one.
 func (f *netemDirection) schedule() {
 	b := f.session.broker
 	if len(f.packets) == 0 {
@@ -217,7 +216,7 @@ func (f *netemDirection) schedule() {
 	}
 }
 
-// Due hands over what has arrived.
+// Due delivers the bytes that have arrived.
 func (f *netemDirection) Due() {
 	if s := f.session; f == &s.netem.down {
 		s.netem.received.Write(f.takeArrived())
@@ -228,7 +227,7 @@ func (f *netemDirection) Due() {
 	}
 }
 
-// receiveNetem takes what has arrived from the client.
+// receiveNetem processes the input that has arrived.
 func (s *session) receiveNetem() {
 	if s.netem == nil {
 		return
@@ -238,7 +237,7 @@ func (s *session) receiveNetem() {
 	}
 }
 
-// mulDiv is a * b / c, rounded down, or the largest number if it is more than that.
+// mulDiv is a * b / c, rounded down and saturated.
 func mulDiv(a, b, c int64) uint64 {
 	high, low := bits.Mul64(uint64(a), uint64(b))
 	if high >= uint64(c) {

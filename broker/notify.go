@@ -6,13 +6,10 @@ import (
 	"redrpc/broker/internal/keyspace"
 )
 
-// What the keyspace tells: who watches or tracks a key, waits for one, or has subscribed to
-// the events of keys.
-
-// hooks are the broker as the keyspace knows it.
+// hooks implements keyspace.Hooks: modified and expired keys, and keyspace notifications.
 type hooks struct{ *Broker }
 
-// Modified tells everyone who depends on the value of a key that it was written or deleted.
+// Modified fails transactions that watch a key, and invalidates it for client tracking.
 func (h hooks) Modified(by keyspace.Caller, d *keyspace.DB, key string) {
 	if len(h.watched[d.Index]) > 0 {
 		h.touchWatched(d, key)
@@ -23,7 +20,7 @@ func (h hooks) Modified(by keyspace.Caller, d *keyspace.DB, key string) {
 	}
 }
 
-// Expired tells that a key has expired; during a pause at its end.
+// Expired signals that a key has expired; during CLIENT PAUSE, at its end.
 func (h hooks) Expired(d *keyspace.DB, key string) {
 	if h.pause.mode == notPaused {
 		h.tellExpired(d, key)
@@ -33,7 +30,7 @@ func (h hooks) Expired(d *keyspace.DB, key string) {
 	h.touchWatched(d, key)
 }
 
-// tellExpired tells everyone who wants to know that a key has expired.
+// tellExpired counts and publishes the event, and invalidates the key.
 func (b *Broker) tellExpired(d *keyspace.DB, key string) {
 	b.keys.Expired++
 	b.keys.Notify(d, []byte(key), keyspace.ExpiredEvent, "expired")
@@ -42,7 +39,7 @@ func (b *Broker) tellExpired(d *keyspace.DB, key string) {
 	}
 }
 
-// Notify publishes what happened to a key.
+// Notify publishes a keyspace notification.
 func (h hooks) Notify(d *keyspace.DB, key, event string) {
 	for _, to := range []struct {
 		class                  keyspace.EventClass
@@ -58,7 +55,7 @@ func (h hooks) Notify(d *keyspace.DB, key, event string) {
 	}
 }
 
-// updateWatched tells the keyspace whether anybody depends on the values of keys.
+// updateWatched tells the keyspace in which databases modified keys are of interest.
 func (b *Broker) updateWatched() {
 	for i, d := range b.keys.DBs {
 		d.Watched = b.tracking.active || len(b.watched[i]) > 0

@@ -14,46 +14,46 @@ import (
 	"redrpc/broker/internal/transport"
 )
 
-// A client is held when a command of it may not run yet, although it awaits no key:
-// the broker stalls, clients are paused, a fault delays the command, or a function is
-// asked what to do with it. The command is kept, what the client sends behind it is not
-// looked at, and when it is released it is checked as if it had come just then. Clients
-// that are released together go on in the order in which they were held.
+// A command is postponed if it may not run yet: the broker stalls, clients are paused, a
+// fault delays the command, or a function that intercepts it is running. The client's later
+// commands wait. When the command is released it is checked as if it had just been
+// received. Commands that are released together run in the order in which they were
+// postponed.
 
 var debugCommands = []command.Command{
 	{Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(debugCommand),
 		Group: "server", Since: "1.0.0", Complexity: "Depends on the sub-command.", Summary: "Stalls the broker, answers with an error, or writes to the log."},
 }
 
-// A postponed keeps a command that may not run yet.
+// A postponed is a postponed command.
 type postponed struct {
 	session  *session
 	why      postponeReason
 	args     [][]byte // copied
 	bytes    int      // in args
 	cursor   ruleCursor
-	number   int64       // of holds, counted since the broker was made
-	alarm    alarm.Alarm // at the end of which it is released, if it is set
-	released bool        // the session goes on when it comes to its turn in Broker.resumed
+	number   int64       // of postponed commands, in order
+	alarm    alarm.Alarm // when it is released, if set
+	released bool        // its session is in Broker.resumed
 }
 
 type postponeReason int
 
 const (
-	paused       postponeReason = iota // by CLIENT PAUSE
-	stalled                            // by a stall of the broker
-	delayed                            // by a fault
-	intercepting                       // until a function has decided
+	paused       postponeReason = iota // CLIENT PAUSE
+	stalled                            // the broker stalls
+	delayed                            // a fault delays it
+	intercepting                       // a function decides about it
 )
 
-// postponements are all commands that are kept.
+// postponements are all postponed commands.
 type postponements struct {
 	all  map[*postponed]struct{}
 	last int64 // number of the last one
 }
 
-// postponers say what may keep commands from running. While it is 0, that costs a command
-// one look.
+// postponers are the reasons to postpone commands. While they are 0, the check is one
+// comparison per command.
 type postponers uint8
 
 const (
@@ -62,10 +62,10 @@ const (
 	hasRules                        // there are rules about commands
 )
 
-// A ruleCursor is how far a command has come among the rules.
+// A ruleCursor says which rules have been applied to a command.
 type ruleCursor struct {
-	rule   int64       // the last one that it has met
-	action faultAction // what that one has still in store for it
+	rule   int64       // the last rule that fired
+	action faultAction // the rest of its action
 }
 
 // A faultAction is what a rule does to a command, in this order.
@@ -77,8 +77,7 @@ type faultAction struct {
 	drop         Drop
 }
 
-// admit lets a command through the gates and runs it, unless it is kept or its fate is
-// another.
+// admit runs a command, unless a stall, a pause or a rule postpones, answers or drops it.
 func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 	b := s.broker
 	switch {
@@ -130,7 +129,7 @@ func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 	}
 }
 
-// applyNextRule makes a command meet the next rule that fires. It reports false if there is
+// applyNextRule moves the cursor to the next rule that fires. It reports false if there is
 // none.
 func (s *session) applyNextRule(cmd *command.Command, args [][]byte, j *ruleCursor) bool {
 	for _, r := range s.broker.rules {
@@ -142,7 +141,7 @@ func (s *session) applyNextRule(cmd *command.Command, args [][]byte, j *ruleCurs
 	return false
 }
 
-// postpone keeps a command, whose arguments are copied.
+// postpone postpones a command, with a copy of its arguments.
 func (s *session) postpone(why postponeReason, args [][]byte, j ruleCursor) *postponed {
 	b := s.broker
 	b.postponements.last++
@@ -156,17 +155,17 @@ func (s *session) postpone(why postponeReason, args [][]byte, j ruleCursor) *pos
 	return h
 }
 
-// Due releases what was to be kept for some time.
+// Due releases a command at the end of its delay.
 func (h *postponed) Due() { h.release() }
 
-// release lets the client go on, when it comes to its turn.
+// release schedules the command to run.
 func (h *postponed) release() {
 	h.forget()
 	h.released = true
 	h.session.broker.resumed = append(h.session.broker.resumed, h.session)
 }
 
-// forget drops what is kept, unless it was released already.
+// forget removes a command that has not been released.
 func (h *postponed) forget() {
 	b := h.session.broker
 	if _, is := b.postponements.all[h]; !is {
@@ -179,8 +178,7 @@ func (h *postponed) forget() {
 	}
 }
 
-// release lets all go on that wait for a reason, in the order in which they were
-// held.
+// release releases the wanted commands, in order.
 func (b *Broker) release(wanted func(*postponed) bool) {
 	for _, h := range slices.SortedFunc(maps.Keys(b.postponements.all), func(x, y *postponed) int { return cmp.Compare(x.number, y.number) }) {
 		if wanted(h) {
@@ -189,8 +187,7 @@ func (b *Broker) release(wanted func(*postponed) bool) {
 	}
 }
 
-// resume goes on with a client that waited: first with the command that was kept,
-// then with what it sent behind it.
+// resume runs the command of a session that was postponed, and then its further input.
 func (s *session) resume() {
 	defer s.recoverPanic()
 	s.receiveNetem()
@@ -199,7 +196,7 @@ func (s *session) resume() {
 	}
 	if h := s.postponed; h != nil {
 		if !h.released {
-			return // it is held again
+			return // postponed again
 		}
 		s.postponed, s.waits = nil, false
 		if h.why == paused && s.transport.Peer() == transport.Gone {
@@ -216,8 +213,8 @@ func (s *session) resume() {
 	s.closeIfDisconnected()
 }
 
-// closeIfDisconnected closes the session of a client that has gone and has nothing more to do,
-// or waits for what it would not receive.
+// closeIfDisconnected closes the session of a disconnected client that has nothing left to
+// run.
 func (s *session) closeIfDisconnected() {
 	if s.disconnected && s.postponed == nil && !s.netem.upInFlight() {
 		s.close()
@@ -239,17 +236,16 @@ func (s *session) HangUp() {
 	s.unregister()
 }
 
-// CLIENT PAUSE postpones the commands of all clients for a time, or those that
-// write. Blocked clients time out meanwhile. Keys are gone when their time has come,
-// but nobody is told before the end.
+// CLIENT PAUSE postpones all commands, or those that write. Blocked clients time out
+// meanwhile. Keys expire, but this is signalled at the end.
 
-// A pause is what CLIENT PAUSE asked for.
+// A pause is that of CLIENT PAUSE.
 type pause struct {
 	broker *Broker
 	mode   pauseMode
 	alarm  alarm.Alarm // its end
 
-	// expired are the keys that have gone since, whom to tell is still open.
+	// expired are the keys that have expired since.
 	expired []readyKey
 }
 
@@ -261,7 +257,7 @@ const (
 	allPaused
 )
 
-// postpones reports whether a command has to wait.
+// postpones reports whether the pause postpones a command.
 func (p *pause) postpones(s *session, cmd *command.Command) bool {
 	const writing = command.Write | command.MayReplicate
 	if p.mode == allPaused || cmd.Flags&writing != 0 {
@@ -277,8 +273,7 @@ func (p *pause) postpones(s *session, cmd *command.Command) bool {
 	return false
 }
 
-// pauseClients begins a pause. One that is in force is neither shortened nor
-// weakened.
+// pauseClients starts a pause. One in force is neither shortened nor weakened.
 func (b *Broker) pauseClients(mode pauseMode, until int64) {
 	if b.pause.mode == notPaused && until <= b.keys.Now {
 		return
@@ -337,20 +332,19 @@ func clientUnpause(c *call, _ [][]byte) resp.Reply {
 	return resp.OK
 }
 
-// A stall stops the broker: no command runs, no key expires and nobody times out,
-// as if its process had been stopped. At the end, by the broker's clock, all happens
-// that was due, in order, and then the commands run that have come in meanwhile.
+// A stall stops the broker: no command runs, no key expires and no client times out, as if
+// its process were stopped. At the end, by the broker's clock, the timers that are due run
+// in order, and then the commands received meanwhile.
 type stall struct {
 	until    int64      // 0: there is none
-	sleepers []*session // those that called DEBUG SLEEP: their replies wait for the end
+	sleepers []*session // that called DEBUG SLEEP: their replies are sent at the end
 }
 
-// Stall stops the broker for a time by its clock, as DEBUG SLEEP does: no command
-// runs, no key expires and no blocked client times out. Then everything that was due
-// happens in order, and the commands run that clients have sent meanwhile, in the
-// order in which they came, also those of clients that have gone since. Methods of the
-// broker work during a stall. A stall that ends later is not shortened; a d that is
-// not positive does nothing. See also [Broker.Resume].
+// Stall stops the broker for a time by its clock, as DEBUG SLEEP does: no command runs, no
+// key expires and no blocked client times out. Then the timers that are due run in order,
+// and the commands received meanwhile in the order of their arrival, also those of clients
+// that have disconnected since. Methods of the broker work during a stall. A longer stall in
+// force is not shortened; d <= 0 does nothing. See also [Broker.Resume].
 func (b *Broker) Stall(d time.Duration) {
 	b.enter()
 	b.stallFor(d)
@@ -389,8 +383,8 @@ func (b *Broker) endStall() {
 	b.release(func(h *postponed) bool { return h.why == stalled })
 }
 
-// sleep stalls the broker and keeps the client's replies, this command's too, until
-// the end.
+// sleep stalls the broker and sends the client's replies at the end, this command's
+// included.
 func (c *call) sleep(d time.Duration) {
 	if d <= 0 {
 		return
@@ -403,7 +397,7 @@ func (c *call) sleep(d time.Duration) {
 	}
 }
 
-// debugHelp lists what the broker has of DEBUG.
+// debugHelp lists the supported sub-commands of DEBUG.
 var debugHelp = []resp.Reply{
 	resp.Simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
 	resp.Simple("ERROR <string>"),
@@ -432,8 +426,8 @@ func debugCommand(c *call, args [][]byte) resp.Reply {
 	return tooManyArguments(args)
 }
 
-// sleepTime reads seconds as C's strtod does: up to what is no number any more. What is
-// more than fits in 64 bits, in microseconds, is no time at all, as for Redis.
+// sleepTime parses seconds as C's strtod does, ignoring what follows the number. As in Redis
+// a time that overflows 64 bits of microseconds is 0.
 func sleepTime(arg []byte) time.Duration {
 	for end := min(len(arg), 64); end > 0; end-- {
 		if seconds, isFloat := resp.ParseFloat(arg[:end]); isFloat {
