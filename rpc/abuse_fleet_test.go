@@ -178,9 +178,6 @@ func (f *servedClient) watchConnections() (most func() (own, redis int)) {
 func TestFleets(t *testing.T) {
 	addr := redistest.Start(t).Addr
 	const (
-		// moment is what a first call may take longer, since a client finds out with whom
-		// it has to do. It is some milliseconds on a machine with nothing else to do.
-		moment   = 2 * time.Second
 		callers  = 200
 		maxConns = 10
 	)
