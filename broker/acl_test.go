@@ -11,19 +11,20 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/acl"
+	"redrpc/broker/internal/command"
 	"redrpc/internal/redistest"
 )
 
 // The categories of all commands are those of redis-server; -update writes them.
 func TestCategories(t *testing.T) {
-	for name, c := range table.all() {
+	for name, c := range table.All() {
 		var want uint32
-		for _, name := range c.categories() {
-			want |= category(strings.TrimPrefix(name, "@"))
+		for _, name := range c.Categories() {
+			want |= acl.CategoryBit(strings.TrimPrefix(name, "@"))
 		}
-		all := allCommands()
-		if n := all.numbers[name]; all.rows[c.index] != n || all.categories[n] != want {
-			t.Errorf("%s is number %d in the catalogue, with the categories %b, expected %d and %b", name, n, all.categories[n], all.rows[c.index], want)
+		if got := catalogueOf().Of(c); got != want {
+			t.Errorf("%s has the categories %b, expected %b", name, got, want)
 		}
 	}
 	t.Run("redis", func(t *testing.T) {
@@ -37,11 +38,11 @@ func TestCategories(t *testing.T) {
 			fmt.Fprintf(&text, "%s: %s\n", categories, strings.Join(byCategories[categories], " "))
 		}
 		if *update {
-			if err := os.WriteFile("categories.txt", []byte(text.String()), 0o644); err != nil {
+			if err := os.WriteFile("internal/acl/categories.txt", []byte(text.String()), 0o644); err != nil {
 				t.Fatal(err)
 			}
-		} else if text.String() != categoriesText {
-			t.Error("categories.txt is not what redis-server says: run 'go test ./broker -run TestCategories -update'")
+		} else if text.String() != acl.CategoriesText {
+			t.Error("internal/acl/categories.txt is not what redis-server says: run 'go test ./broker -run TestCategories -update'")
 		}
 	})
 }
@@ -82,8 +83,8 @@ func TestRulesMakeTheUser(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	o := &accessOptions{}
-	fresh := func() *user { return &user{rights: []permissions{{}}} }
+	o := acl.Fresh{Catalogue: catalogueOf}
+	fresh := func() *acl.User { return acl.NewUser("", o) }
 	for range 300 {
 		u := fresh()
 		var rules []string
@@ -91,24 +92,24 @@ func TestRulesMakeTheUser(t *testing.T) {
 			rule := []string{"+", "-"}[random.IntN(2)]
 			switch random.IntN(4) {
 			case 0:
-				rule += "@" + append(categoryNames, "all")[random.IntN(len(categoryNames)+1)]
+				rule += "@" + append(command.CategoryNames, "all")[random.IntN(len(command.CategoryNames)+1)]
 			case 1:
 				rule = []string{"on", "nopass", ">x", "~k*", "%R~r", "%W~w", "allkeys", "&c", "allchannels", "resetkeys", "resetchannels", "+select|1", "(~s +get)", "sanitize-payload"}[random.IntN(14)]
 			default:
-				rule += allCommands().names[random.IntN(len(allCommands().names))]
+				rule += catalogueOf().All()[random.IntN(len(catalogueOf().All()))]
 			}
-			u.apply(rule, o) // which may be wrong here
+			u.Apply(rule, o) // which may be wrong here
 			rules = append(rules, rule)
 		}
 		again := fresh()
-		joined, unclosed := joinSelectors(toArgs(strings.Fields(u.rules(testTable))))
+		joined, unclosed := acl.JoinSelectors(toArgs(strings.Fields(u.Rules(true))))
 		for _, rule := range joined {
-			if wrong := again.apply(rule, o); wrong != "" || unclosed != "" {
-				t.Fatalf("%q make a user with the rules %s, of which %s is wrong: %s", rules, u.rules(testTable), rule, wrong)
+			if wrong := again.Apply(rule, o); wrong != "" || unclosed != "" {
+				t.Fatalf("%q make a user with the rules %s, of which %s is wrong: %s", rules, u.Rules(true), rule, wrong)
 			}
 		}
-		if again.rules(testTable) != u.rules(testTable) || again.rights[0].commands != u.rights[0].commands {
-			t.Fatalf("%q make a user with the rules %s, which make one with %s", rules, u.rules(testTable), again.rules(testTable))
+		if again.Rules(true) != u.Rules(true) {
+			t.Fatalf("%q make a user with the rules %s, which make one with %s", rules, u.Rules(true), again.Rules(true))
 		}
 	}
 }
@@ -180,7 +181,7 @@ func TestDoIsNoUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.expect(t, "v", "GET", "x")
-	if u := b.access.standard; !u.unlimited {
+	if u := b.acl.defaultUser; !u.Unlimited {
 		t.Error("the default user may do everything, and is checked all the same")
 	}
 }

@@ -21,7 +21,7 @@ func TestHotPathAllocatesNothing(t *testing.T) {
 		{"RPUSH and LPOP", slices.Concat(request("RPUSH", "q", value), request("LPOP", "q"))},
 	} {
 		b := newBroker(t, Options{})
-		l := &fakeLink{mute: true}
+		l := &fakeTransport{mute: true}
 		b.enter()
 		if err := b.open(l); err != nil {
 			t.Fatal(err)

@@ -2,7 +2,7 @@ package broker
 
 import (
 	"bytes"
-	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -37,7 +37,7 @@ func BenchmarkPipeline(b *testing.B) {
 
 func benchmarkCommands(b *testing.B, o Options, before, commands [][]byte) {
 	broker := newBroker(b, o)
-	l := &fakeLink{mute: true}
+	l := &fakeTransport{mute: true}
 	broker.enter()
 	if err := broker.open(l); err != nil {
 		b.Fatal(err)
@@ -56,20 +56,26 @@ func benchmarkCommands(b *testing.B, o Options, before, commands [][]byte) {
 	}
 }
 
-// A list that is walked through does not move its elements with every step,
-// however long it is.
-func BenchmarkRotate(b *testing.B) {
-	value := bytes.Repeat([]byte("x"), 100)
-	for _, n := range []int{1, 10, 78, 79, 200} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
-			l := &list{}
-			for range n {
-				l.push(right, value)
-			}
+// What a command costs on a connection in memory, from Write to Read.
+func BenchmarkMemoryConn(b *testing.B) {
+	value := string(bytes.Repeat([]byte("x"), 100))
+	for _, c := range []struct {
+		name    string
+		command []byte
+	}{
+		{"PING", request("PING")},
+		{"GET", request("GET", "k")},
+		{"SET", request("SET", "k", value)},
+		{"GET-pipeline", bytes.Repeat(request("GET", "k"), 16)},
+		{"RPUSH-LPOP", slices.Concat(request("RPUSH", "q", value), request("LPOP", "q"))},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			conn := inMemory(b, newBroker(b, Options{})).Conn
+			buf := make([]byte, 64<<10)
 			b.ReportAllocs()
 			for b.Loop() {
-				l.push(right, value)
-				l.pop(left)
+				conn.Write(c.command)
+				conn.Read(buf)
 			}
 		})
 	}

@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
 )
 
 // Whatever a client does, a limit that is set holds on every kind of connection: the
@@ -79,7 +83,7 @@ func TestLimitsHold(t *testing.T) {
 			}
 			return "nothing"
 		}, "closed"},
-		{"data", Options{MaxMemory: emptyBytes + limit}, func(t *testing.T, dial func(testing.TB) net.Conn) (told string) {
+		{"data", Options{MaxMemory: keyspace.EmptyBytes + limit}, func(t *testing.T, dial func(testing.TB) net.Conn) (told string) {
 			w := newWire(dial(t))
 			for i := 0; i < 100_000 && !strings.HasPrefix(told, "-"); i++ {
 				told = w.do(t, "SET", fmt.Sprint("key", i), kilobyte)
@@ -142,17 +146,17 @@ func heap() uint64 {
 // Lists may be nested in a reply as deep as the option says. What is deeper, even
 // without end, is replaced by an error, and costs no stack.
 func TestMaxDepth(t *testing.T) {
-	nested := func(depth int) reply {
-		r := one
+	nested := func(depth int) resp.Reply {
+		r := resp.One
 		for range depth {
-			r = array(r)
+			r = resp.Array(r)
 		}
 		return r
 	}
-	endless := array(one)
-	endless.items[0] = reply{kind: kindArray, items: endless.items}
-	replies := map[string]reply{"1": nested(1), "5": nested(5), "6": nested(6), "endless": endless}
-	addRow(t, &command{name: "nested", arity: 2, run: func(_ *call, args [][]byte) reply { return replies[string(args[1])] }})
+	endless := resp.Array(resp.One)
+	endless.Items[0] = resp.Reply{Kind: resp.KindArray, Items: endless.Items}
+	replies := map[string]resp.Reply{"1": nested(1), "5": nested(5), "6": nested(6), "endless": endless}
+	addRow(t, &command.Command{Name: "nested", Arity: 2, Run: func(_ *keyspace.Call, args [][]byte) resp.Reply { return replies[string(args[1])] }})
 	const tooDeep = "-ERR the reply has lists nested more than 5 deep, the limit of Options.MaxDepth"
 	transports(t, Options{MaxDepth: 5}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 		w := newWire(dial(t))
@@ -176,12 +180,12 @@ func TestMaxDepth(t *testing.T) {
 }
 
 // addRow adds a command to the table until the test ends.
-func addRow(t testing.TB, c *command) {
+func addRow(t testing.TB, c *command.Command) {
 	t.Helper()
-	c.fullName = c.name
-	if table.byName[c.name] != nil {
-		t.Fatalf("there is a command %s", c.name)
+	before := table
+	if before.Named([]byte(c.Name)) != nil {
+		t.Fatalf("there is a command %s", c.Name)
 	}
-	table.byName[c.name] = c
-	t.Cleanup(func() { delete(table.byName, c.name) })
+	table = before.With([]command.Command{*c})
+	t.Cleanup(func() { table = before })
 }

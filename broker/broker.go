@@ -14,71 +14,75 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
-// ErrClosed is returned by what needs a broker that is not closed.
+// ErrClosed is returned by methods of a broker that is closed.
 var ErrClosed = errors.New("broker: closed")
 
 // A Broker is a Redis server in this process. Its methods may be called by
 // several goroutines at once.
 type Broker struct {
-	options Options
-	table   *commandTable // the commands that there are
+	logger  *slog.Logger
+	options Options        // guarded by mu; without the logger, which is called without it
+	limits  resp.Limits    // of requests, from Options
+	table   *command.Table // the commands
 	clock   clock
 	runID   string
 
-	goroutines gate // all that the broker started
+	goroutines taskGroup // that the broker has started
 
-	// mu is the one lock: it guards all that follows, and the sessions.
-	mu        sync.Mutex
-	now       int64  // time of the running command, nanoseconds since 1970
-	second    uint32 // now in seconds
-	alarms    alarms
-	timer     *time.Timer
-	armed     int64 // when timer goes off; 0: it is not running
-	dbs       []*database
-	used      int // bytes of the data, while Options.MaxMemory has to be held
-	peak      int // the most that the data were seen to take
-	sessions  map[int64]*session
-	lastID    int64
-	running   call       // the call being made
-	ready     []readyKey // keys made since waiting clients were served
-	resumed   []*session // sessions that were unblocked or released, and may have more to do
-	gates     gates      // what may keep commands from running
-	holds     holds
-	pause     pause
-	stall     stall
-	dirty     []*session // sessions with output for their links
-	watchers  []*watcher
-	moves     []*clockMove // to be made once nothing else is going on
-	rules     []*Rule      // in the order in which they were made
-	lastRule  int64
-	lines     map[*session]struct{} // clients that have a slow network
-	questions []*question           // to be asked once the lock is released
-	pubsub    pubsub
-	tracking  tracking
-	access    access
-	lap, took int64   // when the last command ended, by clock.elapsed, and how long it took
-	usage     []usage // what has become of each command, by its index
-	breaches  []Violation
-	observed  bool // somebody wants to hear of every command: the log, or a monitor
-	history   ring[logged]
-	noted     int64      // how many commands were logged
-	monitors  []*session // in the order of their MONITOR
-	notable   int64      // nanoseconds from which it is noted that a command took long
-	slowlog   slowlog
-	spikes    map[string]*spikes // by their kind
-	stats     stats
-	logs      []logRecord // to be handed to the logger once the lock is released
-	listeners map[net.Listener]struct{}
-	poller    *poller              // serves plain sockets; nil: none yet, or none here
-	sockets   map[*socket]struct{} // those with a goroutine
-	closed    bool
-	done      chan struct{} // closed when the broker is
+	// mu is the broker's one lock. It guards the fields below, and the sessions.
+	mu                          sync.Mutex
+	keys                        *keyspace.Keyspace
+	blocked                     []map[string]*queue              // by database: clients blocked on a key
+	watched                     []map[string]map[*session]*watch // by database: clients watching a key
+	timer                       *time.Timer
+	armed                       int64 // when timer goes off; 0: it is not running
+	sessions                    map[int64]*session
+	lastID                      int64
+	running                     call       // the call being made
+	ready                       []readyKey // keys to serve blocked clients from
+	resumed                     []*session // sessions that were unblocked or released, and may have more input
+	postponers                  postponers // reasons to postpone commands
+	postponements               postponements
+	pause                       pause
+	stall                       stall
+	pendingWrites               []*session // sessions with output for their transports
+	conditions                  []*condition
+	moves                       []*clockMove // of REDRPC.ADVANCE, made at the end of the batch
+	rules                       []*Rule      // in the order of their creation
+	lastRule                    int64
+	netems                      map[*session]struct{} // clients with a slow network
+	interceptions               []*interception       // to be called once the lock is released
+	pubsub                      pubsub
+	tracking                    tracking
+	acl                         aclState
+	measuredUntil, lastDuration int64   // when the last command ended, by clock.elapsed, and how long it took
+	usage                       []usage // of each command, by its index
+	violations                  []Violation
+	observed                    bool // every command is reported: to the log, or to a MONITOR client
+	history                     ring[logEntry]
+	logged                      int64      // number of commands logged
+	monitors                    []*session // in the order of their MONITOR
+	slowThreshold               int64      // nanoseconds from which a command is slow
+	slowlog                     slowlog
+	spikes                      map[string]*spikes // by event
+	stats                       stats
+	logs                        []logRecord // to be logged once the lock is released
+	listeners                   map[net.Listener]struct{}
+	poller                      *transport.Poller           // serves plain sockets; nil: not started, or not supported
+	conns                       map[transport.Conn]struct{} // those with a goroutine
+	closed                      bool
+	done                        chan struct{} // closed with the broker
 }
 
-// New returns a broker that serves no one yet: see Dial and Listen. It uses no
-// goroutine until a socket is served, and must be closed.
+// New returns a broker, which must be closed. Clients connect by Dial, or by sockets after
+// Listen. It uses no goroutine until it serves a socket.
 func New(o Options) (*Broker, error) {
 	o, err := o.withDefaults()
 	if err != nil {
@@ -87,34 +91,42 @@ func New(o Options) (*Broker, error) {
 	var id [20]byte
 	rand.Read(id[:]) // never fails, by its contract
 	b := &Broker{
-		table:     table,
-		options:   o,
-		clock:     newClock(o.ManualTime),
-		runID:     hex.EncodeToString(id[:]),
-		dbs:       make([]*database, o.Databases),
-		sessions:  map[int64]*session{},
-		spikes:    map[string]*spikes{},
-		holds:     holds{all: map[*hold]struct{}{}},
-		lines:     map[*session]struct{}{},
-		usage:     make([]usage, testTable.count),
-		listeners: map[net.Listener]struct{}{},
-		done:      make(chan struct{}),
-		sockets:   map[*socket]struct{}{},
+		logger:        o.Logger,
+		table:         table,
+		options:       o,
+		clock:         newClock(o.ManualTime),
+		runID:         hex.EncodeToString(id[:]),
+		blocked:       make([]map[string]*queue, o.Databases),
+		watched:       make([]map[string]map[*session]*watch, o.Databases),
+		sessions:      map[int64]*session{},
+		spikes:        map[string]*spikes{},
+		postponements: postponements{all: map[*postponed]struct{}{}},
+		netems:        map[*session]struct{}{},
+		listeners:     map[net.Listener]struct{}{},
+		done:          make(chan struct{}),
+		conns:         map[transport.Conn]struct{}{},
 	}
+	b.options.Logger = nil
 	b.history.most = o.LogSize
+	b.keys = keyspace.New(o.Databases, types, hooks{b})
+	b.running = call{Call: keyspace.Call{Keyspace: b.keys}, Broker: b}
+	b.pause.broker = b
+	b.optionsChanged()
 	b.setObserved()
-	b.applyObserving()
+	b.applyDiagnostics()
 	if o.TestCommands {
 		b.table = testTable
 	}
-	for i := range b.dbs {
-		b.dbs[i] = newDatabase(i)
+	b.usage = make([]usage, b.table.Count)
+	for i := range b.blocked {
+		b.blocked[i] = map[string]*queue{}
+		b.watched[i] = map[string]map[*session]*watch{}
 	}
 	b.setTime()
-	b.stats.started = b.now
+	b.stats.started = b.keys.Now
 	b.resetStats()
 	b.pubsub.init()
-	b.access.init(o.Password)
+	b.acl.init(o.Password)
 	b.tracking.init(b)
 	return b, nil
 }
@@ -126,13 +138,16 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	c := newMemoryConn(b)
-	c.origin.dial()
+	if err := b.clock.elsewhere(); err != nil {
+		return nil, err
+	}
+	c := transport.NewMemory(host{b})
+	c.Dialled()
 	b.enter()
-	err := b.open(c.link())
+	err := b.open(c.Transport())
 	b.leave()
 	if err == syscall.ECONNREFUSED {
-		return nil, &net.OpError{Op: "dial", Net: memoryAddr(0).Network(), Addr: memoryAddr(0), Err: err}
+		return nil, &net.OpError{Op: "dial", Net: transport.MemoryAddr(0).Network(), Addr: transport.MemoryAddr(0), Err: err}
 	}
 	if err != nil {
 		return nil, err
@@ -140,126 +155,130 @@ func (b *Broker) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	return c, nil
 }
 
-// open makes a session for a link. One that cannot be served is told why, and ends.
-func (b *Broker) open(l interface {
-	link
-	attach(*session)
-}) error {
+// open makes a session for a transport. A client that cannot be served gets an error reply
+// and is disconnected.
+func (b *Broker) open(l transport.Conn) error {
 	if b.closed {
 		return ErrClosed
 	}
 	b.lastID++
 	s := &session{
-		broker: b, link: l, id: b.lastID, requests: newRequests(&b.options),
-		protocol: 2, db: b.dbs[0],
-		created: b.now, used: b.now,
+		broker: b, transport: l, id: b.lastID, requests: resp.NewReader(&b.limits),
+		protocol: 2, db: b.keys.DBs[0],
+		created: b.keys.Now, used: b.keys.Now,
 	}
 	if b.refuses() {
 		return syscall.ECONNREFUSED
 	}
-	s.become(b.access.standard)
-	l.attach(s)
+	s.setUser(b.acl.defaultUser)
+	l.Attach(s)
 	b.stats.connections++
-	if r := b.turnAway(l); r != nil {
+	if r := b.rejection(l); r != nil {
 		b.stats.rejected++
-		s.out, _ = r.encode(s.out, s.protocol, 1) // as in Redis it is no error of a command's
+		s.out.Add(r, s.protocol, 1) // as in Redis it does not count as an error reply
 		s.finish()
 		return nil
 	}
 	b.sessions[s.id] = s
-	s.rewire()
+	s.updateNetem()
 	if b.options.IdleTimeout > 0 {
-		s.watchIdle()
+		s.setIdleAlarm()
 	}
 	return nil
 }
 
-// turnAway returns what a new client is told that cannot be served, or nil.
-func (b *Broker) turnAway(l link) *reply {
+// rejection returns the error reply for a new client that cannot be served, or nil.
+func (b *Broker) rejection(l transport.Conn) *resp.Reply {
 	switch {
 	case len(b.sessions) >= b.options.MaxClients:
 		return &tooManyClients
-	case !b.options.Unprotected && b.access.standard.open && l.remote():
+	case !b.options.Unprotected && b.acl.defaultUser.NoPass && l.Remote():
 		return &protectedMode
 	}
 	return nil
 }
 
-var tooManyClients = failure("ERR max number of clients reached")
+var tooManyClients = resp.ErrorReply("ERR max number of clients reached")
 
-// enter takes the lock and lets everything happen that was due.
+// enter takes the lock and runs the timers that are due.
 func (b *Broker) enter() {
 	b.mu.Lock()
 	b.runDue()
 }
 
-// leave settles what happened under the lock, releases it, and sends what is to
-// be sent.
+// leave ends a batch, hands output to the transports, releases the lock and flushes them.
 func (b *Broker) leave() { b.leaveTo(nil) }
 
-// leaveTo is leave for a client in whose goroutine it is called. It returns a question
-// about a command of this client, which is to be asked.
-func (b *Broker) leaveTo(own *session) (rest *question) {
-	flush := links.Get().(*[]link)
-	b.settle()
-	for len(b.dirty)+len(b.moves) > 0 { // to settle a session may close it, and so give its turn to another
-		for i := 0; i < len(b.dirty); i++ {
-			if s := b.dirty[i]; s.settle() {
-				*flush = append(*flush, s.link)
+// leaveTo is leave in the goroutine of a client. It returns that client's interception, if
+// there is one, for the caller to run.
+func (b *Broker) leaveTo(own *session) (rest *interception) {
+	flush := flushLists.Get().(*[]transport.Conn)
+	b.afterBatch()
+	for len(b.pendingWrites)+len(b.moves) > 0 { // closing a session may unblock another
+		for i := 0; i < len(b.pendingWrites); i++ {
+			if s := b.pendingWrites[i]; s.flushOutput() {
+				*flush = append(*flush, s.transport)
 			}
 		}
-		b.dirty = b.dirty[:0]
+		b.pendingWrites = emptied(b.pendingWrites)
 		b.moveClock()
-		b.settle()
+		b.afterBatch()
 	}
+	b.running.session, b.running.Caller = nil, nil // so that a closed session is not kept in memory
 	b.rearm()
-	logs, questions := b.logs, b.questions
-	b.logs, b.questions = nil, nil
+	logs, questions := b.logs, b.interceptions
+	b.logs, b.interceptions = nil, nil
 	b.mu.Unlock()
 	for _, l := range *flush {
-		l.flush()
+		l.Flush()
 	}
 	for _, r := range logs {
-		b.options.Logger.Log(context.Background(), r.level, r.message, r.args...)
+		b.logger.Log(context.Background(), r.level, r.message, r.args...)
 	}
 	clear(*flush)
 	*flush = (*flush)[:0]
-	links.Put(flush)
-	return b.askAll(questions, own)
+	flushLists.Put(flush)
+	return b.runInterceptions(questions, own)
 }
 
-// links are lists of links to flush, to be used again.
-var links = sync.Pool{New: func() any { return new([]link) }}
+// flushLists are lists of transports to flush, for reuse.
+var flushLists = sync.Pool{New: func() any { return new([]transport.Conn) }}
 
-// settle goes on with the clients that were unblocked or released, and tells the
-// clients that track prefixes what changed.
-func (b *Broker) settle() {
-	b.serveReady()
+// emptied empties a list for reuse; it no longer refers to its elements.
+func emptied[T any](list []T) []T {
+	clear(list)
+	return list[:0]
+}
+
+// afterBatch serves ready keys, resumes the clients that were unblocked or released, and
+// sends the invalidations of broadcast mode.
+func (b *Broker) afterBatch() {
+	b.serveReadyKeys()
 	for i := 0; i < len(b.resumed); i++ {
 		b.resumed[i].resume()
 	}
-	b.resumed = b.resumed[:0]
-	b.serveReady() // for whom a session that was closed has kept waiting
+	b.resumed = emptied(b.resumed)
+	b.serveReadyKeys() // deferred for a session that has been closed
 	if b.tracking.active {
 		b.tracking.broadcast()
 	}
-	if len(b.lines) > 0 {
-		for _, s := range b.dirty {
-			s.sendOut()
+	if len(b.netems) > 0 {
+		for _, s := range b.pendingWrites {
+			s.sendNetem()
 		}
 	}
 }
 
-// Close disconnects all clients, stops listening, and waits for every goroutine
-// that the broker started. If that takes more than 5 s the error says what still
-// runs. A second call does the same.
+// Close disconnects all clients, stops listening, and waits for the broker's goroutines.
+// If that takes more than 5 s, the error names those that are still running. A second call
+// does the same.
 func (b *Broker) Close() error {
 	b.enter()
-	b.shut()
+	b.disconnectAll()
 	poller := b.poller
 	b.leave()
 	if poller != nil {
-		poller.stop()
+		poller.Stop()
 	}
 	if names := b.goroutines.shut(5 * time.Second); len(names) > 0 {
 		return fmt.Errorf("broker: Close: still running after 5 s: %s", strings.Join(names, ", "))
@@ -267,12 +286,12 @@ func (b *Broker) Close() error {
 	return nil
 }
 
-// Done returns a channel that is closed once the broker is: by Close, or by a client
-// with SHUTDOWN, which waits for nothing, so that Close has to be called all the same.
+// Done returns a channel that is closed with the broker: by Close, or by a client's
+// SHUTDOWN. After SHUTDOWN, Close must still be called.
 func (b *Broker) Done() <-chan struct{} { return b.done }
 
-// shut disconnects all clients and stops listening.
-func (b *Broker) shut() {
+// disconnectAll disconnects all clients and stops listening.
+func (b *Broker) disconnectAll() {
 	if !b.closed {
 		close(b.done)
 	}
@@ -281,42 +300,41 @@ func (b *Broker) shut() {
 		b.timer.Stop()
 	}
 	for l := range b.listeners {
-		l.Close() // what it returns is of no use to anybody
+		l.Close()
 	}
 	for _, s := range b.sessions {
-		s.abort()
+		s.Abort()
 	}
-	for h := range b.holds.all { // also those of clients that have gone
+	for h := range b.postponements.all { // includes disconnected clients
 		h.session.close()
 	}
-	for s := range b.lines {
+	for s := range b.netems {
 		s.close()
 	}
-	for s := range b.sockets { // also those that have no session any more, but output
-		s.abort()
+	for s := range b.conns { // includes those that only have output left
+		s.Abort()
 	}
-	for _, w := range b.watchers {
+	for _, w := range b.conditions {
 		w.done()
 	}
-	b.watchers = nil
+	b.conditions = nil
 }
 
-// A logRecord is something to log. The logger is not called under the lock, as it
-// may be anything, and may call the broker.
+// A logRecord is kept until the lock is released, as the logger may call the broker.
 type logRecord struct {
 	level   slog.Level
 	message string
 	args    []any
 }
 
-// log hands a record to the logger once the lock has been released.
+// log logs once the lock is released.
 func (b *Broker) log(level slog.Level, message string, args ...any) {
 	b.logs = append(b.logs, logRecord{level, message, args})
 }
 
-// Clients describes the clients that are connected, a line each, as CLIENT LIST
-// does. Of those in memory it also says where they were dialled, as dialled=FILE:LINE
-// at the end: the caller of go-redis, for a client of that.
+// Clients describes the connected clients, one line each, as CLIENT LIST does. For clients
+// in memory it adds dialled=FILE:LINE, the line that opened the connection: for go-redis,
+// the line that called it.
 func (b *Broker) Clients() []string {
 	b.enter()
 	defer b.leave()
@@ -324,11 +342,11 @@ func (b *Broker) Clients() []string {
 	for _, id := range slices.Sorted(maps.Keys(b.sessions)) {
 		s := b.sessions[id]
 		line := s.String()
-		if s.link.peer() == gone { // its connection's reader will find out, too
+		if s.transport.Peer() == transport.Gone { // not unregistered yet
 			continue
 		}
-		if l, inMemory := s.link.(memoryLink); inMemory {
-			if place := l.dialledAt(); place != "" {
+		if l, inMemory := s.transport.(transport.Memory); inMemory {
+			if place := l.DialledAt(); place != "" {
 				line += " dialled=" + place
 			}
 		}

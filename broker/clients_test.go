@@ -79,7 +79,7 @@ func TestPythonClient(t *testing.T) {
 	host, port := hostPort(t, b)
 	script := fmt.Sprintf(`
 import redis
-r = redis.Redis(host=%q, port=%s, password="secret", client_name="py", decode_responses=True)
+r = redis.Redis(host=%[1]q, port=%[2]s, password="secret", client_name="py", decode_responses=True)
 assert r.ping()
 assert r.set("k", "v", ex=100, nx=True) is True
 assert r.set("k", "w", nx=True) is None
@@ -116,6 +116,14 @@ assert sorted(r.scan_iter(match="*")) == ["k", "n"]
 assert r.info()["redis_version"] == "7.0.15"
 assert r.client_list()[0]["name"] == "py"
 assert r.config_get("save") == {"save": ""}
+assert "oll" in r.client_info()
+r.acl_setuser("bob", enabled=True, nopass=True, commands=["+ping"], reset=True)
+try:
+    redis.Redis(host=%[1]q, port=%[2]s, username="bob", password="x").get("k")
+    raise SystemExit("a user did what it may not")
+except redis.exceptions.NoPermissionError:
+    pass
+assert r.acl_log()[0]["client-info"]["events"] in ("r", "rw")
 assert r.command_count() > 60
 print("fine")
 `, host, port)

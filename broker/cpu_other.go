@@ -4,5 +4,5 @@ package broker
 
 import "strings"
 
-// infoCPU tells nothing: there is no portable way to know.
+// infoCPU writes nothing: there is no portable way to know.
 func (b *Broker) infoCPU(*strings.Builder) {}

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// infoCPU tells what the whole process has used, and its children that have ended.
+// infoCPU writes the CPU time of the process, and of its children that have ended.
 func (b *Broker) infoCPU(out *strings.Builder) {
 	for _, who := range []struct {
 		id     int

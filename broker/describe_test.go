@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -10,7 +12,7 @@ import (
 	"redrpc/internal/redistest"
 )
 
-// CLIENT LIST has Redis's fields, in Redis's order, but for some.
+// CLIENT LIST has Redis's fields, in Redis's order, and says of the connection what is so.
 func TestClientFields(t *testing.T) {
 	clientInfo := func(w *wire) string {
 		info := w.do(t, "CLIENT", "INFO")
@@ -20,15 +22,21 @@ func TestClientFields(t *testing.T) {
 		}
 		return line
 	}
-	left := fieldNames(clientInfo(newWire(dial(t, redistest.Start(t).TCPAddr()))))
-	for _, name := range fieldNames(clientInfo(inMemory(t, newBroker(t, Options{})))) {
-		for len(left) > 0 && left[0] != name {
-			left = left[1:]
+	want := fieldNames(clientInfo(newWire(dial(t, redistest.Start(t).TCPAddr()))))
+	transports(t, Options{}, func(t *testing.T, _ *Broker, dial func(testing.TB) net.Conn) {
+		conn := dial(t)
+		info := clientInfo(newWire(conn))
+		if got := fieldNames(info); !slices.Equal(got, want) {
+			t.Errorf("fields\n%q, want\n%q", got, want)
 		}
-		if len(left) == 0 {
-			t.Errorf("Redis does not have the field %s, or not there", name)
+		network := conn.LocalAddr().Network()
+		if isUnix := strings.Contains(info, " flags=U "); isUnix != (network == "unix") {
+			t.Errorf("network %s: %s", network, info)
 		}
-	}
+		if none := strings.Contains(info, " fd=-1 "); none != (network == "memory") {
+			t.Errorf("network %s: %s", network, info)
+		}
+	})
 }
 
 func fieldNames(line string) (names []string) {
@@ -61,6 +69,7 @@ func TestClientMemory(t *testing.T) {
 	idle := field("tot-mem")
 	w.expect(t, "+OK", "MULTI")
 	w.expect(t, "+QUEUED", "ECHO", "abcdefgh")
+	expect("rbp", len("+QUEUED\r\n"))
 	if got := field("multi-mem"); got < len("ECHOabcdefgh") || got > 1000 {
 		t.Errorf("multi-mem=%d for a command in a transaction", got)
 	}
@@ -69,8 +78,13 @@ func TestClientMemory(t *testing.T) {
 
 	w.send(t, "ECHO", "abcdefgh")
 	expect("omem", len("$8\r\nabcdefgh\r\n"))
+	expect("oll", 1)
+	if line := b.Clients()[0]; !strings.Contains(line, " events=rw ") {
+		t.Errorf("what is to be read is not told: %s", line)
+	}
 	w.reply(t)
 	expect("omem", 0)
+	expect("oll", 0)
 
 	command := request("ECHO", strings.Repeat("x", 100_000))
 	for _, part := range [][]byte{command[:50_000], command[50_000:]} {

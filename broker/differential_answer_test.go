@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Replies that have been read.
@@ -102,7 +104,7 @@ func (v *answer) woven() []*answer {
 
 // number is an integer, or 0.
 func (v *answer) number() int64 {
-	n, _ := parseInt([]byte(v.text)) // 0 for what is no number
+	n, _ := resp.ParseInt([]byte(v.text)) // 0 for what is no number
 	return n
 }
 

@@ -7,6 +7,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/rdb"
+	"redrpc/broker/internal/resp"
 )
 
 // How the differential test makes the arguments of commands.
@@ -35,7 +39,7 @@ func (g *generator) command(row string) []string {
 // name is how a command of a row begins: with nothing if it is no row.
 func (g *generator) name(row string) []string {
 	var words []string
-	if table.named([]byte(row)) == nil {
+	if table.Named([]byte(row)) == nil {
 		return nil
 	}
 	for word := range strings.SplitSeq(row, "|") {
@@ -146,15 +150,15 @@ func (g *generator) token(token string) []string {
 func (g *generator) payload(bad bool) string {
 	body := []byte(pick(g, pools["badBody"]))
 	if !bad {
-		var v value = &text{bytes: []byte(pick(g, pools["value"]))}
+		v := newString(pick(g, pools["value"]))
 		if g.chance(50) {
-			l := &list{}
+			var elements [][]byte
 			for range 1 + g.IntN(5) {
-				l.push(right, []byte(pick(g, pools["value"])))
+				elements = append(elements, []byte(pick(g, pools["value"])))
 			}
-			v = l
+			v = types.Collecting().Collect(slices.Values(elements))
 		}
-		if body, _ = undumped(dumped(v)); g.chance(33) {
+		if body, _ = rdb.Undump(keyspace.Dump(v)); g.chance(33) {
 			body = []byte(pick(g, pools["oldBody"]))
 		}
 	}
@@ -163,7 +167,7 @@ func (g *generator) payload(bad bool) string {
 		version = 11
 	}
 	b := binary.LittleEndian.AppendUint16(body, version)
-	b = binary.LittleEndian.AppendUint64(b, checksum(b))
+	b = binary.LittleEndian.AppendUint64(b, rdb.Checksum(b))
 	if !g.careful && g.chance(5) {
 		b[g.IntN(len(b))]++
 	}
@@ -182,8 +186,8 @@ func (g *generator) timeToLive(unit string) string {
 		return g.token("brief")[0]
 	}
 	g.unique++
-	base := pick(g, []int{5_000_000, 2_147_483_647, 4_294_967_296})
-	return fmt.Sprintf("%d%s", base+pick(g, []int{-1000, 1000})*g.unique, unit)
+	base := pick(g, []int64{5_000_000, 2_147_483_647, 4_294_967_296})
+	return fmt.Sprintf("%d%s", base+pick(g, []int64{-1000, 1000})*int64(g.unique), unit)
 }
 
 // timeOf is one of the given times of day, or one that has passed, or a wrong one.
@@ -219,7 +223,7 @@ func (g *generator) anyCase(word string) string {
 func (g *generator) miscount(row string) []string {
 	args, names := append(g.name(row), g.expand(grammar[row])...), 1+strings.Count(row, "|")
 	g.before = nil
-	arity := table.named([]byte(row)).arity
+	arity := table.Named([]byte(row)).Arity
 	if least := max(arity, -arity); least > names && (arity < 0 || g.chance(50)) {
 		return args[:names+g.IntN(least-names)]
 	}
@@ -233,7 +237,7 @@ func (g *generator) keyWith(wanted string) string {
 	kinds := []string{"list", "string"}
 	group := ""
 	if g.row != nil {
-		group = strings.Replace(g.row.group, "bitmap", "string", 1)
+		group = strings.Replace(g.row.Group, "bitmap", "string", 1)
 	}
 	if group == "bitmap" {
 		group = "string"
@@ -250,12 +254,12 @@ func (g *generator) keyWith(wanted string) string {
 	case wanted == "own" || wanted == "other":
 		wanted = pick(g, kinds)
 	}
-	b := g.bout
-	b.opponent.mu.Lock()
-	defer b.opponent.mu.Unlock()
-	d := b.clients[g.client].broker.session.db
+	b := g.round
+	b.subject.mu.Lock()
+	defer b.subject.mu.Unlock()
+	d := sessionOf(b.clients[g.client].broker).db
 	for _, i := range g.Perm(len(g.keys)) {
-		if key := g.keys[i]; key != g.it && d.holds(key, wanted) {
+		if key := g.keys[i]; key != g.it && holds(d, key, wanted) {
 			return key
 		}
 	}
@@ -264,7 +268,7 @@ func (g *generator) keyWith(wanted string) string {
 		key = pick(g, pools["key"])
 	}
 	first := func(words ...string) { g.before = append(g.before, g.step(words)) }
-	if d.find([]byte(key)) != nil {
+	if d.Find([]byte(key)) != nil {
 		first("DEL", key)
 	}
 	switch wanted {
@@ -281,12 +285,12 @@ func (g *generator) keyWith(wanted string) string {
 }
 
 // holds reports whether a key holds what generator.keyWith names.
-func (d *database) holds(key, wanted string) bool {
-	e := d.find([]byte(key))
+func holds(d *keyspace.DB, key, wanted string) bool {
+	e := d.Find([]byte(key))
 	if e == nil {
 		return wanted == "missing"
 	}
-	t, isString := e.text()
+	v, isString := e.Value.(keyspace.Text)
 	switch wanted {
 	case "list":
 		return !isString
@@ -296,8 +300,8 @@ func (d *database) holds(key, wanted string) bool {
 		if !isString {
 			return false
 		}
-		_, isInt := parseInt(t.bytes)
-		_, isFloat := parseFloat(t.bytes)
+		_, isInt := resp.ParseInt(v.Text())
+		_, isFloat := resp.ParseFloat(v.Text())
 		return isInt == isFloat && isInt == (wanted == "number")
 	}
 	return false

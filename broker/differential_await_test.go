@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"redrpc/broker/internal/transport"
 )
 
 // How the differential test waits: for redis-server to have done what it was asked for,
@@ -23,7 +25,7 @@ import (
 // runs it, and then writes to all of them. So a question that was sent after a
 // command is answered in the same round as the command or later, and a second
 // question in a round after that. Of much input it reads 16 KiB in a round.
-func (b *bout) await() []string {
+func (b *round) await() []string {
 	for ; b.unread >= 0; b.unread -= 16 << 10 {
 		b.list(b.redis)
 	}
@@ -44,7 +46,7 @@ func (b *bout) await() []string {
 	}
 }
 
-func (b *bout) list(control *wire) string {
+func (b *round) list(control *wire) string {
 	question := []string{"CLIENT", "LIST", "ID"}
 	for _, c := range b.clients {
 		if c != nil {
@@ -72,13 +74,13 @@ const soon = time.Second
 // outlast lets time go on until all that was to happen soon has happened: time-outs,
 // and the end of keys, which redis-server deletes for certain only when it comes
 // across them.
-func (b *bout) outlast() {
-	wait := b.opponent.dueSoon()
-	if n := b.opponent.Stats().Expired; wait < 0 && n == b.ended {
+func (b *round) outlast() {
+	wait := b.subject.dueSoon()
+	if n := b.subject.Stats().Expired; wait < 0 && n == b.ended {
 		return
 	}
 	b.await()
-	for ; wait >= 0; wait = b.opponent.dueSoon() {
+	for ; wait >= 0; wait = b.subject.dueSoon() {
 		time.Sleep(wait)
 		b.list(b.broker)
 	}
@@ -90,15 +92,15 @@ func (b *bout) outlast() {
 			w.do(b, "SCAN", "0", "COUNT", "1000")
 		}
 	}
-	b.ended = b.opponent.Stats().Expired
+	b.ended = b.subject.Stats().Expired
 }
 
 // dueSoon is how long it is until something is due, if that is soon, else negative.
 func (b *Broker) dueSoon() time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if a := b.alarms.first(); a != nil && a.at < b.clock.read()+int64(soon) {
-		return time.Duration(max(0, a.at-b.clock.read()))
+	if a := b.keys.Alarms.First(); a != nil && a.At < b.clock.read()+int64(soon) {
+		return time.Duration(max(0, a.At-b.clock.read()))
 	}
 	return -1
 }
@@ -106,7 +108,7 @@ func (b *Broker) dueSoon() time.Duration {
 // lists returns the lines of CLIENT LIST of both servers, when all blocked clients
 // have timed out that are to do so soon. One that is blocked again by what it had
 // sent behind has to be so in redis-server, too.
-func (b *bout) lists() (redis, broker []string) {
+func (b *round) lists() (redis, broker []string) {
 	for range 100 {
 		redis, broker = b.await(), strings.Split(b.list(b.broker), "\n")
 		in, ahead := waiting(redis), waiting(broker)
@@ -185,14 +187,12 @@ func (s *socketEnd) take() (p []byte, closed bool) {
 	return p, s.closed
 }
 
-// take does the same as that of socketEnd.
-func (c *memoryConn) take() (p []byte, closed bool) {
-	c.mu.Lock()
-	closed = c.ended
-	p = make([]byte, len(c.in)-c.taken)
-	c.mu.Unlock()
-	if len(p) > 0 {
-		if _, err := c.Read(p); err != nil && !errors.Is(err, os.ErrClosed) {
+// takeFrom does the same as take of socketEnd.
+func takeFrom(c *transport.MemoryClient) (p []byte, closed bool) {
+	n, _, closed := c.Unread()
+	p = make([]byte, n)
+	if n > 0 {
+		if _, err := io.ReadFull(c, p); err != nil && !errors.Is(err, os.ErrClosed) {
 			panic(err) // it has been told that there is something to read
 		}
 	}

@@ -15,17 +15,17 @@ import (
 // What the differential test compares.
 
 // compare compares what all clients have received and how they stand.
-func (b *bout) compare() {
+func (b *round) compare() {
 	redisLines, brokerLines := b.lists()
 	// One that has asked for silence is not sent what it would be closed after.
-	closing := func(c *combatant) bool {
+	closing := func(c *pairedClient) bool {
 		return slices.ContainsFunc(redisLines, func(line string) bool {
 			return strings.HasPrefix(line, fmt.Sprintf("id=%d ", c.id)) && isClosing(line)
 		})
 	}
 	for _, c := range b.clients {
 		redis, redisClosed := c.redis.take()
-		broker, brokerClosed := c.broker.take()
+		broker, brokerClosed := takeFrom(c.broker)
 		redisClosed = redisClosed || closing(c)
 		c.waited, c.received = c.blocked, redis
 		same := redisClosed == brokerClosed
@@ -37,6 +37,10 @@ func (b *bout) compare() {
 			}
 		} else if !same {
 			b.found = fmt.Sprintf("%s is closed by redis-server: %t, by the broker: %t", c.name, redisClosed, brokerClosed)
+		}
+		if c == b.paging {
+			b.turnPage([2][]byte{redis, broker})
+			b.paging = nil
 		}
 		b.noteReplies(c, redis, broker, redisClosed, brokerClosed, same)
 		if redisClosed && brokerClosed {
@@ -73,7 +77,7 @@ func parting(want, got string) string {
 }
 
 // level returns the replies without what the rules allow to differ.
-func (c *combatant) level(redis, broker []byte) (want, got string) {
+func (c *pairedClient) level(redis, broker []byte) (want, got string) {
 	rs, complete1 := parseReplies(redis)
 	bs, complete2 := parseReplies(broker)
 	if !complete1 || !complete2 {
@@ -105,20 +109,20 @@ func rowOf(args []string) string {
 	if len(args) == 0 {
 		return "unknown"
 	}
-	c := table.named([]byte(args[0]))
+	c := table.Named([]byte(args[0]))
 	if c == nil || strings.Contains(args[0], "|") {
 		return "unknown"
 	}
-	if c.subs != nil && len(args) > 1 {
-		if sub := c.subs[strings.ToLower(args[1])]; sub != nil {
-			return sub.fullName
+	if len(args) > 1 {
+		if sub := table.Named([]byte(args[0] + "|" + args[1])); sub != nil {
+			return sub.FullName
 		}
 	}
-	return c.fullName
+	return c.FullName
 }
 
 // learn notes what a line of CLIENT LIST says of a client.
-func (b *bout) learn(line string) {
+func (b *round) learn(line string) {
 	fields := map[string]string{}
 	for field := range strings.FieldsSeq(line) {
 		name, what, _ := strings.Cut(field, "=")
@@ -147,7 +151,7 @@ func (b *bout) learn(line string) {
 var databases = []string{"0", "1", "2", "15"}
 
 // inspect compares all that the servers hold at the end of a bout.
-func (b *bout) inspect() {
+func (b *round) inspect() {
 	ask := func(args ...string) string {
 		redis, broker := b.redis.do(b, args...), b.broker.do(b, args...)
 		if redis != broker && (args[0] != "PTTL" || strings.HasPrefix(redis, "-") || strings.HasPrefix(broker, "-")) {
@@ -177,7 +181,7 @@ func (b *bout) inspect() {
 }
 
 // inspectStats compares what the servers have noted.
-func (b *bout) inspectStats() {
+func (b *round) inspectStats() {
 	question := []string{"INFO", "everything"}
 	redis, err1 := strconv.Unquote(b.redis.do(b, question...))
 	broker, err2 := strconv.Unquote(b.broker.do(b, question...))

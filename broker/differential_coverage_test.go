@@ -9,6 +9,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/glob"
 )
 
 // What the differential test has seen: how often each row ended in each of the ways
@@ -29,14 +32,14 @@ type coverage struct {
 
 func newCoverage(share int) *coverage {
 	v := &coverage{recipes: map[path]string{}, seen: map[path]int{}, share: share, strange: map[path]*answer{}}
-	for row, c := range table.all() {
-		if names := 1 + strings.Count(row, "|"); c.arity > 0 || -c.arity > names {
+	for row, c := range table.All() {
+		if names := 1 + strings.Count(row, "|"); c.Arity > 0 || -c.Arity > names {
 			v.recipes[path{row, "arity"}] = ""
 		}
-		if c.subs != nil {
+		if c.Subs != nil {
 			v.recipes[path{row, "subcommand"}] = "unknownSub value*"
 		}
-		if c.run == nil {
+		if c.Run == nil {
 			continue
 		}
 		v.recipes[path{row, endValue}] = grammar[row]
@@ -181,12 +184,12 @@ func (v *coverage) ending(row string, reply *answer) string {
 }
 
 func (f failing) is(text string) bool {
-	return f.text == "*" || f.text != "" && match(f.text, text, false)
+	return f.text == "*" || f.text != "" && glob.Match(f.text, text, false)
 }
 
 // tally counts what the commands of a client ended in, if it is clear which reply
 // belongs to which command.
-func (v *coverage) tally(c *combatant, closed bool) {
+func (v *coverage) tally(c *pairedClient, closed bool) {
 	replies, _ := parseReplies(c.received)
 	c.received = nil
 	if v == nil {
@@ -207,7 +210,7 @@ func (v *coverage) tally(c *combatant, closed bool) {
 		}
 		ending := v.ending(row, reply)
 		replies = replies[confirmations(row, args, replies):]
-		switch cmd := table.named([]byte(row)); {
+		switch cmd := table.Named([]byte(row)); {
 		case ending == endQueued:
 			queued = append(queued, args)
 		case row == "exec" && len(reply.items) == len(queued):
@@ -217,7 +220,7 @@ func (v *coverage) tally(c *combatant, closed bool) {
 					all = append(all, counted{row, v.ending(row, item), item})
 				}
 			}
-		case cmd == nil || cmd.flags&blocking == 0:
+		case cmd == nil || cmd.Flags&command.Blocking == 0:
 		case ending == endNull:
 			ending = endLate
 		case ending == endValue && c.waited && answered == 0:

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"redrpc/broker/internal/command"
 )
 
 // What the differential test does next: commands at random, and scripts that
@@ -26,20 +28,20 @@ type generator struct {
 
 	listeners []int  // clients that are yet to listen to events, if there are any
 	script    []step // what has been chosen and not been made
-	bout      *bout
+	round     *round
 
-	careful bool     // arguments are to be right, for
-	row     *command // this row
-	before  []step   // what makes the keys that were named
-	brief   bool     // the next step makes a key end soon
-	it      string   // the key named last
-	first   string   // and first
+	careful bool             // arguments are to be right, for
+	row     *command.Command // this row
+	before  []step           // what makes the keys that were named
+	brief   bool             // the next step makes a key end soon
+	it      string           // the key named last
+	first   string           // and first
 }
 
 func newGenerator(seed uint64, v *coverage) *generator {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), coverage: v}
 	var all []string
-	for name := range table.all() {
+	for name := range table.All() {
 		all = append(all, name)
 	}
 	share := []float64{0.15, 0.3, 1}[g.IntN(3)]
@@ -67,8 +69,8 @@ func pick[T any](g *generator, of []T) T { return of[g.IntN(len(of))] }
 func (g *generator) chance(percent int) bool { return g.IntN(100) < percent }
 
 // next chooses the next steps, which are sent together.
-func (g *generator) next(b *bout) []step {
-	g.bout = b
+func (g *generator) next(b *round) []step {
+	g.round = b
 	if g.left <= 0 && len(g.script) == 0 {
 		return nil
 	}
@@ -78,6 +80,8 @@ func (g *generator) next(b *bout) []step {
 		client := g.listeners[0]
 		g.listeners = g.listeners[1:]
 		g.script = join([]step{{client: client, args: []string{"HELLO", "3", "AUTH", "default", b.password}}, {client: client, args: []string{"PSUBSCRIBE", "__key*"}}})
+	case g.chance(2), b.scan != nil && g.chance(40):
+		g.script = g.scan()
 	case g.chance(80):
 		g.script = g.provoke()
 	}
@@ -108,16 +112,16 @@ func (g *generator) isUnclear(steps []step) bool {
 	}) {
 		return true
 	}
-	c := g.bout.clients[steps[0].client]
+	c := g.round.clients[steps[0].client]
 	if c.blocked && slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == "exec" || isLoose(rowOf(s.args)) }) {
 		return true
 	}
-	b := g.bout.opponent
+	b := g.round.subject
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	swaps := slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == "swapdb" })
 	if rowOf(steps[0].args) == "exec" {
-		swaps = slices.ContainsFunc(c.broker.session.transaction.queue, func(q queuedCommand) bool { return q.command.name == "swapdb" })
+		swaps = slices.ContainsFunc(sessionOf(c.broker).transaction.queue, func(q queuedCommand) bool { return q.command.Name == "swapdb" })
 	}
 	keys := 0
 	for _, s := range b.sessions {
@@ -130,7 +134,7 @@ func (g *generator) isUnclear(steps []step) bool {
 
 // anything makes steps of one client at random.
 func (g *generator) anything() []step {
-	b := g.bout
+	b := g.round
 	if g.chance(60) {
 		g.client = g.IntN(len(b.clients))
 	}
@@ -188,8 +192,8 @@ func isAvoided(row string, args []string) bool {
 }
 
 // pickRow chooses a row that the state of the client gives a sense.
-func (g *generator) pickRow(c *combatant) string {
-	crowded := slices.ContainsFunc(g.bout.clients[:], func(c *combatant) bool { return c.blocked })
+func (g *generator) pickRow(c *pairedClient) string {
+	crowded := slices.ContainsFunc(g.round.clients[:], func(c *pairedClient) bool { return c.blocked })
 	switch {
 	case c.inTransaction && g.chance(15):
 		return pick(g, []string{"exec", "exec", "exec", "exec", "discard"})

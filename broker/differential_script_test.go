@@ -6,6 +6,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
 )
 
 // Scripts of the differential test: steps that lead to an ending of a row.
@@ -13,33 +17,35 @@ import (
 // A scene is a state in which most rows end in the same way.
 type scene struct {
 	open, shut string
-	has        func(*command) bool // rows that end so
+	has        func(*command.Command) bool // rows that end so
 }
 
 var scenes = map[string]scene{
-	endQueued: {"MULTI", "EXEC", func(c *command) bool { return c.flags&(immediate|noMulti) == 0 }},
+	endQueued: {"MULTI", "EXEC", func(c *command.Command) bool { return c.Flags&(command.Immediate|command.NoMulti) == 0 }},
 	"noAuth": {"CONFIG SET REQUIREPASS thePassword ; RESET", "AUTH thePassword ; CONFIG SET REQUIREPASS empty",
-		func(c *command) bool { return c.flags&noAuth == 0 }},
+		func(c *command.Command) bool { return c.Flags&command.NoAuth == 0 }},
 	"forbidden": {"ACL SETUSER limitedUser RESET ON NOPASS ; AUTH limitedUser X", "RESET",
-		func(c *command) bool { return c.flags&noAuth == 0 }},
+		func(c *command.Command) bool { return c.Flags&command.NoAuth == 0 }},
 	"forbiddenKey": {"ACL SETUSER keylessUser RESET ON NOPASS ALLCHANNELS +@ALL ; AUTH keylessUser X", "RESET",
-		func(c *command) bool { return c.hasKeys() }},
+		func(c *command.Command) bool { return c.HasKeys() }},
 	"forbiddenChannel": {"ACL SETUSER deafUser RESET ON NOPASS ALLKEYS +@ALL ; AUTH deafUser X", "RESET",
-		func(c *command) bool { return c.channels != noChannels }},
+		func(c *command.Command) bool { return c.Channels != command.NoChannels }},
 	"revoked": {"ACL SETUSER limitedUser RESET ON NOPASS ; MULTI ; AUTH limitedUser X", "EXEC ; RESET",
-		func(c *command) bool { return c.flags&(noAuth|immediate|noMulti) == 0 }},
+		func(c *command.Command) bool { return c.Flags&(command.NoAuth|command.Immediate|command.NoMulti) == 0 }},
 	"monitoring": {"MONITOR", "RESET",
-		func(c *command) bool { return c.flags&(readOnly|write|mayReplicate) != 0 }},
+		func(c *command.Command) bool {
+			return c.Flags&(command.ReadOnly|command.Write|command.MayReplicate) != 0
+		}},
 	"context": {"HELLO 2 ; SUBSCRIBE channel", "RESET",
-		func(c *command) bool { return c.flags&whileSubscribed == 0 }},
+		func(c *command.Command) bool { return c.Flags&command.WhileSubscribed == 0 }},
 	"memory": {"CONFIG SET MAXMEMORY 1 ; MULTI", "DISCARD ; CONFIG SET MAXMEMORY 0",
-		func(c *command) bool {
-			return !slices.Contains([]string{"exec", "discard", "quit", "reset"}, c.fullName)
+		func(c *command.Command) bool {
+			return !slices.Contains([]string{"exec", "discard", "quit", "reset"}, c.FullName)
 		}},
 }
 
 // outOfMemoryScene is what scenes["memory"] is in a transaction.
-var outOfMemoryScene = scene{"CONFIG SET MAXMEMORY 1", "CONFIG SET MAXMEMORY 0", func(c *command) bool { return c.flags&denyOOM != 0 }}
+var outOfMemoryScene = scene{"CONFIG SET MAXMEMORY 1", "CONFIG SET MAXMEMORY 0", func(c *command.Command) bool { return c.Flags&command.DenyOOM != 0 }}
 
 // provoke makes a script for what was seen least. There is none if it needs a
 // client that is not there.
@@ -56,7 +62,7 @@ func (g *generator) provoke() []step {
 	}
 	p, found := g.coverage.missing(g, allowed)
 	if !found || g.chance(5) {
-		plot := pick(g, plots)
+		plot := pick(g, scenarios)
 		if strings.Contains(plot, without) {
 			return nil
 		}
@@ -86,12 +92,12 @@ func (g *generator) provoke() []step {
 // prepare chooses a client that can do anything, or can be brought to it by the
 // steps that are returned.
 func (g *generator) prepare() (steps []step, found bool) {
-	b := g.bout
-	b.opponent.mu.Lock()
-	defer b.opponent.mu.Unlock()
+	b := g.round
+	b.subject.mu.Lock()
+	defer b.subject.mu.Unlock()
 	g.client = g.IntN(len(b.clients))
 	for range b.clients {
-		s := b.clients[g.client].broker.session
+		s := sessionOf(b.clients[g.client].broker)
 		if isFree(s) {
 			return g.plain(s), true
 		}
@@ -101,13 +107,13 @@ func (g *generator) prepare() (steps []step, found bool) {
 }
 
 // isFree reports whether a client can send a command and have it answered.
-func isFree(s *session) bool { return s.waiter == nil && s.held == nil && !s.closed }
+func isFree(s *session) bool { return s.waiter == nil && s.postponed == nil && !s.closed }
 
 // paused reports whether there is a CLIENT PAUSE in force.
 func (g *generator) paused() bool {
-	g.bout.opponent.mu.Lock()
-	defer g.bout.opponent.mu.Unlock()
-	return g.bout.opponent.gates&pausing != 0
+	g.round.subject.mu.Lock()
+	defer g.round.subject.mu.Unlock()
+	return g.round.subject.postponers&pausing != 0
 }
 
 // plain makes what brings a client back that is in a transaction or the like, and
@@ -115,19 +121,19 @@ func (g *generator) paused() bool {
 func (g *generator) plain(s *session) []step {
 	o := &s.broker.options
 	script := ""
-	if s.silence != 0 || s.monitors || !s.authenticated || s.user != s.broker.access.standard || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
+	if s.replyMode != 0 || s.monitors || !s.authenticated || s.user != s.broker.acl.defaultUser || s.transaction.open || s.protocol == 2 && s.subscriptions.any() {
 		script += "RESET ; "
 		if o.Password != "" {
 			script += "AUTH thePassword ; "
 		}
 	}
-	if o.Password != g.bout.password {
+	if o.Password != g.round.password {
 		script += "CONFIG SET REQUIREPASS empty ; "
 	}
-	if s.broker.gates&pausing != 0 {
+	if s.broker.postponers&pausing != 0 {
 		script += "CLIENT UNPAUSE ; "
 	}
-	if 0 < o.MaxMemory && o.MaxMemory < emptyBytes {
+	if 0 < o.MaxMemory && o.MaxMemory < keyspace.EmptyBytes {
 		script += "CONFIG SET MAXMEMORY 0 ; "
 	}
 	if script == "" {
@@ -140,7 +146,7 @@ func (g *generator) plain(s *session) []step {
 // enact makes what leads to a scene, commands of several rows in it, and what ends
 // it.
 func (g *generator) enact(p path, s scene, allowed func(path) bool) []step {
-	if fits := outOfMemoryScene.has; p.ending == "memory" && fits(table.named([]byte(p.row))) && g.chance(60) {
+	if fits := outOfMemoryScene.has; p.ending == "memory" && fits(table.Named([]byte(p.row))) && g.chance(60) {
 		s = outOfMemoryScene
 	}
 	open, _ := g.follow(path{}, s.open)
@@ -150,13 +156,13 @@ func (g *generator) enact(p path, s scene, allowed func(path) bool) []step {
 		if rule == "" || strings.Contains(rule, ";") {
 			rule = grammar[p.row]
 		}
-		g.row = table.named([]byte(p.row))
+		g.row = table.Named([]byte(p.row))
 		args := append(g.name(p.row), g.expand(rule)...)
-		if !isAvoided(p.row, args) && (len(args) <= maxArgumentsUnauthenticated || p.ending != "noAuth") {
+		if !isAvoided(p.row, args) && (len(args) <= resp.MaxArgumentsUnauthenticated || p.ending != "noAuth") {
 			steps = append(steps, g.step(args))
 		}
 		p, _ = g.coverage.missing(g, func(q path) bool {
-			return q.ending == p.ending && allowed(q) && g.coverage.recipes[q] == "" && s.has(table.named([]byte(q.row)))
+			return q.ending == p.ending && allowed(q) && g.coverage.recipes[q] == "" && s.has(table.Named([]byte(q.row)))
 		})
 		if p.row == "" {
 			break
@@ -183,7 +189,7 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 	others := map[string]int{}
 	for command := range strings.SplitSeq(recipe, " ; ") {
 		words := strings.Fields(command)
-		g.client, g.row = me, table.named([]byte(p.row))
+		g.client, g.row = me, table.Named([]byte(p.row))
 		if who := words[0]; who == "other" || who == "third" {
 			words = words[1:]
 			if _, known := others[who]; !known {
@@ -208,7 +214,7 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 				if word == "{other}" {
 					who = others["other"]
 				}
-				args = append(args, "{"+g.bout.clients[who].name+"}")
+				args = append(args, "{"+g.round.clients[who].name+"}")
 			case "any":
 				args = g.anyCommand()
 			case "close":
@@ -230,18 +236,18 @@ func (g *generator) follow(p path, recipe string) (steps []step, found bool) {
 func (g *generator) anyCommand() []string {
 	g.careful = g.chance(30)
 	defer func() { g.careful = true }()
-	return g.command(g.pickRow(g.bout.clients[g.client]))
+	return g.command(g.pickRow(g.round.clients[g.client]))
 }
 
 // enlist finds a client besides me and the others that a script has, and makes what
 // brings it to where it can do anything.
 func (g *generator) enlist(me int, others map[string]int, who string) (steps []step, found bool) {
-	b := g.bout
-	b.opponent.mu.Lock()
-	defer b.opponent.mu.Unlock()
+	b := g.round
+	b.subject.mu.Lock()
+	defer b.subject.mu.Unlock()
 	taken := slices.Collect(maps.Values(others))
 	for _, i := range g.Perm(len(b.clients)) {
-		if s := b.clients[i].broker.session; i != me && !slices.Contains(taken, i) && isFree(s) {
+		if s := sessionOf(b.clients[i].broker); i != me && !slices.Contains(taken, i) && isFree(s) {
 			others[who], g.client = i, i
 			return g.plain(s), true
 		}

@@ -8,8 +8,8 @@ import (
 )
 
 // replay has a bout with given steps.
-func (d *duel) replay(steps []step, record *[]string) (found string) {
-	_, found = d.play(func(*bout) []step {
+func (d *comparison) replay(steps []step, record *[]string) (found string) {
+	_, found = d.playRound(func(*round) []step {
 		if len(steps) == 0 {
 			return nil
 		}
@@ -23,9 +23,9 @@ func (d *duel) replay(steps []step, record *[]string) (found string) {
 
 // explain shrinks the steps that lead to a difference and returns them as a
 // transcript.
-func (d *duel) explain(steps []step, found string) string {
-	sent, coverage := d.sent, d.coverage
-	defer func() { d.sent, d.coverage = sent, coverage }()
+func (d *comparison) explain(steps []step, found string) string {
+	sent, scans, coverage := d.sent, d.scans, d.coverage
+	defer func() { d.sent, d.scans, d.coverage = sent, scans, coverage }()
 	d.coverage = nil
 	var transcript []string
 	if d.replay(steps, &transcript) == "" {
@@ -39,7 +39,7 @@ func (d *duel) explain(steps []step, found string) string {
 
 // shrink leaves out steps as long as a difference remains: first many at once,
 // then one by one.
-func (d *duel) shrink(steps []step) []step {
+func (d *comparison) shrink(steps []step) []step {
 	single := slices.Clone(steps)
 	for i := range single {
 		single[i].joined = false

@@ -63,7 +63,7 @@ func together(steps []step) int {
 
 // join lets steps be sent together as far as that is clear: nothing behind what ends
 // soon, a command that a rule is about ends what is sent, and nothing is sent
-// together with EXEC or what is no command. RESET may make a client one that has to
+// together with EXEC, a page of a scan or what is no command. RESET may make a client one that has to
 // give a password, and then redis-server closes it for long replies unread. It reads
 // 16 KiB at once, and broadcasts invalidations before it reads on.
 func join(steps []step) []step {
@@ -75,7 +75,7 @@ func join(steps []step) []step {
 		row, next := rowOf(s.args), steps[i+1]
 		size += len(s.encode(s.args))
 		steps[i].joined = !s.brief && s.form != raw && row != "exec" && row != "quit" && !isLoose(row) &&
-			next.form != raw && !slices.Contains([]string{"exec", "reset"}, rowOf(next.args)) && size+len(next.encode(next.args)) < 15<<10
+			next.form != raw && !next.isPage() && !slices.Contains([]string{"exec", "reset"}, rowOf(next.args)) && size+len(next.encode(next.args)) < 15<<10
 		if !steps[i].joined {
 			size = 0
 		}

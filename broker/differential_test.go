@@ -30,17 +30,17 @@ var (
 const maxDifferences = 5
 
 func TestDifferential(t *testing.T) {
-	for name, c := range table.all() {
-		if _, known := grammar[name]; !known && (c.run != nil || c.order != nil) {
+	for name, c := range table.All() {
+		if _, known := grammar[name]; !known && (c.Run != nil || c.Subs != nil) {
 			t.Errorf("%s has no rule in the grammar of the differential test", name)
 		}
 	}
 	for name := range grammar {
-		if table.named([]byte(name)) == nil {
+		if table.Named([]byte(name)) == nil {
 			t.Errorf("the grammar of the differential test has a rule for %s, which is no command", name)
 		}
 	}
-	d := newDuel(t, *differentialCommands/1000)
+	d := newComparison(t, *differentialCommands/1000)
 	seed := *differentialSeed
 	if seed == 0 {
 		seed = rand.Uint64()
@@ -59,7 +59,7 @@ func TestDifferential(t *testing.T) {
 		if bout%4 == 1 {
 			d.events = "g$lxKEnm"
 		}
-		if steps, found := d.play(newGenerator(seed+bout, d.coverage).next, nil); found != "" {
+		if steps, found := d.playRound(newGenerator(seed+bout, d.coverage).next, nil); found != "" {
 			differences++
 			t.Errorf("bout %d ended in a difference:\n%s", bout, d.explain(steps, found))
 		}
@@ -70,8 +70,8 @@ func TestDifferential(t *testing.T) {
 	for _, p := range d.coverage.lacking {
 		t.Errorf("%s ended in %q %d times of %d", p.row, p.ending, d.coverage.seen[p], d.coverage.share)
 	}
-	t.Logf("seed %d: %d commands in %v; %d endings of %d rows, of which %d were seen less than %d times", seed, d.sent,
-		time.Since(began).Round(time.Millisecond), len(d.coverage.paths), table.count, len(d.coverage.lacking), d.coverage.share)
+	t.Logf("seed %d: %d commands and %d whole scans in %v; %d endings of %d rows, of which %d were seen less than %d times", seed, d.sent, d.scans,
+		time.Since(began).Round(time.Millisecond), len(d.coverage.paths), table.Count, len(d.coverage.lacking), d.coverage.share)
 	if testing.Verbose() || *differentialCommands >= 100_000 {
 		d.coverage.write(os.Stdout)
 	}

@@ -6,6 +6,12 @@ import (
 	"reflect"
 	"strconv"
 	"time"
+
+	"redrpc/broker/internal/acl"
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // An Error is an error reply of a command, such as "WRONGTYPE Operation against a
@@ -14,13 +20,11 @@ type Error string
 
 func (e Error) Error() string { return string(e) }
 
-// RedisError makes it an error reply for go-redis, too: for redis.HasErrorPrefix,
-// for example.
+// RedisError makes it a redis.Error of go-redis, for redis.HasErrorPrefix and the like.
 func (Error) RedisError() {}
 
-// Do runs a command in database 0, without a connection: as a client that needs
-// no password and is in no CLIENT LIST. When it returns, clients that were blocked
-// have been given what the command brought them.
+// Do runs a command in database 0, without a connection: it needs no password, and CLIENT
+// LIST does not show it. When it returns, the clients that it unblocks have been served.
 //
 // An argument is a string, a []byte, an integer, a float, a bool (1 or 0), or a
 // []string, which stands for as many arguments. A time.Duration is refused, as some
@@ -29,11 +33,11 @@ func (Error) RedisError() {}
 // The result is a string (also for a status such as OK), an int64, nil, a []any, or
 // a map[string]any; see [As] for others. An error reply is an [Error]; ErrClosed
 // means that the broker is closed. As in a transaction, a command that would block
-// is answered as if its time were up. Commands about the client's own connection,
-// such as MULTI or SUBSCRIBE, are refused.
+// times out at once. Commands about the client's own connection, such as MULTI or
+// SUBSCRIBE, are refused.
 func (b *Broker) Do(args ...any) (any, error) { return b.DoIn(0, args...) }
 
-// DoIn is Do in a database of that number.
+// DoIn is Do in database db.
 func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	words, err := toWords(args)
 	if err != nil {
@@ -44,70 +48,70 @@ func (b *Broker) DoIn(db int, args ...any) (any, error) {
 	switch {
 	case b.closed:
 		return nil, ErrClosed
-	case db < 0 || db >= len(b.dbs):
-		return nil, fmt.Errorf("broker: DoIn: there is no database %d, only 0 to %d", db, len(b.dbs)-1)
-	case is(words[0], "SELECT"):
+	case db < 0 || db >= len(b.keys.DBs):
+		return nil, fmt.Errorf("broker: DoIn: there is no database %d, only 0 to %d", db, len(b.keys.DBs)-1)
+	case resp.Is(words[0], "SELECT"):
 		return nil, errors.New("broker: Do: SELECT would hold for no other command: use DoIn")
 	}
-	r := b.insider(b.dbs[db]).answer(words)
-	if r.isDeeper(b.options.MaxDepth) {
+	r := b.newInternalClient(b.keys.DBs[db]).runInternal(words)
+	if r.IsDeeper(b.options.MaxDepth) {
 		r = b.tooDeep()
 	}
-	if r.isFailure() {
-		b.countError(r.text)
+	if r.IsError() {
+		b.countError(r.Text)
 	}
-	if r.kind == kindError {
-		return nil, Error(r.text)
+	if r.Kind == resp.KindError {
+		return nil, Error(r.Text)
 	}
-	return r.value(), nil
+	return resultOf(&r), nil
 }
 
-// insider returns a client that has no connection, for commands that the broker's
-// user runs.
-func (b *Broker) insider(d *database) *session {
-	l := newMemoryConn(b).link()
+// newInternalClient returns a client without a connection, for Do and Seed.
+func (b *Broker) newInternalClient(d *keyspace.DB) *session {
+	l := transport.NewMemory(host{b}).Transport()
 	s := &session{
-		broker: b, link: l, protocol: 3, user: insider, authenticated: true, db: d,
-		created: b.now, used: b.now, transaction: transaction{running: true},
+		broker: b, transport: l, protocol: 3, user: acl.InternalClient, authenticated: true, db: d,
+		created: b.keys.Now, used: b.keys.Now, transaction: transaction{running: true},
 	}
-	l.attach(s)
+	l.Attach(s)
 	return s
 }
 
-// forInsider finds a command for an insider. It returns the error reply to one that can
-// never be run.
-func (b *Broker) forInsider(args [][]byte) (*command, *reply) {
-	cmd, err := b.table.lookup(args)
+// internalCommand looks up a command for an internal client. It returns the error reply to
+// one that can never run.
+func (b *Broker) internalCommand(args [][]byte) (*command.Command, *resp.Reply) {
+	cmd, err := b.table.Lookup(args)
 	switch {
 	case err != nil:
 		return nil, err
-	case !cmd.accepts(len(args)):
-		r := cmd.wrongNumber()
+	case !cmd.Accepts(len(args)):
+		r := cmd.WrongNumber()
 		return cmd, &r
-	case cmd.flags&personal != 0:
-		r := failuref("ERR '%s' is about a client's own connection, which there is none of here", cmd.fullName)
+	case cmd.Flags&command.Personal != 0:
+		r := resp.Errorf("ERR '%s' is about a client's own connection, which there is none of here", cmd.FullName)
 		return cmd, &r
 	}
 	return cmd, nil
 }
 
-// answer runs a command for an insider and returns the reply, which is valid until
-// something else runs. It may be called by the handler of another command.
-func (s *session) answer(args [][]byte) reply {
+// runInternal runs a command of an internal client and returns the reply, which is valid
+// until another command runs. The handler of another command may call it.
+func (s *session) runInternal(args [][]byte) resp.Reply {
 	b := s.broker
-	cmd, err := b.forInsider(args)
+	cmd, err := b.internalCommand(args)
 	if err == nil {
 		err = s.refuse(cmd, args, nil)
 	}
 	if err != nil {
-		b.reject(cmd)
+		b.countRejected(cmd)
 		if b.observed {
-			s.noteUnrun(cmd, args, Refused, err.text)
+			s.logNotRun(cmd, args, Refused, err.Text)
 		}
 		return *err
 	}
-	outer, began := b.running, b.lap
-	r := s.run(cmd, args)
+	outer, began := b.running, b.measuredUntil
+	var r resp.Reply
+	s.invoke(cmd, args, &r)
 	s.account(cmd, args, began, &r)
 	b.running = outer
 	if b.observed {
@@ -119,32 +123,38 @@ func (s *session) answer(args [][]byte) reply {
 	return r
 }
 
-// value turns a reply into what Do returns.
-func (r *reply) value() any {
-	switch r.kind {
-	case kindSimple:
-		return r.text
-	case kindError:
-		return Error(r.text)
-	case kindInteger:
-		return r.n
-	case kindBoolean:
-		return r.n != 0
-	case kindBulk, kindVerbatim, kindDouble:
-		return string(r.bytes)
-	case kindMap:
-		m := make(map[string]any, len(r.items)/2)
-		for i := 0; i+1 < len(r.items); i += 2 {
-			m[fmt.Sprint(r.items[i].value())] = r.items[i+1].value()
+// resultOf converts a reply to the result of Do.
+func resultOf(r *resp.Reply) any {
+	switch r.Kind {
+	case resp.KindSimple:
+		return r.Text
+	case resp.KindError:
+		return Error(r.Text)
+	case resp.KindInteger:
+		return r.N
+	case resp.KindBoolean:
+		return r.N != 0
+	case resp.KindBulk, resp.KindVerbatim, resp.KindDouble:
+		return string(r.Bytes)
+	case resp.KindMap:
+		m := make(map[string]any, len(r.Items)/2)
+		for i := 0; i+1 < len(r.Items); i += 2 {
+			m[fmt.Sprint(resultOf(&r.Items[i]))] = resultOf(&r.Items[i+1])
 		}
 		return m
-	case kindArray, kindSet, kindPush:
-		list := make([]any, len(r.items))
-		for i := range r.items {
-			list[i] = r.items[i].value()
+	case resp.KindArray, resp.KindSet, resp.KindPush:
+		list := make([]any, len(r.Items))
+		for i := range r.Items {
+			list[i] = resultOf(&r.Items[i])
 		}
 		return list
-	case kindNothing, kindNull, kindNullList, kindSequence, kindOpening, kindWait:
+	case resp.KindStrings:
+		list := make([]any, 0, r.N)
+		for s := range r.Each {
+			list = append(list, string(s))
+		}
+		return list
+	case resp.KindNothing, resp.KindNull, resp.KindNullArray, resp.KindSequence, resp.KindArrayHeader, resp.KindWait:
 	}
 	return nil
 }
@@ -199,13 +209,13 @@ func toWord(arg any) ([]byte, error) {
 	}
 }
 
-// As turns the result of [Broker.Do] into a type that it fits in:
+// As converts the result of [Broker.Do]:
 //
 //	n, err := broker.As[int](b.Do("LLEN", "jobs"))
 //
-// An int or a float64 may be a string that holds a number, a bool is an integer
-// that is not 0, and a map may be a list of names and values in turn. nil fits in
-// none. An error of Do is returned as it is.
+// The result for an int or a float64 may be a string with a number, for a bool an integer
+// (true if it is not 0), and for a map an array of alternating names and values. nil is an
+// error. An error of Do is returned as it is.
 func As[T string | int | float64 | bool | []string | map[string]string](result any, err error) (T, error) {
 	var to, zero T
 	if err != nil {
@@ -217,7 +227,7 @@ func As[T string | int | float64 | bool | []string | map[string]string](result a
 	return to, nil
 }
 
-// convert sets what to points to. It reports false if the result does not fit in.
+// convert sets *to. It reports false if the result does not fit.
 func convert(to, result any) (fits bool) {
 	text, isText := result.(string)
 	n, isInt := result.(int64)

@@ -17,51 +17,62 @@
 //
 // Package brokertest starts a broker for a test in one line. What tests do with it:
 //
-//   - Time. In a testing/synctest bubble it passes at once; elsewhere
-//     [Options].ManualTime stops it, and [Broker.Advance] moves it. Keys expire and
-//     clients time out exactly when their time has come.
-//   - Waiting. [Broker.WaitBlocked] returns when clients wait in BLPOP and the like, so
-//     no test has to sleep.
-//   - Looking in. [Broker.Do] runs a command without a connection, [Broker.Seed] and
-//     [Broker.Snapshot] read and write all data as text, [Broker.Log] has the commands
+//   - Virtual time. In a testing/synctest bubble the broker's time is virtual; elsewhere
+//     [Options].ManualTime stops the clock, and [Broker.Advance] moves it. Keys expire and
+//     blocked clients time out exactly at their deadlines.
+//   - Waiting. [Broker.WaitBlocked] returns when clients are blocked in BLPOP and the like,
+//     so no test has to sleep.
+//   - Inspection. [Broker.Do] runs a command without a connection, [Broker.Seed] and
+//     [Broker.Snapshot] load and dump all data as text, [Broker.Log] returns the commands
 //     that were sent, and [Broker.Stats] and [Broker.Clients] what INFO and CLIENT LIST
-//     have.
-//   - Faults. [Broker.Inject] makes a rule of a [Fault]: errors, delays, connections that
-//     are dropped before or after a command has run or within its reply, or refused, a
-//     slow network. [Broker.Intercept] has a function decide about every command, and
-//     [Broker.Stall] stops everything for a time.
-//   - Strictness. With [Options].Strict, [Broker.Violations] has unknown commands, wrong
+//     report.
+//   - Fault injection. [Broker.Inject] adds a rule for a [Fault]: errors, delays,
+//     connections that are refused, or dropped before or after a command runs or within its
+//     reply, and slow networks. [Broker.Intercept] calls a function for every command, and
+//     [Broker.Stall] stops the broker for a time.
+//   - Strict mode. With [Options].Strict, [Broker.Violations] lists unknown commands, wrong
 //     numbers of arguments, and transactions that were left open.
 //
-// Suites in other languages do the same by commands: see [Options].TestCommands and
+// # In a testing/synctest bubble
+//
+// The broker has to be created in the bubble in which it is used, as its timers belong to
+// it: call New or brokertest.Start in the function that synctest.Test calls. A broker with a
+// real clock that is created outside and used inside panics, and Dial returns an error; so
+// does one that is created inside and used outside. Two bubbles are not distinguished.
+//
+// Clients connect with Dial. In a bubble Listen returns an error, as time does not advance
+// while a goroutine waits for a socket. Sockets of a broker outside can be used in a bubble,
+// but its time does not advance meanwhile either.
+//
+// # Other languages
+//
+// Test suites in other languages do the same by commands: see [Options].TestCommands and
 // docs/testing-from-python.md.
 //
-// To any client INFO tells what Stats does and more, SLOWLOG which commands took long,
-// LATENCY when, and how long all took, and MONITOR what runs. Times of day are those of
-// the broker's clock; how long a command took is measured with the machine's, also where
-// the broker's stands still. In a testing/synctest bubble, where there is no other clock,
-// commands take no time. No log shows a password.
+// # Monitoring
 //
-// # What it holds to
+// INFO, SLOWLOG, LATENCY and MONITOR work as in Redis. Timestamps are by the broker's
+// clock; the duration of a command is measured with the machine's, even with manual time.
+// In a testing/synctest bubble, which has no other clock, commands take 0. Logs do not show
+// passwords.
+//
+// # Limits and security
 //
 // Without a password the broker serves clients on this machine only, see
-// [Options].Unprotected. Users with rules of their own are made by ACL SETUSER, also
-// through Do, which may do everything itself. What a client can make the broker hold is
-// bounded by the options: MaxClients, MaxQuery, MaxBulk, MaxArguments, MaxInline,
-// Pending, MaxMemory and others. A mistake that makes a command panic costs its client an
-// error, and is logged.
+// [Options].Unprotected. Further users are created by ACL SETUSER, also through Do, which
+// has all permissions. The memory that clients can use is limited by options: MaxClients,
+// MaxQuery, MaxBulk, MaxArguments, MaxInline, Pending, MaxMemory and others. If a command
+// panics its client gets an error, and the panic is logged.
 //
 // # How a command runs
 //
-// Bytes are split into commands by a reader that trusts nothing (request.go),
-// and each command is looked up in one table (table.go), checked, and then
-// queued by MULTI or run under the broker's one lock (dispatch.go), unless it is held:
-// by CLIENT PAUSE, by a stall, or by a rule that it meets (hold.go, rule.go). Its handler
-// returns a reply value, which is encoded for the client's protocol (reply.go).
-// "Wait" is a reply too: it parks the client until a key is ready, its time is
-// up, or it goes away (blocking.go).
+// A reader splits requests into commands (internal/resp). Each command is looked up in the
+// table (table.go), checked, and queued by MULTI or called under the broker's one lock
+// (process.go), unless it is postponed: by CLIENT PAUSE, a stall or a fault (postpone.go,
+// faultrule.go). Its handler returns a reply value, which is encoded for the client's
+// protocol. A handler can also return a wait: it blocks the client until a key is ready, it
+// times out, or the client disconnects (blocked.go).
 //
-// A connection is a state machine without input or output of its own
-// (session.go). What moves the bytes is a link: links in memory are in memory.go,
-// those on sockets in socket.go and, for Linux, in poller_linux.go.
+// A connection is a state machine without I/O of its own (session.go). A transport moves
+// the bytes: in memory, over a socket, or with epoll on Linux.
 package broker

@@ -20,10 +20,10 @@ var leftOut = []struct {
 }{
 	{"Other types of values will follow.", "hash set sorted-set stream hyperloglog geo", ""},
 	{"Scripts and functions will follow.", "scripting", ""},
-	{"The broker is no cluster.", "cluster", "restore-asking"},
+	{"The broker is no cluster.", "", "restore-asking"},
 	{"There is no disk.", "", "bgrewriteaof bgsave lastsave save"},
 	{"There are no replicas.", "", "failover psync replconf replicaof slaveof sync"},
-	{"There are no modules.", "", "module module|help module|list module|load module|loadex module|unload"},
+	{"There are no modules.", "", "module|load module|loadex module|unload"},
 	{"The broker connects to nobody.", "", "migrate"},
 	{"What it looks for are problems of Redis's memory.", "", "memory|doctor"},
 	{"There is one user.", "", "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save acl|setuser acl|users acl|whoami"},
@@ -35,12 +35,12 @@ func TestCommandList(t *testing.T) {
 	doc.WriteString("# Commands of the broker\n\nMade from the table in broker/table.go. Anything else is answered like an unknown command of Redis.\n")
 	shown := func(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "|", " ")) }
 	group := ""
-	for name, c := range table.all() {
-		if c.group != group {
-			group = c.group
+	for name, c := range table.All() {
+		if c.Group != group {
+			group = c.Group
 			fmt.Fprintf(&doc, "\n## %s\n\n| command | |\n|---|---|\n", strings.ToUpper(group[:1])+group[1:])
 		}
-		fmt.Fprintf(&doc, "| %s | %s |\n", shown(name), c.summary)
+		fmt.Fprintf(&doc, "| %s | %s |\n", shown(name), c.Summary)
 	}
 	doc.WriteString("\n## Left out\n\n| of Redis 7.0 | |\n|---|---|\n")
 	for _, o := range leftOut {
@@ -49,7 +49,7 @@ func TestCommandList(t *testing.T) {
 			what = []string{"all of " + strings.Join(strings.Fields(o.groups), ", ")}
 		}
 		for name := range strings.FieldsSeq(o.names) {
-			if table.named([]byte(name)) == nil {
+			if table.Named([]byte(name)) == nil {
 				what = append(what, shown(name))
 			}
 		}
@@ -94,7 +94,7 @@ func TestLeftOut(t *testing.T) {
 			if subs := doc["subcommands"]; subs != nil {
 				check(subs)
 			}
-			if table.named([]byte(name)) == nil && !names[name] && !groups[doc["group"].(string)] {
+			if table.Named([]byte(name)) == nil && !names[name] && !groups[doc["group"].(string)] {
 				t.Errorf("%s is no command of the broker, and leftOut does not say why", name)
 			}
 		}
@@ -109,9 +109,9 @@ func TestLeftOut(t *testing.T) {
 			t.Errorf("leftOut has %s, which redis-server does not know", name)
 		}
 	}
-	for name, c := range table.all() {
-		if groups[c.group] {
-			t.Errorf("leftOut has all of the group %s, but %s is a command", c.group, name)
+	for name, c := range table.All() {
+		if groups[c.Group] {
+			t.Errorf("leftOut has all of the group %s, but %s is a command", c.Group, name)
 		}
 		if !known[name] {
 			t.Errorf("%s is no command of redis-server", name)

@@ -4,15 +4,18 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/rdb"
 	"redrpc/internal/redistest"
 )
 
 func TestChecksum(t *testing.T) {
-	if got := checksum([]byte("123456789")); got != 0xe9c6d914c4b8d9ca {
+	if got := rdb.Checksum([]byte("123456789")); got != 0xe9c6d914c4b8d9ca {
 		t.Errorf("got %x", got)
 	}
 }
@@ -130,11 +133,13 @@ func TestLoadedRefuses(t *testing.T) {
 		}
 		return b
 	}
-	packed := func(p []byte) []byte { return join(rdbListpacks, 1, rdbPacked, appendLength(nil, len(p)), p) }
-	var pack listpack
-	pack.add([]byte("element"))
-	good := pack.bytes()
-	if loaded(packed(good), 0) == nil {
+	packed := func(p []byte) []byte {
+		return join(rdb.TypeListQuicklist2, 1, 2, rdb.AppendLength(nil, len(p)), p)
+	}
+	var pack rdb.Listpack
+	pack.Add([]byte("element"))
+	good := pack.Bytes()
+	if types.Load(packed(good), 0) == nil {
 		t.Fatal("a good one is refused")
 	}
 	changed := func(at int, to byte) []byte {
@@ -146,28 +151,28 @@ func TestLoadedRefuses(t *testing.T) {
 		"nothing":                           nil,
 		"no such type":                      join(255, 1, "x"),
 		"a set":                             join(2, 1, 1, "x"),
-		"no string":                         join(rdbString),
-		"a string that is too short":        join(rdbString, 5, "xxxx"),
-		"a huge string":                     join(rdbString, huge),
-		"an odd length":                     join(rdbString, 0x82, 0, 0, 0, 0),
-		"an odd mark":                       join(rdbString, 0xC4, 0),
-		"an integer that is too short":      join(rdbString, 0xC2, 1, 2, 3),
-		"a bomb":                            join(rdbString, 0xC3, 2, 0x80, 0, 0x10, 0, 0, 0, 'x'),
-		"a huge bomb":                       join(rdbString, 0xC3, 2, huge, 0, 'x'),
-		"a bomb that is worse than it says": join(rdbString, 0xC3, 5, 10, 0, 'x', 0xE0, 255, 0),
-		"a run before the beginning":        join(rdbString, 0xC3, 3, 3, 0x20, 0, 0),
-		"a run without its distance":        join(rdbString, 0xC3, 3, 4, 0, 'x', 0x20),
-		"a run without its length":          join(rdbString, 0xC3, 3, 10, 0, 'x', 0xE0),
-		"a compressed string without end":   join(rdbString, 0xC3, 2, 5, 4, 'x'),
-		"less than it says":                 join(rdbString, 0xC3, 2, 2, 0, 'x'),
-		"no elements":                       join(rdbStrings, 0),
-		"too few elements":                  join(rdbStrings, 2, 1, "x"),
-		"huge numbers of elements":          join(rdbStrings, huge, 1, "x"),
-		"huge numbers of pieces":            join(rdbListpacks, huge, 1, "x"),
-		"a mark for a number":               join(rdbListpacks, 0xC0, 1, 1, 1, "x"),
-		"no pieces":                         join(rdbListpacks, 0),
-		"an odd kind of piece":              join(rdbListpacks, 1, 3, 1, "x"),
-		"an empty piece":                    packed((&listpack{}).bytes()),
+		"no string":                         join(rdb.TypeString),
+		"a string that is too short":        join(rdb.TypeString, 5, "xxxx"),
+		"a huge string":                     join(rdb.TypeString, huge),
+		"an odd length":                     join(rdb.TypeString, 0x82, 0, 0, 0, 0),
+		"an odd mark":                       join(rdb.TypeString, 0xC4, 0),
+		"an integer that is too short":      join(rdb.TypeString, 0xC2, 1, 2, 3),
+		"a bomb":                            join(rdb.TypeString, 0xC3, 2, 0x80, 0, 0x10, 0, 0, 0, 'x'),
+		"a huge bomb":                       join(rdb.TypeString, 0xC3, 2, huge, 0, 'x'),
+		"a bomb that is worse than it says": join(rdb.TypeString, 0xC3, 5, 10, 0, 'x', 0xE0, 255, 0),
+		"a run before the beginning":        join(rdb.TypeString, 0xC3, 3, 3, 0x20, 0, 0),
+		"a run without its distance":        join(rdb.TypeString, 0xC3, 3, 4, 0, 'x', 0x20),
+		"a run without its length":          join(rdb.TypeString, 0xC3, 3, 10, 0, 'x', 0xE0),
+		"a compressed string without end":   join(rdb.TypeString, 0xC3, 2, 5, 4, 'x'),
+		"less than it says":                 join(rdb.TypeString, 0xC3, 2, 2, 0, 'x'),
+		"no elements":                       join(rdb.TypeList, 0),
+		"too few elements":                  join(rdb.TypeList, 2, 1, "x"),
+		"huge numbers of elements":          join(rdb.TypeList, huge, 1, "x"),
+		"huge numbers of pieces":            join(rdb.TypeListQuicklist2, huge, 1, "x"),
+		"a mark for a number":               join(rdb.TypeListQuicklist2, 0xC0, 1, 1, 1, "x"),
+		"no pieces":                         join(rdb.TypeListQuicklist2, 0),
+		"an odd kind of piece":              join(rdb.TypeListQuicklist2, 1, 3, 1, "x"),
+		"an empty piece":                    packed((&rdb.Listpack{}).Bytes()),
 		"a short listpack":                  packed(good[:5]),
 		"a listpack of another size":        changed(0, 200),
 		"a listpack with another count":     changed(4, 2),
@@ -175,23 +180,26 @@ func TestLoadedRefuses(t *testing.T) {
 		"an element of another size":        changed(6, 0x83),
 		"an element of no kind":             changed(6, 0xF9),
 		"a back length that is wrong":       changed(len(good)-2, 1),
-		"a short ziplist":                   join(rdbZiplist, 3, "abc"),
+		"a short ziplist":                   join(rdb.TypeListZiplist, 3, "abc"),
 	} {
-		if v := loaded(body, 1<<20); v != nil {
+		if v := types.Load(body, 1<<20); v != nil {
 			t.Errorf("%s is taken for %v", name, v)
 		}
 	}
 }
 
+// newString returns the value of a string key.
+func newString(s string) keyspace.Value {
+	return types.Load(rdb.AppendString([]byte{rdb.TypeString}, []byte(s)), len(s))
+}
+
 // content lists the elements of a list, or the one string.
-func content(v value) (elements [][]byte) {
-	if s, isText := v.(*text); isText {
-		return [][]byte{s.bytes}
+func content(v keyspace.Value) (elements [][]byte) {
+	if s, isText := v.(keyspace.Text); isText {
+		return [][]byte{s.Text()}
 	}
-	for _, p := range v.(*list).walk(left) {
-		elements = append(elements, p.value())
-	}
-	return elements
+	all, _ := v.(keyspace.Elements).Elements()
+	return slices.Collect(all)
 }
 
 // RESTORE survives any value with a valid checksum; it takes memory in proportion to
@@ -203,7 +211,7 @@ func FuzzRestore(f *testing.F) {
 		if _, err := b.Do(args...); err != nil {
 			f.Fatal(err)
 		}
-		body, _ := undumped(dumped(b.dbs[0].entries["k"].value))
+		body, _ := rdb.Undump(keyspace.Dump(b.keys.DBs[0].Get("k").Value))
 		if len(body) < 1000 {
 			f.Add(body)
 		}
@@ -211,7 +219,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add([]byte("\x0e\x01\x1f\x1f\x00\x00\x00\x17\x00\x00\x00\x04\x00\x00\xf2\x02\xc0\xe8\x03\x04\xf0\x01\x00\x10\x05\xfe\xff\x03\xff"))
 	f.Add([]byte("\x00\xc3\x09\x40\x64\x01xx\xe0\x57\x00\x01xx"))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		v := loaded(body, 1<<20)
+		v := types.Load(body, 1<<20)
 		if v == nil {
 			return
 		}
@@ -220,36 +228,36 @@ func FuzzRestore(f *testing.F) {
 		for _, e := range elements {
 			size += len(e)
 		}
-		if most := 20*len(body) + 20*maxExpansion*len(body); size > most {
+		if most := 20*len(body) + 20*rdb.MaxExpansion*len(body); size > most {
 			t.Errorf("%d bytes became %d", len(body), size)
 		}
-		again, valid := undumped(dumped(v))
+		again, valid := rdb.Undump(keyspace.Dump(v))
 		if !valid {
 			t.Fatal("what was dumped has no valid checksum")
 		}
-		if got := content(loaded(again, 0)); fmt.Sprintf("%q", got) != fmt.Sprintf("%q", elements) {
+		if got := content(types.Load(again, 0)); fmt.Sprintf("%q", got) != fmt.Sprintf("%q", elements) {
 			t.Errorf("got %q, want %q", got, elements)
 		}
 	})
 }
 
 // A payload of another version than Redis 7.0 knows is refused, as is a changed one.
-func TestUndumped(t *testing.T) {
-	good := dumped(&text{bytes: []byte("x")})
-	if body, valid := undumped(good); !valid || string(body) != "\x00\x01x" {
+func TestUndump(t *testing.T) {
+	good := keyspace.Dump(newString("x"))
+	if body, valid := rdb.Undump(good); !valid || string(body) != "\x00\x01x" {
 		t.Fatalf("got %q, %t", body, valid)
 	}
 	signed := func(version uint16) []byte {
 		b := binary.LittleEndian.AppendUint16([]byte("\x00\x01x"), version)
-		return binary.LittleEndian.AppendUint64(b, checksum(b))
+		return binary.LittleEndian.AppendUint64(b, rdb.Checksum(b))
 	}
-	if _, valid := undumped(signed(6)); !valid {
+	if _, valid := rdb.Undump(signed(6)); !valid {
 		t.Error("version 6 is refused")
 	}
 	for name, p := range map[string][]byte{
 		"version 11": signed(11), "nothing": nil, "a short one": good[:9], "a cut one": good[:len(good)-1], "a changed one": append([]byte{1}, good[1:]...),
 	} {
-		if _, valid := undumped(p); valid {
+		if _, valid := rdb.Undump(p); valid {
 			t.Errorf("%s is accepted", name)
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 	"redrpc/internal/redistest"
 )
 
@@ -73,11 +75,9 @@ func TestReaderThatLags(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := reader.Conn.(*memoryConn)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if cap(c.in) > 10*size {
-		t.Errorf("%d bytes are kept for one message of %d", cap(c.in), size)
+	c := reader.Conn.(*transport.MemoryClient)
+	if _, n, _ := c.Unread(); n > max(10*size, resp.PieceSize) {
+		t.Errorf("%d bytes are kept for one message of %d", n, size)
 	}
 }
 
@@ -140,7 +140,7 @@ func TestDelayedClientThatEnds(t *testing.T) {
 	for _, how := range []string{"CLIENT UNBLOCK", "overrun", "time-out"} {
 		t.Run(how, func(t *testing.T) {
 			b := newBroker(t, Options{ManualTime: time.Unix(1e9, 0), PendingPubSub: PendingLimit{Hard: 1 << 20}})
-			first := &fakeLink{}
+			first := &fakeTransport{}
 			b.enter()
 			if err := b.open(first); err != nil {
 				t.Fatal(err)
@@ -151,7 +151,7 @@ func TestDelayedClientThatEnds(t *testing.T) {
 			b.receive(first.session, request("BLPOP", "q", "10"))
 			second, other, watcher := inMemory(t, b), inMemory(t, b), inMemory(t, b)
 			second.send(t, "BLPOP", "q", "0")
-			first.state = unsure
+			first.state = transport.Unsure
 			other.expect(t, "1", "RPUSH", "q", "x")
 			watcher.expect(t, "+OK", "WATCH", "q")
 			switch how {
@@ -178,7 +178,7 @@ func TestWaitBlockedThatEnds(t *testing.T) {
 	if err := b.WaitBlocked(ctx, 1); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want the context's error", err)
 	}
-	if len(b.watchers) != 0 {
+	if len(b.conditions) != 0 {
 		t.Error("the call has left something behind")
 	}
 	done := make(chan error)

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"redrpc/broker/internal/keyspace"
 )
 
 // A client that is given up while it is told of what it does is no trouble, wherever
@@ -42,12 +44,12 @@ func TestEventLetters(t *testing.T) {
 	for letters, want := range map[string]string{
 		"": "", "KEA": "AKE", "An": "A", "Kg$lshzxetd": "AK", "$glx": "g$lx", "mn": "nm", "KEA\x00?": "AKE", "EK": "KE",
 	} {
-		if classes, valid := parseEvents(letters); !valid || classes.String() != want {
+		if classes, valid := keyspace.ParseEvents(letters); !valid || classes.String() != want {
 			t.Errorf("%q is written as %q, want %q", letters, classes.String(), want)
 		}
 	}
 	for _, letters := range []string{"a", "K E", "KEy", "\xff"} {
-		if _, valid := parseEvents(letters); valid {
+		if _, valid := keyspace.ParseEvents(letters); valid {
 			t.Errorf("%q is taken", letters)
 		}
 	}

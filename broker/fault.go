@@ -3,12 +3,16 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/glob"
 )
 
-// A Fault says which commands something is to happen to, and what. [Broker.Inject]
-// makes a rule of it; [ParseFault] reads one from a text.
+// A Fault says which commands fail, and how. [Broker.Inject] adds it as a rule;
+// [ParseFault] parses one.
 //
 //	broker.Fault{Command: "blpop", Key: "jobs:*", Nth: 3, Drop: broker.DropAfter}
 //	broker.Fault{Client: "worker-*", Delay: broker.Fixed(50 * time.Millisecond)}
@@ -17,58 +21,56 @@ import (
 type Fault struct {
 	// Which commands. A command has to match all three; "" matches any.
 	//
-	// The patterns are Redis's: *, ?, [a-c], and \ before what is meant literally.
-	// Command is compared with the name, of a sub-command "client|list" for example;
-	// the name of a container, "client", stands for all its sub-commands. Key is
-	// compared with each of the command's keys; a command without keys, such as PING
-	// or EXEC, does not match. Client is compared with the name that the client has
-	// given itself by CLIENT SETNAME or HELLO; one without a name does not match.
+	// The patterns are Redis's: *, ?, [a-c], and \ to escape. Command is matched with the
+	// name, for a sub-command such as "client|list"; "client" alone stands for all its
+	// sub-commands. Key is matched with each of the command's keys; a command without
+	// keys, such as PING or EXEC, does not match. Client is matched with the name that the
+	// client has set by CLIENT SETNAME or HELLO; one without a name does not match.
 	Command string
 	Key     string
 	Client  string
 
-	// Which of the commands that match, counted from when the rule was made. Without a
-	// Command these are also the HELLO and CLIENT that libraries send to connect.
+	// Which of the commands that match, counted since the rule was added. Without a
+	// Command this includes the HELLO and CLIENT by which libraries connect.
 	Nth         int     // only the nth, counted from 1; 0: each
 	Times       int     // at most so many; 0: any number
 	Probability float64 // each with this probability; 0: always
-	Seed        uint64  // for Probability and Delay: the same seed has the same outcome
+	Seed        uint64  // random seed of Probability and Delay
 
 	// What happens to them, in this order. At most one of Func, Error and Drop.
 	Stall time.Duration          // the whole broker stops for so long, see [Broker.Stall]
-	Delay Delay                  // the command waits, and what the client sends behind it; nil: it does not
+	Delay Delay                  // the command is delayed, and those that the client sends after it; nil: no delay
 	Func  func(*Command) Verdict // decides; see [Broker.Intercept]
-	Error string                 // the client gets this error, such as "ERR no", instead of having the command run
+	Error string                 // the error reply, such as "ERR no"; the command does not run
 	Drop  Drop                   // the connection is closed
 
-	// Refuse makes the broker refuse new connections. A client in memory gets an error
-	// from Dial; one on a socket is closed as soon as it has connected. Of the other
-	// fields only Nth, Times, Probability and Seed go with it.
+	// Refuse makes the broker refuse new connections. In memory Dial returns an error; a
+	// socket is closed as soon as it has connected. It can be combined with Nth, Times,
+	// Probability and Seed only.
 	Refuse bool
 
-	// A slow network between the broker and the clients whose name matches Client: the
-	// time that bytes take there and back in all, and how many of them pass in a
-	// second from and to the client, 0 meaning any number. Several such rules for a
-	// client work together: times add up, and the least speed counts. To connect takes
-	// no time. No other field but Client goes with these.
+	// A slow network (netem) between the broker and the clients whose name matches Client:
+	// the round-trip time, and the rates in bytes per second from and to the client, 0
+	// meaning unlimited. With several such rules for a client the times add up, and the
+	// lowest rate counts. Connecting is not delayed. These can be combined with Client only.
 	RTT              time.Duration
 	Upload, Download int
 }
 
-// A Drop is when a connection is closed. What the client was sent before, it
-// receives; after a drop nothing of it runs.
+// A Drop is when a connection is closed. The client receives all earlier replies; its later
+// commands do not run.
 type Drop int
 
 // When a connection is closed.
 const (
 	DropBefore Drop = iota + 1 // instead of running the command
-	DropAfter                  // when the command has run, before its reply; if it waits, for an element or until its time is up, then when it has
+	DropAfter                  // when the command has run, before its reply; if it blocks, when it is served or times out
 	DropHalf                   // the same, but the first half of the reply is sent
 )
 
 var dropNames = []string{"never", "before", "after", "half"}
 
-// String is the word for it in a fault's text.
+// String is the word in the text of a fault.
 func (d Drop) String() string {
 	if d < 0 || int(d) >= len(dropNames) {
 		return fmt.Sprintf("Drop(%d)", int(d))
@@ -76,7 +78,7 @@ func (d Drop) String() string {
 	return dropNames[d]
 }
 
-// check returns an error if a fault is not one. It names the field.
+// check returns an error that names the field if a fault is invalid.
 func (f *Fault) check() error {
 	wrong := func(field, format string, args ...any) error {
 		return fmt.Errorf("broker: Fault.%s %s", field, fmt.Sprintf(format, args...))
@@ -85,8 +87,8 @@ func (f *Fault) check() error {
 	for _, c := range []struct {
 		field         string
 		set           bool
-		forCommands   bool // it says which commands, or what happens to them
-		forConnecting bool // it goes with Refuse, too
+		forCommands   bool // it selects commands, or says what happens to them
+		forConnecting bool // it can be combined with Refuse
 	}{
 		{field: "Command", set: f.Command != "", forCommands: true},
 		{field: "Key", set: f.Key != "", forCommands: true},
@@ -153,31 +155,119 @@ func (f *Fault) check() error {
 	return nil
 }
 
-// isErrorText reports whether a text can be an error reply as it is.
+// isErrorText reports whether a text can be an error reply.
 func isErrorText(s string) bool {
 	return s[0] != '-' && s[0] != ' ' && !strings.ContainsAny(s, "\r\n")
 }
 
-// forCommands reports whether a fault is about commands that run, not about
-// connecting or the network.
+// forCommands reports whether a fault is about commands, not connecting or the network.
 func (f *Fault) forCommands() bool { return !f.Refuse && !f.slows() }
 
-// slows reports whether a fault is a slow network.
+// slows reports whether the fault is a slow network.
 func (f *Fault) slows() bool { return f.RTT > 0 || f.Upload > 0 || f.Download > 0 }
 
-// rows tells for each command, by its index, whether its name matches. nil means that
-// none does. Commands for tests are never looked at.
+// rows reports for each command, by index, whether its name matches; nil if none does.
+// Commands of Options.TestCommands never match.
 func (f *Fault) rows() []bool {
-	matches := make([]bool, table.count)
+	matches := make([]bool, table.Count)
 	any := false
-	for name, c := range table.all() {
+	for name, c := range table.All() {
 		container, _, _ := strings.Cut(name, "|")
-		if match(f.Command, name, true) || match(f.Command, container, true) {
-			matches[c.index], any = true, true
+		if glob.Match(f.Command, name, true) || glob.Match(f.Command, container, true) {
+			matches[c.Index], any = true, true
 		}
 	}
 	if !any {
 		return nil
 	}
 	return matches
+}
+
+// A Delay is a distribution of delays: Fixed, Uniform, Normal, Exponential or a DelayFunc.
+// Negative delays count as 0.
+type Delay interface {
+	// Draw returns the next delay. The random numbers come from the rule's seed.
+	Draw(*rand.Rand) time.Duration
+}
+
+// Fixed is always the same delay.
+type Fixed time.Duration
+
+// Uniform is a uniformly distributed delay from Min to Max.
+type Uniform struct{ Min, Max time.Duration }
+
+// Normal is a normally distributed delay.
+type Normal struct{ Mean, Deviation time.Duration }
+
+// Exponential is an exponentially distributed delay.
+type Exponential struct{ Mean time.Duration }
+
+// A DelayFunc is a function that draws a delay. It is called under the broker's lock, so it
+// must not call the broker or block.
+type DelayFunc func(*rand.Rand) time.Duration
+
+func (d Fixed) Draw(*rand.Rand) time.Duration { return time.Duration(d) }
+
+func (d Uniform) Draw(r *rand.Rand) time.Duration {
+	return d.Min + time.Duration(r.Float64()*float64(d.Max-d.Min))
+}
+
+func (d Normal) Draw(r *rand.Rand) time.Duration {
+	return toDuration(float64(d.Mean) + r.NormFloat64()*float64(d.Deviation))
+}
+
+func (d Exponential) Draw(r *rand.Rand) time.Duration {
+	return toDuration(r.ExpFloat64() * float64(d.Mean))
+}
+
+func (d DelayFunc) Draw(r *rand.Rand) time.Duration { return d(r) }
+
+// The texts are those of ParseFault.
+
+func (d Fixed) String() string       { return time.Duration(d).String() }
+func (d Uniform) String() string     { return fmt.Sprintf("uniform(%v,%v)", d.Min, d.Max) }
+func (d Normal) String() string      { return fmt.Sprintf("normal(%v,%v)", d.Mean, d.Deviation) }
+func (d Exponential) String() string { return fmt.Sprintf("exponential(%v)", d.Mean) }
+func (d DelayFunc) String() string   { return "function" }
+
+// check returns what was expected, or "".
+
+func (d Fixed) check() string {
+	if d <= 0 {
+		return "a time longer than 0"
+	}
+	return ""
+}
+
+func (d Uniform) check() string {
+	if d.Min < 0 || d.Max < d.Min || d.Max == 0 {
+		return "a least time of 0 or more, and a longest that is not shorter"
+	}
+	return ""
+}
+
+func (d Normal) check() string {
+	if d.Mean < 0 || d.Deviation < 0 || d.Mean+d.Deviation == 0 {
+		return "a mean and a deviation of 0 or more"
+	}
+	return ""
+}
+
+func (d Exponential) check() string {
+	if d.Mean <= 0 {
+		return "a mean longer than 0"
+	}
+	return ""
+}
+
+func (d DelayFunc) check() string {
+	if d == nil {
+		return "a function"
+	}
+	return ""
+}
+
+// toDuration converts nanoseconds, limited to 0 to 146 years.
+func toDuration(ns float64) time.Duration {
+	return time.Duration(max(0, min(ns, math.MaxInt64/2)))
 }

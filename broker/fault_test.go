@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"redrpc/broker/internal/resp"
 )
 
 // inject makes a rule.
@@ -50,7 +52,7 @@ func (w *wire) all(t testing.TB) string {
 func batch(commands ...string) []byte {
 	var p []byte
 	for _, c := range commands {
-		args, _ := splitLine([]byte(c))
+		args, _ := resp.SplitLine([]byte(c))
 		words := make([]string, len(args))
 		for i, arg := range args {
 			words[i] = string(arg)
@@ -80,7 +82,7 @@ func TestFaultError(t *testing.T) {
 		expectCounts(t, r, 3, 1)
 		r.Remove()
 		r.Remove()
-		if got := b.Rules(); len(got) != 0 || b.gates != 0 {
+		if got := b.Rules(); len(got) != 0 || b.postponers != 0 {
 			t.Errorf("rules are left: %v", got)
 		}
 	})
@@ -194,7 +196,7 @@ func TestFaultsAndTransactions(t *testing.T) {
 		r = inject(t, b, Fault{Command: "incr", Delay: Fixed(time.Second)})
 		w.expect(t, "+OK", "MULTI")
 		w.send(t, "INCR", "n")
-		awaitHeld(t, b, 1)
+		awaitPostponed(t, b, 1)
 		b.Advance(time.Second)
 		if got := w.reply(t); got != "+QUEUED" {
 			t.Error(got)
@@ -218,7 +220,7 @@ func TestFaultsInOrder(t *testing.T) {
 	w.expect(t, "-FAULT", "PING")
 	w.write(t, "GET k")
 	b.Advance(2999 * time.Millisecond)
-	awaitHeld(t, b, 1)
+	awaitPostponed(t, b, 1)
 	b.Advance(time.Millisecond)
 	if got := w.all(t); got != "" {
 		t.Errorf("received %q", got)
@@ -327,11 +329,11 @@ func TestNoRulesNoGates(t *testing.T) {
 	b := newBroker(t, frozen)
 	network := inject(t, b, Fault{RTT: time.Second, Client: "x"})
 	refuse := inject(t, b, Fault{Refuse: true, Nth: 1000})
-	if b.gates != 0 {
+	if b.postponers != 0 {
 		t.Error("commands look for rules that are not about them")
 	}
 	r := inject(t, b, Fault{Error: "x", Command: "get"})
-	if b.gates == 0 {
+	if b.postponers == 0 {
 		t.Error("commands do not look for rules")
 	}
 	for _, r := range []*Rule{r, network, refuse} {
@@ -341,8 +343,8 @@ func TestNoRulesNoGates(t *testing.T) {
 	w.expect(t, "+OK", "CLIENT", "PAUSE", "10", "WRITE")
 	b.Stall(20 * time.Millisecond)
 	b.Advance(time.Second)
-	if b.gates != 0 {
-		t.Errorf("gates are %b after all has ended", b.gates)
+	if b.postponers != 0 {
+		t.Errorf("gates are %b after all has ended", b.postponers)
 	}
 }
 

@@ -17,7 +17,7 @@ func TestFaultDelay(t *testing.T) {
 		if got := slow.reply(t); got != "+PONG" {
 			t.Error(got)
 		}
-		awaitHeld(t, b, 1)
+		awaitPostponed(t, b, 1)
 		other.expect(t, "nil", "GET", "k")
 		b.Advance(99 * time.Millisecond)
 		other.expect(t, "nil", "GET", "k")
@@ -59,7 +59,7 @@ func TestFaultDelayOfClientThatGoes(t *testing.T) {
 		goer.do(t, "HELLO", "3")
 		goer.expect(t, ">[subscribe news 1]", "SUBSCRIBE", "news")
 		goer.write(t, "RPUSH q a", "RPUSH q b", "RPUSH q c", "BLPOP nothing 0")
-		awaitHeld(t, b, 1)
+		awaitPostponed(t, b, 1)
 		if err := goer.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +73,7 @@ func TestFaultDelayOfClientThatGoes(t *testing.T) {
 		r.Remove()
 		other.expect(t, "[a b c]", "LRANGE", "q", "0", "-1")
 		other.expect(t, "0", "PUBLISH", "news", "hello")
-		awaitHeld(t, b, 0)
+		awaitPostponed(t, b, 0)
 		if n := b.stats.blocked; n != 0 {
 			t.Errorf("%d clients are blocked, expected none", n)
 		}
@@ -94,7 +94,7 @@ func TestFaultDelayIsAppliedOnce(t *testing.T) {
 	c.expect(t, "+OK", "CLIENT", "PAUSE", "10000", "WRITE")
 	b.Stall(600 * time.Millisecond)
 	b.Advance(9999 * time.Millisecond)
-	awaitHeld(t, b, 1)
+	awaitPostponed(t, b, 1)
 	b.Advance(time.Millisecond)
 	if got := a.reply(t) + " " + a.reply(t); got != "+OK v" {
 		t.Error(got)

@@ -125,9 +125,9 @@ func TestFaultStall(t *testing.T) {
 		w, other := newWire(dial(t)), newWire(dial(t))
 		w.expect(t, "1", "INCR", "k")
 		w.send(t, "INCR", "k")
-		awaitHeld(t, b, 1)
+		awaitPostponed(t, b, 1)
 		other.send(t, "GET", "k")
-		awaitHeld(t, b, 2)
+		awaitPostponed(t, b, 2)
 		b.Advance(time.Second)
 		if got := other.reply(t); got != `"1"` {
 			t.Errorf("after the stall, in the delay: %s", got)

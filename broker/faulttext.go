@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Faults as text: for command lines, and for tests in other languages.
@@ -19,26 +21,26 @@ type faultWord struct {
 	set  func(*Fault, string) error
 }
 
-// faultWords has them in the order in which String writes them.
+// faultWords are all words, in the order in which String writes them.
 var faultWords = []faultWord{
 	textWord("command", "only commands of this name; a pattern such as blpop, client|list or l*", func(f *Fault) *string { return &f.Command }),
 	textWord("key", "only those with a key that matches this pattern", func(f *Fault) *string { return &f.Key }),
-	textWord("client", "only those of clients that have given themselves such a name", func(f *Fault) *string { return &f.Client }),
+	textWord("client", "only those of clients whose name matches this pattern", func(f *Fault) *string { return &f.Client }),
 	countWord("nth", "only the nth of those", func(f *Fault) *int { return &f.Nth }),
 	countWord("times", "no more than so many of them", func(f *Fault) *int { return &f.Times }),
 	{"probability", "only some of them, at random: 0.1 is one in ten", getProbability, setProbability},
-	{"seed", "chance takes another course", getSeed, setSeed},
+	{"seed", "random seed", getSeed, setSeed},
 	timeWord("stall", "the whole broker stops for so long", func(f *Fault) *time.Duration { return &f.Stall }),
 	{"delay", "the command waits: 50ms, uniform(10ms,50ms), normal(50ms,10ms), exponential(50ms)", getDelay, setDelay},
 	textWord("error", "the client gets this error instead", func(f *Fault) *string { return &f.Error }),
 	{"drop", "the connection is closed: before or after it ran, or when half of the reply is sent", getDrop, setDrop},
 	{"refuse", "no commands: new connections are refused", getRefuse, setRefuse},
-	timeWord("rtt", "no commands: a slow network, with this time there and back", func(f *Fault) *time.Duration { return &f.RTT }),
-	bytesWord("upload", "likewise, bytes a second from the client, such as 64kb", func(f *Fault) *int { return &f.Upload }),
-	bytesWord("download", "likewise, bytes a second to the client", func(f *Fault) *int { return &f.Download }),
+	timeWord("rtt", "no commands: a slow network with this round-trip time", func(f *Fault) *time.Duration { return &f.RTT }),
+	bytesWord("upload", "likewise, bytes per second from the client, such as 64kb", func(f *Fault) *int { return &f.Upload }),
+	bytesWord("download", "likewise, bytes per second to the client", func(f *Fault) *int { return &f.Download }),
 }
 
-// ParseFault reads a fault from a text, which is checked as by [Broker.Inject]:
+// ParseFault parses the text of a fault, and checks it as [Broker.Inject] does:
 //
 //	command=blpop key='jobs:*' nth=3 error="READONLY You can't write against a read only replica."
 //	client=worker-* delay=normal(20ms,5ms)
@@ -48,13 +50,13 @@ var faultWords = []faultWord{
 //
 // The words are the fields of [Fault] in lower case: command, key, client, nth, times,
 // probability, seed, stall, delay, error, drop (before, after or half), refuse, rtt,
-// upload and download. Each is followed by = and its value, but for refuse. Times have
-// a unit, as in [time.ParseDuration]; a delay may be drawn: uniform(least,longest),
-// normal(mean,deviation) or exponential(mean). Values with spaces are in quotes: in
-// single quotes only \' is special, in double quotes what is special in C is.
+// upload and download. Each but refuse is followed by = and its value. Times have a unit,
+// as in [time.ParseDuration]; a delay may be random: uniform(min,max),
+// normal(mean,deviation) or exponential(mean). Values with spaces are quoted as in
+// redis-cli: in single quotes only \' is an escape, in double quotes those of C are.
 func ParseFault(text string) (Fault, error) {
 	var f Fault
-	words, closed := splitLine([]byte(text))
+	words, closed := resp.SplitLine([]byte(text))
 	if !closed {
 		return f, fmt.Errorf("broker: the fault %q has a quote that is not closed, or is followed by something else than a space", text)
 	}
@@ -81,7 +83,7 @@ func ParseFault(text string) (Fault, error) {
 	return f, nil
 }
 
-// String is the text that [ParseFault] reads, but for functions, which have none.
+// String is the text that [ParseFault] parses; functions have none.
 func (f Fault) String() string {
 	var out []byte
 	for _, w := range faultWords {
@@ -94,7 +96,7 @@ func (f Fault) String() string {
 		}
 		out = append(out, w.name...)
 		if w.name != "refuse" {
-			out = appendWord(append(out, '='), []byte(value))
+			out = resp.AppendQuoted(append(out, '='), []byte(value))
 		}
 	}
 	if f.Func != nil {
@@ -103,7 +105,7 @@ func (f Fault) String() string {
 	return strings.TrimSpace(string(out))
 }
 
-// FaultUsage describes the words of a fault's text, a line each.
+// FaultUsage describes the words of a fault's text, one line each.
 func FaultUsage() string {
 	var out strings.Builder
 	for _, w := range faultWords {

@@ -16,6 +16,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/transport"
 )
 
 // What several clients do to a broker, in whatever order, with time passing and
@@ -31,21 +34,21 @@ func FuzzSessions(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		for i, part := range slices.Collect(slices.Chunk(actsOf(string(text)), 40)) {
-			f.Add(encodeActs(byte(i), part))
-			if got := slices.Collect(decodeActs(encodeActs(0, part)[1:])); fmt.Sprint(got) != fmt.Sprint(part) {
+		for i, part := range slices.Collect(slices.Chunk(operationsOf(string(text)), 40)) {
+			f.Add(encodeOperations(byte(i), part))
+			if got := slices.Collect(decodeOperations(encodeOperations(0, part)[1:])); fmt.Sprint(got) != fmt.Sprint(part) {
 				f.Fatalf("%s: what was encoded as\n%v\nis decoded as\n%v", file, part, got)
 			}
 		}
 	}
-	f.Add(encodeActs(2, actsOf(testCommandActs))) // with Options.TestCommands
+	f.Add(encodeOperations(2, operationsOf(testCommandOperations))) // with Options.TestCommands
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) == 0 {
 			return
 		}
-		p := newPlay(t, data[0])
-		for a := range decodeActs(data[1:]) {
-			if p.perform(a); p.over {
+		p := newFuzzedBroker(t, data[0])
+		for a := range decodeOperations(data[1:]) {
+			if p.apply(a); p.over {
 				return
 			}
 		}
@@ -53,8 +56,8 @@ func FuzzSessions(f *testing.F) {
 	})
 }
 
-// testCommandActs are commands that no transcript has, as redis-server has none of them.
-const testCommandActs = `
+// testCommandOperations are commands that no transcript has, as redis-server has none of them.
+const testCommandOperations = `
 a> REDRPC.WAITBLOCKED 2 0 q
 b> BLPOP q 1
 c> BLPOP q p 0
@@ -82,35 +85,35 @@ d> REDRPC.LOG 3
 d> REDRPC.VIOLATIONS
 `
 
-// An act is what happens to a broker in one moment.
-type act struct {
-	kind   actKind
+// An operation is what happens to a broker in one moment.
+type operation struct {
+	kind   operationKind
 	client int
-	args   []string      // of a command
-	raw    string        // bytes that the client sends
-	peer   peer          // what the client's link says of it from now on
-	time   time.Duration // that passes
+	args   []string       // of a command
+	raw    string         // bytes that the client sends
+	peer   transport.Peer // what the client's link says of it from now on
+	time   time.Duration  // that passes
 }
 
-type actKind byte
+type operationKind byte
 
 const (
-	commands     actKind = iota // a client sends a command
-	moreCommands                // likewise: it is done most often
-	pieces                      // a client sends bytes
-	doing                       // a command is run by Do
-	doubting                    // a link knows something else of its client
-	closings                    // a client goes
-	passings                    // time passes
-	resumptions                 // a stall is ended
-	actKinds
+	commands     operationKind = iota // a client sends a command
+	moreCommands                      // likewise: it is done most often
+	pieces                            // a client sends bytes
+	doing                             // a command is run by Do
+	doubting                          // a link knows something else of its client
+	closings                          // a client goes
+	passings                          // time passes
+	resumptions                       // a stall is ended
+	operationKinds
 )
 
-// players is how many clients there are.
-const players = 6
+// fuzzClients is how many clients there are.
+const fuzzClients = 6
 
 // String is an act as a line of a transcript.
-func (a act) String() string {
+func (a operation) String() string {
 	who := string(rune('a' + a.client))
 	switch a.kind {
 	case commands, moreCommands:
@@ -131,26 +134,26 @@ func (a act) String() string {
 	return "nothing"
 }
 
-// A play is a broker with the clients that act on it. They have no connections: bytes
+// A fuzzedBroker is a broker with the clients that act on it. They have no connections: bytes
 // go in and come out.
-type play struct {
+type fuzzedBroker struct {
 	*testing.T
-	broker  *Broker
-	links   [players]*fakeLink
-	panics  bytes.Buffer
-	history []string
-	over    bool // SHUTDOWN has closed the broker
+	broker     *Broker
+	transports [fuzzClients]*fakeTransport
+	panics     bytes.Buffer
+	history    []string
+	over       bool // SHUTDOWN has closed the broker
 }
 
-// newPlay opens a broker. Each bit of the options sets one.
-func newPlay(t *testing.T, options byte) *play {
-	p := &play{T: t}
+// newFuzzedBroker opens a broker. Each bit of the options sets one.
+func newFuzzedBroker(t *testing.T, options byte) *fuzzedBroker {
+	p := &fuzzedBroker{T: t}
 	o := Options{
 		ManualTime: time.Unix(1_700_000_000, 0), Databases: 3, MaxBulk: 1 << 20, MaxQuery: 64 << 10,
 		Logger: slog.New(&panicHandler{Handler: slog.NewTextHandler(&p.panics, nil)}),
 	}
 	for i, set := range []func(){
-		func() { o.MaxMemory = emptyBytes + 20_000 },
+		func() { o.MaxMemory = keyspace.EmptyBytes + 20_000 },
 		func() { o.TestCommands = true },
 		func() { o.MaxTracked = 2 },
 		func() { o.KeyspaceEvents = "KEA" },
@@ -166,7 +169,7 @@ func newPlay(t *testing.T, options byte) *play {
 		}
 	}
 	p.broker = newBroker(t, o)
-	for i := range p.links {
+	for i := range p.transports {
 		p.open(i)
 	}
 	return p
@@ -187,9 +190,9 @@ func (h *panicHandler) Handle(ctx context.Context, r slog.Record) error {
 	return h.Handler.Handle(ctx, r)
 }
 
-func (p *play) open(client int) {
-	l := &fakeLink{}
-	p.links[client] = l
+func (p *fuzzedBroker) open(client int) {
+	l := &fakeTransport{}
+	p.transports[client] = l
 	p.broker.enter()
 	err := p.broker.open(l)
 	p.broker.leave()
@@ -198,10 +201,10 @@ func (p *play) open(client int) {
 	}
 }
 
-// perform does what an act says, and looks at what has become of the broker.
-func (p *play) perform(a act) {
+// apply does what an act says, and looks at what has become of the broker.
+func (p *fuzzedBroker) apply(a operation) {
 	p.history = append(p.history, a.String())
-	b, l := p.broker, p.links[a.client]
+	b, l := p.broker, p.transports[a.client]
 	switch a.kind {
 	case commands, moreCommands:
 		if len(a.args) > 0 {
@@ -218,22 +221,22 @@ func (p *play) perform(a act) {
 	case doubting:
 		l.state = a.peer
 	case closings:
-		b.hangUp(l.session)
+		hangUp(b, l.session)
 	case passings:
 		b.Advance(a.time)
 	case resumptions:
 		b.Resume()
 	}
 	p.check()
-	for i, l := range p.links {
-		if (l.session.closed || l.session.gone) && !p.over {
+	for i, l := range p.transports {
+		if (l.session.closed || l.session.disconnected) && !p.over {
 			p.open(i)
 		}
 	}
 }
 
 // check fails the test if something does not agree with the rest.
-func (p *play) check() {
+func (p *fuzzedBroker) check() {
 	b := p.broker
 	b.enter()
 	v := b.violation()
@@ -241,7 +244,7 @@ func (p *play) check() {
 	if p.panics.Len() > 0 {
 		v = p.panics.String()
 	}
-	for i, l := range p.links {
+	for i, l := range p.transports {
 		if l.session.closed && l.session.waiter != nil {
 			v = fmt.Sprintf("%c is closed, and waits", 'a'+i)
 		}
@@ -262,16 +265,16 @@ func (p *play) check() {
 }
 
 // end closes all clients: nothing is left of them.
-func (p *play) end() {
+func (p *fuzzedBroker) end() {
 	b := p.broker
 	for _, r := range b.Rules() {
 		r.Remove()
 	}
 	b.Resume()
 	b.Do("CLIENT", "UNPAUSE")
-	for i, l := range p.links {
+	for i, l := range p.transports {
 		p.history = append(p.history, fmt.Sprintf("%c closes", 'a'+i))
-		b.hangUp(l.session)
+		hangUp(b, l.session)
 		p.check()
 	}
 	b.Resume() // one of the closed clients may have begun another stall

@@ -6,6 +6,9 @@ import (
 	"net"
 	"testing"
 	"time"
+
+	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // A client that is blocked and goes away must not take an element with it: once
@@ -91,43 +94,46 @@ func TestManyBlockedClients(t *testing.T) {
 	})
 }
 
-// A fakeLink is a link whose client is as a test says.
-type fakeLink struct {
+// A fakeTransport is a link whose client is as a test says.
+type fakeTransport struct {
 	session *session
-	state   peer
+	state   transport.Peer
 	got     []byte
 	over    bool
 	mute    bool // got stays empty
 }
 
-func (f *fakeLink) attach(s *session) { f.session = s }
-func (f *fakeLink) deliver(out []byte) ([]byte, bool) {
-	if !f.mute {
-		f.got = append(f.got, out...)
+func (f *fakeTransport) Attach(s transport.Session) { f.session = s.(*session) }
+func (f *fakeTransport) Deliver(out *resp.Output) bool {
+	for !f.mute && out.Len() > 0 {
+		f.got = append(f.got, out.Pop()...)
 	}
-	return out[:0], false
+	out.Truncate(0)
+	return false
 }
-func (f *fakeLink) remote() bool                { return false }
-func (f *fakeLink) flush()                      {}
-func (f *fakeLink) backlog() int                { return 0 }
-func (f *fakeLink) peer() peer                  { return f.state }
-func (f *fakeLink) finish()                     { f.over = true }
-func (f *fakeLink) abort()                      { f.over = true }
-func (f *fakeLink) addresses() (string, string) { return "client", "broker" }
+func (f *fakeTransport) Remote() bool                { return false }
+func (f *fakeTransport) IsUnix() bool                { return false }
+func (f *fakeTransport) Descriptor() int             { return -1 }
+func (f *fakeTransport) Flush()                      {}
+func (f *fakeTransport) Backlog() int                { return 0 }
+func (f *fakeTransport) Peer() transport.Peer        { return f.state }
+func (f *fakeTransport) Finish()                     { f.over = true }
+func (f *fakeTransport) Abort()                      { f.over = true }
+func (f *fakeTransport) Addresses() (string, string) { return "client", "broker" }
 
 // While it is not sure that a client is still there, an element stays where it
 // is, and goes to whom it belongs once that is known.
 func TestUnsureClient(t *testing.T) {
 	for _, c := range []struct {
-		state         peer
+		state         transport.Peer
 		first, second string
 	}{
-		{present, "*2\r\n$1\r\nq\r\n$1\r\nx\r\n", ""},
-		{gone, "", "*2\r\n$1\r\nq\r\n$1\r\nx\r\n"},
+		{transport.Present, "*2\r\n$1\r\nq\r\n$1\r\nx\r\n", ""},
+		{transport.Gone, "", "*2\r\n$1\r\nq\r\n$1\r\nx\r\n"},
 	} {
 		b := newBroker(t, Options{})
-		first, second := &fakeLink{state: unsure}, &fakeLink{}
-		for _, l := range []*fakeLink{first, second} {
+		first, second := &fakeTransport{state: transport.Unsure}, &fakeTransport{}
+		for _, l := range []*fakeTransport{first, second} {
 			b.enter()
 			if err := b.open(l); err != nil {
 				t.Fatal(err)
@@ -145,4 +151,14 @@ func TestUnsureClient(t *testing.T) {
 			t.Errorf("the first got %q, the second %q; want %q and %q", first.got, second.got, c.first, c.second)
 		}
 	}
+}
+
+// sessionOf is the session of a connection in memory.
+func sessionOf(c *transport.MemoryClient) *session { return c.Session().(*session) }
+
+// hangUp ends a client's connection from its side.
+func hangUp(b *Broker, s *session) {
+	b.enter()
+	defer b.leave()
+	s.HangUp()
 }

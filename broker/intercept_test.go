@@ -62,9 +62,9 @@ func TestIntercept(t *testing.T) {
 		w.expect(t, "+QUEUED", "SET", "k", "a b")
 		w.expect(t, "[+OK]", "EXEC")
 		w.send(t, "LLEN", "q")
-		awaitHeld(t, b, 1)
+		awaitPostponed(t, b, 1)
 		await(t, b, "it is delayed", func() bool {
-			for h := range b.holds.all {
+			for h := range b.postponements.all {
 				return h.why == delayed
 			}
 			return false
@@ -234,13 +234,13 @@ func TestInterceptGoroutines(t *testing.T) {
 	}})
 	go func() { block <- struct{}{} }()
 	a.send(t, "GET", "k")
-	if got := <-stack; !strings.Contains(got, "memoryConn).Write") {
+	if got := <-stack; !strings.Contains(got, "MemoryClient).Write") {
 		t.Errorf("the function was not called by who wrote:\n%s", got)
 	}
 	a.reply(t)
 	a.write(t, "BLPOP q 0", "GET k")
 	c.expect(t, "1", "RPUSH", "q", "x") // is not held up
-	if got := <-stack; strings.Contains(got, "memoryConn).Write") {
+	if got := <-stack; strings.Contains(got, "MemoryClient).Write") {
 		t.Errorf("the function was called by another client:\n%s", got)
 	}
 	if got := a.reply(t); got != "[q x]" {
@@ -392,7 +392,7 @@ func TestInterceptOfClientThatGoes(t *testing.T) {
 		w.Close()
 		close(goOn)
 		<-done
-		await(t, b, "it has run", func() bool { return b.dbs[0].find([]byte("k")) != nil && len(b.sessions) == 0 })
+		await(t, b, "it has run", func() bool { return b.keys.DBs[0].Find([]byte("k")) != nil && len(b.sessions) == 0 })
 	})
 }
 

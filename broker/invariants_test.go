@@ -2,9 +2,7 @@ package broker
 
 import (
 	"fmt"
-	"math"
 	"slices"
-	"time"
 )
 
 // violation returns what of a broker's state does not agree with the rest of it, or
@@ -22,59 +20,21 @@ func (b *Broker) violation() string {
 
 // wrongData looks at keys, values and the count of their memory.
 func (b *Broker) wrongData() string {
-	used := 0
-	for _, d := range b.dbs {
-		if len(d.order) != len(d.entries) {
-			return fmt.Sprintf("db %d has %d keys, and %d in order", d.index, len(d.entries), len(d.order))
-		}
-		expiring := 0
-		for i, e := range d.order {
-			used += e.bytes
-			switch {
-			case int(e.place) != i || d.entries[e.key] != e || e.db != d:
-				return fmt.Sprintf("the key %q of db %d is not where it belongs", e.key, d.index)
-			case e.at != 0 && b.stall.until == 0 && e.at <= b.milliseconds():
-				return fmt.Sprintf("the key %q should have expired", e.key)
-			case e.at == 0 && e.alarm.place != 0, e.at != 0 && e.at <= math.MaxInt64/int64(time.Millisecond) && e.alarm.at != e.at*int64(time.Millisecond):
-				return fmt.Sprintf("the key %q expires at %d ms, its alarm is set for %d ns", e.key, e.at, e.alarm.at)
-			case b.options.MaxMemory > 0 && e.bytes != e.footprint():
-				return fmt.Sprintf("the key %q counts %d bytes, and takes %d", e.key, e.bytes, e.footprint())
-			}
-			if e.at != 0 {
-				expiring++
-			}
-			if l, isList := e.value.(*list); isList {
-				if v := l.wrong(); v != "" {
-					return fmt.Sprintf("the list %q %s", e.key, v)
-				}
+	for _, d := range b.keys.DBs {
+		for e := range d.All() {
+			if e.ExpiresAt != 0 && b.stall.until == 0 && e.ExpiresAt <= b.keys.Milliseconds() {
+				return fmt.Sprintf("the key %q should have expired", e.Key)
 			}
 		}
-		if expiring != d.expiring {
-			return fmt.Sprintf("%d keys of db %d expire, %d are counted", expiring, d.index, d.expiring)
+		if awaits := len(b.blocked[d.Index]) > 0; d.Awaited != awaits {
+			return fmt.Sprintf("db %d: clients wait for keys: %t, which the keyspace takes for %t", d.Index, awaits, d.Awaited)
+		}
+		if watches := b.tracking.active || len(b.watched[d.Index]) > 0; d.Watched != watches {
+			return fmt.Sprintf("db %d: clients depend on keys: %t, which the keyspace takes for %t", d.Index, watches, d.Watched)
 		}
 	}
-	if b.options.MaxMemory > 0 && used != b.used {
-		return fmt.Sprintf("the data take %d bytes, %d are counted", used, b.used)
-	}
-	return ""
-}
-
-// wrong looks at a list's chunks and counts.
-func (l *list) wrong() string {
-	length, packed := 0, 0
-	for _, p := range l.walk(left) {
-		length++
-		packed += packedSize(len(p.value()))
-	}
-	if length == 0 || length != l.length || packed != l.packed {
-		return fmt.Sprintf("has %d elements of %d bytes, and counts %d of %d", length, packed, l.length, l.packed)
-	}
-	for _, p := range l.walk(right) {
-		length--
-		packed -= packedSize(len(p.value()))
-	}
-	if length != 0 || packed != 0 {
-		return "is another when it is walked from its end"
+	if err := b.keys.Check(); err != nil {
+		return err.Error()
 	}
 	return ""
 }
@@ -86,14 +46,14 @@ func (b *Broker) wrongQueues() string {
 	for _, s := range b.sessions {
 		waiting[s] = struct{}{}
 	}
-	for _, d := range b.dbs {
-		for key, q := range d.blocked {
+	for _, d := range b.keys.DBs {
+		for key, q := range b.blocked[d.Index] {
 			if q.key != key || q.first == nil || q.first.prev != nil || q.last.next != nil {
 				return fmt.Sprintf("the queue of %q is empty, or does not begin and end as it should", key)
 			}
 			for t := q.first; t != nil; t = t.next {
 				tickets++
-				if t.waiter.session.gone { // what it has sent may still be under way
+				if t.waiter.session.disconnected { // what it has sent may still be under way
 					waiting[t.waiter.session] = struct{}{}
 				}
 				switch s := t.waiter.session; {
@@ -111,12 +71,12 @@ func (b *Broker) wrongQueues() string {
 	for s := range waiting {
 		if s.waiter != nil {
 			tickets -= len(s.waiter.tickets)
-			if s.waiter.left == nil {
+			if s.waiter.wait.Left == nil {
 				blocked++
 			}
 		}
 	}
-	for h := range b.holds.all {
+	for h := range b.postponements.all {
 		if h.why == paused {
 			blocked++
 		}
@@ -126,7 +86,7 @@ func (b *Broker) wrongQueues() string {
 		return fmt.Sprintf("the queues hold %d tickets more than the clients have", tickets)
 	case blocked != b.stats.blocked:
 		return fmt.Sprintf("%d clients are blocked, %d are counted", blocked, b.stats.blocked)
-	case len(b.ready)+len(b.resumed)+len(b.dirty)+len(b.tracking.own) > 0:
+	case len(b.ready)+len(b.resumed)+len(b.pendingWrites)+len(b.tracking.own) > 0:
 		return "something has been left for later"
 	}
 	return ""
@@ -140,21 +100,21 @@ func (b *Broker) wrongSessions() string {
 		switch {
 		case s.id != id || s.closed:
 			return fmt.Sprintf("client %d is closed, or has another number", id)
-		case s.waits != (s.waiter != nil || s.held != nil):
+		case s.waits != (s.waiter != nil || s.postponed != nil):
 			return fmt.Sprintf("client %d waits: %t, but is in no queue, or in one", id, s.waits)
-		case s.waiter != nil && s.held != nil:
+		case s.waiter != nil && s.postponed != nil:
 			return fmt.Sprintf("client %d is blocked and held", id)
 		case s.transaction.running:
 			return fmt.Sprintf("the transaction of client %d has not ended", id)
 		}
 	}
-	for _, d := range b.dbs {
-		for key, watchers := range d.watched {
+	for _, d := range b.keys.DBs {
+		for key, watchers := range b.watched[d.Index] {
 			if len(watchers) == 0 {
 				return fmt.Sprintf("nobody watches %q any more", key)
 			}
 			for s, w := range watchers {
-				if s.closed && !s.gone || w.db != d || w.key != key || !slices.Contains(s.transaction.watched, w) {
+				if s.closed && !s.disconnected || w.db != d || w.key != key || !slices.Contains(s.transaction.watched, w) {
 					return fmt.Sprintf("client %d watches %q, but does not know, or is closed", s.id, key)
 				}
 				if b.sessions[s.id] == s {
@@ -163,8 +123,8 @@ func (b *Broker) wrongSessions() string {
 			}
 		}
 	}
-	for h := range b.holds.all {
-		if h.session.held != h || h.session.closed {
+	for h := range b.postponements.all {
+		if h.session.postponed != h || h.session.closed {
 			return fmt.Sprintf("a command of client %d is kept, which is closed or does not know", h.session.id)
 		}
 	}
@@ -222,6 +182,11 @@ func (b *Broker) wrongTracking() string {
 			}
 		}
 	}
+	for s := range t.trackers {
+		if s.closed {
+			return fmt.Sprintf("the closed client %d is kept as one that has tracked", s.id)
+		}
+	}
 	switch {
 	case clients != t.clients:
 		return fmt.Sprintf("%d clients track, %d are counted", clients, t.clients)
@@ -235,22 +200,18 @@ func (b *Broker) wrongTracking() string {
 
 // wrongAlarms looks at the heap of alarms.
 func (b *Broker) wrongAlarms() string {
-	for i, a := range b.alarms.heap {
+	for a := range b.keys.Alarms.All() {
 		switch {
-		case int(a.place) != i+1:
-			return fmt.Sprintf("an alarm in place %d believes to be in %d", i+1, a.place)
-		case i > 0 && b.alarms.before(int32(i+1), int32((i+1)/2)):
-			return fmt.Sprintf("the alarm in place %d is due before the one above it", i+1)
-		case a.at <= b.now && b.stall.until == 0:
-			return fmt.Sprintf("an alarm that was due %d ns ago has not been heard", b.now-a.at)
+		case a.At <= b.keys.Now && b.stall.until == 0:
+			return fmt.Sprintf("an alarm that was due %d ns ago has not been heard", b.keys.Now-a.At)
 		}
 		var s *session
-		switch owner := a.owner.(type) {
+		switch owner := a.Owner.(type) {
 		case *session:
 			s = owner
-		case *idler:
+		case *idleTimeout:
 			s = (*session)(owner)
-		case *laggard:
+		case *softLimit:
 			s = (*session)(owner)
 		}
 		if s != nil && s.closed {
@@ -263,31 +224,31 @@ func (b *Broker) wrongAlarms() string {
 // leftovers returns what a broker keeps although it has no clients any more, or "".
 func (b *Broker) leftovers() string {
 	watched, blocked := 0, 0
-	for _, d := range b.dbs {
-		watched += len(d.watched)
-		blocked += len(d.blocked)
+	for _, d := range b.keys.DBs {
+		watched += len(b.watched[d.Index])
+		blocked += len(b.blocked[d.Index])
 	}
-	if n := len(b.sessions) + len(b.holds.all) + watched + blocked + b.stats.blocked + b.tracking.clients + len(b.tracking.prefixes) + len(b.tracking.readers); n > 0 {
+	if n := len(b.sessions) + len(b.postponements.all) + watched + blocked + b.stats.blocked + b.tracking.clients + len(b.tracking.prefixes) + len(b.tracking.readers); n > 0 {
 		return fmt.Sprintf("%d clients, %d kept commands, %d watched keys, %d queues with %d clients, %d that track %d prefixes and %d keys",
-			len(b.sessions), len(b.holds.all), watched, blocked, b.stats.blocked, b.tracking.clients, len(b.tracking.prefixes), len(b.tracking.readers))
+			len(b.sessions), len(b.postponements.all), watched, blocked, b.stats.blocked, b.tracking.clients, len(b.tracking.prefixes), len(b.tracking.readers))
 	}
 	return ""
 }
 
 // wrongUsers looks at users and their clients.
 func (b *Broker) wrongUsers() string {
-	for name, u := range b.access.users {
-		own := &u.rights[0]
-		if everything := own.future && own.commands == everyCommand && own.anyKey && own.anyChannel; u.name != name || u.unlimited != everything {
-			return fmt.Sprintf("the user %q may do everything: %t, which is %t, or has another name", name, everything, u.unlimited)
+	for name, u := range b.acl.users {
+		sealed := *u
+		if sealed.Seal(); u.Name != name || u.Unlimited != sealed.Unlimited {
+			return fmt.Sprintf("the user %q may do everything: %t, which is %t, or has another name", name, u.Unlimited, sealed.Unlimited)
 		}
 	}
 	for _, s := range b.sessions {
-		if b.access.users[s.user.name] != s.user && !s.closing {
-			return fmt.Sprintf("client %d is a user that there is none of: %q", s.id, s.user.name)
+		if b.acl.users[s.user.Name] != s.user && !s.closing {
+			return fmt.Sprintf("client %d is a user that there is none of: %q", s.id, s.user.Name)
 		}
 	}
-	if n := len(b.access.log); n > b.options.access.logLength {
+	if n := len(b.acl.log); n > b.options.access.logLength {
 		return fmt.Sprintf("the log of denials has %d entries, which is more than %d", n, b.options.access.logLength)
 	}
 	return ""

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/internal/redistest"
 )
 
@@ -90,7 +91,7 @@ func TestIdleTimeoutSetLate(t *testing.T) {
 // With a limit of memory, what takes more is refused and what frees some is not. The
 // count follows every way in which data change.
 func TestMaxMemory(t *testing.T) {
-	b := newBroker(t, Options{MaxMemory: emptyBytes + 100_000, ManualTime: time.Unix(1e9, 0)})
+	b := newBroker(t, Options{MaxMemory: keyspace.EmptyBytes + 100_000, ManualTime: time.Unix(1e9, 0)})
 	w := inMemory(t, b)
 	const oom = "-OOM command not allowed when used memory > 'maxmemory'."
 	pushed := 0
@@ -119,8 +120,8 @@ func TestMaxMemory(t *testing.T) {
 		}
 		checkCount(t, b, c)
 	}
-	for _, v := range []value{&text{bytes: []byte("v")}, &text{bytes: []byte("a longer one")}} {
-		w.expect(t, "+OK", "RESTORE", "restored", "0", string(dumped(v)), "REPLACE")
+	for _, v := range []keyspace.Value{newString("v"), newString("a longer one")} {
+		w.expect(t, "+OK", "RESTORE", "restored", "0", string(keyspace.Dump(v)), "REPLACE")
 		checkCount(t, b, "RESTORE")
 	}
 	waiting := inMemory(t, b)
@@ -130,8 +131,8 @@ func TestMaxMemory(t *testing.T) {
 	b.Advance(time.Second)
 	checkCount(t, b, "expiry")
 	w.expect(t, "+OK", "FLUSHALL")
-	if got := b.usedMemory(); got != emptyBytes {
-		t.Errorf("%d bytes are used without any key, expected %d", got, emptyBytes)
+	if got := b.keys.UsedMemory(); got != keyspace.EmptyBytes {
+		t.Errorf("%d bytes are used without any key, expected %d", got, keyspace.EmptyBytes)
 	}
 }
 

@@ -7,13 +7,19 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
+	"slices"
+	"strings"
 	"time"
+
+	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // Listen serves clients on a network address until Close: "tcp" with a host and
 // port, where no host is 127.0.0.1 and port 0 chooses a free one, or "unix" with a
 // path, see ListenUnix. It returns the address that it listens on.
+//
+// In a testing/synctest bubble it returns an error: see the package's documentation.
 //
 // On an address that other machines reach, see Options.Password and
 // Options.Unprotected.
@@ -33,10 +39,9 @@ func (b *Broker) ListenTLS(network, address string, config *tls.Config) (net.Add
 
 // ListenUnix serves clients on a Unix socket until Close, which removes it. The mode
 // has the permissions of its file, for example 0o700; 0 leaves them to the umask.
-// There is no moment at which more may connect than the mode says.
+// The mode is in force from the start.
 //
-// A socket that is in the way is removed if nobody serves it any more. Anything else
-// at that path is an error.
+// A stale socket at the path is removed. Anything else there is an error.
 func (b *Broker) ListenUnix(path string, mode fs.FileMode) (net.Addr, error) {
 	if mode&^fs.ModePerm != 0 {
 		return nil, fmt.Errorf("broker: ListenUnix: mode %#o: expected permissions only, 0 to 0o777", uint32(mode))
@@ -45,10 +50,13 @@ func (b *Broker) ListenUnix(path string, mode fs.FileMode) (net.Addr, error) {
 }
 
 func (b *Broker) listen(network, address string, mode fs.FileMode, config *tls.Config) (net.Addr, error) {
+	if inBubble() {
+		return nil, errSocketInBubble
+	}
 	var l net.Listener
 	var err error
 	if network == "unix" {
-		l, err = listenUnix(address, mode)
+		l, err = transport.ListenUnix(address, mode)
 	} else {
 		l, err = net.Listen(network, onLoopback(network, address))
 	}
@@ -66,7 +74,9 @@ func (b *Broker) listen(network, address string, mode fs.FileMode, config *tls.C
 	return addr, nil
 }
 
-// onLoopback gives an address without a host that of this machine, for it alone.
+var errSocketInBubble = errors.New("broker: in a testing/synctest bubble time does not advance while a goroutine waits for a socket: expected Dial, or no bubble")
+
+// onLoopback adds the loopback address to an address without a host.
 func onLoopback(network, address string) string {
 	host, port, err := net.SplitHostPort(address)
 	switch {
@@ -82,8 +92,15 @@ func onLoopback(network, address string) string {
 }
 
 // Serve serves the clients that a listener accepts, until Close, which closes the
-// listener. It does not wait.
+// listener. It does not wait. In a testing/synctest bubble the listener must not be one of
+// sockets.
 func (b *Broker) Serve(l net.Listener) error {
+	switch l.(type) {
+	case *net.TCPListener, *net.UnixListener:
+		if inBubble() {
+			return errSocketInBubble
+		}
+	}
 	name := "listener " + l.Addr().String()
 	b.enter()
 	defer b.leave()
@@ -92,15 +109,57 @@ func (b *Broker) Serve(l net.Listener) error {
 	}
 	serve := b.driver(l)
 	b.listeners[l] = struct{}{}
+	b.options.served.add(l.Addr())
 	go func() {
 		defer b.goroutines.leave(name)
 		b.accept(l, serve)
+		b.enter()
+		delete(b.listeners, l)
+		b.leave()
 	}()
 	return nil
 }
 
+// add adds an address that the broker listens on.
+func (s *served) add(addr net.Addr) {
+	switch a := addr.(type) {
+	case *net.TCPAddr:
+		if s.port == 0 || a.Port < s.port {
+			s.port = a.Port
+		}
+		if host := a.IP.String(); !slices.Contains(strings.Fields(s.bind), host) {
+			s.bind = strings.TrimSpace(s.bind + " " + host)
+		}
+	case *net.UnixAddr:
+		if s.unix == "" {
+			s.unix = a.Name
+		}
+	}
+}
+
+// driver returns what serves the connections that a listener accepts.
+func (b *Broker) driver(l net.Listener) func(net.Conn) {
+	inGoroutine := func(c net.Conn) { transport.Serve(host{b}, c) }
+	switch l.(type) {
+	case *net.TCPListener, *net.UnixListener:
+	default:
+		return inGoroutine // TLS, for example
+	}
+	if b.poller == nil {
+		p, err := transport.NewPoller(host{b})
+		if err != nil {
+			if !errors.Is(err, errors.ErrUnsupported) {
+				b.log(slog.LevelWarn, "sockets are served by a goroutine each", "error", err)
+			}
+			return inGoroutine
+		}
+		b.poller = p
+	}
+	return b.poller.Serve
+}
+
 func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
-	defer b.containIn("listener", l)
+	defer b.recoverIn("listener", l)
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -109,38 +168,23 @@ func (b *Broker) accept(l net.Listener, serve func(net.Conn)) {
 			}
 			// Out of file descriptors, or a client that gave up while it waited: try
 			// again, without spinning.
-			b.options.Logger.Warn("accept failed", "listener", l.Addr().String(), slog.Any("error", err))
+			b.logger.Warn("accept failed", "listener", l.Addr().String(), slog.Any("error", err))
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		b.welcome(conn, serve)
+		b.startServing(conn, serve)
 	}
 }
 
-// welcome begins to serve a connection.
-func (b *Broker) welcome(conn net.Conn, serve func(net.Conn)) {
-	defer b.containIn("a new connection", conn)
+// startServing starts serving a connection.
+func (b *Broker) startServing(conn net.Conn, serve func(net.Conn)) {
+	defer b.recoverIn("a new connection", conn)
 	serve(conn)
 }
 
-// isRemote reports whether a client may be on another machine: it has an IP address,
-// and not one of the loopback interface.
-func isRemote(client net.Addr) bool {
-	if client.Network() == "unix" {
-		return false
-	}
-	host, _, err := net.SplitHostPort(client.String())
-	if err != nil {
-		return false
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && !ip.Unmap().IsLoopback()
-}
-
-// protectedMode is what a client on another machine is told while anybody could use
-// the broker. The text is Redis's, which programs look for; what it says of a
-// configuration file and of options does not hold here.
-var protectedMode = failure("DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. " +
+// protectedMode is the reply to a client on another machine in protected mode. The text is
+// Redis's; the configuration file and options that it names do not exist here.
+var protectedMode = resp.ErrorReply("DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the default user. " +
 	"In this mode connections are only accepted from the loopback interface. " +
 	"If you want to connect from external computers to Redis you may adopt one of the following solutions: " +
 	"1) Just disable protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by connecting to Redis " +

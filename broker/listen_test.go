@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"redrpc/broker/internal/transport"
 	"redrpc/internal/redistest"
 	"redrpc/internal/tlstest"
 )
@@ -135,10 +136,10 @@ func TestIsRemote(t *testing.T) {
 		want bool
 	}{
 		{tcp("127.0.0.1:1"), false}, {tcp("127.9.9.9:1"), false}, {tcp("[::1]:1"), false}, {tcp("[::ffff:127.0.0.1]:1"), false},
-		{&net.UnixAddr{Net: "unix"}, false}, {&net.UnixAddr{Net: "unix", Name: "192.0.2.1:1"}, false}, {memoryAddr(7), false},
+		{&net.UnixAddr{Net: "unix"}, false}, {&net.UnixAddr{Net: "unix", Name: "192.0.2.1:1"}, false}, {transport.MemoryAddr(7), false},
 		{tcp("192.0.2.1:1"), true}, {tcp("[2001:db8::1]:1"), true}, {tcp("[fe80::1%eth0]:1"), true}, {tcp("[::ffff:192.0.2.1]:1"), true}, {tcp("0.0.0.0:1"), true},
 	} {
-		if got := isRemote(c.addr); got != c.want {
+		if got := transport.IsRemote(c.addr); got != c.want {
 			t.Errorf("%s %v: %t", c.addr.Network(), c.addr, got)
 		}
 	}
@@ -153,8 +154,10 @@ func (farConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 
 // are let in.
 func TestProtectedMode(t *testing.T) {
 	for name, driver := range map[string]func(*Broker, net.Listener) func(net.Conn){
-		"as usual":   (*Broker).driver,
-		"goroutines": func(b *Broker, _ net.Listener) func(net.Conn) { return b.serveConn },
+		"as usual": (*Broker).driver,
+		"goroutines": func(b *Broker, _ net.Listener) func(net.Conn) {
+			return func(c net.Conn) { transport.Serve(host{b}, c) }
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBroker(t, Options{})
@@ -178,7 +181,7 @@ func TestProtectedMode(t *testing.T) {
 			denied := func(t testing.TB) {
 				t.Helper()
 				w := fromFar(t)
-				if got := w.reply(t); got != "-"+protectedMode.text {
+				if got := w.reply(t); got != "-"+protectedMode.Text {
 					t.Error(got)
 				}
 				if got, err := w.read(); err == nil {
@@ -207,7 +210,7 @@ func TestProtectedModeSpeaksAsRedis(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Contains(program, []byte("-"+protectedMode.text+"\r\n\x00")) {
+	if !bytes.Contains(program, []byte("-"+protectedMode.Text+"\r\n\x00")) {
 		t.Error("redis-server has no such text")
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"redrpc/broker/internal/transport"
 )
 
 // A Unix socket has the mode that was asked for, whatever the umask, and before it
@@ -21,7 +23,7 @@ func TestListenUnixMode(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "s")
 			bound := func() *os.File {
 				defer syscall.Umask(syscall.Umask(umask))
-				f, err := bindUnix(path, mode)
+				f, err := transport.BindUnix(path, mode)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -104,7 +104,7 @@ func TestLogSize(t *testing.T) {
 		t.Errorf("without LogSize: %v", log)
 	}
 
-	l := &fakeLink{mute: true}
+	l := &fakeTransport{mute: true}
 	b.enter()
 	if err := b.open(l); err != nil {
 		t.Fatal(err)
@@ -159,7 +159,7 @@ func TestKeptArguments(t *testing.T) {
 		for i, arg := range c.args {
 			args[i] = []byte(arg)
 		}
-		cmd, _ := table.lookup(args)
+		cmd, _ := table.Lookup(args)
 		if got := keptArgumentsOf(appendArguments(nil, cmd, args)); !slices.Equal(got, c.want) {
 			t.Errorf("%q: got %q, want %q", c.args, got, c.want)
 		}

@@ -5,28 +5,35 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/resp"
 )
 
-// MONITOR: a client that monitors is shown every command that runs, those of
-// administrators excepted, right after the answer to it: in a transaction when it is
-// run by EXEC, and EXEC last. A command that waits is shown when it begins to. Such a
-// client cannot read or write keys until RESET.
+// MONITOR shows every command but admin commands, after its reply: those of a transaction
+// when EXEC runs them, and then EXEC; a blocking command when it blocks. The monitoring
+// client cannot access keys until RESET.
 
-func monitor(c *call, _ [][]byte) reply {
+var monitorCommands = []command.Command{
+	{Name: "monitor", Arity: 1, Flags: command.Admin | command.PerSession, Run: withBroker(monitor),
+		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Shows this client every command that runs."},
+}
+
+func monitor(c *call, _ [][]byte) resp.Reply {
 	s := c.session
 	switch {
 	case s.transaction.running:
-		return failure("ERR MONITOR isn't allowed for DENY BLOCKING client")
+		return resp.ErrorReply("ERR MONITOR isn't allowed for DENY BLOCKING client")
 	case s.monitors:
-		return nothing
+		return resp.Nothing
 	}
 	s.monitors = true
 	c.monitors = append(c.monitors, s)
 	c.setObserved()
-	return ok
+	return resp.OK
 }
 
-// stopMonitoring ends what MONITOR began.
+// stopMonitoring undoes MONITOR.
 func (s *session) stopMonitoring() {
 	if !s.monitors {
 		return
@@ -37,45 +44,43 @@ func (s *session) stopMonitoring() {
 	b.setObserved()
 }
 
-// setObserved notes whether anybody wants to hear of every command.
 func (b *Broker) setObserved() { b.observed = b.history.most > 0 || len(b.monitors) > 0 }
 
-// show shows a command to the clients that monitor.
-func (b *Broker) show(by *session, cmd *command, args [][]byte) {
-	if len(b.monitors) == 0 || cmd.flags&admin != 0 {
+// show sends a command to the monitoring clients.
+func (b *Broker) show(by *session, cmd *command.Command, args [][]byte) {
+	if len(b.monitors) == 0 || cmd.Flags&command.Admin != 0 {
 		return
 	}
 	var line strings.Builder
-	micros := b.now / int64(time.Microsecond)
+	micros := b.keys.Now / int64(time.Microsecond)
 	line.WriteString(strconv.FormatInt(micros/1e6, 10) + "." + strconv.FormatInt(1e6+micros%1e6, 10)[1:])
-	line.WriteString(" [" + strconv.Itoa(by.db.index) + " " + by.address() + "]")
+	line.WriteString(" [" + strconv.Itoa(by.db.Index) + " " + by.address() + "]")
 	for i, arg := range args {
-		if cmd.isSecret(args, i) {
+		if isSecret(cmd, args, i) {
 			arg = []byte(redacted)
 		}
 		line.WriteByte(' ')
 		writeQuoted(&line, arg)
 	}
-	r := simple(line.String())
+	r := resp.Simple(line.String())
 	for _, s := range b.monitors {
 		s.reply(&r)
 	}
 }
 
-// address is where the client is, as MONITOR shows it: the path of a Unix socket,
-// which has no port, or an address with one.
+// address is the client's address as MONITOR shows it.
 func (s *session) address() string {
 	if s.id == 0 {
 		return "Do"
 	}
-	client, _ := s.link.addresses()
-	if path, isUnix := strings.CutSuffix(client, ":0"); isUnix {
-		return "unix:" + path
+	client, _ := s.transport.Addresses()
+	if s.transport.IsUnix() {
+		return "unix:" + strings.TrimSuffix(client, ":0")
 	}
 	return client
 }
 
-// writeQuoted writes a text as Redis quotes it for people.
+// writeQuoted quotes a text as Redis's sdscatrepr does.
 func writeQuoted(out *strings.Builder, s []byte) {
 	out.WriteByte('"')
 	for _, c := range s {

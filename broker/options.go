@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
 )
 
 // Options configures a broker. The zero value is ready to use and has the
@@ -31,79 +34,90 @@ type Options struct {
 	// means 1,048,576.
 	MaxArguments int
 
-	// MaxInline is the longest line accepted, in bytes: a command typed as a line,
-	// or the length of what follows; 0 means 64 KiB.
+	// MaxInline is the longest line accepted, in bytes: an inline command, or a line with a
+	// length; 0 means 64 KiB.
 	MaxInline int
 
-	// MaxQuery is how much input one client may have waiting, in bytes: an
-	// unfinished command, commands pipelined behind one that blocks, or commands
-	// queued by MULTI. A client that sends more is closed. 0 means 1 GiB.
+	// MaxQuery limits the query buffer of a client, in bytes: an incomplete command,
+	// commands pipelined after one that blocks, and commands queued by MULTI. A client that
+	// sends more is closed. 0 means 1 GiB.
 	MaxQuery int
 
-	// MaxDepth is how deep lists may be nested in a reply. One that is deeper is
-	// replaced by an error. 0 means 128.
+	// MaxDepth is how deep arrays may be nested in a reply. A deeper reply is replaced by
+	// an error. 0 means 128.
 	MaxDepth int
 
-	// Pending is how many bytes of replies may wait for one client that does not
-	// read them, and PendingPubSub the same for those that subscribe to channels.
-	// The zero values are Redis's: no limit, and 32 MiB or 8 MiB for 60 s.
+	// Pending limits the output buffer of a client, and PendingPubSub that of a client with
+	// subscriptions. The zero values are Redis's: no limit; and 32 MiB, or 8 MiB for 60 s.
 	Pending, PendingPubSub PendingLimit
 
-	// IdleTimeout is after how long a client is closed that sends nothing, unless
-	// it is blocked, subscribed or monitors; whole seconds, and 0 means never.
+	// IdleTimeout is after how long an idle client is closed, unless it is blocked, has
+	// subscriptions or monitors; whole seconds, and 0 means never.
 	IdleTimeout time.Duration
 
-	// MaxMemory is how many bytes the data may take before commands that could add
-	// to them are refused with an OOM error, as Redis does with its policy
-	// noeviction. What they take is estimated; a broker without keys counts as 1
-	// MiB. 0 means any number.
+	// MaxMemory is the limit of the data in bytes beyond which commands that may need
+	// memory fail with an OOM error, as with Redis's policy noeviction. The memory is
+	// estimated; an empty broker counts as 1 MiB. 0 means no limit.
 	MaxMemory int
 
-	// MaxTracked is how many keys are remembered to have been read by clients that
-	// track them; of one more, another is forgotten, and its readers are told. 0
-	// means 1,000,000, a negative number any.
+	// MaxTracked is how many keys client tracking remembers; beyond that keys are evicted
+	// from its table and invalidated. 0 means 1,000,000, a negative number no limit.
 	MaxTracked int
 
-	// KeyspaceEvents says which events of keys are published, and on which channels,
-	// in the letters of Redis's notify-keyspace-events: "KEA", for example, is all of
-	// them on all channels. "" means none.
+	// KeyspaceEvents says which keyspace notifications are published, in the letters of
+	// Redis's notify-keyspace-events: "KEA", for example, means all. "" means none.
 	KeyspaceEvents string
-	events         eventClass // the same
+	events         keyspace.EventClass // KeyspaceEvents, parsed
 
-	// ManualTime, if it is not zero, makes the broker's clock stand still at
-	// that time, from 1970 to 2200, and move only by [Broker.Advance].
+	// ManualTime, if it is not zero, stops the broker's clock at that time, from 1970 to
+	// 2200; only [Broker.Advance] moves it.
 	ManualTime time.Time
 
-	// TestCommands adds commands for test suites in other languages, which look in and
-	// let time pass by them: REDRPC.SNAPSHOT, for example. docs/testing-from-python.md
-	// lists them. It also turns Strict on.
+	// TestCommands adds commands for test suites in other languages (snapshots, faults,
+	// virtual time); docs/testing-from-python.md lists them. It also turns Strict on.
 	TestCommands bool
 
-	// LogSize is how many commands [Broker.Log] remembers. It has nothing to do with
-	// Logger. 0 means none.
+	// LogSize is how many commands [Broker.Log] keeps, independent of Logger. 0 means none.
 	LogSize int
 
-	// Strict notes what clients do that they should not: see [Broker.Violations]. It
-	// makes LogSize 1000 if that is 0.
+	// Strict records likely mistakes of clients: see [Broker.Violations]. It makes LogSize
+	// 1000 if that is 0.
 	Strict bool
 
-	// Logger is told about clients that were closed for what they did, and about
-	// failures of the broker itself; nil discards that.
+	// Logger logs clients that the broker closes for misbehaviour, and failures of the
+	// broker itself; nil discards them.
 	Logger *slog.Logger
 
-	// observing is what only CONFIG SET changes of what is noted about commands.
-	observing observing
+	// diagnostics are the settings of SLOWLOG and LATENCY, which only CONFIG SET changes.
+	diagnostics diagnostics
 
-	// access is what only CONFIG SET changes of access control.
+	// access are the settings of ACLs, which only CONFIG SET changes.
 	access accessOptions
+
+	// replicas are min-replicas-to-write and min-replicas-max-lag in seconds; if either is 0
+	// writes need no replicas.
+	replicas struct{ least, lag int }
+
+	// served is where the broker listens, for CONFIG GET.
+	served served
+
+	// kept are the changed settings that have no effect. The map is immutable.
+	kept map[string]string
 }
 
-// A PendingLimit is when a client is closed that does not read its replies. A
-// negative number of bytes means no limit.
+// served is the smallest TCP port, the hosts separated by spaces, and a Unix socket.
+type served struct {
+	port int
+	bind string
+	unix string
+}
+
+// A PendingLimit limits a client's output buffer. A negative number of bytes means no
+// limit.
 type PendingLimit struct {
-	Hard    int           // bytes at which it is closed at once
-	Soft    int           // bytes at which it is closed if it stays there
-	SoftFor time.Duration // for so long
+	Hard    int           // bytes above which the client is closed at once
+	Soft    int           // bytes above which it is closed
+	SoftFor time.Duration // after this time
 }
 
 var defaultPendingPubSub = PendingLimit{Hard: 32 << 20, Soft: 8 << 20, SoftFor: time.Minute}
@@ -120,8 +134,8 @@ const (
 	strictLogSize     = 1000
 )
 
-// withDefaults returns the options with every zero value replaced, or an error
-// that names the field which holds what it must not.
+// withDefaults returns the options with defaults for zero values, or an error that names
+// the invalid field.
 func (o Options) withDefaults() (Options, error) {
 	for _, f := range []struct {
 		name  string
@@ -168,16 +182,24 @@ func (o Options) withDefaults() (Options, error) {
 		}
 	}
 	var valid bool
-	if o.events, valid = parseEvents(o.KeyspaceEvents); !valid {
-		return o, fmt.Errorf("broker: Options.KeyspaceEvents is %q: expected letters out of %q", o.KeyspaceEvents, "A"+eventLetters)
+	if o.events, valid = keyspace.ParseEvents(o.KeyspaceEvents); !valid {
+		return o, fmt.Errorf("broker: Options.KeyspaceEvents is %q: expected letters out of %q", o.KeyspaceEvents, "A"+keyspace.EventLetters)
 	}
 	if y := o.ManualTime.UTC().Year(); !o.ManualTime.IsZero() && (y < 1970 || y > 2200) {
 		return o, fmt.Errorf("broker: Options.ManualTime is %v: expected a time from 1970 to 2200", o.ManualTime)
 	}
-	o.observing = defaultObserving
+	o.diagnostics = defaultDiagnostics
 	o.access.logLength = defaultAccessLog
+	o.replicas.lag = 10
+	o.kept = map[string]string{}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o, nil
+}
+
+// optionsChanged copies options to the reader of requests and the keyspace.
+func (b *Broker) optionsChanged() {
+	b.limits = resp.Limits{MaxArguments: b.options.MaxArguments, MaxBulk: b.options.MaxBulk, MaxInline: b.options.MaxInline}
+	b.keys.MaxBulk, b.keys.MaxMemory, b.keys.Events = b.options.MaxBulk, b.options.MaxMemory, b.options.events
 }

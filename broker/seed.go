@@ -3,6 +3,8 @@ package broker
 import (
 	"bytes"
 	"fmt"
+
+	"redrpc/broker/internal/resp"
 )
 
 // Seed runs the commands in a text, one per line, and adds to what there is: a
@@ -48,19 +50,19 @@ func (b *Broker) seed(text []byte) error {
 		if len(given) == 0 || given[0] == '#' {
 			continue
 		}
-		args, closed := splitLine(given)
+		args, closed := resp.SplitLine(given)
 		if !closed {
 			return fmt.Errorf("line %d, %.80s: a quote is not closed, or not followed by a space", number, given)
 		}
-		if _, err := b.forInsider(args); err != nil {
-			return fmt.Errorf("line %d, %.80s: %w", number, given, Error(err.text))
+		if _, err := b.internalCommand(args); err != nil {
+			return fmt.Errorf("line %d, %.80s: %w", number, given, Error(err.Text))
 		}
 		lines = append(lines, line{number, given, args})
 	}
-	s := b.insider(b.dbs[0])
+	s := b.newInternalClient(b.keys.DBs[0])
 	for _, l := range lines {
-		if r := s.answer(l.args); r.kind == kindError {
-			return fmt.Errorf("line %d, %.80s: %w", l.number, l.text, Error(r.text))
+		if r := s.runInternal(l.args); r.Kind == resp.KindError {
+			return fmt.Errorf("line %d, %.80s: %w", l.number, l.text, Error(r.Text))
 		}
 	}
 	return nil

@@ -1,235 +1,199 @@
 package broker
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
+
+	"redrpc/broker/internal/acl"
+	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/transport"
 )
 
 // A session is one client's connection: what it has sent, what it is doing and
 // what it has set. It does no input or output. All of it is guarded by the
 // broker's lock.
 type session struct {
-	broker   *Broker
-	link     link
-	id       int64
-	requests requests
-	out      []byte // replies not yet handed to the link
-	dirty    bool   // it is in broker.dirty, since out is not empty or it closed
+	broker       *Broker
+	transport    transport.Conn
+	id           int64
+	requests     resp.Reader
+	out          resp.Output // replies not yet handed to the transport
+	outPeak      int         // the most bytes that out had when it was handed over
+	pendingWrite bool        // it is in broker.dirty, since out is not empty or it closed
 
 	protocol      int // 2 or 3
-	user          *user
+	user          *acl.User
 	authenticated bool
 	name          string
-	db            *database
-	command       *command // the last one, for CLIENT LIST
-	created, used int64    // nanoseconds since 1970
+	db            *keyspace.DB
+	command       *command.Command // the last one, for CLIENT LIST
+	created, used int64            // nanoseconds since 1970
 
-	line     *line      // the slow network between it and the client; nil: there is none
-	waits    bool       // no command of it runs: it is blocked, or held
-	waiter   *waiter    // not nil while it is blocked
-	kept     []byte     // arguments of the command that it is, or was last, blocked in: see appendArguments
-	held     *hold      // not nil while it is held
-	patience alarm      // when it has waited long enough
-	idling   alarm      // when it may have been idle for too long
-	lagging  alarm      // when it has had too much unread for too long
-	delayed  []readyKey // keys to serve it from, once more of its input has been read
+	netem          *netem      // the slow network between it and the client; nil: there is none
+	waits          bool        // no command of it runs: it is blocked, or held
+	waiter         *waiter     // not nil while it is blocked
+	blockedArgs    []byte      // arguments of the command that it is, or was last, blocked in: see appendArguments
+	postponed      *postponed  // not nil while it is held
+	timeoutAlarm   alarm.Alarm // when it has waited long enough
+	idleAlarm      alarm.Alarm // when it may have been idle for too long
+	softLimitAlarm alarm.Alarm // when it has had too much unread for too long
+	deferredKeys   []readyKey  // keys to serve it from, once more of its input has been read
 
 	transaction   transaction
-	opened        *Record // in strict mode: the last MULTI or WATCH
+	multiOrWatch  *Record // in strict mode: the last MULTI or WATCH
 	subscriptions subscriptions
 	tracking      trackingState
 	monitors      bool // MONITOR
-	silence       silence
+	replyMode     replyMode
 	noEvict       bool // CLIENT NO-EVICT, which asks for nothing that the broker would do
 
-	sleeps  bool // its replies wait for the end of the stall
-	gone    bool // the client has closed the connection, and commands of it are still held
-	closing bool // no more commands; closed once what is queued has been sent
-	overrun bool // it is closing since it does not read: at once
-	closed  bool // closed and forgotten
+	sleeps       bool // its replies wait for the end of the stall
+	disconnected bool // the client has closed the connection, and commands of it are still held
+	closing      bool // no more commands; closed once what is queued has been sent
+	overLimit    bool // it is closing since it does not read: at once
+	closed       bool // closed and forgotten
 }
-
-// A link moves a session's bytes. All methods but flush are called under the
-// broker's lock and must not wait for the client.
-type link interface {
-	// deliver takes over output, and returns memory to use for the next. It
-	// reports whether flush has to be called, once the lock has been released.
-	deliver(out []byte) (spare []byte, flush bool)
-
-	// flush sends what was delivered.
-	flush()
-
-	// backlog is the number of bytes delivered and not yet taken by the client.
-	backlog() int
-
-	// peer tells whether the client is still there.
-	peer() peer
-
-	// finish closes the connection once everything delivered has been sent; abort
-	// closes it at once. The session has been closed already, or is about to be.
-	finish()
-	abort()
-
-	// addresses are those of the client and of the broker, as CLIENT LIST shows
-	// them.
-	addresses() (client, broker string)
-
-	// remote reports whether the client may be on another machine.
-	remote() bool
-}
-
-// A peer is what a link knows of the other side.
-type peer int
-
-const (
-	present peer = iota
-	gone         // it has closed the connection
-	unsure       // so much of what it sent is unread that its end may be held back behind it
-)
 
 // receive is called by a link with what the client has sent.
 func (b *Broker) receive(s *session, p []byte) {
 	b.enter()
-	s.input(p)
-	b.answer(b.leaveTo(s))
+	s.Input(p)
+	b.runInterception(b.leaveTo(s))
 }
 
-// hangUp is called by a link when the client has gone, or the connection is
-// closed for another reason.
-func (b *Broker) hangUp(s *session) {
-	b.enter()
-	s.hangUp()
-	b.leave()
-}
-
-// input takes what the client has sent and runs the commands in it. What follows
+// Input takes what the client has sent and runs the commands in it. What follows
 // a command that blocks is kept.
-func (s *session) input(p []byte) {
+func (s *session) Input(p []byte) {
 	if s.closing || s.closed {
 		return
 	}
-	if s.line == nil {
-		s.take(p)
+	if s.netem == nil {
+		s.readInput(p)
 		return
 	}
-	s.line.up.send(p)
-	s.checkQuery(s.requests.waiting())
-	s.receiveLine()
+	s.netem.up.send(p)
+	s.checkQueryLimit(s.requests.Buffered())
+	s.receiveNetem()
 }
 
-// take is input behind a slow network, if there is one.
-func (s *session) take(p []byte) {
+// readInput is input behind a slow network, if there is one.
+func (s *session) readInput(p []byte) {
 	s.broker.stats.reads++
 	s.broker.stats.bytesIn += int64(len(p))
-	s.used = s.broker.now
-	s.serveDelayed()
-	s.requests.feed(p)
-	s.proceed()
+	s.used = s.broker.keys.Now
+	s.retryDeferred()
+	s.requests.Feed(p)
+	s.processInput()
 }
 
-// proceed runs the commands that have come in, until there are no more, one
+// processInput runs the commands that have come in, until there are no more, one
 // blocks or is held, or the connection is to be closed.
-func (s *session) proceed() {
-	defer s.contain()
+func (s *session) processInput() {
+	defer s.recoverPanic()
 	for !s.waits && !s.closing && !s.closed {
-		args, err := s.requests.next(!s.isLockedOut())
-		if errors.Is(err, errIncomplete) {
+		args, err := s.requests.Next(!s.needsAuth())
+		if errors.Is(err, resp.ErrIncomplete) {
 			break
 		}
 		if err != nil {
 			s.broker.log(slog.LevelInfo, "protocol error from client", "client", s.String(), "error", err)
-			r := failure("ERR " + err.Error())
+			r := resp.ErrorReply("ERR " + err.Error())
 			s.reply(&r)
 			s.finish()
 			return
 		}
 		if len(args) > 0 {
-			s.execute(args)
-			s.broker.serveReady()
+			s.process(args)
+			s.broker.serveReadyKeys()
 		}
 	}
-	s.requests.keep()
-	n := s.requests.waiting()
+	s.requests.Keep()
+	n := s.requests.Buffered()
 	if n > 0 {
-		s.broker.stats.input.note(s.broker.now, n)
+		s.broker.stats.input.note(s.broker.keys.Now, n)
 	}
-	s.checkQuery(n)
+	s.checkQueryLimit(n)
 }
 
-// checkQuery gives a client up that has sent more than it may of what cannot be run
+// checkQueryLimit gives a client up that has sent more than it may of what cannot be run
 // yet: so many bytes, what its transaction holds, and a command that is kept.
-func (s *session) checkQuery(waiting int) {
-	n := waiting + s.transaction.bytes + s.heldBytes()
-	if s.line != nil {
-		n += s.line.up.backlog
+func (s *session) checkQueryLimit(waiting int) {
+	n := waiting + s.transaction.bytes + s.postponedBytes()
+	if s.netem != nil {
+		n += s.netem.up.inFlight
 	}
 	if n <= s.broker.options.MaxQuery || s.closed {
 		return
 	}
 	s.broker.log(slog.LevelWarn, "client closed: it sent more than Options.MaxQuery", "client", s.String(), "bytes", n)
-	s.abort()
+	s.Abort()
 }
 
 // reply queues a reply for the client.
-func (s *session) reply(r *reply) {
+func (s *session) reply(r *resp.Reply) {
 	if s.closing || s.closed {
 		return
 	}
-	if r.isFailure() {
-		s.broker.countError(r.text)
+	if r.IsError() {
+		s.broker.countError(r.Text)
 	}
-	if s.silence != 0 && s.silence.covers(r) {
+	if s.replyMode != 0 && s.replyMode.suppresses(r) {
 		return
 	}
 	depth := s.broker.options.MaxDepth
-	if r.kind == kindSequence {
+	if r.Kind == resp.KindSequence {
 		depth++ // which is no list
 	}
-	out, fits := r.encode(s.out, s.protocol, depth)
-	if !fits {
+	mark := s.out.Len()
+	if !s.out.Add(r, s.protocol, depth) {
+		s.out.Truncate(mark)
 		instead := s.broker.tooDeep()
 		s.reply(&instead)
 		return
 	}
-	s.out = out
-	s.soil()
-	if len(s.out) > checkPendingFrom {
-		s.checkPending()
+	s.markPendingWrite()
+	if s.out.Len() > outputCheckSize {
+		s.checkOutputLimit()
 	}
+}
+
+// tooDeep is what comes in the place of a reply in which lists are nested too deep.
+func (b *Broker) tooDeep() resp.Reply {
+	return resp.Errorf("ERR the reply has lists nested more than %d deep, the limit of Options.MaxDepth", b.options.MaxDepth)
 }
 
 // replyAt queues a reply for the client at a place of its output, see call.place.
-func (s *session) replyAt(place int, r *reply) {
-	from := len(s.out)
+func (s *session) replyAt(place int, r *resp.Reply) {
+	from := s.out.Len()
 	s.reply(r)
-	if place == 0 || place > from || from > len(s.out) {
+	if place == 0 || place > from || from > s.out.Len() {
 		return
 	}
-	told := bytes.Clone(s.out[place-1 : from])
-	n := copy(s.out[place-1:], s.out[from:])
-	copy(s.out[place-1+n:], told)
+	s.out.Swap(place-1, from)
 }
 
-// soil makes the broker look after the session when the lock is released.
-func (s *session) soil() {
-	if !s.dirty {
-		s.dirty = true
-		s.broker.dirty = append(s.broker.dirty, s)
+// markPendingWrite makes the broker look after the session when the lock is released.
+func (s *session) markPendingWrite() {
+	if !s.pendingWrite {
+		s.pendingWrite = true
+		s.broker.pendingWrites = append(s.broker.pendingWrites, s)
 	}
 }
 
 // finish closes the connection after what is queued has been sent.
 func (s *session) finish() {
 	s.closing = true
-	s.soil()
+	s.markPendingWrite()
 }
 
-// abort closes the connection at once, without sending what is queued.
-func (s *session) abort() {
-	s.out = nil
+// Abort closes the connection at once, without sending what is queued.
+func (s *session) Abort() {
+	s.out = resp.Output{}
 	s.close()
-	s.link.abort()
+	s.transport.Abort()
 }
 
 // close forgets the session. To close the connection, too, is for the caller,
@@ -241,153 +205,151 @@ func (s *session) close() {
 	s.closed = true
 	if s.waiter != nil {
 		if s.broker.observed {
-			s.noteEnd(Dropped, "")
+			s.logUnblocked(Dropped, "")
 		}
 		s.waiter.leave()
 	}
-	if s.held != nil {
-		s.held.forget()
+	if s.postponed != nil {
+		s.postponed.forget()
 	}
-	s.judgeEnd()
-	s.cutLine()
+	s.checkStrictAtEnd()
+	s.stopNetem()
 	s.unwatch()
-	s.withdraw()
+	s.unregister()
 }
 
-// withdraw makes the broker forget a client that may still have commands to run.
-func (s *session) withdraw() {
+// unregister makes the broker forget a client that may still have commands to run.
+func (s *session) unregister() {
 	b := s.broker
-	b.alarms.clear(&s.idling)
-	b.alarms.clear(&s.lagging)
+	b.keys.Alarms.Clear(&s.idleAlarm)
+	b.keys.Alarms.Clear(&s.softLimitAlarm)
 	s.unsubscribeAll()
 	s.stopMonitoring()
-	if b.tracking.active {
-		b.tracking.forget(s)
-	}
+	b.tracking.forget(s)
 	delete(b.sessions, s.id)
 }
 
-// settle hands a session's output to its link. It reports whether the link has
+// flushOutput hands a session's output to its link. It reports whether the link has
 // to be flushed.
-func (s *session) settle() (flush bool) {
-	defer s.contain()
-	s.dirty = false
+func (s *session) flushOutput() (flush bool) {
+	defer s.recoverPanic()
+	s.pendingWrite = false
 	if s.sleeps {
 		return false
 	}
-	if s.line != nil {
-		flush = s.settleLine()
-	} else if len(s.out) > 0 {
+	if s.netem != nil {
+		flush = s.flushNetem()
+	} else if n := s.out.Len(); n > 0 {
 		s.broker.stats.writes++
-		s.broker.stats.bytesOut += int64(len(s.out))
-		s.broker.stats.output.note(s.broker.now, len(s.out))
-		s.out, flush = s.link.deliver(s.out)
-		s.checkPending()
+		s.broker.stats.bytesOut += int64(n)
+		s.broker.stats.output.note(s.broker.keys.Now, n)
+		s.outPeak = max(s.outPeak, n)
+		flush = s.transport.Deliver(&s.out)
+		s.checkOutputLimit()
 	}
-	if s.overrun {
-		s.abort()
+	if s.overLimit {
+		s.Abort()
 		return false
 	}
-	if cap(s.out) > 64<<10 { // a large reply should not weigh on an idle client
-		s.out = nil
-	}
-	if s.closing && !s.closed && !s.line.delivering() {
+	s.out.Shrink()
+	if s.closing && !s.closed && !s.netem.downInFlight() {
 		s.close()
-		s.link.finish()
+		s.transport.Finish()
 	}
 	return flush
 }
 
-// checkPendingFrom is how many bytes of one batch are checked before the end of the
+// outputCheckSize is how many bytes of one batch are checked before the end of the
 // batch.
-const checkPendingFrom = 64 << 10
+const outputCheckSize = 64 << 10
 
-// checkPending gives a client up that leaves more unread than it may. Nothing more
+// checkOutputLimit gives a client up that leaves more unread than it may. Nothing more
 // is queued for it, and it is closed at the end of the batch.
-func (s *session) checkPending() {
-	limit := s.pendingLimit()
-	if limit.Hard <= 0 && limit.Soft <= 0 || s.closed || s.overrun {
+func (s *session) checkOutputLimit() {
+	limit := s.outputLimit()
+	if limit.Hard <= 0 && limit.Soft <= 0 || s.closed || s.overLimit {
 		return
 	}
 	n := s.unread()
 	switch {
 	case limit.Hard > 0 && n > limit.Hard:
-		s.overflow(n)
+		s.closeOverLimit(n)
 	case limit.Soft <= 0 || n <= limit.Soft:
-		s.broker.alarms.clear(&s.lagging)
-	case s.lagging.place == 0:
-		s.broker.alarms.set(&s.lagging, (*laggard)(s), s.broker.now+int64(limit.SoftFor))
+		s.broker.keys.Alarms.Clear(&s.softLimitAlarm)
+	case !s.softLimitAlarm.IsSet():
+		s.broker.keys.Alarms.Set(&s.softLimitAlarm, (*softLimit)(s), s.broker.keys.Now+int64(limit.SoftFor))
 	}
 }
 
 // unread is the number of bytes that the client has not taken yet.
 func (s *session) unread() int {
-	n := len(s.out) + s.link.backlog()
-	if s.line != nil {
-		n += s.line.down.backlog
+	n := s.out.Len() + s.transport.Backlog()
+	if s.netem != nil {
+		n += s.netem.down.inFlight
 	}
 	return n
 }
 
-func (s *session) overflow(unread int) {
+func (s *session) closeOverLimit(unread int) {
 	s.broker.log(slog.LevelWarn, "client closed: it does not read its replies",
-		"client", s.String(), "bytes", unread, "limit", s.pendingLimit())
-	s.overrun, s.closing = true, true
-	s.out = nil
-	s.soil()
+		"client", s.String(), "bytes", unread, "limit", s.outputLimit())
+	s.overLimit, s.closing = true, true
+	s.out = resp.Output{}
+	s.markPendingWrite()
 }
 
-func (s *session) pendingLimit() *PendingLimit {
+func (s *session) outputLimit() *PendingLimit {
 	switch {
-	case s.isLockedOut():
-		return &pendingLockedOut
+	case s.needsAuth():
+		return &unauthenticatedLimit
 	case s.subscriptions.any():
 		return &s.broker.options.PendingPubSub
 	}
 	return &s.broker.options.Pending
 }
 
-// pendingLockedOut holds for a client that has yet to give the password: for what it
+// unauthenticatedLimit holds for a client that has yet to give the password: for what it
 // leaves unread nothing is to be kept but a buffer.
-var pendingLockedOut = PendingLimit{Hard: 16 << 10}
+var unauthenticatedLimit = PendingLimit{Hard: 16 << 10}
 
-// A laggard is a session that had more unread than its soft limit some time ago.
-type laggard session
+// A softLimit is a session that had more unread than its soft limit some time ago.
+type softLimit session
 
-// due gives the client up if it is still over its soft limit.
-func (l *laggard) due(*Broker) {
+// Due gives the client up if it is still over its soft limit.
+func (l *softLimit) Due() {
 	s := (*session)(l)
-	if n := s.unread(); n > s.pendingLimit().Soft && s.pendingLimit().Soft > 0 {
-		s.overflow(n)
+	if n := s.unread(); n > s.outputLimit().Soft && s.outputLimit().Soft > 0 {
+		s.closeOverLimit(n)
 	}
 }
 
-// An idler is a session that may have been idle for too long.
-type idler session
+// An idleTimeout is a session that may have been idle for too long.
+type idleTimeout session
 
-// watchIdle makes the client be closed when it has been idle for too long.
-func (s *session) watchIdle() {
+// setIdleAlarm makes the client be closed when it has been idle for too long.
+func (s *session) setIdleAlarm() {
 	b := s.broker
 	if b.options.IdleTimeout == 0 {
-		b.alarms.clear(&s.idling)
+		b.keys.Alarms.Clear(&s.idleAlarm)
 		return
 	}
-	b.alarms.set(&s.idling, (*idler)(s), s.used+int64(b.options.IdleTimeout))
+	b.keys.Alarms.Set(&s.idleAlarm, (*idleTimeout)(s), s.used+int64(b.options.IdleTimeout))
 }
 
-// due closes an idle client. One that waits for something is not idle, and one that
+// Due closes an idle client. One that waits for something is not idle, and one that
 // was active meanwhile is looked at again later.
-func (i *idler) due(b *Broker) {
+func (i *idleTimeout) Due() {
 	s := (*session)(i)
+	b := s.broker
 	switch {
 	case s.closing || s.closed:
 	case s.waits || s.monitors || s.subscriptions.any():
-		b.alarms.set(&s.idling, i, b.now+int64(b.options.IdleTimeout))
-	case s.used+int64(b.options.IdleTimeout) > b.now:
-		s.watchIdle()
+		b.keys.Alarms.Set(&s.idleAlarm, i, b.keys.Now+int64(b.options.IdleTimeout))
+	case s.used+int64(b.options.IdleTimeout) > b.keys.Now:
+		s.setIdleAlarm()
 	default:
 		b.log(slog.LevelDebug, "client closed: it was idle", "client", s.String())
-		s.abort()
+		s.Abort()
 	}
 }
 
@@ -397,15 +359,15 @@ func (s *session) reset() {
 	s.stopTracking()
 	s.endTransaction()
 	s.unsubscribeAll()
-	s.silence &= skipping // which ends with this command
+	s.replyMode &= skipping // which ends with this command
 	s.rename("")
 	s.protocol = 2
-	s.db = s.broker.dbs[0]
-	s.become(s.broker.access.standard)
+	s.db = s.broker.keys.DBs[0]
+	s.setUser(s.broker.acl.defaultUser)
 }
 
 // blocked reports whether the client counts as blocked: it waits for a key, or is
 // paused.
 func (s *session) blocked() bool {
-	return s.waiter != nil || s.held != nil && s.held.why == paused && !s.held.released
+	return s.waiter != nil || s.postponed != nil && s.postponed.why == paused && !s.postponed.released
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/resp"
 	"redrpc/internal/redistest"
 )
 
@@ -212,7 +213,7 @@ func TestWriteQuoted(t *testing.T) {
 	}
 	var out strings.Builder
 	writeQuoted(&out, all)
-	words, ok := splitLine([]byte(out.String()))
+	words, ok := resp.SplitLine([]byte(out.String()))
 	if !ok || len(words) != 1 || string(words[0]) != string(all) {
 		t.Errorf("%s was read as %q", out.String(), words)
 	}

@@ -1,13 +1,13 @@
 package broker
 
 import (
-	"bytes"
-	"iter"
-	"maps"
 	"slices"
 	"strconv"
-	"unicode"
+	"strings"
 	"unicode/utf8"
+
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
 )
 
 // snapshotWidth is how long a line of a snapshot gets, in characters, before a key
@@ -35,15 +35,15 @@ func (b *Broker) Snapshot() string {
 
 func (b *Broker) snapshot() []byte {
 	var out []byte
-	for _, d := range b.dbs {
-		if d.index > 0 && len(d.entries) > 0 {
+	for _, d := range b.keys.DBs {
+		if d.Index > 0 && d.Len() > 0 {
 			out = append(out, "SELECT "...)
-			out = strconv.AppendInt(out, int64(d.index), 10)
+			out = strconv.AppendInt(out, int64(d.Index), 10)
 			out = append(out, '\n')
 		}
-		for _, key := range slices.Sorted(maps.Keys(d.entries)) {
-			if e := d.entries[key]; e.at == 0 || e.at > b.milliseconds() { // else it expires once a stall has ended
-				out = e.appendCommands(out, b.milliseconds())
+		for _, e := range slices.SortedFunc(d.All(), func(x, y *keyspace.Entry) int { return strings.Compare(x.Key, y.Key) }) {
+			if e.ExpiresAt == 0 || e.ExpiresAt > b.keys.Milliseconds() { // else it expires once a stall has ended
+				out = appendCommands(out, e, b.keys.Milliseconds())
 			}
 		}
 	}
@@ -51,20 +51,23 @@ func (b *Broker) snapshot() []byte {
 }
 
 // appendCommands appends the commands that make a key what it is.
-func (e *entry) appendCommands(out []byte, now int64) []byte {
-	command, size, parts := e.value.recipe()
-	opening := appendWord(append([]byte(command), ' '), []byte(e.key))
-	ttl := strconv.FormatInt(e.at-now, 10)
-	if t, isText := e.value.(*text); isText {
-		out = appendWord(append(append(out, opening...), ' '), t.bytes)
-		if e.at != 0 {
+func appendCommands(out []byte, e *keyspace.Entry, now int64) []byte {
+	r := e.Value.Recipe()
+	opening := resp.AppendQuoted(append([]byte(r.Command), ' '), []byte(e.Key))
+	ttl := strconv.FormatInt(e.ExpiresAt-now, 10)
+	if r.TakesTTL {
+		out = append(out, opening...)
+		for part := range r.Parts {
+			out = resp.AppendQuoted(append(out, ' '), part)
+		}
+		if e.ExpiresAt != 0 {
 			out = append(append(out, " PX "...), ttl...)
 		}
 		return append(out, '\n')
 	}
 	line := slices.Clone(opening)
-	for part := range parts {
-		if line = appendWord(append(line, ' '), part); utf8.RuneCount(line) > snapshotWidth {
+	for part := range r.Parts {
+		if line = resp.AppendQuoted(append(line, ' '), part); utf8.RuneCount(line) > snapshotWidth {
 			break
 		}
 	}
@@ -72,70 +75,19 @@ func (e *entry) appendCommands(out []byte, now int64) []byte {
 		out = append(append(out, line...), '\n')
 	} else {
 		n := 0
-		for part := range parts {
-			if n%size == 0 {
+		for part := range r.Parts {
+			if n%r.Group == 0 {
 				out = append(out, opening...)
 			}
-			out = appendWord(append(out, ' '), part)
-			if n++; n%size == 0 {
+			out = resp.AppendQuoted(append(out, ' '), part)
+			if n++; n%r.Group == 0 {
 				out = append(out, '\n')
 			}
 		}
 	}
-	if e.at != 0 {
-		out = appendWord(append(out, "PEXPIRE "...), []byte(e.key))
+	if e.ExpiresAt != 0 {
+		out = resp.AppendQuoted(append(out, "PEXPIRE "...), []byte(e.Key))
 		out = append(append(append(out, ' '), ttl...), '\n')
 	}
 	return out
-}
-
-func (t *text) recipe() (command string, size int, parts iter.Seq[[]byte]) {
-	return "SET", 1, func(yield func([]byte) bool) { yield(t.bytes) }
-}
-
-func (l *list) recipe() (command string, size int, parts iter.Seq[[]byte]) {
-	return "RPUSH", 1, func(yield func([]byte) bool) {
-		for _, p := range l.walk(left) {
-			if !yield(p.value()) {
-				return
-			}
-		}
-	}
-}
-
-// appendWord appends a word as a client would type it: as it is, if all of it can be
-// read, else in the quotes that change less of it.
-func appendWord(out, word []byte) []byte {
-	readable := bytes.IndexFunc(word, func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) }) < 0
-	switch {
-	case readable && len(word) > 0 && !bytes.ContainsAny(word, ` "'\`):
-		return append(out, word...)
-	case readable && bytes.ContainsAny(word, `"\`) && bytes.IndexByte(word, '\'') < 0 && word[len(word)-1] != '\\':
-		out = append(out, '\'')
-		out = append(out, word...)
-		return append(out, '\'')
-	}
-	out = append(out, '"')
-	for len(word) > 0 {
-		c, size := utf8.DecodeRune(word)
-		switch {
-		case c == '"' || c == '\\':
-			out = append(out, '\\', byte(c))
-		case c == '\n':
-			out = append(out, `\n`...)
-		case c == '\r':
-			out = append(out, `\r`...)
-		case c == '\t':
-			out = append(out, `\t`...)
-		case c != utf8.RuneError && unicode.IsPrint(c):
-			out = append(out, word[:size]...)
-		default:
-			for _, b := range word[:size] {
-				const hex = "0123456789abcdef"
-				out = append(out, '\\', 'x', hex[b>>4], hex[b&15])
-			}
-		}
-		word = word[size:]
-	}
-	return append(out, '"')
 }

@@ -3,6 +3,9 @@ package broker
 import (
 	"errors"
 	"fmt"
+
+	"redrpc/broker/internal/resp"
+
 	osexec "os/exec"
 	"strings"
 	"testing"
@@ -209,8 +212,8 @@ func FuzzWords(f *testing.F) {
 	f.Add([]byte("a"), []byte(`it's "b"\`))
 	f.Add([]byte("\x00\xff\u2028\r\n"), []byte(""))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
-		line := appendWord(append(appendWord(nil, first), ' '), second)
-		words, closed := splitLine(line)
+		line := resp.AppendQuoted(append(resp.AppendQuoted(nil, first), ' '), second)
+		words, closed := resp.SplitLine(line)
 		if !closed || len(words) != 2 || string(words[0]) != string(first) || string(words[1]) != string(second) {
 			t.Fatalf("%q, %q: got %q from %s", first, second, words, line)
 		}

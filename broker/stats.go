@@ -3,7 +3,11 @@ package broker
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
+
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/resp"
 )
 
 // Stats are figures about a broker: those of INFO's sections Clients, Stats,
@@ -56,8 +60,8 @@ func (b *Broker) Stats() Stats {
 	defer b.leave()
 	s := &b.stats
 	byCommand := map[string]CommandStats{}
-	for name, c := range b.table.all() {
-		if u := &b.usage[c.index]; u.calls+u.rejected > 0 {
+	for name, c := range b.table.All() {
+		if u := &b.usage[c.Index]; u.calls+u.rejected+u.failed > 0 {
 			byCommand[name] = CommandStats{Calls: u.calls, Failed: u.failed, Rejected: u.rejected, Took: time.Duration(u.time)}
 		}
 	}
@@ -66,7 +70,7 @@ func (b *Broker) Stats() Stats {
 		Connections: s.connections, Rejected: s.rejected, Refused: s.refused, Dropped: s.dropped,
 		Commands: b.commandsRun(), Unknown: s.unknown,
 		Errors: s.errors, ErrorCodes: maps.Clone(s.errorCodes),
-		Expired: s.expired, Hits: s.hits, Misses: s.misses,
+		Expired: b.keys.Expired, Hits: b.keys.Hits, Misses: b.keys.Misses,
 		Reads: s.reads, Writes: s.writes, BytesIn: s.bytesIn, BytesOut: s.bytesOut,
 		Rate: b.rate().commands, ByCommand: byCommand,
 	}
@@ -81,22 +85,21 @@ type stats struct {
 	unknown           int64
 	errors            int64
 	errorCodes        map[string]int64
-	expired           int64
-	hits, misses      int64
 	reads, writes     int64
 	bytesIn, bytesOut int64
 	input, output     recent // bytes of input waiting, and of one batch's output
 	blocked           int    // clients now
-	readings          ring[reading]
-	nextReading       int64
+	samples           ring[sample]
+	nextSample        int64
 }
 
 // resetStats begins to count anew.
 func (b *Broker) resetStats() {
 	b.stats = stats{
 		started: b.stats.started, blocked: b.stats.blocked,
-		errorCodes: map[string]int64{}, readings: ring[reading]{most: rateReadings + 1},
+		errorCodes: map[string]int64{}, samples: ring[sample]{most: rateSamples + 1},
 	}
+	b.keys.Expired, b.keys.Hits, b.keys.Misses = 0, 0, 0
 	clear(b.usage)
 }
 
@@ -111,18 +114,18 @@ func (b *Broker) commandsRun() int64 {
 	return n
 }
 
-// A reading is how far the counters were at some time. One is taken before the first
+// A sample is how far the counters were at some time. One is taken before the first
 // thing that happens 100 ms after the last.
-type reading struct{ at, commands, in, out int64 }
+type sample struct{ at, commands, in, out int64 }
 
 const (
-	readingEvery = int64(100 * time.Millisecond)
-	rateReadings = 16 // that the window of a rate spans
+	sampleInterval = int64(100 * time.Millisecond)
+	rateSamples    = 16 // that the window of a rate spans
 )
 
-func (b *Broker) readCounters() {
-	*b.stats.readings.put() = reading{b.now, b.commandsRun(), b.stats.bytesIn, b.stats.bytesOut}
-	b.stats.nextReading = b.now + readingEvery
+func (b *Broker) takeSample() {
+	*b.stats.samples.put() = sample{b.keys.Now, b.commandsRun(), b.stats.bytesIn, b.stats.bytesOut}
+	b.stats.nextSample = b.keys.Now + sampleInterval
 }
 
 // A rate is what happened per second.
@@ -130,11 +133,11 @@ type rate struct{ commands, in, out float64 }
 
 // rate is that of the last 1.6 s, as Redis has it.
 func (b *Broker) rate() rate {
-	const window = rateReadings * readingEvery
-	r := &b.stats.readings
+	const window = rateSamples * sampleInterval
+	r := &b.stats.samples
 	for i := range r.items {
 		from := r.at(i)
-		if from.at < b.now-window {
+		if from.at < b.keys.Now-window {
 			continue
 		}
 		perSecond := func(n int64) float64 { return float64(n) / time.Duration(window).Seconds() }
@@ -164,4 +167,154 @@ func (r *recent) note(now int64, n int) {
 func (r *recent) most(now int64) int {
 	r.note(now, 0)
 	return max(r.current, r.before)
+}
+
+// What the broker notes of every command that it runs.
+//
+// Commands are measured with the machine's monotonic clock, whatever the broker's
+// own clock is: ManualTime has no say in it, and only in a testing/synctest bubble,
+// whose clock stands still while a command runs, all take 0. The clock is read once
+// per command, when it has been answered, which is the beginning of the next one of
+// the batch. What that costs, and why nothing cheaper is right, stands in
+// docs/decisions/007-measuring-commands.md.
+//
+// A command that waits takes what it took until it waited, and what it took to
+// serve it: not the wait. DEBUG SLEEP takes as long as it sleeps.
+
+// A usage is what has become of one command.
+type usage struct {
+	calls    int64      // how often it ran
+	failed   int64      // how often with an error
+	rejected int64      // how often it was refused, and did not run
+	time     int64      // that all runs took, nanoseconds
+	latency  *histogram // of the runs; nil: none yet
+}
+
+// diagnostics is what CONFIG SET says about it.
+type diagnostics struct {
+	slowFrom    int    // microseconds from which a command is in the slow log; negative: none is
+	slowLength  int    // entries of the slow log
+	spikeFrom   int    // milliseconds from which it is a spike for LATENCY; 0: it never is
+	latencies   bool   // are counted, command by command
+	percentiles string // of them, which INFO shows, separated by spaces
+}
+
+var defaultDiagnostics = diagnostics{slowFrom: 10_000, slowLength: 128, latencies: true, percentiles: "50 99 99.9"}
+
+// startLap begins to measure the commands of a batch.
+func (b *Broker) startLap() {
+	now := b.clock.elapsed()
+	if step := now - b.measuredUntil; step < 0 || step > longStep {
+		b.checkClock()
+	}
+	b.measuredUntil = now
+}
+
+// endLap ends a measurement that began at a time of the same clock.
+func (b *Broker) endLap(began int64) {
+	b.measuredUntil = b.clock.elapsed()
+	b.lastDuration = b.measuredUntil - began
+}
+
+// account notes that a command has run and been answered, or has begun to wait.
+func (s *session) account(cmd *command.Command, args [][]byte, began int64, r *resp.Reply) {
+	b := s.broker
+	b.endLap(began)
+	b.lastDuration += b.running.slept
+	u := &b.usage[cmd.Index]
+	u.calls++
+	u.time += b.lastDuration
+	if r.IsError() {
+		u.failed++
+	}
+	if r.Kind == resp.KindWait {
+		s.waiter.took = b.lastDuration
+	} else {
+		b.addLatency(u, b.lastDuration)
+	}
+	if b.lastDuration >= b.slowThreshold {
+		s.recordSlow(cmd, args, r)
+	}
+}
+
+// recordSlow notes what is only noted of commands that took long.
+func (s *session) recordSlow(cmd *command.Command, args [][]byte, r *resp.Reply) {
+	kind := commandSpike
+	if cmd.Flags&command.Fast != 0 {
+		kind = fastCommandSpike
+	}
+	took := s.broker.lastDuration
+	s.broker.addSpike(kind, took)
+	if r.Kind == resp.KindWait {
+		return // it is not over yet
+	}
+	if e := s.addSlow(cmd, took); e != nil {
+		e.args = appendArguments(e.args, cmd, args)
+	}
+}
+
+// accountServed notes that a client that was blocked has been served.
+func (s *session) accountServed(began int64, r *resp.Reply) {
+	b := s.broker
+	b.endLap(began)
+	u := &b.usage[s.command.Index]
+	u.time += b.lastDuration
+	if r.IsError() {
+		u.failed++
+	}
+	s.waiter.took += b.lastDuration
+	b.addLatency(u, s.waiter.took)
+	if s.waiter.took < b.slowThreshold {
+		return
+	}
+	b.addSpike(unblockingSpike, b.lastDuration)
+	if e := s.addSlow(s.command, s.waiter.took); e != nil {
+		e.args = append(e.args, s.blockedArgs...)
+	}
+}
+
+// accountUnblocked notes that CLIENT UNBLOCK ends the waiting of a client. As in Redis its command
+// has failed, whatever it is answered.
+func (s *session) accountUnblocked() {
+	u := &s.broker.usage[s.command.Index]
+	u.failed++
+	s.broker.addLatency(u, s.waiter.took)
+}
+
+// observe tells whoever wants to hear of it that a command has run, or waits.
+func (s *session) observe(cmd *command.Command, args [][]byte, r *resp.Reply) {
+	outcome, err := outcomeOf(r)
+	if l := s.logCommand(cmd, outcome, err, s.broker.lastDuration); l != nil {
+		l.args = appendArguments(l.args, cmd, args)
+		s.checkStrict(l)
+	}
+	s.broker.show(s, cmd, args)
+}
+
+// addLatency counts how long a whole command took.
+func (b *Broker) addLatency(u *usage, took int64) {
+	if !b.options.diagnostics.latencies {
+		return
+	}
+	if u.latency == nil {
+		u.latency = new(histogram)
+	}
+	u.latency.add(took)
+}
+
+// countRejected notes that a command was refused. What the broker does not know has no
+// usage.
+func (b *Broker) countRejected(cmd *command.Command) {
+	if cmd == nil {
+		b.stats.unknown++
+	} else {
+		b.usage[cmd.Index].rejected++
+	}
+}
+
+// countError notes an error reply under its code, the first word.
+func (b *Broker) countError(text string) {
+	code, _, _ := strings.Cut(text, " ")
+	b.stats.errors++
+	b.stats.errorCodes[code]++
 }

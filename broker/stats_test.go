@@ -170,7 +170,7 @@ func TestRecent(t *testing.T) {
 }
 
 func TestHumanBytes(t *testing.T) {
-	for n, want := range map[int]string{0: "0B", 1023: "1023B", 1024: "1.00K", 1 << 20: "1.00M", 3 << 29: "1.50G", 1 << 50: "1.00P"} {
+	for n, want := range map[int64]string{0: "0B", 1023: "1023B", 1024: "1.00K", 1 << 20: "1.00M", 3 << 29: "1.50G", 1 << 50: "1.00P"} {
 		if got := humanBytes(n); got != want {
 			t.Errorf("%d: got %s, want %s", n, got, want)
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/transport"
 )
 
 // Strict mode: what a client gets away with in Redis, but is a mistake in a program
@@ -12,7 +14,7 @@ import (
 // A Violation is what Options.Strict does not let pass: an unknown command or
 // sub-command, a wrong number of arguments, or a client whose connection ends inside
 // MULTI, or while it watches keys. What client libraries try when they connect, and
-// know how to do without, is none (CLIENT SETINFO).
+// know how to do without, is none (CLIENT SETINFO, SENTINEL).
 type Violation struct {
 	// Record is the command in the log: the one that was refused, or the MULTI or WATCH
 	// that the client left behind.
@@ -45,56 +47,58 @@ func (v Violation) String() string {
 func (b *Broker) Violations() []Violation {
 	b.enter()
 	defer b.leave()
-	return slices.Clone(b.breaches)
+	return slices.Clone(b.violations)
 }
 
-const maxBreaches = 1000
+const maxViolations = 1000
 
-func (s *session) breach(r Record, left string) {
+func (s *session) addViolation(r Record, left string) {
 	b := s.broker
-	if len(b.breaches) == maxBreaches {
+	if len(b.violations) == maxViolations {
 		return
 	}
 	v := Violation{Record: r, Left: left}
-	if l, inMemory := s.link.(memoryLink); inMemory {
-		v.Dialled = l.dialledAt()
+	if l, inMemory := s.transport.(transport.Memory); inMemory {
+		v.Dialled = l.DialledAt()
 	}
-	b.breaches = append(b.breaches, v)
+	b.violations = append(b.violations, v)
 }
 
 // misuses begin the errors that are violations.
 var misuses = []string{"ERR unknown command", "ERR unknown subcommand", "ERR wrong number of arguments"}
 
-// probes are sub-commands that client libraries try when they connect.
-var probes = []string{"client setinfo", "client maint_notifications"}
+// probes are what client libraries try when they connect, and what Redis 7.0 does not
+// have: sub-commands of later versions and of Valkey, and the command of a sentinel.
+var probes = []string{"client setinfo", "client maint_notifications", "client no-touch", "client capa", "sentinel"}
 
-// judge looks at a command that has run, or was refused.
-func (s *session) judge(l *logged) {
+// checkStrict looks at a command that has run, or was refused.
+func (s *session) checkStrict(l *logEntry) {
 	switch {
 	case !s.broker.options.Strict || l.client == 0:
 	case l.err != "":
 		isMisuse := func(beginning string) bool { return strings.HasPrefix(l.err, beginning) }
 		if r := l.record(); slices.ContainsFunc(misuses, isMisuse) && !isProbe(r.Args) {
-			s.breach(r, "")
+			s.addViolation(r, "")
 		}
-	case l.command.name == "multi" || l.command.name == "watch":
+	case l.command.Name == "multi" || l.command.Name == "watch":
 		r := l.record()
-		s.opened = &r
+		s.multiOrWatch = &r
 	}
 }
 
 func isProbe(args []string) bool {
-	return len(args) > 1 && slices.Contains(probes, strings.ToLower(args[0]+" "+args[1]))
+	name := strings.ToLower(args[0])
+	return slices.Contains(probes, name) || len(args) > 1 && slices.Contains(probes, name+" "+strings.ToLower(args[1]))
 }
 
-// judgeEnd looks at what a client leaves behind.
-func (s *session) judgeEnd() {
+// checkStrictAtEnd looks at what a client leaves behind.
+func (s *session) checkStrictAtEnd() {
 	t := &s.transaction
 	switch {
-	case s.opened == nil:
+	case s.multiOrWatch == nil:
 	case t.open:
-		s.breach(*s.opened, fmt.Sprintf("before EXEC or DISCARD (queued: %d)", len(t.queue)))
+		s.addViolation(*s.multiOrWatch, fmt.Sprintf("before EXEC or DISCARD (queued: %d)", len(t.queue)))
 	case len(t.watched) > 0:
-		s.breach(*s.opened, fmt.Sprintf("before EXEC or UNWATCH (watched: %d)", len(t.watched)))
+		s.addViolation(*s.multiOrWatch, fmt.Sprintf("before EXEC or UNWATCH (watched: %d)", len(t.watched)))
 	}
 }

@@ -76,10 +76,27 @@ func TestStrictLimits(t *testing.T) {
 
 	b := newBroker(t, Options{Strict: true, LogSize: 1})
 	w = inMemory(t, b)
-	for i := range maxBreaches + 10 {
+	for i := range maxViolations + 10 {
 		w.do(t, fmt.Sprint("NONSENSE", i))
 	}
-	if v := b.Violations(); len(v) != maxBreaches || v[maxBreaches-1].Record.Args[0] != fmt.Sprint("NONSENSE", maxBreaches-1) {
+	if v := b.Violations(); len(v) != maxViolations || v[maxViolations-1].Record.Args[0] != fmt.Sprint("NONSENSE", maxViolations-1) {
 		t.Errorf("%d violations", len(v))
 	}
+}
+
+// What client libraries try when they connect is no violation, also where Redis 7.0
+// does not have it.
+func TestProbesAreNoViolations(t *testing.T) {
+	b := newBroker(t, Options{Strict: true})
+	w := inMemory(t, b)
+	for _, probe := range []string{
+		"HELLO 3", "HELLO 2 SETNAME me", "CLIENT SETNAME me", "CLIENT SETINFO LIB-NAME lib", "CLIENT MAINT_NOTIFICATIONS ON", "CLIENT NO-EVICT ON",
+		"CLIENT NO-TOUCH ON", "client no-touch on", "CLIENT CAPA redirect", "CLIENT ID", "CLIENT INFO", "CLIENT LIST", "CLIENT TRACKING ON", "CLIENT TRACKING OFF",
+		"CLUSTER INFO", "CLUSTER NODES", "CLUSTER SLOTS", "CLUSTER SHARDS", "CLUSTER MYID", "READONLY", "READWRITE", "ROLE", "INFO server", "INFO replication",
+		"SENTINEL masters", "sentinel get-master-addr-by-name mymaster", "COMMAND", "COMMAND DOCS", "COMMAND COUNT", "CONFIG GET databases", "CONFIG GET slave-read-only",
+		"MODULE LIST", "ACL WHOAMI", "MEMORY USAGE k", "LATENCY LATEST", "SLOWLOG GET", "ECHO x", "TIME", "DBSIZE", "SELECT 0", "PING",
+	} {
+		w.do(t, strings.Fields(probe)...)
+	}
+	checkViolations(t, b)
 }

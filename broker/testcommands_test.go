@@ -16,16 +16,16 @@ import (
 func TestTestCommandsAreAbsent(t *testing.T) {
 	w := inMemory(t, newBroker(t, Options{}))
 	for _, c := range testRows {
-		if got := w.do(t, c.name); !strings.HasPrefix(got, "-ERR unknown command '"+c.name+"'") {
-			t.Errorf("%s: got %s", c.name, got)
+		if got := w.do(t, c.Name); !strings.HasPrefix(got, "-ERR unknown command '"+c.Name+"'") {
+			t.Errorf("%s: got %s", c.Name, got)
 		}
-		w.expect(t, "[nil]", "COMMAND", "INFO", c.name)
+		w.expect(t, "[nil]", "COMMAND", "INFO", c.Name)
 	}
 	absent := w.do(t, "COMMAND", "COUNT")
 	w = inMemory(t, newBroker(t, Options{TestCommands: true}))
 	for _, c := range testRows {
-		if got := w.do(t, "COMMAND", "INFO", c.name); !strings.HasPrefix(got, "[["+c.name+" ") {
-			t.Errorf("%s: got %s", c.name, got)
+		if got := w.do(t, "COMMAND", "INFO", c.Name); !strings.HasPrefix(got, "[["+c.Name+" ") {
+			t.Errorf("%s: got %s", c.Name, got)
 		}
 	}
 	if present := w.do(t, "COMMAND", "COUNT"); present == absent {
@@ -116,7 +116,7 @@ func TestWaitBlockedCommand(t *testing.T) {
 		if err := other.Close(); err != nil { // the timer of one that left goes with it
 			t.Fatal(err)
 		}
-		if n := len(b.watchers); n != 0 {
+		if n := len(b.conditions); n != 0 {
 			t.Errorf("%d watchers are left", n)
 		}
 	})

@@ -1,9 +1,13 @@
 package broker
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
+
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/resp"
 )
 
 // Client tracking: the broker remembers which keys a client has read, or which
@@ -16,7 +20,7 @@ const invalidateChannel = "__redis__:invalidate"
 type trackingState struct {
 	on, broadcast, optIn, optOut, noLoop bool
 
-	redirect int64    // the client to tell instead; 0: itself
+	redirect int64    // the client to tell instead; 0: itself. It stays when tracking ends, for what is still to be told
 	broken   bool     // that client has gone
 	prefixes []string // broadcast: what it wants to hear of; "" is everything
 	caching  bool     // CLIENT CACHING was called for the next command
@@ -42,9 +46,9 @@ func (t *trackingState) redirection() int64 {
 // tracking is the broker's side of it.
 type tracking struct {
 	broker   *Broker
-	active   bool                          // some client tracks, or did so and keys that it read have not changed
+	active   bool                          // some client tracks, or did so, and keys that it read have not changed or it is still to be told
 	clients  int                           // how many
-	readable map[*session]struct{}         // clients that track, or did: readers may name them
+	trackers map[*session]struct{}         // clients that track, or did: readers may name them
 	readers  map[string]map[int64]struct{} // clients that have read a key
 	prefixes map[string]*prefix            // broadcast
 	own      []ownChange                   // what the running client has to be told of its own changes
@@ -67,17 +71,25 @@ type prefix struct {
 func (t *tracking) init(b *Broker) {
 	t.broker = b
 	t.readers = map[string]map[int64]struct{}{}
-	t.readable = map[*session]struct{}{}
+	t.trackers = map[*session]struct{}{}
 	t.prefixes = map[string]*prefix{}
 }
 
+// setActive tells the keyspace, too.
+func (t *tracking) setActive(active bool) {
+	if t.active != active {
+		t.active = active
+		t.broker.updateWatched()
+	}
+}
+
 // track remembers the keys that a command has read.
-func (s *session) track(cmd *command, args [][]byte) {
+func (s *session) track(cmd *command.Command, args [][]byte) {
 	t := &s.tracking
-	if cmd.flags&readOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
+	if cmd.Flags&command.ReadOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
 		return
 	}
-	indexes, _ := cmd.keyIndexes(args)
+	indexes, _ := cmd.KeyIndexes(args)
 	readers := s.broker.tracking.readers
 	for _, i := range indexes {
 		ids := readers[string(args[i])]
@@ -86,51 +98,63 @@ func (s *session) track(cmd *command, args [][]byte) {
 			readers[string(args[i])] = ids
 		}
 		ids[s.id] = struct{}{}
+		s.broker.dropDisconnected(ids)
 	}
 }
 
-// settle ends a command: it tells the client that ran it of its own changes, and if
+// dropDisconnected drops clients that have gone, once they are the most. So a key that is read
+// by one client after the other, and does not change, remembers no more than twice as
+// many as there are.
+func (b *Broker) dropDisconnected(ids map[int64]struct{}) {
+	if len(ids) > 2*len(b.sessions)+keptDisconnected {
+		maps.DeleteFunc(ids, func(id int64, _ struct{}) bool { return b.sessions[id] == nil })
+	}
+}
+
+// keptDisconnected is how many readers of a key may have gone in any case.
+const keptDisconnected = 16
+
+// afterCommand ends a command: it tells the client that ran it of its own changes, and if
 // more keys are remembered to have been read than may be, forgets some, and tells
 // their readers as if they had changed.
-func (t *tracking) settle() {
+func (t *tracking) afterCommand() {
 	t.deliverOwn()
 	most := t.broker.options.MaxTracked
 	for key := range t.readers {
 		if most <= 0 || len(t.readers) <= most {
 			return
 		}
-		t.changedForReaders(nil, []byte(key))
+		t.changedForReaders(nil, key)
 	}
 }
 
 // endCaching ends what CLIENT CACHING said, which holds for one command, or one
 // transaction. CLIENT commands do not count.
-func (s *session) endCaching(cmd *command) {
-	isClient := cmd != nil && strings.HasPrefix(cmd.fullName, "client|")
+func (s *session) endCaching(cmd *command.Command) {
+	isClient := cmd != nil && strings.HasPrefix(cmd.FullName, "client|")
 	if !isClient && !s.transaction.open {
 		s.tracking.caching = false
 	}
 }
 
 // changed notes that a key changed. By is the client that did it, or nil.
-func (t *tracking) changed(by *session, key []byte) {
+func (t *tracking) changed(by *session, key string) {
 	for name, p := range t.prefixes {
-		if strings.HasPrefix(string(key), name) {
-			p.changed[string(key)] = by
+		if strings.HasPrefix(key, name) {
+			p.changed[key] = by
 		}
 	}
 	t.changedForReaders(by, key)
 }
 
 // changedForReaders tells the clients that have read a key.
-func (t *tracking) changedForReaders(by *session, key []byte) {
-	ids := t.readers[string(key)]
+func (t *tracking) changedForReaders(by *session, key string) {
+	ids := t.readers[key]
 	if ids == nil {
 		return
 	}
-	delete(t.readers, string(key))
-	t.active = t.clients > 0 || len(t.readers) > 0
-	keys := [][]byte{slices.Clone(key)}
+	delete(t.readers, key)
+	keys := [][]byte{[]byte(key)}
 	for _, id := range slices.Sorted(maps.Keys(ids)) {
 		s := t.broker.sessions[id]
 		if s == nil || !s.tracking.on || s.tracking.broadcast || s == by && s.tracking.noLoop {
@@ -138,17 +162,21 @@ func (t *tracking) changedForReaders(by *session, key []byte) {
 		}
 		t.tell(s, by, keys)
 	}
+	t.updateActive()
 }
+
+// updateActive notes whether there is still something to do for anybody.
+func (t *tracking) updateActive() { t.setActive(t.clients > 0 || len(t.readers) > 0 || len(t.own) > 0) }
 
 // flushed notes that all keys may have changed.
 func (t *tracking) flushed(by *session) {
 	clear(t.readers)
-	t.active = t.clients > 0
 	for _, id := range slices.Sorted(maps.Keys(t.broker.sessions)) {
 		if s := t.broker.sessions[id]; s.tracking.on {
 			t.tell(s, by, nil)
 		}
 	}
+	t.updateActive()
 }
 
 // tell sends an invalidation, after the reply to the running command if it is for
@@ -163,17 +191,21 @@ func (t *tracking) tell(s, by *session, keys [][]byte) {
 
 // deliverOwn tells the running client of its own changes.
 func (t *tracking) deliverOwn() {
+	if len(t.own) == 0 {
+		return
+	}
 	for _, o := range t.own {
 		if !o.session.closed {
 			o.session.invalidate(o.keys)
 		}
 	}
-	t.own = t.own[:0]
+	t.own = emptied(t.own)
+	t.updateActive()
 }
 
 // broadcast tells the clients of each prefix what changed since the last time.
 func (t *tracking) broadcast() {
-	defer t.broker.contain()
+	defer t.broker.recoverPanic()
 	for _, name := range slices.Sorted(maps.Keys(t.prefixes)) {
 		p := t.prefixes[name]
 		if len(p.changed) == 0 {
@@ -196,7 +228,7 @@ func (t *tracking) broadcast() {
 }
 
 func sortedSessions(m map[*session]struct{}) []*session {
-	return slices.SortedFunc(maps.Keys(m), func(a, b *session) int { return int(a.id - b.id) })
+	return slices.SortedFunc(maps.Keys(m), func(a, b *session) int { return cmp.Compare(a.id, b.id) })
 }
 
 // invalidate tells a client, or the one it redirects to, that keys changed; nil
@@ -208,26 +240,26 @@ func (s *session) invalidate(keys [][]byte) {
 		if to == nil {
 			s.tracking.broken = true
 			if s.protocol == 3 {
-				r := push(bulkString("tracking-redir-broken"), integer(s.tracking.redirect))
+				r := resp.Push(resp.BulkString("tracking-redir-broken"), resp.Integer(s.tracking.redirect))
 				s.reply(&r)
 			}
 			return
 		}
 	}
-	what := null
+	what := resp.Null
 	if keys != nil {
-		items := make([]reply, len(keys))
+		items := make([]resp.Reply, len(keys))
 		for i, key := range keys {
-			items[i] = bulk(key)
+			items[i] = resp.Bulk(key)
 		}
-		what = array(items...)
+		what = resp.Array(items...)
 	}
-	var r reply
+	var r resp.Reply
 	switch {
 	case to.protocol == 3:
-		r = push(bulkString("invalidate"), what)
+		r = resp.Push(resp.BulkString("invalidate"), what)
 	case s.tracking.redirect != 0 && to.subscriptions.any():
-		r = push(bulkString("message"), bulkString(invalidateChannel), what)
+		r = resp.Push(resp.BulkString("message"), resp.BulkString(invalidateChannel), what)
 	default:
 		return // there is no way to tell it
 	}
@@ -248,19 +280,21 @@ func (s *session) stopTracking() {
 			delete(t.prefixes, name)
 		}
 	}
-	s.tracking = trackingState{}
+	s.tracking = trackingState{redirect: s.tracking.redirect}
 	t.clients--
-	t.active = t.clients > 0 || len(t.readers) > 0
+	t.updateActive()
 }
 
 // forget drops a client that is closed, and with the last that has ever tracked the
 // keys that have been read.
 func (t *tracking) forget(s *session) {
 	s.stopTracking()
-	delete(t.readable, s)
-	if len(t.readable) == 0 {
+	if _, was := t.trackers[s]; !was {
+		return
+	}
+	if delete(t.trackers, s); len(t.trackers) == 0 {
 		t.readers = map[string]map[int64]struct{}{}
-		t.active = false
+		t.setActive(false)
 	}
 }
 
@@ -270,8 +304,8 @@ func (s *session) startTracking(o trackingState) {
 	t := &s.broker.tracking
 	if !s.tracking.on {
 		t.clients++
-		t.active = true
-		t.readable[s] = struct{}{}
+		t.setActive(true)
+		t.trackers[s] = struct{}{}
 	}
 	prefixes := s.tracking.prefixes
 	if o.broadcast {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/broker/internal/resp"
 	"redrpc/internal/redistest"
 )
 
@@ -26,7 +27,8 @@ import (
 //	wait 20ms           time passes
 //	a closes            client a closes its connection
 //
-// The times and addresses that MONITOR shows are left out.
+// The times and addresses that MONITOR shows are left out, and what CLIENT LIST says of the
+// connection, the moment and memory.
 //
 // A client whose command is not followed by its reply, but by a line about
 // another client, is expected to be blocked.
@@ -36,17 +38,36 @@ var update = flag.Bool("update", false, "write the replies of redis-server into 
 // shownBy is how MONITOR begins to show a command: when, where and by whom.
 var shownBy = regexp.MustCompile(`^\+\d+\.\d{6} \[(\d+) [^\]]+\]`)
 
-// A stage is a server that a transcript is replayed on.
-type stage struct {
+// varying are the fields of CLIENT LIST and ACL LOG that depend on the connection, the
+// moment (what a socket has not taken yet) and how memory is managed; and so does flag U.
+var (
+	varying  = regexp.MustCompile(`\b(id|addr|laddr|fd|age|idle|qbuf-free|multi-mem|rbs|rbp|oll|omem|tot-mem|events)=\S+`)
+	age      = regexp.MustCompile(`age-seconds [^ \]]+`)
+	unixFlag = regexp.MustCompile(`( flags=)(\S*)U(\S*)`)
+)
+
+// withoutVarying leaves out what CLIENT LIST says of the connection.
+func withoutVarying(reply string) string {
+	if !strings.Contains(reply, " laddr=") {
+		return reply
+	}
+	reply = unixFlag.ReplaceAllString(reply, "$1$2$3")
+	reply = strings.ReplaceAll(reply, " flags= ", " flags=N ")
+	reply = age.ReplaceAllString(reply, "age-seconds *")
+	return varying.ReplaceAllString(reply, "$1=*")
+}
+
+// A target is a server that a transcript is replayed on.
+type target struct {
 	dial func(testing.TB) net.Conn
 	wait func(testing.TB, time.Duration)
 }
 
 func TestTranscripts(t *testing.T) {
 	t.Run("memory", func(t *testing.T) {
-		replayAll(t, func(t *testing.T) stage {
+		replayAll(t, func(t *testing.T) target {
 			b := newBroker(t, Options{ManualTime: time.Unix(1_700_000_000, 0)})
-			return stage{
+			return target{
 				func(t testing.TB) net.Conn { return inMemory(t, b).Conn },
 				func(_ testing.TB, d time.Duration) { b.Advance(d) },
 			}
@@ -54,10 +75,10 @@ func TestTranscripts(t *testing.T) {
 	})
 	for _, network := range networks {
 		t.Run(network, func(t *testing.T) {
-			replayAll(t, func(t *testing.T) stage {
+			replayAll(t, func(t *testing.T) target {
 				b := newBroker(t, Options{ManualTime: time.Unix(1_700_000_000, 0)})
 				dial := serve(t, b, network)
-				return stage{
+				return target{
 					dial,
 					func(_ testing.TB, d time.Duration) { b.Advance(d) },
 				}
@@ -66,10 +87,10 @@ func TestTranscripts(t *testing.T) {
 	}
 	t.Run("redis", func(t *testing.T) {
 		server := redistest.Start(t, "--enable-debug-command", "yes")
-		replayAll(t, func(t *testing.T) stage {
+		replayAll(t, func(t *testing.T) target {
 			control := newWire(dial(t, server.TCPAddr()))
 			control.expect(t, "+OK", "FLUSHALL")
-			return stage{
+			return target{
 				func(t testing.TB) net.Conn { return dial(t, server.TCPAddr()) },
 				func(t testing.TB, d time.Duration) {
 					control.expect(t, "0", "WAIT", "1", fmt.Sprint(d.Milliseconds())) // for a replica that there is not
@@ -89,7 +110,7 @@ func dial(t testing.TB, addr net.Addr) net.Conn {
 	return conn
 }
 
-func replayAll(t *testing.T, open func(*testing.T) stage) {
+func replayAll(t *testing.T, open func(*testing.T) target) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no transcripts: %v", err)
@@ -100,7 +121,7 @@ func replayAll(t *testing.T, open func(*testing.T) stage) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r := &replay{stage: open(t), clients: map[string]*wire{}}
+			r := &replay{target: open(t), clients: map[string]*wire{}}
 			r.control = newWire(r.dial(t))
 			isReference := strings.Contains(t.Name(), "/redis/")
 			answered := r.run(t, strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), *update && isReference)
@@ -115,7 +136,7 @@ func replayAll(t *testing.T, open func(*testing.T) stage) {
 
 // A replay is one run of a transcript.
 type replay struct {
-	stage
+	target
 	control *wire
 	clients map[string]*wire
 }
@@ -144,7 +165,7 @@ func (r *replay) run(t *testing.T, lines []string, record bool) []string {
 			delete(r.clients, who)
 		case strings.HasSuffix(who, ">"):
 			name := strings.TrimSuffix(who, ">")
-			args, ok := splitLine([]byte(r.substitute(what)))
+			args, ok := resp.SplitLine([]byte(r.substitute(what)))
 			if !ok {
 				fail("expected arguments, with closed quotes")
 			}
@@ -162,6 +183,7 @@ func (r *replay) run(t *testing.T, lines []string, record bool) []string {
 			if err != nil {
 				got = "closed"
 			}
+			got = withoutVarying(got)
 			got = shownBy.ReplaceAllString(got, "+(time) [$1 (client)]")
 			if record {
 				lines[i] = who + " " + r.withNames(got)
@@ -201,8 +223,8 @@ func (r *replay) substitute(s string) string {
 // withNames is the reverse of substitute, for the fields that hold a client's id.
 func (r *replay) withNames(s string) string {
 	for name, c := range r.clients {
-		id := regexp.MustCompile(fmt.Sprintf(`\b(id|redirect|tracking-redir-broken) %d\b`, c.id))
-		s = id.ReplaceAllString(s, "$1 {"+name+"}")
+		id := regexp.MustCompile(fmt.Sprintf(`\b(id |redirect |tracking-redir-broken |redir=)%d\b`, c.id))
+		s = id.ReplaceAllString(s, "$1{"+name+"}")
 	}
 	return s
 }

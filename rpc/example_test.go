@@ -124,7 +124,7 @@ func ExampleHandle_raw() {
 	check(err)
 	defer client.Close()
 	var out any
-	err = client.Call(context.Background(), "mirror", rpc.Args{"n": 1 << 60, "list": []int{1, 2}}, &out)
+	err = client.Call(context.Background(), "mirror", rpc.Args{"n": int64(1) << 60, "list": []int{1, 2}}, &out)
 	fmt.Println(out, err)
 	// Output: map[list:[1 2] n:1152921504606846976] <nil>
 }

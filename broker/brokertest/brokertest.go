@@ -1,4 +1,4 @@
-// Package brokertest starts a broker for a test in one line.
+// Package brokertest starts a broker for a test in one line of code.
 //
 //	func TestQueue(t *testing.T) {
 //		t.Parallel()
@@ -6,11 +6,12 @@
 //		...
 //	}
 //
-// Every test has a broker of its own, in memory, so tests can run in parallel,
-// and inside testing/synctest, where time passes at once.
+// Every test has its own broker, in memory, so tests can run in parallel. In a
+// testing/synctest bubble, where time is virtual, Start has to be called in the bubble.
 package brokertest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -24,12 +25,12 @@ import (
 // Start returns a broker and a client of it. There may be one Options; none means the
 // defaults.
 //
-// When the test ends both are closed. The test fails if it has left other clients
-// connected to this broker: those in memory are named with the place where they were
-// dialled. It also fails if the broker cannot be closed within 5 s, with the names of
-// the goroutines that do not end, and with what clients have done that Options.Strict
-// does not let pass. A test that has failed shows the last commands that the broker saw:
-// 50, or Options.LogSize; a benchmark does so only if that is set.
+// When the test ends both are closed. The test fails if it leaves other clients connected
+// to this broker (for clients in memory, the error has the file:line that opened them), if
+// the broker cannot be closed within 5 s (the error names the goroutines), or if there are
+// violations of Options.Strict. A failed test logs the last 50 commands, or
+// Options.LogSize; a benchmark only if that is set. The HELLO and CLIENT SETINFO by which
+// client libraries open a connection are left out unless they failed.
 func Start(t testing.TB, options ...broker.Options) (*broker.Broker, *redis.Client) {
 	t.Helper()
 	var o broker.Options
@@ -68,9 +69,9 @@ func Start(t testing.TB, options ...broker.Options) (*broker.Broker, *redis.Clie
 	return b, rdb
 }
 
-// showLog shows the last commands.
+// showLog logs the last commands, without the handshakes of client libraries.
 func showLog(t testing.TB, b *broker.Broker) {
-	records := b.Log()
+	records := withoutGreetings(b.Log())
 	if len(records) == 0 {
 		return
 	}
@@ -81,8 +82,37 @@ func showLog(t testing.TB, b *broker.Broker) {
 	t.Logf("brokertest: the last commands:%s", lines.String())
 }
 
-// clientsLeft describes the clients that stay connected. Those that are on their way
-// out, since the test's context has ended for example, have a second.
+// withoutGreetings leaves out the handshakes of client libraries, unless they failed:
+// CLIENT SETINFO, and the HELLO of clients that send it.
+func withoutGreetings(records []broker.Record) (rest []broker.Record) {
+	begun, byLibrary := map[int64]bool{}, map[int64]bool{}
+	greets := make([]bool, len(records))
+	for i, r := range records {
+		greets[i] = !begun[r.Client] && (isSetInfo(r) || r.Command == "hello" && r.Outcome == broker.Answered)
+		switch {
+		case greets[i] && isSetInfo(r):
+			byLibrary[r.Client] = true
+		case !greets[i] && !slices.Contains([]string{"hello", "auth", "select", "client|setname"}, r.Command):
+			begun[r.Client] = true
+		}
+	}
+	for i, r := range records {
+		if !greets[i] || !byLibrary[r.Client] {
+			rest = append(rest, r)
+		}
+	}
+	return rest
+}
+
+// isSetInfo reports whether a record is a CLIENT SETINFO that succeeded, or failed as in
+// Redis 7.0, which does not know it.
+func isSetInfo(r broker.Record) bool {
+	return len(r.Args) > 1 && strings.EqualFold(r.Args[0], "client") && strings.EqualFold(r.Args[1], "setinfo") &&
+		(r.Outcome == broker.Answered || strings.HasPrefix(r.Error, "ERR unknown subcommand"))
+}
+
+// clientsLeft describes the clients that are still connected after a second, which those
+// have that are disconnecting, for example because the test's context has ended.
 func clientsLeft(b *broker.Broker) []string {
 	deadline := time.Now().Add(time.Second)
 	for {
@@ -94,16 +124,16 @@ func clientsLeft(b *broker.Broker) []string {
 	}
 }
 
-// ClientOptions are those of a client that connects to a broker in memory and
-// suits tests: it tries nothing twice, and has no goroutine or timer that would
-// outlive a testing/synctest bubble. A password of "" means none.
+// ClientOptions returns the options of a test client that connects in memory. It does not
+// retry, and has no goroutine or timer that would outlive a testing/synctest bubble. A
+// password of "" means none.
 func ClientOptions(b *broker.Broker, password string) *redis.Options {
 	return &redis.Options{
-		Addr:                     "127.0.0.1:0", // not used, but looked up if it were a name
+		Addr:                     "127.0.0.1:0", // not used; a name would be resolved
 		Dialer:                   b.Dial,
 		Password:                 password,
 		MaxRetries:               -1,
-		PoolSize:                 10_000, // waiting for a free connection is not what a test wants to do
+		PoolSize:                 10_000, // so that no test waits for a free connection
 		ContextTimeoutEnabled:    true,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -217,6 +218,62 @@ func TestStrict(t *testing.T) {
 	f.expect(t, `EVAL "return 1" 0 -> refused: ERR unknown command 'EVAL'`, `WATCH k -> value; the connection ended before EXEC or UNWATCH \(watched: 1\)`)
 	if len(f.logs) != 1 || !strings.Contains(f.logs[0], `EVAL "return 1" 0 -> refused`) {
 		t.Errorf("got the log %q", f.logs)
+	}
+}
+
+// The log of a test that failed leaves out what go-redis sends by itself, unless that
+// failed, and nothing that the test sent.
+func TestLogWithoutGreetings(t *testing.T) {
+	t.Parallel()
+	f := &trial{TB: t}
+	b, rdb := brokertest.Start(f)
+	ctx := t.Context()
+	o := brokertest.ClientOptions(b, "")
+	o.DB, o.ClientName = 3, "worker"
+	named := redis.NewClient(o)
+	defer named.Close()
+	send := func(c redis.Cmdable, args ...any) {
+		t.Helper()
+		if err := c.(interface {
+			Do(context.Context, ...any) *redis.Cmd
+		}).Do(ctx, args...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(rdb, "SET", "a", "b")
+	send(rdb, "HELLO", "3") // by the test
+	send(named, "PING")
+	if err := named.Close(); err != nil {
+		t.Fatal(err)
+	}
+	rule, err := b.Inject(broker.Fault{Command: "hello", Error: "ERR no"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := redis.NewClient(brokertest.ClientOptions(b, ""))
+	send(refused, "PING")
+	rule.Remove()
+	if err := refused.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f.Error("it failed")
+	f.end()
+	var got []string
+	for line := range strings.Lines(f.logs[0]) {
+		if _, shown, ok := strings.Cut(line, " client "); ok {
+			got = append(got, strings.TrimSpace(shown))
+		}
+	}
+	if want := []string{
+		"1 db 0: SET a b -> value",
+		"1 db 0: HELLO 3 -> value",
+		"2 (worker) db 3: select 3 -> value",
+		"2 (worker) db 3: client setname worker -> value",
+		"2 (worker) db 3: PING -> value",
+		"3 db 0: hello 3 -> refused: ERR no",
+		"3 db 0: PING -> value",
+	}; !slices.Equal(got, want) {
+		t.Errorf("the log has\n%s", strings.Join(got, "\n"))
 	}
 }
 

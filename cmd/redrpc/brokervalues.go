@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math"
 	"net"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ func memory(to *int) value[int] {
 		digits := strings.TrimRight(s, "bBkKmMgG")
 		n, err := strconv.ParseUint(digits, 10, 40) // a tebibyte, and not more than an int when multiplied
 		unit, known := units[strings.ToLower(s[len(digits):])]
-		if err != nil || !known || n*unit > 1<<50 {
+		if err != nil || !known || n*unit > min(1<<50, math.MaxInt) {
 			return 0, errors.New("expected a number of bytes, such as 1000000, 512kb, 100mb or 1gb")
 		}
 		return int(n * unit), nil

@@ -1,0 +1,80 @@
+//go:build unix
+
+package broker
+
+// scenarios are recipes (see endings) for what random commands seldom lead to: what several
+// clients have to do in some order. "any" is a command at random, and "close" ends a
+// connection.
+var scenarios = []string{
+	// What a transaction depends on is changed by others, in another way, or not at all.
+	"WATCH key ; other any ; other any ; MULTI ; any ; EXEC",
+	"WATCH own own ; other FLUSHALL ; MULTI ; any ; EXEC | SELECT 1 ; WATCH own ; other FLUSHDB ; MULTI ; any ; EXEC",
+	"WATCH own ; other SWAPDB 0 1 ; MULTI ; any ; EXEC | WATCH key ; other SELECT 1 ; other SET it value ; other SWAPDB 1 0 ; MULTI ; any ; EXEC",
+	"WATCH own ; other MOVE it 1 ; MULTI ; any ; EXEC | SELECT 1 ; WATCH key ; other SET it value ; other MOVE it 1 ; MULTI ; any ; EXEC",
+	"WATCH missing ; other RENAME own first ; MULTI ; any ; EXEC | WATCH own ; other RENAME it key ; MULTI ; any ; EXEC",
+	"WATCH missing ; other COPY own first ; MULTI ; any ; EXEC | WATCH key ; other DEL it ; UNWATCH ; MULTI ; any ; EXEC",
+	"WATCH key ; MULTI ; SET it value ; EXEC ; MULTI ; any ; EXEC | WATCH key ; any ; MULTI ; any ; EXEC",
+	"SET key value PX 40 ; WATCH it ; PING ; other PING ; MULTI ; any ; EXEC | WATCH missing ; SET it value PX brief ; other PING ; MULTI ; any ; EXEC",
+	"WATCH key ; other MULTI ; other SET it value ; other DISCARD ; MULTI ; any ; EXEC | WATCH missing ; other BLPOP it 0 ; third RPUSH it value ; MULTI ; any ; EXEC",
+
+	// Who waits is served by the first push, the last key, another command, or not yet.
+	"BLPOP missing missing 0 ; other BRPOP it first 0 ; third MULTI ; third RPUSH first value+ ; third LPUSH it value+ ; third any ; third EXEC",
+	"BLPOP missing 0 ; other BLMOVE it it end end 0 ; third RPUSH it value value ; third any",
+	"BLMOVE missing key end end 0 ; other BLPOP it 0 ; third RPUSH first value value+",
+	"BLMPOP 0 2 missing key end COUNT positive ; other BLPOP first 0 ; third MULTI ; third RPUSH first value+ ; third LPOP first ; third EXEC",
+	"BLPOP missing 0 ; other MULTI ; other RPUSH first value ; other DEL first ; other EXEC ; other RPUSH first value",
+	"BLPOP missing 0 ; other MULTI ; other SET first value ; other any ; other EXEC ; other DEL first ; other RPUSH first value",
+	"BLPOP missing 0 ; any ; any ; other RPUSH first value | BLMOVE missing string end end 0 ; PING ; other RPUSH first value",
+	"BLPOP missing 0 ; other RENAME list first | BLMPOP 0 1 missing end ; other COPY list first | BRPOP missing 0 ; other SORT list ALPHA STORE first",
+	"BLPOP missing 0 ; other RESTORE first 0 payload | BLPOP missing 0 ; other RPOPLPUSH list first | BLPOP missing 0 ; other LMOVE list first end end",
+	"SELECT 1 ; BLPOP missing 0 ; other RPUSH first value ; other SWAPDB 0 1 | SELECT 1 ; BLPOP missing 0 ; other RPUSH first value ; other MOVE first 1",
+	"BLPOP missing 0 ; other SELECT 1 ; other RPUSH first value+ ; other SWAPDB 1 0 ; other RPUSH first value ; other SELECT 0 ; other RPUSH first value",
+	"BLPOP missing 0 ; other BLPOP it 0 ; close ; third RPUSH it value",
+	"BLPOP missing missing 0 ; other FLUSHALL ; other RPUSH first value ; other LLEN first",
+	"MULTI ; BLPOP list 0 ; BLMOVE missing list end end soon ; any ; EXEC | BLPOP missing soon ; any ; other any",
+	"BLMOVE missing own end end 0 ; other CLIENT TRACKING ON BCAST ; third RPUSH first value | CLIENT PAUSE long WRITE ; other BLPOP missing soon ; third RPUSH it value ; CLIENT UNPAUSE",
+
+	"BLPOP missing missing first 0 ; other RPUSH first value | BLPOP missing first first 0 ; close ; other RPUSH first value",
+	"MULTI ; SET key value ; any ; other CLIENT PAUSE long WRITE ; EXEC ; other any ; other CLIENT UNPAUSE | CLIENT PAUSE long WRITE ; MULTI ; any ; EXEC ; other CLIENT UNPAUSE",
+
+	// Long lists, of which a part is looked at, changed or taken away.
+	"RPUSH key huge huge huge huge huge ; LPUSH it huge huge value huge ; LINSERT it place value huge ; LSET it int huge ; LREM it int value ; LRANGE it 0 -1",
+	"RPUSH key huge huge value huge huge ; LPUSH it huge value huge ; LPOS it value RANK int COUNT 0 ; LINDEX it int ; LTRIM it int int ; LPOP it positive ; LRANGE it 0 -1",
+	"LPUSH missing huge huge huge huge ; RPUSH it huge huge ; LMOVE it it end end ; DUMP it ; RPOP it positive ; LREM it int huge ; COPY it key REPLACE ; SORT it ALPHA",
+
+	// Keys have an end, which moves with them.
+	"SET key value EX seconds ; COPY it key REPLACE ; RENAME it key ; PTTL it | SET key value EX seconds ; GETEX it PERSIST ; TTL it | RESTORE key milliseconds payload REPLACE IDLETIME positive ; OBJECT IDLETIME it",
+	"SET key value ; EXPIRE it seconds expireOption? ; SWAPDB 0 1 ; PEXPIREAT it atMillisecond expireOption? ; MOVE it 1 ; EXPIRETIME it | SET key value EX seconds ; SET it value setOption ; TTL it ; APPEND it value ; TTL it",
+	"PUNSUBSCRIBE ; UNSUBSCRIBE ; SET key value PX 40 ; CLIENT PAUSE long WRITE ; other GET it ; other EXISTS it ; other SCAN 0 COUNT 1000 ; CLIENT UNPAUSE ; other DBSIZE",
+
+	// Sorted by other keys, and compared.
+	"RPUSH missing 2 1 3 ; SET userKey small ; SET userKey value ; SORT first BY userWeight GET userWeight GET # | RPUSH missing 2 1 3 ; SET userKey small ; SORT_RO first BY userWeight DESC GET userWeight GET sortOption",
+	"SET own text1 ; SET missing text2 ; LCS first it lcsOption? ; LCS it first IDX WITHMATCHLEN MINMATCHLEN positive",
+
+	// Keys end.
+	"SET key value PX brief ; any | RPUSH missing value+ ; PEXPIRE it brief ; other LLEN first | SET key value ; GETEX it PX brief ; other any",
+	"CLIENT TRACKING OFF ; HELLO 3 ; CLIENT TRACKING ON BCAST ; other SET key value PX brief ; any",
+	"CLIENT TRACKING OFF ; HELLO 3 ; CLIENT TRACKING ON ; SET key value PX 40 ; GET it ; other any",
+	"MULTI ; SET key value PX brief ; any ; EXEC ; other any | SELECT 1 ; SET key value PX brief ; other SWAPDB 0 1",
+
+	// Who tracks is told, by whom and through whom.
+	"CLIENT TRACKING OFF ; HELLO 3 ; CLIENT TRACKING ON optMode? ; CLIENT CACHING YES ; any ; GET key ; other any ; other SET it value ; other SET it value",
+	"CLIENT TRACKING OFF ; HELLO 3 ; CLIENT TRACKING ON OPTIN ; CLIENT CACHING YES ; MULTI ; GET key ; LLEN key ; EXEC ; other SET it value ; other any",
+	"CLIENT TRACKING OFF ; CLIENT TRACKING ON BCAST PREFIX prefix NOLOOP ; any ; other any ; other MULTI ; other SET key value ; other SET it value ; other EXEC",
+	"CLIENT TRACKING OFF ; other HELLO 2 ; other SUBSCRIBE invalidations ; CLIENT TRACKING ON REDIRECT {other} ; GET key ; third SET it value ; third FLUSHALL",
+	"CLIENT TRACKING OFF ; HELLO someProtocol ; other HELLO 3 ; CLIENT TRACKING ON REDIRECT {other} ; GET key ; third SET it value ; other close ; GET it ; third SET it value ; CLIENT TRACKINGINFO",
+	"CLIENT TRACKING OFF ; HELLO 3 ; CLIENT TRACKING ON ; MGET key key ; other MULTI ; other any ; other SWAPDB 0 1 ; other any ; other EXEC ; other FLUSHDB",
+
+	// Who listens.
+	"SUBSCRIBE channel channel ; PSUBSCRIBE pattern ; other MULTI ; other PUBLISH channel value ; other SPUBLISH channel value ; other EXEC ; UNSUBSCRIBE ; other PUBLISH channel value",
+	"MULTI ; SUBSCRIBE channel+ ; any ; UNSUBSCRIBE ; EXEC ; other PUBLISH channel value | HELLO 3 ; SSUBSCRIBE channel+ ; any ; BLPOP missing 0 ; other SPUBLISH channel value ; other RPUSH first value",
+
+	"ACL SETUSER deafUser RESET ON NOPASS +@ALL ALLKEYS aclChannel aclChannel ; AUTH deafUser X ; SUBSCRIBE aChannel ; PSUBSCRIBE aPattern ; other ACL SETUSER deafUser RESETCHANNELS aclChannel ; other PUBLISH aChannel value ; PING",
+	"ACL SETUSER deafUser RESET ON NOPASS ALLCHANNELS ALLKEYS +@ALL ; AUTH deafUser X ; any ; other ACL SETUSER deafUser OFF ; any ; other ACL DELUSER deafUser ; any",
+
+	// Memory is counted, or little, and a password that changes.
+	"CONFIG SET MAXMEMORY 107374182400 ; any ; any ; other any ; other any",
+	"MULTI ; SET key value ; any ; other CONFIG SET MAXMEMORY 1 ; any ; EXEC ; any ; other CONFIG SET MAXMEMORY 0",
+	"BLMOVE missing own end end 0 ; other CONFIG SET MAXMEMORY 1 ; third RPUSH first value ; other CONFIG SET MAXMEMORY 0 ; third RPUSH first value",
+	"other CONFIG SET REQUIREPASS thePassword ; any ; RESET ; any ; AUTH password ; any ; third any ; other CONFIG SET REQUIREPASS empty ; any",
+}

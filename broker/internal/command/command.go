@@ -1,0 +1,353 @@
+// Package command says what a command is: its row in the table, with its flags, keys and
+// categories, and the table itself.
+package command
+
+import (
+	"iter"
+	"maps"
+	"math/bits"
+	"slices"
+	"strings"
+
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
+)
+
+// A Command is one row of the table.
+type Command struct {
+	Name       string
+	Arity      int // number of arguments, the name included; negative: that many or more
+	Flags      Flag
+	Keys       []KeySpec
+	Channels   Channels
+	Run        keyspace.Handler
+	ACL        string // categories that do not follow from the flags
+	Tips       string // for clients of a cluster, separated by spaces
+	Group      string
+	Since      string // the Redis version that brought it
+	Complexity string
+	Summary    string
+
+	Subs []*Command // sub-commands; the Run of one named help may be nil: it lists them
+
+	subs     map[string]*Command
+	FullName string // set by Table.With; of a sub-command: container|name
+	Index    int    // set by Table.With: its number in the table
+}
+
+// A Flag says how a command is treated, or what it does.
+type Flag uint32
+
+// Flags that COMMAND reports, in Redis's order.
+const (
+	Write Flag = 1 << iota
+	ReadOnly
+	DenyOOM
+	Admin
+	PubSub
+	NoScript
+	Blocking
+	Loading
+	Stale
+	SkipSlowlog
+	Fast
+	NoAuth // runs before the client has given the password
+	NoAsyncLoading
+	NoMulti // cannot be queued
+	AllowBusy
+	MovableKeys
+
+	// Flags of this broker.
+	Immediate       // runs at once in a transaction instead of being queued
+	WhileSubscribed // may be used by a RESP2 client that is subscribed
+	Personal        // about the client's own connection: nothing for Do
+	MayReplicate    // changes no key, but a replica would have to know: CLIENT PAUSE WRITE postpones it
+	NeverPostponed  // no pause, stall or fault keeps it from running
+)
+
+// Combinations of flags that many commands share.
+const (
+	Always     = Loading | Stale
+	PerSession = NoScript | Always | Personal
+)
+
+const reported = Immediate - 1
+
+var flagNames = []string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
+	"skip_slowlog", "fast", "no_auth", "no_async_loading", "no_multi", "allow_busy", "movablekeys"}
+
+// Names lists the flags that COMMAND reports.
+func (f Flag) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for rest := f & reported; rest != 0; rest &= rest - 1 {
+			if !yield(flagNames[bits.TrailingZeros32(uint32(rest))]) {
+				return
+			}
+		}
+	}
+}
+
+// CategoryNames are those of Redis, in its order.
+var CategoryNames = []string{"keyspace", "read", "write", "set", "sortedset", "list", "hash", "string", "bitmap", "hyperloglog", "geo", "stream",
+	"pubsub", "admin", "fast", "slow", "blocking", "dangerous", "connection", "transaction", "scripting"}
+
+// Categories are those of Redis's access control lists, with the ones that follow
+// from the flags.
+func (c *Command) Categories() []string {
+	has := map[string]bool{}
+	for _, name := range strings.Fields(c.ACL) {
+		has[name] = true
+	}
+	for _, implied := range []struct {
+		flag     Flag
+		category string
+	}{
+		{Write, "write"}, {ReadOnly, "read"}, {Admin, "admin"}, {Admin, "dangerous"},
+		{PubSub, "pubsub"}, {Fast, "fast"}, {Blocking, "blocking"},
+	} {
+		if c.Flags&implied.flag != 0 {
+			has[implied.category] = true
+		}
+	}
+	has["slow"] = !has["fast"]
+	var names []string
+	for _, name := range CategoryNames {
+		if has[name] {
+			names = append(names, "@"+name)
+		}
+	}
+	return names
+}
+
+// WrongNumber is the answer to a number of arguments that the command does not take.
+func (c *Command) WrongNumber() resp.Reply { return keyspace.WrongNumber(c.FullName) }
+
+// Accepts reports whether a command may have n arguments, its name included.
+func (c *Command) Accepts(n int) bool {
+	return n == c.Arity || c.Arity < 0 && n >= -c.Arity
+}
+
+// help lists the sub-commands.
+func (c *Command) help(*keyspace.Call, [][]byte) resp.Reply {
+	lines := []resp.Reply{resp.Simple(strings.ToUpper(c.Name) + " <subcommand> [<arg> [value] [opt] ...]. Subcommands are:")}
+	for _, sub := range c.Subs {
+		lines = append(lines, resp.Simple(strings.ToUpper(sub.Name)), resp.Simple("    "+sub.Summary))
+	}
+	return resp.Array(lines...)
+}
+
+// Channels says which arguments are channels that access control looks at.
+type Channels uint8
+
+const (
+	NoChannels      Channels = iota
+	OneChannel               // the first one
+	AllChannels              // all
+	ChannelPatterns          // all are patterns of channels
+)
+
+// A KeySpec says which arguments are keys, and what the command does to them.
+type KeySpec struct {
+	Flags string // as COMMAND INFO has them, separated by spaces
+	First int    // index of the first key, or of the number of keys
+	Last  int    // index of the last, relative to first; negative: counted from the end of the arguments
+	Step  int    // distance between two keys
+	Count bool   // the argument at first is the number of keys that follow it
+
+	// Use returns the flags for given arguments, if they depend on those. Find lists
+	// the keys, if no rule tells where they are.
+	Use  func(args [][]byte) string
+	Find func(args [][]byte) []int
+}
+
+// Indexes lists where in args the keys are. It reports nothing for arguments that
+// do not hold as many keys as they say.
+func (k KeySpec) Indexes(args [][]byte) (indexes []int, ok bool) {
+	if k.Find != nil {
+		return k.Find(args), true
+	}
+	first, last := k.First, k.First+k.Last
+	if k.Count {
+		if k.First >= len(args) {
+			return nil, false
+		}
+		n := resp.Atoi(args[k.First])
+		if n < 1 || n > len(args)-k.First-1 {
+			return nil, false
+		}
+		first, last = k.First+1, k.First+n
+	} else if k.Last < 0 {
+		last = len(args) + k.Last
+	}
+	if last >= len(args) {
+		return nil, false
+	}
+	for i := first; i <= last; i += k.Step {
+		indexes = append(indexes, i)
+	}
+	return indexes, true
+}
+
+// Uses are the flags of a key for given arguments. As in Redis there are none where a
+// number of keys is not written as integers are.
+func (k KeySpec) Uses(args [][]byte) string {
+	if k.Use != nil {
+		return k.Use(args)
+	}
+	if k.Count {
+		if _, isInt := resp.ParseInt(args[k.First]); !isInt {
+			return ""
+		}
+	}
+	return k.Flags
+}
+
+// KeyIndexes lists where in args the keys of a command are.
+func (c *Command) KeyIndexes(args [][]byte) (indexes []int, ok bool) {
+	for _, k := range c.Keys {
+		more, ok := k.Indexes(args)
+		if !ok {
+			return nil, false
+		}
+		indexes = append(indexes, more...)
+	}
+	return indexes, true
+}
+
+// HasKeys reports whether any argument is a key: a channel of a shard stands in a
+// key's place, but is none.
+func (c *Command) HasKeys() bool { return len(c.Keys) > 0 && c.Keys[0].Flags != "not_key" }
+
+// Span is the place of the keys in the form that COMMAND had before Redis 7:
+// first, last and step; zeros where the keys can move.
+func (c *Command) Span() (first, last, step int) {
+	for _, k := range c.Keys {
+		if k.Count || k.Find != nil {
+			continue
+		}
+		if step == 0 {
+			first, step = k.First, k.Step
+		}
+		if last = k.Last; last >= 0 {
+			last += k.First
+		}
+	}
+	return first, last, step
+}
+
+func OneKey(flags string) []KeySpec { return KeyAt(1, flags) }
+
+func KeyAt(index int, flags string) []KeySpec {
+	return []KeySpec{{Flags: flags, First: index, Step: 1}}
+}
+
+func TwoKeys(flags1, flags2 string) []KeySpec {
+	return []KeySpec{{Flags: flags1, First: 1, Step: 1}, {Flags: flags2, First: 2, Step: 1}}
+}
+
+// KeysUpTo is for keys from the first argument on; last is negative and counts
+// from the end.
+func KeysUpTo(last, step int, flags string) []KeySpec {
+	return []KeySpec{{Flags: flags, First: 1, Last: last, Step: step}}
+}
+
+func CountedKeys(at int, flags string) []KeySpec {
+	return []KeySpec{{Flags: flags, First: at, Step: 1, Count: true}}
+}
+
+// A Table is the commands that a broker knows.
+type Table struct {
+	byName map[string]*Command // in lower case
+	Order  []*Command
+	Count  int // sub-commands included
+}
+
+// With returns a table that has more rows.
+func (t *Table) With(rows []Command) *Table {
+	t = &Table{byName: maps.Clone(t.byName), Order: slices.Clone(t.Order), Count: t.Count}
+	if t.byName == nil {
+		t.byName = map[string]*Command{}
+	}
+	for i := range rows {
+		c := &rows[i]
+		t.number(c, c.Name)
+		t.byName[c.Name] = c
+		t.Order = append(t.Order, c)
+		for _, sub := range c.Subs {
+			t.number(sub, c.Name+"|"+sub.Name)
+			if sub.Group == "" {
+				sub.Group = c.Group
+			}
+			if sub.Name == "help" && sub.Run == nil {
+				sub.Run = c.help
+			}
+			c.subs[sub.Name] = sub
+		}
+	}
+	return t
+}
+
+func (t *Table) number(c *Command, fullName string) {
+	c.FullName = fullName
+	c.Index = t.Count
+	t.Count++
+	if c.Subs != nil {
+		c.subs = map[string]*Command{}
+	}
+}
+
+// All lists every command and sub-command by its full name.
+func (t *Table) All() iter.Seq2[string, *Command] {
+	return func(yield func(string, *Command) bool) {
+		for _, c := range t.Order {
+			if !yield(c.FullName, c) {
+				return
+			}
+			for _, sub := range c.Subs {
+				if !yield(sub.FullName, sub) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Named returns a command by its name, or a sub-command by container|name.
+func (t *Table) Named(name []byte) *Command {
+	container, sub, isSub := strings.Cut(strings.ToLower(string(name)), "|")
+	c := t.byName[container]
+	if c == nil || !isSub {
+		return c
+	}
+	return c.subs[sub]
+}
+
+// Lookup finds a command, or the sub-command of one, by its name in args.
+func (t *Table) Lookup(args [][]byte) (*Command, *resp.Reply) {
+	var buf [32]byte
+	cmd := t.byName[string(resp.Lower(buf[:], args[0]))]
+	if cmd == nil {
+		r := unknownCommand(args)
+		return nil, &r
+	}
+	if cmd.subs == nil || len(args) == 1 {
+		return cmd, nil
+	}
+	sub := cmd.subs[string(resp.Lower(buf[:], args[1]))]
+	if sub == nil {
+		r := resp.Errorf("ERR unknown subcommand '%s'. Try %s HELP.", resp.CString(args[1], 128), strings.ToUpper(cmd.Name))
+		return nil, &r
+	}
+	return sub, nil
+}
+
+func unknownCommand(args [][]byte) resp.Reply {
+	var given strings.Builder
+	for _, arg := range args[1:] {
+		if given.Len() >= 128 {
+			break
+		}
+		given.WriteString("'" + resp.CString(arg, 128-given.Len()) + "' ")
+	}
+	return resp.Errorf("ERR unknown command '%s', with args beginning with: %s", resp.CString(args[0], 128), given.String())
+}

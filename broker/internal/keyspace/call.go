@@ -1,0 +1,121 @@
+package keyspace
+
+import (
+	"redrpc/broker/internal/resp"
+)
+
+// A Caller is the client whose command runs: an identity, and what commands ask of it.
+type Caller interface {
+	// OutputMark is a place in what the client is told, at which something can be put
+	// later, counted from 1.
+	OutputMark() int
+
+	// Give reports whether an argument has memory of its own, which is the handler's to
+	// keep from then on.
+	Give(arg []byte) bool
+
+	// MayReadAnyKey reports whether access control lets the client read every key with the
+	// command that it runs.
+	MayReadAnyKey(args [][]byte) bool
+}
+
+// A Call is one run of a command: what its handler may look at and change.
+type Call struct {
+	*Keyspace
+	DB      *DB
+	Command string // full name, in lower case
+	Caller  Caller
+	Woken   bool // the client was blocked, and a key has been made
+	Place   int  // of the answer in the client's output, from 1 on; 0: at its end
+}
+
+// A Handler runs a command; args[0] is its name. The reply may refer to the arguments and
+// to what keys hold: it is used before anything else happens.
+type Handler func(c *Call, args [][]byte) resp.Reply
+
+// AnswerFirst puts the answer before what the client itself is told from here on, about
+// keys that it has asked to hear of, instead of after it: Redis does the one or the other,
+// command by command.
+func (c *Call) AnswerFirst() { c.Place = c.Caller.OutputMark() }
+
+// WrongNumber is the answer to a number of arguments that the command's arity does not
+// rule out.
+func (c *Call) WrongNumber() resp.Reply { return WrongNumber(c.Command) }
+
+// WrongNumber is the answer to a wrong number of arguments.
+func WrongNumber(command string) resp.Reply {
+	return resp.Errorf("ERR wrong number of arguments for '%s' command", command)
+}
+
+// Find returns the entry of a key that is used, or nil.
+func (c *Call) Find(key []byte) *Entry {
+	e := c.DB.Find(key)
+	if e != nil {
+		e.Used = c.Second
+	}
+	return e
+}
+
+// Lookup returns the entry of a key that is read, or nil, and counts hits and
+// misses.
+func (c *Call) Lookup(key []byte) *Entry {
+	e := c.Peek(key)
+	if e != nil {
+		e.Used = c.Second
+	}
+	return e
+}
+
+// Peek is Lookup for commands that ask about a key and do not count as use of it.
+func (c *Call) Peek(key []byte) *Entry {
+	e := c.Inspect(key)
+	if e == nil {
+		c.Notify(c.DB, key, MissEvent, "keymiss")
+	}
+	return e
+}
+
+// Inspect is Peek for commands that do not even tell of a miss.
+func (c *Call) Inspect(key []byte) *Entry {
+	e := c.DB.Find(key)
+	if e == nil {
+		c.Misses++
+	} else {
+		c.Hits++
+	}
+	return e
+}
+
+// Create makes a key hold a value that has none.
+func (c *Call) Create(key []byte, v Value) *Entry { return c.Add(c.DB, key, v) }
+
+// Replace makes a key hold a value, whatever it held, and not expire.
+func (c *Call) Replace(key []byte, v Value) *Entry {
+	e := c.Find(key)
+	if e == nil {
+		return c.Create(key, v)
+	}
+	c.Assign(e, v)
+	c.Persist(e)
+	return e
+}
+
+// Changed tells everyone who depends on its value that the client changed a key of its
+// database, and publishes what happened to it. A handler calls it once for each change,
+// after making it.
+func (c *Call) Changed(key []byte, class EventClass, event string) {
+	c.SignalModified(c.Caller, c.DB, key)
+	c.Notify(c.DB, key, class, event)
+}
+
+// ParseDB reads the number of a database.
+func (c *Call) ParseDB(arg []byte) (*DB, *resp.Reply) {
+	n, err := resp.ParseInt32(arg)
+	switch {
+	case err != nil:
+		return nil, err
+	case n < 0 || int(n) >= len(c.DBs):
+		return nil, &resp.NoSuchDB
+	}
+	return c.DBs[n], nil
+}

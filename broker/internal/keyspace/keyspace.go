@@ -1,0 +1,320 @@
+// Package keyspace has the databases: keys, what they hold, when they expire and how much
+// memory they take. It knows no clients and no protocol but replies; what happens it tells
+// to Hooks. All of it is guarded by the lock of its user.
+package keyspace
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+
+	"redrpc/broker/internal/alarm"
+)
+
+// A Keyspace is the databases, and what they have in common. The fields that its user
+// sets may change at any time.
+type Keyspace struct {
+	DBs    []*DB
+	Types  Types
+	Alarms alarm.Queue // in which keys expire; its user may have others in it
+
+	Now    int64  // set by the user: time of the running command, nanoseconds since 1970
+	Second uint32 // set by the user: Now in seconds
+
+	MaxBulk   int        // set by the user: the most bytes of a string
+	MaxMemory int        // set by the user: memory is counted all the time if it is not 0
+	Events    EventClass // set by the user: what is to be published
+
+	Hits, Misses int64 // keys that were read, and keys that were to be and did not exist
+	Expired      int64 // keys that were deleted when their time had come
+
+	hooks Hooks
+	used  int // bytes of the data, while they are counted all the time
+	peak  int // the most that was counted, and EmptyBytes
+}
+
+// Hooks are told what happens. Those about keys of a database that nobody watches, waits
+// for or wants events of are not called.
+type Hooks interface {
+	// Modified is called when a key was written or deleted; by is nil if it was nobody's
+	// command.
+	Modified(by Caller, d *DB, key string)
+
+	// Expired is called when a key has been deleted as its time had come.
+	Expired(d *DB, key string)
+
+	// Ready is called when clients wait for keys of the database, and this one was made, or
+	// has something for them.
+	Ready(d *DB, key string)
+
+	// Removed is called when clients wait for keys of the database, and what this one held
+	// has gone. It may hold something else.
+	Removed(d *DB, key string)
+
+	// Notify is called with the events of the classes in Keyspace.Events.
+	Notify(d *DB, key, event string)
+}
+
+// New returns a number of empty databases.
+func New(databases int, types Types, hooks Hooks) *Keyspace {
+	k := &Keyspace{DBs: make([]*DB, databases), Types: types, hooks: hooks}
+	for i := range k.DBs {
+		k.DBs[i] = &DB{Index: i, keyspace: k, entries: map[string]*Entry{}}
+	}
+	return k
+}
+
+// A DB is one numbered database.
+type DB struct {
+	Index    int
+	Watched  bool // set by the user: Hooks.Modified wants to hear of it
+	Awaited  bool // set by the user: clients wait for keys
+	keyspace *Keyspace
+	entries  map[string]*Entry
+
+	order order // of the entries, for SCAN
+
+	expiring int // how many entries have an expiry
+}
+
+// An Entry is a key with its value.
+type Entry struct {
+	Key       string
+	Value     Value
+	DB        *DB
+	ExpiresAt int64  // milliseconds since 1970; 0: never
+	Used      uint32 // when it was used last, by Keyspace.Second
+	alarm     alarm.Alarm
+	hash      uint32 // of the key
+	bytes     int    // by which it counts in Keyspace.used
+}
+
+// Find returns the entry of a key, or nil.
+func (d *DB) Find(key []byte) *Entry { return d.entries[string(key)] }
+
+// Get is Find for a string.
+func (d *DB) Get(key string) *Entry { return d.entries[key] }
+
+// Len is how many keys there are, and Expiring how many of them expire.
+func (d *DB) Len() int      { return len(d.entries) }
+func (d *DB) Expiring() int { return d.expiring }
+
+// Random returns any entry, of which there must be one.
+func (d *DB) Random() *Entry { return d.order.random() }
+
+// From lists the entries whose hash is the given one or greater, in its order, which is
+// the same in every process. The database must not change meanwhile.
+func (d *DB) From(hash uint32) iter.Seq[*Entry] { return d.order.from(hash) }
+
+// Hash is that of the key.
+func (e *Entry) Hash() uint32 { return e.hash }
+
+// All lists the entries in the order of their hashes. The database must not change
+// meanwhile.
+func (d *DB) All() iter.Seq[*Entry] { return d.order.all() }
+
+// Add makes an entry for a key that has none.
+func (k *Keyspace) Add(d *DB, key []byte, v Value) *Entry {
+	e := &Entry{Key: string(key), Value: v, DB: d, hash: hashOf(key), Used: k.Second}
+	d.entries[e.Key] = e
+	d.order.add(e)
+	k.SignalReady(d, e.Key)
+	k.Notify(d, key, NewEvent, "new")
+	return e
+}
+
+// SignalReady tells that a key has something for the clients that wait for it, who are
+// served once the command, or its transaction, is done.
+func (k *Keyspace) SignalReady(d *DB, key string) {
+	if d.Awaited {
+		k.hooks.Ready(d, key)
+	}
+}
+
+// Remove takes an entry out of its database.
+func (k *Keyspace) Remove(e *Entry) {
+	d := e.DB
+	k.Persist(e)
+	k.used -= e.bytes
+	delete(d.entries, e.Key)
+	d.order.remove(e)
+	k.signalRemoved(d, e.Key)
+}
+
+// Assign makes an entry hold another value, in the place of the one that it has.
+func (k *Keyspace) Assign(e *Entry, v Value) {
+	e.Value = v
+	k.signalRemoved(e.DB, e.Key)
+}
+
+// signalRemoved tells that what a key held has gone.
+func (k *Keyspace) signalRemoved(d *DB, key string) {
+	if d.Awaited {
+		k.hooks.Removed(d, key)
+	}
+}
+
+// SetExpiry sets when an entry expires, in milliseconds since 1970.
+func (k *Keyspace) SetExpiry(e *Entry, at int64) {
+	if e.ExpiresAt == 0 {
+		e.DB.expiring++
+	}
+	e.ExpiresAt = at
+	if at <= math.MaxInt64/int64(time.Millisecond) {
+		k.Alarms.Set(&e.alarm, e, at*int64(time.Millisecond))
+	} else { // some time after the year 2262
+		k.Alarms.Clear(&e.alarm)
+	}
+}
+
+// Persist makes an entry stay. It reports whether it had an expiry.
+func (k *Keyspace) Persist(e *Entry) bool {
+	if e.ExpiresAt == 0 {
+		return false
+	}
+	e.ExpiresAt = 0
+	e.DB.expiring--
+	k.Alarms.Clear(&e.alarm)
+	return true
+}
+
+// Due deletes an entry whose time has come.
+func (e *Entry) Due() {
+	k := e.DB.keyspace
+	k.Remove(e)
+	k.hooks.Expired(e.DB, e.Key)
+}
+
+// SignalModified tells everyone who depends on its value that a key was written or
+// deleted, by a client's command or, if by is nil, by nobody's.
+func (k *Keyspace) SignalModified(by Caller, d *DB, key []byte) {
+	if k.MaxMemory > 0 {
+		if e := d.Find(key); e != nil {
+			k.Measure(e)
+		}
+	}
+	if d.Watched {
+		k.hooks.Modified(by, d, string(key))
+	}
+}
+
+// Flush deletes all keys of a database, of which nobody is told but who waits for them.
+func (k *Keyspace) Flush(d *DB) {
+	for e := range d.All() {
+		k.Alarms.Clear(&e.alarm)
+		k.used -= e.bytes
+		k.signalRemoved(d, e.Key)
+	}
+	d.entries = map[string]*Entry{}
+	d.order = order{}
+	d.expiring = 0
+}
+
+// Swap exchanges what two databases hold, of which nobody is told but who waits for a key
+// that has gone.
+func (k *Keyspace) Swap(x, y *DB) {
+	x.entries, y.entries = y.entries, x.entries
+	x.order, y.order = y.order, x.order
+	x.expiring, y.expiring = y.expiring, x.expiring
+	for _, moved := range []struct{ from, to *DB }{{x, y}, {y, x}} {
+		for e := range moved.to.All() {
+			e.DB = moved.to
+			k.signalRemoved(moved.from, e.Key)
+		}
+	}
+}
+
+// EmptyBytes is what a keyspace without keys counts for: about as much as Redis. So a
+// limit of a few bytes refuses every write, in both.
+const EmptyBytes = 1 << 20
+
+// entryBytes is what a key takes besides its name and its value: the entry, its places in
+// the map and in the order, and what the allocator rounds up.
+const entryBytes = 160
+
+// Footprint is the memory of a key and its value in bytes, about.
+func (e *Entry) Footprint() int { return entryBytes + len(e.Key) + e.Value.Size() }
+
+// Measure brings the count of used memory up to date after an entry changed.
+func (k *Keyspace) Measure(e *Entry) {
+	n := e.Footprint()
+	k.used += n - e.bytes
+	e.bytes = n
+	k.peak = max(k.peak, EmptyBytes+k.used)
+}
+
+// MeasureAll counts anew.
+func (k *Keyspace) MeasureAll() {
+	for _, d := range k.DBs {
+		for e := range d.All() {
+			k.Measure(e)
+		}
+	}
+}
+
+// UsedMemory is what the data take, in bytes, EmptyBytes included.
+func (k *Keyspace) UsedMemory() int {
+	if k.MaxMemory == 0 {
+		k.MeasureAll()
+	}
+	k.peak = max(k.peak, EmptyBytes+k.used)
+	return EmptyBytes + k.used
+}
+
+// PeakMemory is the most that UsedMemory has been.
+func (k *Keyspace) PeakMemory() int { return k.peak }
+
+// IsFull reports whether the data take more than they may. There has to be a limit.
+func (k *Keyspace) IsFull() bool { return EmptyBytes+k.used > k.MaxMemory }
+
+// Milliseconds is the time of the running command in milliseconds since 1970, the unit of
+// Redis's expiry.
+func (k *Keyspace) Milliseconds() int64 { return k.Now / int64(time.Millisecond) }
+
+// Check returns what is not as it has to be of places, expiries and counts, or nil. Values
+// that have a Check of their own are asked, too.
+func (k *Keyspace) Check() error {
+	used := 0
+	for _, d := range k.DBs {
+		if d.order.n != len(d.entries) {
+			return fmt.Errorf("db %d has %d keys, and %d in order", d.Index, len(d.entries), d.order.n)
+		}
+		if err := d.order.check(); err != nil {
+			return fmt.Errorf("db %d: %w", d.Index, err)
+		}
+		expiring := 0
+		for e := range d.All() {
+			if err := k.checkEntry(d, e); err != nil {
+				return fmt.Errorf("the key %q of db %d: %w", e.Key, d.Index, err)
+			}
+			used += e.bytes
+			if e.ExpiresAt != 0 {
+				expiring++
+			}
+		}
+		if expiring != d.expiring {
+			return fmt.Errorf("%d keys of db %d expire, %d are counted", expiring, d.Index, d.expiring)
+		}
+	}
+	if k.MaxMemory > 0 && used != k.used {
+		return fmt.Errorf("the data take %d bytes, %d are counted", used, k.used)
+	}
+	return nil
+}
+
+func (k *Keyspace) checkEntry(d *DB, e *Entry) error {
+	switch {
+	case e.hash != hashOf([]byte(e.Key)) || d.entries[e.Key] != e || e.DB != d:
+		return errors.New("it is not where it belongs")
+	case e.ExpiresAt == 0 && e.alarm.IsSet(), e.ExpiresAt != 0 && e.ExpiresAt <= math.MaxInt64/int64(time.Millisecond) && e.alarm.At != e.ExpiresAt*int64(time.Millisecond):
+		return fmt.Errorf("it expires at %d ms, its alarm is set for %d ns", e.ExpiresAt, e.alarm.At)
+	case k.MaxMemory > 0 && e.bytes != e.Footprint():
+		return fmt.Errorf("it counts %d bytes, and takes %d", e.bytes, e.Footprint())
+	}
+	if v, checks := e.Value.(interface{ Check() error }); checks {
+		return v.Check()
+	}
+	return nil
+}

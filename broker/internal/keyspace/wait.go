@@ -1,0 +1,77 @@
+package keyspace
+
+import (
+	"math"
+	"math/big"
+	"time"
+
+	"redrpc/broker/internal/resp"
+)
+
+// A Wait is a handler's wish to be asked again when one of keys is ready: the Wait of a
+// reply of KindWait.
+type Wait struct {
+	Keys    [][]byte
+	Timeout time.Duration // 0: for ever
+	Refused resp.Reply    // the answer where waiting is not possible: in a transaction
+	Late    resp.Reply    // the answer when the time is up
+
+	// Serve answers the client from a key. Like a handler it runs under the lock, but
+	// later: it must not refer to the arguments. It reports false if the key has nothing
+	// for this client, for example as it is of another type: then the client waits on, and
+	// those behind it have their turn.
+	Serve func(c *Call, e *Entry) (answer resp.Reply, served bool)
+
+	// Gone answers the client when a key that it waits for has been deleted, if it is not
+	// nil. Such a client is asked through Serve where the key holds something else by then,
+	// maybe of another type.
+	Gone func(c *Call, key string) resp.Reply
+
+	// Left is called when the client waits no more, whatever the reason, if it waits
+	// for something else than keys. Then it does not count as blocked.
+	Left func()
+}
+
+// Reply is the reply of a handler that makes its client wait.
+func (w *Wait) Reply() resp.Reply { return resp.Reply{Kind: resp.KindWait, Wait: w} }
+
+// ParseTimeout reads a timeout in seconds, 0 meaning none. It is rounded up to
+// milliseconds, so that no small one comes to mean none.
+func (c *Call) ParseTimeout(arg []byte) (time.Duration, *resp.Reply) {
+	ms, isFloat := parseMilliseconds(arg)
+	if !isFloat {
+		r := resp.ErrorReply("ERR timeout is not a float or out of range")
+		return 0, &r
+	}
+	switch {
+	case ms < 0:
+		r := resp.ErrorReply("ERR timeout is negative")
+		return 0, &r
+	case ms > math.MaxInt64/int64(time.Millisecond): // longer than 292 years
+		return 0, nil
+	}
+	return time.Duration(ms) * time.Millisecond, nil
+}
+
+// parseMilliseconds reads seconds and returns them as milliseconds, rounded up. Redis
+// computes with long doubles: where it may matter, so does this. What is too large
+// becomes negative.
+func parseMilliseconds(arg []byte) (ms int64, isFloat bool) {
+	const exactFloats = 1e15 // up to there
+	seconds, isFloat := resp.ParseFloat(arg)
+	if near := math.Ceil(seconds * 1000); isFloat && near < exactFloats && (near > 0 || near < -1 || len(arg) == 1) {
+		return int64(max(near, -exactFloats)), true
+	}
+	exact, infinity := resp.ParseLongDouble(arg)
+	switch {
+	case exact == nil:
+		return 0, false
+	case infinity != 0:
+		return math.MinInt64, true
+	}
+	ms, rounded := exact.Mul(exact, big.NewFloat(1000)).Int64()
+	if rounded == big.Below {
+		ms++ // the greatest becomes the least
+	}
+	return ms, true
+}

@@ -1,0 +1,204 @@
+// Package resp reads requests and writes replies of the Redis protocol, RESP2 and RESP3,
+// and reads numbers and quoted words as Redis does.
+package resp
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/redcon"
+)
+
+// A Reply is what a handler returns: a value of the protocol, or a request to
+// wait. It may refer to stored data, so it is encoded before anything else runs.
+type Reply struct {
+	Kind  Kind
+	N     int64            // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
+	Text  string           // simple string, error
+	Bytes []byte           // bulk string, verbatim text, double
+	Items []Reply          // array, map, set, push, sequence
+	Each  iter.Seq[[]byte] // strings: passes them on, each until the next
+	Wait  any              // how to wait: a *keyspace.Wait
+}
+
+type Kind uint8
+
+const (
+	KindNothing   Kind = iota // no reply at all
+	KindSimple                // +text
+	KindError                 // -text
+	KindInteger               // :n
+	KindBulk                  // $bytes
+	KindVerbatim              // text for people: a bulk string in RESP2
+	KindBoolean               // an integer in RESP2
+	KindDouble                // $bytes: a bulk string in RESP2
+	KindNull                  // null: the null bulk string in RESP2
+	KindNullArray             // null: the null array in RESP2
+	KindArray
+	KindStrings     // an array of bulk strings, which need not be in memory all at once
+	KindMap         // keys and values in turn: an array in RESP2
+	KindSet         // an array in RESP2
+	KindPush        // out of band: an array in RESP2
+	KindSequence    // several replies, one after the other
+	KindArrayHeader // the header of an array whose n elements follow
+	KindWait        // none yet
+)
+
+var (
+	Nothing    = Reply{}
+	OK         = Simple("OK")
+	Null       = Reply{Kind: KindNull}
+	NullArray  = Reply{Kind: KindNullArray}
+	EmptyArray = Reply{Kind: KindArray}
+	Zero       = Integer(0)
+	One        = Integer(1)
+
+	SyntaxError     = ErrorReply("ERR syntax error")
+	WrongType       = ErrorReply("WRONGTYPE Operation against a key holding the wrong kind of value")
+	NotAnInteger    = ErrorReply("ERR value is not an integer or out of range")
+	NotPositive     = ErrorReply("ERR value is out of range, must be positive")
+	NotAnInt32      = Errorf("ERR value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
+	NoSuchDB        = ErrorReply("ERR DB index is out of range")
+	NoSuchKey       = ErrorReply("ERR no such key")
+	IndexOutOfRange = ErrorReply("ERR index out of range")
+	WouldOverflow   = ErrorReply("ERR increment or decrement would overflow")
+	StringTooLong   = ErrorReply("ERR string exceeds maximum allowed size (proto-max-bulk-len)")
+)
+
+func Simple(s string) Reply      { return Reply{Kind: KindSimple, Text: s} }
+func ErrorReply(s string) Reply  { return Reply{Kind: KindError, Text: s} }
+func Integer(n int64) Reply      { return Reply{Kind: KindInteger, N: n} }
+func Int(n int) Reply            { return Reply{Kind: KindInteger, N: int64(n)} }
+func Bulk(b []byte) Reply        { return Reply{Kind: KindBulk, Bytes: b} }
+func BulkString(s string) Reply  { return Reply{Kind: KindBulk, Bytes: []byte(s)} }
+func Verbatim(s string) Reply    { return Reply{Kind: KindVerbatim, Bytes: []byte(s)} }
+func Array(items ...Reply) Reply { return Reply{Kind: KindArray, Items: items} }
+
+// Strings is an array of n bulk strings that the iterator passes on, once. They may
+// refer to stored data.
+func Strings(n int, each iter.Seq[[]byte]) Reply {
+	return Reply{Kind: KindStrings, N: int64(n), Each: each}
+}
+
+func Map(items ...Reply) Reply  { return Reply{Kind: KindMap, Items: items} }
+func Set(items ...Reply) Reply  { return Reply{Kind: KindSet, Items: items} }
+func Push(items ...Reply) Reply { return Reply{Kind: KindPush, Items: items} }
+func Double(f float64) Reply {
+	return Reply{Kind: KindDouble, Bytes: strconv.AppendFloat(nil, f, 'g', 17, 64)}
+}
+func Sequence(items ...Reply) Reply { return Reply{Kind: KindSequence, Items: items} }
+
+// IsError reports whether a reply counts as an error.
+func (r *Reply) IsError() bool { return r.Kind == KindError && r.N == 0 }
+
+// Errorf formats an error as Redis does, in C: what a client sent ends at its
+// first zero byte, and the text has no line breaks at its end. Those within it are
+// encoded as spaces.
+func Errorf(f string, args ...any) Reply {
+	for i, arg := range args {
+		if sent, is := arg.([]byte); is {
+			args[i] = CString(sent, len(sent))
+		}
+	}
+	return ErrorReply(strings.TrimRight(fmt.Sprintf(f, args...), "\r\n"))
+}
+
+// CString is what C's %.*s prints: all before the first zero byte, but no more
+// than most bytes.
+func CString(b []byte, most int) string {
+	b = b[:min(len(b), most)]
+	if zero := bytes.IndexByte(b, 0); zero >= 0 {
+		b = b[:zero]
+	}
+	return string(b)
+}
+
+func BulkStrings(values []string) Reply {
+	items := make([]Reply, len(values))
+	for i, v := range values {
+		items[i] = BulkString(v)
+	}
+	return Array(items...)
+}
+
+// encode appends a reply in the given version of the protocol, 2 or 3; of a list only
+// its header, see Output.Add.
+func (r *Reply) encode(b []byte, protocol int) []byte {
+	switch r.Kind {
+	case KindSimple:
+		return redcon.AppendString(b, r.Text)
+	case KindError:
+		return redcon.AppendError(b, r.Text)
+	case KindInteger:
+		return redcon.AppendInt(b, r.N)
+	case KindBulk:
+		return redcon.AppendBulk(b, r.Bytes)
+	case KindVerbatim:
+		if protocol == 2 {
+			return redcon.AppendBulk(b, r.Bytes)
+		}
+		b = header(b, '=', len(r.Bytes)+len("txt:"))
+		b = append(b, "txt:"...)
+		b = append(b, r.Bytes...)
+		return append(b, '\r', '\n')
+	case KindBoolean:
+		if protocol == 2 {
+			return redcon.AppendInt(b, r.N)
+		}
+		return append(b, '#', "ft"[r.N], '\r', '\n')
+	case KindDouble:
+		if protocol == 2 {
+			return redcon.AppendBulk(b, r.Bytes)
+		}
+		b = append(append(b, ','), r.Bytes...)
+		return append(b, '\r', '\n')
+	case KindNull, KindNullArray:
+		switch {
+		case protocol == 3:
+			return append(b, "_\r\n"...)
+		case r.Kind == KindNullArray:
+			return append(b, "*-1\r\n"...)
+		}
+		return redcon.AppendNull(b)
+	case KindArray:
+		b = redcon.AppendArray(b, len(r.Items))
+	case KindMap:
+		if protocol == 2 {
+			b = redcon.AppendArray(b, len(r.Items))
+		} else {
+			b = header(b, '%', len(r.Items)/2)
+		}
+	case KindSet:
+		b = typed(b, '~', len(r.Items), protocol)
+	case KindPush:
+		b = typed(b, '>', len(r.Items), protocol)
+	case KindArrayHeader, KindStrings:
+		return redcon.AppendArray(b, int(r.N))
+	case KindNothing, KindWait, KindSequence:
+	}
+	return b
+}
+
+// IsDeeper reports whether lists are nested in a Reply deeper than depth says.
+func (r *Reply) IsDeeper(depth int) bool {
+	return r.N > 0 && r.Each != nil && depth == 0 || len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
+}
+
+// typed opens an aggregate that RESP2 knows only as an array.
+func typed(b []byte, prefix byte, n, protocol int) []byte {
+	if protocol == 2 {
+		return redcon.AppendArray(b, n)
+	}
+	return header(b, prefix, n)
+}
+
+func header(b []byte, prefix byte, n int) []byte {
+	b = append(b, prefix)
+	b = strconv.AppendInt(b, int64(n), 10)
+	return append(b, '\r', '\n')
+}

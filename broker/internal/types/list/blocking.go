@@ -1,0 +1,119 @@
+package list
+
+import (
+	"bytes"
+	"time"
+
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
+)
+
+// Commands that wait for lists.
+
+var blockingCommands = []command.Command{
+	{Name: "blpop", Arity: -3, Flags: command.Write | command.NoScript | command.Blocking, Keys: command.KeysUpTo(-2, 1, "RW access delete"), Run: blpop, ACL: "list",
+		Group: "list", Since: "2.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Removes the head of the first list that is not empty, waiting for one if need be."},
+	{Name: "brpop", Arity: -3, Flags: command.Write | command.NoScript | command.Blocking, Keys: command.KeysUpTo(-2, 1, "RW access delete"), Run: brpop, ACL: "list",
+		Group: "list", Since: "2.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Removes the tail of the first list that is not empty, waiting for one if need be."},
+	{Name: "blmove", Arity: 6, Flags: command.Write | command.DenyOOM | command.NoScript | command.Blocking, Keys: command.TwoKeys("RW access delete", "RW insert"), Run: blmove, ACL: "list",
+		Group: "list", Since: "6.2.0", Complexity: "O(1)", Summary: "Moves an element from one list to another, waiting for one if need be."},
+	{Name: "brpoplpush", Arity: 4, Flags: command.Write | command.DenyOOM | command.NoScript | command.Blocking, Keys: command.TwoKeys("RW access delete", "RW insert"), Run: brpoplpush, ACL: "list",
+		Group: "list", Since: "2.2.0", Complexity: "O(1)", Summary: "Moves an element from the tail of a list to the head of another, waiting for one if need be."},
+	{Name: "blmpop", Arity: -5, Flags: command.Write | command.Blocking | command.MovableKeys, Keys: command.CountedKeys(2, "RW access delete"), Run: blmpop, ACL: "list",
+		Group: "list", Since: "7.0.0", Complexity: "O(N+M) where N is the number of keys and M the number of elements returned", Summary: "Removes elements from the first list that is not empty, waiting for one if need be."},
+}
+
+func blpop(c *keyspace.Call, args [][]byte) resp.Reply { return blockingPop(c, args, left) }
+func brpop(c *keyspace.Call, args [][]byte) resp.Reply { return blockingPop(c, args, right) }
+
+func blockingPop(c *keyspace.Call, args [][]byte, from end) resp.Reply {
+	timeout, err := c.ParseTimeout(args[len(args)-1])
+	if err != nil {
+		return *err
+	}
+	return popOrWait(c, args[1:len(args)-1], timeout, func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
+		r := resp.Array(resp.BulkString(e.Key), resp.Bulk(l.pop(from)))
+		c.AnswerFirst()
+		shrunk(c, e, l, from.popped())
+		return r
+	})
+}
+
+func blmpop(c *keyspace.Call, args [][]byte) resp.Reply {
+	names, from, n, err := parseMultiPop(args[2:])
+	if err != nil {
+		return *err
+	}
+	timeout, err := c.ParseTimeout(args[1])
+	if err != nil {
+		return *err
+	}
+	return popOrWait(c, names, timeout, func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
+		c.Woken = false // of what BLMPOP takes Redis tells, unlike BLPOP and BLMOVE
+		return resp.Array(resp.BulkString(e.Key), popMany(c, e, l, from, n))
+	})
+}
+
+// A serveList answers a client from a list that is not empty.
+type serveList func(*keyspace.Call, *keyspace.Entry, *list) resp.Reply
+
+// ofLists makes clients wait on while a key holds something else than a list.
+func ofLists(serve serveList) func(*keyspace.Call, *keyspace.Entry) (resp.Reply, bool) {
+	return func(c *keyspace.Call, e *keyspace.Entry) (answer resp.Reply, served bool) {
+		l, isList := e.Value.(*list)
+		if !isList {
+			return resp.Nothing, false
+		}
+		return serve(c, e, l), true
+	}
+}
+
+// popOrWait serves the client from the first key that holds a list, or makes it
+// wait for one.
+func popOrWait(c *keyspace.Call, names [][]byte, timeout time.Duration, serve serveList) resp.Reply {
+	for _, key := range names {
+		e, l, isList := listOf(c, key)
+		switch {
+		case !isList:
+			return resp.WrongType
+		case l != nil:
+			return serve(c, e, l)
+		}
+	}
+	return (&keyspace.Wait{Keys: names, Timeout: timeout, Refused: resp.NullArray, Late: resp.NullArray, Serve: ofLists(serve)}).Reply()
+}
+
+func blmove(c *keyspace.Call, args [][]byte) resp.Reply {
+	from, ok1 := parseEnd(args[3])
+	to, ok2 := parseEnd(args[4])
+	if !ok1 || !ok2 {
+		return resp.SyntaxError
+	}
+	return moveOrWait(c, args[1], args[2], from, to, args[5])
+}
+
+func brpoplpush(c *keyspace.Call, args [][]byte) resp.Reply {
+	return moveOrWait(c, args[1], args[2], right, left, args[3])
+}
+
+func moveOrWait(c *keyspace.Call, source, target []byte, from, to end, timeoutArg []byte) resp.Reply {
+	timeout, err := c.ParseTimeout(timeoutArg)
+	if err != nil {
+		return *err
+	}
+	e, l, isList := listOf(c, source)
+	switch {
+	case !isList:
+		return resp.WrongType
+	case l != nil:
+		return moveFrom(c, e, l, target, from, to)
+	}
+	target = bytes.Clone(target)
+	return (&keyspace.Wait{
+		Keys: [][]byte{source}, Timeout: timeout, Refused: resp.Null, Late: resp.NullArray,
+		Serve: ofLists(func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
+			return moveFrom(c, e, l, target, from, to)
+		}),
+	}).Reply()
+}

@@ -1,7 +1,0 @@
-//go:build !unix
-
-package broker
-
-// peer would ask the system whether the client has closed its side; here only the
-// connection's reader finds out.
-func (s *socket) peer() peer { return present }
