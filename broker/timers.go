@@ -210,7 +210,3 @@ func (b *Broker) Now() time.Time {
 	defer b.mu.Unlock()
 	return time.Unix(0, b.clock.read())
 }
-
-// milliseconds is the time of the running command in milliseconds since 1970,
-// the unit of Redis's expiry.
-func (b *Broker) milliseconds() int64 { return b.keys.Now / int64(time.Millisecond) }
