@@ -23,7 +23,7 @@ type Catalogue struct {
 	categories []uint32 // bits, in the order of categoryNames
 	forTests   []bool   // commands of Options.TestCommands
 	numbers    map[string]int
-	rows       []int // the numbers of the rows of testTable, by command.index
+	rows       []int // the numbers of the commands of testTable, by Command.Index
 }
 
 // NewCatalogue numbers the commands of two tables, of which the second has those of
@@ -78,8 +78,7 @@ func (a *Catalogue) find(name string) (n int, known bool) {
 	return n, known
 }
 
-// subs returns where the sub-commands of a command are: from its number + 1 to before
-// end.
+// end returns the number after the sub-commands of a command, which follow it.
 func (a *Catalogue) end(n int) int {
 	end := n + 1
 	for end < len(a.names) && strings.HasPrefix(a.names[end], a.names[n]+"|") {

@@ -13,9 +13,6 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// Access control: who may run which commands, with which keys and channels. While a
-// user may do everything, as the default one at first, a command costs one look.
-
 // Fresh is what new permissions begin with.
 type Fresh struct {
 	Catalogue  func() *Catalogue
@@ -39,8 +36,7 @@ func NewDefaultUser(password string, f Fresh) *User {
 	return u
 }
 
-// A User is whom clients authenticate as. They refer to it, so it is changed in its
-// place.
+// A User is shared by the clients that have authenticated as it, so it is changed in place.
 type User struct {
 	Name      string
 	on        bool          // clients can authenticate as it
@@ -78,7 +74,7 @@ const (
 	writesKey
 )
 
-// InternalClient is who a command is run as that comes from no client.
+// InternalClient is the user of commands of Do and Seed.
 var InternalClient = &User{Name: "default", Unlimited: true}
 
 // Seal is called when rules have been applied.

@@ -1,4 +1,4 @@
-// Package alarm keeps the times at which something is due.
+// Package alarm has a queue of alarms: times at which something is due.
 package alarm
 
 import (
@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// An Alarm is a time at which something is due: a key to delete, for example, or
-// a client that has waited long enough.
+// An Alarm is a time at which something is due: a key expires, for example, or a client
+// times out.
 type Alarm struct {
 	At     int64  // nanoseconds since 1970
 	place  int32  // in the heap, counted from 1; 0: not set

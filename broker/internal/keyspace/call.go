@@ -4,18 +4,17 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// A Caller is the client whose command runs: an identity, and what commands ask of it.
+// A Caller is the client whose command runs.
 type Caller interface {
-	// OutputMark is a place in what the client is told, at which something can be put
-	// later, counted from 1.
+	// OutputMark is the current position in the client's output, counted from 1.
 	OutputMark() int
 
-	// Give reports whether an argument has memory of its own, which is the handler's to
-	// keep from then on.
+	// Give reports whether an argument has memory of its own, which the handler owns from
+	// then on.
 	Give(arg []byte) bool
 
-	// MayReadAnyKey reports whether access control lets the client read every key with the
-	// command that it runs.
+	// MayReadAnyKey reports whether the client has permission to read every key with the
+	// running command.
 	MayReadAnyKey(args [][]byte) bool
 }
 
@@ -25,17 +24,16 @@ type Call struct {
 	DB      *DB
 	Command string // full name, in lower case
 	Caller  Caller
-	Woken   bool // the client was blocked, and a key has been made
-	Place   int  // of the answer in the client's output, from 1 on; 0: at its end
+	Woken   bool // the client was blocked, and is served by the command that signalled the key
+	Place   int  // position of the reply in the client's output, from 1; 0: at its end
 }
 
 // A Handler runs a command; args[0] is its name. The reply may refer to the arguments and
 // to what keys hold: it is used before anything else happens.
 type Handler func(c *Call, args [][]byte) resp.Reply
 
-// AnswerFirst puts the answer before what the client itself is told from here on, about
-// keys that it has asked to hear of, instead of after it: Redis does the one or the other,
-// command by command.
+// AnswerFirst puts the reply before the notifications that the client itself gets from here
+// on, instead of after them. In Redis this differs from command to command.
 func (c *Call) AnswerFirst() { c.Place = c.Caller.OutputMark() }
 
 // WrongNumber is the answer to a number of arguments that the command's arity does not
@@ -75,7 +73,7 @@ func (c *Call) Peek(key []byte) *Entry {
 	return e
 }
 
-// Inspect is Peek for commands that do not even tell of a miss.
+// Inspect is Peek without the notification of a miss.
 func (c *Call) Inspect(key []byte) *Entry {
 	e := c.DB.Find(key)
 	if e == nil {
@@ -100,9 +98,8 @@ func (c *Call) Replace(key []byte, v Value) *Entry {
 	return e
 }
 
-// Changed tells everyone who depends on its value that the client changed a key of its
-// database, and publishes what happened to it. A handler calls it once for each change,
-// after making it.
+// Changed signals that the client has modified a key of its database, and publishes the
+// event. A handler calls it after each change.
 func (c *Call) Changed(key []byte, class EventClass, event string) {
 	c.SignalModified(c.Caller, c.DB, key)
 	c.Notify(c.DB, key, class, event)

@@ -1,6 +1,5 @@
-// Package keyspace has the databases: keys, what they hold, when they expire and how much
-// memory they take. It knows no clients and no protocol but replies; what happens it tells
-// to Hooks. All of it is guarded by the lock of its user.
+// Package keyspace has the databases: keys with their values, expiry and memory. It does not
+// know clients; it signals events to Hooks. All of it is guarded by the lock of its user.
 package keyspace
 
 import (
@@ -13,8 +12,7 @@ import (
 	"redrpc/broker/internal/alarm"
 )
 
-// A Keyspace is the databases, and what they have in common. The fields that its user
-// sets may change at any time.
+// A Keyspace is the databases. The fields that its user sets may change at any time.
 type Keyspace struct {
 	DBs    []*DB
 	Types  Types
@@ -27,26 +25,26 @@ type Keyspace struct {
 	MaxMemory int        // set by the user: memory is counted all the time if it is not 0
 	Events    EventClass // set by the user: what is to be published
 
-	Hits, Misses int64 // keys that were read, and keys that were to be and did not exist
-	Expired      int64 // keys that were deleted when their time had come
+	Hits, Misses int64 // of keys that were read
+	Expired      int64 // keys
 
 	hooks Hooks
 	used  int // bytes of the data, while they are counted all the time
 	peak  int // the most that was counted, and EmptyBytes
 }
 
-// Hooks are told what happens. Those about keys of a database that nobody watches, waits
-// for or wants events of are not called.
+// Hooks receive events. They are not called for databases in which no key is watched or
+// waited for, nor for classes of notifications that are off.
 type Hooks interface {
-	// Modified is called when a key was written or deleted; by is nil if it was nobody's
-	// command.
+	// Modified is called when a key was written or deleted, by the caller's command or, if
+	// by is nil, without one.
 	Modified(by Caller, d *DB, key string)
 
-	// Expired is called when a key has been deleted as its time had come.
+	// Expired is called when a key has expired and was deleted.
 	Expired(d *DB, key string)
 
-	// Ready is called when clients wait for keys of the database, and this one was made, or
-	// has something for them.
+	// Ready is called when a key was created, or signalled as ready, in a database where
+	// clients are blocked.
 	Ready(d *DB, key string)
 
 	// Removed is called when clients wait for keys of the database, and what this one held
@@ -125,8 +123,8 @@ func (k *Keyspace) Add(d *DB, key []byte, v Value) *Entry {
 	return e
 }
 
-// SignalReady tells that a key has something for the clients that wait for it, who are
-// served once the command, or its transaction, is done.
+// SignalReady signals that a key may have something for the clients blocked on it, which are
+// served after the command or its transaction.
 func (k *Keyspace) SignalReady(d *DB, key string) {
 	if d.Awaited {
 		k.hooks.Ready(d, key)
@@ -169,7 +167,7 @@ func (k *Keyspace) SetExpiry(e *Entry, at int64) {
 	}
 }
 
-// Persist makes an entry stay. It reports whether it had an expiry.
+// Persist removes an entry's expiry. It reports whether it had one.
 func (k *Keyspace) Persist(e *Entry) bool {
 	if e.ExpiresAt == 0 {
 		return false
@@ -180,15 +178,14 @@ func (k *Keyspace) Persist(e *Entry) bool {
 	return true
 }
 
-// Due deletes an entry whose time has come.
+// Due deletes an entry that expires.
 func (e *Entry) Due() {
 	k := e.DB.keyspace
 	k.Remove(e)
 	k.hooks.Expired(e.DB, e.Key)
 }
 
-// SignalModified tells everyone who depends on its value that a key was written or
-// deleted, by a client's command or, if by is nil, by nobody's.
+// SignalModified signals that a key was written or deleted, see Hooks.Modified.
 func (k *Keyspace) SignalModified(by Caller, d *DB, key []byte) {
 	if k.MaxMemory > 0 {
 		if e := d.Find(key); e != nil {

@@ -8,31 +8,29 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// A Wait is a handler's wish to be asked again when one of keys is ready: the Wait of a
-// reply of KindWait.
+// A Wait blocks the client until one of the keys is ready: the Wait of a reply of KindWait.
 type Wait struct {
 	Keys    [][]byte
 	Timeout time.Duration // 0: for ever
-	Refused resp.Reply    // the answer where waiting is not possible: in a transaction
-	Late    resp.Reply    // the answer when the time is up
+	Refused resp.Reply    // the reply where blocking is not possible: in a transaction
+	Late    resp.Reply    // the reply when the client times out
 
-	// Serve answers the client from a key. Like a handler it runs under the lock, but
-	// later: it must not refer to the arguments. It reports false if the key has nothing
-	// for this client, for example as it is of another type: then the client waits on, and
-	// those behind it have their turn.
+	// Serve serves the client from a ready key. It runs under the lock, like a handler, but
+	// must not refer to the arguments. It reports false if the key has nothing for this
+	// client, for example as it is of another type: the client stays blocked, and the next
+	// one is tried.
 	Serve func(c *Call, e *Entry) (answer resp.Reply, served bool)
 
-	// Gone answers the client when a key that it waits for has been deleted, if it is not
-	// nil. Such a client is asked through Serve where the key holds something else by then,
+	// Gone, if not nil, answers the client when a key that it is blocked on is deleted. Such a client is asked through Serve where the key holds something else by then,
 	// maybe of another type.
 	Gone func(c *Call, key string) resp.Reply
 
-	// Left is called when the client waits no more, whatever the reason, if it waits
-	// for something else than keys. Then it does not count as blocked.
+	// Left is for waits for something else than keys, which do not count as blocked. It is
+	// called when the wait ends, for any reason.
 	Left func()
 }
 
-// Reply is the reply of a handler that makes its client wait.
+// Reply is the reply of a handler that blocks its client.
 func (w *Wait) Reply() resp.Reply { return resp.Reply{Kind: resp.KindWait, Wait: w} }
 
 // ParseTimeout reads a timeout in seconds, 0 meaning none. It is rounded up to

@@ -97,7 +97,7 @@ const (
 	LongDoubleGreatest = 16384
 )
 
-// ParseLongDouble is like parseFloat for a long double. It returns nil for what is
+// ParseLongDouble is like ParseFloat for a long double. It returns nil for what is
 // not one, and a sign for an infinity.
 func ParseLongDouble(b []byte) (f *big.Float, infinity int) {
 	s, valid := floatDigits(b)

@@ -13,9 +13,8 @@ const longString = PieceSize / 4
 // frameSize is what the encoding of a string adds to it, at most.
 const frameSize = 32
 
-// An Output is bytes on their way to a client, in pieces. Only the last piece grows, so
-// what is in the others is neither moved when more follows, nor kept when it has been
-// taken. The zero value is empty.
+// An Output is an output buffer, in pieces. Only the last piece grows, so the others are
+// not copied when more follows, and are freed when they are taken. The zero value is empty.
 type Output struct {
 	pieces [][]byte // complete; nil where they have been taken
 	taken  int      // how many of them have been
@@ -108,7 +107,7 @@ func (o *Output) Take(from *Output) {
 	}
 }
 
-// First is the piece that pop takes. There must be one.
+// First is the piece that Pop takes. There must be one.
 func (o *Output) First() []byte {
 	if o.taken < len(o.pieces) {
 		return o.pieces[o.taken]

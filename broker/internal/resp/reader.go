@@ -15,8 +15,8 @@ const (
 
 // Reader splits what a client sends into commands.
 //
-// The bytes come in pieces of any size: feed hands over a piece, next returns
-// the commands in it one by one, and keep puts aside what is left. A piece is
+// The bytes come in pieces of any size: Feed passes a piece, Next returns the
+// commands in it one by one, and Keep keeps what is left. A piece is
 // not copied unless a command in it is incomplete, and no byte is looked at twice. A
 // declared length is compared with what has arrived; of what it asks for no more than
 // 16 times that is allocated.
@@ -102,8 +102,7 @@ func (r *Reader) Spare() int {
 	return n
 }
 
-// Running is how many bytes the arguments of the command have that next returned last,
-// until keep.
+// Running is the size of the arguments of the last command that Next returned, until Keep.
 func (r *Reader) Running() int {
 	n := 0
 	for _, arg := range r.out {

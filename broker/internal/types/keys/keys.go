@@ -13,8 +13,6 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// Commands for keys of any type.
-
 // Commands are the rows of the commands for keys of any type.
 var Commands = slices.Concat(keyCommands, renameCommands, dumpCommands, sortCommands, objectCommands)
 

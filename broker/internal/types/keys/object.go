@@ -8,7 +8,7 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// OBJECT and MEMORY USAGE: how a value is held, or would be by Redis.
+// OBJECT.
 
 var objectCommands = []command.Command{
 	{Name: "object", Arity: -2, Group: "generic", Since: "2.2.3", Complexity: "Depends on the sub-command.", Summary: "Commands about how values are held.", Subs: []*command.Command{

@@ -33,8 +33,8 @@ func renamenx(c *keyspace.Call, args [][]byte) resp.Reply {
 	return resp.One
 }
 
-// rename gives a value another key, replacing what that holds or else refusing
-// to. It returns the answer if there is nothing to do.
+// renameKey renames a key, replacing the new one only if replace. It returns the reply if
+// there is nothing to do.
 func renameKey(c *keyspace.Call, from, to []byte, replace bool) *resp.Reply {
 	e := c.Find(from)
 	if e == nil {

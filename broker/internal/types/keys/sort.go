@@ -32,8 +32,8 @@ type sortOptions struct {
 	store       []byte   // where to put the result; nil: it is the answer
 }
 
-// parse reads options. The last of a kind counts.
-// Who may not read any key can name no pattern of keys.
+// parse parses options; the last of a kind counts. Patterns of keys need permission for any
+// key.
 func (o *sortOptions) parse(args [][]byte, mayStore, anyKey bool) *resp.Reply {
 	o.most = -1
 	for i := 0; i < len(args); i++ {
@@ -94,7 +94,7 @@ func storesSorted(args [][]byte) (indexes []int) {
 	return indexes
 }
 
-// derived says that SORT makes up keys from the elements that it sorts.
+// derived stands for the keys that SORT derives from elements.
 func derived([][]byte) []int { return nil }
 
 func sortKey(c *keyspace.Call, args [][]byte) resp.Reply         { return sortGeneric(c, args, true) }

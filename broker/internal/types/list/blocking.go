@@ -9,8 +9,6 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// Commands that wait for lists.
-
 var blockingCommands = []command.Command{
 	{Name: "blpop", Arity: -3, Flags: command.Write | command.NoScript | command.Blocking, Keys: command.KeysUpTo(-2, 1, "RW access delete"), Run: blpop, ACL: "list",
 		Group: "list", Since: "2.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Removes the head of the first list that is not empty, waiting for one if need be."},
@@ -50,7 +48,7 @@ func blmpop(c *keyspace.Call, args [][]byte) resp.Reply {
 		return *err
 	}
 	return popOrWait(c, names, timeout, func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
-		c.Woken = false // of what BLMPOP takes Redis tells, unlike BLPOP and BLMOVE
+		c.Woken = false // Redis signals the modification, unlike for BLPOP and BLMOVE
 		return resp.Array(resp.BulkString(e.Key), popMany(c, e, l, from, n))
 	})
 }
@@ -58,7 +56,7 @@ func blmpop(c *keyspace.Call, args [][]byte) resp.Reply {
 // A serveList answers a client from a list that is not empty.
 type serveList func(*keyspace.Call, *keyspace.Entry, *list) resp.Reply
 
-// ofLists makes clients wait on while a key holds something else than a list.
+// ofLists keeps clients blocked while the key is not a list.
 func ofLists(serve serveList) func(*keyspace.Call, *keyspace.Entry) (resp.Reply, bool) {
 	return func(c *keyspace.Call, e *keyspace.Entry) (answer resp.Reply, served bool) {
 		l, isList := e.Value.(*list)
@@ -69,8 +67,7 @@ func ofLists(serve serveList) func(*keyspace.Call, *keyspace.Entry) (resp.Reply,
 	}
 }
 
-// popOrWait serves the client from the first key that holds a list, or makes it
-// wait for one.
+// popOrWait serves the client from the first key that holds a list, or blocks it.
 func popOrWait(c *keyspace.Call, names [][]byte, timeout time.Duration, serve serveList) resp.Reply {
 	for _, key := range names {
 		e, l, isList := listOf(c, key)

@@ -10,8 +10,6 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// Commands for lists.
-
 // Commands are the rows of the commands for lists.
 var Commands = slices.Concat(listCommands, blockingCommands)
 
@@ -52,7 +50,7 @@ var listCommands = []command.Command{
 		Group: "list", Since: "7.0.0", Complexity: "O(N+M) where N is the number of keys and M the number of elements returned", Summary: "Removes elements from the first list that is not empty and returns them."},
 }
 
-// list returns the value of a list key, or nil if there is no such key. It
+// asList returns the value of a list key, or nil if there is no such key. It
 // reports false if the key holds something else.
 func asList(e *keyspace.Entry) (*list, bool) {
 	if e == nil {
@@ -85,9 +83,8 @@ func (e end) popped() string {
 	return "rpop"
 }
 
-// shrunk tells that elements were taken off a list, and deletes it if it has become
-// empty. For a client that was blocked the change is only published, as the push
-// that woke it has told who depends on the key.
+// shrunk signals that elements were removed from a list, and deletes it if it is empty. For a
+// blocked client the event is only published, as the push has signalled the modification.
 func shrunk(c *keyspace.Call, e *keyspace.Entry, l *list, event string) {
 	key := []byte(e.Key)
 	c.Notify(c.DB, key, keyspace.ListEvent, event)
@@ -164,7 +161,7 @@ func popSome(c *keyspace.Call, args [][]byte, from end) resp.Reply {
 	return popMany(c, e, l, from, n)
 }
 
-// pop takes up to n elements off a list.
+// popMany removes up to n elements from a list.
 func popMany(c *keyspace.Call, e *keyspace.Entry, l *list, from end, n int64) resp.Reply {
 	values := make([][]byte, 0, min(n, int64(l.length)))
 	for int64(len(values)) < n && l.length > 0 {
@@ -482,7 +479,7 @@ func rpoplpush(c *keyspace.Call, args [][]byte) resp.Reply {
 	return moveElement(c, args[1], args[2], right, left)
 }
 
-// move takes an element off one list and adds it to another, or the same.
+// moveElement moves an element to another list, or the same.
 func moveElement(c *keyspace.Call, source, target []byte, from, to end) resp.Reply {
 	e, l, isList := listOf(c, source)
 	switch {

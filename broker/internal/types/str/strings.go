@@ -11,8 +11,6 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// Commands for strings.
-
 // Commands are the rows of the commands for strings.
 var Commands = slices.Concat(stringCommands, rangeCommands, lcsCommands, bitCommands, bitfieldCommands)
 
@@ -53,7 +51,7 @@ var stringCommands = []command.Command{
 		Group: "string", Since: "2.2.0", Complexity: "O(1)", Summary: "Returns the length of the string that a key holds, in bytes."},
 }
 
-// text returns the value of a string key, or nil if there is no such key. It
+// asString returns the value of a string key, or nil if there is no such key. It
 // reports false if the key holds something else.
 func asString(e *keyspace.Entry) (*stringValue, bool) {
 	if e == nil {
@@ -71,8 +69,8 @@ func (t *stringValue) content() []byte {
 	return t.bytes
 }
 
-// assign makes a key hold a string, and not expire unless keepTTL says so, and tells
-// that event of it. It reuses the memory of the string that the key held.
+// assign sets a key to a string, without expiry unless keepTTL, and signals the event. It
+// reuses the memory of the old string.
 func assign(c *keyspace.Call, e *keyspace.Entry, key, value []byte, keepTTL bool, event string) *keyspace.Entry {
 	if e == nil {
 		e = c.Create(key, &stringValue{bytes: keep(c, value)})
