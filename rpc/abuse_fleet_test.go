@@ -199,8 +199,9 @@ func TestFleets(t *testing.T) {
 			scenarios = append(scenarios, scenario{strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 				h := newHouse(t, &redis.Options{Addr: addr})
 				h.prefix = name
-				c.client.MaxConns = maxConns
-				f := startClient(h, c.client)
+				opt := c.client
+				opt.MaxConns = maxConns
+				f := startClient(h, opt)
 				var servers []*hand
 				for _, opt := range c.servers {
 					servers = append(servers, f.hireOne(opt))

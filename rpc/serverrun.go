@@ -126,7 +126,11 @@ func (r *serverRun) serve(ctx context.Context) {
 			r.wake(c)
 		}
 	})
-	upkeep.Go(func() { r.beat(finished) })
+	beaten := make(chan struct{})
+	upkeep.Go(func() {
+		defer close(beaten)
+		r.beat(finished)
+	})
 	for range r.opt.Workers {
 		workers.Go(func() { r.work(ctx, &workers) })
 	}
@@ -146,7 +150,10 @@ func (r *serverRun) serve(ctx context.Context) {
 	r.replies.Wait()
 	r.across.Wait()
 	close(finished)
-	runFor(deletePatience, &upkeep, r.deleteKeys)
+	runFor(deletePatience, &upkeep, func() {
+		<-beaten // else the last heartbeat could come after
+		r.deleteKeys()
+	})
 	for _, c := range r.consumers {
 		c.dialer.close()
 		c.replies.close()
