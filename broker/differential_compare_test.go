@@ -150,7 +150,7 @@ func (b *round) learn(line string) {
 // databases are those that have keys.
 var databases = []string{"0", "1", "2", "15"}
 
-// inspect compares all that the servers hold at the end of a bout.
+// inspect compares all that the servers hold at the end of a round.
 func (b *round) inspect() {
 	ask := func(args ...string) string {
 		redis, broker := b.redis.do(b, args...), b.broker.do(b, args...)

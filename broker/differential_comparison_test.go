@@ -28,7 +28,7 @@ type comparison struct {
 	events   string // the classes of events that are published
 	sent     int
 	scans    int       // that have come to their end
-	coverage *coverage // nil while bouts are repeated
+	coverage *coverage // nil while rounds are repeated
 }
 
 func newComparison(t testing.TB, share int) *comparison {
@@ -101,9 +101,9 @@ type pairedClient struct {
 	protocol int
 }
 
-// playRound has a bout and returns the steps made and the difference that ended it, or
+// playRound has a round and returns the steps made and the difference that ended it, or
 // none. next chooses the next steps, which are sent together; it returns none to
-// end the bout.
+// end the round.
 func (d *comparison) playRound(next func(*round) []step, record *[]string) (made []step, found string) {
 	b := &round{comparison: d, record: record}
 	d.redis.expect(d, "+OK", "CLIENT", "UNPAUSE")
@@ -148,7 +148,7 @@ func (d *comparison) playRound(next func(*round) []step, record *[]string) (made
 	}
 }
 
-// makeUsers deletes the users that bouts have made, and makes two that do not change.
+// makeUsers deletes the users that rounds have made, and makes two that do not change.
 func (d *comparison) makeUsers(w *wire) {
 	names, _ := resp.SplitLine([]byte(strings.Trim(w.do(d, "ACL", "USERS"), "[]")))
 	for _, name := range names {

@@ -26,7 +26,7 @@ type coverage struct {
 	recipes map[path]string // what provokes them; "" for what a scene does
 	seen    map[path]int
 	share   int              // how often each has to be seen
-	lacking []path           // those that are not, or were not when the bout began
+	lacking []path           // those that are not, or were not when the round began
 	strange map[path]*answer // the first replies that are not declared
 }
 

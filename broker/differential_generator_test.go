@@ -14,13 +14,13 @@ import (
 // What the differential test does next: commands at random, and scripts that
 // provoke what it has seen least.
 
-// A generator makes the steps of one bout.
+// A generator makes the steps of one round.
 type generator struct {
 	*rand.Rand
 	coverage  *coverage
-	rows      []string // those this bout uses: few of them meet more often than many
+	rows      []string // those this round uses: few of them meet more often than many
 	keys      []string // likewise
-	without   string   // the row that this bout does not use
+	without   string   // the row that this round does not use
 	overflows bool     // it uses numbers out of range, and no SORT
 	left      int      // how many steps remain
 	client    int      // whose turn it is
@@ -103,7 +103,7 @@ func (g *generator) next(b *round) []step {
 
 // isUnclear reports whether the test cannot tell what is to come of steps: they
 // are sent by a client that is blocked, and a rule is about them; a number out of
-// range was or will be met in this bout, which SORT would take for its own; or they may
+// range was or will be met in this round, which SORT would take for its own; or they may
 // serve several clients by a SWAPDB, or one from several keys, which redis-server does
 // in the order of a hash table.
 func (g *generator) isUnclear(steps []step) bool {

@@ -62,11 +62,11 @@ func (g *generator) provoke() []step {
 	}
 	p, found := g.coverage.missing(g, allowed)
 	if !found || g.chance(5) {
-		plot := pick(g, scenarios)
-		if strings.Contains(plot, without) {
+		scenario := pick(g, scenarios)
+		if strings.Contains(scenario, without) {
 			return nil
 		}
-		more, _ := g.follow(path{}, plot)
+		more, _ := g.follow(path{}, scenario)
 		return join(append(steps, more...))
 	}
 	if s, isScene := scenes[p.ending]; isScene && g.coverage.recipes[p] == "" {

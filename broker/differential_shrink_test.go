@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// replay has a bout with given steps.
+// replay has a round with given steps.
 func (d *comparison) replay(steps []step, record *[]string) (found string) {
 	_, found = d.playRound(func(*round) []step {
 		if len(steps) == 0 {

@@ -14,8 +14,8 @@ import (
 // real redis-server, and compares what every client receives, byte for byte but
 // for what differential_rules_test.go lists.
 //
-// It is made of bouts: some hundred commands of four clients on servers without
-// data. A bout that ends in a difference is played again and again with fewer
+// It is made of rounds: some hundred commands of four clients on servers without
+// data. A round that ends in a difference is repeated with fewer
 // steps, and the fewest that still show it are printed as a transcript.
 //
 // It knows in what ways each row can end (differential_endings_test.go), provokes
@@ -50,18 +50,18 @@ func TestDifferential(t *testing.T) {
 		lacks := d.coverage.review()
 		return d.sent < *differentialCommands || lacks && d.sent < 6**differentialCommands
 	}
-	for bout := uint64(0); goesOn() && differences < maxDifferences; bout++ {
+	for round := uint64(0); goesOn() && differences < maxDifferences; round++ {
 		d.password = ""
-		if bout%8 == 7 {
+		if round%8 == 7 {
 			d.password = "secret"
 		}
 		d.events = ""
-		if bout%4 == 1 {
+		if round%4 == 1 {
 			d.events = "g$lxKEnm"
 		}
-		if steps, found := d.playRound(newGenerator(seed+bout, d.coverage).next, nil); found != "" {
+		if steps, found := d.playRound(newGenerator(seed+round, d.coverage).next, nil); found != "" {
 			differences++
-			t.Errorf("bout %d ended in a difference:\n%s", bout, d.explain(steps, found))
+			t.Errorf("round %d ended in a difference:\n%s", round, d.explain(steps, found))
 		}
 	}
 	for p, reply := range d.coverage.strange {

@@ -16,7 +16,7 @@ import (
 	"redrpc/broker/internal/transport"
 )
 
-// Any bytes can be read as acts. A byte says who does what; a command is the number
+// Any bytes can be read as operations. A byte says who does what; a command is the number
 // of its row, and that of each of its arguments among words that are known, so that
 // a byte which changes makes another command that is about as sensible.
 
@@ -68,7 +68,7 @@ const (
 	mostArguments = 32
 )
 
-// operationBytes are bytes that are read as acts. Behind their end there are zeros.
+// operationBytes are bytes that are read as operations. Behind their end there are zeros.
 type operationBytes []byte
 
 func (b *operationBytes) byte() int {
@@ -110,7 +110,7 @@ func (b *operationBytes) command() (args []string) {
 	return args
 }
 
-// decodeOperations reads acts.
+// decodeOperations reads operations.
 func decodeOperations(data []byte) iter.Seq[operation] {
 	return func(yield func(operation) bool) {
 		for b := operationBytes(data); len(b) > 0; {
@@ -137,11 +137,11 @@ func decodeOperations(data []byte) iter.Seq[operation] {
 	}
 }
 
-// encodeOperations writes acts of transcripts so that decodeActs reads them, behind a byte
+// encodeOperations writes operations of transcripts so that decodeOperations reads them, behind a byte
 // for the options.
-func encodeOperations(options byte, acts []operation) []byte {
+func encodeOperations(options byte, operations []operation) []byte {
 	b := []byte{options}
-	for _, a := range acts {
+	for _, a := range operations {
 		b = append(b, byte(int(a.kind)+a.client*int(operationKinds)))
 		switch a.kind {
 		case commands:
@@ -181,9 +181,9 @@ func appendCommand(b []byte, args []string) []byte {
 	return b
 }
 
-// operationsOf reads the acts in a transcript. Names of commands become those of their
+// operationsOf reads the operations in a transcript. Names of commands become those of their
 // rows, and the number of a client is what a play gives it.
-func operationsOf(transcript string) (acts []operation) {
+func operationsOf(transcript string) (operations []operation) {
 	clients := map[string]int{}
 	client := func(name string) int {
 		if _, known := clients[name]; !known {
@@ -210,15 +210,15 @@ func operationsOf(transcript string) (acts []operation) {
 				}
 			}
 			if 0 < len(a.args) && len(a.args) < mostArguments {
-				acts = append(acts, a)
+				operations = append(operations, a)
 			}
 		case what == "closes":
-			acts = append(acts, operation{kind: closings, client: client(who)})
+			operations = append(operations, operation{kind: closings, client: client(who)})
 		case who == "wait":
 			if d, err := time.ParseDuration(what); err == nil {
-				acts = append(acts, operation{kind: passings, time: d})
+				operations = append(operations, operation{kind: passings, time: d})
 			}
 		}
 	}
-	return acts
+	return operations
 }

@@ -281,7 +281,7 @@ func (s *session) accountUnblocked() {
 	s.broker.addLatency(u, s.waiter.took)
 }
 
-// observe tells whoever wants to hear of it that a command has run, or waits.
+// observe adds a command that ran, or blocks, to the command log, and shows it to monitors.
 func (s *session) observe(cmd *command.Command, args [][]byte, r *resp.Reply) {
 	outcome, err := outcomeOf(r)
 	if l := s.logCommand(cmd, outcome, err, s.broker.lastDuration); l != nil {

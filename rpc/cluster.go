@@ -68,7 +68,7 @@ func (a *slotAddress) dial(ctx context.Context, dialer func(context.Context, str
 	return conn, err
 }
 
-// forget has the Cluster asked again, as what is known is of no use.
+// forget has the Cluster asked again, as what is known is out of date.
 func (a *slotAddress) forget() {
 	a.mu.Lock()
 	a.moved = ""

@@ -213,7 +213,7 @@ func (d *dialer) open() int {
 	return len(d.conns)
 }
 
-// failed is told why a connection could not be had, or is of no use any more.
+// failed is told why a connection could not be made, or failed.
 func (d *dialer) failed(err error) {
 	if d.slot != nil {
 		d.slot.follow(err)
@@ -371,7 +371,7 @@ func isTimeout(err error) bool {
 	return errors.As(err, &t) && t.Timeout()
 }
 
-// Close closes the connection, whoever uses it.
+// Close closes the connection, also while it is used.
 func (c *conn) Close() error {
 	c.dialer.mu.Lock()
 	delete(c.dialer.conns, c)

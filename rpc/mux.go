@@ -160,7 +160,7 @@ func (m *mux) write(c *conn, lost <-chan error) error {
 	for {
 		select {
 		case <-m.wake:
-			runtime.Gosched() // whoever is ready to push something, too, goes first
+			runtime.Gosched() // goroutines that are ready to push something run first
 			m.mu.Lock()
 			throttled := m.throttled
 			m.throttled = false

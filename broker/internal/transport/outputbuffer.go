@@ -19,9 +19,9 @@ const (
 // its client takes nothing of what is still to be sent.
 const PatienceForOutput = time.Minute
 
-// An outputBuffer holds what is to be written to a socket. Whoever caused the output
-// writes it, after the broker's lock has been released, as far as the kernel takes
-// it without waiting; the rest is left to the socket.
+// An outputBuffer holds replies until they are written to a socket. The goroutine that
+// processed the commands writes them, after it has released the broker's lock, as far as
+// the kernel takes them without blocking; the socketWriter writes the rest.
 type outputBuffer struct {
 	mu      sync.Mutex  // guards what follows; taken under the broker's lock, never around it
 	pending resp.Output // delivered, and not yet being written
@@ -34,16 +34,16 @@ type outputBuffer struct {
 	shut    bool        // the socketWriter has been shut
 }
 
-// An socketWriter is the socket of an outbox.
+// A socketWriter is the socket of an outputBuffer.
 type socketWriter interface {
 	// tryWrite writes as much as the kernel takes without waiting.
 	tryWrite(p []byte) (n int, err error)
 
 	// stall is given what the kernel did not take. When it has been written, or
-	// cannot be, the outlet calls resume.
+	// cannot be, the socketWriter calls resume.
 	stall(rest []byte)
 
-	// fail makes the end of the connection known to whoever reads from it.
+	// fail shuts the connection down, so that its reader ends.
 	fail()
 
 	// part tells the client that nothing follows, and sees to it that abort is called
@@ -54,7 +54,7 @@ type socketWriter interface {
 	shut()
 }
 
-// Deliver takes over output; see link.
+// Deliver takes over output; see Conn.
 func (o *outputBuffer) Deliver(out *resp.Output) (flush bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -47,7 +47,7 @@ func (e Error) Error() string { return string(e) }
 // RedisError marks it as an error reply.
 func (Error) RedisError() {}
 
-// IsError reports whether err is an error reply of Redis, whoever read it, rather than a
+// IsError reports whether err is an error reply of Redis, read here or by go-redis, rather than a
 // failure to get a reply.
 func IsError(err error) bool {
 	_, ok := errors.AsType[interface {

@@ -241,7 +241,7 @@ type ReceivedCall struct {
 	KW    json.RawMessage // the arguments, a JSON object
 	Fault error           // if set, all that the call can be answered with
 
-	// Additions to the protocol. What is absent or of no use is 0.
+	// Additions to the protocol. What is absent or invalid is 0.
 	Timeout  int64  // the caller's budget when it sent the call, in milliseconds
 	Deadline int64  // when it is over, in Unix milliseconds of Redis's clock
 	ReplyTo  []byte // the client ID of the caller's reply list

@@ -29,7 +29,7 @@ type restoreOptions struct {
 	replace, absolute bool
 
 	idle int64 // seconds; negative: not given
-	freq int64 // likewise, and of no use
+	freq int64 // negative: not given; it has no effect
 }
 
 func (o *restoreOptions) parse(args [][]byte) *resp.Reply {
