@@ -12,13 +12,16 @@ help: ## list the targets
 build: ## build the command, bin/redrpc
 	go build -o bin/redrpc ./cmd/redrpc
 
+# The tests of bench need processors, those of rpc mostly wait: they run beside the others.
+PACKAGES := ./bench/... ./rpc ./...
+
 test: ## run the tests, and say which suites this machine has to leave out
-	go test $(RACE) -shuffle=on -timeout 9m ./...
+	go test $(RACE) -shuffle=on -timeout 9m $(PACKAGES)
 	cd results/peers && go test $(RACE) -shuffle=on -timeout 1m ./...
 	@.ci/left-out
 
 race: ## run the tests under the race detector, which needs a C compiler
-	go test -race -shuffle=on -timeout 9m ./...
+	go test -race -shuffle=on -timeout 9m $(PACKAGES)
 
 lint: ## check formatting, vet and staticcheck
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
