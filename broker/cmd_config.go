@@ -98,7 +98,16 @@ var settings = map[string]setting{
 		},
 		setPending,
 	},
-	"client-query-buffer-limit": bytesSetting(func(o *Options) *int { return &o.MaxQuery }, 1<<20),
+	"client-query-buffer-limit": bytesSetting(func(o *Options) *int { return &o.MaxQuery }, 1<<20, math.MaxInt64),
+	"hash-max-listpack-entries": hashEntries,
+	"hash-max-ziplist-entries":  hashEntries,
+	"hash-max-listpack-value":   hashValue,
+	"hash-max-ziplist-value":    hashValue,
+	"set-max-intset-entries":    integerSetting(func(o *Options) *int { return &o.thresholds.SetIntegers }, 0, math.MaxInt64),
+	"zset-max-listpack-entries": zsetEntries,
+	"zset-max-ziplist-entries":  zsetEntries,
+	"zset-max-listpack-value":   zsetValue,
+	"zset-max-ziplist-value":    zsetValue,
 	"databases":                 {get: func(o *Options) string { return strconv.Itoa(o.Databases) }},
 	"latency-monitor-threshold": integerSetting(func(o *Options) *int { return &o.diagnostics.spikeFrom }, 0, math.MaxInt64),
 	"latency-tracking":          boolSetting(func(o *Options) *bool { return &o.diagnostics.latencies }, true),
@@ -107,7 +116,7 @@ var settings = map[string]setting{
 		setPercentiles,
 	},
 	"maxclients":       integerSetting(func(o *Options) *int { return &o.MaxClients }, 1, math.MaxUint32),
-	"maxmemory":        bytesSetting(func(o *Options) *int { return &o.MaxMemory }, 0),
+	"maxmemory":        bytesSetting(func(o *Options) *int { return &o.MaxMemory }, 0, math.MaxUint64),
 	"maxmemory-policy": only("noeviction", notOneOf(strings.Join(evictionPolicies, " ")+" noeviction"), evictionPolicies...),
 	"notify-keyspace-events": {
 		func(o *Options) string { return o.events.String() },
@@ -120,7 +129,7 @@ var settings = map[string]setting{
 			return ""
 		},
 	},
-	"proto-max-bulk-len": bytesSetting(func(o *Options) *int { return &o.MaxBulk }, 1<<20),
+	"proto-max-bulk-len": bytesSetting(func(o *Options) *int { return &o.MaxBulk }, 1<<20, math.MaxInt64),
 	"protected-mode":     boolSetting(func(o *Options) *bool { return &o.Unprotected }, false),
 	"requirepass": {
 		func(o *Options) string { return o.Password },
@@ -153,6 +162,10 @@ var settings = map[string]setting{
 var (
 	minReplicas = integerSetting(func(o *Options) *int { return &o.replicas.least }, 0, math.MaxInt32)
 	replicaLag  = integerSetting(func(o *Options) *int { return &o.replicas.lag }, 0, math.MaxInt32)
+	hashEntries = integerSetting(func(o *Options) *int { return &o.thresholds.HashEntries }, 0, math.MaxInt64)
+	hashValue   = bytesSetting(func(o *Options) *int { return &o.thresholds.HashValue }, 0, math.MaxInt64)
+	zsetEntries = integerSetting(func(o *Options) *int { return &o.thresholds.ZSetEntries }, 0, math.MaxInt64)
+	zsetValue   = bytesSetting(func(o *Options) *int { return &o.thresholds.ZSetValue }, 0, math.MaxInt64)
 )
 
 // only is a setting that supports one value, and in Redis others, too. For any other value
@@ -212,8 +225,8 @@ func integerSetting(field func(*Options) *int, least, most int64) setting {
 	}
 }
 
-// bytesSetting is a memory value of at least least bytes.
-func bytesSetting(field func(*Options) *int, least int) setting {
+// bytesSetting is a memory value from least to most bytes.
+func bytesSetting(field func(*Options) *int, least, most uint64) setting {
 	return setting{
 		func(o *Options) string { return strconv.Itoa(*field(o)) },
 		func(o *Options, value string) string {
@@ -221,7 +234,7 @@ func bytesSetting(field func(*Options) *int, least int) setting {
 			switch {
 			case !isMemory:
 				return notMemory
-			case n < uint64(least), n > math.MaxInt64 && least > 0:
+			case n < least || n > most:
 				return notBetween(int64(least), math.MaxInt64)
 			}
 			*field(o) = int(min(n, math.MaxInt))

@@ -75,8 +75,6 @@ var keptSettings = []keptSetting{
 	{"enable-debug-command", "yes", nil},
 	{"enable-module-command", "no", nil},
 	{"enable-protected-configs", "no", nil},
-	{"hash-max-listpack-entries hash-max-ziplist-entries", "512", whole(0, math.MaxInt64)},
-	{"hash-max-listpack-value hash-max-ziplist-value", "64", bytesFrom(0, math.MaxInt64)},
 	{"hll-sparse-max-bytes", "3000", bytesFrom(0, math.MaxInt64)},
 	{"hz", "10", hertz},
 	{"ignore-warnings", "", anyText},
@@ -130,7 +128,6 @@ var keptSettings = []keptSetting{
 	{"replicaof slaveof", "", nil},
 	{"sanitize-dump-payload", "no", oneOf("no yes clients")},
 	{"server_cpulist", "", nil},
-	{"set-max-intset-entries", "512", whole(0, math.MaxInt64)},
 	{"set-proc-title", "yes", nil},
 	{"shutdown-on-sigint", "default", anyOf("default save nosave now force")},
 	{"shutdown-on-sigterm", "default", anyOf("default save nosave now force")},
@@ -166,8 +163,6 @@ var keptSettings = []keptSetting{
 	{"tls-session-cache-timeout", "300", whole(0, math.MaxInt32)},
 	{"tls-session-caching", "yes", yesOrNo},
 	{"unixsocketperm", "0", nil},
-	{"zset-max-listpack-entries zset-max-ziplist-entries", "128", whole(0, math.MaxInt64)},
-	{"zset-max-listpack-value zset-max-ziplist-value", "64", bytesFrom(0, math.MaxInt64)},
 }
 
 // protectedSettings are protected by enable-protected-configs.

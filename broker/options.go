@@ -101,6 +101,8 @@ type Options struct {
 	// served is where the broker listens, for CONFIG GET.
 	served served
 
+	thresholds keyspace.Thresholds // of encodings
+
 	// kept are the changed settings that have no effect. The map is immutable.
 	kept map[string]string
 }
@@ -191,6 +193,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.diagnostics = defaultDiagnostics
 	o.access.logLength = defaultAccessLog
 	o.replicas.lag = 10
+	o.thresholds = keyspace.DefaultThresholds
 	o.kept = map[string]string{}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
@@ -202,4 +205,5 @@ func (o Options) withDefaults() (Options, error) {
 func (b *Broker) optionsChanged() {
 	b.limits = resp.Limits{MaxArguments: b.options.MaxArguments, MaxBulk: b.options.MaxBulk, MaxInline: b.options.MaxInline}
 	b.keys.MaxBulk, b.keys.MaxMemory, b.keys.Events = b.options.MaxBulk, b.options.MaxMemory, b.options.events
+	b.keys.Thresholds = b.options.thresholds
 }

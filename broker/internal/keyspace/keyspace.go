@@ -25,6 +25,8 @@ type Keyspace struct {
 	MaxMemory int        // set by the user: memory is counted all the time if it is not 0
 	Events    EventClass // set by the user: what is to be published
 
+	Thresholds // set by the user
+
 	Hits, Misses int64 // of keys that were read
 	Expired      int64 // keys
 

@@ -17,14 +17,24 @@ import (
 // formatVersion is that of Redis 7.0, which reads older ones too.
 const formatVersion = 10
 
-// Types of values, with Redis's names. What Redis 7.0 writes are TypeString and
-// TypeListQuicklist2.
+// Types of values, with Redis's names. Those marked with * are what Redis 7.0 writes; it
+// reads the others, too.
 const (
-	TypeString         = 0
+	TypeString         = 0  // *
 	TypeList           = 1  // the number of elements, and those
+	TypeSet            = 2  // * the number of members, and those
+	TypeZSet           = 3  // the number of members, and each with its score as text
+	TypeHash           = 4  // * the number of fields, and each with its value
+	TypeZSet2          = 5  // * the number of members, and each with its score in 8 bytes
+	TypeHashZipmap     = 9  // in one piece, as up to Redis 2.4
 	TypeListZiplist    = 10 // in one piece
+	TypeSetIntset      = 11 // * integers in one piece
+	TypeZSetZiplist    = 12 // members and scores in one piece
+	TypeHashZiplist    = 13 // fields and values in one piece
 	TypeListQuicklist  = 14 // the number of pieces, and those
-	TypeListQuicklist2 = 18 // likewise, with the kind of each piece before it
+	TypeHashListpack   = 16 // * fields and values in one piece
+	TypeZSetListpack   = 17 // * members and scores in one piece
+	TypeListQuicklist2 = 18 // * the number of pieces, and those, with the kind of each before it
 )
 
 // Marks of strings that are not written as they are, in place of their lengths.
