@@ -5,6 +5,7 @@ package broker
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -97,7 +98,7 @@ func (g *generator) token(token string) []string {
 			g.it = pick(g, g.keys)
 		}
 		return []string{g.it}
-	case "own", "other", "missing", "list", "string", "number", "noNumber":
+	case "own", "other", "missing", "list", "string", "hash", "set", "zset", "number", "noNumber":
 		g.it = g.keyWith(token)
 		if g.first == "" {
 			g.first = g.it
@@ -230,29 +231,43 @@ func (g *generator) miscount(row string) []string {
 	return append(args, g.expand("value value*")...)
 }
 
-// keyWith returns a key that holds what is wanted: a "list", a "string", a "number" or
+// makers are the commands that make keys of each type, behind which the key and what the
+// rule says are put.
+var makers = map[string]struct{ command, rule string }{
+	"list":   {"RPUSH", "value+"},
+	"string": {"SET", "value"},
+}
+
+// typeOf is the type that a group of commands is for, or "".
+func typeOf(group string) string {
+	switch group {
+	case "bitmap":
+		return "string"
+	case "sorted-set":
+		return "zset"
+	}
+	if _, isType := makers[group]; isType {
+		return group
+	}
+	return ""
+}
+
+// keyWith returns a key that holds what is wanted: a type such as "list", a "number" or
 // "noNumber", nothing ("missing"), what the row is for ("own", now and then nothing) or
 // what it is not for ("other"). If there is none it is made first.
 func (g *generator) keyWith(wanted string) string {
-	kinds := []string{"list", "string"}
-	group := ""
+	own := ""
 	if g.row != nil {
-		group = strings.Replace(g.row.Group, "bitmap", "string", 1)
-	}
-	if group == "bitmap" {
-		group = "string"
+		own = typeOf(g.row.Group)
 	}
 	switch {
 	case wanted == "own" && g.chance(15):
 		wanted = "missing"
-	case wanted == "own" && slices.Contains(kinds, group):
-		wanted = group
-	case wanted == "other" && group == "string":
-		wanted = "list"
-	case wanted == "other" && group == "list":
-		wanted = "string"
+	case wanted == "own" && own != "":
+		wanted = own
 	case wanted == "own" || wanted == "other":
-		wanted = pick(g, kinds)
+		others := slices.DeleteFunc(slices.Sorted(maps.Keys(makers)), func(t string) bool { return t == own })
+		wanted = pick(g, others)
 	}
 	b := g.round
 	b.subject.mu.Lock()
@@ -272,14 +287,14 @@ func (g *generator) keyWith(wanted string) string {
 		first("DEL", key)
 	}
 	switch wanted {
-	case "list":
-		first(append([]string{"RPUSH", key}, g.expand("value+")...)...)
-	case "string":
-		first("SET", key, pick(g, pools["value"]))
+	case "missing":
 	case "number":
 		first("SET", key, pick(g, pools["small"]))
 	case "noNumber":
 		first("SET", key, pick(g, pools["noNumber"]))
+	default:
+		maker := makers[wanted]
+		first(append([]string{maker.command, key}, g.expand(maker.rule)...)...)
 	}
 	return key
 }
@@ -290,19 +305,14 @@ func holds(d *keyspace.DB, key, wanted string) bool {
 	if e == nil {
 		return wanted == "missing"
 	}
-	v, isString := e.Value.(keyspace.Text)
-	switch wanted {
-	case "list":
-		return !isString
-	case "string":
-		return isString
-	case "number", "noNumber":
-		if !isString {
-			return false
-		}
-		_, isInt := resp.ParseInt(v.Text())
-		_, isFloat := resp.ParseFloat(v.Text())
-		return isInt == isFloat && isInt == (wanted == "number")
+	if wanted != "number" && wanted != "noNumber" {
+		return e.Value.Type().Name == wanted
 	}
-	return false
+	v, isString := e.Value.(keyspace.Text)
+	if !isString {
+		return false
+	}
+	_, isInt := resp.ParseInt(v.Text())
+	_, isFloat := resp.ParseFloat(v.Text())
+	return isInt == isFloat && isInt == (wanted == "number")
 }
