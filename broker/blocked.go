@@ -166,6 +166,9 @@ func (h hooks) Removed(d *keyspace.DB, key string) {
 // serveReadyKeys serves the clients that are blocked on ready keys. Serving one may make
 // other keys ready, which are served after those.
 func (b *Broker) serveReadyKeys() {
+	if b.isBusy() {
+		return // they are served when the script has ended
+	}
 	for i := 0; i < len(b.ready); i++ {
 		b.serveKey(b.ready[i])
 	}

@@ -76,7 +76,9 @@ type Broker struct {
 	logs                        []logRecord // to be logged once the lock is released
 	listeners                   map[net.Listener]struct{}
 	poller                      *transport.Poller           // serves plain sockets; nil: not started, or not supported
+	polling                     bool                        // it is the poller's goroutine that has the lock
 	conns                       map[transport.Conn]struct{} // those with a goroutine
+	scripting                   scripting
 	closed                      bool
 	done                        chan struct{} // closed with the broker
 }
@@ -228,6 +230,7 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 	b.rearm()
 	logs, questions := b.logs, b.interceptions
 	b.logs, b.interceptions = nil, nil
+	b.polling = false
 	b.mu.Unlock()
 	for _, l := range *flush {
 		l.Flush()
@@ -253,6 +256,18 @@ func emptied[T any](list []T) []T {
 // afterBatch serves ready keys, resumes the clients that were unblocked or released, and
 // sends the invalidations of broadcast mode.
 func (b *Broker) afterBatch() {
+	if !b.isBusy() {
+		b.serveWaiting()
+	}
+	if len(b.netems) > 0 {
+		for _, s := range b.pendingWrites {
+			s.sendNetem()
+		}
+	}
+}
+
+// serveWaiting does what waits for the end of a batch, or of a script.
+func (b *Broker) serveWaiting() {
 	b.serveReadyKeys()
 	for i := 0; i < len(b.resumed); i++ {
 		b.resumed[i].resume()
@@ -261,11 +276,6 @@ func (b *Broker) afterBatch() {
 	b.serveReadyKeys() // deferred for a session that has been closed
 	if b.tracking.active {
 		b.tracking.broadcast()
-	}
-	if len(b.netems) > 0 {
-		for _, s := range b.pendingWrites {
-			s.sendNetem()
-		}
 	}
 }
 

@@ -221,7 +221,7 @@ func aclFile(*call, [][]byte) resp.Reply {
 // A denied is one entry. The same denial within a minute is counted in it.
 type denied struct {
 	what     acl.Denial
-	inMulti  bool
+	context  string // "toplevel", "multi" or "lua"
 	object   string // name of a command, key or channel
 	username string
 	at       int64 // when it happened last, nanoseconds since 1970
@@ -247,9 +247,9 @@ func denialObject(what acl.Denial, cmd *command.Command, args [][]byte, at int) 
 func (s *session) addACLLog(what acl.Denial, object, username string) {
 	b := s.broker
 	log := &b.acl.log
-	d := &denied{what: what, inMulti: s.transaction.open || s.transaction.running, object: object, username: username, at: b.keys.Now, client: s.String(), count: 1}
+	d := &denied{what: what, context: s.context(), object: object, username: username, at: b.keys.Now, client: s.origin().String(), count: 1}
 	for i, old := range (*log)[:min(len(*log), sameDenialAmong)] {
-		if old.what == d.what && old.inMulti == d.inMulti && old.object == d.object && old.username == d.username && d.at-old.at <= int64(sameDenialFor) {
+		if old.what == d.what && old.context == d.context && old.object == d.object && old.username == d.username && d.at-old.at <= int64(sameDenialFor) {
 			d.count += old.count
 			*log = slices.Delete(*log, i, i+1)
 			break
@@ -257,6 +257,17 @@ func (s *session) addACLLog(what acl.Denial, object, username string) {
 	}
 	*log = slices.Insert(*log, 0, d)
 	*log = slices.Delete(*log, min(len(*log), b.options.access.logLength), len(*log))
+}
+
+// context is where a command of the client stands, as ACL LOG has it.
+func (s *session) context() string {
+	switch {
+	case s.caller != nil:
+		return "lua"
+	case s.transaction.open || s.transaction.running:
+		return "multi"
+	}
+	return "toplevel"
 }
 
 var denialNames = [...]string{acl.CommandDenied: "command", acl.KeyDenied: "key", acl.AuthDenied: "auth", acl.ChannelDenied: "channel"}
@@ -277,14 +288,10 @@ func aclLog(c *call, args [][]byte) resp.Reply {
 	}
 	var entries []resp.Reply
 	for _, d := range c.acl.log[:max(0, min(n, int64(len(c.acl.log))))] {
-		context := "toplevel"
-		if d.inMulti {
-			context = "multi"
-		}
 		entries = append(entries, resp.Map(
 			resp.BulkString("count"), resp.Integer(d.count),
 			resp.BulkString("reason"), resp.BulkString(denialNames[d.what]),
-			resp.BulkString("context"), resp.BulkString(context),
+			resp.BulkString("context"), resp.BulkString(d.context),
 			resp.BulkString("object"), resp.BulkString(d.object),
 			resp.BulkString("username"), resp.BulkString(d.username),
 			resp.BulkString("age-seconds"), resp.Double(float64((c.keys.Now-d.at)/int64(time.Millisecond))/1000),

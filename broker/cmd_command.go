@@ -189,6 +189,9 @@ func (c *call) eachKey(given [][]byte, answer func(name []byte, flags string) re
 	answers := []resp.Reply{}
 	for _, k := range cmd.Keys {
 		indexes, valid := k.Indexes(given)
+		if !valid && cmd.Flags&command.NoMandatoryKeys != 0 {
+			continue
+		}
 		if !valid {
 			return resp.ErrorReply("ERR Invalid arguments specified for command")
 		}

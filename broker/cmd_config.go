@@ -99,6 +99,8 @@ var settings = map[string]setting{
 		setPending,
 	},
 	"client-query-buffer-limit": bytesSetting(func(o *Options) *int { return &o.MaxQuery }, 1<<20, math.MaxInt64),
+	"busy-reply-threshold":      busyAfter,
+	"lua-time-limit":            busyAfter,
 	"hash-max-listpack-entries": hashEntries,
 	"hash-max-ziplist-entries":  hashEntries,
 	"hash-max-listpack-value":   hashValue,
@@ -162,6 +164,7 @@ var settings = map[string]setting{
 var (
 	minReplicas = integerSetting(func(o *Options) *int { return &o.replicas.least }, 0, math.MaxInt32)
 	replicaLag  = integerSetting(func(o *Options) *int { return &o.replicas.lag }, 0, math.MaxInt32)
+	busyAfter   = integerSetting(func(o *Options) *int { return &o.busyAfter }, 0, math.MaxInt64)
 	hashEntries = integerSetting(func(o *Options) *int { return &o.thresholds.HashEntries }, 0, math.MaxInt64)
 	hashValue   = bytesSetting(func(o *Options) *int { return &o.thresholds.HashValue }, 0, math.MaxInt64)
 	zsetEntries = integerSetting(func(o *Options) *int { return &o.thresholds.ZSetEntries }, 0, math.MaxInt64)

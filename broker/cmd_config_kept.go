@@ -48,7 +48,6 @@ var keptSettings = []keptSetting{
 	{"bgsave_cpulist", "", nil},
 	{"bind-source-addr", "", anyText},
 	{"bio_cpulist", "", nil},
-	{"busy-reply-threshold lua-time-limit", "5000", whole(0, math.MaxInt64)},
 	{"cluster-allow-pubsubshard-when-down", "yes", yesOrNo},
 	{"cluster-allow-reads-when-down", "no", yesOrNo},
 	{"cluster-allow-replica-migration", "yes", yesOrNo},

@@ -103,7 +103,7 @@ func (c *call) flushSome(args [][]byte, dbs ...*keyspace.DB) resp.Reply {
 		c.Flush(d)
 	}
 	if c.tracking.active {
-		c.tracking.flushed(c.session)
+		c.tracking.flushed(c.session.origin())
 	}
 	return resp.OK
 }
@@ -221,6 +221,8 @@ func shutdown(c *call, args [][]byte) resp.Reply {
 		return resp.SyntaxError
 	case abort:
 		return resp.ErrorReply("ERR No shutdown in progress.")
+	case c.isBusy() && !noSave:
+		return busyWithScript
 	case save && !force:
 		return resp.ErrorReply("ERR Errors trying to SHUTDOWN. Check logs.")
 	}

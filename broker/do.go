@@ -102,6 +102,9 @@ func (s *session) runInternal(args [][]byte) resp.Reply {
 	if err == nil {
 		err = s.refuse(cmd, args, nil)
 	}
+	if err == nil && b.isBusy() && cmd.Flags&command.AllowBusy == 0 {
+		err = &busyWithScript
+	}
 	if err != nil {
 		b.countRejected(cmd)
 		if b.observed {
@@ -134,7 +137,7 @@ func resultOf(r *resp.Reply) any {
 		return r.N
 	case resp.KindBoolean:
 		return r.N != 0
-	case resp.KindBulk, resp.KindVerbatim, resp.KindDouble:
+	case resp.KindBulk, resp.KindVerbatim, resp.KindDouble, resp.KindBigNumber:
 		return string(r.Bytes)
 	case resp.KindMap:
 		m := make(map[string]any, len(r.Items)/2)

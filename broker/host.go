@@ -14,6 +14,7 @@ func (h host) Enter()                                { h.enter() }
 func (h host) Leave()                                { h.leave() }
 func (h host) Open(c transport.Conn) error           { return h.open(c) }
 func (h host) Receive(s transport.Session, p []byte) { h.receive(s.(*session), p) }
+func (h host) Polling()                              { h.polling = true }
 func (h host) Serving(c transport.Conn)              { h.conns[c] = struct{}{} }
 func (h host) Served(c transport.Conn)               { delete(h.conns, c) }
 func (h host) StartTiming()                          { h.startLap() }

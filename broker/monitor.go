@@ -70,7 +70,10 @@ func (b *Broker) show(by *session, cmd *command.Command, args [][]byte) {
 
 // address is the client's address as MONITOR shows it.
 func (s *session) address() string {
-	if s.id == 0 {
+	switch {
+	case s.caller != nil:
+		return "lua"
+	case s.id == 0:
 		return "Do"
 	}
 	client, _ := s.transport.Addresses()

@@ -16,6 +16,9 @@ func (h hooks) Modified(by keyspace.Caller, d *keyspace.DB, key string) {
 	}
 	if h.tracking.active {
 		s, _ := by.(*session)
+		if s != nil {
+			s = s.origin()
+		}
 		h.tracking.changed(s, key)
 	}
 }

@@ -103,6 +103,9 @@ type Options struct {
 
 	thresholds keyspace.Thresholds // of encodings
 
+	// busyAfter is after how many milliseconds a script lets others in; 0: never.
+	busyAfter int
+
 	// kept are the changed settings that have no effect. The map is immutable.
 	kept map[string]string
 }
@@ -194,6 +197,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.access.logLength = defaultAccessLog
 	o.replicas.lag = 10
 	o.thresholds = keyspace.DefaultThresholds
+	o.busyAfter = 5000
 	o.kept = map[string]string{}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

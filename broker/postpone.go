@@ -60,6 +60,7 @@ const (
 	pausing  postponers = 1 << iota // clients are paused
 	stalling                        // the broker stalls
 	hasRules                        // there are rules about commands
+	busy                            // a script lets others in
 )
 
 // A ruleCursor says which rules have been applied to a command.
@@ -81,13 +82,17 @@ type faultAction struct {
 func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 	b := s.broker
 	switch {
+	case b.isBusy() && cmd.Flags&command.AllowBusy == 0:
+		s.rejectCommand(cmd, args, &busyWithScript)
+		s.commandDone(cmd)
+		return
 	case cmd.Flags&command.NeverPostponed != 0:
 		s.queueOrCall(cmd, args)
 		return
 	case b.postponers&stalling != 0:
 		s.postpone(stalled, args, j)
 		return
-	case b.postponers&pausing != 0 && !s.monitors && b.pause.postpones(s, cmd):
+	case b.postponers&pausing != 0 && !s.monitors && b.pause.postpones(s, cmd, args):
 		s.postpone(paused, args, j)
 		return
 	}
@@ -190,6 +195,7 @@ func (b *Broker) release(wanted func(*postponed) bool) {
 // resume runs the command of a session that was postponed, and then its further input.
 func (s *session) resume() {
 	defer s.recoverPanic()
+	s.takeLater()
 	s.receiveNetem()
 	if s.closing || s.closed {
 		return
@@ -228,7 +234,7 @@ func (s *session) HangUp() {
 	if s.closed || s.disconnected {
 		return
 	}
-	if (s.postponed == nil || s.postponed.why == paused) && !s.netem.upInFlight() {
+	if (s.postponed == nil || s.postponed.why == paused) && !s.netem.upInFlight() && !s.isInScript() {
 		s.close()
 		return
 	}
@@ -258,19 +264,8 @@ const (
 )
 
 // postpones reports whether the pause postpones a command.
-func (p *pause) postpones(s *session, cmd *command.Command) bool {
-	const writing = command.Write | command.MayReplicate
-	if p.mode == allPaused || cmd.Flags&writing != 0 {
-		return true
-	}
-	if cmd.FullName == "exec" {
-		for _, q := range s.transaction.queue {
-			if q.command.Flags&writing != 0 {
-				return true
-			}
-		}
-	}
-	return false
+func (p *pause) postpones(s *session, cmd *command.Command, args [][]byte) bool {
+	return p.mode == allPaused || s.hasFlag(cmd, args, command.Write|command.MayReplicate)
 }
 
 // pauseClients starts a pause. One in force is neither shortened nor weakened.
@@ -346,14 +341,14 @@ type stall struct {
 // that have disconnected since. Methods of the broker work during a stall. A longer stall in
 // force is not shortened; d <= 0 does nothing. See also [Broker.Resume].
 func (b *Broker) Stall(d time.Duration) {
-	b.enter()
+	b.enterIdle()
 	b.stallFor(d)
 	b.leave()
 }
 
 // Resume ends a stall.
 func (b *Broker) Resume() {
-	b.enter()
+	b.enterIdle()
 	if b.stall.until != 0 {
 		b.fireAlarms(b.keys.Now)
 		b.endStall()

@@ -172,9 +172,9 @@ func (s *session) refuse(cmd *command.Command, args [][]byte, err *resp.Reply) *
 		return &r
 	case !s.user.Unlimited && !s.mayRun(cmd, args):
 		return s.deny(cmd, args)
-	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd):
+	case s.broker.options.MaxMemory > 0 && s.broker.pause.mode == notPaused && s.lacksMemory(cmd, args):
 		return &outOfMemory
-	case s.broker.lacksReplicas() && s.writes(cmd):
+	case s.broker.lacksReplicas() && s.writes(cmd, args):
 		return &tooFewReplicas
 	case s.protocol == 2 && cmd.Flags&command.WhileSubscribed == 0 && s.subscriptions.any():
 		r := resp.Errorf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.FullName)
@@ -194,8 +194,15 @@ func (b *Broker) lacksReplicas() bool {
 }
 
 // writes reports whether a command does, or one that it is EXEC for.
-func (s *session) writes(cmd *command.Command) bool {
-	return cmd.Flags&command.Write != 0 || cmd.FullName == "exec" && slices.ContainsFunc(s.transaction.queue, func(q queuedCommand) bool { return q.command.Flags&command.Write != 0 })
+func (s *session) writes(cmd *command.Command, args [][]byte) bool {
+	return s.hasFlag(cmd, args, command.Write)
+}
+
+// hasFlag reports whether a command has a flag, or one that it is EXEC for.
+func (s *session) hasFlag(cmd *command.Command, args [][]byte, flag command.Flag) bool {
+	b := s.broker
+	return b.flagsOf(cmd, args)&flag != 0 ||
+		cmd.FullName == "exec" && slices.ContainsFunc(s.transaction.queue, func(q queuedCommand) bool { return b.flagsOf(q.command, q.args)&flag != 0 })
 }
 
 // outOfMemory is the answer to a command that could need more memory while the data
@@ -205,22 +212,17 @@ var outOfMemory = resp.ErrorReply("OOM command not allowed when used memory > 'm
 // lacksMemory reports whether a command has to be refused. In a transaction every
 // command is, as to queue it takes memory too; EXEC only if what was queued is
 // refused alone.
-func (s *session) lacksMemory(cmd *command.Command) bool {
+func (s *session) lacksMemory(cmd *command.Command, args [][]byte) bool {
 	b := s.broker
 	if !b.keys.IsFull() {
 		return false
 	}
 	if !s.transaction.open {
-		return cmd.Flags&command.DenyOOM != 0
+		return b.flagsOf(cmd, args)&command.DenyOOM != 0
 	}
 	switch cmd.FullName {
 	case "exec":
-		for _, q := range s.transaction.queue {
-			if q.command.Flags&command.DenyOOM != 0 {
-				return true
-			}
-		}
-		return false
+		return s.hasFlag(cmd, args, command.DenyOOM)
 	case "discard", "quit", "reset":
 		return false
 	}

@@ -24,7 +24,7 @@ import (
 //
 // To go back to a snapshot, put FLUSHALL before it.
 func (b *Broker) Seed(text string) error {
-	b.enter()
+	b.enterIdle()
 	defer b.leave()
 	if b.closed {
 		return ErrClosed

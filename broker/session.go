@@ -34,6 +34,8 @@ type session struct {
 
 	netem          *netem      // the slow network between it and the client; nil: there is none
 	waits          bool        // no command of it runs: it is blocked, or held
+	caller         *session    // not nil in scripting.client: whose script it runs commands for
+	later          []byte      // what came in while its script was running
 	waiter         *waiter     // not nil while it is blocked
 	blockedArgs    []byte      // arguments of the command that it is, or was last, blocked in: see appendArguments
 	postponed      *postponed  // not nil while it is held
@@ -70,6 +72,11 @@ func (s *session) Input(p []byte) {
 	if s.closing || s.closed {
 		return
 	}
+	if s.isInScript() {
+		s.later = append(s.later, p...)
+		s.checkQueryLimit(s.requests.Buffered() + len(s.later))
+		return
+	}
 	if s.netem == nil {
 		s.readInput(p)
 		return
@@ -85,6 +92,7 @@ func (s *session) readInput(p []byte) {
 	s.broker.stats.bytesIn += int64(len(p))
 	s.used = s.broker.keys.Now
 	s.retryDeferred()
+	s.takeLater()
 	s.requests.Feed(p)
 	s.processInput()
 }

@@ -42,7 +42,10 @@ func (s *session) addSlow(cmd *command.Command, took int64) *slowEntry {
 	}
 	e := b.slowlog.put()
 	*e = slowEntry{number: b.slowlog.next, at: b.keys.Now, took: took, args: e.args[:0], name: s.name}
-	if s.id != 0 { // else it is Do
+	switch {
+	case s.caller != nil: // as Redis has it for scripts
+		e.address, e.name = "?:0", ""
+	case s.id != 0: // else it is Do
 		e.address, _ = s.transport.Addresses()
 	}
 	b.slowlog.next++

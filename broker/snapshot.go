@@ -28,7 +28,7 @@ const snapshotWidth = 100
 // quoted as redis-cli takes them, and nothing is lost: [Broker.Seed] brings the same
 // about, and so does redis-cli.
 func (b *Broker) Snapshot() string {
-	b.enter()
+	b.enterIdle()
 	defer b.leave()
 	return string(b.snapshot())
 }

@@ -288,7 +288,9 @@ func (s *session) observe(cmd *command.Command, args [][]byte, r *resp.Reply) {
 		l.args = appendArguments(l.args, cmd, args)
 		s.checkStrict(l)
 	}
-	s.broker.show(s, cmd, args)
+	if cmd.Flags&command.SkipMonitor == 0 {
+		s.broker.show(s, cmd, args)
+	}
 }
 
 // addLatency counts how long a whole command took.

@@ -46,5 +46,6 @@ var rows = slices.Concat(
 	str.Commands,
 	list.Commands,
 	transactionCommands,
+	scriptCommands,
 	pubsubCommands,
 )

@@ -80,6 +80,9 @@ func (b *Broker) runDue() {
 	if b.keys.Now >= b.stats.nextSample {
 		b.takeSample()
 	}
+	if b.isBusy() {
+		return
+	}
 	if b.stall.until != 0 {
 		if b.keys.Now < b.stall.until {
 			return
@@ -133,7 +136,7 @@ func (b *Broker) next() (at int64, ok bool) {
 // rearm makes the timer go off when something is due next. There is no timer while
 // there is nothing to wait for.
 func (b *Broker) rearm() {
-	if b.clock.manual || b.closed {
+	if b.clock.manual || b.closed || b.isBusy() {
 		return
 	}
 	at, ok := b.next()
@@ -177,7 +180,7 @@ func (b *Broker) Advance(d time.Duration) {
 	if d < 0 {
 		panic("broker: Advance: time does not go back")
 	}
-	b.enter()
+	b.enterIdle()
 	defer b.leave()
 	if d > b.timeLeft() {
 		panic("broker: Advance: time ends in the year 2262")

@@ -82,7 +82,8 @@ func (w *wire) expect(t testing.TB, want string, args ...string) {
 }
 
 // reply reads one reply in readable form: +OK, -ERR text, 1, word, "quoted", nil,
-// nil-list, [array], {map}, ~[set], >[push] or txt:"verbatim".
+// nil-list, [array], {map}, ~[set], >[push],
+// txt:"verbatim", (big number or #boolean.
 func (w *wire) reply(t testing.TB) string {
 	t.Helper()
 	s, err := w.read()
@@ -113,6 +114,8 @@ func readReply(in *bufio.Reader) (string, error) {
 		return string(kind) + rest, nil
 	case ':', ',':
 		return rest, nil
+	case '(', '#':
+		return line[:len(line)-2], nil
 	case '_':
 		return "nil", nil
 	}

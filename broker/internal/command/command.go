@@ -49,9 +49,11 @@ const (
 	Blocking
 	Loading
 	Stale
+	SkipMonitor
 	SkipSlowlog
 	Fast
 	NoAuth // runs before the client has given the password
+	NoMandatoryKeys
 	NoAsyncLoading
 	NoMulti // cannot be queued
 	AllowBusy
@@ -63,6 +65,7 @@ const (
 	Personal        // about the client's own connection: nothing for Do
 	MayReplicate    // changes no key, but a replica would have to know: CLIENT PAUSE WRITE postpones it
 	NeverPostponed  // no pause, stall or fault keeps it from running
+	RunsScript      // its flags depend on what the script declares
 )
 
 // Combinations of flags that many commands share.
@@ -73,8 +76,8 @@ const (
 
 const reported = Immediate - 1
 
-var flagNames = []string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale",
-	"skip_slowlog", "fast", "no_auth", "no_async_loading", "no_multi", "allow_busy", "movablekeys"}
+var flagNames = []string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale", "skip_monitor",
+	"skip_slowlog", "fast", "no_auth", "no_mandatory_keys", "no_async_loading", "no_multi", "allow_busy", "movablekeys"}
 
 // Names lists the flags that COMMAND reports.
 func (f Flag) Names() iter.Seq[string] {

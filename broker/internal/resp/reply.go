@@ -19,8 +19,8 @@ import (
 type Reply struct {
 	Kind  Kind
 	N     int64            // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
-	Text  string           // simple string, error
-	Bytes []byte           // bulk string, verbatim text, double
+	Text  string           // simple string, error; verbatim text: its format, "" for txt
+	Bytes []byte           // bulk string, verbatim text, double, big number
 	Items []Reply          // array, map, set, push, sequence
 	Each  iter.Seq[[]byte] // strings: passes them on, each until the next
 	Wait  any              // how to wait: a *keyspace.Wait
@@ -37,6 +37,7 @@ const (
 	KindVerbatim              // text for people: a bulk string in RESP2
 	KindBoolean               // an integer in RESP2
 	KindDouble                // $bytes: a bulk string in RESP2
+	KindBigNumber             // a bulk string in RESP2
 	KindNull                  // null: the null bulk string in RESP2
 	KindNullArray             // null: the null array in RESP2
 	KindArray
@@ -77,7 +78,13 @@ func Int(n int) Reply            { return Reply{Kind: KindInteger, N: int64(n)} 
 func Bulk(b []byte) Reply        { return Reply{Kind: KindBulk, Bytes: b} }
 func BulkString(s string) Reply  { return Reply{Kind: KindBulk, Bytes: []byte(s)} }
 func Verbatim(s string) Reply    { return Reply{Kind: KindVerbatim, Bytes: []byte(s)} }
+func BigNumber(s string) Reply   { return Reply{Kind: KindBigNumber, Bytes: []byte(s)} }
 func Array(items ...Reply) Reply { return Reply{Kind: KindArray, Items: items} }
+
+// VerbatimOf is a text of a format, of which three letters count.
+func VerbatimOf(format, s string) Reply {
+	return Reply{Kind: KindVerbatim, Text: (format + "   ")[:3], Bytes: []byte(s)}
+}
 
 // Strings is an array of n bulk strings that the iterator passes on, once. They may
 // refer to stored data.
@@ -88,8 +95,23 @@ func Strings(n int, each iter.Seq[[]byte]) Reply {
 func Map(items ...Reply) Reply  { return Reply{Kind: KindMap, Items: items} }
 func Set(items ...Reply) Reply  { return Reply{Kind: KindSet, Items: items} }
 func Push(items ...Reply) Reply { return Reply{Kind: KindPush, Items: items} }
+
+// Double is a number as C's %.17g writes it.
 func Double(f float64) Reply {
-	return Reply{Kind: KindDouble, Bytes: strconv.AppendFloat(nil, f, 'g', 17, 64)}
+	r := Reply{Kind: KindDouble}
+	switch {
+	case math.IsInf(f, 1):
+		r.Bytes = []byte("inf")
+	case math.IsInf(f, -1):
+		r.Bytes = []byte("-inf")
+	case f != f && math.Signbit(f):
+		r.Bytes = []byte("-nan")
+	case f != f:
+		r.Bytes = []byte("nan")
+	default:
+		r.Bytes = strconv.AppendFloat(nil, f, 'g', 17, 64)
+	}
+	return r
 }
 func Sequence(items ...Reply) Reply { return Reply{Kind: KindSequence, Items: items} }
 
@@ -143,7 +165,11 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 			return redcon.AppendBulk(b, r.Bytes)
 		}
 		b = header(b, '=', len(r.Bytes)+len("txt:"))
-		b = append(b, "txt:"...)
+		format := r.Text
+		if format == "" {
+			format = "txt"
+		}
+		b = append(append(b, format...), ':')
 		b = append(b, r.Bytes...)
 		return append(b, '\r', '\n')
 	case KindBoolean:
@@ -156,6 +182,12 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 			return redcon.AppendBulk(b, r.Bytes)
 		}
 		b = append(append(b, ','), r.Bytes...)
+		return append(b, '\r', '\n')
+	case KindBigNumber:
+		if protocol == 2 {
+			return redcon.AppendBulk(b, r.Bytes)
+		}
+		b = append(append(b, '('), r.Bytes...)
 		return append(b, '\r', '\n')
 	case KindNull, KindNullArray:
 		switch {

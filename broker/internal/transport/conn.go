@@ -92,6 +92,10 @@ type Host interface {
 	// Receive passes on what a client has sent, without the lock.
 	Receive(s Session, p []byte)
 
+	// Polling is called by a Poller that has taken the lock. Until it is released, it is the
+	// Poller's goroutine that has it.
+	Polling()
+
 	// Serving and Served are told of a connection with a goroutine of its own, under the
 	// lock: one that is being served is aborted when the host ends.
 	Serving(Conn)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -27,7 +28,9 @@ import (
 type Poller struct {
 	host  Host
 	file  *os.File // the epoll instance
-	epoll int      // its descriptor
+	raw   syscall.RawConn
+	epoll int          // its descriptor
+	turn  atomic.Int64 // how often another goroutine has taken over
 
 	mu      sync.Mutex // guards what follows; taken last
 	sockets map[int32]*polled
@@ -49,12 +52,20 @@ func NewPoller(h Host) (*Poller, error) {
 		p.file.Close()
 		return nil, err
 	}
-	raw, err := p.file.SyscallConn()
-	if err != nil || !h.Go("poller", func() { p.run(raw) }) {
+	if p.raw, err = p.file.SyscallConn(); err != nil || !h.Go("poller", func() { p.run(0) }) {
 		p.file.Close()
 		return nil, net.ErrClosed
 	}
 	return p, nil
+}
+
+// Yield is called under the host's lock in the poller's goroutine, if that is not to come
+// back soon: another one takes over.
+func (p *Poller) Yield() {
+	turn := p.turn.Load() + 1
+	if p.host.Go("poller", func() { p.run(turn) }) {
+		p.turn.Store(turn)
+	}
 }
 
 // abortAll closes the sockets that are left: those without a session any more, but
@@ -86,10 +97,8 @@ func (p *Poller) find(key int32) *polled {
 	return p.sockets[key]
 }
 
-// run serves until stop is called.
-func (p *Poller) run(raw syscall.RawConn) {
-	defer p.file.Close()
-	defer p.abortAll()
+// run serves until stop is called, or another goroutine takes over.
+func (p *Poller) run(turn int64) {
 	events := make([]unix.EpollEvent, 512)
 	buf := make([]byte, 64<<10)
 	var n int
@@ -98,16 +107,17 @@ func (p *Poller) run(raw syscall.RawConn) {
 		n, err = epollWait(p.epoll, events)
 		return n != 0 || err != nil
 	}
-	for {
-		if raw.Read(ready) != nil {
-			return
-		}
+	for p.raw.Read(ready) == nil {
 		if err != nil && err != unix.EINTR {
 			p.host.Logger().Error("epoll_wait failed: no socket is served any more", "error", err)
+			break
+		}
+		if !p.handle(events[:max(0, n)], buf, turn) {
 			return
 		}
-		p.handle(events[:max(0, n)], buf)
 	}
+	p.abortAll()
+	p.file.Close()
 }
 
 // epollWait returns what is ready, without waiting.
@@ -132,10 +142,12 @@ func result(n uintptr, errno syscall.Errno) (int, error) {
 	return int(n), nil
 }
 
-// handle serves the sockets that are ready.
-func (p *Poller) handle(events []unix.EpollEvent, buf []byte) {
+// handle serves the sockets that are ready. It reports false if another goroutine has taken
+// over meanwhile, which finds those that are left ready, too.
+func (p *Poller) handle(events []unix.EpollEvent, buf []byte, turn int64) bool {
 	var writable []*polled
 	p.host.Enter()
+	p.host.Polling()
 	for i := range events {
 		s := p.find(events[i].Fd)
 		if s == nil {
@@ -145,13 +157,19 @@ func (p *Poller) handle(events []unix.EpollEvent, buf []byte) {
 			writable = append(writable, s)
 		}
 		if events[i].Events&^unix.EPOLLOUT != 0 {
-			s.receive(buf)
+			if s.receive(buf); p.turn.Load() != turn {
+				break
+			}
 		}
 	}
 	p.host.Leave()
+	if p.turn.Load() != turn {
+		return false
+	}
 	for _, s := range writable {
 		s.writable()
 	}
+	return true
 }
 
 // Serve takes over a connection.

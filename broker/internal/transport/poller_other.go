@@ -13,6 +13,7 @@ type Poller struct{}
 // NewPoller returns errors.ErrUnsupported.
 func NewPoller(Host) (*Poller, error) { return nil, errors.ErrUnsupported }
 
-// Serve and Stop are not called.
+// Serve, Yield and Stop are not called.
 func (*Poller) Serve(net.Conn) {}
+func (*Poller) Yield()         {}
 func (*Poller) Stop()          {}

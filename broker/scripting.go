@@ -1,0 +1,329 @@
+package broker
+
+import (
+	"errors"
+	"log/slog"
+	"runtime"
+	"time"
+
+	"redrpc/broker/internal/acl"
+	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/script"
+)
+
+// Scripts run under the lock, like any command. One that runs for longer than
+// busy-reply-threshold lets other clients in again and again: they are answered BUSY, unless
+// they send what may run then, such as SCRIPT KILL. Meanwhile no time passes for keys, and
+// nobody is served who is blocked.
+
+// scripting is the engine's side of it.
+type scripting struct {
+	engine *script.Engine // nil before the first script
+	client *session       // that runs the commands of scripts
+
+	// running is the script that runs, or nil. As long as it does, its goroutine has the
+	// lock, but for when it lets others in.
+	running *scriptRun
+}
+
+// A scriptRun is one run of a script.
+type scriptRun struct {
+	session  *session // that called it
+	script   *script.Script
+	readOnly bool
+	fullFrom bool  // the data took more than they may when it began
+	began    int64 // by clock.elapsed
+	checks   int64 // how often it was asked whether it takes long
+	wrote    bool
+	slow     bool // it lets others in
+	killed   bool // by SCRIPT KILL
+	ended    chan struct{}
+}
+
+// scriptEngine makes the engine when it is needed first.
+func (b *Broker) scriptEngine() *script.Engine {
+	if b.scripting.engine == nil {
+		b.scripting.engine = script.New(scriptHost{b})
+		b.scripting.client = b.newInternalClient(b.keys.DBs[0])
+	}
+	return b.scripting.engine
+}
+
+// runScript runs a script for a client.
+func (b *Broker) runScript(s *session, what *script.Script, keys, args [][]byte, readOnly bool) resp.Reply {
+	if err := b.refuseScript(what, readOnly); err != nil {
+		return *err
+	}
+	run := &scriptRun{
+		session: s, script: what, readOnly: readOnly || what.Flags&script.NoWrites != 0,
+		fullFrom: b.options.MaxMemory > 0 && b.keys.IsFull(), began: b.clock.elapsed(), ended: make(chan struct{}),
+	}
+	b.scripting.client.standFor(s)
+	b.scripting.running = run
+	outer, finished := b.running, false
+	defer func() {
+		b.running = outer
+		b.endScript(run, finished)
+	}()
+	r := b.scripting.engine.Run(what, keys, args)
+	finished = true
+	if r.Kind == resp.KindError && r.N != 0 {
+		b.usage[outer.command.Index].failed++ // which IsError does not tell
+	}
+	return r
+}
+
+// endScript is called when a script has ended, or has not finished because of a mistake of
+// the broker: then nobody knows what state its engine is in.
+func (b *Broker) endScript(run *scriptRun, finished bool) {
+	b.scripting.running = nil
+	b.postponers &^= busy
+	b.scripting.client.forgetCaller()
+	close(run.ended)
+	if run.slow {
+		b.resumed = append(b.resumed, run.session) // for what it has sent meanwhile
+	}
+	if !finished {
+		b.scripting.engine = nil
+	}
+}
+
+// refuseScript returns the error reply to a script that its flags keep from running, or nil.
+func (b *Broker) refuseScript(s *script.Script, readOnly bool) *resp.Reply {
+	if s.Flags&script.Declared == 0 || s.Flags&script.NoWrites != 0 {
+		return nil
+	}
+	switch {
+	case readOnly:
+		return &writesInReadOnly
+	case b.lacksReplicas():
+		return &tooFewReplicas
+	case s.Flags&script.AllowOOM == 0 && b.options.MaxMemory > 0 && b.keys.IsFull():
+		return &scriptOutOfMemory
+	}
+	return nil
+}
+
+var (
+	writesInReadOnly  = resp.ErrorReply("ERR Can not execute a script with write flag using *_ro command.")
+	scriptOutOfMemory = resp.ErrorReply("OOM allow-oom flag is not set on the script, can not run it when used memory > 'maxmemory'")
+)
+
+// flagsOf are the flags of a command. Those of one that runs a script depend on what that
+// declares.
+func (b *Broker) flagsOf(cmd *command.Command, args [][]byte) command.Flag {
+	f := cmd.Flags
+	if f&command.RunsScript == 0 {
+		return f
+	}
+	declared := script.Flags(0)
+	if cmd.Name == "evalsha" || cmd.Name == "evalsha_ro" {
+		if s := b.scriptEngine().Find(args[1]); s != nil {
+			declared = s.Flags
+		}
+	} else {
+		declared, _, _ = script.ParseFlags(args[1])
+	}
+	if declared&script.Declared == 0 {
+		return f
+	}
+	f &^= command.MayReplicate
+	if declared&script.NoWrites == 0 {
+		f |= command.Write
+		if declared&script.AllowOOM == 0 {
+			f |= command.DenyOOM
+		}
+	}
+	return f
+}
+
+// standFor makes a session run commands in the place of another one.
+func (s *session) standFor(caller *session) {
+	s.caller = caller
+	s.id, s.name, s.transport, s.user, s.db = caller.id, caller.name, caller.transport, caller.user, caller.db
+}
+
+// forgetCaller undoes it, so that a closed session is not kept in memory.
+func (s *session) forgetCaller() { s.caller, s.transport, s.user = nil, nil, nil }
+
+// origin is the client for which a session runs commands: itself, unless they are those of
+// a script.
+func (s *session) origin() *session {
+	if s.caller != nil {
+		return s.caller
+	}
+	return s
+}
+
+// scriptHost implements script.Host.
+type scriptHost struct{ *Broker }
+
+// Call runs a command of the script that is running.
+func (h scriptHost) Call(args [][]byte) *resp.Reply {
+	b := h.Broker
+	s := b.scripting.client
+	cmd, err := s.refuseInScript(args)
+	if err != nil {
+		b.countRejected(cmd)
+		b.countError(err.Text)
+		if b.observed {
+			s.logNotRun(cmd, args, Refused, err.Text)
+		}
+		return err
+	}
+	if cmd.Flags&command.Write != 0 {
+		b.scripting.running.wrote = true
+	}
+	outer, began := b.running, b.measuredUntil
+	r := new(resp.Reply)
+	s.invoke(cmd, args, r)
+	if s.caller.tracking.on {
+		s.caller.track(cmd, args)
+	}
+	s.account(cmd, args, began, r)
+	if r.IsError() {
+		b.countError(r.Text)
+	}
+	b.running = outer
+	if b.observed {
+		s.observe(cmd, args, r)
+	}
+	return r
+}
+
+var (
+	unknownInScript   = resp.ErrorReply("ERR Unknown Redis command called from script")
+	wrongNumberScript = resp.ErrorReply("ERR Wrong number of args calling Redis command from script")
+	notInScript       = resp.ErrorReply("ERR This Redis command is not allowed from script")
+	writeInReadOnly   = resp.ErrorReply("ERR Write commands are not allowed from read-only scripts.")
+
+	scriptDenied = map[acl.Denial]*resp.Reply{
+		acl.CommandDenied: {Kind: resp.KindError, Text: "ERR The user executing the script can't run this command or subcommand"},
+		acl.KeyDenied:     {Kind: resp.KindError, Text: "ERR The user executing the script can't access at least one of the keys mentioned in the command arguments"},
+		acl.ChannelDenied: {Kind: resp.KindError, Text: "ERR The user executing the script can't publish to the channel mentioned in the command"},
+	}
+)
+
+// refuseInScript finds a command, and returns the error reply to one that a script may not
+// run.
+func (s *session) refuseInScript(args [][]byte) (*command.Command, *resp.Reply) {
+	b := s.broker
+	run := b.scripting.running
+	cmd, err := b.table.Lookup(args)
+	switch {
+	case err != nil:
+		return nil, &unknownInScript
+	case !cmd.Accepts(len(args)):
+		return cmd, &wrongNumberScript
+	case cmd.Flags&(command.NoScript|command.Personal) != 0:
+		return cmd, &notInScript
+	}
+	if what, at := s.user.Denies(cmd, args); what != acl.NothingDenied {
+		s.addACLLog(what, denialObject(what, cmd, args, at), s.user.Name)
+		return cmd, scriptDenied[what]
+	}
+	switch {
+	case run.readOnly && cmd.Flags&(command.Write|command.MayReplicate) != 0:
+		return cmd, &writeInReadOnly
+	case cmd.Flags&command.Write != 0 && b.lacksReplicas():
+		return cmd, &tooFewReplicas
+	case cmd.Flags&command.DenyOOM != 0 && run.fullFrom && !run.wrote && run.script.Flags&script.AllowOOM == 0:
+		return cmd, &outOfMemory
+	}
+	return cmd, nil
+}
+
+func (h scriptHost) MayRun(args [][]byte) (may, known bool) {
+	cmd, err := h.table.Lookup(args)
+	if err != nil {
+		return false, false
+	}
+	return h.scripting.client.mayRun(cmd, args), true
+}
+
+func (h scriptHost) SetProtocol(version int) { h.scripting.client.protocol = version }
+
+// scriptLevels are those of redis.log.
+var scriptLevels = [...]slog.Level{slog.LevelDebug, slog.LevelDebug, slog.LevelInfo, slog.LevelWarn}
+
+func (h scriptHost) Log(level int, message string) { h.log(scriptLevels[level], message) }
+
+var (
+	errKilled       = errors.New("Script killed by user with SCRIPT KILL...")
+	errBrokerClosed = errors.New("the broker is closed")
+)
+
+// instructionTime is how long an instruction of a script counts where no time passes while
+// it runs: in a testing/synctest bubble.
+const instructionTime = 10 * time.Nanosecond
+
+// Interrupt lets others in if the script takes long, and ends it if one of them wants that.
+func (h scriptHost) Interrupt() error {
+	b, run := h.Broker, h.scripting.running
+	run.checks++
+	if !run.slow {
+		took := time.Duration(b.clock.elapsed() - run.began)
+		if b.clock.inBubble {
+			took = time.Duration(run.checks) * script.HookInterval * instructionTime
+		}
+		if after := b.options.busyAfter; after == 0 || took/time.Millisecond < time.Duration(after) {
+			return nil
+		}
+		run.slow = true
+		b.postponers |= busy
+		b.log(slog.LevelWarn, "slow script: other clients are answered BUSY until it ends; SCRIPT KILL ends it", "after", took, "script", run.script.Hash, "client", run.session.String())
+		if b.polling { // other sockets are not to wait for it
+			b.poller.Yield()
+		}
+	}
+	b.letOthersIn()
+	switch {
+	case b.closed:
+		return errBrokerClosed
+	case run.killed:
+		return errKilled
+	}
+	return nil
+}
+
+// letOthersIn releases the lock for a moment while a script runs.
+func (b *Broker) letOthersIn() {
+	outer, now, second := b.running, b.keys.Now, b.keys.Second
+	b.leave()
+	runtime.Gosched()
+	b.mu.Lock()
+	b.running, b.keys.Now, b.keys.Second = outer, now, second
+}
+
+// isBusy reports, to those who have been let in, that a script runs.
+func (b *Broker) isBusy() bool { return b.scripting.running != nil }
+
+var busyWithScript = resp.ErrorReply("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
+
+// enterIdle is enter for what must not happen in the middle of a script.
+func (b *Broker) enterIdle() {
+	for b.enter(); b.isBusy(); b.enter() {
+		ended := b.scripting.running.ended
+		b.leave()
+		<-ended
+	}
+}
+
+// isInScript reports whether a script of the client is running, which others may find when
+// they are let in.
+func (s *session) isInScript() bool {
+	run := s.broker.scripting.running
+	return run != nil && run.session == s
+}
+
+// takeLater takes over what came in while a script of the client was running.
+func (s *session) takeLater() {
+	if len(s.later) > 0 {
+		s.requests.Feed(s.later)
+		s.later = nil
+	}
+}
+
+var _ keyspace.Caller = (*session)(nil)
