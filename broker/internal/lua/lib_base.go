@@ -206,6 +206,9 @@ func basePcall(t *Thread) int {
 	at := t.current().base
 	if err := t.tryCall(at, multiple, Nil); err != nil {
 		t.stopIfEnded(err)
+		if t.state.caught != nil {
+			err.value = t.state.caught(err.value)
+		}
 		return t.Return(Bool(false), err.value)
 	}
 	return t.withTrue(at)

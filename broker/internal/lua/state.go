@@ -18,6 +18,7 @@ type State struct {
 	random  random
 	gc      collector
 
+	caught    func(Value) Value // what pcall makes of an error; nil: nothing else
 	hook      func() error
 	hookEvery int // instructions
 	countdown int // instructions until the hook is called
@@ -121,3 +122,10 @@ func (e *Error) Error() string {
 
 // Unwrap is what the hook returned.
 func (e *Error) Unwrap() error { return e.Hook }
+
+// OnCaught has a function called with each error that pcall catches. It returns what the
+// script gets in its place.
+func (s *State) OnCaught(f func(Value) Value) { s.caught = f }
+
+// StringMeta is the metatable of strings.
+func (s *State) StringMeta() *Table { return s.strings }
