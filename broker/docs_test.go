@@ -19,7 +19,7 @@ var leftOut = []struct {
 	names  string // "config|get" is a sub-command
 }{
 	{"Other types of values will follow.", "hash set sorted-set stream hyperloglog geo", ""},
-	{"Scripts and functions will follow.", "scripting", ""},
+	{"Functions will follow.", "", "fcall fcall_ro function function|delete function|dump function|flush function|help function|kill function|list function|load function|restore function|stats"},
 	{"The broker is no cluster.", "", "restore-asking"},
 	{"There is no disk.", "", "bgrewriteaof bgsave lastsave save"},
 	{"There are no replicas.", "", "failover psync replconf replicaof slaveof sync"},

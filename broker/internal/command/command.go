@@ -112,6 +112,9 @@ func (c *Command) Categories() []string {
 			has[implied.category] = true
 		}
 	}
+	if has["scripting"] { // a script reads and writes by other commands
+		has["read"] = false
+	}
 	has["slow"] = !has["fast"]
 	var names []string
 	for _, name := range CategoryNames {

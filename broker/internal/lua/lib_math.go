@@ -107,9 +107,12 @@ func (r *random) next() int64 {
 	return int64(r.x >> 17)
 }
 
-// SeedRandom begins the numbers of math.random anew. Redis does so with 0 before each
-// script.
-func (s *State) SeedRandom(seed int32) { s.random.seed(seed) }
+// firstRandom is where the generator of a new state stands, as in Redis, which does not
+// begin anew with each script.
+var firstRandom = random{0x1234abcd330e}
+
+// ContinueRandom makes math.random go on from where it is in another state.
+func (s *State) ContinueRandom(from *State) { s.random = from.random }
 
 func mathRandom(t *Thread) int {
 	r := float64(t.state.random.next()%randomMax) / randomMax

@@ -32,7 +32,6 @@ func newProtected() *State {
 
 // eval answers as EVAL does, as text.
 func eval(s *State, script string) string {
-	s.SeedRandom(0)
 	f, err := s.Load(script, "@user_script")
 	if err != nil {
 		return "-ERR Error compiling script (new function): " + err.Error()

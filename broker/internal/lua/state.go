@@ -27,7 +27,7 @@ type State struct {
 // New makes a state with the libraries that Redis leaves to scripts: of the base library
 // what it allows, string, table, math and coroutine.
 func New() *State {
-	s := &State{globals: NewTable(0, 0), countdown: noHook, hookEvery: noHook}
+	s := &State{globals: NewTable(0, 0), countdown: noHook, hookEvery: noHook, random: firstRandom}
 	s.main = s.newThread()
 	s.openBase()
 	s.openCoroutine()

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"redrpc/broker/internal/lua"
+	"redrpc/broker/internal/lualib"
 	"redrpc/broker/internal/resp"
 )
 
@@ -64,8 +65,11 @@ func New(h Host) *Engine {
 // Flush forgets all scripts.
 func (e *Engine) Flush() {
 	e.scripts = map[string]*Script{}
-	e.state = lua.New()
-	// lualib.Open(e.state)
+	last := e.state
+	if e.state = lua.New(); last != nil {
+		e.state.ContinueRandom(last)
+	}
+	lualib.Open(e.state)
 	e.openRedis()
 	e.protectGlobals()
 	e.state.OnCaught(textOf)
@@ -117,7 +121,6 @@ func (e *Engine) Load(body []byte) (*Script, *resp.Reply) {
 // before, when a command of the script failed.
 func (e *Engine) Run(s *Script, keys, args [][]byte) resp.Reply {
 	e.setProtocol(2)
-	e.state.SeedRandom(0)
 	globals := e.state.Globals()
 	globals.SetString("KEYS", stringsOf(keys).Value())
 	globals.SetString("ARGV", stringsOf(args).Value())
@@ -187,10 +190,11 @@ func (e *Engine) protectGlobals() {
 }
 
 func noGlobal(t *lua.Thread) int {
-	name, isString := t.Arg(2).AsString()
-	if !isString {
-		name = t.Arg(2).Type().String()
+	name, isText := t.Arg(2).ToString()
+	if !isText {
+		t.Errorf("Second argument to luaProtectedTableError must be a string or number")
 	}
+	name = resp.CString([]byte(name), len(name))
 	t.Errorf("Script attempted to access nonexistent global variable '%s'", name)
 	return 0
 }

@@ -64,6 +64,27 @@ func (e *Engine) openRedis() {
 		}
 	}
 	e.state.Globals().SetString("redis", t.Value())
+	e.state.Globals().SetString("__redis__err__handler", e.state.NewFunction(handleError).Value())
+}
+
+// handleError is the error handler that Redis gives to scripts, which may use it for xpcall:
+// it makes a table of an error, with the place where it was.
+func handleError(t *lua.Thread) int {
+	v := t.Arg(1)
+	failure, isTable := v.AsTable()
+	if !isTable {
+		failure = lua.NewTable(0, 0)
+		failure.SetString(errField, lua.String("ERR "+v.Describe()))
+	}
+	source, line, known := t.Position(1)
+	if known && line < 0 {
+		source, line, known = t.Position(2)
+	}
+	if known {
+		failure.SetString("source", lua.String(source))
+		failure.SetString("line", lua.Int(line))
+	}
+	return t.Return(failure.Value())
 }
 
 // Errors are tables with a text, and whether the statistics have them already.
