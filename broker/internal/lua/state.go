@@ -18,7 +18,7 @@ type State struct {
 	random  random
 	gc      collector
 
-	caught    func(Value) Value // what pcall makes of an error; nil: nothing else
+	handler   Value // of errors that end a Call
 	hook      func() error
 	hookEvery int // instructions
 	countdown int // instructions until the hook is called
@@ -27,7 +27,7 @@ type State struct {
 // New makes a state with the libraries that Redis leaves to scripts: of the base library
 // what it allows, string, table, math and coroutine.
 func New() *State {
-	s := &State{globals: NewTable(0, 0), countdown: noHook, hookEvery: noHook, random: firstRandom}
+	s := &State{globals: NewTable(0, 0), countdown: noHook, hookEvery: noHook, random: random{randomStart}}
 	s.main = s.newThread()
 	s.openBase()
 	s.openCoroutine()
@@ -86,6 +86,16 @@ func (s *State) Call(f *Function, args ...Value) (results []Value, err error) {
 	return s.main.callFromGo(f, args)
 }
 
+// SetErrorHandler has a function called with what is raised and ends a Call, where it is
+// raised: there Position(1) is that of the function that raised it. The Call's error is what
+// it returns. Nil is none.
+func (s *State) SetErrorHandler(f GoFunction) {
+	s.handler = Nil
+	if f != nil {
+		s.handler = s.NewFunction(f).Value()
+	}
+}
+
 const noHook = 1 << 30
 
 // SetHook has a function called every so many instructions, also within long work of the
@@ -123,9 +133,8 @@ func (e *Error) Error() string {
 // Unwrap is what the hook returned.
 func (e *Error) Unwrap() error { return e.Hook }
 
-// OnCaught has a function called with each error that pcall catches. It returns what the
-// script gets in its place.
-func (s *State) OnCaught(f func(Value) Value) { s.caught = f }
-
 // StringMeta is the metatable of strings.
 func (s *State) StringMeta() *Table { return s.strings }
+
+// ContinueRandom makes math.random go on from where it is in another state.
+func (s *State) ContinueRandom(from *State) { s.random = from.random }

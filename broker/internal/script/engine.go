@@ -72,7 +72,7 @@ func (e *Engine) Flush() {
 	lualib.Open(e.state)
 	e.openRedis()
 	e.protectGlobals()
-	e.state.OnCaught(textOf)
+	e.state.SetErrorHandler(handleError)
 	e.state.SetHook(HookInterval, e.host.Interrupt)
 }
 
@@ -147,22 +147,27 @@ func (e *Engine) setProtocol(version int) {
 	e.host.SetProtocol(version)
 }
 
-// failed is the reply to a script that an error has ended.
+// failed is the reply to a script that an error has ended: what handleError has made of it.
 func failed(s *Script, err error) resp.Reply {
 	failure, isLua := err.(*lua.Error)
 	if !isLua {
 		return resp.Errorf("ERR %s", err)
 	}
-	text, counted := "ERR "+failure.Value.Describe(), false
-	if t, isTable := failure.Value.AsTable(); isTable {
+	text, source, line, counted := "ERR "+failure.Error(), failure.Source, failure.Line, false
+	if t, isTable := failure.Value.AsTable(); isTable && failure.Hook == nil {
 		var has bool
 		if text, has = t.GetString(errField).ToString(); !has {
 			text = "ERR the script failed with a table that has no field 'err'"
 		}
+		source, _ = t.GetString(sourceField).ToString()
+		f, _ := t.GetString(lineField).ToNumber()
+		line = int(f)
 		counted = t.GetString(countedField).Truth()
+	} else if failure.Unhandled {
+		return errorReply(fmt.Sprintf("ERR Error running script %s, %.100s", s.Hash, failure.Error()), false)
 	}
-	if failure.Line > 0 {
-		text = fmt.Sprintf("%s script: %s, on %s:%d.", text, s.Hash, failure.Source, failure.Line)
+	if source != "" && line != 0 {
+		text = fmt.Sprintf("%s script: %s, on %s:%d.", text, s.Hash, source, line)
 	}
 	return errorReply(text, counted)
 }

@@ -81,8 +81,8 @@ func handleError(t *lua.Thread) int {
 		source, line, known = t.Position(2)
 	}
 	if known {
-		failure.SetString("source", lua.String(source))
-		failure.SetString("line", lua.Int(line))
+		failure.SetString(sourceField, lua.String(source))
+		failure.SetString(lineField, lua.Int(line))
 	}
 	return t.Return(failure.Value())
 }
@@ -90,6 +90,8 @@ func handleError(t *lua.Thread) int {
 // Errors are tables with a text, and whether the statistics have them already.
 const (
 	errField     = "err"
+	sourceField  = "source"
+	lineField    = "line"
 	countedField = "ignore_error_stats_update"
 	okField      = "ok"
 )
@@ -105,17 +107,6 @@ func newError(text string) *lua.Table {
 	t := lua.NewTable(0, 0)
 	t.SetString(errField, lua.String(resp.CString([]byte(coded), len(coded))))
 	return t
-}
-
-// textOf is what pcall returns of an error: its text, as scripts expect it that were written
-// for earlier versions.
-func textOf(v lua.Value) lua.Value {
-	if t, isTable := v.AsTable(); isTable {
-		if text := t.GetString(errField); text.Type() == lua.TypeString || text.Type() == lua.TypeNumber {
-			return text
-		}
-	}
-	return v
 }
 
 // fail raises an error.
