@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"testing"
+
+	"redrpc/broker/internal/script"
 )
 
 // What a command costs inside the broker: from bytes in to bytes out, without a
@@ -79,4 +81,14 @@ func BenchmarkMemoryConn(b *testing.B) {
 			}
 		})
 	}
+}
+
+// What a script of two commands costs.
+func BenchmarkScript(b *testing.B) {
+	const body = "redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])"
+	commands := [][]byte{request("EVAL", body, "1", "k", "value")}
+	b.Run("EVAL", func(b *testing.B) { benchmarkCommands(b, Options{}, nil, commands) })
+	load := [][]byte{request("SCRIPT", "LOAD", body)}
+	commands = [][]byte{request("EVALSHA", script.Hash([]byte(body)), "1", "k", "value")}
+	b.Run("EVALSHA", func(b *testing.B) { benchmarkCommands(b, Options{}, load, commands) })
 }
