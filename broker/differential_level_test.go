@@ -275,7 +275,7 @@ func (v *answer) dumpedList() keyspace.Value {
 	if !valid {
 		return nil
 	}
-	l := types.Load(body, 0)
+	l := types.Load(body, 0, keyspace.DefaultThresholds)
 	if _, isList := l.(keyspace.Elements); !isList {
 		return nil
 	}

@@ -139,7 +139,7 @@ func TestLoadedRefuses(t *testing.T) {
 	var pack rdb.Listpack
 	pack.Add([]byte("element"))
 	good := pack.Bytes()
-	if types.Load(packed(good), 0) == nil {
+	if types.Load(packed(good), 0, keyspace.DefaultThresholds) == nil {
 		t.Fatal("a good one is refused")
 	}
 	changed := func(at int, to byte) []byte {
@@ -182,7 +182,7 @@ func TestLoadedRefuses(t *testing.T) {
 		"a back length that is wrong":       changed(len(good)-2, 1),
 		"a short ziplist":                   join(rdb.TypeListZiplist, 3, "abc"),
 	} {
-		if v := types.Load(body, 1<<20); v != nil {
+		if v := types.Load(body, 1<<20, keyspace.DefaultThresholds); v != nil {
 			t.Errorf("%s is taken for %v", name, v)
 		}
 	}
@@ -190,7 +190,7 @@ func TestLoadedRefuses(t *testing.T) {
 
 // newString returns the value of a string key.
 func newString(s string) keyspace.Value {
-	return types.Load(rdb.AppendString([]byte{rdb.TypeString}, []byte(s)), len(s))
+	return types.Load(rdb.AppendString([]byte{rdb.TypeString}, []byte(s)), len(s), keyspace.DefaultThresholds)
 }
 
 // content lists the elements of a list, or the one string.
@@ -219,7 +219,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add([]byte("\x0e\x01\x1f\x1f\x00\x00\x00\x17\x00\x00\x00\x04\x00\x00\xf2\x02\xc0\xe8\x03\x04\xf0\x01\x00\x10\x05\xfe\xff\x03\xff"))
 	f.Add([]byte("\x00\xc3\x09\x40\x64\x01xx\xe0\x57\x00\x01xx"))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		v := types.Load(body, 1<<20)
+		v := types.Load(body, 1<<20, keyspace.DefaultThresholds)
 		if v == nil {
 			return
 		}
@@ -235,7 +235,7 @@ func FuzzRestore(f *testing.F) {
 		if !valid {
 			t.Fatal("what was dumped has no valid checksum")
 		}
-		if got := content(types.Load(again, 0)); fmt.Sprintf("%q", got) != fmt.Sprintf("%q", elements) {
+		if got := content(types.Load(again, 0, keyspace.DefaultThresholds)); fmt.Sprintf("%q", got) != fmt.Sprintf("%q", elements) {
 			t.Errorf("got %q, want %q", got, elements)
 		}
 	})
