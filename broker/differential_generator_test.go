@@ -174,7 +174,7 @@ func isLoose(row string) bool { return looseRows()[row] }
 
 var looseRows = sync.OnceValue(func() map[string]bool {
 	rows := map[string]bool{}
-	for _, r := range rules {
+	for _, r := range slices.Concat(rules, tableRules) {
 		for row := range strings.FieldsSeq(r.rows) {
 			rows[row] = true
 		}

@@ -8,6 +8,7 @@ import (
 	"iter"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"unsafe"
 )
 
@@ -239,15 +240,48 @@ func (d *Dict[E]) randomSlot() int {
 	}
 }
 
-// Clone returns a copy, whose elements are those that copied makes.
-func (d *Dict[E]) Clone(copied func(E) E) Dict[E] {
-	c := Dict[E]{slots: make([]slot[E], len(d.slots), cap(d.slots)), own: d.own, n: d.n}
-	for i, s := range d.slots {
-		if s.taken {
-			c.slots[i] = slot[E]{s.hash, true, copied(s.element)}
+// Sample returns n different elements, of which there must be as many, each set of them as
+// likely as the others.
+func (d *Dict[E]) Sample(n int) []E {
+	sample := make([]E, 0, n)
+	if n <= d.n/3 {
+		drawn := make(map[int]bool, n)
+		for len(sample) < n {
+			if at := d.randomSlot(); !drawn[at] {
+				drawn[at] = true
+				sample = append(sample, d.slots[at].element)
+			}
+		}
+		return sample
+	}
+	left := d.n
+	for e := range d.All() {
+		if rand.IntN(left) < n-len(sample) {
+			sample = append(sample, e)
+		}
+		left--
+	}
+	return sample
+}
+
+// Choose lists k of the integers from 0 to n-1 in ascending order, each set of them as likely
+// as the others.
+func Choose(n, k int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i, k := 0, k; i < n && k > 0; i++ {
+			if rand.IntN(n-i) < k {
+				k--
+				if !yield(i) {
+					return
+				}
+			}
 		}
 	}
-	return c
+}
+
+// Clone returns a copy, which shares what elements refer to.
+func (d *Dict[E]) Clone() *Dict[E] {
+	return &Dict[E]{slots: slices.Clone(d.slots), own: d.own, n: d.n}
 }
 
 // Check returns what is not as it has to be, or nil: elements that are not sorted, stand

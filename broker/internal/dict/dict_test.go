@@ -193,6 +193,33 @@ func TestRandomIsEven(t *testing.T) {
 	}
 }
 
+// Every set of elements is as likely as the others, and so is every set of integers.
+func TestSample(t *testing.T) {
+	for _, elements := range []int{4, 9} {
+		const draws = 30_000
+		var d Dict[text]
+		for i := range elements {
+			e, _ := d.Place(fmt.Append(nil, i))
+			*e = text(fmt.Sprint(i))
+		}
+		var sampled, chosen = map[string]int{}, map[string]int{}
+		for range draws {
+			sample := d.Sample(2)
+			slices.Sort(sample)
+			sampled[fmt.Sprint(sample)]++
+			chosen[fmt.Sprint(slices.Collect(Choose(elements, 2)))]++
+		}
+		sets := elements * (elements - 1) / 2
+		for _, drawn := range []map[string]int{sampled, chosen} {
+			for set, n := range drawn {
+				if mean := draws / sets; n < mean*8/10 || n > mean*12/10 || len(drawn) != sets {
+					t.Errorf("%d elements: %s was drawn %d times, one of %d", elements, set, n, len(drawn))
+				}
+			}
+		}
+	}
+}
+
 // A copy changes alone.
 func TestClone(t *testing.T) {
 	var d Dict[pair]
@@ -201,9 +228,9 @@ func TestClone(t *testing.T) {
 		e, _ := d.Place([]byte(key))
 		*e = pair{key, i}
 	}
-	c := d.Clone(func(p pair) pair { return pair{p.key, -p.value} })
+	c := d.Clone()
 	d.Remove([]byte("7"))
-	if e := c.Find([]byte("7")); e == nil || e.value != -7 || c.Len() != 100 {
+	if e := c.Find([]byte("7")); e == nil || e.value != 7 || c.Len() != 100 {
 		t.Errorf("got %v of %d", e, c.Len())
 	}
 	if err := c.Check(); err != nil {

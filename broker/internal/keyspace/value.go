@@ -37,6 +37,15 @@ type Elements interface {
 	Elements() (elements iter.Seq[[]byte], n int)
 }
 
+// Unordered are Elements whose order means nothing, as those of a set.
+type Unordered interface{ IsUnordered() bool }
+
+// Fields is a Value with fields, which SORT takes for weights, or GETs.
+type Fields interface {
+	// Field is valid until the value changes.
+	Field(name []byte) (value []byte, found bool)
+}
+
 // Text is a Value that is a text, which SORT takes for a weight, or GETs.
 type Text interface{ Text() []byte }
 

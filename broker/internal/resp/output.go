@@ -71,7 +71,11 @@ func (o *Output) Add(r *Reply, protocol, depth int) (fits bool) {
 		return false
 	}
 	for i := range r.Items {
-		if !o.Add(&r.Items[i], protocol, depth-1) {
+		item := &r.Items[i]
+		if r.Kind == KindPairs && protocol == 2 {
+			item = &Reply{Kind: KindSequence, Items: item.Items}
+		}
+		if !o.Add(item, protocol, depth-1) {
 			return false
 		}
 	}

@@ -21,8 +21,8 @@ type Reply struct {
 	N     int64            // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
 	Text  string           // simple string, error
 	Bytes []byte           // bulk string, verbatim text, double
-	Items []Reply          // array, map, set, push, sequence
-	Each  iter.Seq[[]byte] // strings: passes them on, each until the next
+	Items []Reply          // array, pairs, map, set, push, sequence
+	Each  iter.Seq[[]byte] // strings, and map and set without Items: passes on N strings, each until the next
 	Wait  any              // how to wait: a *keyspace.Wait
 }
 
@@ -41,6 +41,7 @@ const (
 	KindNullArray             // null: the null array in RESP2
 	KindArray
 	KindStrings     // an array of bulk strings, which need not be in memory all at once
+	KindPairs       // an array of arrays of two: in RESP2 one array of all that is in them
 	KindMap         // keys and values in turn: an array in RESP2
 	KindSet         // an array in RESP2
 	KindPush        // out of band: an array in RESP2
@@ -63,6 +64,7 @@ var (
 	NotAnInteger    = ErrorReply("ERR value is not an integer or out of range")
 	NotPositive     = ErrorReply("ERR value is out of range, must be positive")
 	NotAnInt32      = Errorf("ERR value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
+	NotACount       = Errorf("ERR value is out of range, value must between %d and %d", -math.MaxInt64, math.MaxInt64)
 	NoSuchDB        = ErrorReply("ERR DB index is out of range")
 	NoSuchKey       = ErrorReply("ERR no such key")
 	IndexOutOfRange = ErrorReply("ERR index out of range")
@@ -84,6 +86,19 @@ func Array(items ...Reply) Reply { return Reply{Kind: KindArray, Items: items} }
 func Strings(n int, each iter.Seq[[]byte]) Reply {
 	return Reply{Kind: KindStrings, N: int64(n), Each: each}
 }
+
+// StringMap is a map of n strings, keys and values in turn, and StringSet a set of n
+// strings, which are passed on as those of Strings are.
+func StringMap(n int, each iter.Seq[[]byte]) Reply {
+	return Reply{Kind: KindMap, N: int64(n), Each: each}
+}
+
+func StringSet(n int, each iter.Seq[[]byte]) Reply {
+	return Reply{Kind: KindSet, N: int64(n), Each: each}
+}
+
+// Pairs is a list of pairs, each of which is an Array of two.
+func Pairs(pairs ...Reply) Reply { return Reply{Kind: KindPairs, Items: pairs} }
 
 func Map(items ...Reply) Reply  { return Reply{Kind: KindMap, Items: items} }
 func Set(items ...Reply) Reply  { return Reply{Kind: KindSet, Items: items} }
@@ -167,14 +182,20 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 		return redcon.AppendNull(b)
 	case KindArray:
 		b = redcon.AppendArray(b, len(r.Items))
+	case KindPairs:
+		if protocol == 2 {
+			b = redcon.AppendArray(b, 2*len(r.Items))
+		} else {
+			b = redcon.AppendArray(b, len(r.Items))
+		}
 	case KindMap:
 		if protocol == 2 {
-			b = redcon.AppendArray(b, len(r.Items))
+			b = redcon.AppendArray(b, r.length())
 		} else {
-			b = header(b, '%', len(r.Items)/2)
+			b = header(b, '%', r.length()/2)
 		}
 	case KindSet:
-		b = typed(b, '~', len(r.Items), protocol)
+		b = typed(b, '~', r.length(), protocol)
 	case KindPush:
 		b = typed(b, '>', len(r.Items), protocol)
 	case KindArrayHeader, KindStrings:
@@ -182,6 +203,33 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 	case KindNothing, KindWait, KindSequence:
 	}
 	return b
+}
+
+// length is how many elements a map or a set has.
+func (r *Reply) length() int {
+	if r.Each != nil {
+		return int(r.N)
+	}
+	return len(r.Items)
+}
+
+// All lists the elements of a list, map or set, each valid until the next.
+func (r *Reply) All() iter.Seq[Reply] {
+	return func(yield func(Reply) bool) {
+		for _, item := range r.Items {
+			if !yield(item) {
+				return
+			}
+		}
+		if r.Each == nil {
+			return
+		}
+		for s := range r.Each {
+			if !yield(Bulk(s)) {
+				return
+			}
+		}
+	}
 }
 
 // IsDeeper reports whether lists are nested in a Reply deeper than depth says.
