@@ -148,7 +148,7 @@ func resultOf(r *resp.Reply) any {
 			isKey = !isKey
 		}
 		return m
-	case resp.KindArray, resp.KindStrings, resp.KindPairs, resp.KindSet, resp.KindPush:
+	case resp.KindArray, resp.KindStrings, resp.KindPairs, resp.KindScored, resp.KindSet, resp.KindPush:
 		list := make([]any, 0, len(r.Items))
 		for item := range r.All() {
 			list = append(list, resultOf(&item))

@@ -11,10 +11,11 @@ import (
 	"redrpc/broker/internal/types/keys"
 	"redrpc/broker/internal/types/list"
 	"redrpc/broker/internal/types/str"
+	"redrpc/broker/internal/types/zset"
 )
 
 // types are those that values have.
-var types = keyspace.Types{str.Type, list.Type, hash.Type}
+var types = keyspace.Types{str.Type, list.Type, hash.Type, zset.Type}
 
 // table has Redis's commands, and testTable those of Options.TestCommands, too.
 var table, testTable *command.Table
@@ -47,6 +48,7 @@ var rows = slices.Concat(
 	str.Commands,
 	list.Commands,
 	hash.Commands,
+	zset.Commands,
 	transactionCommands,
 	pubsubCommands,
 )

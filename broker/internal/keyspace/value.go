@@ -46,6 +46,12 @@ type Fields interface {
 	Field(name []byte) (value []byte, found bool)
 }
 
+// Members is a Value that is a set, which may be combined with sorted sets.
+type Members interface {
+	Elements
+	Has(member []byte) bool
+}
+
 // Text is a Value that is a text, which SORT takes for a weight, or GETs.
 type Text interface{ Text() []byte }
 

@@ -62,6 +62,39 @@ func ParseFloat(b []byte) (float64, bool) {
 	return f, err == nil && !math.IsNaN(f) && (f != 0 || isZero(s))
 }
 
+// Strtod reads a floating-point number as C's strtod does, up to the first zero byte: space
+// before it is skipped, and nothing is 0. What is too large is infinite, and what is too small
+// is 0.
+func Strtod(b []byte) (f float64, valid bool) {
+	s := CString(b, len(b))
+	if s == "" {
+		return 0, true
+	}
+	s, valid = floatDigits([]byte(strings.TrimLeft(s, " \t\n\v\f\r")))
+	if !valid {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	return f, (err == nil || errors.Is(err, strconv.ErrRange)) && !math.IsNaN(f)
+}
+
+// AppendFloat writes a floating-point number with 17 digits, as C's %.17g does, so that it
+// reads as the same number.
+func AppendFloat(b []byte, f float64) []byte {
+	const exact = 1e15
+	switch n := int64(f); {
+	case float64(n) == f && -exact < f && f < exact && (n != 0 || !math.Signbit(f)):
+		return strconv.AppendInt(b, n, 10)
+	case math.IsInf(f, 1):
+		return append(b, "inf"...)
+	case math.IsInf(f, -1):
+		return append(b, "-inf"...)
+	case math.IsNaN(f):
+		return append(b, "nan"...)
+	}
+	return strconv.AppendFloat(b, f, 'g', 17, 64)
+}
+
 // floatDigits returns a floating-point number in the way in which Go writes it: in C
 // the exponent of a hexadecimal one may be absent. It refuses what only Go takes for
 // one.

@@ -22,7 +22,7 @@ type Reply struct {
 	Text  string           // simple string, error
 	Bytes []byte           // bulk string, verbatim text, double
 	Items []Reply          // array, pairs, map, set, push, sequence
-	Each  iter.Seq[[]byte] // strings, and map and set without Items: passes on N strings, each until the next
+	Each  iter.Seq[[]byte] // strings, scored, and map and set without Items: passes on N strings, each until the next
 	Wait  any              // how to wait: a *keyspace.Wait
 }
 
@@ -42,6 +42,7 @@ const (
 	KindArray
 	KindStrings     // an array of bulk strings, which need not be in memory all at once
 	KindPairs       // an array of arrays of two: in RESP2 one array of all that is in them
+	KindScored      // such an array of strings and doubles in turn; in RESP3 one of pairs
 	KindMap         // keys and values in turn: an array in RESP2
 	KindSet         // an array in RESP2
 	KindPush        // out of band: an array in RESP2
@@ -100,11 +101,17 @@ func StringSet(n int, each iter.Seq[[]byte]) Reply {
 // Pairs is a list of pairs, each of which is an Array of two.
 func Pairs(pairs ...Reply) Reply { return Reply{Kind: KindPairs, Items: pairs} }
 
+// Scored is an array of n strings with their scores. The iterator passes on each string and
+// behind it the text of its score, as Strings does.
+func Scored(n int, each iter.Seq[[]byte]) Reply {
+	return Reply{Kind: KindScored, N: int64(n), Each: each}
+}
+
 func Map(items ...Reply) Reply  { return Reply{Kind: KindMap, Items: items} }
 func Set(items ...Reply) Reply  { return Reply{Kind: KindSet, Items: items} }
 func Push(items ...Reply) Reply { return Reply{Kind: KindPush, Items: items} }
 func Double(f float64) Reply {
-	return Reply{Kind: KindDouble, Bytes: strconv.AppendFloat(nil, f, 'g', 17, 64)}
+	return Reply{Kind: KindDouble, Bytes: AppendFloat(nil, f)}
 }
 func Sequence(items ...Reply) Reply { return Reply{Kind: KindSequence, Items: items} }
 
@@ -200,6 +207,12 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 		b = typed(b, '>', len(r.Items), protocol)
 	case KindArrayHeader, KindStrings:
 		return redcon.AppendArray(b, int(r.N))
+	case KindScored:
+		n := int(r.N)
+		if protocol == 2 {
+			n *= 2
+		}
+		return redcon.AppendArray(b, n)
 	case KindNothing, KindWait, KindSequence:
 	}
 	return b
@@ -221,20 +234,36 @@ func (r *Reply) All() iter.Seq[Reply] {
 				return
 			}
 		}
-		if r.Each == nil {
-			return
-		}
-		for s := range r.Each {
-			if !yield(Bulk(s)) {
-				return
+		switch {
+		case r.Each == nil:
+		case r.Kind == KindScored:
+			r.allScored(yield)
+		default:
+			for s := range r.Each {
+				if !yield(Bulk(s)) {
+					return
+				}
 			}
 		}
 	}
 }
 
+func (r *Reply) allScored(yield func(Reply) bool) {
+	var name []byte
+	isScore := false
+	for s := range r.Each {
+		if !isScore {
+			name = append(name[:0], s...)
+		} else if !yield(Array(Bulk(name), Reply{Kind: KindDouble, Bytes: s})) {
+			return
+		}
+		isScore = !isScore
+	}
+}
+
 // IsDeeper reports whether lists are nested in a Reply deeper than depth says.
 func (r *Reply) IsDeeper(depth int) bool {
-	return r.N > 0 && r.Each != nil && depth == 0 || len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
+	return r.N > 0 && r.Each != nil && (depth == 0 || depth == 1 && r.Kind == KindScored) || len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
 }
 
 // typed opens an aggregate that RESP2 knows only as an array.
