@@ -237,6 +237,7 @@ var makers = map[string]struct{ command, rule string }{
 	"hash":   {"HSET", "fieldValue+"},
 	"list":   {"RPUSH", "value+"},
 	"string": {"SET", "value"},
+	"zset":   {"ZADD", "goodScored+"},
 }
 
 // typeOf is the type that a group of commands is for, or "".

@@ -46,6 +46,9 @@ type Fields interface {
 	Field(name []byte) (value []byte, found bool)
 }
 
+// Reformed is a Value that SORT changes: Redis holds it in another way from then on.
+type Reformed interface{ BeforeSort() }
+
 // Members is a Value that is a set, which may be combined with sorted sets.
 type Members interface {
 	Elements

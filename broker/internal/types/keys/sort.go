@@ -140,6 +140,9 @@ func sortables(e *keyspace.Entry) (sorted []sortable, sorts bool) {
 	if !sorts {
 		return nil, false
 	}
+	if r, changes := v.(keyspace.Reformed); changes {
+		r.BeforeSort()
+	}
 	elements, n := v.Elements()
 	sorted = make([]sortable, 0, n)
 	for element := range elements {

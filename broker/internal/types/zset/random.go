@@ -19,7 +19,7 @@ var randomCommands = []command.Command{
 
 var (
 	countOutOfRange = resp.ErrorReply("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-	pairsOutOfRange = resp.ErrorReply("ERR value is out of range")
+	outOfRange      = resp.ErrorReply("ERR value is out of range")
 )
 
 func zrandmember(c *keyspace.Call, args [][]byte) resp.Reply {
@@ -41,8 +41,8 @@ func zrandmember(c *keyspace.Call, args [][]byte) resp.Reply {
 		return *err
 	case len(args) > 4, withScores && !resp.Is(args[3], "WITHSCORES"):
 		return resp.SyntaxError
-	case count < -int64(c.MaxBulk), withScores && (count < -math.MaxInt64/2 || count > math.MaxInt64/2):
-		return pairsOutOfRange
+	case withScores && (count < -math.MaxInt64/2 || count > math.MaxInt64/2):
+		return outOfRange
 	}
 	s, isZset := asZset(c.Lookup(args[1]))
 	switch {
@@ -50,6 +50,8 @@ func zrandmember(c *keyspace.Call, args [][]byte) resp.Reply {
 		return resp.WrongType
 	case s == nil, count == 0:
 		return resp.EmptyArray
+	case count < -int64(c.MaxBulk): // Redis tries
+		return outOfRange
 	case count < 0:
 		return membersReply(int(-count), s.draw(-count), withScores)
 	case count >= int64(s.len()):
