@@ -50,6 +50,16 @@ func dumpable() map[string][]string {
 	} {
 		cases[name] = append([]string{"HSET"}, args...)
 	}
+	members := []string{"ZADD"}
+	for i := range 300 {
+		members = append(members, fmt.Sprint(float64(i)/3), fmt.Sprint("member", i))
+	}
+	cases["many members"] = members
+	cases["few members"] = members[:1+2*100]
+	cases["a long member"] = []string{"ZADD", "1", repeat("m", 65), "2", "b", "inf", "c"}
+	cases["odd scores"] = []string{"ZADD", "inf", "a", "-inf", "b", "-0", "c", "0", "12", "-5", "", "1e17", "d", "4611686018427387904", "e", "4611686018427387905", "f", "9223372036854775808", "g",
+		"1e300", "h", "5e-324", "i", "0.1", "j", "127", "k", "128", "l", "-4096", "m", "4096", "n", "1e15", "o", "9007199254740993", "p", "123456789012345678", "q"}
+	cases["odd scores of many"] = append(slices.Clone(members), cases["odd scores"][1:]...)
 	numbers := []string{"RPUSH"}
 	for _, limit := range []int64{0, 1 << 7, 1 << 12, 1 << 13, 1 << 15, 1 << 23, 1 << 31, 1 << 40} {
 		for n := limit - 2; n <= limit+2; n++ {
@@ -140,7 +150,7 @@ var groupOf = map[string]int{"HSET": 2}
 // has no order, is sorted.
 func readBack(t *testing.T, w *wire, made string) string {
 	t.Helper()
-	answer := w.do(t, map[string][]string{"SET": {"GET", "k"}, "RPUSH": {"LRANGE", "k", "0", "-1"}, "HSET": {"HGETALL", "k"}}[made]...)
+	answer := w.do(t, map[string][]string{"SET": {"GET", "k"}, "RPUSH": {"LRANGE", "k", "0", "-1"}, "HSET": {"HGETALL", "k"}, "ZADD": {"ZRANGE", "k", "0", "-1", "WITHSCORES"}}[made]...)
 	if w.do(t, "OBJECT", "ENCODING", "k") != "hashtable" {
 		return answer
 	}
@@ -177,6 +187,16 @@ func TestLoadedRefuses(t *testing.T) {
 	good := pack.Bytes()
 	if types.Load(packed(good), 0, keyspace.DefaultThresholds) == nil {
 		t.Fatal("a good one is refused")
+	}
+	pairs := func(elements ...string) []byte {
+		var pack rdb.Listpack
+		for _, e := range elements {
+			pack.Add([]byte(e))
+		}
+		return join(rdb.TypeZSetListpack, rdb.AppendLength(nil, pack.Size()), pack.Bytes())
+	}
+	if types.Load(pairs("a", "1", "b", "-inf"), 0, keyspace.DefaultThresholds) == nil {
+		t.Fatal("a good sorted set is refused")
 	}
 	changed := func(at int, to byte) []byte {
 		p := bytes.Clone(good)
@@ -215,6 +235,18 @@ func TestLoadedRefuses(t *testing.T) {
 		"an element of another size":        changed(6, 0x83),
 		"an element of no kind":             changed(6, 0xF9),
 		"a back length that is wrong":       changed(len(good)-2, 1),
+		"no members":                        join(rdb.TypeZSet2, 0),
+		"no members in one piece":           pairs(),
+		"too few members":                   join(rdb.TypeZSet, 2, 1, "a", 1, "1"),
+		"a member without its score":        pairs("a", "1", "b"),
+		"a score that is no text":           join(rdb.TypeZSet, 1, 1, "a", 2, "1x"),
+		"a score without end":               join(rdb.TypeZSet2, 1, 1, "a", "1234567"),
+		"a score that is no number":         join(rdb.TypeZSet2, 1, 1, "a", "\x00\x00\x00\x00\x00\x00\xf8\x7f"),
+		"a score marked as no number":       join(rdb.TypeZSet, 1, 1, "a", 253),
+		"a score in one piece that is none": pairs("a", "x"),
+		"nan in one piece":                  pairs("a", "nan"),
+		"a member that is there twice":      join(rdb.TypeZSet, 2, 1, "a", 1, "1", 1, "a", 1, "2"),
+		"a member that is twice in a piece": pairs("a", "1", "b", "2", "a", "3"),
 		"a short ziplist":                   join(rdb.TypeListZiplist, 3, "abc"),
 	} {
 		if v := types.Load(body, 1<<20, keyspace.DefaultThresholds); v != nil {
@@ -229,7 +261,7 @@ func newString(s string) keyspace.Value {
 }
 
 // content lists what a command would make a value of: the elements of a list, the one string,
-// the fields and values of a hash.
+// the fields and values of a hash, the scores and members of a sorted set.
 func content(v keyspace.Value) (elements [][]byte) {
 	for part := range v.Recipe().Parts {
 		elements = append(elements, bytes.Clone(part))
