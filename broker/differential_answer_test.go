@@ -141,10 +141,19 @@ func flatten(values []*answer) []*answer {
 func hoist(values []*answer) []*answer {
 	var all []*answer
 	for _, v := range values {
-		all = append(append(all, v.extra...), v)
-		v.extra = nil
+		all = append(append(all, v.pull()...), v)
 	}
 	return all
+}
+
+// pull takes the pushes out of a value, and of those in it.
+func (v *answer) pull() []*answer {
+	pushes := v.extra
+	v.extra = nil
+	for _, item := range v.items {
+		pushes = append(pushes, item.pull()...)
+	}
+	return pushes
 }
 
 // pairs calls f for the replies of both servers, as far as they are of one kind.

@@ -234,8 +234,10 @@ func (g *generator) miscount(row string) []string {
 // makers are the commands that make keys of each type, behind which the key and what the
 // rule says are put.
 var makers = map[string]struct{ command, rule string }{
+	"hash":   {"HSET", "fieldValue+"},
 	"list":   {"RPUSH", "value+"},
 	"string": {"SET", "value"},
+	"zset":   {"ZADD", "goodScored+"},
 }
 
 // typeOf is the type that a group of commands is for, or "".

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/keyspace"
 )
 
 // What the differential test does next: commands at random, and scripts that
@@ -105,7 +106,8 @@ func (g *generator) next(b *round) []step {
 // are sent by a client that is blocked, and a rule is about them; a number out of
 // range was or will be met in this round, which SORT would take for its own; or they may
 // serve several clients by a SWAPDB, or one from several keys, which redis-server does
-// in the order of a hash table.
+// in the order of a hash table; or they look for members between two in a large sorted set
+// whose scores are not equal, which redis-server does by chance.
 func (g *generator) isUnclear(steps []step) bool {
 	if slices.ContainsFunc(steps, func(s step) bool {
 		return g.overflows && strings.HasPrefix(rowOf(s.args), "sort") || !g.overflows && overflows(s.args)
@@ -123,6 +125,9 @@ func (g *generator) isUnclear(steps []step) bool {
 	if rowOf(steps[0].args) == "exec" {
 		swaps = slices.ContainsFunc(sessionOf(c.broker).transaction.queue, func(q queuedCommand) bool { return q.command.Name == "swapdb" })
 	}
+	if isLexUnclear(b, c, steps) {
+		return true
+	}
 	keys := 0
 	for _, s := range b.sessions {
 		if s.waiter != nil {
@@ -130,6 +135,65 @@ func (g *generator) isUnclear(steps []step) bool {
 		}
 	}
 	return swaps && keys > 1
+}
+
+// isLexUnclear reports whether a command is for members between two, and there is a large
+// sorted set with scores that are not equal, or may be when it runs.
+func isLexUnclear(b *Broker, c *pairedClient, steps []step) bool {
+	lex, writes := 0, 0
+	note := func(args []string) {
+		row := rowOf(args)
+		byLex := strings.HasSuffix(row, "lex") || row == "zlexcount"
+		for _, arg := range args {
+			byLex = byLex || strings.EqualFold(arg, "BYLEX")
+		}
+		switch c := table.Named([]byte(row)); {
+		case byLex:
+			lex++
+		case c != nil && c.Flags&command.Write != 0, row == "config|set":
+			writes++
+		}
+	}
+	for _, s := range steps {
+		note(s.args)
+	}
+	if rowOf(steps[0].args) == "exec" {
+		for _, q := range sessionOf(c.broker).transaction.queue {
+			var args []string
+			for _, arg := range q.args {
+				args = append(args, string(arg))
+			}
+			note(args)
+		}
+	}
+	if lex == 0 {
+		return false
+	}
+	mixed := false
+	for _, d := range b.keys.DBs {
+		for e := range d.All() {
+			mixed = mixed || isMixed(e.Value)
+		}
+	}
+	return mixed || writes > 0
+}
+
+// isMixed reports whether a value is a large sorted set whose scores are not equal.
+func isMixed(v keyspace.Value) bool {
+	if v.Type().Name != "zset" || v.Encoding() != "skiplist" {
+		return false
+	}
+	score, n := "", 0
+	for part := range v.Recipe().Parts {
+		if n++; n%2 == 0 {
+			continue
+		}
+		if n > 1 && string(part) != score {
+			return true
+		}
+		score = string(part)
+	}
+	return false
 }
 
 // anything makes steps of one client at random.
@@ -174,7 +238,7 @@ func isLoose(row string) bool { return looseRows()[row] }
 
 var looseRows = sync.OnceValue(func() map[string]bool {
 	rows := map[string]bool{}
-	for _, r := range rules {
+	for _, r := range slices.Concat(rules, tableRules) {
 		for row := range strings.FieldsSeq(r.rows) {
 			rows[row] = true
 		}
@@ -204,7 +268,7 @@ func (g *generator) pickRow(c *pairedClient) string {
 	case c.monitoring && g.chance(20):
 		return "reset"
 	case crowded && g.chance(20):
-		return pick(g, []string{"blpop", "brpop", "blmove", "blmpop", "brpoplpush", "rpush", "lpush", "lmove", "exec"})
+		return pick(g, []string{"blpop", "brpop", "blmove", "blmpop", "brpoplpush", "rpush", "lpush", "lmove", "bzpopmin", "bzpopmax", "bzmpop", "zadd", "zadd", "zincrby", "exec"})
 	case g.paused() && g.chance(10):
 		return "client|unpause"
 	case g.chance(8):

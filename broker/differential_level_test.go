@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"bytes"
 	"fmt"
 	"regexp"
 	"slices"
@@ -64,6 +65,32 @@ func sortBulks(values []*answer) {
 			slices.SortFunc(v.items, byText)
 		}
 	}
+}
+
+// sortElements sorts what is in arrays, maps and sets of bulk strings, of which so many are an
+// element.
+func sortElements(values []*answer, group int) {
+	for _, v := range values {
+		sortElements(v.items, group)
+		if v.isPush() || len(v.items)%group != 0 || !slices.Contains([]byte("*%~"), v.kind) || slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind != '$' }) {
+			continue
+		}
+		elements := slices.Collect(slices.Chunk(v.items, group))
+		slices.SortStableFunc(elements, func(a, b []*answer) int { return byText(a[0], b[0]) })
+		v.items = slices.Concat(elements...)
+	}
+}
+
+// shape is what is the same of two answers that have other strings.
+func (v *answer) shape() string {
+	if v.items == nil {
+		return fmt.Sprintf("%c%t", v.kind, v.null)
+	}
+	shape := string(v.kind)
+	for _, item := range v.items {
+		shape += item.shape()
+	}
+	return shape + "."
 }
 
 // sortCommandRules sorts the rules about commands in the descriptions of users.
@@ -269,17 +296,32 @@ func (v *answer) keepField(name string) {
 	}
 }
 
-// dumpedList returns the list that is the answer to DUMP, or nil.
-func (v *answer) dumpedList() keyspace.Value {
+// dumped returns the value that is the answer to DUMP, or nil.
+func (v *answer) dumped() keyspace.Value {
 	body, valid := rdb.Undump([]byte(v.text))
 	if !valid {
 		return nil
 	}
-	l := types.Load(body, 0)
-	if _, isList := l.(keyspace.Elements); !isList {
-		return nil
+	limits := keyspace.DefaultThresholds
+	if body[0] == rdb.TypeHash { // a hash table, however small
+		limits = keyspace.Thresholds{}
 	}
-	return l
+	return types.Load(body, 0, limits)
+}
+
+// sameContent reports whether two values are equal, but for the order of a hash table.
+func sameContent(x, y keyspace.Value) bool {
+	if x == nil || y == nil || x.Type() != y.Type() {
+		return false
+	}
+	in := func(v keyspace.Value) [][][]byte {
+		elements := slices.Collect(slices.Chunk(content(v), v.Recipe().Group))
+		if v.Encoding() == "hashtable" {
+			slices.SortFunc(elements, func(a, b [][]byte) int { return bytes.Compare(a[0], b[0]) })
+		}
+		return elements
+	}
+	return fmt.Sprintf("%q", in(x)) == fmt.Sprintf("%q", in(y))
 }
 
 // knownSettings reduces what CONFIG GET answers to the settings that have the same values

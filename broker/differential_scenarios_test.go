@@ -34,6 +34,21 @@ var scenarios = []string{
 	"MULTI ; BLPOP list 0 ; BLMOVE missing list end end soon ; any ; EXEC | BLPOP missing soon ; any ; other any",
 	"BLMOVE missing own end end 0 ; other CLIENT TRACKING ON BCAST ; third RPUSH first value | CLIENT PAUSE long WRITE ; other BLPOP missing soon ; third RPUSH it value ; CLIENT UNPAUSE",
 
+	// The same for sorted sets.
+	"BZPOPMIN missing missing 0 ; other BZPOPMAX it first 0 ; third MULTI ; third ZADD first goodScored+ ; third ZADD it goodScored+ ; third any ; third EXEC",
+	"BZMPOP 0 2 missing key extreme COUNT positive ; other BZPOPMIN first 0 ; third ZADD first goodScored+ ; third any",
+	"BZPOPMIN missing 0 ; other BLPOP it 0 ; third RPUSH it value ; third ZADD it goodScored ; third DEL it ; third ZADD it goodScored ; third RPUSH it value",
+	"BLPOP missing 0 ; other BZPOPMAX it 0 ; third MULTI ; third ZADD it goodScored ; third DEL it ; third RPUSH it value ; third EXEC ; third ZADD it goodScored+",
+	"BZPOPMAX missing 0 ; other RENAME zset first | BZMPOP 0 1 missing extreme ; other COPY zset first | BZPOPMIN missing 0 ; other ZUNIONSTORE first 2 zset own | BZPOPMIN missing 0 ; other ZRANGESTORE first zset 0 -1",
+	"BZPOPMIN missing 0 ; other ZINTERSTORE first 1 zset ; other ZDIFFSTORE first 1 zset ; any | BZPOPMAX missing 0 ; other RESTORE first 0 payload | BZPOPMIN missing 0 ; other SET first value ; other ZUNIONSTORE first 1 zset",
+	"BZPOPMIN missing 0 ; other BZPOPMAX it 0 ; close ; third ZADD it goodScored | SELECT 1 ; BZPOPMIN missing 0 ; other ZADD first goodScored ; other SWAPDB 0 1",
+	"MULTI ; BZPOPMIN zset 0 ; BZMPOP 0 1 missing extreme ; any ; EXEC | WATCH zset ; other ZPOPMIN it ; MULTI ; any ; EXEC | WATCH zset ; other ZADD it XX goodScored ; MULTI ; any ; EXEC",
+
+	// Sorted sets that grow large, and are made anew.
+	"CONFIG SET ZSET-MAX-LISTPACK-ENTRIES 2 ; ZADD key goodScored goodScored goodScored ; ZADD it goodScored+ ; ZREM it value ; OBJECT ENCODING it ; ZRANGESTORE it it 0 1 ; OBJECT ENCODING it ; DUMP it ; CONFIG SET ZSET-MAX-LISTPACK-ENTRIES 128",
+	"ZADD missing 1 huge 1 huge 1 value 1 value ; ZRANGE it 0 -1 WITHSCORES ; ZRANGEBYLEX it lexBound lexBound ; ZUNIONSTORE it 1 it ; DUMP it ; COPY it key REPLACE ; ZREMRANGEBYLEX it lexBound lexBound",
+	"ZADD missing goodScored+ ; SORT it ALPHA ; OBJECT ENCODING it ; DUMP it ; SORT it BY NOSORT sortOption ; ZINCRBY it goodScored ; ZSCAN it 0 COUNT 1000 ; ZRANK it value ; ZREVRANK it value",
+
 	"BLPOP missing missing first 0 ; other RPUSH first value | BLPOP missing first first 0 ; close ; other RPUSH first value",
 	"MULTI ; SET key value ; any ; other CLIENT PAUSE long WRITE ; EXEC ; other any ; other CLIENT UNPAUSE | CLIENT PAUSE long WRITE ; MULTI ; any ; EXEC ; other CLIENT UNPAUSE",
 

@@ -57,7 +57,7 @@ func TestDifferential(t *testing.T) {
 		}
 		d.events = ""
 		if round%4 == 1 {
-			d.events = "g$lxKEnm"
+			d.events = "g$lzxKEnm"
 		}
 		if steps, found := d.playRound(newGenerator(seed+round, d.coverage).next, nil); found != "" {
 			differences++

@@ -140,21 +140,21 @@ func resultOf(r *resp.Reply) any {
 	case resp.KindBulk, resp.KindVerbatim, resp.KindDouble, resp.KindBigNumber:
 		return string(r.Bytes)
 	case resp.KindMap:
-		m := make(map[string]any, len(r.Items)/2)
-		for i := 0; i+1 < len(r.Items); i += 2 {
-			m[fmt.Sprint(resultOf(&r.Items[i]))] = resultOf(&r.Items[i+1])
+		m := map[string]any{}
+		key, isKey := "", true
+		for item := range r.All() {
+			if isKey {
+				key = fmt.Sprint(resultOf(&item))
+			} else {
+				m[key] = resultOf(&item)
+			}
+			isKey = !isKey
 		}
 		return m
-	case resp.KindArray, resp.KindSet, resp.KindPush:
-		list := make([]any, len(r.Items))
-		for i := range r.Items {
-			list[i] = resultOf(&r.Items[i])
-		}
-		return list
-	case resp.KindStrings:
-		list := make([]any, 0, r.N)
-		for s := range r.Each {
-			list = append(list, string(s))
+	case resp.KindArray, resp.KindStrings, resp.KindPairs, resp.KindScored, resp.KindSet, resp.KindPush:
+		list := make([]any, 0, len(r.Items))
+		for item := range r.All() {
+			list = append(list, resultOf(&item))
 		}
 		return list
 	case resp.KindNothing, resp.KindNull, resp.KindNullArray, resp.KindSequence, resp.KindArrayHeader, resp.KindWait:

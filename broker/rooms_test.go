@@ -18,11 +18,11 @@ import (
 // above its own: those of a line do not know each other. docs/architecture.md says what
 // each is for.
 var rooms = [][]string{
-	{"internal/resp", "internal/alarm", "internal/glob", "internal/lua"},
+	{"internal/resp", "internal/alarm", "internal/glob", "internal/dict", "internal/lua"},
 	{"internal/rdb", "internal/transport", "internal/lualib"},
 	{"internal/keyspace", "internal/script"},
 	{"internal/command"},
-	{"internal/acl", "internal/types/keys", "internal/types/list", "internal/types/str"},
+	{"internal/acl", "internal/types/keys", "internal/types/list", "internal/types/str", "internal/types/hash", "internal/types/zset"},
 	{"."}, // the engine
 	{"brokertest"},
 }

@@ -7,13 +7,15 @@ import (
 	"redrpc/broker/internal/acl"
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
+	"redrpc/broker/internal/types/hash"
 	"redrpc/broker/internal/types/keys"
 	"redrpc/broker/internal/types/list"
 	"redrpc/broker/internal/types/str"
+	"redrpc/broker/internal/types/zset"
 )
 
 // types are those that values have.
-var types = keyspace.Types{str.Type, list.Type}
+var types = keyspace.Types{str.Type, list.Type, hash.Type, zset.Type}
 
 // table has Redis's commands, and testTable those of Options.TestCommands, too.
 var table, testTable *command.Table
@@ -45,6 +47,8 @@ var rows = slices.Concat(
 	keys.Commands,
 	str.Commands,
 	list.Commands,
+	hash.Commands,
+	zset.Commands,
 	transactionCommands,
 	scriptCommands,
 	pubsubCommands,

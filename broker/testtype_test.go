@@ -64,7 +64,7 @@ func (g *bag) AppendRDB(b []byte) []byte {
 }
 
 // decodeBag refuses numbers that are not in order, and a bag without any.
-func decodeBag(_ byte, d *rdb.Decoder) keyspace.Value {
+func decodeBag(_ byte, d *rdb.Decoder, _ keyspace.Thresholds) keyspace.Value {
 	g := &bag{}
 	for range d.Length() {
 		n, isInt := resp.ParseInt(d.String())

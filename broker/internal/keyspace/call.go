@@ -24,6 +24,7 @@ type Call struct {
 	DB      *DB
 	Command string // full name, in lower case
 	Caller  Caller
+	Script  bool // it is a script that runs the command
 	Woken   bool // the client was blocked, and is served by the command that signalled the key
 	Place   int  // position of the reply in the client's output, from 1; 0: at its end
 }

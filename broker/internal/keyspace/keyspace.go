@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"redrpc/broker/internal/alarm"
+	"redrpc/broker/internal/dict"
 )
 
 // A Keyspace is the databases. The fields that its user sets may change at any time.
@@ -61,7 +62,7 @@ type Hooks interface {
 func New(databases int, types Types, hooks Hooks) *Keyspace {
 	k := &Keyspace{DBs: make([]*DB, databases), Types: types, hooks: hooks}
 	for i := range k.DBs {
-		k.DBs[i] = &DB{Index: i, keyspace: k, entries: map[string]*Entry{}}
+		k.DBs[i] = &DB{Index: i, keyspace: k}
 	}
 	return k
 }
@@ -72,10 +73,7 @@ type DB struct {
 	Watched  bool // set by the user: Hooks.Modified wants to hear of it
 	Awaited  bool // set by the user: clients wait for keys
 	keyspace *Keyspace
-	entries  map[string]*Entry
-
-	order order // of the entries, for SCAN
-
+	entries  dict.Dict[*Entry]
 	expiring int // how many entries have an expiry
 }
 
@@ -87,39 +85,44 @@ type Entry struct {
 	ExpiresAt int64  // milliseconds since 1970; 0: never
 	Used      uint32 // when it was used last, by Keyspace.Second
 	alarm     alarm.Alarm
-	hash      uint32 // of the key
-	bytes     int    // by which it counts in Keyspace.used
+	bytes     int // by which it counts in Keyspace.used
 }
 
+// Name is the key.
+func (e *Entry) Name() string { return e.Key }
+
 // Find returns the entry of a key, or nil.
-func (d *DB) Find(key []byte) *Entry { return d.entries[string(key)] }
+func (d *DB) Find(key []byte) *Entry {
+	if e := d.entries.Find(key); e != nil {
+		return *e
+	}
+	return nil
+}
 
 // Get is Find for a string.
-func (d *DB) Get(key string) *Entry { return d.entries[key] }
+func (d *DB) Get(key string) *Entry { return d.Find(dict.Bytes(key)) }
 
 // Len is how many keys there are, and Expiring how many of them expire.
-func (d *DB) Len() int      { return len(d.entries) }
+func (d *DB) Len() int      { return d.entries.Len() }
 func (d *DB) Expiring() int { return d.expiring }
 
 // Random returns any entry, of which there must be one.
-func (d *DB) Random() *Entry { return d.order.random() }
+func (d *DB) Random() *Entry { return d.entries.Random() }
 
-// From lists the entries whose hash is the given one or greater, in its order, which is
-// the same in every process. The database must not change meanwhile.
-func (d *DB) From(hash uint32) iter.Seq[*Entry] { return d.order.from(hash) }
+// All lists the entries in the order of their hashes, which is the same in every process.
+// The database must not change meanwhile.
+func (d *DB) All() iter.Seq[*Entry] { return d.entries.All() }
 
-// Hash is that of the key.
-func (e *Entry) Hash() uint32 { return e.hash }
-
-// All lists the entries in the order of their hashes. The database must not change
-// meanwhile.
-func (d *DB) All() iter.Seq[*Entry] { return d.order.all() }
+// Scan passes a page of the entries to visit, see dict.Dict.Scan.
+func (d *DB) Scan(cursor uint64, count int64, visit func(*Entry)) (next uint64) {
+	return d.entries.Scan(cursor, count, visit)
+}
 
 // Add makes an entry for a key that has none.
 func (k *Keyspace) Add(d *DB, key []byte, v Value) *Entry {
-	e := &Entry{Key: string(key), Value: v, DB: d, hash: hashOf(key), Used: k.Second}
-	d.entries[e.Key] = e
-	d.order.add(e)
+	e := &Entry{Key: string(key), Value: v, DB: d, Used: k.Second}
+	place, _ := d.entries.Place(key)
+	*place = e
 	k.SignalReady(d, e.Key)
 	k.Notify(d, key, NewEvent, "new")
 	return e
@@ -138,8 +141,7 @@ func (k *Keyspace) Remove(e *Entry) {
 	d := e.DB
 	k.Persist(e)
 	k.used -= e.bytes
-	delete(d.entries, e.Key)
-	d.order.remove(e)
+	d.entries.Remove(dict.Bytes(e.Key))
 	k.signalRemoved(d, e.Key)
 }
 
@@ -206,8 +208,7 @@ func (k *Keyspace) Flush(d *DB) {
 		k.used -= e.bytes
 		k.signalRemoved(d, e.Key)
 	}
-	d.entries = map[string]*Entry{}
-	d.order = order{}
+	d.entries = dict.Dict[*Entry]{}
 	d.expiring = 0
 }
 
@@ -215,7 +216,6 @@ func (k *Keyspace) Flush(d *DB) {
 // that has gone.
 func (k *Keyspace) Swap(x, y *DB) {
 	x.entries, y.entries = y.entries, x.entries
-	x.order, y.order = y.order, x.order
 	x.expiring, y.expiring = y.expiring, x.expiring
 	for _, moved := range []struct{ from, to *DB }{{x, y}, {y, x}} {
 		for e := range moved.to.All() {
@@ -229,8 +229,8 @@ func (k *Keyspace) Swap(x, y *DB) {
 // limit of a few bytes refuses every write, in both.
 const EmptyBytes = 1 << 20
 
-// entryBytes is what a key takes besides its name and its value: the entry, its places in
-// the map and in the order, and what the allocator rounds up.
+// entryBytes is what a key takes besides its name and its value: the entry, its place in
+// the table, and what the allocator rounds up.
 const entryBytes = 160
 
 // Footprint is the memory of a key and its value in bytes, about.
@@ -277,10 +277,7 @@ func (k *Keyspace) Milliseconds() int64 { return k.Now / int64(time.Millisecond)
 func (k *Keyspace) Check() error {
 	used := 0
 	for _, d := range k.DBs {
-		if d.order.n != len(d.entries) {
-			return fmt.Errorf("db %d has %d keys, and %d in order", d.Index, len(d.entries), d.order.n)
-		}
-		if err := d.order.check(); err != nil {
+		if err := d.entries.Check(); err != nil {
 			return fmt.Errorf("db %d: %w", d.Index, err)
 		}
 		expiring := 0
@@ -305,7 +302,7 @@ func (k *Keyspace) Check() error {
 
 func (k *Keyspace) checkEntry(d *DB, e *Entry) error {
 	switch {
-	case e.hash != hashOf([]byte(e.Key)) || d.entries[e.Key] != e || e.DB != d:
+	case d.Get(e.Key) != e || e.DB != d:
 		return errors.New("it is not where it belongs")
 	case e.ExpiresAt == 0 && e.alarm.IsSet(), e.ExpiresAt != 0 && e.ExpiresAt <= math.MaxInt64/int64(time.Millisecond) && e.alarm.At != e.ExpiresAt*int64(time.Millisecond):
 		return fmt.Errorf("it expires at %d ms, its alarm is set for %d ns", e.ExpiresAt, e.alarm.At)

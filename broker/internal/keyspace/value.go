@@ -37,6 +37,24 @@ type Elements interface {
 	Elements() (elements iter.Seq[[]byte], n int)
 }
 
+// Unordered are Elements whose order means nothing, as those of a set.
+type Unordered interface{ IsUnordered() bool }
+
+// Fields is a Value with fields, which SORT takes for weights, or GETs.
+type Fields interface {
+	// Field is valid until the value changes.
+	Field(name []byte) (value []byte, found bool)
+}
+
+// Reformed is a Value that SORT changes: Redis holds it in another way from then on.
+type Reformed interface{ BeforeSort() }
+
+// Members is a Value that is a set, which may be combined with sorted sets.
+type Members interface {
+	Elements
+	Has(member []byte) bool
+}
+
 // Text is a Value that is a text, which SORT takes for a weight, or GETs.
 type Text interface{ Text() []byte }
 
@@ -48,9 +66,10 @@ type Type struct {
 	Name string // as TYPE reports it
 
 	// RDB are the bytes that the type has in the form of DUMP, in this version and
-	// earlier ones. Decode reads a value behind one of them; nil is not in order.
+	// earlier ones. Decode reads a value behind one of them, which gets the encoding that the
+	// thresholds say; nil is not in order.
 	RDB    []byte
-	Decode func(form byte, d *rdb.Decoder) Value
+	Decode func(form byte, d *rdb.Decoder, t Thresholds) Value
 
 	// Collect makes a value of elements, for SORT with STORE; nil: it is not for that.
 	Collect func(elements iter.Seq[[]byte]) Value
@@ -70,14 +89,14 @@ func Dump(v Value) []byte { return rdb.Dump(v.AppendRDB(nil)) }
 // Load reads a value of which rdb.Undump has returned the body. Most is how many bytes
 // what is compressed may become. It returns nil for what is of no type that there is, or
 // not in order.
-func (t Types) Load(body []byte, most int) Value {
+func (t Types) Load(body []byte, most int, limits Thresholds) Value {
 	if len(body) == 0 {
 		return nil
 	}
 	for _, one := range t {
 		if slices.Contains(one.RDB, body[0]) {
 			d := rdb.NewDecoder(body[1:], most)
-			if v := one.Decode(body[0], d); !d.Broken() {
+			if v := one.Decode(body[0], d, limits); !d.Broken() {
 				return v
 			}
 			return nil

@@ -8,9 +8,9 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// Listpacks, in which Redis 7.0 holds the elements of lists, and ziplists, which it
-// had before. Both have their size and the number of elements first, and end with a
-// byte of ones.
+// Listpacks, in which Redis 7.0 holds the elements of lists and small hashes, ziplists, which
+// it had before, and zipmaps, which it had for hashes at first. The first two have their size
+// and the number of elements first; all end with a byte of ones.
 
 // packEnd is that byte.
 const packEnd = 0xFF
@@ -181,6 +181,43 @@ func (d *Decoder) ziplistElement() []byte {
 	return digits(int64(first&0x0F) - 1)
 }
 
+// Zipmap passes the fields and values of a zipmap to add, which are valid only meanwhile. It
+// begins with the number of fields, unless that is too large for a byte; behind a value may be
+// bytes that are free.
+func (d *Decoder) Zipmap(p []byte, add func(field, value []byte)) {
+	const large = 254
+	in := &Decoder{rest: p, broken: d.broken}
+	length := func() (n uint64, more bool) {
+		switch n = uint64(in.Byte()); n {
+		case packEnd:
+			return 0, false
+		case large:
+			n = in.little(4)
+		}
+		return n, !in.broken
+	}
+	count, n := in.Byte(), 0
+	for {
+		size, more := length()
+		if !more {
+			break
+		}
+		field := in.take(size)
+		size, more = length()
+		in.expect(more)
+		free := in.Byte()
+		value := in.take(size)
+		in.take(uint64(free))
+		if in.broken {
+			break
+		}
+		add(field, value)
+		n++
+	}
+	in.expect(len(in.rest) == 0 && (int(count) == n || count >= large))
+	d.broken = d.broken || in.broken
+}
+
 func digits(n int64) []byte { return strconv.AppendInt(nil, n, 10) }
 
 // addAll passes on the elements that next returns. In is what they are read
@@ -196,5 +233,5 @@ func (d *Decoder) addAll(add func([]byte), in *Decoder, count uint64, next func(
 		added++
 	}
 	in.expect(len(in.rest) == 0 && (count == added || count == 1<<16-1))
-	d.broken = in.broken
+	d.broken = d.broken || in.broken
 }

@@ -204,3 +204,29 @@ func (d *Decoder) String() []byte {
 	d.broken = true
 	return nil
 }
+
+// Double reads a floating-point number of 8 bytes.
+func (d *Decoder) Double() float64 { return math.Float64frombits(d.little(8)) }
+
+// Marks of floating-point numbers that are not written as text, in place of its length.
+const (
+	nanMark = 253 + iota
+	infMark
+	minusInfMark
+)
+
+// TextDouble reads a floating-point number that is written as text.
+func (d *Decoder) TextDouble() float64 {
+	switch n := d.Byte(); n {
+	case nanMark:
+		return math.NaN()
+	case infMark:
+		return math.Inf(1)
+	case minusInfMark:
+		return math.Inf(-1)
+	default:
+		f, isFloat := resp.ParseFloat(d.take(uint64(n)))
+		d.expect(isFloat)
+		return f
+	}
+}

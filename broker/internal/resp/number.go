@@ -62,6 +62,41 @@ func ParseFloat(b []byte) (float64, bool) {
 	return f, err == nil && !math.IsNaN(f) && (f != 0 || isZero(s))
 }
 
+// Strtod reads a floating-point number as C's strtod does, up to the first zero byte: space
+// before it is skipped, and nothing is 0. What is too large is infinite, and what is too small
+// is 0.
+func Strtod(b []byte) (f float64, valid bool) {
+	s := CString(b, len(b))
+	if s == "" {
+		return 0, true
+	}
+	s, valid = floatDigits([]byte(strings.TrimLeft(s, " \t\n\v\f\r")))
+	if !valid {
+		return 0, false
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	return f, (err == nil || errors.Is(err, strconv.ErrRange)) && !math.IsNaN(f)
+}
+
+// AppendFloat writes a floating-point number with 17 digits, as C's %.17g does, so that it
+// reads as the same number.
+func AppendFloat(b []byte, f float64) []byte {
+	const exact = 1e15
+	switch n := int64(f); {
+	case float64(n) == f && -exact < f && f < exact && (n != 0 || !math.Signbit(f)):
+		return strconv.AppendInt(b, n, 10)
+	case math.IsInf(f, 1):
+		return append(b, "inf"...)
+	case math.IsInf(f, -1):
+		return append(b, "-inf"...)
+	case math.IsNaN(f) && math.Signbit(f):
+		return append(b, "-nan"...)
+	case math.IsNaN(f):
+		return append(b, "nan"...)
+	}
+	return strconv.AppendFloat(b, f, 'g', 17, 64)
+}
+
 // floatDigits returns a floating-point number in the way in which Go writes it: in C
 // the exponent of a hexadecimal one may be absent. It refuses what only Go takes for
 // one.
@@ -88,13 +123,13 @@ func isZero(s string) bool {
 	return strings.Trim(digits, "0.") == ""
 }
 
-// LongDoubleBits is the number of bits in the fraction of C's long double on x86, in
+// longDoubleBits is the number of bits in the fraction of C's long double on x86, in
 // which Redis computes. The exponents of its numbers, whose fraction is less than 1,
 // are between the other two.
 const (
-	LongDoubleBits     = 64
-	LongDoubleLeast    = -16445
-	LongDoubleGreatest = 16384
+	longDoubleBits     = 64
+	longDoubleLeast    = -16445
+	longDoubleGreatest = 16384
 )
 
 // ParseLongDouble is like ParseFloat for a long double. It returns nil for what is
@@ -112,9 +147,9 @@ func ParseLongDouble(b []byte) (f *big.Float, infinity int) {
 	case err == nil && math.IsInf(near, -1):
 		return new(big.Float), -1
 	}
-	f, _, err := big.ParseFloat(s, 0, LongDoubleBits, big.ToNearestEven)
+	f, _, err := big.ParseFloat(s, 0, longDoubleBits, big.ToNearestEven)
 	if err != nil { // decimal numbers may begin with a 0, which base 0 takes for octal
-		f, _, err = big.ParseFloat(s, 10, LongDoubleBits, big.ToNearestEven)
+		f, _, err = big.ParseFloat(s, 10, longDoubleBits, big.ToNearestEven)
 	}
 	if err != nil || f.IsInf() || f.Sign() == 0 && !isZero(s) || f.Sign() != 0 && !isLongDouble(f) {
 		return nil, 0
@@ -122,11 +157,28 @@ func ParseLongDouble(b []byte) (f *big.Float, infinity int) {
 	return f, 0
 }
 
+// SumLongDoubles adds two long doubles, and writes the sum as Redis does. It reports false
+// for one that is too large.
+func SumLongDoubles(x, y *big.Float) (digits string, fits bool) {
+	sum := new(big.Float).SetPrec(longDoubleBits).Add(x, y)
+	if sum.MantExp(nil) > longDoubleGreatest {
+		return "", false
+	}
+	digits = sum.Text('f', 17)
+	if strings.Contains(digits, ".") {
+		digits = strings.TrimRight(strings.TrimRight(digits, "0"), ".")
+	}
+	if digits == "-0" {
+		digits = "0"
+	}
+	return digits, true
+}
+
 // isLongDouble reports whether a number other than 0 is neither too large nor too
 // small.
 func isLongDouble(f *big.Float) bool {
 	exponent := f.MantExp(nil)
-	return LongDoubleLeast <= exponent && exponent <= LongDoubleGreatest
+	return longDoubleLeast <= exponent && exponent <= longDoubleGreatest
 }
 
 // ParseCursor reads a cursor as C's strtoul does: signs and leading zeros are fine,
@@ -207,4 +259,16 @@ func ParseInt32(arg []byte) (int32, *Reply) {
 		return 0, &NotAnInt32
 	}
 	return int32(n), nil
+}
+
+// ParseCount reads a number of elements, of which a negative one has its opposite.
+func ParseCount(arg []byte) (int64, *Reply) {
+	n, isInt := ParseInt(arg)
+	switch {
+	case !isInt:
+		return 0, &NotAnInteger
+	case n == math.MinInt64:
+		return 0, &NotACount
+	}
+	return n, nil
 }

@@ -1,6 +1,10 @@
 package resp
 
-import "github.com/tidwall/redcon"
+import (
+	"iter"
+
+	"github.com/tidwall/redcon"
+)
 
 // PieceSize is how long the pieces of an output get, but for those of one long string.
 const PieceSize = 64 << 10
@@ -67,21 +71,43 @@ func (o *Output) Add(r *Reply, protocol, depth int) (fits bool) {
 	switch {
 	case len(r.Items) == 0 && (r.Each == nil || r.N == 0):
 		return true
-	case depth == 0:
+	case depth == 0, depth == 1 && protocol == 3 && r.Kind == KindScored:
 		return false
 	}
 	for i := range r.Items {
-		if !o.Add(&r.Items[i], protocol, depth-1) {
+		item := &r.Items[i]
+		if r.Kind == KindPairs && protocol == 2 {
+			item = &Reply{Kind: KindSequence, Items: item.Items}
+		}
+		if !o.Add(item, protocol, depth-1) {
 			return false
 		}
 	}
-	if r.Each != nil {
+	switch {
+	case r.Each == nil:
+	case r.Kind == KindScored && protocol == 3:
+		o.addPairs(r.Each)
+	default:
 		for s := range r.Each {
 			o.room(len(s) + frameSize)
 			o.last = redcon.AppendBulk(o.last, s)
 		}
 	}
 	return true
+}
+
+// addPairs adds strings and doubles in turn as arrays of two.
+func (o *Output) addPairs(each iter.Seq[[]byte]) {
+	isScore := false
+	for s := range each {
+		o.room(len(s) + frameSize)
+		if isScore {
+			o.last = append(append(append(o.last, ','), s...), '\r', '\n')
+		} else {
+			o.last = redcon.AppendBulk(redcon.AppendArray(o.last, 2), s)
+		}
+		isScore = !isScore
+	}
 }
 
 // Take moves all of another output behind the last byte. The other one gets memory for

@@ -21,8 +21,8 @@ type Reply struct {
 	N     int64            // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
 	Text  string           // simple string, error; verbatim text: its format, "" for txt
 	Bytes []byte           // bulk string, verbatim text, double, big number
-	Items []Reply          // array, map, set, push, sequence
-	Each  iter.Seq[[]byte] // strings: passes them on, each until the next
+	Items []Reply          // array, pairs, map, set, push, sequence
+	Each  iter.Seq[[]byte] // strings, scored, and map and set without Items: passes on N strings, each until the next
 	Wait  any              // how to wait: a *keyspace.Wait
 }
 
@@ -42,6 +42,8 @@ const (
 	KindNullArray             // null: the null array in RESP2
 	KindArray
 	KindStrings     // an array of bulk strings, which need not be in memory all at once
+	KindPairs       // an array of arrays of two: in RESP2 one array of all that is in them
+	KindScored      // such an array of strings and doubles in turn; in RESP3 one of pairs
 	KindMap         // keys and values in turn: an array in RESP2
 	KindSet         // an array in RESP2
 	KindPush        // out of band: an array in RESP2
@@ -64,6 +66,7 @@ var (
 	NotAnInteger    = ErrorReply("ERR value is not an integer or out of range")
 	NotPositive     = ErrorReply("ERR value is out of range, must be positive")
 	NotAnInt32      = Errorf("ERR value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
+	NotACount       = Errorf("ERR value is out of range, value must between %d and %d", -math.MaxInt64, math.MaxInt64)
 	NoSuchDB        = ErrorReply("ERR DB index is out of range")
 	NoSuchKey       = ErrorReply("ERR no such key")
 	IndexOutOfRange = ErrorReply("ERR index out of range")
@@ -92,26 +95,32 @@ func Strings(n int, each iter.Seq[[]byte]) Reply {
 	return Reply{Kind: KindStrings, N: int64(n), Each: each}
 }
 
+// StringMap is a map of n strings, keys and values in turn, and StringSet a set of n
+// strings, which are passed on as those of Strings are.
+func StringMap(n int, each iter.Seq[[]byte]) Reply {
+	return Reply{Kind: KindMap, N: int64(n), Each: each}
+}
+
+func StringSet(n int, each iter.Seq[[]byte]) Reply {
+	return Reply{Kind: KindSet, N: int64(n), Each: each}
+}
+
+// Pairs is a list of pairs, each of which is an Array of two.
+func Pairs(pairs ...Reply) Reply { return Reply{Kind: KindPairs, Items: pairs} }
+
+// Scored is an array of n strings with their scores. The iterator passes on each string and
+// behind it the text of its score, as Strings does.
+func Scored(n int, each iter.Seq[[]byte]) Reply {
+	return Reply{Kind: KindScored, N: int64(n), Each: each}
+}
+
 func Map(items ...Reply) Reply  { return Reply{Kind: KindMap, Items: items} }
 func Set(items ...Reply) Reply  { return Reply{Kind: KindSet, Items: items} }
 func Push(items ...Reply) Reply { return Reply{Kind: KindPush, Items: items} }
 
 // Double is a number as C's %.17g writes it.
 func Double(f float64) Reply {
-	r := Reply{Kind: KindDouble}
-	switch {
-	case math.IsInf(f, 1):
-		r.Bytes = []byte("inf")
-	case math.IsInf(f, -1):
-		r.Bytes = []byte("-inf")
-	case f != f && math.Signbit(f):
-		r.Bytes = []byte("-nan")
-	case f != f:
-		r.Bytes = []byte("nan")
-	default:
-		r.Bytes = strconv.AppendFloat(nil, f, 'g', 17, 64)
-	}
-	return r
+	return Reply{Kind: KindDouble, Bytes: AppendFloat(nil, f)}
 }
 func Sequence(items ...Reply) Reply { return Reply{Kind: KindSequence, Items: items} }
 
@@ -199,26 +208,81 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 		return redcon.AppendNull(b)
 	case KindArray:
 		b = redcon.AppendArray(b, len(r.Items))
+	case KindPairs:
+		if protocol == 2 {
+			b = redcon.AppendArray(b, 2*len(r.Items))
+		} else {
+			b = redcon.AppendArray(b, len(r.Items))
+		}
 	case KindMap:
 		if protocol == 2 {
-			b = redcon.AppendArray(b, len(r.Items))
+			b = redcon.AppendArray(b, r.length())
 		} else {
-			b = header(b, '%', len(r.Items)/2)
+			b = header(b, '%', r.length()/2)
 		}
 	case KindSet:
-		b = typed(b, '~', len(r.Items), protocol)
+		b = typed(b, '~', r.length(), protocol)
 	case KindPush:
 		b = typed(b, '>', len(r.Items), protocol)
 	case KindArrayHeader, KindStrings:
 		return redcon.AppendArray(b, int(r.N))
+	case KindScored:
+		n := int(r.N)
+		if protocol == 2 {
+			n *= 2
+		}
+		return redcon.AppendArray(b, n)
 	case KindNothing, KindWait, KindSequence:
 	}
 	return b
 }
 
+// length is how many elements a map or a set has.
+func (r *Reply) length() int {
+	if r.Each != nil {
+		return int(r.N)
+	}
+	return len(r.Items)
+}
+
+// All lists the elements of a list, map or set, each valid until the next.
+func (r *Reply) All() iter.Seq[Reply] {
+	return func(yield func(Reply) bool) {
+		for _, item := range r.Items {
+			if !yield(item) {
+				return
+			}
+		}
+		switch {
+		case r.Each == nil:
+		case r.Kind == KindScored:
+			r.allScored(yield)
+		default:
+			for s := range r.Each {
+				if !yield(Bulk(s)) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (r *Reply) allScored(yield func(Reply) bool) {
+	var name []byte
+	isScore := false
+	for s := range r.Each {
+		if !isScore {
+			name = append(name[:0], s...)
+		} else if !yield(Array(Bulk(name), Reply{Kind: KindDouble, Bytes: s})) {
+			return
+		}
+		isScore = !isScore
+	}
+}
+
 // IsDeeper reports whether lists are nested in a Reply deeper than depth says.
 func (r *Reply) IsDeeper(depth int) bool {
-	return r.N > 0 && r.Each != nil && depth == 0 || len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
+	return r.N > 0 && r.Each != nil && (depth == 0 || depth == 1 && r.Kind == KindScored) || len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
 }
 
 // typed opens an aggregate that RESP2 knows only as an array.

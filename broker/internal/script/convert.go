@@ -1,6 +1,7 @@
 package script
 
 import (
+	"iter"
 	"math"
 	"strconv"
 	"strings"
@@ -44,57 +45,117 @@ func (e *Engine) fromReply(r *resp.Reply) lua.Value {
 		if plain {
 			return lua.String(string(r.Bytes))
 		}
-		f, _ := strconv.ParseFloat(string(r.Bytes), 64)
-		return single(doubleField, lua.Number(f))
+		return doubleOf(r.Bytes)
 	case resp.KindBoolean:
 		if plain {
 			return lua.Number(float64(r.N))
 		}
 		return lua.Bool(r.N != 0)
-	case resp.KindStrings:
-		t, i := lua.NewTable(int(r.N), 0), 0
-		for s := range r.Each {
-			i++
-			t.SetInt(i, lua.String(string(s)))
+	case resp.KindStrings, resp.KindArray, resp.KindPush:
+	case resp.KindPairs:
+		if plain {
+			return e.fromPairs(r.Items)
 		}
-		return t.Value()
+	case resp.KindScored:
+		if !plain {
+			return fromScored(r)
+		}
 	case resp.KindMap:
 		if !plain {
-			return e.fromMap(r.Items)
+			return e.fromMap(r)
 		}
 	case resp.KindSet:
 		if !plain {
-			return e.fromSet(r.Items)
+			return e.fromSet(r)
 		}
-	case resp.KindArray, resp.KindPush:
 	default:
 		if plain {
 			return lua.Bool(false)
 		}
 		return lua.Nil
 	}
-	t := lua.NewTable(len(r.Items), 0)
-	for i := range r.Items {
-		t.SetInt(i+1, e.fromReply(&r.Items[i]))
+	t, i := lua.NewTable(max(len(r.Items), int(r.N)), 0), 0
+	for v := range e.elements(r) {
+		i++
+		t.SetInt(i, v)
 	}
 	return t.Value()
 }
 
-func (e *Engine) fromMap(pairs []resp.Reply) lua.Value {
-	t := lua.NewTable(0, 0)
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if key := e.fromReply(&pairs[i]); !key.IsNil() {
-			t.Set(key, e.fromReply(&pairs[i+1]))
+// elements are those of a list, whether it has them or passes them on.
+func (e *Engine) elements(r *resp.Reply) iter.Seq[lua.Value] {
+	return func(yield func(lua.Value) bool) {
+		for i := range r.Items {
+			if !yield(e.fromReply(&r.Items[i])) {
+				return
+			}
 		}
+		if r.Each == nil {
+			return
+		}
+		for s := range r.Each {
+			if !yield(lua.String(string(s))) {
+				return
+			}
+		}
+	}
+}
+
+// fromPairs is one table of what is in pairs.
+func (e *Engine) fromPairs(pairs []resp.Reply) lua.Value {
+	t, n := lua.NewTable(2*len(pairs), 0), 0
+	for i := range pairs {
+		for v := range e.elements(&pairs[i]) {
+			n++
+			t.SetInt(n, v)
+		}
+	}
+	return t.Value()
+}
+
+// fromScored is a table of pairs, of a string and a double each.
+func fromScored(r *resp.Reply) lua.Value {
+	t, n := lua.NewTable(int(r.N)/2, 0), 0
+	var pair *lua.Table
+	for s := range r.Each {
+		if pair == nil {
+			pair = lua.NewTable(2, 0)
+			pair.SetInt(1, lua.String(string(s)))
+			continue
+		}
+		pair.SetInt(2, doubleOf(s))
+		n++
+		t.SetInt(n, pair.Value())
+		pair = nil
+	}
+	return t.Value()
+}
+
+// doubleOf is the value of a double in version 3 of the protocol.
+func doubleOf(text []byte) lua.Value {
+	f, _ := strconv.ParseFloat(string(text), 64) // as it was written by the server
+	return single(doubleField, lua.Number(f))
+}
+
+func (e *Engine) fromMap(r *resp.Reply) lua.Value {
+	t, key, isValue := lua.NewTable(0, 0), lua.Nil, false
+	for v := range e.elements(r) {
+		switch {
+		case !isValue:
+			key = v
+		case !key.IsNil():
+			t.Set(key, v)
+		}
+		isValue = !isValue
 	}
 	return single(mapField, t.Value())
 }
 
-func (e *Engine) fromSet(members []resp.Reply) lua.Value {
+func (e *Engine) fromSet(r *resp.Reply) lua.Value {
 	t := lua.NewTable(0, 0)
-	for i := range members {
-		if key := e.fromReply(&members[i]); !key.IsNil() {
-			t.Set(key, lua.Bool(true))
+	for v := range e.elements(r) {
+		if !v.IsNil() {
+			t.Set(v, lua.Bool(true))
 		}
 	}
 	return single(setField, t.Value())

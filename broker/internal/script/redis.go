@@ -2,7 +2,6 @@ package script
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"redrpc/broker/internal/lua"
@@ -159,7 +158,7 @@ func (e *Engine) arguments(t *lua.Thread) (args [][]byte, wrong string) {
 	for i := 1; i <= n; i++ {
 		from, arg := len(e.buf), t.Arg(i)
 		if f, isNumber := arg.AsNumber(); isNumber {
-			e.buf = appendNumber(e.buf, f)
+			e.buf = resp.AppendFloat(e.buf, f)
 		} else if s, isString := arg.AsString(); isString {
 			e.buf = append(e.buf, s...)
 		} else {
@@ -182,14 +181,6 @@ const (
 	keptBytes     = 64 << 10
 	keptArguments = 1024
 )
-
-// appendNumber writes a number as C's %.17g does.
-func appendNumber(b []byte, f float64) []byte {
-	if n := int64(f); float64(n) == f && -1e15 < f && f < 1e15 && (n != 0 || 1/f > 0) {
-		return strconv.AppendInt(b, n, 10)
-	}
-	return append(b, resp.Double(f).Bytes...)
-}
 
 func (e *Engine) log(t *lua.Thread) int {
 	n := t.NArgs()

@@ -86,7 +86,7 @@ func restore(c *keyspace.Call, args [][]byte) resp.Reply {
 	if !valid {
 		return resp.ErrorReply("ERR DUMP payload version or checksum are wrong")
 	}
-	v := c.Types.Load(body, c.MaxBulk)
+	v := c.Types.Load(body, c.MaxBulk, c.Thresholds)
 	if v == nil {
 		return resp.ErrorReply("ERR Bad data format")
 	}

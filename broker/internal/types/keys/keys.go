@@ -4,8 +4,6 @@ package keys
 import (
 	"iter"
 	"slices"
-	"strconv"
-	"strings"
 
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/glob"
@@ -208,56 +206,28 @@ func namesOf(n int, entries iter.Seq[*keyspace.Entry]) resp.Reply {
 	})
 }
 
-// scan walks keys in the order of their hashes. The cursor is the least hash that it has
-// not come to.
+// scan walks keys in the order of their hashes.
 func scan(c *keyspace.Call, args [][]byte) resp.Reply {
-	cursor, valid := resp.ParseCursor(args[1])
-	if !valid {
-		return resp.ErrorReply("ERR invalid cursor")
+	cursor, err := keyspace.ParseCursor(args[1])
+	if err != nil {
+		return *err
 	}
-	number := int64(10)
-	pattern, anyType, typeName := "*", true, ""
-	for i := 2; i < len(args); i += 2 {
-		if i+1 == len(args) {
-			return resp.SyntaxError
-		}
-		value := args[i+1]
-		switch {
-		case resp.Is(args[i], "COUNT"):
-			n, isInt := resp.ParseInt(value)
-			if !isInt {
-				return resp.NotAnInteger
-			}
-			if n < 1 {
-				return resp.SyntaxError
-			}
-			number = n
-		case resp.Is(args[i], "MATCH"):
-			pattern = string(value)
-		case resp.Is(args[i], "TYPE"):
-			anyType, typeName = false, strings.ToLower(string(value))
-		default:
-			return resp.SyntaxError
-		}
+	var o keyspace.ScanOptions
+	if err := o.Parse(args[2:], true); err != nil {
+		return *err
 	}
 	var found []*keyspace.Entry
-	next := uint64(0)
-	for e := range c.DB.From(uint32(cursor)) {
-		if number <= 0 && uint64(e.Hash()) >= next { // else one with the same hash has been passed
-			return resp.Array(resp.BulkString(strconv.FormatUint(next, 10)), namesOf(len(found), slices.Values(found)))
+	next := c.DB.Scan(cursor, o.Count, func(e *keyspace.Entry) {
+		if !o.Matches(e.Key) {
+			return
 		}
-		number--
-		next = uint64(e.Hash()) + 1
-		if pattern != "*" && !glob.Match(pattern, e.Key, false) {
-			continue
-		}
-		if !anyType {
+		if o.HasType {
 			c.Hits++ // Redis looks the key up
-			if typeName != e.Value.Type().Name {
-				continue
+			if o.Type != e.Value.Type().Name {
+				return
 			}
 		}
 		found = append(found, e)
-	}
-	return resp.Array(resp.BulkString("0"), namesOf(len(found), slices.Values(found)))
+	})
+	return keyspace.ScanReply(next, namesOf(len(found), slices.Values(found)))
 }

@@ -16,9 +16,9 @@ import (
 
 var sortCommands = []command.Command{
 	{Name: "sort", Arity: -2, Flags: command.Write | command.DenyOOM | command.MovableKeys, Keys: append(command.OneKey("RO access"), command.KeySpec{Flags: "RO access", Find: derived}, command.KeySpec{Flags: "OW update", Find: storesSorted}), Run: sortKey, ACL: "set sortedset list dangerous",
-		Group: "generic", Since: "1.0.0", Complexity: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", Summary: "Sorts a list, by its elements or by what keys hold, and returns or stores it."},
+		Group: "generic", Since: "1.0.0", Complexity: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", Summary: "Sorts a list or a set, by its elements or by what keys hold, and returns or stores it."},
 	{Name: "sort_ro", Arity: -2, Flags: command.ReadOnly | command.MovableKeys, Keys: append(command.OneKey("RO access"), command.KeySpec{Flags: "RO access", Find: derived}), Run: sortKeyReadOnly, ACL: "set sortedset list dangerous",
-		Group: "generic", Since: "7.0.0", Complexity: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", Summary: "Sorts a list, by its elements or by what keys hold, and returns it."},
+		Group: "generic", Since: "7.0.0", Complexity: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", Summary: "Sorts a list or a set, by its elements or by what keys hold, and returns it."},
 }
 
 // sortOptions are what SORT is to do.
@@ -105,9 +105,14 @@ func sortGeneric(c *keyspace.Call, args [][]byte, mayStore bool) resp.Reply {
 	if err := o.parse(args[2:], mayStore, c.Caller.MayReadAnyKey(args)); err != nil {
 		return *err
 	}
-	elements, sorts := sortables(c.Lookup(args[1]))
+	e := c.Lookup(args[1])
+	elements, sorts := sortables(e)
 	if !sorts {
 		return resp.WrongType
+	}
+	unordered := e != nil && isUnordered(e.Value)
+	if o.unsorted && unordered && (o.store != nil || c.Script) { // lest the result depend on the order
+		o.unsorted, o.alpha, o.by = false, true, nil
 	}
 	switch {
 	case !o.unsorted:
@@ -115,7 +120,7 @@ func sortGeneric(c *keyspace.Call, args [][]byte, mayStore bool) resp.Reply {
 			return resp.ErrorReply("ERR One or more scores can't be converted into double")
 		}
 		slices.SortStableFunc(elements, o.compare)
-	case o.desc: // from the end
+	case o.desc && !unordered: // from the end
 		slices.Reverse(elements)
 	}
 	values := answers(c, o.limit(elements), o.get)
@@ -135,12 +140,20 @@ func sortables(e *keyspace.Entry) (sorted []sortable, sorts bool) {
 	if !sorts {
 		return nil, false
 	}
+	if r, changes := v.(keyspace.Reformed); changes {
+		r.BeforeSort()
+	}
 	elements, n := v.Elements()
 	sorted = make([]sortable, 0, n)
 	for element := range elements {
 		sorted = append(sorted, sortable{element: element})
 	}
 	return sorted, true
+}
+
+func isUnordered(v keyspace.Value) bool {
+	u, may := v.(keyspace.Unordered)
+	return may && u.IsUnordered()
 }
 
 // A sortable is an element with what it is sorted by.
@@ -234,8 +247,8 @@ func isPattern(pattern []byte) bool {
 }
 
 // lookupPattern returns the string that a key holds, whose name is the pattern
-// with an element in place of its first *; or the element itself if the pattern is
-// #. Behind -> would stand a field of a hash, which there are none of.
+// with an element in place of its first *, or the field of a hash that the pattern names
+// behind ->; or the element itself if the pattern is #.
 func lookupPattern(c *keyspace.Call, pattern, element []byte) (found []byte, ok bool) {
 	text := resp.CString(pattern, len(pattern))
 	if text == "#" {
@@ -248,11 +261,19 @@ func lookupPattern(c *keyspace.Call, pattern, element []byte) (found []byte, ok 
 	behind := pattern[star+1:]
 	name, field, _ := strings.Cut(text[star+1:], "->")
 	if field != "" {
+		field = string(behind[len(name)+len("->"):])
 		behind = behind[:len(name)]
 	}
 	e := c.Lookup(slices.Concat(pattern[:star], element, behind))
-	if e == nil || field != "" {
+	if e == nil {
 		return nil, false
+	}
+	if field != "" {
+		v, hasFields := e.Value.(keyspace.Fields)
+		if !hasFields {
+			return nil, false
+		}
+		return v.Field([]byte(field))
 	}
 	v, isText := e.Value.(keyspace.Text)
 	if !isText {

@@ -52,7 +52,7 @@ func (l *list) AppendRDB(b []byte) []byte {
 }
 
 // decodeList reads a list in any of its forms.
-func decodeList(form byte, d *rdb.Decoder) keyspace.Value {
+func decodeList(form byte, d *rdb.Decoder, _ keyspace.Thresholds) keyspace.Value {
 	l := &list{}
 	add := func(element []byte) { l.push(right, element) }
 	switch form {

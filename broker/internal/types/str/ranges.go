@@ -2,7 +2,6 @@ package str
 
 import (
 	"math/big"
-	"strings"
 
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
@@ -89,9 +88,9 @@ func incrbyfloat(c *keyspace.Call, args [][]byte) resp.Reply {
 		return resp.WrongType
 	}
 	notAFloat := resp.ErrorReply("ERR value is not a valid float")
-	sum, infinity := new(big.Float).SetPrec(resp.LongDoubleBits), 0
+	old, infinity := new(big.Float), 0
 	if t != nil {
-		if sum, infinity = resp.ParseLongDouble(t.bytes); sum == nil {
+		if old, infinity = resp.ParseLongDouble(t.bytes); old == nil {
 			return notAFloat
 		}
 	}
@@ -99,16 +98,9 @@ func incrbyfloat(c *keyspace.Call, args [][]byte) resp.Reply {
 	if by == nil {
 		return notAFloat
 	}
-	sum.Add(sum, by)
-	if infinity != 0 || byInfinity != 0 || sum.MantExp(nil) > resp.LongDoubleGreatest {
+	digits, fits := resp.SumLongDoubles(old, by)
+	if !fits || infinity != 0 || byInfinity != 0 {
 		return resp.ErrorReply("ERR increment would produce NaN or Infinity")
-	}
-	digits := sum.Text('f', 17)
-	if strings.Contains(digits, ".") {
-		digits = strings.TrimRight(strings.TrimRight(digits, "0"), ".")
-	}
-	if digits == "-0" {
-		digits = "0"
 	}
 	e = assign(c, e, args[1], []byte(digits), true, "incrbyfloat")
 	e.Value.(*stringValue).encoding = spelled

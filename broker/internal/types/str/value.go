@@ -78,6 +78,6 @@ func (t *stringValue) AppendRDB(b []byte) []byte {
 	return rdb.AppendString(append(b, rdb.TypeString), t.bytes)
 }
 
-var Type = &keyspace.Type{Name: "string", RDB: []byte{rdb.TypeString}, Decode: func(_ byte, d *rdb.Decoder) keyspace.Value {
+var Type = &keyspace.Type{Name: "string", RDB: []byte{rdb.TypeString}, Decode: func(_ byte, d *rdb.Decoder, _ keyspace.Thresholds) keyspace.Value {
 	return &stringValue{bytes: append([]byte(nil), d.String()...)}
 }}
