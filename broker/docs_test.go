@@ -18,7 +18,7 @@ var leftOut = []struct {
 	groups string // of which it has none, as COMMAND DOCS names them
 	names  string // "config|get" is a sub-command
 }{
-	{"Other types of values will follow.", "set sorted-set stream hyperloglog geo", ""},
+	{"Other types of values will follow.", "sorted-set stream hyperloglog geo", ""},
 	{"Scripts and functions will follow.", "scripting", ""},
 	{"The broker is no cluster.", "", "restore-asking"},
 	{"There is no disk.", "", "bgrewriteaof bgsave lastsave save"},

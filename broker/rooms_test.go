@@ -22,7 +22,7 @@ var rooms = [][]string{
 	{"internal/rdb", "internal/transport"},
 	{"internal/keyspace"},
 	{"internal/command"},
-	{"internal/acl", "internal/types/keys", "internal/types/list", "internal/types/str", "internal/types/hash"},
+	{"internal/acl", "internal/types/keys", "internal/types/list", "internal/types/str", "internal/types/hash", "internal/types/set"},
 	{"."}, // the engine
 	{"brokertest"},
 }

@@ -10,11 +10,12 @@ import (
 	"redrpc/broker/internal/types/hash"
 	"redrpc/broker/internal/types/keys"
 	"redrpc/broker/internal/types/list"
+	"redrpc/broker/internal/types/set"
 	"redrpc/broker/internal/types/str"
 )
 
 // types are those that values have.
-var types = keyspace.Types{str.Type, list.Type, hash.Type}
+var types = keyspace.Types{str.Type, list.Type, hash.Type, set.Type}
 
 // table has Redis's commands, and testTable those of Options.TestCommands, too.
 var table, testTable *command.Table
@@ -47,6 +48,7 @@ var rows = slices.Concat(
 	str.Commands,
 	list.Commands,
 	hash.Commands,
+	set.Commands,
 	transactionCommands,
 	pubsubCommands,
 )
