@@ -350,7 +350,7 @@ var endings = map[string][]string{
 	"hlen":         {"type"},
 	"hexists":      {"type"},
 	"hdel":         {"type"},
-	"hincrby":      {"value: HSET missing A small ; this it A small", "type: other field 1", "integer: key field noInt", "hashInteger: HSET missing A noNumber ; this it A 1", "overflow: HSET missing A 9223372036854775807 ; this it A 5 | HSET missing A -9223372036854775808 ; this it A -1"},
+	"hincrby":      {"value: HSET missing A small ; this it A small", "type: other field 1", "integer: key field noInt", "hashInteger: HSET missing A noFloat ; this it A 1", "overflow: HSET missing A 9223372036854775807 ; this it A 5 | HSET missing A -9223372036854775808 ; this it A -1"},
 	"hincrbyfloat": {"value: HSET missing A goodFloat ; this it A goodFloat", "type: other field 1", "float: key field noFloat", "infinite: key field INF", "hashFloat: HSET missing A noFloat ; this it A 1", "infinity: HSET missing A INF ; this it A 1 | HSET missing A 1E4932 ; this it A 1E4932"},
 	"hstrlen":      {"type"},
 	"hrandfield":   {"value: hash | hash drawn | hash drawn WITHVALUES", "null: missing", "type", "integer: hash noInt | hash noInt WITHVALUES", "drawn", "syntax: hash 1 word | hash 1 WITHVALUES word", "drawnPairs: hash 4611686018427387904 WITHVALUES | hash -9223372036854775807 WITHVALUES"},

@@ -60,6 +60,17 @@ func dumpable() map[string][]string {
 	cases["odd scores"] = []string{"ZADD", "inf", "a", "-inf", "b", "-0", "c", "0", "12", "-5", "", "1e17", "d", "4611686018427387904", "e", "4611686018427387905", "f", "9223372036854775808", "g",
 		"1e300", "h", "5e-324", "i", "0.1", "j", "127", "k", "128", "l", "-4096", "m", "4096", "n", "1e15", "o", "9007199254740993", "p", "123456789012345678", "q"}
 	cases["odd scores of many"] = append(slices.Clone(members), cases["odd scores"][1:]...)
+	for name, args := range map[string][]string{
+		"one integer": {"5"}, "integers of 4 bytes": {"1", "-40000", "7"}, "integers of 8 bytes": {"1", "5000000000", "-7"}, "the least and the greatest": {"-9223372036854775808", "9223372036854775807"},
+		"one text": {"x"}, "integers and texts": {"1", "x", "01", "", repeat("m", 20_000)},
+	} {
+		cases[name] = append([]string{"SADD"}, args...)
+	}
+	integers := []string{"SADD"}
+	for n := range 513 {
+		integers = append(integers, fmt.Sprint(n))
+	}
+	cases["too many integers"], cases["the most integers of an intset"] = integers, integers[:513]
 	numbers := []string{"RPUSH"}
 	for _, limit := range []int64{0, 1 << 7, 1 << 12, 1 << 13, 1 << 15, 1 << 23, 1 << 31, 1 << 40} {
 		for n := limit - 2; n <= limit+2; n++ {
@@ -144,13 +155,13 @@ func unquoted(t testing.TB, reply string) string {
 }
 
 // groupOf is how many words of an answer are an element of what a command has made.
-var groupOf = map[string]int{"HSET": 2}
+var groupOf = map[string]int{"HSET": 2, "SADD": 1}
 
 // readBack reads the key k, which the given command has made. What is in a hash table, which
 // has no order, is sorted.
 func readBack(t *testing.T, w *wire, made string) string {
 	t.Helper()
-	answer := w.do(t, map[string][]string{"SET": {"GET", "k"}, "RPUSH": {"LRANGE", "k", "0", "-1"}, "HSET": {"HGETALL", "k"}, "ZADD": {"ZRANGE", "k", "0", "-1", "WITHSCORES"}}[made]...)
+	answer := w.do(t, map[string][]string{"SET": {"GET", "k"}, "RPUSH": {"LRANGE", "k", "0", "-1"}, "HSET": {"HGETALL", "k"}, "SADD": {"SMEMBERS", "k"}, "ZADD": {"ZRANGE", "k", "0", "-1", "WITHSCORES"}}[made]...)
 	if w.do(t, "OBJECT", "ENCODING", "k") != "hashtable" {
 		return answer
 	}

@@ -10,12 +10,13 @@ import (
 	"redrpc/broker/internal/types/hash"
 	"redrpc/broker/internal/types/keys"
 	"redrpc/broker/internal/types/list"
+	"redrpc/broker/internal/types/set"
 	"redrpc/broker/internal/types/str"
 	"redrpc/broker/internal/types/zset"
 )
 
 // types are those that values have.
-var types = keyspace.Types{str.Type, list.Type, hash.Type, zset.Type}
+var types = keyspace.Types{str.Type, list.Type, hash.Type, set.Type, zset.Type}
 
 // table has Redis's commands, and testTable those of Options.TestCommands, too.
 var table, testTable *command.Table
@@ -48,6 +49,7 @@ var rows = slices.Concat(
 	str.Commands,
 	list.Commands,
 	hash.Commands,
+	set.Commands,
 	zset.Commands,
 	transactionCommands,
 	scriptCommands,

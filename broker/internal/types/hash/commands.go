@@ -322,32 +322,14 @@ func hrandfield(c *keyspace.Call, args [][]byte) resp.Reply {
 	})
 }
 
-// draw draws up to n different fields, or if n is negative as many of which some may be the
-// same.
+// draw draws fields.
 func (h *hash) draw(n int64) (count int, drawn iter.Seq[pair]) {
-	if n >= 0 {
-		count = int(min(n, int64(h.length())))
-	} else {
-		count = int(-n)
-	}
-	return count, func(yield func(pair) bool) {
-		switch {
-		case n < 0:
-			random := h.random()
-			for i := 0; i < count && yield(random()); i++ {
-			}
-		case count == h.length():
-			for name, value := range h.all() {
-				if !yield(pair{name, value}) {
-					return
-				}
-			}
-		default:
-			for _, p := range h.sample(count) {
-				if !yield(p) {
-					return
-				}
+	all := func(yield func(pair) bool) {
+		for name, value := range h.all() {
+			if !yield(pair{name, value}) {
+				return
 			}
 		}
 	}
+	return keyspace.Draw[pair]{Size: h.length(), All: all, Random: h.random, Sample: h.sample}.Elements(n)
 }
