@@ -12,6 +12,7 @@ import (
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/rdb"
 	"redrpc/broker/internal/resp"
+	"redrpc/broker/internal/script"
 )
 
 // How the differential test makes the arguments of commands.
@@ -121,6 +122,10 @@ func (g *generator) token(token string) []string {
 		return []string{g.timeOf("4102444800000", "4102444800001", "5000000000000")}
 	case "clientID":
 		return []string{pick(g, []string{"{a}", "{b}", "{c}", "{d}", "{a}", "{b}", "{c}", "{d}", "0", "-1", "x", "", "99999999999"})}
+	case "script":
+		return []string{g.luaScript()}
+	case "knownHash":
+		return []string{script.Hash([]byte(pick(g, pools["knownScript"])))}
 	case "payload":
 		return []string{g.payload(!g.careful && g.chance(25))}
 	case "badPayload":

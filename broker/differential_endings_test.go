@@ -137,6 +137,17 @@ var failures = map[string]failing{
 	"limitClass":          {"CONFIG SET failed (possibly related to argument '*') - Invalid client class specified in buffer limit configuration.", ""},
 	"limitNumber":         {"CONFIG SET failed (possibly related to argument '*') - Error in hard, soft or soft_seconds setting in buffer limit configuration.", ""},
 
+	"manyKeys":       {"Number of keys can't be greater than number of args", ""},
+	"negativeKeys":   {"Number of keys can't be negative", ""},
+	"compile":        {"Error compiling script (new function): *", ""},
+	"shebang":        {"*script shebang*", ""},
+	"shebangOption":  {"Unknown lua shebang option: *", ""},
+	"scriptFailed":   {"* script: ????????????????????????????????????????, on *", ""},
+	"scriptWrites":   {"Can not execute a script with write flag using \\*_ro command.", ""},
+	"noScript":       {"NOSCRIPT No matching script. Please use EVAL.", ""},
+	"notBusy":        {"NOTBUSY No scripts in execution right now.", ""},
+	"debugMode":      {"Use SCRIPT DEBUG YES/SYNC/NO", ""},
+	"scriptFlush":    {"SCRIPT FLUSH only support SYNC|ASYNC option", ""},
 	"noCluster":      {"This instance has cluster support disabled", ""},
 	"noShutdown":     {"No shutdown in progress.", ""},
 	"noMulti":        {"Command not allowed inside a transaction", ""},
@@ -313,6 +324,16 @@ var endings = map[string][]string{
 		"fieldType: key GET noType 0 | key SET noType 0 1", "overflowType: key OVERFLOW word"},
 	"bitfield_ro": {"value: key fieldRead+", "type: list GET someType 0", "syntax: key word | key GET someType", "integer: key SET someType 0 noInt", "bitOffset: key GET someType noBit", "fieldType: key GET noType 0",
 		"overflowType: key OVERFLOW word", "onlyGet: key SET someType 0 1 | key GET someType 0 INCRBY someType 0 1"},
+
+	// Scripts. What one answers may be anything.
+	"eval":         {"value: goodScript 0 value", "null: nilScript 0", "integer: goodScript noInt", "manyKeys: goodScript 5 key", "negativeKeys: goodScript -1", "compile: badScript 0", "shebang: badShebang 0", "shebangOption: badShebang 0", "scriptFailed: failingScript 0", "given: knownScript 0 | knownScript 1 key"},
+	"eval_ro":      {"value: goodScript 0 value", "null: nilScript 0", "integer: goodScript noInt", "manyKeys: goodScript 5 key", "negativeKeys: goodScript -1", "compile: badScript 0", "shebang: badShebang 0", "shebangOption: badShebang 0", "scriptFailed: failingScript 0 | writingScript 0", "scriptWrites: declaredScript 0", "given: knownScript 0 | knownScript 1 key"},
+	"evalsha":      {"value: SCRIPT LOAD knownScript ; this knownHash 0 value", "null: SCRIPT LOAD knownScript ; this knownHash 0", "integer: knownHash noInt", "manyKeys: knownHash 5 key", "negativeKeys: knownHash -1", "noScript: noHash 0", "scriptFailed: SCRIPT LOAD knownScript ; this knownHash 0", "given: SCRIPT LOAD knownScript ; this knownHash 1 key"},
+	"evalsha_ro":   {"value: SCRIPT LOAD knownScript ; this knownHash 0 value", "null: SCRIPT LOAD knownScript ; this knownHash 0", "integer: knownHash noInt", "manyKeys: knownHash 5 key", "negativeKeys: knownHash -1", "noScript: noHash 0", "scriptFailed: SCRIPT LOAD knownScript ; this knownHash 0", "scriptWrites: SCRIPT LOAD declaredScript ; EVAL declaredScript 0 ; this knownHash 0", "given: SCRIPT LOAD knownScript ; this knownHash 1 key"},
+	"script|debug": {"value: NO", "debugMode: word"},
+	"script|flush": {"scriptFlush: word"},
+	"script|kill":  {"never value", "notBusy: nothing"},
+	"script|load":  {"value: goodScript", "compile: badScript", "shebang: badShebang", "shebangOption: badShebang"},
 
 	// Lists.
 	"lpush":      {"type"},

@@ -191,7 +191,7 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"acl|help client|help command|help config|help latency|help memory|help module|help object|help pubsub|help slowlog|help debug", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
+	{"acl|help client|help command|help config|help latency|help memory|help module|help object|help pubsub|help script|help slowlog|help debug", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if len(r.items) > 1 && len(b.items) > 1 && r.items[0].text == b.items[0].text {
 				b.items = r.items
