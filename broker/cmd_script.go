@@ -33,8 +33,17 @@ var scriptCommands = []command.Command{
 
 func eval(c *call, args [][]byte) resp.Reply            { return c.eval(args, false, c.load) }
 func evalReadOnly(c *call, args [][]byte) resp.Reply    { return c.eval(args, true, c.load) }
-func evalSHA(c *call, args [][]byte) resp.Reply         { return c.eval(args, false, c.find) }
-func evalSHAReadOnly(c *call, args [][]byte) resp.Reply { return c.eval(args, true, c.find) }
+func evalSHA(c *call, args [][]byte) resp.Reply         { return c.evalSHA(args, false) }
+func evalSHAReadOnly(c *call, args [][]byte) resp.Reply { return c.evalSHA(args, true) }
+
+// evalSHA is eval of a script that was loaded.
+func (c *call) evalSHA(args [][]byte, readOnly bool) resp.Reply {
+	if len(args[1]) != len(script.Hash(nil)) {
+		c.show(c.session, c.command, args)
+		return noScript
+	}
+	return c.eval(args, readOnly, c.find)
+}
 
 // eval runs a script with the keys and arguments that follow it.
 func (c *call) eval(args [][]byte, readOnly bool, get func([]byte) (*script.Script, *resp.Reply)) resp.Reply {
@@ -68,8 +77,10 @@ func (b *Broker) find(hash []byte) (*script.Script, *resp.Reply) {
 }
 
 // scriptDebug has no debugger to switch on.
-func scriptDebug(_ *call, args [][]byte) resp.Reply {
+func scriptDebug(c *call, args [][]byte) resp.Reply {
 	switch {
+	case c.session.out.Len() > 0:
+		return resp.ErrorReply("ERR SCRIPT DEBUG must be called outside a pipeline")
 	case resp.Is(args[2], "NO"):
 		return resp.OK
 	case resp.Is(args[2], "YES"), resp.Is(args[2], "SYNC"):
