@@ -15,5 +15,14 @@ func AppendNumber(b []byte, f float64, precision int) []byte {
 // white space before it: 0 if there is none.
 func ScanNumber(s string) (f float64, length int) { return scanFloat(s) }
 
-// NoMemory raises the error that there is not enough memory.
-func (t *Thread) NoMemory() { t.fail(notEnoughMemory) }
+// NewString makes a string of bytes that nobody changes from now on. It raises an error if
+// there is no memory for it.
+func (t *Thread) NewString(b []byte) Value { return t.madeString(b) }
+
+// CheckLength raises an error if a string of so many bytes would be too long. Who makes one
+// piece by piece asks before each.
+func (t *Thread) CheckLength(bytes int) { t.checkLength(bytes) }
+
+// Allocate counts bytes that a script takes, and raises an error if they are too many. The
+// fields that RawSet and SetIndex add are counted already.
+func (t *Thread) Allocate(bytes int) { t.allocate(bytes) }

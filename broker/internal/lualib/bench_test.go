@@ -1,10 +1,6 @@
 package lualib
 
-import (
-	"testing"
-
-	"redrpc/broker/internal/lua"
-)
+import "testing"
 
 const benchDocument = `{"id":12345,"name":"a name of some length","tags":["one","two","three"],"price":12.75,"nested":{"a":{"b":[1,2,3,4,5,6,7,8]},"ok":true,"none":null},"text":"with \"escapes\" and \u20ac"}`
 
@@ -18,8 +14,7 @@ func BenchmarkLibraries(b *testing.B) {
 		{"bit", "", "return bit.band(bit.bxor(1, 2, 3), 0xff)"},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			s := lua.New()
-			Open(s)
+			s := newState()
 			for _, script := range []string{bench.setup, bench.script} {
 				f, err := s.Load(script, "@user_script")
 				if err != nil {

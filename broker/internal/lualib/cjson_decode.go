@@ -120,7 +120,7 @@ func (d *jsonDecoder) descend(slots int) {
 
 func (d *jsonDecoder) object(slots int) lua.Value {
 	d.descend(slots + 3)
-	table := lua.NewTable(0, 0)
+	table := newTable(d.thread)
 	d.next()
 	for d.token != jsonObjectEnd {
 		if d.token != jsonString {
@@ -131,7 +131,7 @@ func (d *jsonDecoder) object(slots int) lua.Value {
 			d.refuse("colon")
 		}
 		d.next()
-		table.Set(key, d.value(slots+2))
+		d.thread.RawSet(table, key, d.value(slots+2))
 		if d.next(); d.token == jsonObjectEnd {
 			break
 		}
@@ -148,10 +148,10 @@ func (d *jsonDecoder) object(slots int) lua.Value {
 
 func (d *jsonDecoder) array(slots int) lua.Value {
 	d.descend(slots + 2)
-	table := lua.NewTable(0, 0)
+	table := newTable(d.thread)
 	d.next()
 	for i := 1; d.token != jsonArrayEnd; i++ {
-		table.SetInt(i, d.value(slots+1))
+		d.thread.RawSet(table, lua.Int(i), d.value(slots+1))
 		if d.next(); d.token == jsonArrayEnd {
 			break
 		}
@@ -264,7 +264,7 @@ func (d *jsonDecoder) string() {
 	begin := d.position + 1
 	length := strings.IndexAny(d.text[begin:], "\"\\\x00")
 	if length >= 0 && d.text[begin+length] == '"' {
-		d.found(jsonString, makeString(d.thread, d.text[begin:begin+length]), length+2)
+		d.found(jsonString, newString(d.thread, d.text[begin:begin+length]), length+2)
 		return
 	}
 	d.position = begin
@@ -272,7 +272,7 @@ func (d *jsonDecoder) string() {
 	for {
 		switch c := d.at(d.position); c {
 		case '"':
-			d.found(jsonString, makeString(d.thread, string(d.scratch)), 1)
+			d.found(jsonString, newString(d.thread, string(d.scratch)), 1)
 			return
 		case 0:
 			d.fail("unexpected end of string")

@@ -19,7 +19,7 @@ func (l *jsonLibrary) encode(t *lua.Thread) int {
 	if cap(e.out) <= maxKeptBuffer {
 		l.buffer = e.out
 	}
-	return t.Return(lua.String(string(e.out)))
+	return t.Return(newString(t, string(e.out)))
 }
 
 // A jsonEncoder appends JSON to out. The slots of a value are the values on the stack of
@@ -56,7 +56,7 @@ func (e *jsonEncoder) value(v lua.Value, depth, slots int) {
 }
 
 func (e *jsonEncoder) append(s string) {
-	checkSize(e.thread, len(e.out)+len(s))
+	e.thread.CheckLength(len(e.out) + len(s))
 	e.out = append(e.out, s...)
 }
 
@@ -157,7 +157,7 @@ func (e *jsonEncoder) number(f float64) {
 			return
 		}
 	}
-	checkSize(e.thread, len(e.out)+32)
+	e.thread.CheckLength(len(e.out) + 32)
 	e.out = lua.AppendNumber(e.out, f, e.precision)
 }
 

@@ -25,7 +25,7 @@ func msgpackPack(t *lua.Thread) int {
 	for i := 1; i <= args; i++ {
 		p.value(t.Arg(i), 0, args+i)
 	}
-	return t.Return(lua.String(string(p.out)))
+	return t.Return(t.NewString(p.out))
 }
 
 // A msgpackPacker appends MessagePack to out. Slots are the values on the stack of Redis's
@@ -37,7 +37,7 @@ type msgpackPacker struct {
 
 func (p *msgpackPacker) value(v lua.Value, level, slots int) {
 	p.thread.Count(1)
-	checkSize(p.thread, len(p.out)+maxMsgpackNumber)
+	p.thread.CheckLength(len(p.out) + maxMsgpackNumber)
 	switch v.Type() {
 	case lua.TypeString:
 		s, _ := v.AsString()
@@ -64,7 +64,7 @@ func (p *msgpackPacker) value(v lua.Value, level, slots int) {
 }
 
 func (p *msgpackPacker) string(s string) {
-	checkSize(p.thread, len(p.out)+len(s))
+	p.thread.CheckLength(len(p.out) + len(s))
 	countBytes(p.thread, len(s))
 	switch n := len(s); {
 	case n < 32:

@@ -150,19 +150,19 @@ func (u *msgpackUnpacker) length(size int) int { return int(min(u.number(size), 
 
 // string reads a string behind so many bytes.
 func (u *msgpackUnpacker) string(skip, length int) lua.Value {
-	return makeString(u.thread, u.take(skip + length)[skip:])
+	return newString(u.thread, u.take(skip + length)[skip:])
 }
 
 // table reads the pairs of a map, or the elements of an array.
 func (u *msgpackUnpacker) table(n int, isMap bool) lua.Value {
-	table := lua.NewTable(0, 0)
+	table := newTable(u.thread)
 	u.slots += 2 // the table, and the key
 	if isMap {
 		u.pairs(table, n)
 	} else {
 		checkStack(u.thread, u.slots-1, 1, "in function mp_decode_to_lua_array")
 		for i := 1; i <= n; i++ {
-			table.SetInt(i, u.value())
+			u.thread.RawSet(table, lua.Int(i), u.value())
 		}
 	}
 	u.slots -= 2

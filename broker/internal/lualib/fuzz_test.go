@@ -10,8 +10,7 @@ import (
 // fuzzed calls a function of a library with texts. Whatever they are, it returns or raises
 // an error soon, and takes memory in proportion to them.
 func fuzzed(t *testing.T, library, function string, args ...string) {
-	s := lua.New()
-	Open(s)
+	s := newState()
 	table, _ := s.Globals().GetString(library).AsTable()
 	f, ok := table.GetString(function).AsFunction()
 	if !ok {

@@ -8,12 +8,15 @@ import (
 	"redrpc/broker/internal/lua"
 )
 
-// call runs a script on a state of its own.
-func call(t *testing.T, script string, hook func() error) error {
-	t.Helper()
+func newState() *lua.State {
 	s := lua.New()
 	Open(s)
-	s.SetHook(10_000, hook)
+	return s
+}
+
+// run runs a script and returns its error.
+func run(t *testing.T, s *lua.State, script string) error {
+	t.Helper()
 	f, err := s.Load(script, "@user_script")
 	if err != nil {
 		t.Fatal(err)
@@ -33,41 +36,35 @@ func TestLongWorkIsInterrupted(t *testing.T) {
 	} {
 		enough := errors.New("enough")
 		calls := 0
-		err := call(t, script, func() error {
+		s := newState()
+		s.SetHook(10_000, func() error {
 			if calls++; calls > 20 {
 				return enough
 			}
 			return nil
 		})
-		if !errors.Is(err, enough) {
+		if err := run(t, s, script); !errors.Is(err, enough) {
 			t.Errorf("%s: %v, want the hook's error", script, err)
 		}
 	}
 }
 
-// What would be too long is an error, before memory is taken for it.
-func TestStringsHaveABound(t *testing.T) {
-	almost := make([]byte, lua.MaxString-5, lua.MaxString+100)
-	s := lua.New()
-	for name, add := range map[string]func(*lua.Thread, lua.Value){
-		"cjson": func(t *lua.Thread, v lua.Value) {
-			e := jsonEncoder{jsonLibrary: &jsonLibrary{precision: 14}, thread: t, out: almost}
-			e.value(v, 0, 0)
-		},
-		"cmsgpack": func(t *lua.Thread, v lua.Value) {
-			p := msgpackPacker{thread: t, out: almost}
-			p.value(v, 0, 0)
-		},
+// What a script has in use is bounded, and so is the longest string.
+func TestMemoryIsBounded(t *testing.T) {
+	for _, script := range []string{
+		`local s = ('x'):rep(2^20) local t = {} for i = 1, 20 do t[i] = s end cjson.encode(t)`,
+		`local t = {} for i = 1, 40 do t = {t, t} end cjson.encode(t)`,
+		`local c = cjson.new() c.encode_sparse_array(false, 0) c.encode({[2^31 - 1] = 1})`,
+		`local s = ('x'):rep(2^20) local t = {} for i = 1, 20 do t[i] = s end cmsgpack.pack(t)`,
+		`local t = {} for i = 1, 20 do t[i] = t end cmsgpack.pack(t)`,
+		`local s = ('x'):rep(2^20) local t = {} for i = 1, 20 do t[i] = s end struct.pack(('c0'):rep(20), unpack(t))`,
+		`local s = '[' .. ('[],'):rep(2^16) .. '1]' local t = {} for i = 1, 1000 do t[i] = cjson.decode(s) end`,
+		`local s = '\221\0\1\0\0' .. ('\144'):rep(2^16) local t = {} for i = 1, 1000 do t[i] = cmsgpack.unpack(s) end`,
 	} {
-		for _, v := range []lua.Value{lua.String("more than five"), lua.Number(1.0 / 3)} {
-			f := s.NewFunction(func(t *lua.Thread) int {
-				add(t, v)
-				return 0
-			})
-			_, err := s.Call(f)
-			if text, _ := v.ToString(); err == nil || err.Error() != "not enough memory" {
-				t.Errorf("%s of %s: %v, want that there is not enough memory", name, text, err)
-			}
+		s := newState()
+		s.SetMemoryLimit(4 << 20)
+		if err := run(t, s, script); err == nil || err.Error() != "not enough memory" {
+			t.Errorf("%s: %v, want that there is not enough memory", script, err)
 		}
 	}
 }
@@ -85,7 +82,7 @@ func TestClaimsTakeNoMemory(t *testing.T) {
 		`assert(not pcall(struct.pack, 'c2147483647', 'abc'))`,
 		`assert(not pcall(cjson.decode, ('['):rep(100000)))`,
 	} {
-		if err := call(t, script, nil); err != nil {
+		if err := run(t, newState(), script); err != nil {
 			t.Errorf("%s: %v", script, err)
 		}
 	}

@@ -1,8 +1,8 @@
 // Package lualib has the libraries that Redis adds to Lua for its scripts: cjson, cmsgpack,
 // struct and bit, as redis-server 7.0 has them, with the texts of their errors.
 //
-// What the libraries make has a bound, lua.MaxString, and work that may take long counts as
-// instructions, so that the state's hook is called.
+// Work that may take long counts as instructions, so that the state's hook is called, and
+// what the libraries make counts as memory, which has a bound.
 package lualib
 
 import "redrpc/broker/internal/lua"
@@ -35,11 +35,20 @@ func checkStack(t *lua.Thread, slots, n int, what string) {
 	}
 }
 
-// checkSize raises an error if a string of so many bytes would be too long.
-func checkSize(t *lua.Thread, bytes int) {
-	if bytes > lua.MaxString {
-		t.NoMemory()
-	}
+// tableBytes is about what an empty table takes.
+const tableBytes = 96
+
+// newTable makes a table to read into. Scripts can have many made by a short call.
+func newTable(t *lua.Thread) *lua.Table {
+	t.Allocate(tableBytes)
+	return lua.NewTable(0, 0)
+}
+
+// newString makes a string that is a part of another, or of its own.
+func newString(t *lua.Thread, s string) lua.Value {
+	countBytes(t, len(s))
+	t.Allocate(len(s))
+	return lua.String(s)
 }
 
 // countBytes counts the work of reading or writing so many bytes.

@@ -14,7 +14,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"redrpc/broker/internal/lua"
 	"redrpc/internal/redistest"
 )
 
@@ -39,8 +38,7 @@ type runner func(t testing.TB, script string) string
 
 // newRunner makes a state with the libraries, which all scripts share.
 func newRunner() runner {
-	s := lua.New()
-	Open(s)
+	s := newState()
 	return func(t testing.TB, script string) string {
 		f, err := s.Load(prelude+script, "@user_script")
 		if err != nil {

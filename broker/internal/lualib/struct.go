@@ -116,11 +116,11 @@ func structPack(t *lua.Thread) int {
 	t.Push(lua.Nil) // what errors find as the first argument that is missing
 	for option, size := p.next(); option != 0; option, size = p.next() {
 		padding := p.padding(uint64(len(p.out)), option, size)
-		checkSize(t, len(p.out)+padding+maxIntegerSize)
+		t.CheckLength(len(p.out) + padding + maxIntegerSize)
 		p.out = append(p.out, make([]byte, padding)...)
 		p.option(option, size)
 	}
-	return t.Return(lua.String(string(p.out)))
+	return t.Return(t.NewString(p.out))
 }
 
 func (p *structPacker) option(option byte, size int) {
@@ -171,7 +171,7 @@ func (p *structPacker) string(size int) {
 	if len(s) < size {
 		p.thread.ArgError(p.arg, "string too short") // of the next argument, in Redis, too
 	}
-	checkSize(p.thread, len(p.out)+size+1)
+	p.thread.CheckLength(len(p.out) + size + 1)
 	countBytes(p.thread, size)
 	p.out = append(p.out, s[:size]...)
 }
@@ -223,13 +223,13 @@ func (u *structUnpacker) option(option byte, bytes string) {
 		if bytes == "" {
 			bytes = u.peek(u.takeSize())
 		}
-		u.add(makeString(u.thread, bytes))
+		u.add(newString(u.thread, bytes))
 	case 's':
 		var found bool
 		if bytes, _, found = strings.Cut(u.data[u.position:], "\x00"); !found {
 			u.thread.Errorf("unfinished string in data")
 		}
-		u.add(makeString(u.thread, bytes))
+		u.add(newString(u.thread, bytes))
 		u.position++
 	default:
 		u.control(option)
@@ -250,11 +250,6 @@ func (u *structUnpacker) takeSize() uint64 {
 		u.thread.Errorf("format 'c0' needs a previous size")
 	}
 	return toUnsigned(f)
-}
-
-func makeString(t *lua.Thread, s string) lua.Value {
-	countBytes(t, len(s))
-	return lua.String(s)
 }
 
 // unsigned reads a number: of the last eight bytes, if there are more.
