@@ -15,10 +15,12 @@ type thrown struct {
 }
 
 const (
-	notEnoughMemory  = "not enough memory"
-	errorInHandling  = "error in error handling"
-	noRegister       = -1
-	maxSourceInError = 60
+	notEnoughMemory = "not enough memory"
+	errorInHandling = "error in error handling"
+	noRegister      = -1
+
+	maxSourceInError  = 60
+	maxSourceInSyntax = 80
 )
 
 // throw ends the calls up to the next pcall. Error handlers are not called.
@@ -154,17 +156,20 @@ func (t *Thread) callAt(level int) (i int, tail, ok bool) {
 
 // shortSource is the name of a script in errors: without its @ or =, or the first line of
 // the script itself.
-func shortSource(source string) string {
+func shortSource(source string) string { return shortSourceIn(source, maxSourceInError) }
+
+// shortSourceIn is shortSource with less than size bytes.
+func shortSourceIn(source string, size int) string {
 	source, _, _ = strings.Cut(source, "\x00")
 	if source == "" {
 		return `[string ""]`
 	}
 	switch source[0] {
 	case '=':
-		return source[1:min(len(source), maxSourceInError)]
+		return source[1:min(len(source), size)]
 	case '@':
 		source = source[1:]
-		if room := maxSourceInError - len(" '...' ") - 1; len(source) > room {
+		if room := size - len(" '...' ") - 1; len(source) > room {
 			source = "..." + source[len(source)-room:]
 		}
 		return source
@@ -173,7 +178,7 @@ func shortSource(source string) string {
 	if length < 0 {
 		length = len(source)
 	}
-	room := maxSourceInError - len(` [string "..."] `) - 1
+	room := size - len(` [string "..."] `) - 1
 	if length = min(length, room); length < len(source) {
 		return `[string "` + source[:length] + `..."]`
 	}

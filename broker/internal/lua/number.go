@@ -8,11 +8,17 @@ import (
 
 // formatNumber writes a number as "%.14g" does.
 func formatNumber(f float64) string {
-	if n := int64(f); float64(n) == f && -1e14 < f && f < 1e14 && (n != 0 || !math.Signbit(f)) {
-		return strconv.FormatInt(n, 10)
-	}
 	var buffer [32]byte
-	return string(appendGeneral(buffer[:0], f, 14, false, false))
+	return string(appendNumber(buffer[:0], f))
+}
+
+func appendNumber(b []byte, f float64) []byte {
+	if -1e14 < f && f < 1e14 {
+		if n := int64(f); float64(n) == f && (n != 0 || !math.Signbit(f)) {
+			return strconv.AppendInt(b, n, 10)
+		}
+	}
+	return appendGeneral(b, f, 14, false, false)
 }
 
 // appendGeneral writes f as %g does with this precision. Alternative keeps the zeros at

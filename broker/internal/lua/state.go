@@ -4,14 +4,19 @@
 // A State is used by one goroutine at a time, and makes none.
 package lua
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // A State is what scripts share: globals, the metatable of strings, random numbers.
 type State struct {
 	globals *Table
 	strings *Table // the metatable of strings
 	main    *Thread
+	next    unsafe.Pointer // the function next, which loops know
 	random  random
+	gc      collector
 
 	hook      func() error
 	hookEvery int // instructions
@@ -61,7 +66,7 @@ func (s *State) register(t *Table, l Library) {
 // Load compiles a script. Its name is that of its lines in errors: @name, or =name, or the
 // script itself. The error is what is wrong with the script, as Lua says it.
 func (s *State) Load(source, name string) (*Function, error) {
-	p, err := compile(source, name)
+	p, err := compile(source, name, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -81,6 +81,9 @@ func String(s string) Value {
 	return Value{unsafe.Pointer(unsafe.StringData(s)), n}
 }
 
+// bytesValue makes a string of bytes that nobody changes from now on.
+func bytesValue(b []byte) Value { return String(unsafe.String(unsafe.SliceData(b), len(b))) }
+
 // LightUserdata makes a pointer that means nothing to scripts, such as cjson.null.
 func LightUserdata(n uint32) Value {
 	return Value{unsafe.Pointer(&lightMark), uint64(TypeLightUserdata)<<typeShift | uint64(n)}
@@ -120,7 +123,8 @@ func (v Value) Truth() bool { return v.p != nil && v.p != unsafe.Pointer(&falseM
 
 func (v Value) isNumber() bool { return v.p == unsafe.Pointer(&numberMark) }
 
-func (v Value) is(t Type) bool { return v.n>>typeShift == uint64(t) && !v.isNumber() && v.p != nil }
+// is reports whether the value is of a type that is neither nil nor number.
+func (v Value) is(t Type) bool { return v.n>>typeShift == uint64(t) && !v.isNumber() }
 
 func (v Value) float() float64 { return math.Float64frombits(v.n) }
 

@@ -1,0 +1,627 @@
+package lua
+
+import "math"
+
+// execute runs the function of a script that was entered last, and those that it calls,
+// until that many calls have returned, or the coroutine yields.
+//
+// While it runs, pc, registers and call are copies of what the call's info has. What may
+// raise an error or call a function needs the info's pc, and may move the stack: such a
+// case of the switch ends without continue, so that the copies are made again.
+func (t *Thread) execute(calls int) {
+enter:
+	call := &t.calls[t.level]
+	f := call.function
+	p := f.proto
+	code, k := p.code, p.constants
+	base, pc := call.base, call.pc
+	r := t.stack[base : base+p.maxStack]
+	for {
+		i := code[pc]
+		pc++
+		a := i.a()
+		switch i.op() {
+		case opMove:
+			r[a] = r[i.b()]
+			continue
+		case opLoadK:
+			r[a] = k[i.bx()]
+			continue
+		case opLoadBool:
+			r[a] = Bool(i.b() != 0)
+			if i.c() != 0 {
+				pc++
+			}
+			continue
+		case opLoadNil:
+			clear(r[a : i.b()+1])
+			continue
+		case opGetUpval:
+			r[a] = *f.upvalues[i.b()].v
+			continue
+		case opSetUpval:
+			*f.upvalues[i.b()].v = r[a]
+			continue
+		case opGetGlobal:
+			key := k[i.bx()]
+			if v := f.env.findString(key); v != nil && !v.IsNil() {
+				r[a] = *v
+				continue
+			}
+			call.pc = pc
+			v := t.index(f.env.Value(), key, noRegister)
+			t.stack[base+a] = v
+		case opSetGlobal:
+			call.pc = pc
+			t.setIndex(f.env.Value(), k[i.bx()], r[a], noRegister)
+		case opGetTable:
+			object := r[i.b()]
+			var key Value
+			if c := i.c(); c&constantBit != 0 {
+				key = k[c&^constantBit]
+			} else {
+				key = r[c]
+			}
+			if object.is(TypeTable) {
+				table := object.table()
+				if v := table.find(key); v != nil && !v.IsNil() {
+					r[a] = *v
+					continue
+				}
+				if table.meta == nil {
+					r[a] = Nil
+					continue
+				}
+			}
+			call.pc = pc
+			v := t.index(object, key, i.b())
+			t.stack[base+a] = v
+		case opSetTable:
+			var key, value Value
+			if b := i.b(); b&constantBit != 0 {
+				key = k[b&^constantBit]
+			} else {
+				key = r[b]
+			}
+			if c := i.c(); c&constantBit != 0 {
+				value = k[c&^constantBit]
+			} else {
+				value = r[c]
+			}
+			call.pc = pc
+			if object := r[a]; object.is(TypeTable) {
+				if table := object.table(); table.meta == nil && !table.readOnly {
+					*t.slot(table, key) = value
+					continue
+				}
+			}
+			t.setIndex(r[a], key, value, a)
+		case opNewTable:
+			r[a] = NewTable(fromFloatByte(i.b()), fromFloatByte(i.c())).Value()
+			continue
+		case opSelf:
+			object := r[i.b()]
+			var key Value
+			if c := i.c(); c&constantBit != 0 {
+				key = k[c&^constantBit]
+			} else {
+				key = r[c]
+			}
+			r[a+1] = object
+			call.pc = pc
+			v := t.index(object, key, i.b())
+			t.stack[base+a] = v
+		case opAdd, opSub, opMul, opDiv, opMod, opPow:
+			b, c := i.b(), i.c()
+			var left, right Value
+			if b&constantBit != 0 {
+				left = k[b&^constantBit]
+			} else {
+				left = r[b]
+			}
+			if c&constantBit != 0 {
+				right = k[c&^constantBit]
+			} else {
+				right = r[c]
+			}
+			if left.isNumber() && right.isNumber() {
+				x, y := left.float(), right.float()
+				switch i.op() {
+				case opAdd:
+					x += y
+				case opSub:
+					x -= y
+				case opMul:
+					x *= y
+				case opDiv:
+					x /= y
+				default:
+					x = arith(i.op(), x, y)
+				}
+				r[a] = Number(x)
+				continue
+			}
+			call.pc = pc
+			v := t.arithmetic(i.op(), left, right, b, c)
+			t.stack[base+a] = v
+		case opUnm:
+			b := i.b()
+			if r[b].isNumber() {
+				r[a] = Number(-r[b].float())
+				continue
+			}
+			call.pc = pc
+			v := t.arithmetic(opUnm, r[b], r[b], b, b)
+			t.stack[base+a] = v
+		case opNot:
+			r[a] = Bool(!r[i.b()].Truth())
+			continue
+		case opLen:
+			call.pc = pc
+			v := t.length(r[i.b()], i.b())
+			t.stack[base+a] = v
+		case opConcat:
+			b, c := i.b(), i.c()
+			call.pc = pc
+			t.concat(base+b, base+c)
+			t.stack[base+a] = t.stack[base+b]
+		case opJmp:
+			d := i.sbx()
+			pc += d
+			if d < 0 {
+				if t.state.countdown += d; t.state.countdown <= 0 {
+					call.pc = pc
+					t.callHook()
+				}
+			}
+			continue
+		case opEq:
+			var left, right Value
+			if b := i.b(); b&constantBit != 0 {
+				left = k[b&^constantBit]
+			} else {
+				left = r[b]
+			}
+			if c := i.c(); c&constantBit != 0 {
+				right = k[c&^constantBit]
+			} else {
+				right = r[c]
+			}
+			if !left.is(TypeTable) {
+				if equal(left, right) == (a != 0) {
+					pc += code[pc].sbx()
+				}
+				pc++
+				continue
+			}
+			call.pc = pc
+			if t.equals(left, right) == (a != 0) {
+				pc += code[pc].sbx()
+			}
+			pc++
+		case opLt, opLe:
+			var left, right Value
+			if b := i.b(); b&constantBit != 0 {
+				left = k[b&^constantBit]
+			} else {
+				left = r[b]
+			}
+			if c := i.c(); c&constantBit != 0 {
+				right = k[c&^constantBit]
+			} else {
+				right = r[c]
+			}
+			if left.isNumber() && right.isNumber() {
+				x, y := left.float(), right.float()
+				if (x < y || i.op() == opLe && x == y) == (a != 0) {
+					pc += code[pc].sbx()
+				}
+				pc++
+				continue
+			}
+			call.pc = pc
+			var is bool
+			if i.op() == opLt {
+				is = t.less(left, right)
+			} else {
+				is = t.lessOrEqual(left, right)
+			}
+			if is == (a != 0) {
+				pc += code[pc].sbx()
+			}
+			pc++
+		case opTest:
+			if r[a].Truth() == (i.c() != 0) {
+				pc += code[pc].sbx()
+			}
+			pc++
+			continue
+		case opTestSet:
+			if v := r[i.b()]; v.Truth() == (i.c() != 0) {
+				r[a] = v
+				pc += code[pc].sbx()
+			}
+			pc++
+			continue
+		case opCall:
+			at := base + a
+			if b := i.b(); b != 0 {
+				t.top = at + b
+			}
+			call.pc = pc
+			if t.state.countdown -= callCost; t.state.countdown <= 0 {
+				t.callHook()
+			}
+			switch t.enter(at, i.c()-1) {
+			case enteredScript:
+				calls++
+				goto enter
+			case enteredYield:
+				return
+			}
+			call = &t.calls[t.level]
+			if i.c() != 0 {
+				t.top = call.top
+			}
+		case opTailCall:
+			at := base + a
+			if b := i.b(); b != 0 {
+				t.top = at + b
+			}
+			call.pc = pc
+			if t.state.countdown -= callCost; t.state.countdown <= 0 {
+				t.callHook()
+			}
+			switch t.enter(at, multiple) {
+			case enteredScript:
+				t.replaceCall()
+				goto enter
+			case enteredYield:
+				return
+			}
+		case opReturn:
+			if b := i.b(); b != 0 {
+				t.top = base + a + b - 1
+			}
+			if len(t.open) > 0 {
+				t.closeUpvalues(base)
+			}
+			call.pc = pc
+			fixed := t.leave(base + a)
+			if calls--; calls == 0 {
+				return
+			}
+			if fixed {
+				t.top = t.calls[t.level].top
+			}
+			goto enter
+		case opForLoop:
+			step := r[a+2].float()
+			index, limit := r[a].float()+step, r[a+1].float()
+			if step > 0 && index <= limit || step <= 0 && limit <= index {
+				d := i.sbx()
+				pc += d
+				r[a] = Number(index)
+				r[a+3] = Number(index)
+				if t.state.countdown += d - 1; t.state.countdown <= 0 {
+					call.pc = pc
+					t.callHook()
+				}
+			}
+			continue
+		case opForPrep:
+			call.pc = pc
+			t.prepareFor(r[a : a+3])
+			r[a] = Number(r[a].float() - r[a+2].float())
+			pc += i.sbx()
+			continue
+		case opTForLoop:
+			call.pc = pc
+			if r[a].p == t.state.next && r[a+1].is(TypeTable) {
+				if key, value, ok := r[a+1].table().Next(r[a+2]); ok {
+					r[a+3] = key
+					r[a+4] = value
+					if c := i.c(); c > 2 {
+						clear(r[a+5 : a+3+c])
+					}
+					if !key.IsNil() {
+						r[a+2] = key
+						pc += code[pc].sbx()
+					}
+					pc++
+					if t.state.countdown -= callCost; t.state.countdown <= 0 {
+						t.callHook()
+					}
+					continue
+				}
+			}
+			at := base + a + 3
+			copy(t.stack[at:], r[a:a+3])
+			t.top = at + 3
+			t.Count(callCost)
+			t.call(at, i.c())
+			call = &t.calls[t.level]
+			t.top = call.top
+			if key := t.stack[at]; !key.IsNil() {
+				t.stack[at-1] = key
+				pc += code[pc].sbx()
+			}
+			pc++
+		case opSetList:
+			n, batch := i.b(), i.c()
+			if n == 0 {
+				n = t.top - (base + a) - 1
+				t.top = call.top
+			}
+			if batch == 0 {
+				batch = int(code[pc])
+				pc++
+			}
+			setList(r[a].table(), t.stack[base+a+1:base+a+1+n], (batch-1)*fieldsPerFlush)
+			continue
+		case opClose:
+			t.closeUpvalues(base + a)
+			continue
+		case opClosure:
+			made := p.functions[i.bx()]
+			closure := &Function{proto: made, env: f.env}
+			if made.upvalues > 0 {
+				closure.upvalues = make([]*upvalue, made.upvalues)
+			}
+			for n := range closure.upvalues {
+				if u := code[pc]; u.op() == opGetUpval {
+					closure.upvalues[n] = f.upvalues[u.b()]
+				} else {
+					closure.upvalues[n] = t.findUpvalue(base + u.b())
+				}
+				pc++
+			}
+			r[a] = closure.Value()
+			continue
+		case opVararg:
+			wanted := i.b() - 1
+			extra := base - call.at - p.parameters - 1
+			if wanted == multiple {
+				wanted = extra
+				t.top = base + a
+				t.needStack(wanted)
+				t.top = base + a + wanted
+			}
+			to := t.stack[base+a : base+a+wanted]
+			n := copy(to, t.stack[base-extra:base])
+			clear(to[n:])
+		}
+		call = &t.calls[t.level]
+		r = t.stack[base : base+p.maxStack]
+	}
+}
+
+// callCost is how many instructions a call counts as, for the hook.
+const callCost = 4
+
+// replaceCall puts the call that was entered last in the place of the one before it.
+func (t *Thread) replaceCall() {
+	made, old := t.calls[t.level], &t.calls[t.level-1]
+	if len(t.open) > 0 {
+		t.closeUpvalues(old.base)
+	}
+	t.top = old.at + copy(t.stack[old.at:], t.stack[made.at:t.top])
+	old.base = old.at + made.base - made.at
+	old.top, old.function, old.pc = t.top, made.function, made.pc
+	old.tailCalls++
+	t.level--
+}
+
+// prepareFor makes numbers of the start, the limit and the step of a loop.
+func (t *Thread) prepareFor(values []Value) {
+	for i, what := range [...]string{"initial value", "limit", "step"} {
+		f, ok := values[i].ToNumber()
+		if !ok {
+			t.runtimeError("'for' %s must be a number", what)
+		}
+		values[i] = Number(f)
+	}
+}
+
+// setList stores the values of a constructor behind the first n.
+func setList(table *Table, values []Value, n int) {
+	if last := n + len(values); last > len(table.array) {
+		table.resizeArray(last)
+	}
+	for i := len(values) - 1; i >= 0; i-- {
+		*table.slotInt(n + i + 1) = values[i]
+	}
+}
+
+// events are the metamethods of operations.
+var arithmeticEvents = [...]event{
+	opAdd - opAdd: eventAdd, opSub - opAdd: eventSub, opMul - opAdd: eventMul, opDiv - opAdd: eventDiv,
+	opMod - opAdd: eventMod, opPow - opAdd: eventPow, opUnm - opAdd: eventUnm,
+}
+
+// arithmetic computes an operation of any values. The registers, or constants, are where
+// these are, for errors.
+func (t *Thread) arithmetic(op opcode, left, right Value, leftRK, rightRK int) Value {
+	x, isLeft := left.ToNumber()
+	y, isRight := right.ToNumber()
+	if isLeft && isRight {
+		return Number(arith(op, x, y))
+	}
+	if v, ok := t.binary(left, right, arithmeticEvents[op-opAdd]); ok {
+		return v
+	}
+	if !isLeft {
+		right, rightRK = left, leftRK
+	}
+	t.typeError(right, rightRK, "perform arithmetic on")
+	return Nil
+}
+
+// binary calls the metamethod of the left or the right operand.
+func (t *Thread) binary(left, right Value, e event) (result Value, ok bool) {
+	f := t.metamethod(left, e)
+	if f.IsNil() {
+		f = t.metamethod(right, e)
+	}
+	if f.IsNil() {
+		return Nil, false
+	}
+	return t.Call(f, left, right), true
+}
+
+func (t *Thread) length(v Value, register int) Value {
+	switch v.Type() {
+	case TypeTable:
+		return Int(v.table().Len())
+	case TypeString:
+		return Int(v.length())
+	}
+	if n, ok := t.binary(v, Nil, eventLen); ok {
+		return n
+	}
+	t.typeError(v, register, "get length of")
+	return Nil
+}
+
+// equals is the operator ==.
+func (t *Thread) equals(a, b Value) bool {
+	if equal(a, b) {
+		return true
+	}
+	if !a.is(TypeTable) || !b.is(TypeTable) {
+		return false
+	}
+	f := a.table().meta.event(eventEq)
+	if f.IsNil() {
+		return false
+	}
+	if b.table().meta != a.table().meta && !equal(f, b.table().meta.event(eventEq)) {
+		return false
+	}
+	return t.Call(f, a, b).Truth()
+}
+
+// less is the operator <.
+func (t *Thread) less(a, b Value) bool {
+	switch {
+	case a.isNumber() && b.isNumber():
+		return a.float() < b.float()
+	case a.is(TypeString) && b.is(TypeString):
+		return a.str() < b.str()
+	case a.Type() == b.Type():
+		if is, ok := t.order(a, b, eventLt); ok {
+			return is
+		}
+	}
+	t.orderError(a, b)
+	return false
+}
+
+// lessOrEqual is the operator <=.
+func (t *Thread) lessOrEqual(a, b Value) bool {
+	switch {
+	case a.isNumber() && b.isNumber():
+		return a.float() <= b.float()
+	case a.is(TypeString) && b.is(TypeString):
+		return a.str() <= b.str()
+	case a.Type() == b.Type():
+		if is, ok := t.order(a, b, eventLe); ok {
+			return is
+		}
+		if is, ok := t.order(b, a, eventLt); ok {
+			return !is
+		}
+	}
+	t.orderError(a, b)
+	return false
+}
+
+// order calls a metamethod that both operands have.
+func (t *Thread) order(a, b Value, e event) (is, ok bool) {
+	f := t.metamethod(a, e)
+	if f.IsNil() || !equal(f, t.metamethod(b, e)) {
+		return false, false
+	}
+	return t.Call(f, a, b).Truth(), true
+}
+
+// orderError raises the error that values have no order. Lua compares only one letter of
+// their types' names.
+func (t *Thread) orderError(a, b Value) {
+	x, y := a.Type().String(), b.Type().String()
+	if x[2] == y[2] {
+		t.runtimeError("attempt to compare two %s values", x)
+	}
+	t.runtimeError("attempt to compare %s with %s", x, y)
+}
+
+// concat joins the values from a place of the stack up to another, from the right to the
+// left. The result is at first.
+func (t *Thread) concat(first, last int) {
+	for last > first {
+		left, right := t.stack[last-1], t.stack[last]
+		switch {
+		case !left.is(TypeString) && !left.isNumber() || !right.is(TypeString) && !right.isNumber():
+			v, ok := t.binary(left, right, eventConcat)
+			if !ok {
+				t.concatError(last)
+			}
+			last--
+			t.stack[last] = v
+		default:
+			n := last
+			for n > first && (t.stack[n-1].is(TypeString) || t.stack[n-1].isNumber()) {
+				n--
+			}
+			t.stack[n] = t.join(t.stack[n : last+1])
+			last = n
+		}
+	}
+}
+
+// join makes one string of strings and numbers.
+func (t *Thread) join(values []Value) Value {
+	var numbers [64]byte
+	if len(values) == 2 {
+		if values[1].is(TypeString) && values[1].length() == 0 {
+			s, _ := values[0].ToString()
+			return String(s)
+		}
+	}
+	size := 0
+	for _, v := range values {
+		if v.is(TypeString) {
+			size += v.length()
+		} else {
+			size += 8
+		}
+	}
+	if size > MaxString {
+		t.fail(notEnoughMemory)
+	}
+	t.Count(size >> countedBytes)
+	buffer := make([]byte, 0, size)
+	for _, v := range values {
+		if v.is(TypeString) {
+			buffer = append(buffer, v.str()...)
+		} else {
+			buffer = append(buffer, appendNumber(numbers[:0], v.float())...)
+		}
+	}
+	return bytesValue(buffer)
+}
+
+// countedBytes is the power of two of bytes whose copying counts as an instruction.
+const countedBytes = 6
+
+func (t *Thread) concatError(last int) {
+	register := last - t.current().base
+	v := t.stack[last]
+	if left := t.stack[last-1]; !left.is(TypeString) && !left.isNumber() {
+		v, register = left, register-1
+	}
+	t.typeError(v, register, "concatenate")
+}
+
+// power is a to the power of b, as C has it.
+func power(a, b float64) float64 { return math.Pow(a, b) }
