@@ -178,7 +178,7 @@ func (t *Thread) callFromGo(f *Function, args []Value) ([]Value, error) {
 	t.push(f.Value())
 	t.needStack(len(args))
 	t.top += copy(t.stack[t.top:], args)
-	err := t.tryCall(at, multiple, Nil)
+	err := t.tryCall(at, multiple, t.state.handler)
 	if err != nil {
 		clear(t.stack[at:])
 		t.top = at

@@ -47,18 +47,21 @@ func (t *Thread) errorPosition() (source string, line int) {
 }
 
 // Raise ends the calls up to the next pcall with an error, which is any value.
-func (t *Thread) Raise(v Value) {
-	if !t.handler.IsNil() {
-		if !t.handler.is(TypeFunction) {
-			t.fail(errorInHandling)
-		}
-		at := t.top
-		t.push(t.handler)
-		t.push(v)
-		t.call(at, 1)
-		v = t.pop()
+func (t *Thread) Raise(v Value) { t.throw(&thrown{value: t.handled(v)}) }
+
+// handled is what the error handler, if there is one, makes of an error.
+func (t *Thread) handled(v Value) Value {
+	if t.handler.IsNil() {
+		return v
 	}
-	t.throw(&thrown{value: v})
+	if !t.handler.is(TypeFunction) {
+		t.fail(errorInHandling)
+	}
+	at := t.top
+	t.push(t.handler)
+	t.push(v)
+	t.call(at, 1)
+	return t.pop()
 }
 
 // runtimeError raises an error, with the position if a script's function is running.

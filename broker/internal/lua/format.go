@@ -95,7 +95,7 @@ func (t *Thread) scanVerb(format string) (v verb, width int) {
 func (t *Thread) appendVerb(out []byte, v verb, arg int) []byte {
 	switch v.letter {
 	case 'c':
-		c := byte(int32(toInteger(t.CheckNumber(arg))))
+		c := byte(toInt32(t.CheckNumber(arg)))
 		if c == 0 { // what follows it is lost, as in C
 			return v.appendZeroByte(out)
 		}

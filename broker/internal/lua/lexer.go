@@ -312,16 +312,12 @@ func (l *lexer) longString(level int, isString bool) string {
 				l.fail("unfinished long string", tokenEOS)
 			}
 			l.fail("unfinished long comment", tokenEOS)
-		case '[':
-			if l.bracket() == level {
-				l.save()
-				if level == 0 {
-					l.fail("nesting of [[...]] is deprecated", '[')
-				}
-			}
 		case ']':
 			if l.bracket() == level {
 				l.save()
+				if !isString {
+					return ""
+				}
 				return string(l.buffer[level+2 : len(l.buffer)-level-2])
 			}
 		case '\n', '\r':

@@ -56,7 +56,11 @@ func baseAssert(t *Thread) int {
 // A collector has what collectgarbage can set. It changes nothing: Go frees the memory.
 type collector struct {
 	pause, stepMultiplier int // in percent, or 0 for Lua's 200
+	steps                 int // of the cycle that runs
 }
+
+// stepsPerCycle is about how many steps Lua's collector needs for what Redis has in use.
+const stepsPerCycle = 50
 
 // exchange sets a value and returns the old one.
 func exchange(value *int, to int) int {
@@ -82,7 +86,8 @@ func baseCollectGarbage(t *Thread) int {
 	case "count":
 		return t.Return(Number(memoryInUse))
 	case "step":
-		return t.Return(Bool(true))
+		gc.steps = (gc.steps + 1) % stepsPerCycle
+		return t.Return(Bool(gc.steps == 0))
 	case "setpause":
 		return t.Return(Int(exchange(&gc.pause, argument)))
 	case "setstepmul":
@@ -177,7 +182,7 @@ func (t *Thread) readPiece(reader *Function) (piece string, err *thrown) {
 	}
 	piece, ok := v.ToString()
 	if !ok {
-		return "", &thrown{value: String("reader function must return a string")}
+		return "", &thrown{value: t.handled(String(t.Where(1) + "reader function must return a string"))}
 	}
 	return piece, nil
 }
@@ -201,14 +206,25 @@ func (t *Thread) stopIfEnded(err *thrown) {
 	}
 }
 
+// basePcall is pcall as Redis has it: of an error that is a table with a text in the field
+// err, the text is returned.
 func basePcall(t *Thread) int {
-	t.CheckAny(1)
-	at := t.current().base
-	if err := t.tryCall(at, multiple, Nil); err != nil {
-		t.stopIfEnded(err)
-		return t.Return(Bool(false), err.value)
+	if t.NArgs() == 0 {
+		return t.Return(Bool(false), String("attempt to call a boolean value"))
 	}
-	return t.withTrue(at)
+	at := t.current().base
+	err := t.tryCall(at, multiple, Nil)
+	if err == nil {
+		return t.withTrue(at)
+	}
+	t.stopIfEnded(err)
+	v := err.value
+	if v.is(TypeTable) {
+		if text := t.Index(v, String("err")); text.is(TypeString) || text.isNumber() {
+			v = text
+		}
+	}
+	return t.Return(Bool(false), v)
 }
 
 // withTrue returns true and the values above a place of the stack.

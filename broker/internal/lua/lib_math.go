@@ -93,8 +93,10 @@ func mathModf(t *Thread) int {
 }
 
 // random is the generator of math.random: the 48-bit one of Redis, which gives the same
-// numbers everywhere.
+// numbers everywhere. They go on from script to script.
 type random struct{ x uint64 }
+
+const randomStart = 0x1234abcd330e
 
 const randomMax = math.MaxInt32
 
@@ -106,10 +108,6 @@ func (r *random) next() int64 {
 	r.x = (r.x*0x5deece66d + 0xb) & (1<<48 - 1)
 	return int64(r.x >> 17)
 }
-
-// SeedRandom begins the numbers of math.random anew. Redis does so with 0 before each
-// script.
-func (s *State) SeedRandom(seed int32) { s.random.seed(seed) }
 
 func mathRandom(t *Thread) int {
 	r := float64(t.state.random.next()%randomMax) / randomMax

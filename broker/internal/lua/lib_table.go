@@ -219,14 +219,14 @@ func (s *sorter) partition(low, high, i int) int {
 	for j := high - 1; ; {
 		i++
 		for s.less(s.get(i), pivot) {
-			if i >= high {
+			if i > high {
 				s.t.Errorf("invalid order function for sorting")
 			}
 			i++
 		}
 		j--
 		for s.less(pivot, s.get(j)) {
-			if j <= low {
+			if j < low {
 				s.t.Errorf("invalid order function for sorting")
 			}
 			j--

@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,12 +28,31 @@ func newProtected() *State {
 		library.SetReadOnly(true)
 	}
 	s.strings.SetReadOnly(true)
+	s.SetErrorHandler(redisErrorHandler)
 	return s
+}
+
+// redisErrorHandler makes a table of an error, as that of Redis does.
+func redisErrorHandler(t *Thread) int {
+	v := t.Arg(1)
+	source, line, ok := t.Position(1)
+	if ok && source == "=[C]" {
+		source, line, ok = t.Position(2)
+	}
+	table, isTable := v.AsTable()
+	if !isTable {
+		table = NewTable(0, 3)
+		table.SetString("err", String("ERR "+v.Describe()))
+	}
+	if ok {
+		table.SetString("source", String(source))
+		table.SetString("line", Int(line))
+	}
+	return t.Return(table.Value())
 }
 
 // eval answers as EVAL does, as text.
 func eval(s *State, script string) string {
-	s.SeedRandom(0)
 	f, err := s.Load(script, "@user_script")
 	if err != nil {
 		return "-ERR Error compiling script (new function): " + err.Error()
@@ -48,15 +68,17 @@ func eval(s *State, script string) string {
 }
 
 func evalError(e *Error, script string) string {
-	suffix := fmt.Sprintf(" script: %x, on %s:%d.", sha1.Sum([]byte(script)), e.Source, e.Line)
 	if e.Unhandled {
 		return fmt.Sprintf("-ERR Error running script (call to f_%x): %s", sha1.Sum([]byte(script)), e.Error())
 	}
-	if t, ok := e.Value.AsTable(); ok {
-		text, _ := t.GetString("err").ToString()
-		return "-" + text + suffix
+	text := reply(e.Value)
+	t, _ := e.Value.AsTable()
+	source, _ := t.GetString("source").ToString()
+	line, _ := t.GetString("line").ToString()
+	if source == "" {
+		return text
 	}
-	return "-ERR " + e.Value.Describe() + suffix
+	return fmt.Sprintf("%s script: %x, on %s:%s.", text, sha1.Sum([]byte(script)), source, line)
 }
 
 // reply writes a value as EVAL replies it.
@@ -71,6 +93,12 @@ func reply(v Value) string {
 	case TypeString:
 		return quote(v.str())
 	case TypeTable:
+		if text, ok := v.table().GetString("err").ToString(); ok {
+			return "-" + text
+		}
+		if text, ok := v.table().GetString("ok").ToString(); ok {
+			return quote(text)
+		}
 		var all []string
 		for i := 1; !v.table().GetInt(i).IsNil(); i++ {
 			all = append(all, reply(v.table().GetInt(i)))
@@ -101,34 +129,47 @@ func quote(s string) string {
 // A snippet is a script and its answer.
 type snippet struct{ script, answer string }
 
+// readSnippets reads scripts, of one line or more, each with a line that begins with = and
+// has the answer. Lines between them that begin with # are comments.
 func readSnippets(t testing.TB, name string) (all []snippet) {
 	t.Helper()
 	text, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	script := ""
+	var script []string
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSuffix(line, "\n")
-		switch answer, isAnswer := strings.CutPrefix(line, "= "); {
+		switch answer, isAnswer := strings.CutPrefix(line, "="); {
 		case isAnswer:
-			all = append(all, snippet{script, answer})
-		case strings.HasPrefix(line, "#"):
+			all = append(all, snippet{strings.Join(script, "\n"), strings.TrimPrefix(answer, " ")})
+			script = nil
+		case len(script) == 0 && (line == "" || strings.HasPrefix(line, "#")):
 		default:
-			script = line
+			script = append(script, line)
 		}
 	}
 	return all
 }
 
+// files are the snippets that this package can answer by itself.
+func files(t testing.TB) []string {
+	t.Helper()
+	names, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(names) == 0 {
+		t.Fatal("there are no snippets", err)
+	}
+	return names
+}
+
+// Scripts are answered as redis-server answers them.
 func TestSnippets(t *testing.T) {
-	s := newProtected()
-	for _, c := range readSnippets(t, "testdata/snippets.txt") {
-		if strings.Contains(c.script, "redis") || strings.Contains(c.script, "cjson") {
-			continue
-		}
-		if got := eval(s, c.script); got != c.answer {
-			t.Errorf("%s\n got %s\nwant %s", c.script, got, c.answer)
+	for _, name := range files(t) {
+		s := newProtected()
+		for _, c := range readSnippets(t, name) {
+			if got := eval(s, c.script); got != c.answer {
+				t.Errorf("%s: %s\n got %s\nwant %s", name, c.script, got, c.answer)
+			}
 		}
 	}
 }

@@ -221,6 +221,14 @@ func toInteger(f float64) int64 {
 	return math.MinInt64
 }
 
+// toInt32 converts as C does: what does not fit becomes the lowest number.
+func toInt32(f float64) int32 {
+	if f > math.MinInt32-1 && f < math.MaxInt32+1 {
+		return int32(f)
+	}
+	return math.MinInt32
+}
+
 // Bytes as the C locale has them.
 
 func isSpace(c byte) bool { return c == ' ' || '\t' <= c && c <= '\r' }

@@ -18,6 +18,7 @@ type State struct {
 	random  random
 	gc      collector
 
+	handler   Value // of errors that end a Call
 	hook      func() error
 	hookEvery int // instructions
 	countdown int // instructions until the hook is called
@@ -26,7 +27,7 @@ type State struct {
 // New makes a state with the libraries that Redis leaves to scripts: of the base library
 // what it allows, string, table, math and coroutine.
 func New() *State {
-	s := &State{globals: NewTable(0, 0), countdown: noHook, hookEvery: noHook}
+	s := &State{globals: NewTable(0, 0), countdown: noHook, hookEvery: noHook, random: random{randomStart}}
 	s.main = s.newThread()
 	s.openBase()
 	s.openCoroutine()
@@ -83,6 +84,16 @@ func (s *State) newClosure(p *proto) *Function {
 // A function in Go that a script has called does not use it, but Thread.Call.
 func (s *State) Call(f *Function, args ...Value) (results []Value, err error) {
 	return s.main.callFromGo(f, args)
+}
+
+// SetErrorHandler has a function called with what is raised and ends a Call, where it is
+// raised: there Position(1) is that of the function that raised it. The Call's error is what
+// it returns. Nil is none.
+func (s *State) SetErrorHandler(f GoFunction) {
+	s.handler = Nil
+	if f != nil {
+		s.handler = s.NewFunction(f).Value()
+	}
 }
 
 const noHook = 1 << 30

@@ -32,8 +32,8 @@ func (t Type) String() string { return typeNames[t] }
 // A Value is any value of a script. The zero Value is nil.
 //
 // A number has numberMark as its pointer and its bits in n. Any other value has its type
-// in the upper three bits of n: a string has its bytes, then 31 bits of length and 30 of
-// hash; a boolean has falseMark or trueMark; an object has its address.
+// in the upper three bits of n: a string has its bytes, then 31 bits of length and, if it
+// is short, 30 of hash; a boolean has falseMark or trueMark; an object has its address.
 type Value struct {
 	p unsafe.Pointer
 	n uint64
@@ -47,6 +47,8 @@ const (
 	lengthShift = 30
 	hashMask    = 1<<lengthShift - 1
 	lengthMask  = 1<<31 - 1
+
+	maxHashed = 64 // bytes of a string that has its hash with it
 )
 
 // MaxString is the most bytes that a string made by a script may have. Lua itself has no
@@ -74,7 +76,10 @@ func Int(n int) Value { return Number(float64(n)) }
 
 // String makes a string of any bytes, at most 2 GB.
 func String(s string) Value {
-	n := uint64(TypeString)<<typeShift | uint64(len(s))<<lengthShift | uint64(hashString(s)&hashMask)
+	n := uint64(TypeString)<<typeShift | uint64(len(s))<<lengthShift
+	if len(s) <= maxHashed {
+		n |= uint64(hashString(s) & hashMask)
+	}
 	if len(s) == 0 {
 		return Value{unsafe.Pointer(&emptyMark), n}
 	}
@@ -130,7 +135,13 @@ func (v Value) float() float64 { return math.Float64frombits(v.n) }
 
 func (v Value) length() int { return int(v.n >> lengthShift & lengthMask) }
 
-func (v Value) hash() uint32 { return uint32(v.n & hashMask) }
+// hash is that of a string.
+func (v Value) hash() uint32 {
+	if v.length() <= maxHashed {
+		return uint32(v.n & hashMask)
+	}
+	return hashString(v.str()) & hashMask
+}
 
 func (v Value) str() string { return unsafe.String((*byte)(v.p), v.length()) }
 
@@ -270,13 +281,12 @@ func equal(a, b Value) bool {
 	return a.n == b.n && a.is(TypeString) && b.is(TypeString) && a.str() == b.str()
 }
 
-// hashString is the hash that decides where a string stands in a table. Of a long string
-// it reads some bytes only.
+// hashString is the hash that decides where a string stands in a table. Redis's Lua reads
+// all of a string for it, others only some bytes of a long one.
 func hashString(s string) uint32 {
 	h := uint32(len(s))
-	step := len(s)>>5 + 1
-	for i := len(s); i >= step; i -= step {
-		h ^= h<<5 + h>>2 + uint32(s[i-1])
+	for i := len(s) - 1; i >= 0; i-- {
+		h ^= h<<5 + h>>2 + uint32(s[i])
 	}
 	return h
 }
