@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"strings"
 	"testing"
@@ -73,3 +74,31 @@ func TestSnippetsOnRedis(t *testing.T) {
 const header = `# Scripts, and what redis-server 7.0 answers to EVAL SCRIPT 0: strings in quotes, integers behind a colon,
 # arrays in brackets, errors behind a dash. The lines with answers are written by go test -run TestSnippetsOnRedis -update.
 `
+
+var programs = flag.Int("programs", 300, "how many random programs TestProgramsOnRedis compares")
+
+var seed = flag.Uint64("seed", 0, "of the random programs; 0 for one that differs each time")
+
+// Random programs are compiled and answered as redis-server does.
+func TestProgramsOnRedis(t *testing.T) {
+	c := startRedis(t)
+	if *seed == 0 {
+		*seed = rand.Uint64()
+	}
+	t.Logf("-seed %d", *seed)
+	g := &generator{Rand: rand.New(rand.NewPCG(*seed, 0))}
+	for n := range *programs {
+		source := g.program()
+		dump := "return string.dump(loadstring(" + string(appendQuoted(nil, source)) + ", '=dumped'))"
+		if got, want := eval(newProtected(), dump), evalOnRedis(c, dump); got != want {
+			t.Fatalf("program %d is compiled to\n%s\nnot\n%s\n%s", n, got, want, source)
+		}
+		if got, want := eval(newProtected(), source), evalOnRedis(c, source); got != want {
+			t.Errorf("program %d is answered\n%s\nnot\n%s\n%s", n, got, want, source)
+			return
+		}
+		if n%1000 == 999 {
+			c.ScriptFlush(context.Background())
+		}
+	}
+}
