@@ -178,6 +178,7 @@ func (t *Thread) callFromGo(f *Function, args []Value) ([]Value, error) {
 	t.push(f.Value())
 	t.needStack(len(args))
 	t.top += copy(t.stack[t.top:], args)
+	t.state.countdown = t.state.hookEvery
 	err := t.tryCall(at, multiple, t.state.handler)
 	if err != nil {
 		clear(t.stack[at:])

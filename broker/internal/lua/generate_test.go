@@ -64,8 +64,8 @@ func (g *generator) variable() string {
 	for _, scope := range g.scopes {
 		all = append(all, scope...)
 	}
-	if len(all) == 0 || g.IntN(30) == 0 {
-		return g.pick("KEYS", "ARGV", "string", "undefined")
+	if len(all) == 0 || g.IntN(60) == 0 {
+		return g.pick("KEYS", "ARGV", "string", "type", "math.max")
 	}
 	if g.IntN(2) == 0 {
 		return all[len(all)-1-g.IntN(min(len(all), 4))]
@@ -95,6 +95,15 @@ func (g *generator) loop(declared ...string) {
 }
 
 func (g *generator) statement() {
+	if g.depth < 4 && g.IntN(3) > 0 { // what it raises does not end the program
+		vararg, inLoop := g.vararg, g.inLoop
+		g.vararg, g.inLoop = false, false
+		g.write("L(pcall(function() tick()")
+		g.block()
+		g.write("end))")
+		g.vararg, g.inLoop = vararg, inLoop
+		return
+	}
 	kind := g.IntN(16)
 	if g.depth > 4 {
 		kind = g.IntN(6)
@@ -102,6 +111,9 @@ func (g *generator) statement() {
 	switch kind {
 	case 0, 1:
 		name, value := g.newName(), g.expression()
+		if g.IntN(2) == 0 {
+			value = g.safe()
+		}
 		g.write("local %s = %s", name, value)
 		g.declare(name)
 	case 2:
@@ -200,7 +212,7 @@ func (g *generator) target() string {
 		return g.variable() + g.index()
 	}
 	for {
-		if v := g.variable(); v != "KEYS" && v != "ARGV" && v != "string" && v != "undefined" {
+		if v := g.variable(); v != "KEYS" && v != "ARGV" && v != "string" && v != "type" && v != "math.max" {
 			return v
 		} else if len(g.scopes[0]) == 0 {
 			return v + "[1]"
@@ -272,6 +284,21 @@ func (g *generator) expression() string {
 		return g.leaf()
 	case 11:
 		return "(function(p) tick() return " + g.pick("p", "p, p", g.variable(), "p == nil") + " end)(" + g.expression() + ")"
+	}
+	return g.leaf()
+}
+
+// safe is an expression that raises nothing.
+func (g *generator) safe() string {
+	switch g.IntN(5) {
+	case 0:
+		return "{" + g.leaf() + ", " + g.leaf() + "}"
+	case 1:
+		return "{x = " + g.leaf() + ", y = " + g.leaf() + "; " + g.leaf() + "}"
+	case 2:
+		return "function(p, ...) tick() " + g.pick("return p", "return ...", "return p, p", "return #p", "return p + 1", "return p .. 'z'", "return p < 2") + " end"
+	case 3:
+		return g.leaf() + g.pick(" and ", " or ", " == ", " ~= ") + g.leaf()
 	}
 	return g.leaf()
 }

@@ -4,22 +4,22 @@ import "math"
 
 func (s *State) openMath() {
 	library := s.NewLibrary(Library{
-		{"abs", math1(math.Abs)},
-		{"acos", math1(math.Acos)},
-		{"asin", math1(math.Asin)},
-		{"atan2", math2(math.Atan2)},
-		{"atan", math1(math.Atan)},
+		{"abs", mathAbs},
+		{"acos", math1(arcCosine)},
+		{"asin", math1(arcSine)},
+		{"atan2", math2(arcTangent2)},
+		{"atan", math1(arcTangent)},
 		{"ceil", math1(math.Ceil)},
-		{"cosh", math1(math.Cosh)},
-		{"cos", math1(math.Cos)},
+		{"cosh", math1(hyperbolicCosine)},
+		{"cos", math1(cosine)},
 		{"deg", math1(func(x float64) float64 { return x / radiansPerDegree })},
-		{"exp", math1(math.Exp)},
+		{"exp", math1(exponential)},
 		{"floor", math1(math.Floor)},
-		{"fmod", math2(math.Mod)},
+		{"fmod", math2(remainder)},
 		{"frexp", mathFrexp},
 		{"ldexp", mathLdexp},
-		{"log10", math1(math.Log10)},
-		{"log", math1(math.Log)},
+		{"log10", math1(logarithm10)},
+		{"log", math1(logarithm)},
 		{"max", mathMax},
 		{"min", mathMin},
 		{"modf", mathModf},
@@ -27,11 +27,11 @@ func (s *State) openMath() {
 		{"rad", math1(func(x float64) float64 { return x * radiansPerDegree })},
 		{"random", mathRandom},
 		{"randomseed", mathRandomSeed},
-		{"sinh", math1(math.Sinh)},
-		{"sin", math1(math.Sin)},
+		{"sinh", math1(hyperbolicSine)},
+		{"sin", math1(sine)},
 		{"sqrt", math1(math.Sqrt)},
-		{"tanh", math1(math.Tanh)},
-		{"tan", math1(math.Tan)},
+		{"tanh", math1(hyperbolicTangent)},
+		{"tan", math1(tangent)},
 	})
 	library.SetString("pi", Number(math.Pi))
 	library.SetString("huge", Number(math.Inf(1)))
@@ -41,9 +41,18 @@ func (s *State) openMath() {
 
 const radiansPerDegree = math.Pi / 180
 
+// math1 makes a function of one number. NaN stays what it is, with its sign.
 func math1(f func(float64) float64) GoFunction {
-	return func(t *Thread) int { return t.Return(Number(f(t.CheckNumber(1)))) }
+	return func(t *Thread) int {
+		x := t.CheckNumber(1)
+		if !math.IsNaN(x) {
+			x = f(x)
+		}
+		return t.Return(Number(x))
+	}
 }
+
+func mathAbs(t *Thread) int { return t.Return(Number(math.Abs(t.CheckNumber(1)))) }
 
 func math2(f func(x, y float64) float64) GoFunction {
 	return func(t *Thread) int {

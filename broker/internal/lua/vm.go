@@ -1,7 +1,5 @@
 package lua
 
-import "math"
-
 // execute runs the function of a script that was entered last, and those that it calls,
 // until that many calls have returned, or the coroutine yields.
 //
@@ -622,6 +620,3 @@ func (t *Thread) concatError(last int) {
 	}
 	t.typeError(v, register, "concatenate")
 }
-
-// power is a to the power of b, as C has it.
-func power(a, b float64) float64 { return math.Pow(a, b) }
