@@ -129,6 +129,7 @@ func (t *Thread) leave(first int) (fixed bool) {
 
 // call calls the function at a place of the stack. Its results come to that place.
 func (t *Thread) call(at, results int) {
+	t.Count(callCost)
 	t.depth++
 	if t.depth >= maxDepth {
 		if t.depth == maxDepth {
@@ -179,6 +180,7 @@ func (t *Thread) callFromGo(f *Function, args []Value) ([]Value, error) {
 	t.needStack(len(args))
 	t.top += copy(t.stack[t.top:], args)
 	t.state.countdown = t.state.hookEvery
+	t.state.memory = memory{checkAt: t.state.memoryLimit / checksPerLimit}
 	err := t.tryCall(at, multiple, t.state.handler)
 	if err != nil {
 		clear(t.stack[at:])

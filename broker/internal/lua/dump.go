@@ -14,7 +14,7 @@ func stringDump(t *Thread) int {
 	}
 	d := dumper{[]byte("\x1bLua\x51\x00\x01\x04\x08\x04\x08\x00")}
 	d.function(f.proto, "")
-	return t.Return(bytesValue(d.out))
+	return t.Return(t.madeString(d.out))
 }
 
 type dumper struct{ out []byte }

@@ -40,7 +40,7 @@ func stringFormat(t *Thread) int {
 		out = t.appendVerb(out, v, arg)
 		t.checkLength(len(out))
 	}
-	return t.Return(bytesValue(out))
+	return t.Return(t.madeString(out))
 }
 
 // scanVerb reads a verb behind its %.

@@ -260,7 +260,7 @@ func (g *generator) expression() string {
 	defer func() { g.depth-- }()
 	switch g.IntN(16) {
 	case 0, 1:
-		return "(" + g.expression() + " " + g.pick("+", "-", "*", "/", "%", "^ 2 *", "..", "..", "==", "~=", "<", "<=", ">", ">=", "and", "or") + " " + g.expression() + ")"
+		return "(" + g.expression() + " " + g.pick("+", "-", "*", "/", "%", "^", "..", "..", "==", "~=", "<", "<=", ">", ">=", "and", "or") + " " + g.expression() + ")"
 	case 2:
 		return g.leaf() + g.pick(" + ", " .. ", " == ", " and ", " or ", " * ", " < ") + g.leaf() + g.pick(" - ", " .. ", " and ", " or ") + g.leaf()
 	case 3:

@@ -74,7 +74,7 @@ func stringChar(t *Thread) int {
 		}
 		buffer[i] = byte(c)
 	}
-	return t.Return(bytesValue(buffer))
+	return t.Return(t.madeString(buffer))
 }
 
 func stringRep(t *Thread) int {
@@ -83,7 +83,9 @@ func stringRep(t *Thread) int {
 	if len(s) > 0 && n > MaxString/len(s) {
 		t.fail(notEnoughMemory)
 	}
+	t.checkLength(n * len(s))
 	t.Count(n * len(s) >> countedBytes)
+	t.allocate(n * len(s))
 	return t.Return(String(strings.Repeat(s, n)))
 }
 
@@ -94,7 +96,7 @@ func stringReverse(t *Thread) int {
 	for i := range len(s) {
 		buffer[len(s)-1-i] = s[i]
 	}
-	return t.Return(bytesValue(buffer))
+	return t.Return(t.madeString(buffer))
 }
 
 func stringLower(t *Thread) int {
@@ -121,7 +123,7 @@ func (t *Thread) mapBytes(f func(byte) byte) int {
 	for i, c := range buffer {
 		buffer[i] = f(c)
 	}
-	return t.Return(bytesValue(buffer))
+	return t.Return(t.madeString(buffer))
 }
 
 func stringFind(t *Thread) int { return t.find(true) }
@@ -222,6 +224,5 @@ func stringGsub(t *Thread) int {
 		}
 	}
 	out.WriteString(s[at:])
-	t.checkLength(out.Len())
-	return t.Return(bytesValue(out.Bytes()), Int(n))
+	return t.Return(t.madeString(out.Bytes()), Int(n))
 }

@@ -41,14 +41,7 @@ func tableConcat(t *Thread) int {
 		t.checkLength(len(buffer))
 		t.Count(1 + v.length()>>countedBytes)
 	}
-	return t.Return(bytesValue(buffer))
-}
-
-// checkLength raises an error if a string becomes too long.
-func (t *Thread) checkLength(n int) {
-	if n > MaxString {
-		t.fail(notEnoughMemory)
-	}
+	return t.Return(t.madeString(buffer))
 }
 
 func tableForeach(t *Thread) int {
@@ -63,7 +56,6 @@ func tableForeach(t *Thread) int {
 		if key.IsNil() {
 			return 0
 		}
-		t.Count(callCost)
 		if v := t.Call(f.Value(), key, value); !v.IsNil() {
 			return t.Return(v)
 		}
@@ -75,7 +67,6 @@ func tableForeachi(t *Thread) int {
 	n := table.Len()
 	f := t.CheckFunction(2)
 	for i := 1; i <= n; i++ {
-		t.Count(callCost)
 		if v := t.Call(f.Value(), Int(i), table.GetInt(i)); !v.IsNil() {
 			return t.Return(v)
 		}
@@ -120,7 +111,11 @@ func tableInsert(t *Thread) int {
 // setInt sets a value if scripts may.
 func (t *Thread) setInt(table *Table, key int, v Value) {
 	t.checkWritable(table)
+	before := table.size()
 	table.SetInt(key, v)
+	if table.size() != before {
+		t.allocate(table.size())
+	}
 }
 
 func tableRemove(t *Thread) int {
@@ -166,8 +161,8 @@ type sorter struct {
 }
 
 func (s *sorter) less(a, b Value) bool {
-	s.t.Count(callCost)
 	if s.order.IsNil() {
+		s.t.Count(1)
 		return s.t.less(a, b)
 	}
 	return s.t.Call(s.order, a, b).Truth()

@@ -72,7 +72,10 @@ func evalError(e *Error, script string) string {
 		return fmt.Sprintf("-ERR Error running script (call to f_%x): %s", sha1.Sum([]byte(script)), e.Error())
 	}
 	text := reply(e.Value)
-	t, _ := e.Value.AsTable()
+	t, ok := e.Value.AsTable()
+	if !ok {
+		return "-" + e.Error()
+	}
 	source, _ := t.GetString("source").ToString()
 	line, _ := t.GetString("line").ToString()
 	if source == "" {

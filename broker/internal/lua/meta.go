@@ -153,5 +153,10 @@ func (t *Thread) slot(table *Table, key Value) *Value {
 	case key.isNumber() && key.float() != key.float():
 		t.runtimeError("table index is NaN")
 	}
-	return table.add(key)
+	before := table.size()
+	v := table.add(key)
+	if table.size() != before {
+		t.allocate(table.size())
+	}
+	return v
 }

@@ -18,6 +18,9 @@ type State struct {
 	random  random
 	gc      collector
 
+	memory      memory
+	memoryLimit int // bytes
+
 	handler   Value // of errors that end a Call
 	hook      func() error
 	hookEvery int // instructions
@@ -27,7 +30,7 @@ type State struct {
 // New makes a state with the libraries that Redis leaves to scripts: of the base library
 // what it allows, string, table, math and coroutine.
 func New() *State {
-	s := &State{globals: NewTable(0, 0), countdown: noHook, hookEvery: noHook, random: random{randomStart}}
+	s := &State{globals: NewTable(0, 0), countdown: noHook, hookEvery: noHook, random: random{randomStart}, memoryLimit: defaultMemoryLimit}
 	s.main = s.newThread()
 	s.openBase()
 	s.openCoroutine()

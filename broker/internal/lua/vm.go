@@ -186,17 +186,15 @@ enter:
 				right = r[c]
 			}
 			if !left.is(TypeTable) {
-				if equal(left, right) == (a != 0) {
-					pc += code[pc].sbx()
+				if equal(left, right) != (a != 0) {
+					pc++
 				}
-				pc++
 				continue
 			}
 			call.pc = pc
-			if t.equals(left, right) == (a != 0) {
-				pc += code[pc].sbx()
+			if t.equals(left, right) != (a != 0) {
+				pc++
 			}
-			pc++
 		case opLt, opLe:
 			var left, right Value
 			if b := i.b(); b&constantBit != 0 {
@@ -211,10 +209,9 @@ enter:
 			}
 			if left.isNumber() && right.isNumber() {
 				x, y := left.float(), right.float()
-				if (x < y || i.op() == opLe && x == y) == (a != 0) {
-					pc += code[pc].sbx()
+				if (x < y || i.op() == opLe && x == y) != (a != 0) {
+					pc++
 				}
-				pc++
 				continue
 			}
 			call.pc = pc
@@ -224,22 +221,20 @@ enter:
 			} else {
 				is = t.lessOrEqual(left, right)
 			}
-			if is == (a != 0) {
-				pc += code[pc].sbx()
+			if is != (a != 0) {
+				pc++
 			}
-			pc++
 		case opTest:
-			if r[a].Truth() == (i.c() != 0) {
-				pc += code[pc].sbx()
+			if r[a].Truth() != (i.c() != 0) {
+				pc++
 			}
-			pc++
 			continue
 		case opTestSet:
 			if v := r[i.b()]; v.Truth() == (i.c() != 0) {
 				r[a] = v
-				pc += code[pc].sbx()
+			} else {
+				pc++
 			}
-			pc++
 			continue
 		case opCall:
 			at := base + a
@@ -336,7 +331,6 @@ enter:
 			at := base + a + 3
 			copy(t.stack[at:], r[a:a+3])
 			t.top = at + 3
-			t.Count(callCost)
 			t.call(at, i.c())
 			call = &t.calls[t.level]
 			t.top = call.top
@@ -594,9 +588,7 @@ func (t *Thread) join(values []Value) Value {
 			size += 8
 		}
 	}
-	if size > MaxString {
-		t.fail(notEnoughMemory)
-	}
+	t.checkLength(size)
 	t.Count(size >> countedBytes)
 	buffer := make([]byte, 0, size)
 	for _, v := range values {
@@ -606,7 +598,7 @@ func (t *Thread) join(values []Value) Value {
 			buffer = append(buffer, appendNumber(numbers[:0], v.float())...)
 		}
 	}
-	return bytesValue(buffer)
+	return t.madeString(buffer)
 }
 
 // countedBytes is the power of two of bytes whose copying counts as an instruction.
