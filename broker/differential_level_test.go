@@ -327,7 +327,7 @@ func sameContent(x, y keyspace.Value) bool {
 // knownSettings reduces what CONFIG GET answers to the settings that have the same values
 // on both servers, and sorts them.
 func (v *answer) knownSettings() {
-	if len(v.items) < 2 || v.items[0].kind != '$' || v.items[1].kind != '$' {
+	if len(v.items) == 0 || v.items[0].kind != '$' || settings[strings.ToLower(v.items[0].text)].get == nil {
 		return // nothing, done before, or the reply to another command of the transaction
 	}
 	var kept []*answer
