@@ -196,7 +196,7 @@ func (t *Thread) callFromGo(f *Function, args []Value) ([]Value, error) {
 // forget drops values above the top of the stack, which keep others from being freed, and
 // the stack itself if it has become large.
 func (t *Thread) forget() {
-	if len(t.stack) > 1<<16 && t.top < 1<<10 {
+	if len(t.stack) > 1<<12 && t.top < 1<<10 {
 		t.setStack(1 << 10)
 	}
 	clear(t.stack[t.top:])

@@ -75,7 +75,7 @@ const header = `# Scripts, and what redis-server 7.0 answers to EVAL SCRIPT 0: s
 # arrays in brackets, errors behind a dash. The lines with answers are written by go test -run TestSnippetsOnRedis -update.
 `
 
-var programs = flag.Int("programs", 300, "how many random programs TestProgramsOnRedis compares")
+var programs = flag.Int("programs", 100, "how many random programs TestProgramsOnRedis compares")
 
 var seed = flag.Uint64("seed", 0, "of the random programs; 0 for one that differs each time")
 

@@ -199,7 +199,7 @@ func TestStackIsCleared(t *testing.T) {
 	if _, err := s.Call(load(t, s, "local function f(n) local s = {} if n > 0 then return 1 + f(n - 1) end return 0 end return f(10000)")); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.main.stack) > 1<<16 {
+	if len(s.main.stack) > 1<<12 {
 		t.Errorf("the stack keeps %d values", len(s.main.stack))
 	}
 	for i, v := range s.main.stack[s.main.top+1:] { // the first is the result
