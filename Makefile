@@ -57,7 +57,8 @@ calls: ## measure calls beside the original's algorithm and NATS: results/rpc.md
 generator: ## measure the load generator, also beside redis-benchmark: results/bench.md (QUICK=1: a look, in bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -generator $(if $(QUICK),-quick -out ../../bin)
 
-transcripts: ## write what redis-server answers into the broker's transcripts, and the command list
+transcripts: ## write what redis-server answers into the broker's transcripts and scripts, and the command list
 	go test ./broker -run 'TestTranscripts/redis|TestCommandList' -update
+	go test ./broker/internal/lualib -run TestScripts/redis -update
 
 .PHONY: help build test race lint check fuzz bench differential results calls generator transcripts

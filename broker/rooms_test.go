@@ -18,8 +18,8 @@ import (
 // above its own: those of a line do not know each other. docs/architecture.md says what
 // each is for.
 var rooms = [][]string{
-	{"internal/resp", "internal/alarm", "internal/glob"},
-	{"internal/rdb", "internal/transport"},
+	{"internal/resp", "internal/alarm", "internal/glob", "internal/lua"},
+	{"internal/rdb", "internal/transport", "internal/lualib"},
 	{"internal/keyspace"},
 	{"internal/command"},
 	{"internal/acl", "internal/types/keys", "internal/types/list", "internal/types/str"},
