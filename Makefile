@@ -60,5 +60,6 @@ generator: ## measure the load generator, also beside redis-benchmark: results/b
 transcripts: ## write what redis-server answers into the broker's transcripts and scripts, and the command list
 	go test ./broker -run 'TestTranscripts/redis|TestCommandList' -update
 	go test ./broker/internal/lualib -run TestScripts/redis -update
+	go test ./broker/internal/lua -run TestSnippetsOnRedis -update
 
 .PHONY: help build test race lint check fuzz bench differential results calls generator transcripts

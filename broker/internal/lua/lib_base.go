@@ -3,7 +3,6 @@ package lua
 import (
 	"math"
 	"strings"
-	"unsafe"
 )
 
 // openBase adds the functions of the base library that Redis leaves to scripts. They are
@@ -33,7 +32,7 @@ func (s *State) openBase() {
 	})
 	s.globals.SetString("_VERSION", String("Lua 5.1"))
 	next := s.NewFunction(baseNext)
-	s.next = unsafe.Pointer(next)
+	s.next = next
 	step := s.NewFunction(ipairsStep).Value()
 	s.globals.SetString("ipairs", s.NewFunction(func(t *Thread) int {
 		table := t.CheckTable(1)

@@ -4,17 +4,14 @@
 // A State is used by one goroutine at a time, and makes none.
 package lua
 
-import (
-	"fmt"
-	"unsafe"
-)
+import "fmt"
 
 // A State is what scripts share: globals, the metatable of strings, random numbers.
 type State struct {
 	globals *Table
 	strings *Table // the metatable of strings
 	main    *Thread
-	next    unsafe.Pointer // the function next, which loops know
+	next    *Function // the function next, which loops know
 	random  random
 	gc      collector
 

@@ -310,7 +310,7 @@ enter:
 			continue
 		case opTForLoop:
 			call.pc = pc
-			if r[a].p == t.state.next && r[a+1].is(TypeTable) {
+			if r[a].is(TypeFunction) && r[a].function() == t.state.next && r[a+1].is(TypeTable) && t.depth < maxDepth-1 {
 				if key, value, ok := r[a+1].table().Next(r[a+2]); ok {
 					r[a+3] = key
 					r[a+4] = value
