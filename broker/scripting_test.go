@@ -196,3 +196,18 @@ func TestScriptThatPanics(t *testing.T) {
 type panickingHost struct{ scriptHost }
 
 func (panickingHost) SetProtocol(int) { panic("a mistake") }
+
+// What a script returns may contain itself.
+func TestCyclicReply(t *testing.T) {
+	b := newBroker(t, Options{})
+	w := inMemory(t, b)
+	for body, want := range map[string]string{
+		"local t = {} t[1] = t return t":                               "-ERR the reply has lists nested more than 128 deep, the limit of Options.MaxDepth",
+		"local t = {} t[1], t[2] = t, t return t":                      "-ERR the script returns too many values",
+		"local t = {} t.map = t return t":                              "-ERR the reply has lists nested more than 128 deep, the limit of Options.MaxDepth",
+		"local t = {} for i = 1, 1e5 do t[i] = i end return #t":        "100000",
+		"local t = {} t.err = 'MY own' return {t, {t}, {ok = 'fine'}}": "[-MY own [-MY own] +fine]",
+	} {
+		w.expect(t, want, "EVAL", body, "0")
+	}
+}

@@ -28,7 +28,7 @@ func TestStrict(t *testing.T) {
 	for _, args := range [][]string{
 		{"PING"}, {"SET", "k", "v"}, {"INCR", "k"}, {"SET", "k", "v", "NONSENSE"}, // errors, but no violations
 		{"CLIENT", "SETINFO", "lib-name", "x"}, {"client", "maint_notifications"},
-		{"EVAL", "return 1", "0"}, {"CLIENT", "NONSENSE"}, {"GET"}, {"PING", "a", "b"}, {"CLIENT", "UNBLOCK", "1", "ERROR", "x"},
+		{"EVAX", "return 1", "0"}, {"CLIENT", "NONSENSE"}, {"GET"}, {"PING", "a", "b"}, {"CLIENT", "UNBLOCK", "1", "ERROR", "x"},
 		{"MULTI"}, {"GET"}, {"EXEC"}, {"MULTI"}, {"PING", "a", "b"}, {"EXEC"},
 		{"WATCH", "k"}, {"UNWATCH"}, {"WATCH", "k"}, {"MULTI"}, {"EXEC"}, {"MULTI"}, {"DISCARD"}, {"MULTI"}, {"RESET"},
 	} {
@@ -48,7 +48,7 @@ func TestStrict(t *testing.T) {
 	fine.do(t, "WATCH", "a")
 	fine.do(t, "RESET")
 	want := []string{
-		`7 client 1 db 0: EVAL "return 1" 0 -> refused: ERR unknown command 'EVAL'`,
+		`7 client 1 db 0: EVAX "return 1" 0 -> refused: ERR unknown command 'EVAX'`,
 		`8 client 1 db 0: CLIENT NONSENSE -> refused: ERR unknown subcommand 'NONSENSE'. Try CLIENT HELP.`,
 		`9 client 1 db 0: GET -> refused: ERR wrong number of arguments for 'get' command`,
 		`10 client 1 db 0: PING a b -> failed: ERR wrong number of arguments for 'ping' command`,

@@ -155,9 +155,9 @@ func TestWaitBlockedOnKeys(t *testing.T) {
 func TestLogCommand(t *testing.T) {
 	w := inMemory(t, newBroker(t, Options{TestCommands: true, ManualTime: noon}))
 	w.expect(t, "+OK", "SET", "k", "a b")
-	w.do(t, "EVAL", "1", "0")
+	w.do(t, "EVAX", "1", "0")
 	w.do(t, "GET")
-	log := []string{`1 22:13:20.123456 client 1 db 0: SET k "a b" -> value`, `2 22:13:20.123456 client 1 db 0: EVAL 1 0 -> refused: ERR unknown command 'EVAL'`,
+	log := []string{`1 22:13:20.123456 client 1 db 0: SET k "a b" -> value`, `2 22:13:20.123456 client 1 db 0: EVAX 1 0 -> refused: ERR unknown command 'EVAX'`,
 		`3 22:13:20.123456 client 1 db 0: GET -> refused: ERR wrong number of arguments for 'get' command`}
 	want := func(lines ...string) string {
 		for i, line := range lines {

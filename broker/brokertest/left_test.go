@@ -207,16 +207,16 @@ func TestStrict(t *testing.T) {
 	if err := rdb.Watch(t.Context(), func(tx *redis.Tx) error { return tx.Get(t.Context(), "k").Err() }, "k"); err != redis.Nil {
 		t.Fatal(err)
 	}
-	if err := rdb.Do(t.Context(), "EVAL", "return 1", 0).Err(); err == nil {
-		t.Fatal("EVAL is known")
+	if err := rdb.Do(t.Context(), "EVAX", "return 1", 0).Err(); err == nil {
+		t.Fatal("EVAX is known")
 	}
 	conn := rdb.Conn()
 	if err := conn.Do(t.Context(), "WATCH", "k").Err(); err != nil {
 		t.Fatal(err)
 	}
 	f.end()
-	f.expect(t, `EVAL "return 1" 0 -> refused: ERR unknown command 'EVAL'`, `WATCH k -> value; the connection ended before EXEC or UNWATCH \(watched: 1\)`)
-	if len(f.logs) != 1 || !strings.Contains(f.logs[0], `EVAL "return 1" 0 -> refused`) {
+	f.expect(t, `EVAX "return 1" 0 -> refused: ERR unknown command 'EVAX'`, `WATCH k -> value; the connection ended before EXEC or UNWATCH \(watched: 1\)`)
+	if len(f.logs) != 1 || !strings.Contains(f.logs[0], `EVAX "return 1" 0 -> refused`) {
 		t.Errorf("got the log %q", f.logs)
 	}
 }

@@ -168,13 +168,28 @@ func single(field string, v lua.Value) lua.Value {
 	return t.Value()
 }
 
-// deepest is how deep tables may be nested in what a script returns.
-const deepest = 1000
+// Limits of what a script returns, as tables may contain themselves: how deep they may be
+// nested, and how many values there may be.
+const (
+	deepest    = 1000
+	mostValues = 1 << 22
+)
+
+var tooManyValues = resp.ErrorReply("ERR the script returns too many values")
 
 // toReply is the reply that a script returns.
-func (e *Engine) toReply(v lua.Value) resp.Reply { return e.reply(v, deepest) }
+func (e *Engine) toReply(v lua.Value) resp.Reply {
+	e.values = 0
+	if r := e.reply(v, deepest); e.values < mostValues {
+		return r
+	}
+	return tooManyValues
+}
 
 func (e *Engine) reply(v lua.Value, depth int) resp.Reply {
+	if e.values++; e.values >= mostValues {
+		return resp.Null
+	}
 	switch v.Type() {
 	case lua.TypeString:
 		s, _ := v.AsString()
@@ -239,7 +254,9 @@ func (e *Engine) replyOfTable(t *lua.Table, depth int) resp.Reply {
 		if v.IsNil() {
 			return resp.Array(items...)
 		}
-		items = append(items, e.reply(v, depth))
+		if items = append(items, e.reply(v, depth)); e.values >= mostValues {
+			return resp.Null
+		}
 	}
 }
 
@@ -249,7 +266,7 @@ func (e *Engine) replyOfPairs(t *lua.Table, depth int, isMap bool) resp.Reply {
 	key := lua.Nil
 	for {
 		next, value, more := t.Next(key)
-		if !more || next.IsNil() {
+		if !more || next.IsNil() || e.values >= mostValues {
 			break
 		}
 		items = append(items, e.reply(next, depth))

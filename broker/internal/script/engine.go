@@ -44,6 +44,7 @@ type Engine struct {
 	state    *lua.State
 	scripts  map[string]*Script // by Hash
 	protocol int                // that the running script wants replies in
+	values   int                // of the reply that is being made
 	args     [][]byte           // of redis.call, and
 	buf      []byte             // their bytes
 }
