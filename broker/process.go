@@ -22,7 +22,7 @@ type call struct {
 // begin makes the running call one of a client.
 func (b *Broker) begin(s *session, cmd *command.Command) *call {
 	c := &b.running
-	c.DB, c.Command, c.Caller, c.Woken, c.Place = s.db, cmd.FullName, s, false, 0
+	c.DB, c.Command, c.Caller, c.Woken, c.Place, c.Script = s.db, cmd.FullName, s, false, 0, s.caller != nil
 	c.session, c.command, c.slept = s, cmd, 0
 	return c
 }
