@@ -41,7 +41,8 @@ type Rule struct {
 //
 // The commands of one client run in order, so those after a delayed one wait, too. Delayed
 // commands of clients that disconnect meanwhile still run, as in a slow server. Rules do
-// not apply to commands of [Broker.Do] and [Options].TestCommands.
+// not apply to commands of [Broker.Do] and [Options].TestCommands, nor to those that a
+// script runs: they apply to its EVAL.
 func (b *Broker) Inject(f Fault) (*Rule, error) {
 	b.enter()
 	defer b.leave()
