@@ -18,8 +18,8 @@ import (
 // shown is how MONITOR shows a command: when, where, by whom, and what.
 var shown = regexp.MustCompile(`^\d+\.\d{6} \[(\d+) [^\]]*\] ("(?i:auth|hello)")?`)
 
-// cursorShown is a SCAN with its cursor, as MONITOR shows it.
-var cursorShown = regexp.MustCompile(`^((?i:"scan")) "\d+"`)
+// cursorShown is a SCAN, HSCAN or the like with its cursor, as MONITOR shows it.
+var cursorShown = regexp.MustCompile(`^((?i:"scan"|"[hsz]scan" "(?:[^"\\]|\\.)*")) "\d+"`)
 
 // isShown reports whether a value is a command that MONITOR shows.
 func (v *answer) isShown() bool { return v.kind == '+' && shown.MatchString(v.text) }
