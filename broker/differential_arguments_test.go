@@ -241,6 +241,7 @@ func (g *generator) miscount(row string) []string {
 var makers = map[string]struct{ command, rule string }{
 	"hash":   {"HSET", "fieldValue+"},
 	"list":   {"RPUSH", "value+"},
+	"set":    {"SADD", "member+ | integer+"},
 	"string": {"SET", "value"},
 	"zset":   {"ZADD", "goodScored+"},
 }
@@ -280,9 +281,11 @@ func (g *generator) keyWith(wanted string) string {
 	b.subject.mu.Lock()
 	defer b.subject.mu.Unlock()
 	d := sessionOf(b.clients[g.client].broker).db
-	for _, i := range g.Perm(len(g.keys)) {
-		if key := g.keys[i]; key != g.it && holds(d, key, wanted) {
-			return key
+	for _, keys := range [][]string{g.keys, pools["key"]} { // rather one that the round uses
+		for _, i := range g.Perm(len(keys)) {
+			if key := keys[i]; key != g.it && holds(d, key, wanted) {
+				return key
+			}
 		}
 	}
 	key := pick(g, g.keys)

@@ -114,7 +114,7 @@ func (d *comparison) playRound(next func(*round) []step, record *[]string) (made
 		"proto-max-bulk-len", "512mb", "client-output-buffer-limit", "normal 0 0 0 pubsub 32mb 8mb 60 replica 256mb 64mb 60", "tracking-table-max-keys", "1000000",
 		"protected-mode", "yes", "notify-keyspace-events", d.events, "latency-tracking", "yes", "latency-tracking-info-percentiles", "50 99 99.9",
 		"slowlog-log-slower-than", "-1", "slowlog-max-len", "128", "latency-monitor-threshold", "0", "acl-pubsub-default", "resetchannels", "acllog-max-len", "128",
-		"hash-max-listpack-entries", "512", "hash-max-listpack-value", "64") // lest a slow machine matters
+		"hash-max-listpack-entries", "512", "hash-max-listpack-value", "64", "set-max-intset-entries", "512") // lest a slow machine matters
 	d.makeUsers(d.redis)
 	if b.subject, err = New(Options{Password: d.password, KeyspaceEvents: d.events}); err != nil {
 		d.Fatal(err)
@@ -224,7 +224,7 @@ func (b *round) do(steps []step) {
 		for i := range commands {
 			words := args
 			if s.isPage() {
-				b.openScan(c)
+				b.openScan(c, args)
 				words = b.scan.at(i, args)
 			}
 			commands[i] = append(commands[i], s.encode(words)...)
@@ -247,8 +247,58 @@ func (b *round) do(steps []step) {
 	if steps[0].isPage() {
 		b.paging = c
 	}
+	pops := b.popped(c, sent)
 	b.compare()
+	b.follow(pops)
 	b.watchScan()
+}
+
+// A pop is a key of which SPOP has taken any members.
+type pop struct {
+	db  int
+	key string
+}
+
+// popped lists the keys of the SPOPs that were sent, or that a transaction had.
+func (b *round) popped(c *pairedClient, sent [][]string) (pops []pop) {
+	if rowOf(sent[len(sent)-1]) == "exec" {
+		sent = c.sent
+	}
+	b.subject.mu.Lock()
+	defer b.subject.mu.Unlock()
+	for _, args := range sent {
+		if rowOf(args) == "spop" && len(args) > 1 {
+			pops = append(pops, pop{sessionOf(c.broker).db.Index, args[1]})
+		}
+	}
+	return pops
+}
+
+// follow makes sets of the broker what they are in redis-server, which has taken others of
+// their members.
+func (b *round) follow(pops []pop) {
+	for _, p := range pops {
+		var dumped string
+		for _, words := range [][]string{{"SELECT", strconv.Itoa(p.db)}, {"DUMP", p.key}, {"SELECT", "0"}} {
+			redis := b.redis.do(b, words...)
+			b.broker.do(b, words...)
+			if words[0] == "DUMP" {
+				dumped = unquoted(b, redis)
+			}
+		}
+		v := (&answer{text: dumped}).dumped()
+		if v == nil || v.Type().Name != "set" {
+			continue
+		}
+		b.subject.mu.Lock()
+		if e := b.subject.keys.DBs[p.db].Get(p.key); e != nil && e.Value.Type() == v.Type() {
+			e.Value = v
+			if b.subject.keys.MaxMemory > 0 {
+				b.subject.keys.Measure(e)
+			}
+		}
+		b.subject.mu.Unlock()
+	}
 }
 
 // send writes to both servers. One of them may have closed the connection, after what

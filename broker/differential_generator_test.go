@@ -104,11 +104,15 @@ func (g *generator) next(b *round) []step {
 
 // isUnclear reports whether the test cannot tell what is to come of steps: they
 // are sent by a client that is blocked, and a rule is about them; a number out of
-// range was or will be met in this round, which SORT would take for its own; or they may
+// range was or will be met in this round, which SORT would take for its own; they may
 // serve several clients by a SWAPDB, or one from several keys, which redis-server does
-// in the order of a hash table; or they look for members between two in a large sorted set
-// whose scores are not equal, which redis-server does by chance.
+// in the order of a hash table; they look for members between two in a large sorted set
+// whose scores are not equal, which redis-server does by chance; or members that SPOP has
+// chosen may be asked for before the test has made them equal.
 func (g *generator) isUnclear(steps []step) bool {
+	if g.popsUnseen(steps) {
+		return true
+	}
 	if slices.ContainsFunc(steps, func(s step) bool {
 		return g.overflows && strings.HasPrefix(rowOf(s.args), "sort") || !g.overflows && overflows(s.args)
 	}) {
@@ -192,6 +196,21 @@ func isMixed(v keyspace.Value) bool {
 			return true
 		}
 		score = string(part)
+	}
+	return false
+}
+
+// popsUnseen reports whether SPOP chooses members in a transaction, or in a pause, after
+// which it may run together with other commands.
+func (g *generator) popsUnseen(steps []step) bool {
+	c := g.round.clients[steps[0].client]
+	queues := c.inTransaction || g.paused()
+	for _, s := range steps {
+		row := rowOf(s.args)
+		queues = queues || row == "multi"
+		if row == "spop" && queues && !slices.Contains([]string{"0", "1000"}, s.args[len(s.args)-1]) {
+			return true
+		}
 	}
 	return false
 }

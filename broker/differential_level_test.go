@@ -18,8 +18,8 @@ import (
 // shown is how MONITOR shows a command: when, where, by whom, and what.
 var shown = regexp.MustCompile(`^\d+\.\d{6} \[(\d+) [^\]]*\] ("(?i:auth|hello)")?`)
 
-// cursorShown is a SCAN with its cursor, as MONITOR shows it.
-var cursorShown = regexp.MustCompile(`^((?i:"scan")) "\d+"`)
+// cursorShown is a SCAN, HSCAN or the like with its cursor, as MONITOR shows it.
+var cursorShown = regexp.MustCompile(`^((?i:"scan"|"[hsz]scan" "(?:[^"\\]|\\.)*")) "\d+"`)
 
 // isShown reports whether a value is a command that MONITOR shows.
 func (v *answer) isShown() bool { return v.kind == '+' && shown.MatchString(v.text) }
@@ -72,11 +72,11 @@ func sortBulks(values []*answer) {
 func sortElements(values []*answer, group int) {
 	for _, v := range values {
 		sortElements(v.items, group)
-		if v.isPush() || len(v.items)%group != 0 || !slices.Contains([]byte("*%~"), v.kind) || slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind != '$' }) {
+		if v.isPush() || len(v.items)%group != 0 || !slices.Contains([]byte("*%~"), v.kind) || slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind != '$' && item.kind != '_' }) {
 			continue
 		}
 		elements := slices.Collect(slices.Chunk(v.items, group))
-		slices.SortStableFunc(elements, func(a, b []*answer) int { return byText(a[0], b[0]) })
+		slices.SortFunc(elements, func(a, b []*answer) int { return slices.CompareFunc(a, b, byText) })
 		v.items = slices.Concat(elements...)
 	}
 }
@@ -303,7 +303,7 @@ func (v *answer) dumped() keyspace.Value {
 		return nil
 	}
 	limits := keyspace.DefaultThresholds
-	if body[0] == rdb.TypeHash { // a hash table, however small
+	if body[0] == rdb.TypeHash || body[0] == rdb.TypeSet { // a hash table, however small
 		limits = keyspace.Thresholds{}
 	}
 	return types.Load(body, 0, limits)

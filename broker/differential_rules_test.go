@@ -88,7 +88,7 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"hrandfield", "any fields will do", func(_ []string, redis, broker []*answer) {
+	{"hrandfield srandmember spop", "any elements will do", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if r.shape() == b.shape() {
 				*b = *r
@@ -207,9 +207,30 @@ var tableRules = []rule{
 		sortElements(redis, 2)
 		sortElements(broker, 2)
 	}},
-	{"hkeys hvals", "elements", func(_ []string, redis, broker []*answer) {
+	{"hkeys hvals smembers sinter sunion sdiff", "elements", func(_ []string, redis, broker []*answer) {
 		sortElements(redis, 1)
 		sortElements(broker, 1)
+	}},
+	{"sort sort_ro", "members that are not sorted: as many will do if but a part of them is asked for", func(args []string, redis, broker []*answer) {
+		given := map[string]int{}
+		for _, arg := range args {
+			given[strings.ToUpper(arg)]++
+		}
+		switch {
+		case given["BY"] == 0:
+		case given["LIMIT"] == 0:
+			sortElements(redis, max(1, given["GET"]))
+			sortElements(broker, max(1, given["GET"]))
+		default:
+			pairs(redis, broker, func(r, b *answer) {
+				if len(r.items) == len(b.items) {
+					b.items = r.items
+				}
+			})
+		}
+	}},
+	{"sscan", "only complete iterations are compared", func(args []string, redis, broker []*answer) {
+		levelScan(args, redis, broker, 1)
 	}},
 	{"hscan zscan", "only complete iterations are compared", func(args []string, redis, broker []*answer) {
 		levelScan(args, redis, broker, 2)

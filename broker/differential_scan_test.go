@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
+
+	"redrpc/broker/internal/keyspace"
 )
 
 // How the differential test scans: page by page, with whatever the clients do between
@@ -15,29 +18,61 @@ import (
 // theCursor stands in a step for the cursor that each server has answered last.
 const theCursor = "{cursor}"
 
-// A scanning is a SCAN on both servers, redis-server first.
+// A scanning is a SCAN, HSCAN or SSCAN on both servers, redis-server first.
 type scanning struct {
 	db      int
+	command string
+	key     string    // of HSCAN and SSCAN
 	cursors [2]string // "0" to begin with; "" once a server has returned all
 	seen    [2]map[string]bool
-	stays   map[string]bool // the keys that have been there all the time
+	stays   map[string]bool // the elements that have been there all the time
 	ever    map[string]bool // those that have been there at some time
 }
 
 // isPage reports whether a step asks for a page of the scan.
 func (s step) isPage() bool { return slices.Contains(s.args, theCursor) }
 
-// openScan goes on with the scan, or begins one if there is none in the client's
+// openScan goes on with the scan, or begins one if there is none of the same in the client's
 // database.
-func (b *round) openScan(c *pairedClient) {
+func (b *round) openScan(c *pairedClient, args []string) {
 	b.subject.mu.Lock()
 	db := sessionOf(c.broker).db.Index
 	b.subject.mu.Unlock()
-	if b.scan == nil || b.scan.db != db {
-		b.scan = &scanning{db: db, cursors: [2]string{"0", "0"}, seen: [2]map[string]bool{{}, {}}, ever: map[string]bool{}}
+	key := ""
+	if args[0] != "SCAN" {
+		key = args[1]
+	}
+	if b.scan == nil || b.scan.db != db || b.scan.command != args[0] || b.scan.key != key {
+		b.scan = &scanning{db: db, command: args[0], key: key, cursors: [2]string{"0", "0"}, seen: [2]map[string]bool{{}, {}}, ever: map[string]bool{}}
 		b.watchScan()
 	}
 }
+
+// elements are those that a scan is to return, by their names.
+func (s *scanning) elements(db *keyspace.DB) map[string]bool {
+	names := map[string]bool{}
+	if s.command == "SCAN" {
+		for e := range db.All() {
+			names[e.Key] = true
+		}
+		return names
+	}
+	e := db.Get(s.key)
+	if e == nil || e.Value.Type().Name != scanned[s.command] {
+		return names
+	}
+	r, i := e.Value.Recipe(), 0
+	for part := range r.Parts {
+		if i%r.Group == 0 {
+			names[string(part)] = true
+		}
+		i++
+	}
+	return names
+}
+
+// scanned are the types of what is scanned.
+var scanned = map[string]string{"HSCAN": "hash", "SSCAN": "set"}
 
 // at puts the cursor of a server into arguments.
 func (s *scanning) at(server int, args []string) []string {
@@ -54,7 +89,7 @@ func (s *scanning) at(server int, args []string) []string {
 	return args
 }
 
-// watchScan notes which keys are there.
+// watchScan notes which elements are there.
 func (b *round) watchScan() {
 	s := b.scan
 	if s == nil {
@@ -62,17 +97,12 @@ func (b *round) watchScan() {
 	}
 	b.subject.mu.Lock()
 	defer b.subject.mu.Unlock()
-	db := b.subject.keys.DBs[s.db]
+	names := s.elements(b.subject.keys.DBs[s.db])
 	if s.stays == nil {
-		s.stays = map[string]bool{}
-		for e := range db.All() {
-			s.stays[e.Key] = true
-		}
+		s.stays = maps.Clone(names)
 	}
-	maps.DeleteFunc(s.stays, func(key string, _ bool) bool { return db.Get(key) == nil })
-	for e := range db.All() {
-		s.ever[e.Key] = true
-	}
+	maps.DeleteFunc(s.stays, func(name string, _ bool) bool { return !names[name] })
+	maps.Copy(s.ever, names)
 }
 
 // turnPage takes what the servers have sent for a page. The scan is given up if that is
@@ -90,8 +120,12 @@ func (b *round) turnPage(replies [2][]byte) {
 			continue
 		}
 		cursor, names := values[at].items[0].text, values[at].items[1].items
-		for _, name := range names {
-			s.seen[i][name.text] = true
+		group := 1
+		if s.command == "HSCAN" {
+			group = 2
+		}
+		for element := range slices.Chunk(names, group) {
+			s.seen[i][element[0].text] = true
 		}
 		if s.cursors[i] = cursor; cursor == "0" {
 			s.cursors[i] = ""
@@ -111,31 +145,68 @@ func (s *scanning) wrong() string {
 	for i, server := range []string{"redis-server", "the broker"} {
 		for key := range s.stays {
 			if !s.seen[i][key] {
-				return fmt.Sprintf("SCAN of %s does not return %q, which has been there all the time", server, key)
+				return fmt.Sprintf("%s %q of %s does not return %q, which has been there all the time", s.command, s.key, server, key)
 			}
 		}
 		for key := range s.seen[i] {
 			if !s.ever[key] {
-				return fmt.Sprintf("SCAN of %s returns %q, which has never been there", server, key)
+				return fmt.Sprintf("%s %q of %s returns %q, which has never been there", s.command, s.key, server, key)
 			}
 		}
 	}
 	return ""
 }
 
-// scan makes what asks for the next page, or begins a scan, mostly of all keys that the
-// test knows.
+// scan makes what asks for the next page, or begins a scan: of all keys, mostly all that the
+// test knows, or of a large hash or set, to which elements come, or from which they go.
 func (g *generator) scan() []step {
 	steps, found := g.prepare()
 	if !found {
 		return nil
 	}
-	if g.round.scan == nil && g.chance(70) {
-		fill := []string{"MSET"}
-		for _, key := range slices.Compact(slices.Sorted(slices.Values(pools["key"]))) {
-			fill = append(fill, key, "v")
+	count := []string{"COUNT", pick(g, []string{"1", "1", "2", "3"})}
+	if s := g.round.scan; s == nil && g.chance(50) || s != nil && s.command == "SCAN" {
+		if s == nil && g.chance(70) {
+			fill := []string{"MSET"}
+			for _, key := range slices.Compact(slices.Sorted(slices.Values(pools["key"]))) {
+				fill = append(fill, key, "v")
+			}
+			steps = append(steps, g.step(fill))
 		}
-		steps = append(steps, g.step(fill))
+		return join(append(steps, g.step(append([]string{"SCAN", theCursor}, count...))))
 	}
-	return join(append(steps, g.step([]string{"SCAN", theCursor, "COUNT", pick(g, []string{"1", "1", "2", "3"})})))
+	begins := g.round.scan == nil
+	command, key := pick(g, []string{"HSCAN", "SSCAN"}), pick(g, g.keys)
+	if begins {
+		steps = append(steps, g.step([]string{"DEL", key}))
+	} else {
+		command, key = g.round.scan.command, g.round.scan.key
+	}
+	count[1] = pick(g, []string{"3", "5", "10"})
+	if begins || g.chance(40) {
+		steps = append(steps, g.step(g.scannedElements(command, key, begins)))
+	}
+	return join(append(steps, g.step(append([]string{command, key, theCursor}, count...))))
+}
+
+// scannedElements makes a command that adds elements to what is scanned, or removes some. One
+// of those to begin with makes a hash table of it.
+func (g *generator) scannedElements(command, key string, adds bool) []string {
+	adds = adds || g.chance(50)
+	name := map[string]map[bool]string{"HSCAN": {true: "HSET", false: "HDEL"}, "SSCAN": {true: "SADD", false: "SREM"}}[command][adds]
+	args := []string{name, key}
+	if adds {
+		args = append(args, strings.Repeat("long", 20))
+		if command == "HSCAN" {
+			args = append(args, "v")
+		}
+	}
+	first := g.IntN(40)
+	for i := range 1 + g.IntN(20) {
+		args = append(args, fmt.Sprint("e", first+i))
+		if name == "HSET" {
+			args = append(args, "v")
+		}
+	}
+	return args
 }

@@ -40,6 +40,9 @@ func TestSnapshot(t *testing.T) {
 		{0, []any{"RPUSH", "short", "a", "", "b c"}},
 		{0, []any{"RPUSH", "long", long, "short", long}},
 		{0, []any{"EXPIRE", "long", 60}},
+		{0, []any{"HSET", "user", "name", "a b", "", "", "age", 5}},
+		{0, []any{"HSET", "wide", "one", long, "two", long}},
+		{0, []any{"SADD", "members", 3, 1, 20}},
 		{2, []any{"SET", "other database", "v"}},
 	} {
 		if _, err := b.DoIn(c.db, c.args...); err != nil {
@@ -58,11 +61,15 @@ RPUSH long ` + long + `
 RPUSH long short
 RPUSH long ` + long + `
 PEXPIRE long 59999
+SADD members 1 3 20
 SET never v PX 9223370336854775683
 SET plain zażółć
 SET quotes "'\"\\"
 RPUSH short a "" "b c"
 SET spaces "a b"
+HSET user name "a b" "" "" age 5
+HSET wide one ` + long + `
+HSET wide two ` + long + `
 SELECT 2
 SET "other database" v
 `

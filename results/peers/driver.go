@@ -12,9 +12,12 @@ import (
 	"time"
 )
 
+// fields are how many different ones of a hash are set and read.
+const fields = 100_000
+
 // drive is a load generator of our own: a goroutine a connection, which writes a
 // batch of commands and then reads their replies.
-func drive(addr string, l load, n int) (map[string]float64, error) {
+func drive(t tool, addr string, l load, n int) (map[string]float64, error) {
 	conns := make([]net.Conn, l.Connections)
 	for i := range conns {
 		conn, err := net.Dial("tcp", addr)
@@ -27,24 +30,38 @@ func drive(addr string, l load, n int) (map[string]float64, error) {
 	}
 	value := strings.Repeat("x", valueSize)
 	rates := map[string]float64{}
-	for _, c := range commands {
-		var request []byte
+	for _, c := range t.commands {
+		var request func(i int) []byte // the command of that number
+		field := func(i int) string { return fmt.Sprintf("field:%07d", i%fields) }
 		switch c {
 		case "SET":
-			request = encode(c, "driver:key", value)
+			request = func(int) []byte { return encode(c, "driver:key", value) }
 		case "RPUSH":
-			request = encode(c, "driver:list", value)
+			request = func(int) []byte { return encode(c, "driver:list", value) }
 		case "LPOP":
-			request = encode(c, "driver:list")
+			request = func(int) []byte { return encode(c, "driver:list") }
+		case "HSET":
+			request = func(i int) []byte { return encode(c, "driver:hash", field(i), value) }
+		case "HGET":
+			request = func(i int) []byte { return encode(c, "driver:hash", field(i)) }
+		case "SADD":
+			request = func(i int) []byte { return encode(c, "driver:set", fmt.Sprintf("member:%07d", i)) }
+		case "SPOP":
+			request = func(int) []byte { return encode(c, "driver:set") }
 		}
-		batch := bytes.Repeat(request, l.Pipeline)
+		requests := make([][]byte, n/l.Pipeline) // each has as many commands as are in flight
+		for i := range n {
+			requests[i/l.Pipeline] = append(requests[i/l.Pipeline], request(i)...)
+		}
+		each := len(requests) / len(conns)
 		var wg sync.WaitGroup
 		errs := make([]error, len(conns))
 		begin := make(chan struct{})
 		for i, conn := range conns {
 			wg.Go(func() {
+				all := requests[i*each : (i+1)*each]
 				<-begin
-				errs[i] = exchange(conn, batch, l.Pipeline, n/l.Connections/l.Pipeline)
+				errs[i] = exchange(conn, all, l.Pipeline)
 			})
 		}
 		began := time.Now()
@@ -58,11 +75,10 @@ func drive(addr string, l load, n int) (map[string]float64, error) {
 	return rates, nil
 }
 
-// exchange sends a batch of commands again and again, each time after the replies
-// to the last.
-func exchange(conn net.Conn, batch []byte, commands, times int) error {
+// exchange sends batches of so many commands, each after the replies to the last.
+func exchange(conn net.Conn, batches [][]byte, commands int) error {
 	r := bufio.NewReaderSize(conn, 8<<10)
-	for range times {
+	for _, batch := range batches {
 		if _, err := conn.Write(batch); err != nil {
 			return err
 		}

@@ -33,12 +33,12 @@ func (r *results) series(tool string, l load, server, command string) series {
 	return series{}
 }
 
-// against is the median of the paired ratios of the broker to a peer, for each of
+// against is the median of the paired ratios of the broker to a peer, for each of a tool's
 // commands.
-func (r *results) against(tool string, l load, peer string) []float64 {
+func (r *results) against(t tool, l load, peer string) []float64 {
 	var out []float64
-	for _, c := range commands {
-		out = append(out, median(ratios(r.series(tool, l, brokerServer, c), r.series(tool, l, peer, c))))
+	for _, c := range t.commands {
+		out = append(out, median(ratios(r.series(t.name, l, brokerServer, c), r.series(t.name, l, peer, c))))
 	}
 	return out
 }
@@ -73,26 +73,25 @@ type target struct {
 }
 
 func (r *results) targets() []target {
-	throughput := func(tool string, l load, peer string, atLeast, aim float64) target {
+	throughput := func(t tool, l load, peer string, atLeast, aim float64) target {
 		return target{
-			what: fmt.Sprintf("%s / %s, %s: times %s, by %s",
-				strings.Join(commands[:2], " / "), commands[2], l, peer, tool),
-			measured: r.against(tool, l, peer), atLeast: atLeast, aim: aim, format: "%.2f",
-			why: r.limit(tool, l, peer),
+			what:     fmt.Sprintf("%s, %s: times %s, by %s", strings.Join(t.commands, " / "), l, peer, t.name),
+			measured: r.against(t, l, peer), atLeast: atLeast, aim: aim, format: "%.2f",
+			why: r.limit(t, l, peer),
 		}
 	}
 	var all []target
 	for _, t := range tools {
-		for _, l := range loads {
+		for _, l := range t.loads {
 			atLeast, aim := 0.85, 1.0
 			if l.Pipeline > 1 {
 				atLeast, aim = 1.0, 1.3
 			}
-			all = append(all, throughput(t.name, l, redisServer, atLeast, aim))
+			all = append(all, throughput(t, l, redisServer, atLeast, aim))
 		}
 	}
 	deep := loads[len(loads)-1]
-	all = append(all, throughput(tools[0].name, deep, miniServer, 5, 8), throughput(tools[1].name, deep, miniServer, 5, 8))
+	all = append(all, throughput(tools[0], deep, miniServer, 5, 8), throughput(tools[1], deep, miniServer, 5, 8))
 	calls := func(tool string) []float64 {
 		return []float64{median(ratios(r.series(tool, rpcLoad, brokerServer, ""), r.series(tool, rpcLoad, miniServer, "")))}
 	}
@@ -120,8 +119,8 @@ func (r *results) targets() []target {
 }
 
 // limit says what limited a load, as far as the data tell.
-func (r *results) limit(tool string, l load, peer string) string {
-	ours, theirs := r.series(tool, l, brokerServer, commands[0]), r.series(tool, l, peer, commands[0])
+func (r *results) limit(t tool, l load, peer string) string {
+	ours, theirs := r.series(t.name, l, brokerServer, t.commands[0]), r.series(t.name, l, peer, t.commands[0])
 	return fmt.Sprintf("The client was busy for %.0f %% of the time (with %s: %.0f %%); a command cost the broker %.2f us of its core, and %s %.2f us.",
 		100*median(ours.ClientBusy), peer, 100*median(theirs.ClientBusy), median(ours.ServerTime), peer, median(theirs.ServerTime))
 }

@@ -197,7 +197,7 @@ func inUse() int64 {
 // fill appends n elements of 100 bytes to a list.
 func fill(conn net.Conn, n int) error {
 	batch := bytes.Repeat(encode("RPUSH", "list", strings.Repeat("x", valueSize)), elementsInOneBatch)
-	return exchange(conn, batch, elementsInOneBatch, n/elementsInOneBatch)
+	return exchange(conn, slices.Repeat([][]byte{batch}, n/elementsInOneBatch), elementsInOneBatch)
 }
 
 // usedMemory asks redis-server.

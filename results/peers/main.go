@@ -36,6 +36,7 @@ func run() error {
 	quick := flag.Bool("quick", false, "short rounds: for a look, not for the page")
 	only := flag.Bool("page", false, "measure nothing: write the page again, from the data")
 	pattern := flag.String("only", "", "with -calls, measure only the cases that this pattern matches, print each run, and write nothing")
+	by := flag.String("by", "", "measure only the throughput, by the tools whose names contain this, print the tables, and write nothing")
 	spinning := flag.Int("spin", -1, "keep this processor busy, at the lowest priority, for -seconds")
 	miniredis := flag.Bool("miniredis", false, "serve miniredis on a free port, print its address, and wait for SIGTERM")
 	nats := flag.Bool("nats", false, "serve nats-server in the same way")
@@ -73,6 +74,9 @@ func run() error {
 	if *quick {
 		plan.Quick = true
 		plan.Rounds, plan.RPCRounds, plan.RPCSeconds = 3, 1, 2
+	}
+	if *by != "" {
+		return printThroughput(plan, *by)
 	}
 	results, err := measure(plan)
 	if err != nil {
@@ -177,7 +181,7 @@ func (r *results) measure(p plan) error {
 	}{
 		{"start and memory, in process", func() error { return r.inProcess(p) }},
 		{"memory of redis-server", func() error { return r.redisMemory(p, bin) }},
-		{"throughput", func() (err error) { r.Throughput, err = throughput(p, command, bin); return }},
+		{"throughput", func() (err error) { r.Throughput, err = throughput(p, command, bin, ""); return }},
 		{"rpc", func() (err error) { r.RPC, err = calls(p, command, bin); return }},
 	} {
 		progress("%s", step.name)

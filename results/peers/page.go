@@ -62,8 +62,8 @@ func (r *results) page() page {
 		p.Targets = append(p.Targets, t.row())
 	}
 	for _, t := range tools {
-		for _, l := range loads {
-			p.Loads = append(p.Loads, r.loadTable(t.name, l))
+		for _, l := range t.loads {
+			p.Loads = append(p.Loads, r.loadTable(t, l))
 		}
 	}
 	p.RPC = []string{r.throughputRow("over TCP", rpcTool, rpcLoad, ""), r.throughputRow("in process", rpcInProcessTool, rpcLoad, "")}
@@ -105,16 +105,16 @@ func (t target) row() targetRow {
 }
 
 // loadTable has a row for each command, and two for the processors.
-func (r *results) loadTable(tool string, l load) loadTable {
-	table := loadTable{Title: fmt.Sprintf("%s, by %s", l, tool)}
-	for _, c := range commands {
-		table.Rows = append(table.Rows, r.throughputRow(c, tool, l, c))
+func (r *results) loadTable(t tool, l load) loadTable {
+	table := loadTable{Title: fmt.Sprintf("%s, by %s", l, t.name)}
+	for _, c := range t.commands {
+		table.Rows = append(table.Rows, r.throughputRow(c, t.name, l, c))
 	}
 	time, busy := []string{"server's time, us"}, []string{"client busy"}
 	for _, server := range servers {
-		s := r.series(tool, l, server, commands[0])
-		time = append(time, fmt.Sprintf("%.2f", median(s.ServerTime)))
-		busy = append(busy, fmt.Sprintf("%.0f %%", 100*median(s.ClientBusy)))
+		s := r.series(t.name, l, server, t.commands[0])
+		time = append(time, number(median(s.ServerTime), func(n float64) string { return fmt.Sprintf("%.2f", n) }))
+		busy = append(busy, number(100*median(s.ClientBusy), func(n float64) string { return fmt.Sprintf("%.0f %%", n) }))
 	}
 	table.Rows = append(table.Rows, strings.Join(append(time, "", ""), " | "), strings.Join(append(busy, "", ""), " | "))
 	return table

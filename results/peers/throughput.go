@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"math"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -19,8 +20,9 @@ type load struct {
 }
 
 var (
-	loads    = []load{{50, 1}, {1000, 1}, {50, 16}}
-	commands = []string{"SET", "RPUSH", "LPOP"}
+	loads       = []load{{50, 1}, {1000, 1}, {50, 16}}
+	commands    = []string{"SET", "RPUSH", "LPOP"}
+	collections = []string{"HSET", "HGET", "SADD", "SPOP"}
 )
 
 const (
@@ -28,14 +30,22 @@ const (
 	patience  = time.Minute // with one run of a tool
 )
 
-// A tool sends n of each of commands, and returns how many a second were answered.
-// The elements that RPUSH appends are those that LPOP takes.
+// A tool sends n of each of its commands in turn, and returns how many a second were
+// answered. The elements that RPUSH appends are those that LPOP takes, and the members that
+// SADD adds are those that SPOP takes.
 type tool struct {
-	name string
-	run  func(addr string, l load, n int) (map[string]float64, error)
+	name     string
+	commands []string
+	loads    []load
+	servers  []string
+	run      func(t tool, addr string, l load, n int) (map[string]float64, error)
 }
 
-var tools = []tool{{"redis-benchmark", redisBenchmark}, {"driver", drive}}
+var tools = []tool{
+	{"redis-benchmark", commands, loads, servers, redisBenchmark},
+	{"driver", commands, loads, servers, drive},
+	{"driver of hashes and sets", collections, []load{{50, 1}, {50, 16}}, servers[:2], drive}, // miniredis needs minutes for SPOP
+}
 
 // A series is what one server did with one load, round by round.
 type series struct {
@@ -53,8 +63,9 @@ type series struct {
 	ClientBusy []float64 `json:"client_busy,omitempty"`
 }
 
-// throughput gives all loads to all servers, a round after the other.
-func throughput(p plan, command, dir string) ([]series, error) {
+// throughput gives all loads to all servers, a round after the other, by the tools whose
+// names contain a text.
+func throughput(p plan, command, dir, only string) ([]series, error) {
 	running := map[string]*server{}
 	for _, name := range servers {
 		s, err := startServer(name, command, dir)
@@ -66,7 +77,10 @@ func throughput(p plan, command, dir string) ([]series, error) {
 	}
 	var all []series
 	for _, t := range tools {
-		for _, l := range loads {
+		if !strings.Contains(t.name, only) {
+			continue
+		}
+		for _, l := range t.loads {
 			some, err := rounds(p, t, l, running)
 			if err != nil {
 				return nil, fmt.Errorf("%s with %d connections and %d in flight: %w", t.name, l.Connections, l.Pipeline, err)
@@ -77,35 +91,61 @@ func throughput(p plan, command, dir string) ([]series, error) {
 	return all, nil
 }
 
+// printThroughput measures by the tools whose names contain a text, and prints what there is
+// on the page of it.
+func printThroughput(p plan, only string) error {
+	dir, err := os.MkdirTemp("", "peers")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	command, err := buildCommand(dir)
+	if err != nil {
+		return err
+	}
+	r := &results{Plan: p}
+	if r.Throughput, err = throughput(p, command, dir, only); err != nil {
+		return err
+	}
+	for _, t := range tools {
+		for _, l := range t.loads {
+			if table := r.loadTable(t, l); strings.Contains(t.name, only) {
+				fmt.Printf("%s\n%s\n\n", table.Title, strings.Join(table.Rows, "\n"))
+			}
+		}
+	}
+	return nil
+}
+
 // rounds gives one load to all servers in turn. Each round begins with another
 // server. A round before the first, which is not counted, tells how many commands
 // take the time that is planned.
 func rounds(p plan, t tool, l load, running map[string]*server) ([]series, error) {
 	found := map[string]map[string]*series{} // by server, by command
 	n := map[string]int{}
-	for _, name := range servers {
-		rates, err := t.run(running[name].addr, l, l.share(20_000))
+	for _, name := range t.servers {
+		rates, err := t.run(t, running[name].addr, l, l.share(20_000))
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		slowest := rates[commands[0]]
+		slowest := rates[t.commands[0]]
 		found[name] = map[string]*series{}
-		for _, c := range commands {
+		for _, c := range t.commands {
 			slowest = min(slowest, rates[c])
 			found[name][c] = &series{Tool: t.name, load: l, Server: name, Command: c}
 		}
 		n[name] = l.share(int(slowest * p.Seconds))
 	}
 	for round := range p.Rounds {
-		for i := range servers {
-			name := servers[(round+i)%len(servers)]
+		for i := range t.servers {
+			name := t.servers[(round+i)%len(t.servers)]
 			s := running[name]
 			before, err := s.cpu()
 			if err != nil {
 				return nil, err
 			}
 			began, ours := time.Now(), ourUsage()
-			rates, err := t.run(s.addr, l, n[name])
+			rates, err := t.run(t, s.addr, l, n[name])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
@@ -114,8 +154,8 @@ func rounds(p plan, t tool, l load, running map[string]*server) ([]series, error
 			if err != nil {
 				return nil, err
 			}
-			each := (after - before).Seconds() * 1e6 / float64(n[name]*len(commands))
-			for _, c := range commands {
+			each := (after - before).Seconds() * 1e6 / float64(n[name]*len(t.commands))
+			for _, c := range t.commands {
 				f := found[name][c]
 				f.PerSecond = append(f.PerSecond, math.Round(rates[c]))
 				f.ServerTime = append(f.ServerTime, digits(each, 2))
@@ -125,8 +165,8 @@ func rounds(p plan, t tool, l load, running map[string]*server) ([]series, error
 		progress("  %s, %d connections, %d in flight: round %d of %d", t.name, l.Connections, l.Pipeline, round+1, p.Rounds)
 	}
 	var all []series
-	for _, c := range commands {
-		for _, name := range servers {
+	for _, c := range t.commands {
+		for _, name := range t.servers {
 			all = append(all, *found[name][c])
 		}
 	}
@@ -146,13 +186,13 @@ func digits(x float64, n int) float64 {
 }
 
 // redisBenchmark is the tool that comes with Redis.
-func redisBenchmark(addr string, l load, n int) (map[string]float64, error) {
+func redisBenchmark(t tool, addr string, l load, n int) (map[string]float64, error) {
 	_, port, _ := strings.Cut(addr, ":")
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "redis-benchmark", "-p", port, "--csv", "-d", strconv.Itoa(valueSize),
 		"-c", strconv.Itoa(l.Connections), "-P", strconv.Itoa(l.Pipeline), "-n", strconv.Itoa(n),
-		"-t", strings.ToLower(strings.Join(commands, ","))).Output()
+		"-t", strings.ToLower(strings.Join(t.commands, ","))).Output()
 	if err != nil {
 		return nil, fmt.Errorf("redis-benchmark: %w", err)
 	}
@@ -162,14 +202,14 @@ func redisBenchmark(addr string, l load, n int) (map[string]float64, error) {
 	}
 	rates := map[string]float64{}
 	for _, row := range rows {
-		if slices.Contains(commands, row[0]) {
+		if slices.Contains(t.commands, row[0]) {
 			if rates[row[0]], err = strconv.ParseFloat(row[1], 64); err != nil {
 				return nil, fmt.Errorf("redis-benchmark: %w", err)
 			}
 		}
 	}
-	if len(rates) != len(commands) {
-		return nil, fmt.Errorf("redis-benchmark: expected a row each for %v, got %s", commands, out)
+	if len(rates) != len(t.commands) {
+		return nil, fmt.Errorf("redis-benchmark: expected a row each for %v, got %s", t.commands, out)
 	}
 	return rates, nil
 }

@@ -1,0 +1,72 @@
+package broker
+
+import (
+	"fmt"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"redrpc/internal/redistest"
+)
+
+// What a field of a large hash, and a member of a large set, takes beside redis-server; and
+// that MEMORY USAGE tells about as much.
+func TestMemoryOfElements(t *testing.T) {
+	const elements, batch = 20_000, 500
+	redis := newWire(dial(t, redistest.Start(t).TCPAddr()))
+	usedMemory := regexp.MustCompile(`used_memory:(\d+)`)
+	redisMemory := func() int {
+		n, err := strconv.Atoi(usedMemory.FindStringSubmatch(redis.do(t, "INFO", "memory"))[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	heap := func() int {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int(m.HeapAlloc)
+	}
+	for _, c := range []struct {
+		command string
+		name    string // form of a field's or member's name
+		value   string // of a field
+	}{
+		{"HSET", "f%07d", strings.Repeat("v", 8)},
+		{"HSET", "f%07d", strings.Repeat("v", 200)},
+		{"HSET", strings.Repeat("f", 100) + "%d", strings.Repeat("v", 1000)},
+		{"SADD", "m%07d", ""},
+		{"SADD", strings.Repeat("m", 200) + "%d", ""},
+	} {
+		w := inMemory(t, newBroker(t, Options{}))
+		grow := func(w *wire, used func() int) float64 {
+			w.do(t, c.command, "k", "before", "v")
+			before := used()
+			for from := 0; from < elements; from += batch {
+				args := []string{c.command, "k"}
+				for i := from; i < from+batch; i++ {
+					if args = append(args, fmt.Sprintf(c.name, i)); c.value != "" {
+						args = append(args, c.value)
+					}
+				}
+				w.do(t, args...)
+			}
+			return float64(used()-before) / elements
+		}
+		redis.do(t, "FLUSHALL")
+		ours, theirs := grow(w, heap), grow(redis, redisMemory)
+		usage, err := strconv.Atoi(w.do(t, "MEMORY", "USAGE", "k"))
+		told := float64(usage) / elements
+		t.Logf("%s %.10s of %d bytes, with %d: %.1f bytes, in redis-server %.1f (times %.2f); MEMORY USAGE says %.1f", c.command, c.name, len(fmt.Sprintf(c.name, 99999)), len(c.value), ours, theirs, ours/theirs, told)
+		if ours > 1.3*theirs {
+			t.Errorf("%s: %.1f bytes for each element, in redis-server %.1f", c.command, ours, theirs)
+		}
+		if err != nil || told < 0.8*ours || told > 1.2*ours {
+			t.Errorf("%s: %.1f bytes for each element, MEMORY USAGE says %.1f", c.command, ours, told)
+		}
+	}
+}
