@@ -69,10 +69,15 @@ func (b *Broker) runScript(s *session, what *script.Script, keys, args [][]byte,
 	}()
 	r := b.scripting.engine.Run(what, keys, args)
 	finished = true
-	if r.Kind == resp.KindError && r.N != 0 {
-		b.usage[outer.command.Index].failed++ // which IsError does not tell
+	for _, text := range r.Errors {
+		b.countError(text)
 	}
-	return r
+	u := &b.usage[outer.command.Index]
+	u.failed += int64(r.Counted) // as Redis counts them
+	if len(r.Errors) > 0 && !r.Reply.IsError() {
+		u.failed++
+	}
+	return r.Reply
 }
 
 // endScript is called when a script has ended, or has not finished because of a mistake of

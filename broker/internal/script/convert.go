@@ -224,7 +224,7 @@ func (e *Engine) reply(v lua.Value, depth int) resp.Reply {
 // before the first nil.
 func (e *Engine) replyOfTable(t *lua.Table, depth int) resp.Reply {
 	if text, is := t.GetString(errField).AsString(); is {
-		return errorReply(text, t.GetString(countedField).Truth())
+		return e.errorReply(text, t.GetString(countedField).Truth())
 	}
 	if text, is := t.GetString(okField).AsString(); is {
 		return resp.Simple(oneLine(text))

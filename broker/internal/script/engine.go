@@ -44,7 +44,8 @@ type Engine struct {
 	state    *lua.State
 	scripts  map[string]*Script // by Hash
 	protocol int                // that the running script wants replies in
-	values   int                // of the reply that is being made
+	result   Result             // that is being made, and
+	values   int                // how many it has
 	args     [][]byte           // of redis.call, and
 	buf      []byte             // their bytes
 }
@@ -118,16 +119,35 @@ func (e *Engine) Load(body []byte) (*Script, *resp.Reply) {
 	return s, nil
 }
 
-// Run runs a script to its end. The reply is an error with N other than 0 if it was counted
-// before, when a command of the script failed.
-func (e *Engine) Run(s *Script, keys, args [][]byte) resp.Reply {
+// A Result is what a script has returned.
+type Result struct {
+	Reply resp.Reply
+
+	// Counted is how many errors in the reply were counted before, when a command of the
+	// script failed: such an error has N other than 0. Errors are the others that stand in
+	// lists.
+	Counted int
+	Errors  []string
+}
+
+// Run runs a script to its end.
+func (e *Engine) Run(s *Script, keys, args [][]byte) Result {
+	e.result = Result{}
+	e.result.Reply = e.run(s, keys, args)
+	if last := len(e.result.Errors) - 1; last >= 0 && e.result.Reply.IsError() {
+		e.result.Errors = e.result.Errors[:last] // it is the reply itself
+	}
+	return e.result
+}
+
+func (e *Engine) run(s *Script, keys, args [][]byte) resp.Reply {
 	e.setProtocol(2)
 	globals := e.state.Globals()
 	globals.SetString("KEYS", stringsOf(keys).Value())
 	globals.SetString("ARGV", stringsOf(args).Value())
 	results, err := e.state.Call(s.function)
 	if err != nil {
-		return failed(s, err)
+		return e.failed(s, err)
 	}
 	if len(results) == 0 {
 		return resp.Null
@@ -149,7 +169,7 @@ func (e *Engine) setProtocol(version int) {
 }
 
 // failed is the reply to a script that an error has ended: what handleError has made of it.
-func failed(s *Script, err error) resp.Reply {
+func (e *Engine) failed(s *Script, err error) resp.Reply {
 	failure, isLua := err.(*lua.Error)
 	if !isLua {
 		return resp.Errorf("ERR %s", err)
@@ -165,19 +185,22 @@ func failed(s *Script, err error) resp.Reply {
 		line = int(f)
 		counted = t.GetString(countedField).Truth()
 	} else if failure.Unhandled {
-		return errorReply(fmt.Sprintf("ERR Error running script %s, %.100s", s.Hash, failure.Error()), false)
+		return e.errorReply(fmt.Sprintf("ERR Error running script %s, %.100s", s.Hash, failure.Error()), false)
 	}
 	if source != "" && line != 0 {
 		text = fmt.Sprintf("%s script: %s, on %s:%d.", text, s.Hash, source, line)
 	}
-	return errorReply(text, counted)
+	return e.errorReply(text, counted)
 }
 
 // errorReply is an error with a text, which ends at its first zero byte.
-func errorReply(text string, counted bool) resp.Reply {
+func (e *Engine) errorReply(text string, counted bool) resp.Reply {
 	r := resp.ErrorReply(strings.TrimRight(resp.CString([]byte(text), len(text)), "\r\n"))
 	if counted {
 		r.N = 1
+		e.result.Counted++
+	} else {
+		e.result.Errors = append(e.result.Errors, r.Text)
 	}
 	return r
 }
