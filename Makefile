@@ -12,8 +12,9 @@ help: ## list the targets
 build: ## build the command, bin/redrpc
 	go build -o bin/redrpc ./cmd/redrpc
 
-# The tests of bench need processors, those of rpc mostly wait: they run beside the others.
-PACKAGES := ./bench/... ./rpc ./...
+# The tests of bench need processors, those of rpc mostly wait: they run beside the others,
+# of which three packages are tested at a time.
+PACKAGES := -p 3 ./bench/... ./rpc ./...
 
 test: ## run the tests, and say which suites this machine has to leave out
 	go test $(RACE) -shuffle=on -timeout 9m $(PACKAGES)
@@ -34,7 +35,8 @@ lint: ## check formatting, vet and staticcheck
 	go tool $(TOOLS) staticcheck ./...
 	cd results/peers && go vet ./...
 
-check: lint test ## all that has to pass before a change lands
+check: ## all that has to pass before a change lands
+	@$(MAKE) --no-print-directory -j2 lint test
 
 fuzz: ## fuzz every parser for FUZZTIME (30s) each
 	@grep -rhoE '^func Fuzz\w+' --include='*_test.go' -H . | sed 's|/[^/]*_test.go:func | |' | sort -u | \
