@@ -106,9 +106,9 @@ func (g *generator) next(b *round) []step {
 // are sent by a client that is blocked, and a rule is about them; a number out of
 // range was or will be met in this round, which SORT would take for its own; they may
 // serve several clients by a SWAPDB, or one from several keys, which redis-server does
-// in the order of a hash table; they look for members between two in a large sorted set
-// whose scores are not equal, which redis-server does by chance; or members that SPOP has
-// chosen may be asked for before the test has made them equal.
+// in the order of a hash table; members that SPOP has chosen may be asked for before the
+// test has made them equal; or they look for members between two in a large sorted set whose
+// scores are not equal, or for the weights of members, see isLexUnclear and isSortUnclear.
 func (g *generator) isUnclear(steps []step) bool {
 	if g.popsUnseen(steps) {
 		return true
@@ -129,7 +129,7 @@ func (g *generator) isUnclear(steps []step) bool {
 	if rowOf(steps[0].args) == "exec" {
 		swaps = slices.ContainsFunc(sessionOf(c.broker).transaction.queue, func(q queuedCommand) bool { return q.command.Name == "swapdb" })
 	}
-	if isLexUnclear(b, c, steps) {
+	if commands := c.commands(steps); isLexUnclear(b, commands) || isSortUnclear(b, commands) {
 		return true
 	}
 	keys := 0
@@ -141,25 +141,25 @@ func (g *generator) isUnclear(steps []step) bool {
 	return swaps && keys > 1
 }
 
-// isLexUnclear reports whether a command is for members between two, and there is a large
-// sorted set with scores that are not equal, or may be when it runs.
-func isLexUnclear(b *Broker, c *pairedClient, steps []step) bool {
-	lex, writes := 0, 0
-	note := func(args []string) {
-		row := rowOf(args)
-		byLex := strings.HasSuffix(row, "lex") || row == "zlexcount"
-		for _, arg := range args {
-			byLex = byLex || strings.EqualFold(arg, "BYLEX")
-		}
-		switch c := table.Named([]byte(row)); {
-		case byLex:
-			lex++
-		case c != nil && c.Flags&command.Write != 0, row == "config|set":
-			writes++
+// popsUnseen reports whether SPOP chooses members in a transaction, or in a pause, after
+// which it may run together with other commands.
+func (g *generator) popsUnseen(steps []step) bool {
+	c := g.round.clients[steps[0].client]
+	queues := c.inTransaction || g.paused()
+	for _, s := range steps {
+		row := rowOf(s.args)
+		queues = queues || row == "multi"
+		if row == "spop" && queues && !slices.Contains([]string{"0", "1000"}, s.args[len(s.args)-1]) {
+			return true
 		}
 	}
+	return false
+}
+
+// commands are those that steps of a client run, with those of the transaction that they end.
+func (c *pairedClient) commands(steps []step) (all [][]string) {
 	for _, s := range steps {
-		note(s.args)
+		all = append(all, s.args)
 	}
 	if rowOf(steps[0].args) == "exec" {
 		for _, q := range sessionOf(c.broker).transaction.queue {
@@ -167,7 +167,35 @@ func isLexUnclear(b *Broker, c *pairedClient, steps []step) bool {
 			for _, arg := range q.args {
 				args = append(args, string(arg))
 			}
-			note(args)
+			all = append(all, args)
+		}
+	}
+	return all
+}
+
+// isSortUnclear reports whether SORT looks for the weights of members, which redis-server does
+// in the order of a hash table, and it may be told of those that are not there.
+func isSortUnclear(b *Broker, commands [][]string) bool {
+	return b.keys.Events&keyspace.MissEvent != 0 && slices.ContainsFunc(commands, func(args []string) bool {
+		return strings.HasPrefix(rowOf(args), "sort") && strings.Contains(strings.ToLower(strings.Join(args, " ")), "by")
+	})
+}
+
+// isLexUnclear reports whether a command is for members between two, and there is a large
+// sorted set with scores that are not equal, or may be when it runs.
+func isLexUnclear(b *Broker, commands [][]string) bool {
+	lex, writes, full := 0, 0, false
+	for _, args := range commands {
+		row, words := rowOf(args), strings.ToLower(strings.Join(args, " "))
+		switch c := table.Named([]byte(row)); {
+		case strings.HasSuffix(row, "lex"), row == "zlexcount", strings.Contains(words, "bylex"):
+			lex++
+		case c == nil || full:
+		case row == "config|set":
+			writes += strings.Count(words, "zset-max")
+			full = strings.HasSuffix(words, "maxmemory 1")
+		case c.Flags&command.Write != 0 && c.Group == "sorted-set", slices.Contains([]string{"copy", "rename", "renamenx", "restore", "move", "swapdb", "sort", "sort_ro"}, row):
+			writes++
 		}
 	}
 	if lex == 0 {
@@ -196,21 +224,6 @@ func isMixed(v keyspace.Value) bool {
 			return true
 		}
 		score = string(part)
-	}
-	return false
-}
-
-// popsUnseen reports whether SPOP chooses members in a transaction, or in a pause, after
-// which it may run together with other commands.
-func (g *generator) popsUnseen(steps []step) bool {
-	c := g.round.clients[steps[0].client]
-	queues := c.inTransaction || g.paused()
-	for _, s := range steps {
-		row := rowOf(s.args)
-		queues = queues || row == "multi"
-		if row == "spop" && queues && !slices.Contains([]string{"0", "1000"}, s.args[len(s.args)-1]) {
-			return true
-		}
 	}
 	return false
 }

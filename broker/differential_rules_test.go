@@ -20,6 +20,26 @@ type rule struct {
 }
 
 var rules = []rule{
+	{"hrandfield srandmember spop", "any elements will do", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.shape() == b.shape() {
+				*b = *r
+			}
+		})
+	}},
+	{"zrandmember", "any members will do, unless all are asked for", func(args []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if len(args) == 2 && r.kind == '$' && b.kind == '$' && !r.null && !b.null {
+				b.text = r.text
+			}
+			if len(args) > 2 && r.kind == '*' && len(r.items) == len(b.items) {
+				count, _ := resp.ParseInt([]byte(args[2]))
+				if count <= int64(len(r.items)) {
+					b.items = r.items
+				}
+			}
+		})
+	}},
 	{"ttl pttl expiretime pexpiretime", "the servers are asked a moment apart", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			rn, bn := r.number(), b.number()
@@ -88,30 +108,10 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"hrandfield srandmember spop", "any elements will do", func(_ []string, redis, broker []*answer) {
-		pairs(redis, broker, func(r, b *answer) {
-			if r.shape() == b.shape() {
-				*b = *r
-			}
-		})
-	}},
 	{"randomkey", "any key will do", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if r.kind == '$' && b.kind == '$' && !r.null && !b.null {
 				b.text = r.text
-			}
-		})
-	}},
-	{"zrandmember", "any members will do, unless all are asked for", func(args []string, redis, broker []*answer) {
-		pairs(redis, broker, func(r, b *answer) {
-			if len(args) == 2 && r.kind == '$' && b.kind == '$' && !r.null && !b.null {
-				b.text = r.text
-			}
-			if len(args) > 2 && r.kind == '*' && len(r.items) == len(b.items) {
-				count, _ := resp.ParseInt([]byte(args[2]))
-				if count <= int64(len(r.items)) {
-					b.items = r.items
-				}
 			}
 		})
 	}},

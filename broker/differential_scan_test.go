@@ -18,11 +18,11 @@ import (
 // theCursor stands in a step for the cursor that each server has answered last.
 const theCursor = "{cursor}"
 
-// A scanning is a SCAN, HSCAN or SSCAN on both servers, redis-server first.
+// A scanning is a SCAN, HSCAN, SSCAN or ZSCAN on both servers, redis-server first.
 type scanning struct {
 	db      int
 	command string
-	key     string    // of HSCAN and SSCAN
+	key     string    // of all but SCAN
 	cursors [2]string // "0" to begin with; "" once a server has returned all
 	seen    [2]map[string]bool
 	stays   map[string]bool // the elements that have been there all the time
@@ -58,12 +58,13 @@ func (s *scanning) elements(db *keyspace.DB) map[string]bool {
 		return names
 	}
 	e := db.Get(s.key)
-	if e == nil || e.Value.Type().Name != scanned[s.command] {
+	of := scanned[s.command]
+	if e == nil || e.Value.Type().Name != of.name {
 		return names
 	}
 	r, i := e.Value.Recipe(), 0
 	for part := range r.Parts {
-		if i%r.Group == 0 {
+		if i%r.Group == of.place {
 			names[string(part)] = true
 		}
 		i++
@@ -72,7 +73,18 @@ func (s *scanning) elements(db *keyspace.DB) map[string]bool {
 }
 
 // scanned are the types of what is scanned.
-var scanned = map[string]string{"HSCAN": "hash", "SSCAN": "set"}
+var scanned = map[string]scannedType{
+	"HSCAN": {name: "hash", add: "HSET field v", remove: "HDEL", group: 2},
+	"SSCAN": {name: "set", add: "SADD field", remove: "SREM", group: 1},
+	"ZSCAN": {name: "zset", add: "ZADD 1 field", remove: "ZREM", group: 2, place: 1},
+}
+
+// A scannedType is a type whose elements are scanned: its name, the commands that add and
+// remove elements, of how many strings one is, and where in the recipe of one its name stands.
+type scannedType struct {
+	name, add, remove string
+	group, place      int
+}
 
 // at puts the cursor of a server into arguments.
 func (s *scanning) at(server int, args []string) []string {
@@ -120,11 +132,7 @@ func (b *round) turnPage(replies [2][]byte) {
 			continue
 		}
 		cursor, names := values[at].items[0].text, values[at].items[1].items
-		group := 1
-		if s.command == "HSCAN" {
-			group = 2
-		}
-		for element := range slices.Chunk(names, group) {
+		for element := range slices.Chunk(names, max(1, scanned[s.command].group)) {
 			s.seen[i][element[0].text] = true
 		}
 		if s.cursors[i] = cursor; cursor == "0" {
@@ -176,7 +184,7 @@ func (g *generator) scan() []step {
 		return join(append(steps, g.step(append([]string{"SCAN", theCursor}, count...))))
 	}
 	begins := g.round.scan == nil
-	command, key := pick(g, []string{"HSCAN", "SSCAN"}), pick(g, g.keys)
+	command, key := pick(g, []string{"HSCAN", "SSCAN", "ZSCAN"}), pick(g, g.keys)
 	if begins {
 		steps = append(steps, g.step([]string{"DEL", key}))
 	} else {
@@ -193,20 +201,23 @@ func (g *generator) scan() []step {
 // of those to begin with makes a hash table of it.
 func (g *generator) scannedElements(command, key string, adds bool) []string {
 	adds = adds || g.chance(50)
-	name := map[string]map[bool]string{"HSCAN": {true: "HSET", false: "HDEL"}, "SSCAN": {true: "SADD", false: "SREM"}}[command][adds]
-	args := []string{name, key}
+	of := scanned[command]
+	words := []string{of.remove, "field"}
 	if adds {
-		args = append(args, strings.Repeat("long", 20))
-		if command == "HSCAN" {
-			args = append(args, "v")
+		words = strings.Fields(of.add)
+	}
+	args := []string{words[0], key}
+	element := func(name string) {
+		for _, word := range words[1:] {
+			args = append(args, strings.ReplaceAll(word, "field", name))
 		}
+	}
+	if adds {
+		element(strings.Repeat("long", 20))
 	}
 	first := g.IntN(40)
 	for i := range 1 + g.IntN(20) {
-		args = append(args, fmt.Sprint("e", first+i))
-		if name == "HSET" {
-			args = append(args, "v")
-		}
+		element(fmt.Sprint("e", first+i))
 	}
 	return args
 }

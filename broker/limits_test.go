@@ -113,7 +113,9 @@ func TestMaxMemory(t *testing.T) {
 	for _, c := range []string{
 		"SET k 1234567890", "APPEND k abc", "SETRANGE k 100 x", "SET gone v PX 100", "RENAME k l", "COPY l m", "COPY l m DB 1", "MOVE m 2", "INCR n", "GETDEL n",
 		"RPUSH a 1 2 3", "LINSERT a BEFORE 2 x", "LSET a 0 long-long-long", "LREM a 1 x", "LMOVE a b LEFT RIGHT", "LTRIM a 1 1", "MSET x 1 y 2", "SWAPDB 0 1", "SELECT 1",
-		"RPUSH numbers 2 1", "SORT numbers STORE sorted", "SORT numbers STORE numbers", "SETBIT bits 1000 1", "SETBIT bits 10000 0", "BITOP NOT k bits", "BITOP OR k k", "BITFIELD bits SET u8 20000 1", "BITFIELD more OVERFLOW FAIL SET u1 9000 2", "DEL x", "SELECT 2", "FLUSHDB",
+		"RPUSH numbers 2 1", "SORT numbers STORE sorted", "SORT numbers STORE numbers", "SETBIT bits 1000 1", "SETBIT bits 10000 0", "BITOP NOT k bits", "BITOP OR k k", "BITFIELD bits SET u8 20000 1", "BITFIELD more OVERFLOW FAIL SET u1 9000 2", "DEL x",
+		"ZADD z 1 a 2 b 3 c 4 d 5 e", "ZADD z 1 a-member-that-is-longer-than-the-sixty-four-bytes-of-a-listpack-is-what-this-is", "ZINCRBY z 5 a", "ZREM z b", "ZPOPMIN z", "ZREMRANGEBYRANK z 0 0", "ZUNIONSTORE z2 1 z", "ZRANGESTORE z3 z 0 0", "ZMPOP 1 z MAX",
+		"ZADD s 1 a 2 b", "SORT s ALPHA", "ZDIFFSTORE s 1 z3", "ZREM z3 d", "COPY z2 z4", "SELECT 2", "FLUSHDB",
 	} {
 		if got := w.do(t, strings.Fields(c)...); strings.HasPrefix(got, "-") {
 			t.Errorf("%s: %s", c, got)

@@ -43,6 +43,7 @@ func TestSnapshot(t *testing.T) {
 		{0, []any{"HSET", "user", "name", "a b", "", "", "age", 5}},
 		{0, []any{"HSET", "wide", "one", long, "two", long}},
 		{0, []any{"SADD", "members", 3, 1, 20}},
+		{0, []any{"ZADD", "scores", "0.1", "b c", "-inf", "a", "1e17", "", "3", "d"}},
 		{2, []any{"SET", "other database", "v"}},
 	} {
 		if _, err := b.DoIn(c.db, c.args...); err != nil {
@@ -65,6 +66,7 @@ SADD members 1 3 20
 SET never v PX 9223370336854775683
 SET plain zażółć
 SET quotes "'\"\\"
+ZADD scores -inf a 0.10000000000000001 "b c" 3 d 1e+17 ""
 RPUSH short a "" "b c"
 SET spaces "a b"
 HSET user name "a b" "" "" age 5

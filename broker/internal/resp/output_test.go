@@ -61,3 +61,37 @@ func TestOutput(t *testing.T) {
 		t.Errorf("seed %d: what was left is wrong", seed)
 	}
 }
+
+// Members with their scores stand in one array in RESP2, and in pairs in RESP3, which are
+// nested one deeper.
+func TestScored(t *testing.T) {
+	parts := [][]byte{[]byte("a"), []byte("1"), []byte("bb"), []byte("inf")}
+	for _, c := range []struct {
+		protocol, depth int
+		want            string
+	}{
+		{2, 1, "*4\r\n$1\r\na\r\n$1\r\n1\r\n$2\r\nbb\r\n$3\r\ninf\r\n"},
+		{3, 2, "*2\r\n*2\r\n$1\r\na\r\n,1\r\n*2\r\n$2\r\nbb\r\n,inf\r\n"},
+		{2, 0, ""},
+		{3, 1, ""},
+	} {
+		var o Output
+		r := Scored(2, slices.Values(parts))
+		if fits := o.Add(&r, c.protocol, c.depth); fits != (c.want != "") {
+			t.Errorf("protocol %d, depth %d: fits is %t", c.protocol, c.depth, fits)
+		} else if fits && string(o.Pop()) != c.want {
+			t.Errorf("protocol %d: not %q", c.protocol, c.want)
+		}
+	}
+	r := Scored(2, slices.Values(parts))
+	if r.IsDeeper(2) || !r.IsDeeper(1) {
+		t.Error("it is two deep")
+	}
+	var all []string
+	for item := range r.All() {
+		all = append(all, string(item.Items[0].Bytes)+" "+string(item.Items[1].Bytes))
+	}
+	if fmt.Sprint(all) != "[a 1 bb inf]" {
+		t.Errorf("got %v", all)
+	}
+}

@@ -106,6 +106,7 @@ func sortGeneric(c *keyspace.Call, args [][]byte, mayStore bool) resp.Reply {
 		return *err
 	}
 	e := c.Lookup(args[1])
+	reform(c, e)
 	elements, sorts := sortables(e)
 	if !sorts {
 		return resp.WrongType
@@ -131,6 +132,19 @@ func sortGeneric(c *keyspace.Call, args [][]byte, mayStore bool) resp.Reply {
 	return resp.Int(len(values))
 }
 
+// reform tells a value that it is sorted, which may change it.
+func reform(c *keyspace.Call, e *keyspace.Entry) {
+	if e == nil {
+		return
+	}
+	if v, changes := e.Value.(keyspace.Reformed); changes {
+		v.BeforeSort()
+		if c.MaxMemory > 0 {
+			c.Measure(e)
+		}
+	}
+}
+
 // sortables are the elements of what a key holds. It reports false if that has none.
 func sortables(e *keyspace.Entry) (sorted []sortable, sorts bool) {
 	if e == nil {
@@ -139,9 +153,6 @@ func sortables(e *keyspace.Entry) (sorted []sortable, sorts bool) {
 	v, sorts := e.Value.(keyspace.Elements)
 	if !sorts {
 		return nil, false
-	}
-	if r, changes := v.(keyspace.Reformed); changes {
-		r.BeforeSort()
 	}
 	elements, n := v.Elements()
 	sorted = make([]sortable, 0, n)

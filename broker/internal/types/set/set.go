@@ -224,6 +224,9 @@ func (s *set) Elements() (elements iter.Seq[[]byte], n int) {
 // IsUnordered reports that the order of members means nothing.
 func (s *set) IsUnordered() bool { return true }
 
+// Has reports whether a member is there, for commands that combine sets and sorted sets.
+func (s *set) Has(member []byte) bool { return s.has(member) }
+
 // Check returns what is wrong with a set: integers that are not in order, or counts.
 func (s *set) Check() error {
 	if s.length() == 0 {

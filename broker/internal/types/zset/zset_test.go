@@ -219,21 +219,23 @@ func BenchmarkZset(b *testing.B) {
 			s.put(names[i], float64(i*7919%n), &keyspace.DefaultThresholds)
 		}
 		random := rand.New(rand.NewPCG(1, 2))
-		for name, f := range map[string]func(){
-			"add":   func() { s.put(names[random.IntN(n)], float64(random.IntN(n)), &keyspace.DefaultThresholds) },
-			"score": func() { s.score(names[random.IntN(n)]) },
-			"rank":  func() { s.rank(names[random.IntN(n)]) },
-			"range": func() {
-				from := float64(random.IntN(n))
-				i := (&scoreSpan{from: from, to: from + 10}).in(s, false, 0, 10)
-				for range s.walk(i.skip, i.n, false) {
-				}
-			},
-		} {
-			b.Run(fmt.Sprint(name, "/", n), func(b *testing.B) {
+		put := func() { s.put(names[random.IntN(n)], float64(random.IntN(n)), &keyspace.DefaultThresholds) }
+		score := func() { s.score(names[random.IntN(n)]) }
+		rank := func() { s.rank(names[random.IntN(n)]) }
+		ten := func() {
+			from := float64(random.IntN(n))
+			i := (&scoreSpan{from: from, to: from + 10}).in(s, false, 0, 10)
+			for range s.walk(i.skip, i.n, false) {
+			}
+		}
+		for _, c := range []struct {
+			name string
+			f    func()
+		}{{"put", put}, {"score", score}, {"rank", rank}, {"range of ten", ten}} {
+			b.Run(fmt.Sprint(c.name, "/", n), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
-					f()
+					c.f()
 				}
 			})
 		}
