@@ -124,6 +124,8 @@ func (g *generator) token(token string) []string {
 		return []string{pick(g, []string{"{a}", "{b}", "{c}", "{d}", "{a}", "{b}", "{c}", "{d}", "0", "-1", "x", "", "99999999999"})}
 	case "script":
 		return []string{g.luaScript()}
+	case "declaredHash":
+		return []string{script.Hash([]byte(pools["declaredScript"][0]))}
 	case "knownHash":
 		return []string{script.Hash([]byte(pick(g, pools["knownScript"])))}
 	case "payload":
