@@ -34,7 +34,7 @@ func (t *Thread) allocate(bytes int) {
 	if !m.isChecked {
 		m.isChecked, m.before = true, live
 	}
-	if live > m.before+uint64(t.state.memoryLimit) {
+	if m.allocated > t.state.memoryLimit && live > m.before+uint64(t.state.memoryLimit) { // others allocate, too
 		t.fail(notEnoughMemory)
 	}
 }

@@ -78,7 +78,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		"return pcall(function() local s = 'x' while true do s = s .. s end end)",
 		"return pcall(string.gsub, ('x'):rep(1e6), '.', ('y'):rep(1e3))",
 		"return pcall(function() local s = ('x'):rep(1e5) local t = {} for i = 1, 1000 do t[i] = s end return table.concat(t) end)",
-		"return pcall(string.format, ('%s'):rep(200), unpack((function() local t = {} for i = 1, 200 do t[i] = ('x'):rep(3e5) end return t end)()))",
+		"return pcall(function() local t = {} for i = 1, 200 do t[i] = ('x'):rep(3e5) end return string.format(('%s'):rep(200), unpack(t)) end)",
 		"return pcall(function() local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1e6) .. i end end)",
 	} {
 		s := New()
