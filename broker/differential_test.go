@@ -48,7 +48,7 @@ func TestDifferential(t *testing.T) {
 	began, differences := time.Now(), 0
 	goesOn := func() bool {
 		lacks := d.coverage.review()
-		return d.sent < *differentialCommands || lacks && d.sent < 6**differentialCommands
+		return d.sent < *differentialCommands || lacks && d.sent < 10**differentialCommands
 	}
 	for round := uint64(0); goesOn() && differences < maxDifferences; round++ {
 		d.password = ""

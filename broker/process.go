@@ -23,6 +23,7 @@ type call struct {
 func (b *Broker) begin(s *session, cmd *command.Command) *call {
 	c := &b.running
 	c.DB, c.Command, c.Caller, c.Woken, c.Place = s.db, cmd.FullName, s, false, 0
+	c.Script = s == b.scripting.client
 	c.session, c.command, c.slept = s, cmd, 0
 	return c
 }

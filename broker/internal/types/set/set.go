@@ -38,7 +38,8 @@ func (s *set) length() int {
 	return s.ints.length()
 }
 
-func (s *set) has(name []byte) bool {
+// Has reports whether a set has a member.
+func (s *set) Has(name []byte) bool {
 	if s.table != nil {
 		return s.table.Find(name) != nil
 	}
@@ -240,7 +241,7 @@ func (s *set) Check() error {
 	size := 0
 	for m := range s.table.All() {
 		size += len(m)
-		if !s.has(m.text()) {
+		if !s.Has(m.text()) {
 			return fmt.Errorf("the member %q is not found", m)
 		}
 	}
