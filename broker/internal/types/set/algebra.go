@@ -131,7 +131,7 @@ func eachCommon(sets []*set, yield func([]byte) bool) {
 	sets = slices.Clone(sets)
 	slices.SortStableFunc(sets, func(x, y *set) int { return x.length() - y.length() })
 	for name := range sets[0].all() {
-		isCommon := !slices.ContainsFunc(sets[1:], func(s *set) bool { return !s.has(name) })
+		isCommon := !slices.ContainsFunc(sets[1:], func(s *set) bool { return !s.Has(name) })
 		if isCommon && !yield(name) {
 			return
 		}
@@ -171,7 +171,7 @@ func difference(sets []*set, t *keyspace.Thresholds) *set {
 	}
 	if first.length()*(1+len(others))/2 <= total {
 		for name := range first.all() {
-			if !slices.ContainsFunc(others, func(s *set) bool { return s.has(name) }) {
+			if !slices.ContainsFunc(others, func(s *set) bool { return s.Has(name) }) {
 				rest.add(name, t)
 			}
 		}

@@ -120,7 +120,7 @@ func smove(c *keyspace.Call, args [][]byte) resp.Reply {
 	case !isSet1 || !isSet2:
 		return resp.WrongType
 	case from == to:
-		return truth(from.has(name))
+		return truth(from.Has(name))
 	case !from.remove(name):
 		return resp.Zero
 	}
@@ -157,7 +157,7 @@ func read(c *keyspace.Call, key []byte, missing resp.Reply, answer func(*set) re
 }
 
 func sismember(c *keyspace.Call, args [][]byte) resp.Reply {
-	return read(c, args[1], resp.Zero, func(s *set) resp.Reply { return truth(s.has(args[2])) })
+	return read(c, args[1], resp.Zero, func(s *set) resp.Reply { return truth(s.Has(args[2])) })
 }
 
 func smismember(c *keyspace.Call, args [][]byte) resp.Reply {
@@ -170,7 +170,7 @@ func smismember(c *keyspace.Call, args [][]byte) resp.Reply {
 	}
 	answers := make([]resp.Reply, 0, len(args)-2)
 	for _, name := range args[2:] {
-		answers = append(answers, truth(s.has(name)))
+		answers = append(answers, truth(s.Has(name)))
 	}
 	return resp.Array(answers...)
 }

@@ -38,7 +38,8 @@ func (s *set) length() int {
 	return s.ints.length()
 }
 
-func (s *set) has(name []byte) bool {
+// Has reports whether a set has a member, also for commands of sorted sets.
+func (s *set) Has(name []byte) bool {
 	if s.table != nil {
 		return s.table.Find(name) != nil
 	}
@@ -224,9 +225,6 @@ func (s *set) Elements() (elements iter.Seq[[]byte], n int) {
 // IsUnordered reports that the order of members means nothing.
 func (s *set) IsUnordered() bool { return true }
 
-// Has reports whether a member is there, for commands that combine sets and sorted sets.
-func (s *set) Has(member []byte) bool { return s.has(member) }
-
 // Check returns what is wrong with a set: integers that are not in order, or counts.
 func (s *set) Check() error {
 	if s.length() == 0 {
@@ -243,7 +241,7 @@ func (s *set) Check() error {
 	size := 0
 	for m := range s.table.All() {
 		size += len(m)
-		if !s.has(m.text()) {
+		if !s.Has(m.text()) {
 			return fmt.Errorf("the member %q is not found", m)
 		}
 	}

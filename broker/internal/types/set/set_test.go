@@ -34,7 +34,7 @@ func TestSetAgainstMap(t *testing.T) {
 		largest := 0
 		for step := range 400 {
 			name := names[r.IntN(len(names))]
-			if s.has([]byte(name)) != model[name] {
+			if s.Has([]byte(name)) != model[name] {
 				t.Fatalf("seed %d: %q is a member: %t", seed, name, !model[name])
 			}
 			switch op := r.IntN(8); {
@@ -125,7 +125,7 @@ func TestAlgebra(t *testing.T) {
 				sets = append(sets, s)
 			}
 		}
-		have := func(s *set, name string) bool { return s != nil && s.has([]byte(name)) }
+		have := func(s *set, name string) bool { return s != nil && s.Has([]byte(name)) }
 		inAll, inAny, inFirst := &set{}, &set{}, &set{}
 		for i := range 16 {
 			name := []string{"", "x"}[i%2] + strconv.Itoa(i/2)
@@ -172,7 +172,7 @@ func TestSample(t *testing.T) {
 			drawn := map[string]bool{}
 			for _, name := range s.sample(n) {
 				drawn[string(name)] = true
-				if !s.has(name) {
+				if !s.Has(name) {
 					t.Errorf("%q is no member", name)
 				}
 			}
@@ -187,7 +187,7 @@ func TestSample(t *testing.T) {
 				break
 			}
 		}
-		if first == second || !s.has([]byte(first)) || !s.has([]byte(second)) {
+		if first == second || !s.Has([]byte(first)) || !s.Has([]byte(second)) {
 			t.Errorf("%q and %q were drawn", first, second)
 		}
 	}
