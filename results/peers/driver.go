@@ -48,6 +48,14 @@ func drive(t tool, addr string, l load, n int) (map[string]float64, error) {
 			request = func(i int) []byte { return encode(c, "driver:set", fmt.Sprintf("member:%07d", i)) }
 		case "SPOP":
 			request = func(int) []byte { return encode(c, "driver:set") }
+		case "ZADD":
+			request = func(i int) []byte {
+				return encode(c, "driver:zset", strconv.Itoa(i*7919%1_000_003), fmt.Sprintf("member:%07d", i))
+			}
+		case "ZRANGE":
+			request = func(i int) []byte { return encode(c, "driver:zset", strconv.Itoa(i), strconv.Itoa(i+9)) }
+		case "ZPOPMIN":
+			request = func(int) []byte { return encode(c, "driver:zset") }
 		}
 		requests := make([][]byte, n/l.Pipeline) // each has as many commands as are in flight
 		for i := range n {
@@ -91,7 +99,7 @@ func exchange(conn net.Conn, batches [][]byte, commands int) error {
 	return nil
 }
 
-// readReply reads a status, an integer or a bulk string. An error or a null is an
+// readReply reads a status, an integer, a bulk string or an array of them. An error or a null is an
 // error: the loads have no use for them.
 func readReply(r *bufio.Reader) error {
 	line, err := r.ReadSlice('\n')
@@ -105,6 +113,14 @@ func readReply(r *bufio.Reader) error {
 		size, err := strconv.Atoi(string(bytes.TrimSpace(line[1:])))
 		if err == nil && size >= 0 {
 			_, err = r.Discard(size + 2)
+			return err
+		}
+	case '*':
+		n, err := strconv.Atoi(string(bytes.TrimSpace(line[1:])))
+		if err == nil && n >= 0 {
+			for ; n > 0 && err == nil; n-- {
+				err = readReply(r)
+			}
 			return err
 		}
 	}

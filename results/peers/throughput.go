@@ -23,6 +23,7 @@ var (
 	loads       = []load{{50, 1}, {1000, 1}, {50, 16}}
 	commands    = []string{"SET", "RPUSH", "LPOP"}
 	collections = []string{"HSET", "HGET", "SADD", "SPOP"}
+	sortedSets  = []string{"ZADD", "ZRANGE", "ZPOPMIN"}
 )
 
 const (
@@ -32,7 +33,7 @@ const (
 
 // A tool sends n of each of its commands in turn, and returns how many a second were
 // answered. The elements that RPUSH appends are those that LPOP takes, and the members that
-// SADD adds are those that SPOP takes.
+// SADD and ZADD add are those that SPOP and ZPOPMIN take; ZRANGE returns ten.
 type tool struct {
 	name     string
 	commands []string
@@ -45,6 +46,7 @@ var tools = []tool{
 	{"redis-benchmark", commands, loads, servers, redisBenchmark},
 	{"driver", commands, loads, servers, drive},
 	{"driver of hashes and sets", collections, []load{{50, 1}, {50, 16}}, servers[:2], drive}, // miniredis needs minutes for SPOP
+	{"driver of sorted sets", sortedSets, []load{{50, 1}, {50, 16}}, servers[:2], drive},
 }
 
 // A series is what one server did with one load, round by round.
