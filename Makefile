@@ -15,9 +15,13 @@ build: ## build the command, bin/redrpc
 # The tests of bench need processors, those of rpc mostly wait: they run beside the others.
 PACKAGES := ./bench/... ./rpc ./...
 
+# Programs mostly wait for what they test.
+SYSTEMS := cd broker/systems && go test -shuffle=on -parallel 16 -timeout 5m
+
 test: ## run the tests, and say which suites this machine has to leave out
 	go test $(RACE) -shuffle=on -timeout 9m $(PACKAGES)
 	cd results/peers && go test $(RACE) -shuffle=on -timeout 1m ./...
+	$(SYSTEMS) ./...
 	@.ci/left-out
 
 race: ## run the tests under the race detector, which needs a C compiler
@@ -33,6 +37,7 @@ lint: ## check formatting, vet and staticcheck
 	GOARCH=arm go build ./...
 	go tool $(TOOLS) staticcheck ./...
 	cd results/peers && go vet ./...
+	cd broker/systems && go vet ./...
 
 check: lint test ## all that has to pass before a change lands
 
@@ -44,6 +49,9 @@ fuzz: ## fuzz every parser for FUZZTIME (30s) each
 
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+systems: ## run queues, locks, limiters, caches and clients on redis-server and on the broker, and list their commands
+	$(SYSTEMS) -count=1 -v ./... | grep -vE '^=== |^ +---'
 
 differential: ## compare the broker with redis-server over 1,000,000 random commands, or more until it has seen all
 	GOGC=800 go test ./broker -run '^TestDifferential$$' -v -timeout 1h -differential.commands 1000000
@@ -62,4 +70,4 @@ transcripts: ## write what redis-server answers into the broker's transcripts an
 	go test ./broker/internal/lualib -run TestScripts/redis -update
 	go test ./broker/internal/lua -run TestSnippetsOnRedis -update
 
-.PHONY: help build test race lint check fuzz bench differential results calls generator transcripts
+.PHONY: help build test race lint check fuzz bench systems differential results calls generator transcripts
