@@ -281,7 +281,9 @@ func TestAsynqGroups(t *testing.T) {
 		groups, err := f.inspect.Groups("default")
 		ok(t, err)
 		equal(t, "groups", len(groups), 1)
-		equal(t, "size", groups[0].Size, 5)
+		for _, g := range groups {
+			equal(t, "group", *g, asynq.GroupInfo{Group: "report", Size: 5})
+		}
 		reports := make(chan string, 5)
 		f.serve(asynq.Config{
 			GroupGracePeriod: time.Second, GroupMaxSize: 3,

@@ -14,7 +14,6 @@ import (
 
 	"github.com/alexedwards/scs/goredisstore"
 	"github.com/alexedwards/scs/v2"
-	"github.com/alexedwards/scs/v2/memstore"
 	"github.com/go-redis/cache/v9"
 )
 
@@ -78,7 +77,6 @@ func TestSessions(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		rdb := s.client(t)
 		sessions := scs.New()
-		sessions.Store.(*memstore.MemStore).StopCleanup() // the default, which is not used
 		sessions.Store, sessions.Lifetime = goredisstore.New(rdb), time.Hour
 		site := httptest.NewServer(sessions.LoadAndSave(pages(t, sessions)))
 		defer site.Close()

@@ -85,7 +85,8 @@ func TestRedsync(t *testing.T) {
 			equal(t, "keys", rdb.Exists(t.Context(), "extended").Val(), 0)
 		})
 		t.Run("expire", func(t *testing.T) {
-			m, next := rs.NewMutex("short", redsync.WithExpiry(50*time.Millisecond)), rs.NewMutex("short")
+			m := rs.NewMutex("short", redsync.WithExpiry(50*time.Millisecond), redsync.WithTimeoutFactor(100))
+			next := rs.NewMutex("short", redsync.WithExpiry(time.Minute))
 			ok(t, m.Lock())
 			eventually(t, "the lock to expire", func() bool { return next.TryLock() == nil })
 			_, err := m.Extend()

@@ -2,7 +2,7 @@
 
 import time
 
-from celery import chain, chord, group
+from celery import chain, chord, group, uuid
 from celery.exceptions import TaskRevokedError
 from celery.result import AsyncResult
 
@@ -60,9 +60,9 @@ def later():
     inspect = app.control.inspect(timeout=WAIT, limit=1)
     await_that("the distant task to be scheduled", lambda: distant.id in str(inspect.scheduled()))
     raised(add.apply_async((6, 6), countdown=0.1, expires=0.05), TaskRevokedError)
-    cancelled = add.apply_async((7, 7), countdown=1)
-    cancelled.revoke()
-    raised(cancelled, TaskRevokedError)
+    cancelled = uuid()
+    app.control.revoke(cancelled, reply=True, timeout=WAIT, limit=1)
+    raised(add.apply_async((7, 7), task_id=cancelled), TaskRevokedError)
     running = endless.delay()
     await_that("the endless task to start", lambda: running.state == "STARTED")
     running.revoke(terminate=True)
