@@ -230,7 +230,7 @@ func TestValkeylock(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		ctx := bounded(t)
 		l, err := valkeylock.NewLocker(valkeylock.LockerOption{
-			ClientOption: valkeyOptions(s), KeyMajority: 2, KeyValidity: time.Minute})
+			ClientOption: valkeyOptions(s), KeyMajority: 1, KeyValidity: time.Minute})
 		ok(t, err)
 		defer l.Close()
 		exclusive(t, func(critical func()) error {

@@ -25,7 +25,7 @@ type program struct {
 // is killed with all that it has started; a test that failed logs what it said.
 func startPython(t *testing.T, python string, s server, dir string, args ...string) *program {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	p := &program{Cmd: exec.CommandContext(ctx, python, args...)}
 	killAll := func() error { return syscall.Kill(-p.Process.Pid, syscall.SIGKILL) }
 	p.Dir, p.Stdout, p.Stderr, p.Cancel = dir, &p.out, &p.out, killAll

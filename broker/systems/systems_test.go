@@ -114,7 +114,7 @@ func equal[T any](t *testing.T, what string, got, want T) {
 }
 
 // patience is how long a test waits for what has to come.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // bounded returns a context that ends when a test has waited too long.
 func bounded(t *testing.T) context.Context {

@@ -6,7 +6,7 @@ import time
 
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 
-WAIT = 10
+WAIT = 60
 
 
 def drain(connection, messages):

@@ -8,7 +8,7 @@ from celery.result import AsyncResult
 
 from tasks import add, app, broken, endless, fail, flaky, note, total
 
-WAIT = 20
+WAIT = 60
 
 
 def await_that(what, holds):
