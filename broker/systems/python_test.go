@@ -80,3 +80,15 @@ func TestKombu(t *testing.T) {
 	python := redistest.Python(t, "kombu")
 	onEachByTCP(t, func(t *testing.T, s server) { pythonFlow(t, python, s, "testdata", "kombu_flow.py") })
 }
+
+func TestDjangoRedis(t *testing.T) {
+	t.Parallel()
+	python := redistest.Python(t, "django_redis")
+	onEachByTCP(t, func(t *testing.T, s server) { pythonFlow(t, python, s, "testdata", "django_flow.py") })
+}
+
+func TestChannelsRedis(t *testing.T) {
+	t.Parallel()
+	python := redistest.Python(t, "channels_redis")
+	onEachByTCP(t, func(t *testing.T, s server) { pythonFlow(t, python, s, "testdata", "channels_flow.py") })
+}
