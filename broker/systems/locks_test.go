@@ -197,7 +197,7 @@ func TestRueidislock(t *testing.T) {
 		lockers := make([]rueidislock.Locker, 2)
 		for i := range lockers {
 			l, err := rueidislock.NewLocker(rueidislock.LockerOption{
-				ClientOption: rueidisOptions(s), KeyMajority: 1, KeyValidity: time.Minute})
+				ClientOption: rueidisOptions(s), KeyMajority: 1, KeyValidity: time.Hour, TryNextAfter: patience})
 			ok(t, err)
 			defer l.Close()
 			lockers[i] = l
@@ -230,7 +230,7 @@ func TestValkeylock(t *testing.T) {
 	onEach(t, func(t *testing.T, s server) {
 		ctx := bounded(t)
 		l, err := valkeylock.NewLocker(valkeylock.LockerOption{
-			ClientOption: valkeyOptions(s), KeyMajority: 1, KeyValidity: time.Minute})
+			ClientOption: valkeyOptions(s), KeyMajority: 2, KeyValidity: time.Hour, TryNextAfter: patience, NoLoopTracking: true})
 		ok(t, err)
 		defer l.Close()
 		exclusive(t, func(critical func()) error {
