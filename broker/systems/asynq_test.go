@@ -330,11 +330,11 @@ func TestAsynqPeriodic(t *testing.T) {
 			ok(t, err)
 			return len(entries) == 1 && entries[0].ID == entry && !entries[0].Prev.IsZero()
 		})
-		events, err := f.inspect.ListSchedulerEnqueueEvents(entry)
-		ok(t, err)
-		if len(events) == 0 {
-			t.Error("there are no events of the scheduler")
-		}
+		eventually(t, "an event of the scheduler", func() bool {
+			events, err := f.inspect.ListSchedulerEnqueueEvents(entry)
+			ok(t, err)
+			return len(events) > 0
+		})
 		scheduler.Shutdown()
 		entries, err := f.inspect.SchedulerEntries()
 		ok(t, err)

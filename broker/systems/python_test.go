@@ -7,7 +7,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -18,7 +18,7 @@ import (
 // A program is one of Python's, and what it starts.
 type program struct {
 	*exec.Cmd
-	out bytes.Buffer
+	out, err bytes.Buffer
 }
 
 // startPython starts a program that finds the server in REDIS_URL. When the test ends it
@@ -28,7 +28,7 @@ func startPython(t *testing.T, python string, s server, dir string, args ...stri
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	p := &program{Cmd: exec.CommandContext(ctx, python, args...)}
 	killAll := func() error { return syscall.Kill(-p.Process.Pid, syscall.SIGKILL) }
-	p.Dir, p.Stdout, p.Stderr, p.Cancel = dir, &p.out, &p.out, killAll
+	p.Dir, p.Stdout, p.Stderr, p.Cancel = dir, &p.out, &p.err, killAll
 	p.Env = append(os.Environ(), "REDIS_URL=redis://"+s.addr+"/0", "PYTHONDONTWRITEBYTECODE=1")
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	ok(t, p.Start())
@@ -39,7 +39,7 @@ func startPython(t *testing.T, python string, s server, dir string, args ...stri
 			_ = p.Wait() // it was killed
 		}
 		if t.Failed() {
-			t.Logf("%s said:\n%s", filepath.Base(args[0]), &p.out)
+			t.Logf("python %s said:\n%s%s", strings.Join(args, " "), &p.out, &p.err)
 		}
 	})
 	return p
@@ -58,9 +58,7 @@ func pythonFlow(t *testing.T, python string, s server, dir, name string) {
 	t.Helper()
 	p := startPython(t, python, s, dir, name)
 	p.ends(t, name)
-	if !bytes.HasSuffix(p.out.Bytes(), []byte("fine\n")) {
-		t.Errorf("%s did not say that all was fine", name)
-	}
+	equal(t, name+" said", p.out.String(), "fine\n")
 }
 
 func TestCelery(t *testing.T) {
