@@ -15,7 +15,7 @@ build: ## build the command, bin/redrpc
 # The tests of bench need processors, those of rpc mostly wait: they run beside the others.
 PACKAGES := ./bench/... ./rpc ./...
 
-# Programs mostly wait for what they test.
+# The flows mostly wait, so many run at once.
 SYSTEMS := cd broker/systems && go test -shuffle=on -parallel 16 -timeout 5m
 
 test: ## run the tests, and say which suites this machine has to leave out
@@ -50,8 +50,8 @@ fuzz: ## fuzz every parser for FUZZTIME (30s) each
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-systems: ## run queues, locks, limiters, caches and clients on redis-server and on the broker, and list their commands
-	$(SYSTEMS) -count=1 -v ./... | grep -vE '^=== |^ +---'
+systems: ## run programs that use Redis on redis-server and on the broker, and list the commands of each
+	$(SYSTEMS) -count=1 -v ./...
 
 differential: ## compare the broker with redis-server over 1,000,000 random commands, or more until it has seen all
 	GOGC=800 go test ./broker -run '^TestDifferential$$' -v -timeout 1h -differential.commands 1000000

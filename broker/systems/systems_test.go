@@ -64,7 +64,7 @@ func onRedis(t *testing.T, flow func(*testing.T, server)) {
 		s := server{redistest.Start(t).Addr, new(net.Dialer).DialContext}
 		rdb := s.client(t)
 		flow(t, s)
-		t.Logf("commands: %s", commandsUsed(t, rdb))
+		t.Logf("%s: %s", t.Name(), commandsUsed(t, rdb))
 	})
 }
 
