@@ -16,9 +16,13 @@ build: ## build the command, bin/redrpc
 # of which three packages are tested at a time.
 PACKAGES := -p 3 ./bench/... ./rpc ./...
 
+# The flows mostly wait, so many run at once.
+SYSTEMS := cd broker/systems && go test -shuffle=on -parallel 16 -timeout 5m
+
 test: ## run the tests, and say which suites this machine has to leave out
 	go test $(RACE) -shuffle=on -timeout 9m $(PACKAGES)
 	cd results/peers && go test $(RACE) -shuffle=on -timeout 1m ./...
+	$(SYSTEMS) ./...
 	@.ci/left-out
 
 race: ## run the tests under the race detector, which needs a C compiler
@@ -34,6 +38,7 @@ lint: ## check formatting, vet and staticcheck
 	GOARCH=arm go build ./...
 	go tool $(TOOLS) staticcheck ./...
 	cd results/peers && go vet ./...
+	cd broker/systems && go vet ./...
 
 check: ## all that has to pass before a change lands
 	@$(MAKE) --no-print-directory -j2 lint test
@@ -46,6 +51,9 @@ fuzz: ## fuzz every parser for FUZZTIME (30s) each
 
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+systems: ## run programs that use Redis on redis-server and on the broker, and list the commands of each
+	$(SYSTEMS) -count=1 -v ./...
 
 differential: ## compare the broker with redis-server over 1,000,000 random commands, or more until it has seen all
 	GOGC=800 go test ./broker -run '^TestDifferential$$' -v -timeout 1h -differential.commands 1000000
@@ -64,4 +72,4 @@ transcripts: ## write what redis-server answers into the broker's transcripts an
 	go test ./broker/internal/lualib -run TestScripts/redis -update
 	go test ./broker/internal/lua -run TestSnippetsOnRedis -update
 
-.PHONY: help build test race lint check fuzz bench differential results calls generator transcripts
+.PHONY: help build test race lint check fuzz bench systems differential results calls generator transcripts

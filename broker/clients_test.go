@@ -74,7 +74,7 @@ func TestRedisBenchmark(t *testing.T) {
 }
 
 func TestPythonClient(t *testing.T) {
-	python := redistest.Python(t)
+	python := redistest.Python(t, "redis")
 	b := newBroker(t, Options{Password: "secret"})
 	host, port := hostPort(t, b)
 	script := fmt.Sprintf(`

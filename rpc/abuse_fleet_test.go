@@ -343,7 +343,7 @@ func TestGivenUpCallsOfOldServers(t *testing.T) {
 // TestPythonBesideNewServer: a program that behaves as the Python port serves the same
 // functions as a new server.
 func TestPythonBesideNewServer(t *testing.T) {
-	python := redistest.Python(t)
+	python := redistest.Python(t, "redis")
 	for name, opt := range map[string]rpc.ClientOptions{"new client": newClient, "old client": oldPort} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})

@@ -71,7 +71,7 @@ func TestOverTLS(t *testing.T) {
 }
 
 func TestPythonOnBroker(t *testing.T) {
-	pythonSuite(t, redistest.Python(t), listening(t, newBroker(t)))
+	pythonSuite(t, redistest.Python(t, "redis"), listening(t, newBroker(t)))
 }
 
 // bubble is a test in fake time: minutes pass in milliseconds, and are exact. It is

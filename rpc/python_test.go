@@ -20,7 +20,7 @@ import (
 )
 
 func TestPythonOnRedisServer(t *testing.T) {
-	python := redistest.Python(t)
+	python := redistest.Python(t, "redis")
 	pythonSuite(t, python, redistest.Start(t).Addr)
 }
 

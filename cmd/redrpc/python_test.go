@@ -14,7 +14,7 @@ import (
 
 // The test suite in docs/testing-from-python.md passes as it stands there.
 func TestPythonSuite(t *testing.T) {
-	python := redistest.Python(t)
+	python := redistest.Python(t, "redis")
 	doc, err := os.ReadFile("../../docs/testing-from-python.md")
 	if err != nil {
 		t.Fatal(err)

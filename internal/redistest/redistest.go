@@ -153,15 +153,16 @@ func Program(t testing.TB, name string) string {
 	return path
 }
 
-// Python returns a python3 that can import redis, or ends the test like Program.
-func Python(t testing.TB) string {
+// Python returns a python3 that can import a module, or ends the test like Program. What
+// is missing is Debian's package of the module, such as python3-redis.
+func Python(t testing.TB, module string) string {
 	t.Helper()
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if path, err := exec.LookPath(name); err == nil && exec.Command(path, "-c", "import redis").Run() == nil {
+		if path, err := exec.LookPath(name); err == nil && exec.Command(path, "-c", "import "+module).Run() == nil {
 			return path
 		}
 	}
-	Missing(t, "python3-redis")
+	Missing(t, "python3-"+strings.ReplaceAll(module, "_", "-"))
 	return ""
 }
 
