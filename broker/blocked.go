@@ -240,6 +240,9 @@ func (b *Broker) serveWaiter(w *waiter, k readyKey, e *keyspace.Entry) {
 // retryDeferred signals the keys again from which the client was not served because it
 // might have disconnected.
 func (s *session) retryDeferred() {
+	if len(s.deferredKeys) == 0 {
+		return
+	}
 	s.broker.ready = append(s.broker.ready, s.deferredKeys...)
 	s.deferredKeys = nil
 }

@@ -256,7 +256,7 @@ func emptied[T any](list []T) []T {
 // afterBatch serves ready keys, resumes the clients that were unblocked or released, and
 // sends the invalidations of broadcast mode.
 func (b *Broker) afterBatch() {
-	if !b.isBusy() {
+	if waiting := len(b.ready)+len(b.resumed) > 0 || b.tracking.active; waiting && !b.isBusy() {
 		b.serveWaiting()
 	}
 	if len(b.netems) > 0 {

@@ -72,7 +72,7 @@ func (s *session) Input(p []byte) {
 	if s.closing || s.closed {
 		return
 	}
-	if s.isInScript() {
+	if s.broker.postponers&busy != 0 && s.isInScript() {
 		s.later = append(s.later, p...)
 		s.checkQueryLimit(s.requests.Buffered() + len(s.later))
 		return
@@ -92,7 +92,9 @@ func (s *session) readInput(p []byte) {
 	s.broker.stats.bytesIn += int64(len(p))
 	s.used = s.broker.keys.Now
 	s.retryDeferred()
-	s.takeLater()
+	if len(s.later) > 0 {
+		s.takeLater()
+	}
 	s.requests.Feed(p)
 	s.processInput()
 }
@@ -115,7 +117,9 @@ func (s *session) processInput() {
 		}
 		if len(args) > 0 {
 			s.process(args)
-			s.broker.serveReadyKeys()
+			if len(s.broker.ready) > 0 {
+				s.broker.serveReadyKeys()
+			}
 		}
 	}
 	s.requests.Keep()
