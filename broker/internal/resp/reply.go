@@ -66,7 +66,7 @@ var (
 	NotAnInteger    = ErrorReply("ERR value is not an integer or out of range")
 	NotPositive     = ErrorReply("ERR value is out of range, must be positive")
 	NotAnInt32      = Errorf("ERR value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
-	NotACount       = Errorf("ERR value is out of range, value must between %d and %d", -math.MaxInt64, math.MaxInt64)
+	NotACount       = Errorf("ERR value is out of range, value must between %d and %d", int64(-math.MaxInt64), int64(math.MaxInt64))
 	NoSuchDB        = ErrorReply("ERR DB index is out of range")
 	NoSuchKey       = ErrorReply("ERR no such key")
 	IndexOutOfRange = ErrorReply("ERR index out of range")
