@@ -56,8 +56,8 @@ func mathAbs(t *Thread) int { return t.Return(Number(math.Abs(t.CheckNumber(1)))
 
 func math2(f func(x, y float64) float64) GoFunction {
 	return func(t *Thread) int {
-		x := t.CheckNumber(1)
-		return t.Return(Number(f(x, t.CheckNumber(2))))
+		y := t.CheckNumber(2) // before the first one, as in Redis
+		return t.Return(Number(f(t.CheckNumber(1), y)))
 	}
 }
 
@@ -67,8 +67,8 @@ func mathFrexp(t *Thread) int {
 }
 
 func mathLdexp(t *Thread) int {
-	x := t.CheckNumber(1)
-	return t.Return(Number(math.Ldexp(x, t.CheckInt(2))))
+	exponent := t.CheckInt(2) // before the first one, as in Redis
+	return t.Return(Number(math.Ldexp(t.CheckNumber(1), exponent)))
 }
 
 func mathMax(t *Thread) int {
