@@ -15,6 +15,9 @@ import (
 // fields are how many different ones of a hash are set and read.
 const fields = 100_000
 
+// script is what EVAL runs: two commands.
+const script = "redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])"
+
 // drive is a load generator of our own: a goroutine a connection, which writes a
 // batch of commands and then reads their replies.
 func drive(t tool, addr string, l load, n int) (map[string]float64, error) {
@@ -54,6 +57,8 @@ func drive(t tool, addr string, l load, n int) (map[string]float64, error) {
 			}
 		case "ZRANGE":
 			request = func(i int) []byte { return encode(c, "driver:zset", strconv.Itoa(i), strconv.Itoa(i+9)) }
+		case "EVAL":
+			request = func(int) []byte { return encode(c, script, "1", "driver:key", value) }
 		case "ZPOPMIN":
 			request = func(int) []byte { return encode(c, "driver:zset") }
 		}

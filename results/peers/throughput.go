@@ -47,6 +47,7 @@ var tools = []tool{
 	{"driver", commands, loads, servers, drive},
 	{"driver of hashes and sets", collections, []load{{50, 1}, {50, 16}}, servers[:2], drive}, // miniredis needs minutes for SPOP
 	{"driver of sorted sets", sortedSets, []load{{50, 1}, {50, 16}}, servers[:2], drive},
+	{"driver of scripts", []string{"EVAL"}, []load{{50, 1}, {50, 16}}, servers, drive},
 }
 
 // A series is what one server did with one load, round by round.
