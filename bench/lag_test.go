@@ -22,7 +22,7 @@ func echo(t testing.TB) func(context.Context) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(context.Background()) }()
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: 5 * time.Second})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
