@@ -189,9 +189,9 @@ func (t *tracking) tell(s, by *session, keys [][]byte) {
 	}
 }
 
-// deliverOwn tells the running client of its own changes.
+// deliverOwn tells the running client of its own changes, unless its script is running.
 func (t *tracking) deliverOwn() {
-	if len(t.own) == 0 {
+	if len(t.own) == 0 || t.broker.isBusy() {
 		return
 	}
 	for _, o := range t.own {
