@@ -32,6 +32,7 @@ type scripting struct {
 type scriptRun struct {
 	session  *session // that called it
 	script   *script.Script
+	keys     [][]byte // that its caller has named
 	readOnly bool
 	fullFrom bool  // the data took more than they may when it began
 	began    int64 // by clock.elapsed
@@ -57,7 +58,7 @@ func (b *Broker) runScript(s *session, what *script.Script, keys, args [][]byte,
 		return *err
 	}
 	run := &scriptRun{
-		session: s, script: what, readOnly: readOnly || what.Flags&script.NoWrites != 0,
+		session: s, script: what, keys: keys, readOnly: readOnly || what.Flags&script.NoWrites != 0,
 		fullFrom: b.options.MaxMemory > 0 && b.keys.IsFull(), began: b.clock.elapsed(), ended: make(chan struct{}),
 	}
 	b.scripting.client.standFor(s)

@@ -424,3 +424,24 @@ func TestTimeAfterBusyScript(t *testing.T) {
 		t.Errorf("it was %s before, and %s after the script", before, after)
 	}
 }
+
+// Clients track the keys that they name for a script that reads, as with redis-server, and
+// are told of what a script of theirs changes in spite of NOLOOP in broadcast mode.
+func TestTrackingInScripts(t *testing.T) {
+	b := newBroker(t, Options{})
+	caller, other := inMemory(t, b), inMemory(t, b)
+	caller.do(t, "HELLO", "3")
+	caller.expect(t, "+OK", "CLIENT", "TRACKING", "ON")
+	caller.expect(t, "nil", "EVAL", "redis.call('get', 'hidden') return redis.call('get', KEYS[1])", "1", "k")
+	other.expect(t, "+OK", "SET", "hidden", "v")
+	other.expect(t, "+OK", "SET", "k", "v")
+	if got := caller.reply(t); got != ">[invalidate [k]]" {
+		t.Errorf("got %s", got)
+	}
+	caller.expect(t, "+OK", "CLIENT", "TRACKING", "OFF")
+	caller.expect(t, "+OK", "CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP")
+	caller.expect(t, "1", "EVAL", "return redis.call('del', KEYS[1])", "1", "k")
+	if got := caller.reply(t); got != ">[invalidate [k]]" {
+		t.Errorf("got %s", got)
+	}
+}
