@@ -216,14 +216,16 @@ func (b *Broker) leave() { b.leaveTo(nil) }
 func (b *Broker) leaveTo(own *session) (rest *interception) {
 	flush := flushLists.Get().(*[]transport.Conn)
 	b.afterBatch()
-	for len(b.pendingWrites)+len(b.moves) > 0 { // closing a session may unblock another
+	for len(b.pendingWrites) > 0 || len(b.moves) > 0 && !b.isBusy() { // closing a session may unblock another
 		for i := 0; i < len(b.pendingWrites); i++ {
 			if s := b.pendingWrites[i]; s.flushOutput() {
 				*flush = append(*flush, s.transport)
 			}
 		}
 		b.pendingWrites = emptied(b.pendingWrites)
-		b.moveClock()
+		if !b.isBusy() {
+			b.moveClock()
+		}
 		b.afterBatch()
 	}
 	b.running.session, b.running.Caller = nil, nil // so that a closed session is not kept in memory

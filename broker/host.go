@@ -14,11 +14,16 @@ func (h host) Enter()                                { h.enter() }
 func (h host) Leave()                                { h.leave() }
 func (h host) Open(c transport.Conn) error           { return h.open(c) }
 func (h host) Receive(s transport.Session, p []byte) { h.receive(s.(*session), p) }
-func (h host) Polling()                              { h.polling = true }
 func (h host) Serving(c transport.Conn)              { h.conns[c] = struct{}{} }
 func (h host) Served(c transport.Conn)               { delete(h.conns, c) }
 func (h host) StartTiming()                          { h.startLap() }
 func (h host) Logger() *slog.Logger                  { return h.logger }
+
+func (h host) EnterPolling() {
+	h.mu.Lock()
+	h.polling = true // before what is due, such as a script that was delayed
+	h.runDue()
+}
 
 func (h host) Warn(message string, args ...any) { h.log(slog.LevelWarn, message, args...) }
 

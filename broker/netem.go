@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bytes"
+	"cmp"
 	"math"
 	"math/bits"
 	"slices"
@@ -90,7 +91,7 @@ func (l *netem) downInFlight() bool { return l != nil && len(l.down.packets) > 0
 
 // sendNetem sends a session's output into the slow network, if there is one.
 func (s *session) sendNetem() {
-	if s.netem != nil && !s.sleeps {
+	if s.netem != nil && !s.keepsOutput() {
 		for s.out.Len() > 0 {
 			p := s.out.Pop()
 			s.netem.down.send(p)
@@ -227,9 +228,30 @@ func (f *netemDirection) Due() {
 	}
 }
 
+// fireNetems delivers what has arrived while a script runs, when no other alarms go off.
+func (b *Broker) fireNetems() {
+	var due []*netemDirection
+	for s := range b.netems {
+		for _, f := range []*netemDirection{&s.netem.up, &s.netem.down} {
+			if f.alarm.IsSet() && f.alarm.At <= b.keys.Now {
+				due = append(due, f)
+			}
+		}
+	}
+	slices.SortFunc(due, func(f, g *netemDirection) int {
+		return cmp.Or(cmp.Compare(f.alarm.At, g.alarm.At), cmp.Compare(f.session.id, g.session.id))
+	})
+	for _, f := range due {
+		if f.alarm.IsSet() { // still, as the ones before may have closed the client
+			b.keys.Alarms.Clear(&f.alarm)
+			b.fire(f)
+		}
+	}
+}
+
 // receiveNetem processes the input that has arrived.
 func (s *session) receiveNetem() {
-	if s.netem == nil {
+	if s.netem == nil || s.isInScript() {
 		return
 	}
 	if p := s.netem.up.takeArrived(); len(p) > 0 && !s.closing {

@@ -89,6 +89,7 @@ func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 	case cmd.Flags&command.NeverPostponed != 0:
 		s.queueOrCall(cmd, args)
 		return
+	case b.isBusy(): // what may run then is not held up: the end of the script may depend on it
 	case b.postponers&stalling != 0:
 		s.postpone(stalled, args, j)
 		return
@@ -98,6 +99,9 @@ func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 	}
 	for {
 		f := &j.action
+		if b.isBusy() {
+			f.stall, f.delay, f.function = 0, 0, nil
+		}
 		switch {
 		case f.stall > 0:
 			b.stallFor(f.stall)
@@ -222,7 +226,7 @@ func (s *session) resume() {
 // closeIfDisconnected closes the session of a disconnected client that has nothing left to
 // run.
 func (s *session) closeIfDisconnected() {
-	if s.disconnected && s.postponed == nil && !s.netem.upInFlight() {
+	if s.disconnected && s.postponed == nil && !s.netem.upInFlight() && !s.isInScript() {
 		s.close()
 	}
 }

@@ -32,6 +32,7 @@ type scripting struct {
 type scriptRun struct {
 	session  *session // that called it
 	script   *script.Script
+	keys     [][]byte // that its caller has named
 	readOnly bool
 	fullFrom bool  // the data took more than they may when it began
 	began    int64 // by clock.elapsed
@@ -57,7 +58,7 @@ func (b *Broker) runScript(s *session, what *script.Script, keys, args [][]byte,
 		return *err
 	}
 	run := &scriptRun{
-		session: s, script: what, readOnly: readOnly || what.Flags&script.NoWrites != 0,
+		session: s, script: what, keys: keys, readOnly: readOnly || what.Flags&script.NoWrites != 0,
 		fullFrom: b.options.MaxMemory > 0 && b.keys.IsFull(), began: b.clock.elapsed(), ended: make(chan struct{}),
 	}
 	b.scripting.client.standFor(s)
@@ -87,8 +88,12 @@ func (b *Broker) endScript(run *scriptRun, finished bool) {
 	b.postponers &^= busy
 	b.scripting.client.forgetCaller()
 	close(run.ended)
-	if run.slow {
-		b.resumed = append(b.resumed, run.session) // for what it has sent meanwhile
+	if s := run.session; run.slow {
+		b.resumed = append(b.resumed, s) // for what it has sent meanwhile
+		s.markPendingWrite()
+		if !s.transaction.running { // in which time stands still
+			b.setTime()
+		}
 	}
 	if !finished {
 		b.scripting.engine = nil
@@ -181,6 +186,7 @@ func (h scriptHost) Call(args [][]byte) *resp.Reply {
 	if cmd.Flags&command.Write != 0 {
 		b.scripting.running.wrote = true
 	}
+	b.startLap() // what the script has done since the last command is no part of this one
 	outer, began := b.running, b.measuredUntil
 	r := new(resp.Reply)
 	s.invoke(cmd, args, r)
@@ -267,6 +273,9 @@ const instructionTime = 10 * time.Nanosecond
 // Interrupt lets others in if the script takes long, and ends it if one of them wants that.
 func (h scriptHost) Interrupt() error {
 	b, run := h.Broker, h.scripting.running
+	if b.closed { // before the script began, as another one of a transaction
+		return errBrokerClosed
+	}
 	run.checks++
 	if !run.slow {
 		took := time.Duration(b.clock.elapsed() - run.began)
@@ -296,6 +305,10 @@ func (h scriptHost) Interrupt() error {
 // letOthersIn releases the lock for a moment while a script runs.
 func (b *Broker) letOthersIn() {
 	outer, now, second := b.running, b.keys.Now, b.keys.Second
+	if len(b.netems) > 0 {
+		b.setTime()
+		b.fireNetems()
+	}
 	b.leave()
 	runtime.Gosched()
 	b.mu.Lock()

@@ -1,7 +1,10 @@
 package broker
 
 import (
+	"io"
 	"net"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,11 +24,7 @@ func busyBroker(t *testing.T, b *Broker, dial func(testing.TB) net.Conn, body st
 	caller = newWire(dial(t))
 	caller.expect(t, "+OK", "CLIENT", "SETNAME", "caller")
 	go caller.Write(request("EVAL", body, "1", "k"))
-	for deadline := time.Now().Add(patience); !strings.HasPrefix(other.do(t, "GET", "k"), "-BUSY "); {
-		if time.Now().After(deadline) {
-			t.Fatal("nobody is told that a script is running")
-		}
-	}
+	untilBusy(t, other)
 	return caller, other
 }
 
@@ -209,5 +208,240 @@ func TestCyclicReply(t *testing.T) {
 		"local t = {} t.err = 'MY own' return {t, {t}, {ok = 'fine'}}": "[-MY own [-MY own] +fine]",
 	} {
 		w.expect(t, want, "EVAL", body, "0")
+	}
+}
+
+// untilGo is a script that runs until letGo is called.
+const untilGo = "while redis.call('exists', 'go') == 0 do end return 'done'"
+
+func letGo(b *Broker) {
+	b.mu.Lock()
+	b.keys.Add(b.keys.DBs[0], []byte("go"), newString("x"))
+	b.mu.Unlock()
+}
+
+// untilBusy waits until a script has let others in.
+func untilBusy(t *testing.T, other *wire) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !strings.HasPrefix(other.do(t, "GET", "k"), "-BUSY "); {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody is told that a script is running")
+		}
+	}
+}
+
+// A clock that a client has moved in the same batch moves when the script has ended.
+func TestClockMovesAfterScript(t *testing.T) {
+	b := newBroker(t, Options{ManualTime: time.Unix(1e9, 0), TestCommands: true})
+	dial := serve(t, b, "tcp")
+	other, caller, mover, first := newWire(dial(t)), newWire(dial(t)), newWire(dial(t)), newWire(dial(t))
+	other.expect(t, "+OK", "CONFIG", "SET", "busy-reply-threshold", "1")
+	other.expect(t, "+OK", "SET", "short", "v", "PX", "1000")
+	b.mu.Lock() // what comes in meanwhile is one batch, on systems with a poller
+	first.send(t, "PING")
+	mover.send(t, "REDRPC.ADVANCE", "2000")
+	caller.send(t, "EVAL", endless, "0")
+	b.mu.Unlock()
+	untilBusy(t, other)
+	other.expect(t, "+OK", "SCRIPT", "KILL")
+	if got := caller.reply(t); !strings.Contains(got, "killed") {
+		t.Errorf("got %s", got)
+	}
+	if got := mover.reply(t); got != "+OK" {
+		t.Errorf("got %s", got)
+	}
+	other.expect(t, "0", "EXISTS", "short")
+}
+
+// waitFor waits until something holds of the broker.
+func waitFor(t *testing.T, b *Broker, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; runtime.Gosched() {
+		b.mu.Lock()
+		is := holds()
+		b.mu.Unlock()
+		switch {
+		case is:
+			return
+		case time.Now().After(deadline):
+			t.Fatal("it does not hold")
+		}
+	}
+}
+
+// Over a slow network others are answered while a script runs, and nothing overtakes.
+func TestBusyScriptAndSlowNetwork(t *testing.T) {
+	transports(t, Options{}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+		other, caller := newWire(dial(t)), newWire(dial(t))
+		other.expect(t, "+OK", "CONFIG", "SET", "busy-reply-threshold", "1")
+		if _, err := b.Inject(Fault{RTT: 2 * time.Millisecond, Upload: 2000}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := caller.Write(slices.Concat(request("EVAL", endless, "0"), request("ECHO", "under way when the script begins"))); err != nil {
+			t.Fatal(err)
+		}
+		waitFor(t, b, func() bool { return b.postponers&busy != 0 })
+		untilBusy(t, other)
+		caller.send(t, "ECHO", "sent later")
+		other.expect(t, "+OK", "SCRIPT", "KILL")
+		for _, want := range []string{"-ERR Script killed", `"under way`, `"sent later`} {
+			if got := caller.reply(t); !strings.HasPrefix(got, want) {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	})
+}
+
+// Faults do not hold up what can end a script.
+func TestKillIsNotPostponed(t *testing.T) {
+	for name, f := range map[string]Fault{
+		"delay": {Command: "script|kill", Delay: Fixed(time.Millisecond)},
+		"stall": {Command: "script|kill", Stall: time.Millisecond},
+		"func":  {Command: "script|kill", Func: (*Command).Pass},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBroker(t, Options{})
+			if _, err := b.Inject(f); err != nil {
+				t.Fatal(err)
+			}
+			caller, other := busyBroker(t, b, func(t testing.TB) net.Conn { return inMemory(t, b).Conn }, endless)
+			other.expect(t, "+OK", "SCRIPT", "KILL")
+			if got := caller.reply(t); !strings.Contains(got, "killed") {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+}
+
+// A script that was delayed lets others in, too, where another client's command finds that
+// its time has come.
+func TestDelayedBusyScript(t *testing.T) {
+	transports(t, Options{ManualTime: time.Unix(1e9, 0)}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+		other, caller, finder := newWire(dial(t)), newWire(dial(t)), newWire(dial(t))
+		other.expect(t, "+OK", "CONFIG", "SET", "busy-reply-threshold", "1")
+		if _, err := b.Inject(Fault{Command: "eval", Delay: Fixed(time.Second)}); err != nil {
+			t.Fatal(err)
+		}
+		caller.send(t, "EVAL", endless, "0")
+		waitFor(t, b, func() bool { return len(b.postponements.all) == 1 })
+		b.mu.Lock()
+		b.clock.now += int64(time.Second)
+		b.mu.Unlock()
+		go finder.Write(request("PING"))
+		waitFor(t, b, func() bool { return b.postponers&busy != 0 })
+		untilBusy(t, other)
+		other.expect(t, "+OK", "SCRIPT", "KILL")
+		if got := caller.reply(t); !strings.Contains(got, "killed") {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// What a fault drops of a reply does not depend on how long the script took.
+func TestBusyScriptIsDropped(t *testing.T) {
+	transports(t, Options{}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+		other, caller := newWire(dial(t)), newWire(dial(t))
+		other.expect(t, "+OK", "CONFIG", "SET", "busy-reply-threshold", "1")
+		if _, err := b.Inject(Fault{Command: "eval", Drop: DropHalf}); err != nil {
+			t.Fatal(err)
+		}
+		go caller.Write(slices.Concat(request("PING"), request("EVAL", untilGo, "0")))
+		untilBusy(t, other)
+		letGo(b)
+		if got, err := io.ReadAll(caller.in); string(got) != "+PONG\r\n$4\r\nd" {
+			t.Errorf("got %q, %v", got, err)
+		}
+	})
+}
+
+// The scripts of a transaction end with the broker, each of them.
+func TestCloseEndsAllScripts(t *testing.T) {
+	transports(t, Options{}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+		other, caller := newWire(dial(t)), newWire(dial(t))
+		other.expect(t, "+OK", "CONFIG", "SET", "busy-reply-threshold", "1")
+		ended := make(chan struct{})
+		go func() {
+			caller.Write(slices.Concat(request("MULTI"), request("EVAL", endless, "0"), request("EVAL", endless, "0"), request("EXEC")))
+			close(ended)
+		}()
+		untilBusy(t, other)
+		b.mu.Lock()
+		b.options.busyAfter = 0 // the next one lets nobody in
+		b.mu.Unlock()
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			t.Error("the second script goes on")
+		}
+	})
+}
+
+// What a client changes itself it is told of after the reply, whoever was let in meanwhile.
+func TestOwnInvalidationAfterBusyScript(t *testing.T) {
+	transports(t, Options{}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
+		other, caller := newWire(dial(t)), newWire(dial(t))
+		other.expect(t, "+OK", "CONFIG", "SET", "busy-reply-threshold", "1")
+		caller.do(t, "HELLO", "3")
+		caller.expect(t, "+OK", "CLIENT", "TRACKING", "ON")
+		caller.expect(t, "nil", "GET", "k")
+		go caller.Write(request("EVAL", "redis.call('set', 'k', 'v') "+untilGo, "0"))
+		untilBusy(t, other)
+		other.expect(t, "+OK", "MULTI")
+		letGo(b)
+		for _, want := range []string{"done", ">[invalidate [k]]"} {
+			if got := caller.reply(t); got != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		}
+	})
+}
+
+// The time that a script takes is not that of its commands.
+func TestCommandsOfScriptsAreMeasured(t *testing.T) {
+	b := newBroker(t, Options{})
+	if _, err := b.Do("EVAL", "for i = 1, 1e6 do end return redis.call('get', 'k')", 0); err != nil {
+		t.Fatal(err)
+	}
+	by := b.Stats().ByCommand
+	if get, eval := by["get"].Took, by["eval"].Took; get > eval/2 {
+		t.Errorf("GET took %v, and the script %v", get, eval)
+	}
+}
+
+// A script that takes long is over later than it began, for what the client sends behind it.
+func TestTimeAfterBusyScript(t *testing.T) {
+	b := newBroker(t, Options{})
+	other, caller := inMemory(t, b), inMemory(t, b)
+	other.expect(t, "+OK", "CONFIG", "SET", "busy-reply-threshold", "1")
+	go caller.Write(slices.Concat(request("TIME"), request("EVAL", untilGo, "0"), request("TIME")))
+	untilBusy(t, other)
+	letGo(b)
+	before, _, after := caller.reply(t), caller.reply(t), caller.reply(t)
+	if before >= after {
+		t.Errorf("it was %s before, and %s after the script", before, after)
+	}
+}
+
+// Clients track the keys that they name for a script that reads, as with redis-server, and
+// are told of what a script of theirs changes in spite of NOLOOP in broadcast mode.
+func TestTrackingInScripts(t *testing.T) {
+	b := newBroker(t, Options{})
+	caller, other := inMemory(t, b), inMemory(t, b)
+	caller.do(t, "HELLO", "3")
+	caller.expect(t, "+OK", "CLIENT", "TRACKING", "ON")
+	caller.expect(t, "nil", "EVAL", "redis.call('get', 'hidden') return redis.call('get', KEYS[1])", "1", "k")
+	other.expect(t, "+OK", "SET", "hidden", "v")
+	other.expect(t, "+OK", "SET", "k", "v")
+	if got := caller.reply(t); got != ">[invalidate [k]]" {
+		t.Errorf("got %s", got)
+	}
+	caller.expect(t, "+OK", "CLIENT", "TRACKING", "OFF")
+	caller.expect(t, "+OK", "CLIENT", "TRACKING", "ON", "BCAST", "NOLOOP")
+	caller.expect(t, "1", "EVAL", "return redis.call('del', KEYS[1])", "1", "k")
+	if got := caller.reply(t); got != ">[invalidate [k]]" {
+		t.Errorf("got %s", got)
 	}
 }

@@ -72,7 +72,7 @@ func (s *session) Input(p []byte) {
 	if s.closing || s.closed {
 		return
 	}
-	if s.broker.postponers&busy != 0 && s.isInScript() {
+	if s.broker.postponers&busy != 0 && s.netem == nil && s.isInScript() {
 		s.later = append(s.later, p...)
 		s.checkQueryLimit(s.requests.Buffered() + len(s.later))
 		return
@@ -246,7 +246,7 @@ func (s *session) unregister() {
 func (s *session) flushOutput() (flush bool) {
 	defer s.recoverPanic()
 	s.pendingWrite = false
-	if s.sleeps {
+	if s.keepsOutput() {
 		return false
 	}
 	if s.netem != nil {
@@ -270,6 +270,10 @@ func (s *session) flushOutput() (flush bool) {
 	}
 	return flush
 }
+
+// keepsOutput reports whether the client is sent nothing for now: it sleeps, or its script is
+// running.
+func (s *session) keepsOutput() bool { return s.sleeps || s.isInScript() }
 
 // outputCheckSize is how many bytes of one batch are checked before the end of the
 // batch.

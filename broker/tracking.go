@@ -89,13 +89,21 @@ func (s *session) track(cmd *command.Command, args [][]byte) {
 	if cmd.Flags&command.ReadOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
 		return
 	}
-	indexes, _ := cmd.KeyIndexes(args)
+	keys := [][]byte(nil)
+	if s.isInScript() {
+		keys = s.broker.scripting.running.keys // as in Redis, whichever the script reads
+	} else {
+		indexes, _ := cmd.KeyIndexes(args)
+		for _, i := range indexes {
+			keys = append(keys, args[i])
+		}
+	}
 	readers := s.broker.tracking.readers
-	for _, i := range indexes {
-		ids := readers[string(args[i])]
+	for _, key := range keys {
+		ids := readers[string(key)]
 		if ids == nil {
 			ids = map[int64]struct{}{}
-			readers[string(args[i])] = ids
+			readers[string(key)] = ids
 		}
 		ids[s.id] = struct{}{}
 		s.broker.dropDisconnected(ids)
@@ -139,9 +147,13 @@ func (s *session) endCaching(cmd *command.Command) {
 
 // changed notes that a key changed. By is the client that did it, or nil.
 func (t *tracking) changed(by *session, key string) {
+	author := by
+	if t.broker.isBusy() {
+		author = nil // as in Redis, which takes the client that runs a script for another one
+	}
 	for name, p := range t.prefixes {
 		if strings.HasPrefix(key, name) {
-			p.changed[key] = by
+			p.changed[key] = author
 		}
 	}
 	t.changedForReaders(by, key)
@@ -189,9 +201,9 @@ func (t *tracking) tell(s, by *session, keys [][]byte) {
 	}
 }
 
-// deliverOwn tells the running client of its own changes.
+// deliverOwn tells the running client of its own changes, unless its script is running.
 func (t *tracking) deliverOwn() {
-	if len(t.own) == 0 {
+	if len(t.own) == 0 || t.broker.isBusy() {
 		return
 	}
 	for _, o := range t.own {

@@ -137,7 +137,9 @@ func (e *Engine) Run(s *Script, keys, args [][]byte) Result {
 	if last := len(e.result.Errors) - 1; last >= 0 && e.result.Reply.IsError() {
 		e.result.Errors = e.result.Errors[:last] // it is the reply itself
 	}
-	return e.result
+	r := e.result
+	e.result = Result{} // which may be large
+	return r
 }
 
 func (e *Engine) run(s *Script, keys, args [][]byte) resp.Reply {

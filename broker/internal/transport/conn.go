@@ -92,9 +92,8 @@ type Host interface {
 	// Receive passes on what a client has sent, without the lock.
 	Receive(s Session, p []byte)
 
-	// Polling is called by a Poller that has taken the lock. Until it is released, it is the
-	// Poller's goroutine that has it.
-	Polling()
+	// EnterPolling is Enter in the goroutine of a Poller, which has the lock until Leave.
+	EnterPolling()
 
 	// Serving and Served are told of a connection with a goroutine of its own, under the
 	// lock: one that is being served is aborted when the host ends.

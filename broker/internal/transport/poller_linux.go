@@ -146,9 +146,11 @@ func result(n uintptr, errno syscall.Errno) (int, error) {
 // over meanwhile, which finds those that are left ready, too.
 func (p *Poller) handle(events []unix.EpollEvent, buf []byte, turn int64) bool {
 	var writable []*polled
-	p.host.Enter()
-	p.host.Polling()
+	p.host.EnterPolling()
 	for i := range events {
+		if p.turn.Load() != turn {
+			break
+		}
 		s := p.find(events[i].Fd)
 		if s == nil {
 			continue // closed meanwhile
@@ -157,9 +159,7 @@ func (p *Poller) handle(events []unix.EpollEvent, buf []byte, turn int64) bool {
 			writable = append(writable, s)
 		}
 		if events[i].Events&^unix.EPOLLOUT != 0 {
-			if s.receive(buf); p.turn.Load() != turn {
-				break
-			}
+			s.receive(buf)
 		}
 	}
 	p.host.Leave()
