@@ -223,6 +223,9 @@ func (p *page) fits(at int) bool {
 // join makes one of a child and the next.
 func (p *page) join(at int) {
 	into, from := &p.children[at], &p.children[at+1]
+	if !from.page.isLeaf() {
+		from.page.children[0].least = from.least // nodes may have come before its own
+	}
 	into.page.nodes = append(into.page.nodes, from.page.nodes...)
 	into.page.children = append(into.page.children, from.page.children...)
 	into.count += from.count

@@ -155,6 +155,44 @@ func TestTreePages(t *testing.T) {
 	}
 }
 
+// A tree stays in order when pages of pages lose what they begin with, get it again and are
+// joined.
+func TestTreeJoins(t *testing.T) {
+	const n = 20_000
+	x := newIndex()
+	put := func(i int) { x.put(fmt.Appendf(nil, "%06d", i), float64(i)) }
+	remove := func(i int) {
+		if node, found := x.members.Remove(fmt.Appendf(nil, "%06d", i)); found {
+			x.tree.remove(node)
+		}
+	}
+	for i := range n {
+		put(i)
+	}
+	// Whole leaves go, and among them the first of each page of pages.
+	for start := 0; start < n; start += 32 {
+		for i := start; i < start+32; i++ {
+			remove(i)
+		}
+		put(start)
+		if _, err := x.root.check(); err != nil {
+			t.Fatalf("after %d: %v", start, err)
+		}
+	}
+	for left := range 3 {
+		for i := range n {
+			if i%3 == left {
+				remove(i)
+			}
+			if i%100 == 0 {
+				if _, err := x.root.check(); err != nil {
+					t.Fatalf("round %d, after %d: %v", left, i, err)
+				}
+			}
+		}
+	}
+}
+
 func (p *page) pages() int {
 	n := 1
 	for i := range p.children {
