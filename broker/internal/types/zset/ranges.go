@@ -228,7 +228,7 @@ func (r *lexSpan) inSmall(s *zset, reverse bool, offset, n int64) interval {
 	if isAbove(members[from]) {
 		return interval{}
 	}
-	from = int(min(offset+int64(from), int64(len(members))))
+	from += int(min(offset, int64(len(members)-from)))
 	to := from
 	for to < len(members) && int64(to-from) != n && !isAbove(members[to]) {
 		to++
