@@ -134,14 +134,15 @@ func (h *hash) set(name, value []byte, t *keyspace.Thresholds) (isNew bool) {
 	p, found := h.seek(name)
 	if found {
 		h.replace(p.value, p.to, value)
-		return false
+	} else {
+		h.grow(sizeOf(len(name)) + sizeOf(len(value)))
+		h.packed = pack(pack(h.packed, name), value)
+		h.count++
 	}
-	h.grow(sizeOf(len(name)) + sizeOf(len(value)))
-	h.packed = pack(pack(h.packed, name), value)
-	if h.count++; h.count > t.HashEntries {
+	if h.count > t.HashEntries { // also if the threshold has been lowered since
 		h.spread()
 	}
-	return true
+	return !found
 }
 
 // grow makes room for more bytes of a packed hash, and some to spare.
