@@ -9,6 +9,7 @@ import (
 	"math/bits"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"unsafe"
 )
 
@@ -26,7 +27,7 @@ type Element interface{ Name() string }
 //   - Place, Find, Remove and Random take O(1) on average, as long as few keys have the same
 //     hash of 32 bits.
 //   - It takes 8 bytes and the size of an E, rounded up to 8, for each slot, and 1.25 to 1.65
-//     slots for each element; up to 4 after many were removed.
+//     slots for each element; up to 4 after many were removed, or if most hashes are alike.
 //
 // It is a hash table with linear probing: an element stands in the slot that its hash says, or
 // behind it, without a free slot between; so all are sorted by their hashes.
@@ -45,6 +46,10 @@ type slot[E Element] struct {
 // fewestSlots is how many there are at least, once there is an element. Of more, at most 4 in 5
 // are taken, and at least 1 in 4; when that is over their number is made anew.
 const fewestSlots = 8
+
+// farMove is how many elements are moved at most, to add or remove one, before there is more
+// room than for their number alone.
+const farMove = 1000
 
 // spacious is the number of slots for n elements of which as many may be added as removed.
 func spacious(n int) int { return max(n*13/8, fewestSlots) }
@@ -84,16 +89,25 @@ func (d *Dict[E]) slotOf(hash uint32) int { return int(uint64(hash) * uint64(d.o
 
 // seek returns the slot of a key, or the one where it belongs.
 func (d *Dict[E]) seek(hash uint32, key []byte) (at int, found bool) {
-	for at = d.slotOf(hash); at < len(d.slots); at++ {
-		s := &d.slots[at]
-		if !s.taken || s.hash > hash {
+	at = d.slotOf(hash)
+	for near := at + 16; d.isBelow(at, hash); at++ {
+		if at == near {
+			at += sort.Search(len(d.slots)-at, func(i int) bool { return !d.isBelow(at+i, hash) })
 			break
 		}
-		if s.hash == hash && s.element.Name() == string(key) {
+	}
+	for ; at < len(d.slots) && d.slots[at].taken && d.slots[at].hash == hash; at++ {
+		if d.slots[at].element.Name() == string(key) {
 			return at, true
 		}
 	}
 	return at, false
+}
+
+// isBelow reports whether an element with a smaller hash stands in a slot, which is not before
+// the one that the hash says. Behind a slot for which it is false it is false for all.
+func (d *Dict[E]) isBelow(at int, hash uint32) bool {
+	return at < len(d.slots) && d.slots[at].taken && d.slots[at].hash < hash
 }
 
 // Find returns the element of a key, or nil. It may be replaced by one with the same key, and
@@ -121,12 +135,13 @@ func (d *Dict[E]) Place(key []byte) (e *E, found bool) {
 func (d *Dict[E]) insert(at int, hash uint32) int {
 	if d.n++; d.n*5 > d.own*4 {
 		d.resize(spacious(d.n))
-		for at = d.slotOf(hash); at < len(d.slots) && d.slots[at].taken && d.slots[at].hash <= hash; at++ {
-		}
+		at = d.behind(hash)
 	}
-	free := at
-	for free < len(d.slots) && d.slots[free].taken {
-		free++
+	free := d.freeFrom(at)
+	if d.isCrowded(free - at) {
+		d.resize(d.n * 3)
+		at = d.behind(hash)
+		free = d.freeFrom(at)
 	}
 	if free == len(d.slots) {
 		d.slots = append(d.slots, slot[E]{})
@@ -137,6 +152,28 @@ func (d *Dict[E]) insert(at int, hash uint32) int {
 	d.slots[at] = slot[E]{hash: hash, taken: true}
 	return at
 }
+
+// behind returns the slot behind the elements whose hashes are not greater than the given one.
+func (d *Dict[E]) behind(hash uint32) int {
+	at := d.slotOf(hash)
+	for at < len(d.slots) && d.slots[at].taken && d.slots[at].hash <= hash {
+		at++
+	}
+	return at
+}
+
+// freeFrom returns the first free slot from one on; if there is none, one more than there are.
+func (d *Dict[E]) freeFrom(at int) int {
+	for at < len(d.slots) && d.slots[at].taken {
+		at++
+	}
+	return at
+}
+
+// isCrowded reports whether so many elements would be moved, and could have more room. Nearly
+// always that is as their hashes are not spread: they come or go in the order of hashes, as
+// another Dict lists them.
+func (d *Dict[E]) isCrowded(moved int) bool { return moved > farMove && d.own < d.n*2 }
 
 // Remove removes the element of a key. It reports false if there is none.
 func (d *Dict[E]) Remove(key []byte) (e E, found bool) {
@@ -157,8 +194,12 @@ func (d *Dict[E]) removeAt(at int) E {
 		copy(d.slots[at:end-1], d.slots[at+1:end])
 	}
 	d.slots[end-1] = slot[E]{}
-	if d.n--; d.own > fewestSlots && d.n*4 < d.own {
+	d.n--
+	switch {
+	case d.own > fewestSlots && d.n*4 < d.own:
 		d.resize(spacious(d.n))
+	case d.isCrowded(end - at):
+		d.resize(d.n * 3)
 	}
 	return e
 }
