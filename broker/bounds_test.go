@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"runtime"
 	"strings"
@@ -176,6 +177,37 @@ func TestMaxDepth(t *testing.T) {
 	w.expect(t, "[subscribe a 1]", "SUBSCRIBE", "a", "b") // several replies are not nested
 	if got := w.reply(t); got != "[subscribe b 2]" {
 		t.Error(got)
+	}
+}
+
+// What is drawn many times is refused, not made until there is no memory left.
+func TestDrawnTooOften(t *testing.T) {
+	b := newBroker(t, Options{MaxBulk: 1 << 20})
+	long := strings.Repeat("x", 1<<19)
+	for _, args := range [][]any{
+		{"HSET", "small-h", "a", "b"}, {"SADD", "small-s", "a"}, {"SADD", "small-i", "1"}, {"ZADD", "small-z", "1", "a"},
+		{"HSET", "large-h", long, "b"}, {"SADD", "large-s", long}, {"ZADD", "large-z", "1", long},
+	} {
+		if _, err := b.Do(args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		command, key string
+		most         int
+	}{
+		{"HRANDFIELD", "small-h", 10_000}, {"SRANDMEMBER", "small-s", 10_000}, {"SRANDMEMBER", "small-i", 10_000}, {"ZRANDMEMBER", "small-z", 10_000},
+		{"HRANDFIELD", "large-h", 1}, {"SRANDMEMBER", "large-s", 1}, {"ZRANDMEMBER", "large-z", 1},
+	} {
+		reply, err := b.Do(c.command, c.key, -c.most)
+		if drawn, _ := reply.([]any); err != nil || len(drawn) != c.most {
+			t.Errorf("%s %s %d: %d drawn, %v", c.command, c.key, -c.most, len(drawn), err)
+		}
+		for _, count := range []int64{int64(-3 * c.most), -1_000_000_000, -math.MaxInt64} {
+			if _, err := b.Do(c.command, c.key, count); err == nil || err.Error() != "ERR value is out of range" {
+				t.Errorf("%s %s %d: %v", c.command, c.key, count, err)
+			}
+		}
 	}
 }
 

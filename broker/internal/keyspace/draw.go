@@ -12,6 +12,14 @@ type Draw[T any] struct {
 	Sample func(n int) (s []T) // draws n different ones, fewer than there are
 }
 
+// MayDraw reports whether a reply with n elements, if n is negative, may be made: of size elements
+// that have so many bytes together. It is to have no more bytes than a string, about; Redis would
+// make it as long as there is memory.
+func (c *Call) MayDraw(n int64, size, bytes int) bool {
+	const frames = 64 // in the protocol, with a score
+	return -n <= int64(c.MaxBulk/(bytes/size+frames))
+}
+
 // Elements draws up to n different elements, or if n is negative as many of which some may be
 // the same.
 func (d Draw[T]) Elements(n int64) (count int, drawn iter.Seq[T]) {

@@ -1,8 +1,6 @@
 package resp
 
 import (
-	"iter"
-
 	"github.com/tidwall/redcon"
 )
 
@@ -71,22 +69,19 @@ func (o *Output) Add(r *Reply, protocol, depth int) (fits bool) {
 	switch {
 	case len(r.Items) == 0 && (r.Each == nil || r.N == 0):
 		return true
-	case depth == 0, depth == 1 && protocol == 3 && r.Kind == KindScored:
+	case depth == 0, depth == 1 && protocol == 3 && r.inPairs():
 		return false
 	}
 	for i := range r.Items {
 		item := &r.Items[i]
-		if r.Kind == KindPairs && protocol == 2 {
-			item = &Reply{Kind: KindSequence, Items: item.Items}
-		}
 		if !o.Add(item, protocol, depth-1) {
 			return false
 		}
 	}
 	switch {
 	case r.Each == nil:
-	case r.Kind == KindScored && protocol == 3:
-		o.addPairs(r.Each)
+	case r.inPairs() && protocol == 3:
+		o.addPairs(r)
 	default:
 		for s := range r.Each {
 			o.room(len(s) + frameSize)
@@ -96,17 +91,20 @@ func (o *Output) Add(r *Reply, protocol, depth int) (fits bool) {
 	return true
 }
 
-// addPairs adds strings and doubles in turn as arrays of two.
-func (o *Output) addPairs(each iter.Seq[[]byte]) {
-	isScore := false
-	for s := range each {
+// addPairs adds arrays of two strings, or of a string and a double.
+func (o *Output) addPairs(r *Reply) {
+	isSecond := false
+	for s := range r.Each {
 		o.room(len(s) + frameSize)
-		if isScore {
+		if !isSecond {
+			o.last = redcon.AppendArray(o.last, 2)
+		}
+		if isSecond && r.Kind == KindScored {
 			o.last = append(append(append(o.last, ','), s...), '\r', '\n')
 		} else {
-			o.last = redcon.AppendBulk(redcon.AppendArray(o.last, 2), s)
+			o.last = redcon.AppendBulk(o.last, s)
 		}
-		isScore = !isScore
+		isSecond = !isSecond
 	}
 }
 

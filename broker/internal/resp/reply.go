@@ -67,6 +67,7 @@ var (
 	NotPositive     = ErrorReply("ERR value is out of range, must be positive")
 	NotAnInt32      = Errorf("ERR value is out of range, value must between %d and %d", math.MinInt32, math.MaxInt32)
 	NotACount       = Errorf("ERR value is out of range, value must between %d and %d", int64(-math.MaxInt64), int64(math.MaxInt64))
+	CountOutOfRange = ErrorReply("ERR value is out of range")
 	NoSuchDB        = ErrorReply("ERR DB index is out of range")
 	NoSuchKey       = ErrorReply("ERR no such key")
 	IndexOutOfRange = ErrorReply("ERR index out of range")
@@ -105,8 +106,10 @@ func StringSet(n int, each iter.Seq[[]byte]) Reply {
 	return Reply{Kind: KindSet, N: int64(n), Each: each}
 }
 
-// Pairs is a list of pairs, each of which is an Array of two.
-func Pairs(pairs ...Reply) Reply { return Reply{Kind: KindPairs, Items: pairs} }
+// Pairs is an array of n pairs of strings, which the iterator passes on in turn, as Strings does.
+func Pairs(n int, each iter.Seq[[]byte]) Reply {
+	return Reply{Kind: KindPairs, N: int64(n), Each: each}
+}
 
 // Scored is an array of n strings with their scores. The iterator passes on each string and
 // behind it the text of its score, as Strings does.
@@ -208,12 +211,6 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 		return redcon.AppendNull(b)
 	case KindArray:
 		b = redcon.AppendArray(b, len(r.Items))
-	case KindPairs:
-		if protocol == 2 {
-			b = redcon.AppendArray(b, 2*len(r.Items))
-		} else {
-			b = redcon.AppendArray(b, len(r.Items))
-		}
 	case KindMap:
 		if protocol == 2 {
 			b = redcon.AppendArray(b, r.length())
@@ -226,7 +223,7 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 		b = typed(b, '>', len(r.Items), protocol)
 	case KindArrayHeader, KindStrings:
 		return redcon.AppendArray(b, int(r.N))
-	case KindScored:
+	case KindPairs, KindScored:
 		n := int(r.N)
 		if protocol == 2 {
 			n *= 2
@@ -255,8 +252,8 @@ func (r *Reply) All() iter.Seq[Reply] {
 		}
 		switch {
 		case r.Each == nil:
-		case r.Kind == KindScored:
-			r.allScored(yield)
+		case r.inPairs():
+			r.allPairs(yield)
 		default:
 			for s := range r.Each {
 				if !yield(Bulk(s)) {
@@ -267,22 +264,30 @@ func (r *Reply) All() iter.Seq[Reply] {
 	}
 }
 
-func (r *Reply) allScored(yield func(Reply) bool) {
-	var name []byte
-	isScore := false
+// inPairs reports whether the iterator passes on pairs.
+func (r *Reply) inPairs() bool { return r.Kind == KindPairs || r.Kind == KindScored }
+
+func (r *Reply) allPairs(yield func(Reply) bool) {
+	second := Reply{Kind: KindBulk}
+	if r.Kind == KindScored {
+		second.Kind = KindDouble
+	}
+	var first []byte
+	isSecond := false
 	for s := range r.Each {
-		if !isScore {
-			name = append(name[:0], s...)
-		} else if !yield(Array(Bulk(name), Reply{Kind: KindDouble, Bytes: s})) {
+		second.Bytes = s
+		if !isSecond {
+			first = append(first[:0], s...)
+		} else if !yield(Array(Bulk(first), second)) {
 			return
 		}
-		isScore = !isScore
+		isSecond = !isSecond
 	}
 }
 
 // IsDeeper reports whether lists are nested in a Reply deeper than depth says.
 func (r *Reply) IsDeeper(depth int) bool {
-	return r.N > 0 && r.Each != nil && (depth == 0 || depth == 1 && r.Kind == KindScored) || len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
+	return r.N > 0 && r.Each != nil && (depth == 0 || depth == 1 && r.inPairs()) || len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
 }
 
 // typed opens an aggregate that RESP2 knows only as an array.

@@ -52,13 +52,9 @@ func (e *Engine) fromReply(r *resp.Reply) lua.Value {
 		}
 		return lua.Bool(r.N != 0)
 	case resp.KindStrings, resp.KindArray, resp.KindPush:
-	case resp.KindPairs:
-		if plain {
-			return e.fromPairs(r.Items)
-		}
-	case resp.KindScored:
+	case resp.KindPairs, resp.KindScored:
 		if !plain {
-			return fromScored(r)
+			return fromPairs(r)
 		}
 	case resp.KindMap:
 		if !plain {
@@ -101,21 +97,9 @@ func (e *Engine) elements(r *resp.Reply) iter.Seq[lua.Value] {
 	}
 }
 
-// fromPairs is one table of what is in pairs.
-func (e *Engine) fromPairs(pairs []resp.Reply) lua.Value {
-	t, n := lua.NewTable(2*len(pairs), 0), 0
-	for i := range pairs {
-		for v := range e.elements(&pairs[i]) {
-			n++
-			t.SetInt(n, v)
-		}
-	}
-	return t.Value()
-}
-
-// fromScored is a table of pairs, of a string and a double each.
-func fromScored(r *resp.Reply) lua.Value {
-	t, n := lua.NewTable(int(r.N)/2, 0), 0
+// fromPairs is a table of pairs, of two strings or a string and a double each.
+func fromPairs(r *resp.Reply) lua.Value {
+	t, n := lua.NewTable(int(r.N), 0), 0
 	var pair *lua.Table
 	for s := range r.Each {
 		if pair == nil {
@@ -123,7 +107,11 @@ func fromScored(r *resp.Reply) lua.Value {
 			pair.SetInt(1, lua.String(string(s)))
 			continue
 		}
-		pair.SetInt(2, doubleOf(s))
+		if r.Kind == resp.KindScored {
+			pair.SetInt(2, doubleOf(s))
+		} else {
+			pair.SetInt(2, lua.String(string(s)))
+		}
 		n++
 		t.SetInt(n, pair.Value())
 		pair = nil

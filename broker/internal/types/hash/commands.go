@@ -301,24 +301,24 @@ func hrandfield(c *keyspace.Call, args [][]byte) resp.Reply {
 	case len(args) > 4, len(args) == 4 && !withValues:
 		return resp.SyntaxError
 	case withValues && (n < -math.MaxInt64/2 || n > math.MaxInt64/2):
-		return resp.ErrorReply("ERR value is out of range")
+		return resp.CountOutOfRange
 	}
 	return read(c, args[1], resp.EmptyArray, func(h *hash) resp.Reply {
+		if !c.MayDraw(n, h.length(), len(h.packed)+h.bytes) {
+			return resp.CountOutOfRange
+		}
 		count, drawn := h.draw(n)
-		if !withValues {
-			return resp.Strings(count, func(yield func([]byte) bool) {
-				for p := range drawn {
-					if !yield(p.name) {
-						return
-					}
+		each := func(yield func([]byte) bool) {
+			for p := range drawn {
+				if !yield(p.name) || withValues && !yield(p.value) {
+					return
 				}
-			})
+			}
 		}
-		var pairs []resp.Reply
-		for p := range drawn {
-			pairs = append(pairs, resp.Array(resp.Bulk(p.name), resp.Bulk(p.value)))
+		if withValues {
+			return resp.Pairs(count, each)
 		}
-		return resp.Pairs(pairs...)
+		return resp.Strings(count, each)
 	})
 }
 

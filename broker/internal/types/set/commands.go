@@ -248,6 +248,9 @@ func srandmember(c *keyspace.Call, args [][]byte) resp.Reply {
 		return *err
 	}
 	return read(c, args[1], resp.EmptyArray, func(s *set) resp.Reply {
+		if !c.MayDraw(n, s.length(), len(s.ints.packed)+s.bytes) {
+			return resp.CountOutOfRange
+		}
 		return resp.Strings(keyspace.Draw[[]byte]{Size: s.length(), All: s.all(), Random: s.random, Sample: s.sample}.Elements(n))
 	})
 }

@@ -17,11 +17,6 @@ var randomCommands = []command.Command{
 		Group: "sorted-set", Since: "6.2.0", Complexity: "O(N) where N is the number of members returned", Summary: "Returns any members of a sorted set."},
 }
 
-var (
-	countOutOfRange = resp.ErrorReply("ERR value is out of range, value must between -9223372036854775807 and 9223372036854775807")
-	outOfRange      = resp.ErrorReply("ERR value is out of range")
-)
-
 func zrandmember(c *keyspace.Call, args [][]byte) resp.Reply {
 	if len(args) == 2 {
 		s, isZset := asZset(c.Lookup(args[1]))
@@ -42,7 +37,7 @@ func zrandmember(c *keyspace.Call, args [][]byte) resp.Reply {
 	case len(args) > 4, withScores && !resp.Is(args[3], "WITHSCORES"):
 		return resp.SyntaxError
 	case withScores && (count < -math.MaxInt64/2 || count > math.MaxInt64/2):
-		return outOfRange
+		return resp.CountOutOfRange
 	}
 	s, isZset := asZset(c.Lookup(args[1]))
 	switch {
@@ -50,8 +45,8 @@ func zrandmember(c *keyspace.Call, args [][]byte) resp.Reply {
 		return resp.WrongType
 	case s == nil, count == 0:
 		return resp.EmptyArray
-	case count < -int64(c.MaxBulk): // Redis tries
-		return outOfRange
+	case !c.MayDraw(count, s.len(), s.bytes()):
+		return resp.CountOutOfRange
 	case count < 0:
 		return membersReply(int(-count), s.draw(-count), withScores)
 	case count >= int64(s.len()):

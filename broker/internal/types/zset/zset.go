@@ -54,6 +54,14 @@ func (s *zset) Size() int {
 	return 48 + cap(s.small.b)
 }
 
+// bytes is how many bytes the members have, with their scores if the sorted set is small.
+func (s *zset) bytes() int {
+	if s.large != nil {
+		return s.large.bytes
+	}
+	return len(s.small.b)
+}
+
 func (s *zset) Clone() keyspace.Value {
 	x := s.large
 	if x == nil {
