@@ -203,7 +203,7 @@ func TestDrawnTooOften(t *testing.T) {
 		if drawn, _ := reply.([]any); err != nil || len(drawn) != c.most {
 			t.Errorf("%s %s %d: %d drawn, %v", c.command, c.key, -c.most, len(drawn), err)
 		}
-		for _, count := range []int{-3 * c.most, -1_000_000_000, -math.MaxInt64} {
+		for _, count := range []int64{int64(-3 * c.most), -1_000_000_000, -math.MaxInt64} {
 			if _, err := b.Do(c.command, c.key, count); err == nil || err.Error() != "ERR value is out of range" {
 				t.Errorf("%s %s %d: %v", c.command, c.key, count, err)
 			}

@@ -1,6 +1,8 @@
 package resp
 
 import (
+	"iter"
+
 	"github.com/tidwall/redcon"
 )
 
@@ -81,7 +83,7 @@ func (o *Output) Add(r *Reply, protocol, depth int) (fits bool) {
 	switch {
 	case r.Each == nil:
 	case r.inPairs() && protocol == 3:
-		o.addPairs(r)
+		o.addPairs(r.Each, r.Kind == KindScored)
 	default:
 		for s := range r.Each {
 			o.room(len(s) + frameSize)
@@ -92,14 +94,14 @@ func (o *Output) Add(r *Reply, protocol, depth int) (fits bool) {
 }
 
 // addPairs adds arrays of two strings, or of a string and a double.
-func (o *Output) addPairs(r *Reply) {
+func (o *Output) addPairs(each iter.Seq[[]byte], scored bool) {
 	isSecond := false
-	for s := range r.Each {
+	for s := range each {
 		o.room(len(s) + frameSize)
 		if !isSecond {
 			o.last = redcon.AppendArray(o.last, 2)
 		}
-		if isSecond && r.Kind == KindScored {
+		if isSecond && scored {
 			o.last = append(append(append(o.last, ','), s...), '\r', '\n')
 		} else {
 			o.last = redcon.AppendBulk(o.last, s)
