@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"errors"
 	"log/slog"
 	"runtime"
 	"time"
@@ -261,9 +260,14 @@ var scriptLevels = [...]slog.Level{slog.LevelDebug, slog.LevelDebug, slog.LevelI
 
 func (h scriptHost) Log(level int, message string) { h.log(scriptLevels[level], message) }
 
-var (
-	errKilled       = errors.New("Script killed by user with SCRIPT KILL...")
-	errBrokerClosed = errors.New("the broker is closed")
+// A scriptEnd is why a script is ended from outside, in Redis's words.
+type scriptEnd string
+
+func (e scriptEnd) Error() string { return string(e) }
+
+const (
+	errKilled       scriptEnd = "Script killed by user with SCRIPT KILL..."
+	errBrokerClosed scriptEnd = "the broker is closed"
 )
 
 // instructionTime is how long an instruction of a script counts where no time passes while

@@ -104,9 +104,9 @@ func (e *Engine) Load(body []byte) (*Script, *resp.Reply) {
 	if s := e.scripts[hash]; s != nil {
 		return s, nil
 	}
-	flags, begin, err := ParseFlags(body)
-	if err != nil {
-		r := resp.Errorf("ERR %s", err)
+	flags, begin, wrong := ParseFlags(body)
+	if wrong != "" {
+		r := resp.Errorf("ERR %s", wrong)
 		return nil, &r
 	}
 	f, err := e.state.Load(string(body[begin:]), name)

@@ -2,7 +2,6 @@ package script
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -27,27 +26,27 @@ var flagNames = map[string]Flags{
 }
 
 // ParseFlags reads the first line of a script, if it begins with #!, and returns how long
-// it is.
-func ParseFlags(body []byte) (f Flags, length int, err error) {
+// it is, or what is wrong with it.
+func ParseFlags(body []byte) (f Flags, length int, wrong string) {
 	if !bytes.HasPrefix(body, []byte("#!")) {
-		return 0, 0, nil
+		return 0, 0, ""
 	}
 	length = bytes.IndexByte(body, '\n')
 	if length < 0 {
-		return 0, 0, errors.New("Invalid script shebang")
+		return 0, 0, "Invalid script shebang"
 	}
 	words, valid := resp.SplitLine(body[:length])
 	switch {
 	case !valid || len(words) == 0:
-		return 0, 0, errors.New("Invalid engine in script shebang")
+		return 0, 0, "Invalid engine in script shebang"
 	case string(words[0]) != "#!lua":
-		return 0, 0, fmt.Errorf("Unexpected engine in script shebang: %s", words[0])
+		return 0, 0, fmt.Sprintf("Unexpected engine in script shebang: %s", words[0])
 	}
 	f = Declared
 	for _, word := range words[1:] {
 		names, isFlags := strings.CutPrefix(string(word), "flags=")
 		if !isFlags {
-			return 0, 0, fmt.Errorf("Unknown lua shebang option: %s", word)
+			return 0, 0, fmt.Sprintf("Unknown lua shebang option: %s", word)
 		}
 		if names == "" {
 			continue
@@ -55,10 +54,10 @@ func ParseFlags(body []byte) (f Flags, length int, err error) {
 		for name := range strings.SplitSeq(names, ",") {
 			flag, known := flagNames[name]
 			if !known {
-				return 0, 0, fmt.Errorf("Unexpected flag in script shebang: %s", name)
+				return 0, 0, fmt.Sprintf("Unexpected flag in script shebang: %s", name)
 			}
 			f |= flag
 		}
 	}
-	return f, length, nil
+	return f, length, ""
 }
