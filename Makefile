@@ -21,7 +21,6 @@ SYSTEMS := cd broker/systems && go test -shuffle=on -parallel 16 -timeout 5m
 test: ## run the tests, and say which suites this machine has to leave out
 	go test $(RACE) -shuffle=on -timeout 9m $(PACKAGES)
 	cd results/peers && go test $(RACE) -shuffle=on -timeout 1m ./...
-	$(SYSTEMS) ./...
 	@.ci/left-out
 
 race: ## run the tests under the race detector, which needs a C compiler
