@@ -12,19 +12,19 @@ help: ## list the targets
 build: ## build the command, bin/redrpc
 	go build -o bin/redrpc ./cmd/redrpc
 
-# The tests of rpc mostly wait: they come first, and two other packages are tested beside them.
-PACKAGES := -p 3 ./rpc ./bench/... ./...
+# The tests of rpc and of the command mostly wait: they come first, beside another package.
+PACKAGES := -p 3 ./rpc ./cmd/... ./bench/... ./...
 
 # The flows mostly wait, so many run at once.
 SYSTEMS := cd broker/systems && go test -shuffle=on -parallel 16 -timeout 5m
 
 test: ## run the tests, and say which suites this machine has to leave out
-	go test $(RACE) -shuffle=on -timeout 9m $(PACKAGES)
+	go test $(RACE) -shuffle=on -timeout 11m $(PACKAGES)
 	cd results/peers && go test $(RACE) -shuffle=on -timeout 1m ./...
 	@.ci/left-out
 
 race: ## run the tests under the race detector, which needs a C compiler
-	go test -race -shuffle=on -timeout 9m $(PACKAGES)
+	go test -race -shuffle=on -timeout 11m $(PACKAGES)
 
 lint: ## check formatting, vet and staticcheck
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
