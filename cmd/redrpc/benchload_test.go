@@ -101,15 +101,16 @@ func TestBenchReplay(t *testing.T) {
 	}
 }
 
-// One worker takes 10 ms for each call, so 400 calls a second pile up. How soon that is sure
-// depends on how busy the machine is: bench tests it in fake time.
+// One worker takes 10 ms for each call, so 400 calls a second pile up. How soon that is sure,
+// and what else is a bottleneck, depends on how busy the machine is: bench tests it in fake
+// time.
 func TestBenchDiverging(t *testing.T) {
 	overload := []string{"bench", "--rate", "400", "--func", "sleep", "--server-workers", "1", "-d", "20s", "--warmup", "0s", "--spin", "off", "-o", "json", "--timeout", "2s"}
 	r := redrpc(t, overload...)
 	r.want(t, exitInvalid, "calls pile up, so there are no percentiles")
 	res := readRun(t, r.stdout)
-	if res.Verdict.State != bench.Diverging || res.Latency.P99 != nil || !strings.Contains(res.Bottleneck, "server workers") {
-		t.Errorf("%+v, bottleneck %q", res.Verdict, res.Bottleneck)
+	if res.Verdict.State != bench.Diverging || res.Latency.P99 != nil {
+		t.Errorf("%+v", res.Verdict)
 	}
 }
 
