@@ -86,7 +86,7 @@ func (t *tracking) setActive(active bool) {
 // track remembers the keys that a command has read.
 func (s *session) track(cmd *command.Command, args [][]byte) {
 	t := &s.tracking
-	if cmd.Flags&command.ReadOnly == 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
+	if cmd.Flags&command.ReadOnly == 0 || cmd.Flags&command.RunsScript != 0 || t.broadcast || t.optIn && !t.caching || t.optOut && t.caching {
 		return
 	}
 	keys := [][]byte(nil)
