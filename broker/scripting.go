@@ -13,9 +13,9 @@ import (
 )
 
 // Scripts run under the lock, like any command. One that runs for longer than
-// busy-reply-threshold lets other clients in again and again: they are answered BUSY, unless
-// they send what may run then, such as SCRIPT KILL. Meanwhile no time passes for keys, and
-// nobody is served who is blocked.
+// busy-reply-threshold releases the lock at intervals: other clients are then answered BUSY,
+// except for commands that may run during a script, such as SCRIPT KILL. Until the script
+// ends no key expires and no blocked client is served.
 
 // scripting is the engine's side of it.
 type scripting struct {

@@ -379,7 +379,8 @@ func TestCloseEndsAllScripts(t *testing.T) {
 	})
 }
 
-// What a client changes itself it is told of after the reply, whoever was let in meanwhile.
+// A client receives the invalidations that its own script causes after the script's reply,
+// even if other clients ran commands in between.
 func TestOwnInvalidationAfterBusyScript(t *testing.T) {
 	transports(t, Options{}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
 		other, caller := newWire(dial(t)), newWire(dial(t))

@@ -26,7 +26,7 @@ func newTop(getenv func(string) string) *cobra.Command {
 	prefix, interval, times := defaultPrefix, 2*time.Second, 0
 	cmd := &cobra.Command{
 		Use:   "top",
-		Short: "Show functions and servers again and again",
+		Short: "Show functions and servers, live",
 		Long: `Show the functions for which calls wait, or have waited since the start, and those
 that servers offer:
   WAITING   calls that wait
