@@ -2,7 +2,6 @@ package list
 
 import (
 	"bytes"
-	"time"
 
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
@@ -30,7 +29,7 @@ func blockingPop(c *keyspace.Call, args [][]byte, from end) resp.Reply {
 	if err != nil {
 		return *err
 	}
-	return popOrWait(c, args[1:len(args)-1], timeout, func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
+	return keyspace.PopOrWait(c, args[1:len(args)-1], timeout, func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
 		r := resp.Array(resp.BulkString(e.Key), resp.Bulk(l.pop(from)))
 		c.AnswerFirst()
 		shrunk(c, e, l, from.popped())
@@ -39,7 +38,7 @@ func blockingPop(c *keyspace.Call, args [][]byte, from end) resp.Reply {
 }
 
 func blmpop(c *keyspace.Call, args [][]byte) resp.Reply {
-	names, from, n, err := parseMultiPop(args[2:])
+	names, from, n, err := keyspace.ParseMultiPop(args[2:], parseEnd)
 	if err != nil {
 		return *err
 	}
@@ -47,38 +46,10 @@ func blmpop(c *keyspace.Call, args [][]byte) resp.Reply {
 	if err != nil {
 		return *err
 	}
-	return popOrWait(c, names, timeout, func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
+	return keyspace.PopOrWait(c, names, timeout, func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
 		c.Woken = false // Redis signals the modification, unlike for BLPOP and BLMOVE
 		return resp.Array(resp.BulkString(e.Key), popMany(c, e, l, from, n))
 	})
-}
-
-// A serveList answers a client from a list that is not empty.
-type serveList func(*keyspace.Call, *keyspace.Entry, *list) resp.Reply
-
-// ofLists keeps clients blocked while the key is not a list.
-func ofLists(serve serveList) func(*keyspace.Call, *keyspace.Entry) (resp.Reply, bool) {
-	return func(c *keyspace.Call, e *keyspace.Entry) (answer resp.Reply, served bool) {
-		l, isList := e.Value.(*list)
-		if !isList {
-			return resp.Nothing, false
-		}
-		return serve(c, e, l), true
-	}
-}
-
-// popOrWait serves the client from the first key that holds a list, or blocks it.
-func popOrWait(c *keyspace.Call, names [][]byte, timeout time.Duration, serve serveList) resp.Reply {
-	for _, key := range names {
-		e, l, isList := listOf(c, key)
-		switch {
-		case !isList:
-			return resp.WrongType
-		case l != nil:
-			return serve(c, e, l)
-		}
-	}
-	return (&keyspace.Wait{Keys: names, Timeout: timeout, Refused: resp.NullArray, Late: resp.NullArray, Serve: ofLists(serve)}).Reply()
 }
 
 func blmove(c *keyspace.Call, args [][]byte) resp.Reply {
@@ -109,7 +80,7 @@ func moveOrWait(c *keyspace.Call, source, target []byte, from, to end, timeoutAr
 	target = bytes.Clone(target)
 	return (&keyspace.Wait{
 		Keys: [][]byte{source}, Timeout: timeout, Refused: resp.Null, Late: resp.NullArray,
-		Serve: ofLists(func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
+		Serve: keyspace.ServeOnly(func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
 			return moveFrom(c, e, l, target, from, to)
 		}),
 	}).Reply()

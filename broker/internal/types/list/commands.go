@@ -509,50 +509,15 @@ func moveFrom(c *keyspace.Call, e *keyspace.Entry, l *list, target []byte, from,
 }
 
 func lmpop(c *keyspace.Call, args [][]byte) resp.Reply {
-	names, from, n, err := parseMultiPop(args[1:])
+	names, from, n, err := keyspace.ParseMultiPop(args[1:], parseEnd)
 	if err != nil {
 		return *err
 	}
-	for _, key := range names {
-		e, l, isList := listOf(c, key)
-		switch {
-		case !isList:
-			return resp.WrongType
-		case l != nil:
-			return resp.Array(resp.Bulk(key), popMany(c, e, l, from, n))
-		}
+	r, found := keyspace.PopFirst(c, names, func(c *keyspace.Call, e *keyspace.Entry, l *list) resp.Reply {
+		return resp.Array(resp.BulkString(e.Key), popMany(c, e, l, from, n))
+	})
+	if !found {
+		return resp.NullArray
 	}
-	return resp.NullArray
-}
-
-// parseMultiPop reads what LMPOP and BLMPOP have in common: a number of keys,
-// the keys, an end and maybe a count.
-func parseMultiPop(args [][]byte) (names [][]byte, from end, n int64, err *resp.Reply) {
-	number, isInt := resp.ParseInt(args[0])
-	if !isInt || number < 1 {
-		r := resp.ErrorReply("ERR numkeys should be greater than 0")
-		return nil, from, 0, &r
-	}
-	if number >= int64(len(args)-1) {
-		return nil, from, 0, &resp.SyntaxError
-	}
-	names, rest := args[1:1+number], args[1+number:]
-	from, isEnd := parseEnd(rest[0])
-	if !isEnd {
-		return nil, from, 0, &resp.SyntaxError
-	}
-	switch {
-	case len(rest) == 1:
-		return names, from, 1, nil
-	case len(rest) < 3 || !resp.Is(rest[1], "COUNT"):
-		return nil, from, 0, &resp.SyntaxError
-	}
-	if n, isInt = resp.ParseInt(rest[2]); !isInt || n < 1 {
-		r := resp.ErrorReply("ERR count should be greater than 0")
-		return nil, from, 0, &r
-	}
-	if len(rest) > 3 {
-		return nil, from, 0, &resp.SyntaxError
-	}
-	return names, from, n, nil
+	return r
 }

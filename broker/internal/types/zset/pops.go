@@ -1,8 +1,6 @@
 package zset
 
 import (
-	"time"
-
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
@@ -97,55 +95,28 @@ func nested(e *keyspace.Entry, members []scored) resp.Reply {
 }
 
 func zmpop(c *keyspace.Call, args [][]byte) resp.Reply {
-	names, from, n, err := parseMultiPop(args[1:])
+	names, from, n, err := keyspace.ParseMultiPop(args[1:], parseEnd)
 	if err != nil {
 		return *err
 	}
-	for _, key := range names {
-		e, s, isZset := zsetOf(c, key)
-		switch {
-		case !isZset:
-			return resp.WrongType
-		case s != nil:
-			return nested(e, pop(c, e, s, from, n))
-		}
+	r, found := keyspace.PopFirst(c, names, func(c *keyspace.Call, e *keyspace.Entry, s *zset) resp.Reply {
+		return nested(e, pop(c, e, s, from, n))
+	})
+	if !found {
+		return resp.NullArray
 	}
-	return resp.NullArray
+	return r
 }
 
-// parseMultiPop reads what ZMPOP and BZMPOP have in common: a number of keys, the keys, an end
-// and maybe a count.
-func parseMultiPop(args [][]byte) (names [][]byte, from end, n int64, err *resp.Reply) {
-	number, isInt := resp.ParseInt(args[0])
-	if !isInt || number < 1 {
-		r := resp.ErrorReply("ERR numkeys should be greater than 0")
-		return nil, from, 0, &r
-	}
-	if number >= int64(len(args)-1) {
-		return nil, from, 0, &resp.SyntaxError
-	}
-	names, rest := args[1:1+number], args[1+number:]
+// parseEnd reads which end of a sorted set is meant.
+func parseEnd(arg []byte) (end, bool) {
 	switch {
-	case resp.Is(rest[0], "MIN"):
-	case resp.Is(rest[0], "MAX"):
-		from = greatest
-	default:
-		return nil, from, 0, &resp.SyntaxError
+	case resp.Is(arg, "MIN"):
+		return least, true
+	case resp.Is(arg, "MAX"):
+		return greatest, true
 	}
-	switch {
-	case len(rest) == 1:
-		return names, from, 1, nil
-	case len(rest) < 3 || !resp.Is(rest[1], "COUNT"):
-		return nil, from, 0, &resp.SyntaxError
-	}
-	if n, isInt = resp.ParseInt(rest[2]); !isInt || n < 1 {
-		r := resp.ErrorReply("ERR count should be greater than 0")
-		return nil, from, 0, &r
-	}
-	if len(rest) > 3 {
-		return nil, from, 0, &resp.SyntaxError
-	}
-	return names, from, n, nil
+	return least, false
 }
 
 func bzpopmin(c *keyspace.Call, args [][]byte) resp.Reply { return blockingPop(c, args, least) }
@@ -156,14 +127,14 @@ func blockingPop(c *keyspace.Call, args [][]byte, from end) resp.Reply {
 	if err != nil {
 		return *err
 	}
-	return popOrWait(c, args[1:len(args)-1], timeout, func(c *keyspace.Call, e *keyspace.Entry, s *zset) resp.Reply {
+	return keyspace.PopOrWait(c, args[1:len(args)-1], timeout, func(c *keyspace.Call, e *keyspace.Entry, s *zset) resp.Reply {
 		m := pop(c, e, s, from, 1)[0]
 		return resp.Array(resp.BulkString(e.Key), resp.Bulk(m.member), resp.Double(m.score))
 	})
 }
 
 func bzmpop(c *keyspace.Call, args [][]byte) resp.Reply {
-	names, from, n, err := parseMultiPop(args[2:])
+	names, from, n, err := keyspace.ParseMultiPop(args[2:], parseEnd)
 	if err != nil {
 		return *err
 	}
@@ -171,30 +142,7 @@ func bzmpop(c *keyspace.Call, args [][]byte) resp.Reply {
 	if err != nil {
 		return *err
 	}
-	return popOrWait(c, names, timeout, func(c *keyspace.Call, e *keyspace.Entry, s *zset) resp.Reply {
+	return keyspace.PopOrWait(c, names, timeout, func(c *keyspace.Call, e *keyspace.Entry, s *zset) resp.Reply {
 		return nested(e, pop(c, e, s, from, n))
 	})
-}
-
-// popOrWait serves the client from the first key that holds a sorted set, or blocks it.
-func popOrWait(c *keyspace.Call, names [][]byte, timeout time.Duration, serve func(*keyspace.Call, *keyspace.Entry, *zset) resp.Reply) resp.Reply {
-	for _, key := range names {
-		e, s, isZset := zsetOf(c, key)
-		switch {
-		case !isZset:
-			return resp.WrongType
-		case s != nil:
-			return serve(c, e, s)
-		}
-	}
-	return (&keyspace.Wait{
-		Keys: names, Timeout: timeout, Refused: resp.NullArray, Late: resp.NullArray,
-		Serve: func(c *keyspace.Call, e *keyspace.Entry) (answer resp.Reply, served bool) {
-			s, isZset := e.Value.(*zset)
-			if !isZset {
-				return resp.Nothing, false
-			}
-			return serve(c, e, s), true
-		},
-	}).Reply()
 }
