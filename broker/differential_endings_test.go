@@ -194,7 +194,7 @@ var failures = map[string]failing{
 	"limitNegative":  {"LIMIT can't be negative", ""},
 	"numkeys":        {"numkeys should be greater than 0", ""},
 	"count":          {"count should be greater than 0", ""},
-	"bothNXXX":       {"XX and NX options at the same time are not compatible", ""},
+	"nxAndXX":       {"XX and NX options at the same time are not compatible", ""},
 	"bothGTLT":       {"GT, LT, and/or NX options at the same time are not compatible", ""},
 	"onePair":        {"INCR option supports a single increment-element pair", ""},
 	"noScore":        {"resulting score is not a number (NaN)", ""},
@@ -380,7 +380,7 @@ var endings = map[string][]string{
 
 	// Sorted sets.
 	"zadd": {"null: missing XX INCR goodScored | DEL key ; ZADD it 1 aMember ; this it NX INCR 1 aMember | DEL key ; ZADD it 1 aMember ; this it GT INCR -1 aMember", "type: other goodScored", "syntax: key XX goodScore | key goodScored value", "float: key noFloat value | key NX goodScored noFloat value",
-		"bothNXXX: key NX XX goodScored", "bothGTLT: key GT LT goodScored | key NX GT goodScored", "onePair: key INCR goodScored goodScored", "noScore: DEL key ; ZADD it infinite aMember ; this it INCR minusInfinite aMember"},
+		"nxAndXX: key NX XX goodScored", "bothGTLT: key GT LT goodScored | key NX GT goodScored", "onePair: key INCR goodScored goodScored", "noScore: DEL key ; ZADD it infinite aMember ; this it INCR minusInfinite aMember"},
 	"zincrby":          {"type: other goodScored", "float: key noFloat value", "noScore: DEL key ; ZADD it infinite aMember ; this it minusInfinite aMember"},
 	"zrem":             {"value: zset value+ | DEL key ; ZADD it 1 aMember ; this it aMember", "type"},
 	"zcard":            {"type"},

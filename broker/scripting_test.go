@@ -50,6 +50,26 @@ func TestBusyScript(t *testing.T) {
 	})
 }
 
+// The error of a script that was killed names the line that it was at.
+func TestKilledScriptNamesItsLine(t *testing.T) {
+	for body, line := range map[string]string{
+		"while true do end": "1",
+		"\nlocal x = 1\nwhile true do\n  x = x + 1\nend":                 "4",
+		"\nrepeat until false":                                           "2",
+		"\n\nfor i = 1, 1e15 do end":                                     "3",
+		"local function f()\n  while true do end\nend\nf()":              "2",
+		"local t = {1} for k in function() return 1 end, t do k = k end": "1",
+	} {
+		b := newBroker(t, Options{})
+		caller, other := busyBroker(t, b, func(t testing.TB) net.Conn { return inMemory(t, b).Conn }, body)
+		other.expect(t, "+OK", "SCRIPT", "KILL")
+		want := "-ERR Script killed by user with SCRIPT KILL... script: " + script.Hash([]byte(body)) + ", on @user_script:" + line + "."
+		if got := caller.reply(t); got != want {
+			t.Errorf("%q: got %s, want %s", body, got, want)
+		}
+	}
+}
+
 // A script goes on to nothing once it was killed, whatever it does about it.
 func TestKilledScriptEnds(t *testing.T) {
 	for _, body := range []string{

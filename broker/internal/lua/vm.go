@@ -168,7 +168,7 @@ enter:
 			pc += d
 			if d < 0 {
 				if t.state.countdown += d; t.state.countdown <= 0 {
-					call.pc = pc
+					call.pc = pc + 1 // the position is that of the next instruction
 					t.callHook()
 				}
 			}
@@ -297,7 +297,7 @@ enter:
 				r[a] = Number(index)
 				r[a+3] = Number(index)
 				if t.state.countdown += d - 1; t.state.countdown <= 0 {
-					call.pc = pc
+					call.pc = pc + 1
 					t.callHook()
 				}
 			}

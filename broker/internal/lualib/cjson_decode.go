@@ -314,14 +314,15 @@ func makeJSONUnescapes() (plain [256]byte) {
 	return plain
 }
 
-// unicodeEscape reads \uXXXX, or two of them that are a surrogate pair.
+// unicodeEscape reads \u with four hexadecimal digits, or two of them that are a surrogate
+// pair.
 func (d *jsonDecoder) unicodeEscape() (problem string) {
 	const invalid = "invalid unicode escape code"
 	unit, ok := d.hex4(d.position + 2)
 	if !ok {
 		return invalid
 	}
-	length := len(`\uXXXX`)
+	length := len(`\u0000`)
 	if unit&0xf800 == 0xd800 {
 		low, ok := d.hex4(d.position + length + 2)
 		if !ok || unit&0x400 != 0 || low&0xfc00 != 0xdc00 ||
