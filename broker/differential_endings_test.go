@@ -194,7 +194,7 @@ var failures = map[string]failing{
 	"limitNegative":  {"LIMIT can't be negative", ""},
 	"numkeys":        {"numkeys should be greater than 0", ""},
 	"count":          {"count should be greater than 0", ""},
-	"nxAndXX":       {"XX and NX options at the same time are not compatible", ""},
+	"nxAndXX":        {"XX and NX options at the same time are not compatible", ""},
 	"bothGTLT":       {"GT, LT, and/or NX options at the same time are not compatible", ""},
 	"onePair":        {"INCR option supports a single increment-element pair", ""},
 	"noScore":        {"resulting score is not a number (NaN)", ""},
