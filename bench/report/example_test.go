@@ -25,7 +25,7 @@ func ExampleReport() {
 		return
 	}
 	// So that this example prints the same every time.
-	res.DurationS, res.Warmup, res.Verdict, res.Resources = 0.001, bench.Warmup{}, bench.Verdict{}, nil
+	res.DurationS, res.Warmup, res.Verdict, res.Resources, res.Bottleneck = 0.001, bench.Warmup{}, bench.Verdict{}, nil, ""
 	rep := report.Report{Settings: report.Settings{{Name: "target", Value: "nobody"}}, Result: res}
 	if err := rep.WriteText(os.Stdout); err != nil {
 		fmt.Println(err)
