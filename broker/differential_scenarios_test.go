@@ -14,7 +14,7 @@ var scenarios = []string{
 	"WATCH missing ; other RENAME own first ; MULTI ; any ; EXEC | WATCH own ; other RENAME it key ; MULTI ; any ; EXEC",
 	"WATCH missing ; other COPY own first ; MULTI ; any ; EXEC | WATCH key ; other DEL it ; UNWATCH ; MULTI ; any ; EXEC",
 	"WATCH key ; MULTI ; SET it value ; EXEC ; MULTI ; any ; EXEC | WATCH key ; any ; MULTI ; any ; EXEC",
-	"SET key value PX 40 ; WATCH it ; PING ; other PING ; MULTI ; any ; EXEC | WATCH missing ; SET it value PX brief ; other PING ; MULTI ; any ; EXEC",
+	"SET key value PX 150 ; WATCH it ; PING ; other PING ; MULTI ; any ; EXEC | WATCH missing ; SET it value PX brief ; other PING ; MULTI ; any ; EXEC",
 	"WATCH key ; other MULTI ; other SET it value ; other DISCARD ; MULTI ; any ; EXEC | WATCH missing ; other BLPOP it 0 ; third RPUSH it value ; MULTI ; any ; EXEC",
 
 	// Who waits is served by the first push, the last key, another command, or not yet.
@@ -60,7 +60,7 @@ var scenarios = []string{
 	// Keys have an end, which moves with them.
 	"SET key value EX seconds ; COPY it key REPLACE ; RENAME it key ; PTTL it | SET key value EX seconds ; GETEX it PERSIST ; TTL it | RESTORE key milliseconds payload REPLACE IDLETIME positive ; OBJECT IDLETIME it",
 	"SET key value ; EXPIRE it seconds expireOption? ; SWAPDB 0 1 ; PEXPIREAT it atMillisecond expireOption? ; MOVE it 1 ; EXPIRETIME it | SET key value EX seconds ; SET it value setOption ; TTL it ; APPEND it value ; TTL it",
-	"PUNSUBSCRIBE ; UNSUBSCRIBE ; SET key value PX 40 ; CLIENT PAUSE long WRITE ; other GET it ; other EXISTS it ; other SCAN 0 COUNT 1000 ; CLIENT UNPAUSE ; other DBSIZE",
+	"PUNSUBSCRIBE ; UNSUBSCRIBE ; SET key value PX 150 ; CLIENT PAUSE long WRITE ; other GET it ; other EXISTS it ; other SCAN 0 COUNT 1000 ; CLIENT UNPAUSE ; other DBSIZE",
 
 	// Sorted by other keys, and compared.
 	"RPUSH missing 2 1 3 ; SET userKey small ; SET userKey value ; SORT first BY userWeight GET userWeight GET # | RPUSH missing 2 1 3 ; SET userKey small ; SORT_RO first BY userWeight DESC GET userWeight GET sortOption",
@@ -69,7 +69,7 @@ var scenarios = []string{
 	// Keys end.
 	"SET key value PX brief ; any | RPUSH missing value+ ; PEXPIRE it brief ; other LLEN first | SET key value ; GETEX it PX brief ; other any",
 	"CLIENT TRACKING OFF ; HELLO 3 ; CLIENT TRACKING ON BCAST ; other SET key value PX brief ; any",
-	"CLIENT TRACKING OFF ; HELLO 3 ; CLIENT TRACKING ON ; SET key value PX 40 ; GET it ; other any",
+	"CLIENT TRACKING OFF ; HELLO 3 ; CLIENT TRACKING ON ; SET key value PX 150 ; GET it ; other any",
 	"MULTI ; SET key value PX brief ; any ; EXEC ; other any | SELECT 1 ; SET key value PX brief ; other SWAPDB 0 1",
 
 	// Who tracks is told, by whom and through whom.
