@@ -87,18 +87,18 @@ func ParseProfile(text string) (Profile, error) {
 			rates = append(rates, r)
 		}
 		if f.rates > 0 && len(rates) != f.rates {
-			return wrong("expected %d rates, got %d", f.rates, len(rates))
+			return wrong("rates: expected %d, got %d", f.rates, len(rates))
 		}
 		var spans []time.Duration
 		for _, t := range parts[1:] {
 			d, err := time.ParseDuration(t)
 			if err != nil || d < time.Millisecond || d > maxSpan {
-				return wrong("expected a time of 1ms to %s, got %q", shortDuration(maxSpan), t)
+				return wrong("expected a duration of 1ms to %s, got %q", shortDuration(maxSpan), t)
 			}
 			spans = append(spans, d)
 		}
 		if len(spans) != f.spans {
-			return wrong("expected %d times, got %d", f.spans, len(spans))
+			return wrong("durations, each behind a /: expected %d, got %d", f.spans, len(spans))
 		}
 		p := f.make(rates, spans)
 		if err := p.check(); err != nil {

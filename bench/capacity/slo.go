@@ -43,15 +43,23 @@ func (s SLO) String() string {
 
 // ParseSLO reads terms such as "p99=20ms,errors=0.1%". Their names are p50, p90, p95,
 // p99, p999, mean and max, with a duration as of time.ParseDuration; errors, with a
-// percentage; and throughput, with calls per second such as 1000/s.
+// percentage; and throughput, with calls per second such as 1000/s. In place of = there
+// may be < or <=, and > or >= before a throughput.
 func ParseSLO(s string) (SLO, error) {
 	var slo SLO
 	for _, text := range strings.Split(s, ",") {
-		name, value, found := strings.Cut(strings.TrimSpace(text), "=")
-		if !found {
-			return nil, fmt.Errorf("capacity: SLO: expected terms such as p99=20ms,errors=0.1%%, got %q", s)
+		i := strings.IndexAny(text, "=<>")
+		if i < 0 {
+			return nil, fmt.Errorf("capacity: SLO %q: expected terms such as p99=20ms,errors=0.1%%", s)
 		}
-		t, err := parseTerm(strings.TrimSpace(name), strings.TrimSpace(value))
+		name, value := strings.TrimSpace(text[:i]), text[i+1:]
+		if text[i] != '=' {
+			value = strings.TrimPrefix(value, "=")
+			if (text[i] == '>') != (name == string(Throughput)) {
+				return nil, fmt.Errorf("capacity: SLO %q: expected > before a throughput and < before all others, or =", s)
+			}
+		}
+		t, err := parseTerm(name, strings.TrimSpace(value))
 		if err != nil {
 			return nil, fmt.Errorf("capacity: SLO %q: %w", s, err)
 		}

@@ -15,6 +15,8 @@ func TestParseSLO(t *testing.T) {
 		" p50 = 1500us , max=2s, errors=0":  {{P50, 1500}, {Max, 2e6}, {Errors, 0}},
 		"p99.9=1m,mean=10ns,throughput=1e4": {{P999, 6e7}, {Mean, 0.01}, {Throughput, 10_000}},
 		"p90=5ms,p95=6ms,throughput=0.5/s":  {{P90, 5000}, {P95, 6000}, {Throughput, 0.5}},
+		"p99<20ms, max <= 2s":               {{P99, 20_000}, {Max, 2e6}},
+		"errors<=1%,throughput>1000":        {{Errors, 0.01}, {Throughput, 1000}},
 		"p999=1ms,errors=12.5 %":            {{P999, 1000}, {Errors, 0.125}},
 	} {
 		got, err := ParseSLO(text)
@@ -30,6 +32,9 @@ func TestParseSLO(t *testing.T) {
 		"":                  "expected terms such as p99=20ms,errors=0.1%",
 		"p99":               "expected terms such as",
 		"p99=20ms,":         "expected terms such as",
+		"p99>20ms":          "expected > before a throughput and < before all others",
+		"throughput<100/s":  "expected > before a throughput",
+		"p99==20ms":         "p99: expected a duration such as 20ms, got \"=20ms\"",
 		"p98=20ms":          "expected one of p50, p90, p95, p99, p999, mean, max, errors, throughput, got \"p98\"",
 		"p99=20":            "p99: expected a duration such as 20ms, got \"20\"",
 		"p99=-1s":           "expected a duration",

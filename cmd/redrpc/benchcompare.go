@@ -139,7 +139,7 @@ func (f *compareFlags) run(cmd *cobra.Command, args []string, live *liveLine) er
 	case here && dash != 0 && len(args) > 0:
 		return usagef("--a and --b: expected no reports beside them, and flags for both behind --; got %s", shown(args[0]))
 	case !here && (len(args) != 2 || dash >= 0):
-		return usagef("%s: expected two sets of reports, A and B, or --a and --b; got %d", cmd.CommandPath(), len(args))
+		return usagef("%s: expected two sets of reports, A and B, or --a and --b; got %d", nameOf(cmd), len(args))
 	case !here && given("runs"):
 		return usagef("--runs: expected together with --a and --b")
 	}

@@ -68,7 +68,6 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 	f.pace.register(cmd)
 	flags.Var(shareOf(&f.pace.share), "instance", "this is the generator I of N, from 0/N on, that share the load of an open loop")
 	flags.Var(moment(&f.pace.startAt), "start-at", "when to begin, such as 2026-01-31T12:00:00Z, so that several generators begin at once")
-	completeChoices(cmd, "arrivals", "constant", "poisson")
 }
 
 func (f *paceFlags) register(cmd *cobra.Command) {
@@ -80,7 +79,6 @@ func (f *paceFlags) register(cmd *cobra.Command) {
 	spins := []string{string(bench.SpinAuto), string(bench.SpinOn), string(bench.SpinOff)}
 	flags.Var(oneOf(&f.spin, spins...), "spin", "whether an open loop keeps its times by reading the clock all the time, which takes a core; auto: while one is free")
 	flags.BoolVar(&f.runOn, "no-early-stop", false, "go on with a run whose calls pile up")
-	completeChoices(cmd, "spin", spins...)
 }
 
 // check is about what the flags' own parsers cannot know.

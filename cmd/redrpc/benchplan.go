@@ -75,7 +75,6 @@ Here 3 means that no number of workers meets the objective, or that the check mi
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, 5*time.Second)
 	f.out.register(cmd, answerForms)
-	completeChoices(cmd, "arrivals", "constant", "poisson")
 	return cmd
 }
 

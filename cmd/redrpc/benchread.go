@@ -44,7 +44,7 @@ Here a run that is invalid, or whose calls piled up, counts only with --slo.`,
   redrpc bench report run.json --report hlog=run.hlog --report csv=run.csv --slo p99=20ms`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return usagef("%s: expected one JSON report of redrpc bench, got %d", cmd.CommandPath(), len(args))
+				return usagef("%s: expected one JSON report of redrpc bench, got %d", nameOf(cmd), len(args))
 			}
 			return nil
 		},
@@ -76,7 +76,7 @@ Reports of different loads or functions are refused, and a set in which one is m
   redrpc bench merge part-*.json --report html=whole.html --slo p99=20ms`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usagef("%s: expected JSON reports of redrpc bench, got none", cmd.CommandPath())
+				return usagef("%s: expected JSON reports of redrpc bench, got none", nameOf(cmd))
 			}
 			return nil
 		},

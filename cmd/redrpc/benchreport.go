@@ -38,7 +38,6 @@ func (f *reportFlags) register(cmd *cobra.Command, forms []form) {
 	flags.VarP(oneOf(&f.format, forms...), "output", "o", "format of the report")
 	flags.Var(name(&f.out, "FILE"), "out", "write the report to this file instead of stdout")
 	flags.Var(alsoIn{f}, "report", "write the report in a further format, too, such as html=run.html (repeatable)")
-	completeChoices(cmd, "output", forms...)
 }
 
 // alsoIn is the value of a flag that can be given several times.

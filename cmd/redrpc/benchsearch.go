@@ -73,7 +73,6 @@ Here 3 means that no rate met the objective, and 4 that the answer was not confi
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, trialTimeout)
 	f.out.register(cmd, answerForms)
-	completeChoices(cmd, "arrivals", "constant", "poisson")
 	return cmd
 }
 

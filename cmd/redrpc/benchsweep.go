@@ -75,8 +75,6 @@ What to call, and through which Redis, is said as to redrpc bench.
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, trialTimeout)
 	f.out.register(cmd, answerForms)
-	completeChoices(cmd, "arrivals", "constant", "poisson")
-	completeChoices(cmd, "knee", metrics...)
 	return cmd
 }
 

@@ -27,13 +27,7 @@ func codedf(code int, format string, args ...any) error {
 
 // slo takes a service level objective.
 func slo(to *capacity.SLO) value[capacity.SLO] {
-	return value[capacity.SLO]{to, "TERMS", func(s string) (capacity.SLO, error) {
-		parsed, err := capacity.ParseSLO(s)
-		if err != nil {
-			return nil, fmt.Errorf("expected terms such as p99=20ms,errors=0.1%%: %w", err)
-		}
-		return parsed, nil
-	}}
+	return value[capacity.SLO]{to, "TERMS", capacity.ParseSLO}
 }
 
 // failure says why a run gave no latencies, if it did not.

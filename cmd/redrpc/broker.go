@@ -78,15 +78,15 @@ refused, as in Redis's protected mode.
 	at.register(flags)
 	secret.register(flags, getenv)
 	flags.BoolVar(&opt.Unprotected, "unprotected", false, "serve clients on other machines without a password, too")
-	flags.Var(memory(&opt.MaxMemory), "maxmemory", "how much the data may take, such as 100mb or 1gb (default any)")
-	flags.Var(count(&opt.MaxClients, 1, 1_000_000), "maxclients", "clients served at a time")
+	flags.Var(memory(&opt.MaxMemory), "maxmemory", "most memory for data, such as 100mb or 1gb (default no limit)")
+	flags.Var(count(&opt.MaxClients, 1, 1_000_000), "maxclients", "most clients connected at the same time")
 	flags.Var(count(&opt.Databases, 1, 1_000_000), "databases", "databases that SELECT chooses from")
-	flags.Var(wholeSeconds(&opt.IdleTimeout), "timeout", "after how long an idle client is closed; 0s is never")
-	flags.Var(keyspaceEvents(&opt.KeyspaceEvents), "notify-keyspace-events", "events of keys to publish, in Redis's letters, such as KEA for all (default none)")
-	flags.BoolVar(&opt.TestCommands, "test-commands", false, "have the commands REDRPC.*, by which a test looks in and lets time pass")
-	flags.Var(momentOrNow(&opt.ManualTime), "manual-time", "let the clock stand still, at this moment, until REDRPC.ADVANCE moves it")
+	flags.Var(wholeSeconds(&opt.IdleTimeout), "timeout", "close clients that are idle for so long, 0s = never")
+	flags.Var(keyspaceEvents(&opt.KeyspaceEvents), "notify-keyspace-events", "keyspace events to publish, in Redis's letters, such as KEA for all (default none)")
+	flags.BoolVar(&opt.TestCommands, "test-commands", false, "enable the test-control commands REDRPC.*: snapshots, faults, virtual time")
+	flags.Var(momentOrNow(&opt.ManualTime), "manual-time", "virtual time: the clock stands at this moment until REDRPC.ADVANCE moves it")
 	flags.Lookup("manual-time").NoOptDefVal = "now"
-	flags.Var(&faults, "fault", "break something on purpose, see above; can be repeated")
-	flags.Var(logLevel(&level), "log-level", "what to log: this and what is worse")
+	flags.Var(&faults, "fault", "inject a fault, see above (repeatable)")
+	flags.Var(logLevel(&level), "log-level", "lowest level of what is logged")
 	return cmd
 }

@@ -40,11 +40,11 @@ type connFlags struct {
 
 func (f *connFlags) register(flags *pflag.FlagSet, getenv func(string) string, otherwise string) {
 	f.given, f.getenv = flags.Changed, getenv
-	// A plain string, for an error of the flag's own parser would print the password.
-	flags.StringVar(&f.url, "redis", "", "`URL` of the Redis, or of a node of a Cluster: redis://, rediss:// (TLS) or unix:// (default $REDIS_URL, else "+otherwise+")")
-	flags.StringVar(&f.ca, "tls-ca", "", "with rediss://, PEM `FILE` of who signs the server's certificate (default the system's)")
-	flags.StringVar(&f.cert, "tls-cert", "", "with rediss://, PEM `FILE` of the client's certificate")
-	flags.StringVar(&f.key, "tls-key", "", "with rediss://, PEM `FILE` of the key of --tls-cert")
+	// The URL is parsed later, for an error of the flag's parser would print the password.
+	flags.Var(anyText(&f.url, "URL"), "redis", "the Redis, or a node of a Cluster: redis://, rediss:// (TLS) or unix:// (default $REDIS_URL, else "+otherwise+")")
+	flags.Var(anyText(&f.ca, "FILE"), "tls-ca", "with rediss://: CA certificate, PEM (default the system's)")
+	flags.Var(anyText(&f.cert, "FILE"), "tls-cert", "with rediss://: client certificate, PEM")
+	flags.Var(anyText(&f.key, "FILE"), "tls-key", "with rediss://: key of --tls-cert, PEM")
 }
 
 // options returns how to connect to the Redis that --redis or REDIS_URL names, or
@@ -127,15 +127,20 @@ func parseKnown(text string) (_ *redis.Options, wrong string) {
 	return nil, "that cannot be understood"
 }
 
-// shown is text of the command line as an error quotes it: what could be the URL
-// of a Redis, and so hold a password, is not quoted.
+// shown is text of the command line as an error quotes it.
 func shown(text string) string {
-	lower := strings.ToLower(text)
-	if strings.Contains(text, "@") || strings.Contains(text, "//") ||
-		slices.ContainsFunc(schemes, func(scheme string) bool { return strings.HasPrefix(lower, scheme+":") }) {
+	if !quotable(text) {
 		return "text that looks like a URL (it is not shown, as it may hold a password)"
 	}
 	return strconv.Quote(text)
+}
+
+// quotable says whether text of the command line may be shown: what could be the URL of
+// a Redis, and so hold a password, may not.
+func quotable(text string) bool {
+	lower := strings.ToLower(text)
+	return !strings.Contains(text, "@") && !strings.Contains(text, "//") &&
+		!slices.ContainsFunc(schemes, func(scheme string) bool { return strings.HasPrefix(lower, scheme+":") })
 }
 
 // checkTLS reads the TLS files into config, which is nil for a connection without TLS.

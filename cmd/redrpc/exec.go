@@ -69,8 +69,8 @@ Result: what the program writes to stdout, up to 16 MB: any JSON, or else text, 
 the line breaks at its end. If the exit code is not 0 the call fails with what the
 program wrote to stderr, the last 8 kB of it.
 
-Timeout: after --exec-timeout, or when the time of the caller or the patience of serve is
-over, the process group of the program gets SIGTERM, and SIGKILL 5 s later. A second
+Timeout: after --exec-timeout, or when the deadline of the caller or the --shutdown-timeout
+is over, the process group of the program gets SIGTERM, and SIGKILL 5 s later. A second
 signal to serve, or the end of its terminal, kills it at once.`
 
 const (

@@ -288,10 +288,10 @@ func TestServeExecOfAnOldPort(t *testing.T) {
 	}
 }
 
-// When serve loses patience its programs may clean up.
-func TestServeExecLosesPatience(t *testing.T) {
+// After --shutdown-timeout the programs may clean up.
+func TestServeExecAfterShutdownTimeout(t *testing.T) {
 	_, url := startRedis(t)
-	s := start(t, nil, "serve", "--redis", url, "--patience", "1ms", "--exec", `wait=sh -c 'exec > $ARG_fifo; trap "echo cleaned up; exit" TERM; echo up; while :; do sleep 1; done'`)
+	s := start(t, nil, "serve", "--redis", url, "--shutdown-timeout", "1ms", "--exec", `wait=sh -c 'exec > $ARG_fifo; trap "echo cleaned up; exit" TERM; echo up; while :; do sleep 1; done'`)
 	s.await(t, &s.stderr, "serving wait")
 	fifo := newFifo(t)
 	redrpc(t, "call", "--async", "wait", "fifo="+fifo, "--redis", url).want(t, exitOK)

@@ -10,9 +10,9 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
@@ -24,9 +24,9 @@ import (
 func newServers(getenv func(string) string) *cobra.Command {
 	cmd := newLook(getenv, look[rpc.OnlineServer]{
 		see:    (*rpc.Inspector).Servers,
-		header: "KIND\tID\t" + serverColumns,
-		row: func(s rpc.OnlineServer) string {
-			return fmt.Sprintf("%s\t%s\t%s", cell(s.Kind), cell(s.ID), serverCells(s))
+		header: append([]string{"KIND", "ID"}, serverColumns...),
+		row: func(s rpc.OnlineServer) []string {
+			return append([]string{s.Kind, s.ID}, serverCells(s)...)
 		},
 		object: serverObject,
 		none:   "no server is online",
@@ -41,19 +41,19 @@ that died is listed until its heartbeat expires; the Go port has none.`
 	return cmd
 }
 
-const serverColumns = "EXPIRES IN\tBUSY\tFUNCTIONS"
+var serverColumns = []string{"EXPIRES IN", "BUSY", "FUNCTIONS"}
 
 // serverCells is what a table says of a server besides its name.
-func serverCells(s rpc.OnlineServer) string {
+func serverCells(s rpc.OnlineServer) []string {
 	expires, busy, functions := "never", "-", "-"
 	if s.Expires > 0 {
 		expires = s.Expires.Round(time.Millisecond).String()
 	}
 	if n, workers, ok := s.Busy(); ok {
 		busy = fmt.Sprintf("%d/%d", n, workers)
-		functions = cell(strings.Join(slices.Sorted(maps.Keys(s.Report.Functions)), ", "))
+		functions = strings.Join(slices.Sorted(maps.Keys(s.Report.Functions)), ", ")
 	}
-	return expires + "\t" + busy + "\t" + functions
+	return []string{expires, busy, functions}
 }
 
 func serverObject(s rpc.OnlineServer) any {
@@ -80,13 +80,13 @@ func serverObject(s rpc.OnlineServer) any {
 func newQueues(getenv func(string) string) *cobra.Command {
 	cmd := newLook(getenv, look[rpc.Queue]{
 		see:    (*rpc.Inspector).Queues,
-		header: "FUNCTION\tWAITING\tOLDEST",
-		row: func(q rpc.Queue) string {
+		header: []string{"FUNCTION", "WAITING", "OLDEST"},
+		row: func(q rpc.Queue) []string {
 			oldest := "-"
 			if q.Dated {
 				oldest = q.Oldest.Round(time.Millisecond).String()
 			}
-			return fmt.Sprintf("%s\t%d\t%s", cell(q.Func), q.Depth, oldest)
+			return []string{q.Func, fmt.Sprint(q.Depth), oldest}
 		},
 		object: func(q rpc.Queue) any {
 			var oldest *float64
@@ -114,8 +114,8 @@ keys of the database are looked at, since nothing lists the queues.`
 // A look is a command that shows a list.
 type look[T any] struct {
 	see    func(*rpc.Inspector, context.Context) ([]T, error)
-	header string // of a table, with tabs
-	row    func(T) string
+	header []string // of a table
+	row    func(T) []string
 	object func(T) any // for JSON
 	none   string      // what to say on stderr of an empty list
 }
@@ -153,7 +153,6 @@ func newLook[T any](getenv func(string) string, l look[T]) *cobra.Command {
 	flags.Var(name(&prefix, "TEXT"), "prefix", "prefix of all keys")
 	flags.Var(oneOf(&format, "text", "json"), "output", "how to print the list")
 	conn.register(flags, getenv, defaultRedis)
-	completeChoices(cmd, "output", "text", "json")
 	return cmd
 }
 
@@ -177,13 +176,40 @@ func cell(text string) string {
 	return strings.NewReplacer("\n", "?", "\t", "?").Replace(clean(text))
 }
 
-func (l look[T]) writeTable(w io.Writer, list []T) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, l.header)
-	for _, item := range list {
-		fmt.Fprintln(table, l.row(item))
+// widest is how many columns a cell takes that is not the last of its row.
+const widest = 30
+
+// table lines up cells, the first row of which is the header. Text in cells is made
+// harmless, and cut where it would push the other columns away.
+func table(rows [][]string) string {
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, text := range row {
+			text = cell(text)
+			if i < len(row)-1 {
+				text = runewidth.Truncate(text, widest, "…")
+			}
+			row[i], widths[i] = text, max(widths[i], runewidth.StringWidth(text))
+		}
 	}
-	return table.Flush()
+	var out strings.Builder
+	for _, row := range rows {
+		last := len(row) - 1
+		for i, text := range row[:last] {
+			out.WriteString(runewidth.FillRight(text, widths[i]+2))
+		}
+		out.WriteString(row[last] + "\n")
+	}
+	return out.String()
+}
+
+func (l look[T]) writeTable(w io.Writer, list []T) error {
+	rows := [][]string{l.header}
+	for _, item := range list {
+		rows = append(rows, l.row(item))
+	}
+	_, err := io.WriteString(w, table(rows))
+	return err
 }
 
 func (l look[T]) writeJSON(w io.Writer, list []T) error {

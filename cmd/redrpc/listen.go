@@ -34,9 +34,9 @@ func (f *listenFlags) register(flags *pflag.FlagSet) {
 	flags.Var(addresses(&f.addrs), "addr", "where to listen; port 0 is any free one, no host is this machine; can be repeated (default "+defaultAddr+", unless there is --unix)")
 	flags.Var(name(&f.unix, "PATH"), "unix", "Unix socket to listen on; one that nobody serves is replaced")
 	flags.Var(permissions(&f.mode), "unix-mode", "permissions of the file of --unix")
-	flags.Var(name(&f.cert, "FILE"), "tls-cert", "PEM file of the broker's certificate; every --addr then speaks TLS")
-	flags.Var(name(&f.key, "FILE"), "tls-key", "PEM file of the key of --tls-cert")
-	flags.Var(name(&f.ca, "FILE"), "tls-ca", "PEM file of who signs the certificates that clients then must have")
+	flags.Var(name(&f.cert, "FILE"), "tls-cert", "certificate of the broker, PEM; every --addr then speaks TLS")
+	flags.Var(name(&f.key, "FILE"), "tls-key", "key of --tls-cert, PEM")
+	flags.Var(name(&f.ca, "FILE"), "tls-ca", "CA certificate, PEM; clients must then have a certificate signed by it")
 }
 
 // check completes what the flags say.

@@ -10,14 +10,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strconv"
 	"strings"
 	"syscall"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // Exit codes.
@@ -26,7 +24,7 @@ const (
 	exitFailed  = 1 // could not run, or nothing succeeded
 	exitUsage   = 2 // a wrong flag or argument
 	exitMissed  = 3 // an objective was missed, or something is worse
-	exitInvalid = 4 // what was measured is of no use
+	exitInvalid = 4 // the measurement is invalid or inconclusive
 
 	exitRemote   = 5 // the function that was called failed
 	exitNoResult = 6 // no result of a call came, it may have run
@@ -76,8 +74,9 @@ func newRoot(getenv func(string) string) *cobra.Command {
 the protocol of Codility/redis-rpc. Without a Redis it brings its own broker.
 
 Exit codes: 0 fine, 1 could not run or nothing succeeded, 2 wrong flag or argument; of
-redrpc bench and its sub-commands also 3 an objective was missed, 4 what was measured is
-of no use; of redrpc call also 5 the function failed, 6 no result came.`,
+redrpc bench and its sub-commands also 3 an SLO was missed or something is worse, 4 the
+measurement is invalid or inconclusive; of redrpc call also 5 the function failed, 6 no
+result came.`,
 		Example: `  redrpc bench
   redrpc bench --redis redis://127.0.0.1:6379 --concurrency 100 --duration 30s
   redrpc serve &
@@ -91,6 +90,8 @@ of no use; of redrpc call also 5 the function failed, 6 no result came.`,
 	root.SetVersionTemplate("redrpc {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newBench(getenv), newBroker(getenv), newServe(getenv), newCall(getenv), newServers(getenv), newQueues(getenv), newTop(getenv), newVersion())
+	setUsage(root)
+	completeFlags(root)
 	return root
 }
 
@@ -101,28 +102,9 @@ func usagef(format string, args ...any) error {
 	return usageError{fmt.Errorf(format, args...)}
 }
 
-// flagError adds to an unknown flag which ones there are, and keeps to itself what
-// may be a URL.
-func flagError(cmd *cobra.Command, err error) error {
-	if wrong, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
-		name := "--" + wrong.GetFlag().Name
-		if short := wrong.GetFlag().Shorthand; short != "" {
-			name = "-" + short + ", " + name
-		}
-		return usagef("invalid argument %s for %q flag: %w", shown(wrong.GetValue()), name, wrong.Unwrap())
-	}
-	if quoted := shown(err.Error()); quoted != strconv.Quote(err.Error()) {
-		err = errors.New("unknown flag, " + quoted)
-	} else if _, ok := errors.AsType[*pflag.NotExistError](err); !ok {
-		return usageError{err}
-	}
-	var names []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if !f.Hidden {
-			names = append(names, "--"+f.Name)
-		}
-	})
-	return usagef("%w: expected one of %s", err, strings.Join(names, " "))
+// nameOf is a command's name behind redrpc, with which each error begins.
+func nameOf(cmd *cobra.Command) string {
+	return strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 }
 
 func noArgs(cmd *cobra.Command, args []string) error {
@@ -136,9 +118,13 @@ func noArgs(cmd *cobra.Command, args []string) error {
 				names = append(names, c.Name())
 			}
 		}
-		return usagef("unknown command %s: expected one of %s", shown(args[0]), strings.Join(names, " "))
+		word := args[0]
+		if !quotable(word) {
+			word = ""
+		}
+		return didYouMean(fmt.Errorf("unknown command %s", shown(args[0])), word, names)
 	}
-	return usagef("%s: expected flags only, got %s", cmd.CommandPath(), shown(args[0]))
+	return usagef("%s: expected flags only, got %s", nameOf(cmd), shown(args[0]))
 }
 
 // checkOwnArgs makes the commands that cobra adds by itself refuse wrong

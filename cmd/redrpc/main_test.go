@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 
 	"redrpc/internal/redistest"
@@ -202,6 +204,11 @@ func TestHelpAndVersion(t *testing.T) {
 		{"completion bash", "bash completion"},
 		{"__complete bench --output ", "json\n"},
 		{"__complete queues --output ", "json\n"},
+		{"__complete broker --log-level ", "debug\ninfo\nwarn\nerror\n:4\n"},
+		{"__complete bench sweep --knee ", "p99\n"},
+		{"__complete bench --duration ", ":4\n"},
+		{"__complete bench --replay ", ":0\n"},
+		{"__complete bench --redi", "--redis\tthe Redis,"},
 		{"__complete bench --func ", "add\necho\nfail\nsleep\n"},
 	} {
 		var args []string
@@ -214,6 +221,34 @@ func TestHelpAndVersion(t *testing.T) {
 			t.Errorf("redrpc %s: exit code %d, expected %q in %s", c.args, code, c.want, stdout.String())
 		}
 	}
+}
+
+// The help of each command shows its flags as other programs do, and examples.
+func TestHelpOfAll(t *testing.T) {
+	var all func(cmd *cobra.Command)
+	all = func(cmd *cobra.Command) {
+		for _, c := range cmd.Commands() {
+			all(c)
+		}
+		var help strings.Builder
+		cmd.SetOut(&help)
+		cmd.InitDefaultHelpFlag()
+		if err := cmd.Help(); err != nil {
+			t.Fatal(err)
+		}
+		for _, not := range []string{"[=true|false]", "`", "(default [])", "FILE FILE"} {
+			if strings.Contains(help.String(), not) {
+				t.Errorf("%s --help has %s", cmd.CommandPath(), not)
+			}
+		}
+		if !regexp.MustCompile(`(?m)^  -h, --help {2,}help for`).MatchString(help.String()) {
+			t.Errorf("%s --help has no -h, --help:\n%s", cmd.CommandPath(), help.String())
+		}
+		if cmd.Example == "" && cmd.Name() != "version" {
+			t.Errorf("%s --help has no examples", cmd.CommandPath())
+		}
+	}
+	all(newRoot(func(string) string { return "" }))
 }
 
 func TestBuiltinFunctionsAreThoseInTheHelp(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 func newServe(getenv func(string) string) *cobra.Command {
 	var conn connFlags
 	opt := rpc.ServerOptions{Prefix: defaultPrefix, Kind: "server", Workers: 64, Tolerance: 10 * time.Millisecond}
-	patience := 30 * time.Second
+	shutdown := 30 * time.Second
 	var programs programFlags
 	longest := time.Minute
 	cmd := &cobra.Command{
@@ -32,7 +32,7 @@ that were taken by then are finished and answered; a second signal kills.
 		Example: `  redrpc serve
   redrpc serve --redis redis://127.0.0.1:6379 --prefix rpc_example --workers 8
   redrpc serve --exec 'upper=tr a-z A-Z' --exec 'greet=sh -c "echo hello $ARG_name"'
-  redrpc serve --exec 'backup=/usr/local/bin/backup' --exec-timeout 1h'`,
+  redrpc serve --exec 'backup=/usr/local/bin/backup' --exec-timeout 1h`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			redisOpt, err := conn.options(defaultRedis)
@@ -44,27 +44,27 @@ that were taken by then are finished and answered; a second signal kills.
 			}
 			opt.Logger = newLog(cmd.ErrOrStderr(), slog.LevelInfo)
 			run := &runner{timeout: longest, grace: endGrace, log: opt.Logger}
-			return serve(cmd.Context(), redisOpt, opt, programs, run, patience)
+			return serve(cmd.Context(), redisOpt, opt, programs, run, shutdown)
 		},
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.Var(&programs, "exec", "serve a program as the function NAME (repeatable)")
-	flags.Var(notNegative(&longest), "exec-timeout", "how long a program may run, whatever its caller allows, 0 for no limit")
+	flags.Var(notNegative(&longest), "exec-timeout", "longest run of a program, whatever its caller allows, 0 = no limit")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
-	flags.Var(count(&opt.Workers, 1, 100_000), "workers", "calls to run at a time")
-	flags.Var(count(&opt.MaxCalls, 0, 1_000_000_000), "max-calls", "stop after so many calls, 0 is never")
-	flags.Var(positive(&opt.Tolerance), "tolerance", "how much too late for its caller a call may be and still be run, not dropped")
+	flags.Var(count(&opt.Workers, 1, 100_000), "workers", "calls that run at the same time")
+	flags.Var(count(&opt.MaxCalls, 0, 1_000_000_000), "max-calls", "stop after this number of calls, 0 = never")
+	flags.Var(positive(&opt.Tolerance), "tolerance", "grace after the caller's deadline within which a call is still run")
 	flags.Var(withoutColon(&opt.Kind), "kind", "kind of server, as clients that look for servers see it")
 	flags.Var(withoutColon(&opt.ID), "id", "name of this server among those of its kind (default a new one)")
-	flags.Var(positive(&patience), "patience", "how long calls may go on after a signal, until they are interrupted")
+	flags.Var(positive(&shutdown), "shutdown-timeout", "grace period for running calls after a signal; then they are interrupted")
 	conn.register(flags, getenv, defaultRedis)
 	return cmd
 }
 
 // serve serves programs, which run runs, or without any the builtin functions, until ctx
 // ends and what was taken is answered.
-func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, programs []program, run *runner, patience time.Duration) (err error) {
+func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, programs []program, run *runner, shutdown time.Duration) (err error) {
 	admin, version, err := reach(ctx, redisOpt, reachWithin)
 	if err != nil {
 		return err
@@ -96,6 +96,6 @@ func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, 
 		return fmt.Errorf("the server ended by itself: %w", err)
 	case <-ctx.Done():
 	}
-	log.Info("stopping: finishing the calls that were taken", "patience", patience)
-	return stopServer(server, ended, patience)
+	log.Info("stopping: finishing the calls that were taken", "shutdown_timeout", shutdown)
+	return stopServer(server, ended, shutdown)
 }

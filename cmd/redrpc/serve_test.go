@@ -12,7 +12,7 @@ import (
 func TestServeAndCall(t *testing.T) {
 	_, url := startRedis(t)
 	env := map[string]string{"REDIS_URL": url}
-	s := start(t, env, "serve", "--id", "one", "--workers", "4", "--patience", "10ms")
+	s := start(t, env, "serve", "--id", "one", "--workers", "4", "--shutdown-timeout", "10ms")
 	s.await(t, &s.stderr, "id=one workers=4")
 	for _, c := range []struct {
 		args   []string
@@ -199,9 +199,9 @@ func TestServeDrains(t *testing.T) {
 	}
 }
 
-func TestServeLosesPatience(t *testing.T) {
+func TestServeAfterShutdownTimeout(t *testing.T) {
 	_, url := startRedis(t)
-	s := start(t, nil, "serve", "--redis", url, "--patience", "50ms")
+	s := start(t, nil, "serve", "--redis", url, "--shutdown-timeout", "50ms")
 	s.await(t, &s.stderr, "serving")
 	c := start(t, nil, "call", "sleep", "seconds:=3600", "--redis", url)
 	awaitTaken(t, url)

@@ -170,7 +170,7 @@ func TestSignalsKillPrograms(t *testing.T) {
 	_, url := startRedis(t)
 	for _, c := range []struct {
 		name     string
-		patience string
+		shutdown string
 		signals  []syscall.Signal
 	}{
 		{"a second signal", "1h", []syscall.Signal{syscall.SIGTERM, syscall.SIGINT}},
@@ -180,7 +180,7 @@ func TestSignalsKillPrograms(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			fifo := newFifo(t)
-			p := startProcess(t, "serve", "--redis", url, "--patience", c.patience, "--exec", `wait=sh -c '(trap "" TERM; echo up; exec sleep 1000) > "$ARG_fifo" & trap "" TERM; wait'`)
+			p := startProcess(t, "serve", "--redis", url, "--shutdown-timeout", c.shutdown, "--exec", `wait=sh -c '(trap "" TERM; echo up; exec sleep 1000) > "$ARG_fifo" & trap "" TERM; wait'`)
 			p.await(t, "serving wait")
 			redrpc(t, "call", "--async", "wait", "fifo="+fifo, "--redis", url).want(t, exitOK)
 			r := openFifo(t, fifo)

@@ -210,9 +210,9 @@ func runServer(rdb redis.UniversalClient, opt rpc.ServerOptions, offer func(*rpc
 }
 
 // stopServer stops a server whose Run reports to ended. Calls that run for longer
-// than patience have their contexts cancelled.
-func stopServer(server *rpc.Server, ended <-chan error, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+// than grace have their contexts cancelled.
+func stopServer(server *rpc.Server, ended <-chan error, grace time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	err := server.Stop(ctx)
 	if runErr := <-ended; runErr != nil {

@@ -11,9 +11,9 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
+	"github.com/mattn/go-runewidth"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -26,22 +26,23 @@ func newTop(getenv func(string) string) *cobra.Command {
 	prefix, interval, times := defaultPrefix, 2*time.Second, 0
 	cmd := &cobra.Command{
 		Use:   "top",
-		Short: "Show functions and servers, live",
-		Long: `Show the functions for which calls wait, or have waited since the start, and those
+		Short: "Live view of functions and servers",
+		Long: `Live view of the functions that have waiting calls, or had some since the start, or
 that servers offer:
-  WAITING   calls that wait
-  CHANGE/S  by how many that has changed in a second since the look before
-  OLDEST    for how long the call has waited that comes next
-  CALLS/S   calls that were begun in a second, between the last two reports of its servers
-  ERRORS/S  calls that failed or were dropped, likewise
+  WAITING   calls in the queue
+  CHANGE/S  change of WAITING per second since the last refresh
+  OLDEST    how long the next call has waited
+  CALLS/S   calls started per second, between the last two reports of its servers
+  ERRORS/S  calls that failed or were dropped per second, likewise
   BUSY      calls that run
   SERVERS   servers that offer it
-Then the servers that are online. They report every 2 s; of those that do not, such as
-the Python port, only the heartbeat is known, and what they do is not counted. What is
-not known is shown as -.
+Below them the servers that are online. Servers report every 2 s; of those that do not,
+such as the Python port, only the heartbeat is known, and their calls are not counted.
+Unknown values are shown as -.
 
-On a terminal the table stays in its place until Ctrl-C; elsewhere one follows the
-other. All keys of the database are looked at each time, since nothing lists the queues.`,
+On a terminal the view refreshes in place until Ctrl-C; elsewhere each refresh is
+printed below the last. Each refresh scans all keys of the database, as nothing lists
+the queues.`,
 		Example: `  redrpc top
   redrpc top --interval 500ms --prefix rpc_example
   redrpc top -n 1`,
@@ -59,8 +60,8 @@ other. All keys of the database are looked at each time, since nothing lists the
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.Var(positive(&interval), "interval", "time from one look to the next")
-	flags.VarP(count(&times, 0, 1_000_000_000), "times", "n", "looks until the end, 0 for no end")
+	flags.Var(positive(&interval), "interval", "time between refreshes")
+	flags.VarP(count(&times, 0, 1_000_000_000), "times", "n", "number of refreshes, 0 = forever")
 	flags.Var(name(&prefix, "TEXT"), "prefix", "prefix of all keys")
 	conn.register(flags, getenv, defaultRedis)
 	return cmd
@@ -135,35 +136,43 @@ func (b *board) text(trouble error) string {
 	rows := slices.SortedFunc(maps.Values(b.functions), func(x, y rowOfTop) int {
 		return cmp.Or(cmp.Compare(y.Depth, x.Depth), cmp.Compare(y.Rate.Calls, x.Rate.Calls), cmp.Compare(x.Func, y.Func))
 	})
-	waiting, busy, workers := int64(0), 0, 0
+	waiting := int64(0)
 	for _, r := range rows {
 		waiting += r.Depth
 	}
-	for _, s := range b.last.Servers {
-		n, of, _ := s.Busy()
-		busy, workers = busy+n, workers+of
-	}
-	fmt.Fprintf(&out, "calls waiting: %d, servers online: %d, workers busy: %d of %d\n", waiting, len(b.last.Servers), busy, workers)
-	table := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	if len(rows) > 0 {
-		fmt.Fprintln(table, "\nFUNCTION\tWAITING\tCHANGE/S\tOLDEST\tCALLS/S\tERRORS/S\tBUSY\tSERVERS")
-	}
+	fmt.Fprintf(&out, "calls waiting: %d, servers online: %d, workers busy: %s\n", waiting, len(b.last.Servers), busyOf(b.last.Servers))
+	functions := [][]string{{"FUNCTION", "WAITING", "CHANGE/S", "OLDEST", "CALLS/S", "ERRORS/S", "BUSY", "SERVERS"}}
 	for _, r := range rows {
-		fmt.Fprintln(table, r.cells())
+		functions = append(functions, r.cells())
 	}
-	table.Flush() // into memory
-	if len(b.last.Servers) > 0 {
-		fmt.Fprintln(table, "\nKIND\tSERVER\t"+serverColumns)
-	}
+	servers := [][]string{append([]string{"KIND", "SERVER"}, serverColumns...)}
 	for _, s := range b.last.Servers {
-		fmt.Fprintf(table, "%s\t%s\t%s\n", cell(s.Kind), cell(s.ID), serverCells(s))
+		servers = append(servers, append([]string{s.Kind, s.ID}, serverCells(s)...))
 	}
-	table.Flush()
+	for _, rows := range [][][]string{functions, servers} {
+		if len(rows) > 1 {
+			out.WriteString("\n" + table(rows))
+		}
+	}
 	return out.String()
 }
 
+// busyOf is how many workers of how many are busy, or - if there are servers of which
+// none says.
+func busyOf(servers []rpc.OnlineServer) string {
+	busy, workers, known := 0, 0, len(servers) == 0
+	for _, s := range servers {
+		n, of, ok := s.Busy()
+		busy, workers, known = busy+n, workers+of, known || ok
+	}
+	if !known {
+		return "-"
+	}
+	return fmt.Sprintf("%d of %d", busy, workers)
+}
+
 // cells is the row in a table: - where something is not known.
-func (r rowOfTop) cells() string {
+func (r rowOfTop) cells() []string {
 	change, oldest, calls, errors, busy, servers := "-", "-", "-", "-", "-", "-"
 	if r.known {
 		change = fmt.Sprintf("%+.1f", r.change)
@@ -177,7 +186,7 @@ func (r rowOfTop) cells() string {
 	if r.Servers > 0 {
 		busy, servers = fmt.Sprint(r.InFlight), fmt.Sprint(r.Servers)
 	}
-	return strings.Join([]string{cell(r.Func), fmt.Sprint(r.Depth), change, oldest, calls, errors, busy, servers}, "\t")
+	return []string{r.Func, fmt.Sprint(r.Depth), change, oldest, calls, errors, busy, servers}
 }
 
 // A screen shows texts: on a terminal one in place of the other.
@@ -238,8 +247,8 @@ func fitting(text string, width, height int) []string {
 		lines = append(lines[:height-1:height-1], fmt.Sprintf("... and %d lines more", more+1))
 	}
 	for i, line := range lines {
-		if runes := []rune(line); width > 0 && len(runes) > width {
-			lines[i] = string(runes[:width])
+		if width > 0 {
+			lines[i] = runewidth.Truncate(line, width, "")
 		}
 	}
 	return lines

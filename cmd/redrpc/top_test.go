@@ -78,6 +78,36 @@ func TestFitting(t *testing.T) {
 	}
 }
 
+func TestFittingOfWideText(t *testing.T) {
+	if got := fitting("漢字漢字", 5, 24); got[0] != "漢字" {
+		t.Errorf("got %q", got)
+	}
+}
+
+// Names of any width leave the other columns in their places.
+func TestTableOfWideNames(t *testing.T) {
+	got := table([][]string{{"NAME", "N"}, {"漢字", "1"}, {"ab\n", "2"}, {strings.Repeat("w", 200), "3"}, {strings.Repeat("字", 200), "last " + strings.Repeat("x", 200)}})
+	pad := func(n int) string { return strings.Repeat(" ", n) }
+	want := "NAME" + pad(28) + "N\n漢字" + pad(28) + "1\nab?" + pad(29) + "2\n" + strings.Repeat("w", 29) + "…  3\n" + strings.Repeat("字", 14) + "… " + pad(2) + "last " + strings.Repeat("x", 200) + "\n"
+	if got != want {
+		t.Errorf("got\n%s, expected\n%s", got, want)
+	}
+}
+
+// Of servers that tell nothing but that they are there, nobody knows who is busy.
+func TestBusyOf(t *testing.T) {
+	known := rpc.OnlineServer{Report: &rpc.Report{Workers: 4, Stats: rpc.Stats{FuncStats: rpc.FuncStats{InFlight: 1}}}}
+	for want, servers := range map[string][]rpc.OnlineServer{
+		"0 of 0": nil,
+		"-":      {{Kind: "worker", ID: "w1"}},
+		"1 of 4": {{Kind: "worker", ID: "w1"}, known},
+	} {
+		if got := busyOf(servers); got != want {
+			t.Errorf("%v: got %s, expected %s", servers, got, want)
+		}
+	}
+}
+
 func TestTop(t *testing.T) {
 	rdb, url := startRedis(t)
 	if err := rdb.RPush(t.Context(), "p:f:calls", "x", "y").Err(); err != nil {

@@ -40,7 +40,10 @@ func (v value[T]) String() string {
 	case slog.Level:
 		return strings.ToLower(to.String())
 	}
-	return fmt.Sprint(*v.to)
+	if text := fmt.Sprint(*v.to); text != "[]" {
+		return text
+	}
+	return "" // an empty list is no default that help should show
 }
 
 func (v value[T]) Type() string { return v.kind }
@@ -104,6 +107,11 @@ func name(to *string, kind string) value[string] {
 		}
 		return s, nil
 	}}
+}
+
+// anyText takes any text, also none.
+func anyText(to *string, kind string) value[string] {
+	return value[string]{to, kind, func(s string) (string, error) { return s, nil }}
 }
 
 // object takes a JSON object and keeps it as it is.
