@@ -12,6 +12,9 @@ help: ## list the targets
 build: ## build the command, bin/redrpc
 	go build -o bin/redrpc ./cmd/redrpc
 
+man: ## write the manual pages, bin/man/*.1
+	go run ./cmd/redrpc man bin/man
+
 # The tests of rpc and of the command mostly wait: they come first, beside another package.
 PACKAGES := -p 3 ./rpc ./cmd/... ./bench/... ./...
 
@@ -69,4 +72,4 @@ transcripts: ## write what redis-server answers into the broker's transcripts an
 	go test ./broker/internal/lualib -run TestScripts/redis -update
 	go test ./broker/internal/lua -run TestSnippetsOnRedis -update
 
-.PHONY: help build test race lint check fuzz bench systems differential results calls generator transcripts
+.PHONY: help build man test race lint check fuzz bench systems differential results calls generator transcripts

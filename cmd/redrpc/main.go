@@ -89,7 +89,7 @@ result came.`,
 	}
 	root.SetVersionTemplate("redrpc {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newBench(getenv), newBroker(getenv), newServe(getenv), newCall(getenv), newServers(getenv), newQueues(getenv), newTop(getenv), newVersion())
+	root.AddCommand(newBench(getenv), newBroker(getenv), newServe(getenv), newCall(getenv), newServers(getenv), newQueues(getenv), newTop(getenv), newVersion(), newMan())
 	setUsage(root)
 	completeFlags(root)
 	return root

@@ -5,6 +5,7 @@ import (
 	"context"
 	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -249,6 +250,33 @@ func TestHelpOfAll(t *testing.T) {
 		}
 	}
 	all(newRoot(func(string) string { return "" }))
+}
+
+// Each command that help lists has a manual page with what its help says.
+func TestManualPages(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "man1")
+	redrpc(t, "man", dir).want(t, exitOK)
+	for page, want := range map[string][]string{
+		"redrpc.1":             {"redrpc-bench(1)", "Exit codes: 0 fine"},
+		"redrpc-top.1":         {`WAITING   calls in the queue`, `\fB-n\fP, \fB--times\fP`, "redrpc top -n 1"},
+		"redrpc-bench-sweep.1": {"redrpc-bench(1)"},
+		"redrpc-serve.1":       {"ARG_name", "REDRPC_*"},
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, page))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, w := range want {
+			if !strings.Contains(strings.ReplaceAll(string(text), `\-`, "-"), w) {
+				t.Errorf("%s: expected %q in\n%s", page, w, text)
+			}
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "redrpc-man.1")); err == nil {
+		t.Error("a hidden command has a page")
+	}
+	redrpc(t, "man").want(t, exitUsage, "man: expected one directory, got 0")
 }
 
 func TestBuiltinFunctionsAreThoseInTheHelp(t *testing.T) {
