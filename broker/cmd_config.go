@@ -105,6 +105,7 @@ var settings = map[string]setting{
 	"hash-max-ziplist-entries":  hashEntries,
 	"hash-max-listpack-value":   hashValue,
 	"hash-max-ziplist-value":    hashValue,
+	"hll-sparse-max-bytes":      bytesSetting(func(o *Options) *int { return &o.thresholds.HLLBytes }, 0, math.MaxInt64),
 	"set-max-intset-entries":    integerSetting(func(o *Options) *int { return &o.thresholds.SetIntegers }, 0, math.MaxInt64),
 	"zset-max-listpack-entries": zsetEntries,
 	"zset-max-ziplist-entries":  zsetEntries,

@@ -74,7 +74,6 @@ var keptSettings = []keptSetting{
 	{"enable-debug-command", "yes", nil},
 	{"enable-module-command", "no", nil},
 	{"enable-protected-configs", "no", nil},
-	{"hll-sparse-max-bytes", "3000", bytesFrom(0, math.MaxInt64)},
 	{"hz", "10", hertz},
 	{"ignore-warnings", "", anyText},
 	{"io-threads", "1", nil},

@@ -251,7 +251,7 @@ var makers = map[string]struct{ command, rule string }{
 // typeOf is the type that a group of commands is for, or "".
 func typeOf(group string) string {
 	switch group {
-	case "bitmap":
+	case "bitmap", "hyperloglog":
 		return "string"
 	case "sorted-set":
 		return "zset"

@@ -204,6 +204,11 @@ var failures = map[string]failing{
 	"lexScores":      {"syntax error, WITHSCORES not supported in combination with BYLEX", ""},
 	"inputKeys":      {"at least 1 input key is needed for '*' command", ""},
 	"weight":         {"weight value is not a float", ""},
+	"notHLL":         {"WRONGTYPE Key is not a valid HyperLogLog string value.", ""},
+	"corruptHLL":     {"INVALIDOBJ Corrupted HLL object detected", ""},
+	"noHLL":          {"The specified key does not exist", ""},
+	"notSparse":      {"HLL encoding is not sparse", ""},
+	"unknownDebug":   {"Unknown PFDEBUG subcommand '*'", ""},
 	"nested":         {"MULTI calls can not be nested", ""},
 	"execAlone":      {"EXEC without MULTI", ""},
 	"discardAlone":   {"DISCARD without MULTI", ""},
@@ -415,6 +420,13 @@ var endings = map[string][]string{
 	"zdiff":            {"value: 2 zset set | 3 set own set | 1 zset | 2 zset own WITHSCORES", "type: 1 string | 2 zset list", "syntax: 1 zset word | 2 zset | 1 zset WEIGHTS 1", "integer: noInt zset", "inputKeys: 0 zset"},
 	"zdiffstore":       {"value: key 2 set own | key 1 set | key 1 zset | key 2 zset own", "type: key 1 string | key 2 zset list", "syntax: key 1 zset word | key 2 zset | key 1 zset WITHSCORES", "integer: key noInt zset", "inputKeys: key 0 zset"},
 	"zrandmember":      {"value: zset | zset someDrawn WITHSCORES?", "null: missing", "type", "syntax: zset 1 word", "integer: zset noInt", "drawn", "drawnPairs: zset 4611686018427387904 WITHSCORES | zset -9223372036854775807 WITHSCORES"},
+
+	// HyperLogLogs.
+	"pfadd":   {"value: missing value*", "type: other value", "notHLL: noNumber value | DEL key ; SET it shortSketch ; this it value", "corruptHLL: DEL key ; SET it brokenSketch ; this it value"},
+	"pfcount": {"value: missing | PFADD missing value+ ; this it | PFADD missing value+ ; this it missing", "type: other", "notHLL: noNumber | noNumber noNumber", "corruptHLL: DEL key ; SET it brokenSketch ; this it | DEL key ; SET it brokenSketch ; this it missing"},
+	"pfmerge": {"value: missing | PFADD missing value+ ; this missing it", "type: other", "notHLL: noNumber | missing noNumber", "corruptHLL: DEL key ; SET it brokenSketch ; this it | DEL key ; SET it brokenSketch ; this missing it"},
+	"pfdebug": {"value: PFADD missing value+ ; this DECODE it | PFADD missing value ; this ENCODING it | PFADD missing value ; this TODENSE it | PFADD missing value ; this GETREG it", "type: ENCODING other", "notHLL: ENCODING noNumber", "noHLL: DECODE missing",
+		"notSparse: PFADD missing value ; PFDEBUG TODENSE it ; this DECODE it", "corruptHLL: DEL key ; SET it brokenSketch ; this TODENSE it | DEL key ; SET it brokenSketch ; this GETREG it", "unknownDebug: PFADD missing value ; this word it"},
 
 	// Sets.
 	"sadd":        {"type"},

@@ -185,7 +185,7 @@ func (k KeySpec) Indexes(args [][]byte) (indexes []int, ok bool) {
 	} else if k.Last < 0 {
 		last = len(args) + k.Last
 	}
-	if last >= len(args) {
+	if last < first || last >= len(args) {
 		return nil, false
 	}
 	for i := first; i <= last; i += k.Step {

@@ -244,6 +244,13 @@ func (k *Keyspace) Measure(e *Entry) {
 	k.peak = max(k.peak, EmptyBytes+k.used)
 }
 
+// Resized counts an entry whose value has another size, but is to be taken for the same.
+func (k *Keyspace) Resized(e *Entry) {
+	if k.MaxMemory > 0 {
+		k.Measure(e)
+	}
+}
+
 // MeasureAll counts anew.
 func (k *Keyspace) MeasureAll() {
 	for _, d := range k.DBs {

@@ -9,7 +9,8 @@ type Thresholds struct {
 	SetIntegers int // set-max-intset-entries
 	ZSetEntries int // zset-max-listpack-entries
 	ZSetValue   int // zset-max-listpack-value: bytes of the longest member
+	HLLBytes    int // hll-sparse-max-bytes: of a HyperLogLog that is sparse
 }
 
 // DefaultThresholds are Redis's.
-var DefaultThresholds = Thresholds{HashEntries: 512, HashValue: 64, SetIntegers: 512, ZSetEntries: 128, ZSetValue: 64}
+var DefaultThresholds = Thresholds{HashEntries: 512, HashValue: 64, SetIntegers: 512, ZSetEntries: 128, ZSetValue: 64, HLLBytes: 3000}

@@ -12,7 +12,7 @@ import (
 )
 
 // Commands are the rows of the commands for strings.
-var Commands = slices.Concat(stringCommands, rangeCommands, lcsCommands, bitCommands, bitfieldCommands)
+var Commands = slices.Concat(stringCommands, rangeCommands, lcsCommands, bitCommands, bitfieldCommands, hyperloglogCommands)
 
 var stringCommands = []command.Command{
 	{Name: "set", Arity: -3, Flags: command.Write | command.DenyOOM, Keys: []command.KeySpec{{Flags: "RW access update variable_flags", First: 1, Step: 1, Use: useBySet}}, Run: setString, ACL: "string",
