@@ -177,7 +177,7 @@ func cell(text string) string {
 }
 
 // widest is how many columns a cell takes that is not the last of its row.
-const widest = 30
+const widest = 40
 
 // table lines up cells, the first row of which is the header. Text in cells is made
 // harmless, and cut where it would push the other columns away.

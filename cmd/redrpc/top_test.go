@@ -88,7 +88,7 @@ func TestFittingOfWideText(t *testing.T) {
 func TestTableOfWideNames(t *testing.T) {
 	got := table([][]string{{"NAME", "N"}, {"漢字", "1"}, {"ab\n", "2"}, {strings.Repeat("w", 200), "3"}, {strings.Repeat("字", 200), "last " + strings.Repeat("x", 200)}})
 	pad := func(n int) string { return strings.Repeat(" ", n) }
-	want := "NAME" + pad(28) + "N\n漢字" + pad(28) + "1\nab?" + pad(29) + "2\n" + strings.Repeat("w", 29) + "…  3\n" + strings.Repeat("字", 14) + "… " + pad(2) + "last " + strings.Repeat("x", 200) + "\n"
+	want := "NAME" + pad(38) + "N\n漢字" + pad(38) + "1\nab?" + pad(39) + "2\n" + strings.Repeat("w", 39) + "…  3\n" + strings.Repeat("字", 19) + "… " + pad(2) + "last " + strings.Repeat("x", 200) + "\n"
 	if got != want {
 		t.Errorf("got\n%s, expected\n%s", got, want)
 	}
