@@ -52,6 +52,7 @@ func commandLines(text string) []string {
 			line = "redrpc" + rest
 		}
 		if strings.HasPrefix(line, "redrpc ") {
+			line = strings.NewReplacer("$i", "1", "$AT", "2026-01-31T12:00:00Z").Replace(line)
 			lines = append(lines, regexp.MustCompile(`\s+(#|&|>|\||<).*$`).ReplaceAllString(line, ""))
 		}
 	}
