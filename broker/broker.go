@@ -73,12 +73,15 @@ type Broker struct {
 	slowlog                     slowlog
 	spikes                      map[string]*spikes // by event
 	stats                       stats
+	saves                       saves
 	logs                        []logRecord // to be logged once the lock is released
 	listeners                   map[net.Listener]struct{}
 	poller                      *transport.Poller           // serves plain sockets; nil: not started, or not supported
 	polling                     bool                        // it is the poller's goroutine that has the lock
 	conns                       map[transport.Conn]struct{} // those with a goroutine
 	scripting                   scripting
+	replicationID               string // which INFO tells; there is no replication
+	formerReplicationID         string
 	closed                      bool
 	done                        chan struct{} // closed with the broker
 }
@@ -90,14 +93,12 @@ func New(o Options) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	var id [20]byte
-	rand.Read(id[:]) // never fails, by its contract
 	b := &Broker{
 		logger:        o.Logger,
 		table:         table,
 		options:       o,
 		clock:         newClock(o.ManualTime),
-		runID:         hex.EncodeToString(id[:]),
+		runID:         randomID(),
 		blocked:       make([]map[string]*queue, o.Databases),
 		watched:       make([]map[string]map[*session]*watch, o.Databases),
 		sessions:      map[int64]*session{},
@@ -109,6 +110,7 @@ func New(o Options) (*Broker, error) {
 		conns:         map[transport.Conn]struct{}{},
 	}
 	b.options.Logger = nil
+	b.replicationID, b.formerReplicationID = randomID(), strings.Repeat("0", idDigits)
 	b.history.most = o.LogSize
 	b.keys = keyspace.New(o.Databases, types, hooks{b})
 	b.running = call{Call: keyspace.Call{Keyspace: b.keys}, Broker: b}
@@ -125,12 +127,22 @@ func New(o Options) (*Broker, error) {
 		b.watched[i] = map[string]map[*session]*watch{}
 	}
 	b.setTime()
-	b.stats.started = b.keys.Now
+	b.stats.started, b.saves.last = b.keys.Now, b.keys.Now
 	b.resetStats()
 	b.pubsub.init()
 	b.acl.init(o.Password)
 	b.tracking.init(b)
 	return b, nil
+}
+
+// idDigits is the length of the IDs of runs and of replication.
+const idDigits = 40
+
+// randomID returns one of those.
+func randomID() string {
+	var id [idDigits / 2]byte
+	rand.Read(id[:]) // never fails, by its contract
+	return hex.EncodeToString(id[:])
 }
 
 // Dial connects to the broker in memory. Network and address are ignored, so that

@@ -89,7 +89,9 @@ func describeKeys(k command.KeySpec) resp.Reply {
 	}
 	begin, find := typed("index", resp.BulkString("index"), resp.Int(k.First)), typed("range", resp.BulkString("lastkey"), resp.Int(k.Last), resp.BulkString("keystep"), resp.Int(k.Step), resp.BulkString("limit"), resp.Zero)
 	switch {
-	case k.Find != nil:
+	case k.Keyword != "":
+		begin = typed("keyword", resp.BulkString("keyword"), resp.BulkString(k.Keyword), resp.BulkString("startfrom"), resp.Int(k.From))
+	case k.Step == 0:
 		begin, find = typed("unknown"), typed("unknown")
 	case k.Count:
 		find = typed("keynum", resp.BulkString("keynumidx"), resp.Zero, resp.BulkString("firstkey"), resp.One, resp.BulkString("keystep"), resp.Int(k.Step))

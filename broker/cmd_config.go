@@ -90,7 +90,6 @@ var settings = map[string]setting{
 	"min-replicas-max-lag":  replicaLag,
 	"min-slaves-max-lag":    replicaLag,
 	"acllog-max-len":        integerSetting(func(o *Options) *int { return &o.access.logLength }, 0, math.MaxInt64),
-	"appendonly":            only("no", notYesOrNo, "yes"),
 	"cluster-enabled":       {get: func(*Options) string { return "no" }},
 	"client-output-buffer-limit": {
 		func(o *Options) string {
@@ -140,7 +139,6 @@ var settings = map[string]setting{
 	},
 	"slowlog-log-slower-than": integerSetting(func(o *Options) *int { return &o.diagnostics.slowFrom }, -1, math.MaxInt64),
 	"slowlog-max-len":         integerSetting(func(o *Options) *int { return &o.diagnostics.slowLength }, 0, math.MaxInt64),
-	"save":                    only("", "Invalid save parameters"),
 	"timeout": {
 		func(o *Options) string { return strconv.FormatInt(int64(o.IdleTimeout/time.Second), 10) },
 		func(o *Options, value string) string {

@@ -42,6 +42,7 @@ var keptSettings = []keptSetting{
 	{"aof_rewrite_cpulist", "", nil},
 	{"appenddirname", "appendonlydir", nil},
 	{"appendfilename", "appendonly.aof", nil},
+	{"appendonly", "no", yesOrNo},
 	{"appendfsync", "everysec", oneOf("everysec always no")},
 	{"auto-aof-rewrite-min-size", "67108864", bytesFrom(0, math.MaxInt64)},
 	{"auto-aof-rewrite-percentage", "100", whole(0, math.MaxInt32)},
@@ -124,6 +125,7 @@ var keptSettings = []keptSetting{
 	{"replica-read-only slave-read-only", "yes", yesOrNo},
 	{"replica-serve-stale-data slave-serve-stale-data", "yes", yesOrNo},
 	{"replicaof slaveof", "", nil},
+	{"save", "", savePoints},
 	{"sanitize-dump-payload", "no", oneOf("no yes clients")},
 	{"server_cpulist", "", nil},
 	{"set-proc-title", "yes", nil},
@@ -174,6 +176,9 @@ func init() {
 		}
 	}
 }
+
+// kept is the value of a setting that the tables have, under any of its names.
+func (b *Broker) kept(name string) string { return settings[name].get(&b.options) }
 
 // setting is the row in the table of all settings.
 func (k *keptSetting) setting() setting {
@@ -288,6 +293,25 @@ func bytesOrPercent(value string) (shown, expected string) {
 		return "", tooManyPercent
 	}
 	return strconv.FormatUint(-n, 10) + "%", ""
+}
+
+// savePoints accepts pairs of seconds and changes.
+func savePoints(value string) (shown, expected string) {
+	words := strings.Split(value, " ")
+	if value == "" {
+		words = nil
+	}
+	if len(words)%2 != 0 {
+		return "", "Invalid save parameters"
+	}
+	for i, word := range words {
+		n, err := strconv.ParseInt(word, 10, 64)
+		if err != nil || n < int64(1-i%2) {
+			return "", "Invalid save parameters"
+		}
+		words[i] = strconv.FormatInt(n, 10)
+	}
+	return strings.Join(words, " "), ""
 }
 
 // hertz clamps the value to Redis's range.

@@ -13,7 +13,7 @@ import (
 	"redrpc/broker/internal/resp"
 )
 
-// INFO, with the fields of Redis that mean something here.
+// INFO. It has all fields of Redis: what there is nothing of here is 0, or says so.
 
 var infoCommands = []command.Command{
 	{Name: "info", Arity: -1, Flags: command.Always, Run: withBroker(info), ACL: "dangerous", Tips: "nondeterministic_output request_policy:all_shards response_policy:special",
@@ -90,19 +90,29 @@ func (b *Broker) infoServer(out *strings.Builder) {
 	executable, _ := os.Executable() // "" where there is none
 	writeFields(out,
 		field{"redis_version", version},
+		field{"redis_git_sha1", "00000000"}, // as of a release
+		field{"redis_git_dirty", 0},
+		field{"redis_build_id", "0"},
 		field{"redis_mode", "standalone"},
 		field{"os", runtime.GOOS + " " + runtime.GOARCH},
 		field{"arch_bits", strconv.IntSize},
 		field{"monotonic_clock", runtime.Version()},
 		field{"multiplexing_api", multiplexing},
+		field{"atomicvar_api", "sync/atomic"},
+		field{"gcc_version", "0.0.0"}, // as of a Redis that another compiler made
 		field{"process_id", os.Getpid()},
+		field{"process_supervised", "no"},
 		field{"run_id", b.runID},
 		field{"tcp_port", b.options.served.port},
 		field{"server_time_usec", b.keys.Now / 1000},
 		field{"uptime_in_seconds", uptime},
 		field{"uptime_in_days", uptime / (24 * 60 * 60)},
+		field{"hz", b.kept("hz")},
+		field{"configured_hz", b.kept("hz")},
+		field{"lru_clock", b.keys.Second & keyspace.LRUClockMask},
 		field{"executable", executable},
 		field{"config_file", ""},
+		field{"io_threads_active", 0},
 	)
 }
 
@@ -143,10 +153,53 @@ func (b *Broker) infoMemory(out *strings.Builder) {
 		field{"used_memory_dataset", used - keyspace.EmptyBytes},
 		field{"used_memory_dataset_perc", percentage(used-keyspace.EmptyBytes, used-keyspace.EmptyBytes)},
 	)
+	writeFields(out,
+		field{"allocator_allocated", m.HeapAlloc},
+		field{"allocator_active", m.HeapInuse},
+		field{"allocator_resident", m.HeapSys - m.HeapReleased},
+	)
+	writeFields(out, bytes("total_system_memory", systemMemory())...)
+	scripts := 0
+	if e := b.scripting.engine; e != nil {
+		scripts = e.Len()
+	}
+	writeFields(out,
+		field{"used_memory_lua", 0},
+		field{"used_memory_vm_eval", 0},
+		field{"used_memory_lua_human", "0B"},
+		field{"used_memory_scripts_eval", 0},
+		field{"number_of_cached_scripts", scripts},
+		field{"number_of_functions", 0},
+		field{"number_of_libraries", 0},
+		field{"used_memory_vm_functions", 0},
+	)
+	writeFields(out, bytes("used_memory_vm_total", 0)...)
+	writeFields(out, field{"used_memory_functions", 0})
+	writeFields(out, bytes("used_memory_scripts", 0)...)
 	writeFields(out, bytes("maxmemory", b.options.MaxMemory)...)
+	ratio := func(a, b uint64) string { return fmt.Sprintf("%.2f", float64(a)/float64(max(b, 1))) }
+	resident := m.Sys - m.HeapReleased
 	writeFields(out,
 		field{"maxmemory_policy", "noeviction"},
+		field{"allocator_frag_ratio", ratio(m.HeapInuse, m.HeapAlloc)},
+		field{"allocator_frag_bytes", m.HeapInuse - m.HeapAlloc},
+		field{"allocator_rss_ratio", ratio(m.HeapSys-m.HeapReleased, m.HeapInuse)},
+		field{"allocator_rss_bytes", m.HeapSys - m.HeapReleased - m.HeapInuse},
+		field{"rss_overhead_ratio", ratio(resident, m.HeapSys-m.HeapReleased)},
+		field{"rss_overhead_bytes", resident - (m.HeapSys - m.HeapReleased)},
+		field{"mem_fragmentation_ratio", ratio(resident, uint64(used))},
+		field{"mem_fragmentation_bytes", int64(resident) - int64(used)},
+		field{"mem_not_counted_for_evict", 0},
+		field{"mem_replication_backlog", 0},
+		field{"mem_total_replication_buffers", 0},
+		field{"mem_clients_slaves", 0},
+		field{"mem_clients_normal", b.clientMemory()},
+		field{"mem_cluster_links", 0},
+		field{"mem_aof_buffer", 0},
 		field{"mem_allocator", "go"},
+		field{"active_defrag_running", 0},
+		field{"lazyfree_pending_objects", 0},
+		field{"lazyfreed_objects", 0},
 	)
 }
 
@@ -170,12 +223,47 @@ func percentage(part, whole int) string {
 }
 
 func (b *Broker) infoPersistence(out *strings.Builder) {
+	appendOnly := 0
+	if b.kept("appendonly") == "yes" {
+		appendOnly = 1
+	}
+	neverOr0 := func(happened bool) int { // seconds that it took
+		if happened {
+			return 0
+		}
+		return -1
+	}
 	writeFields(out,
 		field{"loading", 0},
 		field{"async_loading", 0},
+		field{"current_cow_peak", 0},
+		field{"current_cow_size", 0},
+		field{"current_cow_size_age", 0},
+		field{"current_fork_perc", "0.00"},
+		field{"current_save_keys_processed", 0},
+		field{"current_save_keys_total", 0},
+		field{"rdb_changes_since_last_save", b.keys.Changes - b.saves.changes},
 		field{"rdb_bgsave_in_progress", 0},
-		field{"aof_enabled", 0},
+		field{"rdb_last_save_time", b.saves.last / int64(time.Second)},
+		field{"rdb_last_bgsave_status", "ok"},
+		field{"rdb_last_bgsave_time_sec", neverOr0(b.saves.inBack > 0)},
+		field{"rdb_current_bgsave_time_sec", -1},
+		field{"rdb_saves", b.saves.count},
+		field{"rdb_last_cow_size", 0},
+		field{"rdb_last_load_keys_expired", 0},
+		field{"rdb_last_load_keys_loaded", 0},
+		field{"aof_enabled", appendOnly},
 		field{"aof_rewrite_in_progress", 0},
+		field{"aof_rewrite_scheduled", 0},
+		field{"aof_last_rewrite_time_sec", neverOr0(b.saves.rewrote)},
+		field{"aof_current_rewrite_time_sec", -1},
+		field{"aof_last_bgrewrite_status", "ok"},
+		field{"aof_rewrites", b.saves.rewrites},
+		field{"aof_rewrites_consecutive_failures", 0},
+		field{"aof_last_write_status", "ok"},
+		field{"aof_last_cow_size", 0},
+		field{"module_fork_in_progress", 0},
+		field{"module_fork_last_cow_size", 0},
 	)
 }
 
@@ -187,25 +275,53 @@ func (b *Broker) infoStats(out *strings.Builder) {
 		field{"instantaneous_ops_per_sec", int64(rate.commands)},
 		field{"total_net_input_bytes", b.stats.bytesIn},
 		field{"total_net_output_bytes", b.stats.bytesOut},
+		field{"total_net_repl_input_bytes", 0},
+		field{"total_net_repl_output_bytes", 0},
 		field{"instantaneous_input_kbps", fmt.Sprintf("%.2f", rate.in/1024)},
 		field{"instantaneous_output_kbps", fmt.Sprintf("%.2f", rate.out/1024)},
+		field{"instantaneous_input_repl_kbps", "0.00"},
+		field{"instantaneous_output_repl_kbps", "0.00"},
 		field{"rejected_connections", b.stats.rejected},
 		field{"faults_refused_connections", b.stats.refused},
 		field{"faults_dropped_clients", b.stats.dropped},
+		field{"sync_full", 0},
+		field{"sync_partial_ok", 0},
+		field{"sync_partial_err", 0},
 		field{"expired_keys", b.keys.Expired},
+		field{"expired_stale_perc", "0.00"},
+		field{"expired_time_cap_reached_count", 0},
+		field{"expire_cycle_cpu_milliseconds", 0},
 		field{"evicted_keys", 0},
 		field{"evicted_clients", 0},
+		field{"total_eviction_exceeded_time", 0},
+		field{"current_eviction_exceeded_time", 0},
 		field{"keyspace_hits", b.keys.Hits},
 		field{"keyspace_misses", b.keys.Misses},
 		field{"pubsub_channels", len(b.pubsub[channels])},
 		field{"pubsub_patterns", len(b.pubsub[patterns])},
 		field{"pubsubshard_channels", len(b.pubsub[shards])},
+		field{"latest_fork_usec", 0},
+		field{"total_forks", 0},
+		field{"migrate_cached_sockets", 0},
+		field{"slave_expires_tracked_keys", 0},
+		field{"active_defrag_hits", 0},
+		field{"active_defrag_misses", 0},
+		field{"active_defrag_key_hits", 0},
+		field{"active_defrag_key_misses", 0},
+		field{"total_active_defrag_time", 0},
+		field{"current_active_defrag_time", 0},
 		field{"tracking_total_keys", len(b.tracking.readers)},
 		field{"tracking_total_items", b.tracking.items()},
 		field{"tracking_total_prefixes", len(b.tracking.prefixes)},
+		field{"unexpected_error_replies", 0},
 		field{"total_error_replies", b.stats.errors},
+		field{"dump_payload_sanitizations", 0},
 		field{"total_reads_processed", b.stats.reads},
 		field{"total_writes_processed", b.stats.writes},
+		field{"io_threaded_reads_processed", 0},
+		field{"io_threaded_writes_processed", 0},
+		field{"reply_buffer_shrinks", 0},
+		field{"reply_buffer_expands", 0},
 	)
 }
 
@@ -219,8 +335,14 @@ func (b *Broker) infoReplication(out *strings.Builder) {
 	}
 	writeFields(out,
 		field{"master_failover_state", "no-failover"},
+		field{"master_replid", b.replicationID},
+		field{"master_replid2", b.formerReplicationID},
 		field{"master_repl_offset", 0},
+		field{"second_repl_offset", -1},
 		field{"repl_backlog_active", 0},
+		field{"repl_backlog_size", b.kept("repl-backlog-size")},
+		field{"repl_backlog_first_byte_offset", 0},
+		field{"repl_backlog_histlen", 0},
 	)
 }
 

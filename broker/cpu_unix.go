@@ -8,12 +8,13 @@ import (
 	"syscall"
 )
 
-// infoCPU writes the CPU time of the process, and of its children that have ended.
+// infoCPU writes the CPU time of the process, and of its children that have ended. There is no
+// main thread: the time of all stands in its place.
 func (b *Broker) infoCPU(out *strings.Builder) {
 	for _, who := range []struct {
 		id     int
 		suffix string
-	}{{syscall.RUSAGE_SELF, ""}, {syscall.RUSAGE_CHILDREN, "_children"}} {
+	}{{syscall.RUSAGE_SELF, ""}, {syscall.RUSAGE_CHILDREN, "_children"}, {syscall.RUSAGE_SELF, "_main_thread"}} {
 		var u syscall.Rusage
 		if err := syscall.Getrusage(who.id, &u); err != nil {
 			continue

@@ -3,6 +3,7 @@
 package broker
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -166,6 +167,20 @@ var rules = []rule{
 			b.keepField("keys.count")
 		})
 	}},
+	{"memory|doctor", "the broker has its own words", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if strings.Contains(r.text, "very little memory") && strings.Contains(b.text, "little memory") {
+				b.text = r.text
+			}
+		})
+	}},
+	{"lastsave", "the servers were started a moment apart", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.kind == ':' && b.kind == ':' {
+				b.text = r.text
+			}
+		})
+	}},
 	{"memory|malloc-stats", "the allocator is another", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if strings.Contains(r.text, "jemalloc") && strings.Contains(b.text, "Go's allocator") {
@@ -286,6 +301,31 @@ var avoided = []struct {
 			named = named || strings.EqualFold(args[i], "ID")
 		}
 		return row == "client|kill" && !named
+	}},
+	{"redis-server would save, in the background or not", func(row string, args []string) bool {
+		return (row == "save" || row == "bgrewriteaof") && len(args) == 1 ||
+			row == "bgsave" && (len(args) == 1 || len(args) == 2 && strings.EqualFold(args[1], "SCHEDULE"))
+	}},
+	{"redis-server would have a replica, or become one", func(row string, args []string) bool {
+		port, isInt := int64(0), false
+		if len(args) > 2 {
+			port, isInt = resp.ParseInt([]byte(args[2]))
+		}
+		switch row {
+		case "sync":
+			return len(args) == 1
+		case "psync": // which also minds what has not been written to the client yet
+			return len(args) > 2
+		case "replicaof", "slaveof":
+			return len(args) == 3 && isInt && port >= 0 && port <= math.MaxUint16
+		}
+		return false
+	}},
+	{"REPLCONF ACK and GETACK have no reply", func(row string, args []string) bool {
+		return row == "replconf" && slices.ContainsFunc(args, func(arg string) bool { return strings.EqualFold(arg, "ACK") || strings.EqualFold(arg, "GETACK") })
+	}},
+	{"redis-server would connect to another one", func(row string, args []string) bool {
+		return row == "migrate" && len(args) > 5 && args[1] != "127.0.0.1"
 	}},
 	{"DEBUG SLEEP stops the server", func(row string, args []string) bool {
 		return row == "debug" && len(args) == 3 && strings.EqualFold(args[1], "SLEEP") && sleepTime([]byte(args[2])) > 0

@@ -20,13 +20,6 @@ var leftOut = []struct {
 }{
 	{"Other types of values will follow.", "stream geo", ""},
 	{"Functions will follow.", "", "fcall fcall_ro function function|delete function|dump function|flush function|help function|kill function|list function|load function|restore function|stats"},
-	{"The broker is no cluster.", "", "restore-asking"},
-	{"There is no disk.", "", "bgrewriteaof bgsave lastsave save"},
-	{"There are no replicas.", "", "failover psync replconf replicaof slaveof sync"},
-	{"There are no modules.", "", "module|load module|loadex module|unload"},
-	{"The broker connects to nobody.", "", "migrate"},
-	{"What it looks for are problems of Redis's memory.", "", "memory|doctor"},
-	{"There is one user.", "", "acl acl|cat acl|deluser acl|dryrun acl|genpass acl|getuser acl|help acl|list acl|load acl|log acl|save acl|setuser acl|users acl|whoami"},
 }
 
 // docs/commands.md is made from the table, and leftOut: -update writes it.

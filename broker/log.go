@@ -243,7 +243,9 @@ func isSecret(c *command.Command, args [][]byte, i int) bool {
 		return i%2 == 1 && isSecretSetting(args[i-1])
 	case name == "acl|setuser":
 		return i > 1
-	case c == nil: // MIGRATE or ACL, for example
+	case name == "migrate": // AUTH password, AUTH2 user password
+		return i > 6 && (resp.Is(args[i-1], "AUTH") || resp.Is(args[i-1], "AUTH2")) || i > 7 && resp.Is(args[i-2], "AUTH2")
+	case c == nil: // of another version, for example
 		hidesAll := func(arg []byte) bool { return resp.Is(arg, "AUTH") || resp.Is(arg, "AUTH2") || resp.Is(arg, "SETUSER") }
 		return slices.ContainsFunc(args[:i], hidesAll)
 	}

@@ -164,6 +164,9 @@ func (s *session) refuse(cmd *command.Command, args [][]byte, err *resp.Reply) *
 	case !cmd.Accepts(len(args)):
 		r := cmd.WrongNumber()
 		return &r
+	case cmd.Flags&command.Protected != 0 && !s.mayUse(cmd):
+		r := notEnabled(cmd)
+		return &r
 	case s.needsAuth() && cmd.Flags&command.NoAuth == 0:
 		r := resp.ErrorReply("NOAUTH Authentication required.")
 		return &r
@@ -184,6 +187,15 @@ func (s *session) refuse(cmd *command.Command, args [][]byte, err *resp.Reply) *
 		return &r
 	}
 	return nil
+}
+
+// mayUse reports whether a protected command is allowed. MODULE never is.
+func (s *session) mayUse(*command.Command) bool { return false }
+
+// notEnabled is the answer to a protected command that is not allowed.
+func notEnabled(cmd *command.Command) resp.Reply {
+	name, _, _ := strings.Cut(cmd.FullName, "|")
+	return resp.Errorf("ERR %s command not allowed. If the enable-%s-command option is set to \"local\", you can run it from a local connection, otherwise you need to set this option in the configuration file, and then restart the server.", strings.ToUpper(name), name)
 }
 
 var tooFewReplicas = resp.ErrorReply("NOREPLICAS Not enough good replicas to write.")

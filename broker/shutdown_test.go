@@ -18,13 +18,13 @@ func TestShutdown(t *testing.T) {
 		if err := b.WaitBlocked(t.Context(), 1); err != nil {
 			t.Fatal(err)
 		}
-		last.expect(t, "-ERR Errors trying to SHUTDOWN. Check logs.", "SHUTDOWN", "SAVE")
+		last.expect(t, "-ERR syntax error", "SHUTDOWN", "SAVE", "NOSAVE")
 		select {
 		case <-b.Done():
 			t.Fatal("it is done, but was not shut down")
 		default:
 		}
-		if _, err := io.WriteString(last, "SHUTDOWN NOSAVE NOW\r\nRPUSH q a\r\n"); err != nil {
+		if _, err := io.WriteString(last, "SHUTDOWN SAVE NOW\r\nRPUSH q a\r\n"); err != nil {
 			t.Fatal(err)
 		}
 		select {

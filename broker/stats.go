@@ -100,6 +100,7 @@ func (b *Broker) resetStats() {
 		errorCodes: map[string]int64{}, samples: ring[sample]{most: rateSamples + 1},
 	}
 	b.keys.Expired, b.keys.Hits, b.keys.Misses = 0, 0, 0
+	b.saves.count, b.saves.rewrites = 0, 0
 	clear(b.usage)
 }
 

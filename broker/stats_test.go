@@ -3,7 +3,10 @@ package broker
 import (
 	"maps"
 	"math/rand/v2"
+	"redrpc/internal/redistest"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -108,6 +111,32 @@ func TestInfo(t *testing.T) {
 	addr := listen(t, b, "tcp", "").String()
 	if got := ask("server"); !strings.Contains(got, "tcp_port:"+addr[strings.LastIndex(addr, ":")+1:]+"\r\n") {
 		t.Errorf("listening on %s: got %s", addr, got)
+	}
+}
+
+// INFO has the fields of redis-server, in its order.
+func TestInfoFields(t *testing.T) {
+	server := newWire(dial(t, redistest.Start(t).TCPAddr()))
+	own := inMemory(t, newBroker(t, Options{}))
+	fields := func(w *wire, section string) (names []string) {
+		text, err := strconv.Unquote(w.do(t, "INFO", section))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(text) {
+			if name, _, isField := strings.Cut(line, ":"); isField && !slices.Contains([]string{"used_memory_heap", "faults_refused_connections", "faults_dropped_clients"}, name) {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	for _, section := range []string{"server", "clients", "memory", "persistence", "stats", "replication", "cpu", "cluster", "modules"} {
+		if section == "cpu" && runtime.GOOS != "linux" {
+			continue
+		}
+		if got, want := fields(own, section), fields(server, section); !slices.Equal(got, want) {
+			t.Errorf("INFO %s: fields\n%q, want\n%q", section, got, want)
+		}
 	}
 }
 

@@ -51,6 +51,7 @@ const (
 	Stale
 	SkipMonitor
 	SkipSlowlog
+	Asking // in a cluster: the client need not have said ASKING before
 	Fast
 	NoAuth // runs before the client has given the password
 	NoMandatoryKeys
@@ -64,6 +65,7 @@ const (
 	WhileSubscribed // may be used by a RESP2 client that is subscribed
 	Personal        // about the client's own connection: nothing for Do
 	MayReplicate    // changes no key, but a replica would have to know: CLIENT PAUSE WRITE postpones it
+	Protected       // has to be allowed by a setting
 	NeverPostponed  // no pause, stall or fault keeps it from running
 	RunsScript      // its flags depend on what the script declares
 )
@@ -77,7 +79,7 @@ const (
 const reported = Immediate - 1
 
 var flagNames = []string{"write", "readonly", "denyoom", "admin", "pubsub", "noscript", "blocking", "loading", "stale", "skip_monitor",
-	"skip_slowlog", "fast", "no_auth", "no_mandatory_keys", "no_async_loading", "no_multi", "allow_busy", "movablekeys"}
+	"skip_slowlog", "asking", "fast", "no_auth", "no_mandatory_keys", "no_async_loading", "no_multi", "allow_busy", "movablekeys"}
 
 // Names lists the flags that COMMAND reports.
 func (f Flag) Names() iter.Seq[string] {
@@ -163,14 +165,19 @@ type KeySpec struct {
 	// Use returns the flags for given arguments, if they depend on those. Find lists
 	// the keys, if no rule tells where they are.
 	Use  func(args [][]byte) string
-	Find func(args [][]byte) []int
+	Find func(args [][]byte) (indexes []int, ok bool)
+
+	// Keyword is what Find looks for, from the argument From on, as COMMAND INFO has it. A
+	// Find without it, and without a Step, is no rule that clients could follow.
+	Keyword string
+	From    int
 }
 
 // Indexes lists where in args the keys are. It reports nothing for arguments that
 // do not hold as many keys as they say.
 func (k KeySpec) Indexes(args [][]byte) (indexes []int, ok bool) {
 	if k.Find != nil {
-		return k.Find(args), true
+		return k.Find(args)
 	}
 	first, last := k.First, k.First+k.Last
 	if k.Count {
@@ -228,7 +235,7 @@ func (c *Command) HasKeys() bool { return len(c.Keys) > 0 && c.Keys[0].Flags != 
 // first, last and step; zeros where the keys can move.
 func (c *Command) Span() (first, last, step int) {
 	for _, k := range c.Keys {
-		if k.Count || k.Find != nil {
+		if k.Count || k.Keyword != "" || k.Step == 0 {
 			continue
 		}
 		if step == 0 {

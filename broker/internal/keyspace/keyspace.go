@@ -30,6 +30,7 @@ type Keyspace struct {
 
 	Hits, Misses int64 // of keys that were read
 	Expired      int64 // keys
+	Changes      int64 // of keys, by commands
 
 	hooks Hooks
 	used  int // bytes of the data, while they are counted all the time
@@ -191,6 +192,7 @@ func (e *Entry) Due() {
 
 // SignalModified signals that a key was written or deleted, see Hooks.Modified.
 func (k *Keyspace) SignalModified(by Caller, d *DB, key []byte) {
+	k.Changes++
 	if k.MaxMemory > 0 {
 		if e := d.Find(key); e != nil {
 			k.Measure(e)
@@ -208,6 +210,7 @@ func (k *Keyspace) Flush(d *DB) {
 		k.used -= e.bytes
 		k.signalRemoved(d, e.Key)
 	}
+	k.Changes += int64(d.Len())
 	d.entries = dict.Dict[*Entry]{}
 	d.expiring = 0
 }
@@ -274,6 +277,9 @@ func (k *Keyspace) PeakMemory() int { return k.peak }
 
 // IsFull reports whether the data take more than they may. There has to be a limit.
 func (k *Keyspace) IsFull() bool { return EmptyBytes+k.used > k.MaxMemory }
+
+// LRUClockMask are the bits of Redis's clock of seconds that keys are last used by.
+const LRUClockMask = 1<<24 - 1
 
 // Milliseconds is the time of the running command in milliseconds since 1970, the unit of
 // Redis's expiry.

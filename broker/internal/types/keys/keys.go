@@ -12,7 +12,7 @@ import (
 )
 
 // Commands are the rows of the commands for keys of any type.
-var Commands = slices.Concat(keyCommands, renameCommands, dumpCommands, sortCommands, objectCommands)
+var Commands = slices.Concat(keyCommands, renameCommands, dumpCommands, migrateCommands, sortCommands, objectCommands)
 
 var keyCommands = []command.Command{
 	{Name: "del", Arity: -2, Flags: command.Write, Keys: command.KeysUpTo(-1, 1, "RM delete"), Run: del, ACL: "keyspace", Tips: "request_policy:multi_shard response_policy:agg_sum",

@@ -80,7 +80,7 @@ var (
 )
 
 // storesSorted finds the key that SORT stores in.
-func storesSorted(args [][]byte) (indexes []int) {
+func storesSorted(args [][]byte) (indexes []int, ok bool) {
 	for i := 2; i < len(args); i++ {
 		switch {
 		case resp.Is(args[i], "LIMIT"):
@@ -91,11 +91,11 @@ func storesSorted(args [][]byte) (indexes []int) {
 			indexes = []int{i + 1}
 		}
 	}
-	return indexes
+	return indexes, true
 }
 
 // derived stands for the keys that SORT derives from elements.
-func derived([][]byte) []int { return nil }
+func derived([][]byte) (indexes []int, ok bool) { return nil, true }
 
 func sortKey(c *keyspace.Call, args [][]byte) resp.Reply         { return sortGeneric(c, args, true) }
 func sortKeyReadOnly(c *keyspace.Call, args [][]byte) resp.Reply { return sortGeneric(c, args, false) }
