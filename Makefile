@@ -19,7 +19,7 @@ man: ## write the manual pages, bin/man/*.1
 PACKAGES := -p 3 ./rpc ./cmd/... ./bench/... ./...
 
 # The flows mostly wait, so many run at once.
-SYSTEMS := cd broker/systems && go test -shuffle=on -parallel 16 -timeout 5m
+SYSTEMS := cd broker/systems && go test -shuffle=on -parallel 16 -timeout 8m
 
 test: ## run the tests, and say which suites this machine has to leave out
 	go test $(RACE) -shuffle=on -timeout 11m $(PACKAGES)
@@ -52,7 +52,14 @@ fuzz: ## fuzz every parser for FUZZTIME (30s) each
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-systems: ## run programs that use Redis on redis-server and on the broker, and list the commands of each
+# What npm installs for the flows in Node, anew when the list has changed.
+NODE := broker/systems/testdata/node
+NODE_MODULES := $(NODE)/node_modules/.package-lock.json
+
+$(NODE_MODULES): $(NODE)/package-lock.json
+	cd $(NODE) && npm ci
+
+systems: $(if $(shell command -v npm),$(NODE_MODULES)) ## run programs that use Redis on redis-server and on the broker, and list the commands of each
 	$(SYSTEMS) -count=1 -v ./...
 
 differential: ## compare the broker with redis-server over 1,000,000 random commands, or more until it has seen all

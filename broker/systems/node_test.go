@@ -1,0 +1,41 @@
+//go:build unix
+
+package systems
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"redrpc/internal/redistest"
+)
+
+// TestNode runs the flows in Node, each of a library of npm's.
+func TestNode(t *testing.T) {
+	t.Parallel()
+	node := redistest.Program(t, "node")
+	if _, err := os.Stat("testdata/node/node_modules"); err != nil {
+		redistest.Missing(t, "testdata/node/node_modules") // make systems does it
+	}
+	for _, flow := range []string{
+		"ioredis.js 2",
+		"ioredis.js 3",
+		"node-redis.js 2",
+		"node-redis.js 3",
+		"bull.js",
+		"bee-queue.js",
+		"redlock.js",
+		"rate-limiter-flexible.js",
+		"socket.io.js pubsub ioredis",
+		"socket.io.js pubsub redis",
+		"socket.io.js sharded ioredis",
+		"socket.io.js sharded redis",
+	} {
+		t.Run(flow, func(t *testing.T) {
+			t.Parallel()
+			onEachByTCP(t, func(t *testing.T, s server) {
+				runFlow(t, s, "testdata/node", node, strings.Fields(flow)...)
+			})
+		})
+	}
+}
