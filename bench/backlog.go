@@ -106,7 +106,7 @@ func (r *run) checkBacklog(res *Result) Check {
 		return r.checkBehind(res)
 	}
 	text := fmt.Sprintf("more calls were sent than are answered: for %.1f s those in flight grew by %s each second, %s of those sent",
-		g.SpanS, figure.Grouped(int64(math.Round(g.PerSecond))), figure.Percent(g.Share))
+		g.SpanS, figure.Rate(g.PerSecond), figure.Percent(g.Share))
 	if r.diverging.stopped {
 		text += ", so the run ended early"
 	}

@@ -114,3 +114,28 @@ func TestOverloadWithTimeOutsIsDiverging(t *testing.T) {
 		})
 	}
 }
+
+// A fifth of the calls is too much, however few they are, in either loop.
+func TestGivenUp(t *testing.T) {
+	for _, c := range []struct {
+		answered, givenUp int
+		state             State
+	}{{25, 0, Valid}, {24, 1, Valid}, {17, 4, Valid}, {16, 4, Diverging}, {4, 1, Diverging}, {1, 24, Diverging}, {1000, 30, Valid}, {100, 30, Diverging}} {
+		for _, model := range []Model{ClosedLoop{}, OpenLoop{Profile: Constant(10)}} {
+			synctest.Test(t, func(t *testing.T) {
+				res := measure(t, t.Context(), Config{
+					Model: model, Calls: int64(c.answered + c.givenUp), Classify: func(error) string { return "timeout" }, Censored: []string{"timeout"},
+					Do: func(_ context.Context, a *Attempt) error {
+						if time.Sleep(ms); a.Number < int64(c.givenUp) {
+							return context.DeadlineExceeded
+						}
+						return nil
+					},
+				})
+				if res.Verdict.State != c.state || res.Calls != int64(c.answered) {
+					t.Errorf("%v, %d answered and %d given up: %+v", model, c.answered, c.givenUp, res.Verdict)
+				}
+			})
+		}
+	}
+}

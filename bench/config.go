@@ -44,7 +44,9 @@ type Config struct {
 	// Zero is now.
 	StartAt time.Time
 
-	// Warmup comes before the measured window.
+	// Warmup comes before the measured window. A load whose rate changes over time
+	// begins with the window, and has its first rate before it. What of a Recording comes
+	// in the warm-up is not measured.
 	Warmup time.Duration
 
 	// Duration is the length of the measured window. A call is sent in it or
@@ -82,7 +84,8 @@ type Config struct {
 	Spin Spin
 
 	// Interval is the length of the parts into which Result.Intervals divides the
-	// run. 0 is 1 s.
+	// run. 0 is 1 s, or in a run of more than 10 minutes as long as makes 600 of them at
+	// most.
 	Interval time.Duration
 
 	// Gauges are read at the end of each interval; Resources and Counters when
@@ -93,7 +96,7 @@ type Config struct {
 	Counters  func() map[string]float64 // cumulative, such as how often Redis ran a command
 
 	// Progress, if not nil, is called every ProgressEvery from the goroutine of
-	// Run, which it holds up: it has to be quick. 0 is Interval.
+	// Run, which it holds up: it has to be quick. 0 is 1 s.
 	Progress      func(Progress)
 	ProgressEvery time.Duration
 }
@@ -120,6 +123,10 @@ type Resource struct {
 	Name     string
 	Capacity float64              // seconds of it that a second has: cores, workers
 	Used     func() time.Duration // so far
+
+	// Processor tells that this is the processor time of another process of the
+	// system that is measured, such as Redis's, which then counts as no stranger.
+	Processor bool
 }
 
 // Spin is how an open loop waits for the last microseconds before a call: asleep,
@@ -177,9 +184,9 @@ func (cfg *Config) check() error {
 	case cfg.Drain < 0:
 		return wrong("Drain", "more than 0, or 0 for 5 s", cfg.Drain)
 	case cfg.Interval < 0:
-		return wrong("Interval", "more than 0, or 0 for 1 s", cfg.Interval)
+		return wrong("Interval", "more than 0, or 0 for the default", cfg.Interval)
 	case cfg.ProgressEvery < 0:
-		return wrong("ProgressEvery", "more than 0, or 0 for Interval", cfg.ProgressEvery)
+		return wrong("ProgressEvery", "more than 0, or 0 for 1 s", cfg.ProgressEvery)
 	}
 	switch cfg.Spin {
 	case "":
@@ -198,6 +205,9 @@ func (cfg *Config) check() error {
 			return wrong(fmt.Sprintf("Resources[%d]", i), "a name, a function and a capacity of more than 0",
 				fmt.Sprintf("%q, %v", r.Name, r.Capacity))
 		}
+	}
+	if m, ok := cfg.Model.(OpenLoop); ok {
+		cfg.Model = m.after(cfg.Warmup)
 	}
 	if cfg.StartAt.IsZero() {
 		cfg.StartAt = time.Now()
@@ -222,13 +232,33 @@ func (cfg *Config) check() error {
 	}
 	cfg.Instances = orElse(cfg.Instances, 1)
 	cfg.Drain = orElse(cfg.Drain, 5*time.Second)
-	cfg.Interval = orElse(cfg.Interval, time.Second)
-	cfg.ProgressEvery = orElse(cfg.ProgressEvery, cfg.Interval)
+	if cfg.Interval == 0 {
+		cfg.Interval = intervalOf(cfg.length())
+	}
+	cfg.ProgressEvery = orElse(cfg.ProgressEvery, time.Second)
 	return nil
 }
 
 // open reports whether the load is an open loop.
 func (cfg *Config) open() bool { return cfg.Model.Times(cfg.Seed) != nil }
+
+// length is how long the run takes until the last call is intended, and 0 if that is not
+// known beforehand.
+func (cfg *Config) length() time.Duration {
+	if cfg.Duration > 0 {
+		return cfg.Warmup + cfg.Duration
+	}
+	switch m := cfg.Model.(type) {
+	case OpenLoop: // of random arrivals on the average
+		if d, ok := m.Profile.When(m.Profile.Calls(cfg.Warmup) + float64(cfg.Calls)); ok {
+			return d
+		}
+		return m.Profile.ends()
+	case Recording:
+		return m[len(m)-1].Offset
+	}
+	return 0
+}
 
 func orElse[T comparable](v, otherwise T) T {
 	var zero T

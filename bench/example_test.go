@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"redrpc/bench"
@@ -83,20 +84,25 @@ func ExampleRun_phases() {
 // Two generators, here one after the other, share one schedule; together they are
 // the load.
 func ExampleMerge() {
-	var results []*bench.Result
-	for instance := range 2 {
-		res, err := bench.Run(context.Background(), bench.Config{
-			Call:     func(ctx context.Context) error { return nil },
-			Model:    bench.OpenLoop{Profile: bench.Constant(5000)},
-			Instance: instance, Instances: 2,
-			Calls: 1000,
+	results := make([]*bench.Result, 2)
+	start := time.Now().Add(50 * time.Millisecond)
+	var running sync.WaitGroup
+	for instance := range results {
+		running.Go(func() { // each in a process of its own, most often
+			res, err := bench.Run(context.Background(), bench.Config{
+				Call:     func(ctx context.Context) error { return nil },
+				Model:    bench.OpenLoop{Profile: bench.Constant(5000)},
+				Instance: instance, Instances: 2,
+				StartAt:  start,
+				Duration: 200 * time.Millisecond,
+			})
+			if err != nil {
+				fmt.Println(err)
+			}
+			results[instance] = res
 		})
-		if err != nil {
-			fmt.Println(err)
-			return
-		}
-		results = append(results, res)
 	}
+	running.Wait()
 	all, err := bench.Merge(results...)
 	if err != nil {
 		fmt.Println(err)

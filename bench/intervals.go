@@ -25,17 +25,20 @@ func (r *run) endInterval() {
 	r.collect()
 	r.marks = ended
 	i := r.interval(began, ended)
-	r.recent.reset()
-	if n := len(r.intervals); n > 0 && ended.at-began.at < r.cfg.Interval/100 {
+	if n := len(r.intervals); n > 0 && ended.at-began.at < r.cfg.Interval/100 && r.intervals[n-1].WarmingUp == i.WarmingUp {
 		last := &r.intervals[n-1]
 		last.add(&i)
 		last.EndS, last.InFlight, last.Gauges = i.EndS, i.InFlight, i.Gauges
 		return
 	}
 	r.intervals = append(r.intervals, i)
+	if len(r.intervals) >= 2*mostIntervals {
+		r.widen()
+	}
 }
 
-// interval is what was collected from began to ended. It spoils what is recent.
+// interval is what was collected from began to ended. It spoils what is recent of the
+// period that the interval belongs to.
 func (r *run) interval(began, ended marks) Interval {
 	i := Interval{
 		StartS:    began.at.Seconds(),
@@ -52,30 +55,64 @@ func (r *run) interval(began, ended marks) Interval {
 	for _, g := range r.cfg.Gauges {
 		i.Gauges[g.Name] = g.Read()
 	}
-	window, warmup := &r.recent.window, &r.recent.warmup
-	for _, c := range []*counts{window, warmup} {
-		for kind, s := range c.failures {
-			if s.Count > 0 {
-				i.Errors[kind] += s.Count
-			}
+	of := &r.recent.window
+	if warmup := &r.recent.warmup; i.WarmingUp {
+		of = warmup
+	} else {
+		i.WarmupCalls = warmup.response.Count
+		warmup.reset()
+	}
+	defer of.reset()
+	for kind, s := range of.failures {
+		if s.Count > 0 {
+			i.Errors[kind] = s.Count
 		}
 	}
-	response, service := &window.response, &window.service
-	if warmup.response.Count > 0 {
-		response.Add(&warmup.response)
-		service.Add(&warmup.service)
-	}
-	i.Response = response.compact()
+	i.Response = of.response.compact()
 	i.ServiceSamples = i.Response
 	if r.cfg.open() {
-		i.ServiceSamples = service.compact()
+		i.ServiceSamples = of.service.compact()
 	}
 	i.Calls = i.Response.Count
-	i.Latency, i.Service = figures(response), figures(service)
+	i.Latency, i.Service = figures(&of.response), figures(&of.service)
 	if !r.cfg.open() {
 		i.Service = i.Latency
 	}
 	return i
+}
+
+// A run of any length has at most mostIntervals of them, so that its report stays small:
+// if its length is known they are as long as that takes.
+const mostIntervals = 600
+
+// intervalOf is the least of some handy lengths that divides a run of this length into
+// mostIntervals at most.
+func intervalOf(length time.Duration) time.Duration {
+	const s = time.Second
+	for _, d := range []time.Duration{s, 2 * s, 5 * s, 10 * s, 15 * s, 30 * s, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute} {
+		if length <= mostIntervals*d {
+			return d
+		}
+	}
+	return time.Hour
+}
+
+// widen makes intervals twice as long from now on, and each two that there are one, for
+// runs that turn out to be long.
+func (r *run) widen() {
+	r.cfg.Interval *= 2
+	r.ticker.Reset(r.cfg.Interval)
+	var wide []Interval
+	for n, i := range r.intervals {
+		last := len(wide) - 1
+		if last >= 0 && n%2 == 1 && wide[last].WarmingUp == i.WarmingUp && wide[last].Draining == i.Draining {
+			wide[last].add(&i)
+			wide[last].EndS, wide[last].InFlight, wide[last].Gauges = i.EndS, i.InFlight, i.Gauges
+			continue
+		}
+		wide = append(wide, i)
+	}
+	r.intervals = wide
 }
 
 // add adds what was counted in from, and leaves alone what is of one moment.
@@ -83,6 +120,7 @@ func (i *Interval) add(from *Interval) {
 	i.Intended += from.Intended
 	i.Sent += from.Sent
 	i.Missed += from.Missed
+	i.WarmupCalls += from.WarmupCalls
 	i.Errors = maps.Clone(i.Errors)
 	for kind, n := range from.Errors {
 		i.Errors[kind] += n

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"redrpc/internal/figure"
 )
 
 // Merge makes one result of those of all instances that shared a load. Calls are added up,
@@ -21,7 +23,8 @@ import (
 // is the worst of theirs.
 //
 // Results of different configurations are refused, and so is a set in which an
-// instance is missing or there twice. The results are not changed.
+// instance is missing or there twice, or whose windows were not open together for 95 % of the
+// time. The results are not changed.
 func Merge(results ...*Result) (*Result, error) {
 	if len(results) == 0 {
 		return nil, errors.New("bench: merge: expected results, got none")
@@ -42,8 +45,39 @@ func Merge(results ...*Result) (*Result, error) {
 	if n := parts[0].Instances; n != len(parts) {
 		return nil, fmt.Errorf("bench: merge: expected all %d instances, got %d", n, len(parts))
 	}
+	if err := together(parts); err != nil {
+		return nil, err
+	}
 	return merge(parts), nil
 }
+
+// apart is by how much of the whole the windows of instances may not be open together.
+const apart = 0.05
+
+// together refuses results whose windows were not open at the same time: their rates
+// do not add up to one that there was. Those that stopped early have none anyway.
+func together(parts []*Result) error {
+	var opens, closes []time.Time
+	for _, p := range parts {
+		opened := p.StartedAt.Add(inDuration(p.Warmup.DurationS))
+		opens = append(opens, opened)
+		if !p.StoppedEarly {
+			closes = append(closes, opened.Add(inDuration(p.DurationS)))
+		}
+	}
+	if len(closes) == 0 {
+		return nil
+	}
+	first, last := slices.MinFunc(opens, time.Time.Compare), slices.MaxFunc(opens, time.Time.Compare)
+	common := slices.MinFunc(closes, time.Time.Compare).Sub(last)
+	if whole := slices.MaxFunc(closes, time.Time.Compare).Sub(first); common.Seconds() < (1-apart)*whole.Seconds() {
+		return fmt.Errorf("bench: merge: expected instances that ran at the same time: of the %s from when the first window opened to when the last one closed all were open for %s",
+			figure.Duration(whole), figure.Duration(max(0, common)))
+	}
+	return nil
+}
+
+func inDuration(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
 
 // sameConfig says how the configuration of another result differs.
 func (res *Result) sameConfig(other *Result) error {
@@ -239,7 +273,7 @@ func mergeIntervals(parts []*Result, started time.Time) []Interval {
 // mergeVerdicts takes the worst verdict, and of each check the worst outcome.
 func (res *Result) mergeVerdicts(parts []*Result) {
 	v := &res.Verdict
-	v.State, v.Reasons, v.Checks = Valid, []string{}, []Check{res.checkSamples()}
+	*v = Verdict{State: Valid, Reasons: []string{}, Checks: []Check{res.checkSamples()}}
 	states := []State{Valid, Invalid, Diverging}
 	outcomes := []CheckResult{OK, Unknown, Warning, Failed}
 	var gave []string
@@ -250,6 +284,9 @@ func (res *Result) mergeVerdicts(parts []*Result) {
 		}
 		for _, reason := range p.Verdict.Reasons {
 			v.Reasons = append(v.Reasons, prefix+reason)
+		}
+		if p.Verdict.Disturbed != "" && v.Disturbed == "" {
+			v.Disturbed = prefix + p.Verdict.Disturbed
 		}
 		if p.Bottleneck != "" && !slices.Contains(gave, p.Bottleneck) {
 			gave = append(gave, p.Bottleneck)

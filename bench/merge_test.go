@@ -147,6 +147,14 @@ func TestMergeOfRuns(t *testing.T) {
 	refused("expected all 4 instances, got none of number 2", parts[0], parts[1], parts[3])
 	refused("expected all 4 instances, got 3", parts[:3]...)
 	refused("expected each instance once, got 1 twice", parts[0], parts[1], parts[1], parts[2])
+	for _, off := range []time.Duration{500 * ms, -time.Second, 3 * time.Second, time.Hour} {
+		later := *parts[3]
+		later.StartedAt = start.Add(off)
+		refused("expected instances that ran at the same time", parts[0], parts[1], parts[2], &later)
+	}
+	short := *parts[3]
+	short.DurationS, short.Interrupted = 2, true
+	refused("expected instances that ran at the same time: of the 4.06s from when the first window opened to when the last one closed all were open for 2.00s", parts[0], parts[1], parts[2], &short)
 	other := *parts[1]
 	other.Seed = 7
 	refused("instances 0 and 1: seed is 0 and 7", parts[0], &other, parts[2], parts[3])

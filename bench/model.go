@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"iter"
+	"math"
 	"math/rand/v2"
 	"time"
 )
@@ -108,6 +109,39 @@ func (m OpenLoop) check() error {
 		return fmt.Errorf("expected arrivals that are %q or %q, got %q", Even, Poisson, m.Arrivals)
 	}
 	return m.Profile.check()
+}
+
+// after is the model that begins at a time, with its first rate before it.
+func (m OpenLoop) after(d time.Duration) OpenLoop {
+	if m.Profile.kind != "constant" {
+		m.Profile = m.Profile.after(d)
+	}
+	return m
+}
+
+// before is how many calls of the schedule come before t, given that of this number and
+// time: of random arrivals about as many, as they are not drawn for it.
+func (m OpenLoop) before(t time.Duration, number int64, at time.Duration) int64 {
+	if t <= at {
+		return number
+	}
+	const most = 1 << 62
+	if m.Arrivals == Poisson {
+		return number + 1 + int64(min(math.Round(m.Profile.Calls(t)-m.Profile.Calls(at)), most))
+	}
+	n := max(number+1, int64(min(math.Ceil(m.Profile.Calls(t)), most)))
+	comes := func(n int64) bool { // before t
+		d, ok := m.Profile.When(float64(n))
+		return ok && d < t
+	}
+	// What is reckoned may be off by a rounding.
+	if comes(n) {
+		return n + 1
+	}
+	if n > number+1 && !comes(n-1) {
+		return n - 1
+	}
+	return n
 }
 
 // checkModel asks a model of this package what is wrong with it.

@@ -81,7 +81,7 @@ func ParseProfile(text string) (Profile, error) {
 		var rates []float64
 		for _, t := range strings.Split(parts[0], separator) {
 			r, err := strconv.ParseFloat(t, 64)
-			if err != nil || !(r >= 0 && r <= maxRate) {
+			if err != nil || strings.HasPrefix(t, ".") || !(r >= 0 && r <= maxRate) { // 100...200 is no row to .2
 				return wrong("expected a rate of 0 to %.0f calls per second, got %q", maxRate, t)
 			}
 			rates = append(rates, r)

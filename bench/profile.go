@@ -20,6 +20,7 @@ type Profile struct {
 	repeats  bool
 	whole    float64 // calls of all pieces
 	duration float64 // of all pieces, in seconds
+	lead     piece   // comes before all of them, once
 }
 
 // Constant is a rate that stays the same.
@@ -97,10 +98,28 @@ func (p Profile) check() error {
 	return nil
 }
 
+// after is the profile with its first rate for a time before it.
+func (p Profile) after(d time.Duration) Profile {
+	p.lead = piece{lasts: d.Seconds(), from: p.rates[0], to: p.rates[0]}
+	return p
+}
+
 // Calls returns how many calls there are until t, on the average: the integral of
 // the rate.
 func (p Profile) Calls(t time.Duration) float64 {
 	s, n := max(0, t.Seconds()), 0.
+	if s < p.lead.lasts {
+		return p.lead.calls(s)
+	}
+	if p.lead.lasts > 0 {
+		s, n = s-p.lead.lasts, p.lead.calls(p.lead.lasts)
+	}
+	return n + p.calls(s)
+}
+
+// calls is Calls without the lead.
+func (p Profile) calls(s float64) float64 {
+	n := 0.
 	if p.repeats {
 		periods := math.Floor(s / p.duration)
 		s, n = s-periods*p.duration, periods*p.whole
@@ -123,6 +142,26 @@ func (p Profile) Calls(t time.Duration) float64 {
 // than n calls.
 func (p Profile) When(n float64) (time.Duration, bool) {
 	n = max(n, 0)
+	if p.lead.lasts > 0 {
+		all := p.lead.calls(p.lead.lasts)
+		if n < all {
+			return since(p.lead.when(n))
+		}
+		s, ok := p.when(n - all)
+		if !ok {
+			return 0, false
+		}
+		return since(p.lead.lasts + s)
+	}
+	s, ok := p.when(n)
+	if !ok {
+		return 0, false
+	}
+	return since(s)
+}
+
+// when is When without the lead, in seconds.
+func (p Profile) when(n float64) (float64, bool) {
 	s, periods := 0., 0.
 	if p.repeats {
 		periods = math.Floor(n / p.whole)
@@ -135,15 +174,15 @@ func (p Profile) When(n float64) (time.Duration, bool) {
 			s += c.lasts
 			continue
 		}
-		return since(s + c.when(n))
+		return s + c.when(n), true
 	}
 	switch {
 	case p.repeats: // rounding
-		return since(s)
+		return s, true
 	case p.last() == 0:
 		return 0, false
 	default:
-		return since(s + n/p.last())
+		return s + n/p.last(), true
 	}
 }
 
@@ -152,6 +191,15 @@ func (p Profile) last() float64 {
 		return 0
 	}
 	return p.pieces[len(p.pieces)-1].to
+}
+
+// ends is when the last call comes at the latest, and 0 if they come for ever.
+func (p Profile) ends() time.Duration {
+	if p.repeats || p.last() > 0 {
+		return 0
+	}
+	d, _ := since(p.lead.lasts + p.duration)
+	return d
 }
 
 // since is false for a time that no run gets to.

@@ -129,6 +129,7 @@ func TestParseModel(t *testing.T) {
 		"poisson:":                    `got ""`,
 		"poisson:poisson:1":           "expected one of",
 		"ramp:1..2":                   "durations, each behind a /: expected 1, got 0, as in ramp:100..2000/30s",
+		"ramp:100...200/1s":           `expected a rate of 0 to 1000000000 calls per second, got ".200"`,
 		"ramp:1..2/30":                `expected a duration of 1ms to 2400h, got "30"`,
 		"ramp:1..2/1us":               `got "1us"`,
 		"ramp:-1..2/1s":               `got "-1"`,

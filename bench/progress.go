@@ -34,11 +34,11 @@ type Progress struct {
 // String is one line of printable text, mostly less than 80 columns wide.
 func (p Progress) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%5.1fs  %s", p.Elapsed.Seconds(), figure.Grouped(int64(p.Rate+0.5)))
+	fmt.Fprintf(&b, "%5.1fs  %s/s", p.Elapsed.Seconds(), figure.Rate(p.Rate))
 	if p.TargetRate > 0 {
-		fmt.Fprintf(&b, " of %s", figure.Grouped(int64(p.TargetRate+0.5)))
+		fmt.Fprintf(&b, " (target %s/s)", figure.Rate(p.TargetRate))
 	}
-	fmt.Fprintf(&b, "/s  in flight %s", figure.Grouped(p.InFlight))
+	fmt.Fprintf(&b, "  in flight %s", figure.Grouped(p.InFlight))
 	if p.Missed > 0 {
 		fmt.Fprintf(&b, "  missed %s", figure.Grouped(p.Missed))
 	}

@@ -136,6 +136,11 @@ type Verdict struct {
 	State   State    `json:"state"`
 	Reasons []string `json:"reasons"` // sentences; empty if Valid
 	Checks  []Check  `json:"checks"`
+
+	// Disturbed says how much of the machine's processors others used, if that was so
+	// much that what is late may be so for want of one. It is empty if they did not, or
+	// if those that answer the calls may be among them.
+	Disturbed string `json:"disturbed,omitempty"`
 }
 
 // A State is the outcome of a Verdict.
@@ -174,7 +179,10 @@ type Usage struct {
 	Busy     float64 `json:"busy"`     // share of it that was used, 0 to 1
 }
 
-// An Interval is a part of a run. Calls and times are of those that ended in it.
+// An Interval is a part of a run. Calls and times are of those that ended in it, and of
+// its own period: one begins when the measured window opens, those before it are of the
+// calls of the warm-up, and the others of those of the window, whose Calls add up to the
+// Result's.
 type Interval struct {
 	StartS    float64 `json:"start_s"` // since the run began
 	EndS      float64 `json:"end_s"`
@@ -188,6 +196,10 @@ type Interval struct {
 	Missed   int64            `json:"missed"`
 	InFlight int64            `json:"in_flight"` // at its end
 
+	// WarmupCalls are those of the warm-up that were answered in it after the window
+	// had opened. They are in no other figure but the rate at which calls were answered.
+	WarmupCalls int64 `json:"warmup_calls"`
+
 	Gauges map[string]float64 `json:"gauges"` // at its end, such as "queue depth"
 
 	Latency Latency `json:"latency_us"` // response time of Calls
@@ -195,6 +207,14 @@ type Interval struct {
 
 	Response       *Samples `json:"response"`
 	ServiceSamples *Samples `json:"service"`
+}
+
+// Rate is how many calls a second were answered with success, whenever they were sent.
+func (i *Interval) Rate() float64 {
+	if i.EndS <= i.StartS {
+		return 0
+	}
+	return float64(i.Calls+i.WarmupCalls) / (i.EndS - i.StartS)
 }
 
 // Warmup is what is known of the calls sent before the measured window. Calls

@@ -64,6 +64,7 @@ type run struct {
 	recent    *tally // of this, since the interval began
 	spare     *tally // empty
 	draining  bool
+	ticker    *time.Ticker // of intervals
 	reported  reported
 	intervals []Interval
 	marks     marks // when the interval began
@@ -150,20 +151,26 @@ func (r *run) run(ctx context.Context) *Result {
 	var (
 		windowOpen <-chan time.Time
 		windowEnd  <-chan time.Time
-		interval   = time.NewTicker(r.cfg.Interval)
 		progress   <-chan time.Time
 		sample     = time.NewTimer(r.untilSample())
 		interrupt  = ctx.Done()
 		exhausted  = r.exhausted
 		drained    <-chan time.Time
+		overdue    <-chan time.Time
 	)
-	defer interval.Stop()
+	r.ticker = time.NewTicker(r.cfg.Interval)
+	defer r.ticker.Stop()
 	defer sample.Stop()
 	if r.cfg.Warmup > 0 {
 		windowOpen = time.After(r.cfg.Warmup - r.elapsed())
 	}
 	if r.cfg.Duration > 0 {
 		windowEnd = time.After(r.windowEnd() - r.elapsed())
+	}
+	if length := min(r.cfg.length(), math.MaxInt64/8); r.cfg.open() && r.cfg.Calls > 0 && length > 0 {
+		// Random arrivals may take longer than on the average, by 6 standard deviations.
+		slack := time.Duration(6 / math.Sqrt(float64(r.cfg.Calls)) * float64(length))
+		overdue = time.After(length + slack + r.cfg.Drain - r.elapsed())
 	}
 	if r.cfg.Progress != nil {
 		ticker := time.NewTicker(r.cfg.ProgressEvery)
@@ -198,12 +205,16 @@ func (r *run) run(ctx context.Context) *Result {
 				r.diverging.stopped = true
 				stop()
 			}
-		case <-interval.C:
+		case <-r.ticker.C:
 			r.endInterval()
 		case <-progress:
 			r.cfg.Progress(r.progress())
 		case <-windowOpen:
 			r.opened = r.meters()
+			if r.marks.at < r.cfg.Warmup { // so that each is of the warm-up or of the window
+				r.endInterval()
+				r.ticker.Reset(r.cfg.Interval)
+			}
 		case <-interrupt:
 			interrupt = nil
 			interrupted = interrupted || !r.draining
@@ -213,6 +224,9 @@ func (r *run) run(ctx context.Context) *Result {
 		case <-exhausted:
 			exhausted = nil
 			drain()
+		case <-overdue: // the rate is more than can be sent
+			drain()
+			stopSending()
 		case <-drained:
 			r.cutOff.Store(true)
 			stopSending()

@@ -316,7 +316,7 @@ func TestProgress(t *testing.T) {
 		var lines []string
 		measure(t, t.Context(), Config{
 			Call: takes(10 * ms), Callers: 20, Warmup: time.Second, Duration: 2 * time.Second,
-			Interval: 997 * ms,
+			Interval: 997 * ms, ProgressEvery: 997 * ms,
 			Progress: func(p Progress) {
 				lines = append(lines, p.String())
 				if p.InFlight != 20 {

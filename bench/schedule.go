@@ -66,19 +66,22 @@ func (r *run) schedule(sending context.Context, release func(due)) {
 		if at >= r.cfg.Warmup {
 			measured++
 		}
+		last = at
 		if over = at >= r.closes() || r.cfg.Calls > 0 && measured > r.cfg.Calls; over {
-			last = at
 			break
 		}
-		last = at
-		if number%int64(r.cfg.Instances) != int64(r.cfg.Instance) {
+		if !r.mine(number) {
 			continue
 		}
 		if p.until(at) {
 			release(due{number, at})
-		} else if at < r.closes() {
-			r.miss(at)
+			continue
 		}
+		if m, ok := r.cfg.Model.(OpenLoop); ok {
+			last, over = r.missRest(m, number, at, measured), true
+			break
+		}
+		r.miss(at)
 	}
 	switch {
 	case r.cfg.Calls > 0:
@@ -89,9 +92,43 @@ func (r *run) schedule(sending context.Context, release func(due)) {
 	}
 }
 
+// mine reports whether a call of the schedule is this instance's.
+func (r *run) mine(number int64) bool {
+	return number%int64(r.cfg.Instances) == int64(r.cfg.Instance)
+}
+
 func (r *run) miss(intended time.Duration) {
 	r.missed.Add(1)
 	if intended >= r.cfg.Warmup {
 		r.missedMeasured.Add(1)
 	}
+}
+
+// missRest counts as missed all calls of a schedule from one on that could not be sent:
+// its number, its time, and how many have been measured with it. It returns the time of the
+// first call that was not intended any more. At a rate that nobody can send they may be
+// billions, so it does not walk through them.
+func (r *run) missRest(m OpenLoop, number int64, at time.Duration, measured int64) time.Duration {
+	opens := number - measured + 1 // the first measured call
+	if measured == 0 {
+		opens = m.before(r.cfg.Warmup, number, at)
+	}
+	end := m.before(r.closes(), number, at)
+	if r.cfg.Calls > 0 {
+		end = min(end, opens+r.cfg.Calls)
+	}
+	r.missed.Add(r.share(number, end))
+	r.missedMeasured.Add(r.share(max(number, opens), end))
+	until, ok := m.Profile.When(m.Profile.Calls(at) + float64(end-number))
+	if !ok {
+		return at
+	}
+	return until
+}
+
+// share is how many of the calls from one number to before another are this instance's.
+func (r *run) share(from, to int64) int64 {
+	i, n := int64(r.cfg.Instance), int64(r.cfg.Instances)
+	below := func(number int64) int64 { return max(0, number-i+n-1) / n }
+	return max(0, below(to)-below(from))
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -143,7 +144,7 @@ func TestOpenLoopDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		res := measure(t, t.Context(), Config{
-			Model: OpenLoop{Profile: Constant(10)}, Duration: time.Second, Drain: 2 * time.Second, Censored: []string{"timeout"},
+			Model: OpenLoop{Profile: Constant(20)}, Duration: time.Second, Drain: 2 * time.Second, Censored: []string{"timeout"},
 			Do: func(ctx context.Context, a *Attempt) error {
 				switch a.Number {
 				case 3:
@@ -162,11 +163,11 @@ func TestOpenLoopDrain(t *testing.T) {
 		if took := time.Since(began); took != 3*time.Second {
 			t.Errorf("took %v, expected 3 s", took)
 		}
-		if res.Calls != 7 || res.Errors != 3 || res.ErrorsByKind[Unfinished] != 1 || res.ErrorsByKind["timeout"] != 1 || res.ErrorsByKind["refused"] != 1 {
+		if res.Calls != 17 || res.Errors != 3 || res.ErrorsByKind[Unfinished] != 1 || res.ErrorsByKind["timeout"] != 1 || res.ErrorsByKind["refused"] != 1 {
 			t.Errorf("%d calls, errors %v", res.Calls, res.ErrorsByKind)
 		}
 		c := res.Censored
-		if c == nil || c.Calls != 2 || c.AtLeast != 500e3 || *c.Latency.Max != 2.7e6 || *c.Latency.P50 != 0 || *res.Latency.Max != 0 {
+		if c == nil || c.Calls != 2 || c.AtLeast != 500e3 || *c.Latency.Max != 2.85e6 || *c.Latency.P50 != 0 || *res.Latency.Max != 0 {
 			t.Errorf("censored: %+v", c)
 		}
 		if res.Samples.Errors["refused"].Max != 0 || res.Samples.Errors["timeout"].Max != 500*ms {
@@ -248,15 +249,18 @@ func TestIntervals(t *testing.T) {
 		res := measure(t, t.Context(), Config{
 			Model: OpenLoop{Profile: Constant(100)}, Warmup: time.Second, Duration: 2 * time.Second, Call: takes(255 * ms),
 			Gauges:    []Gauge{{"queue depth", func() float64 { depth++; return depth }}},
-			Resources: []Resource{{"one", 4, func() time.Duration { return time.Duration(depth) * time.Second }}},
+			Resources: []Resource{{Name: "one", Capacity: 4, Used: func() time.Duration { return time.Duration(depth) * time.Second }}},
 			Counters:  func() map[string]float64 { return map[string]float64{"gets": 10 * depth} },
 		})
 		if len(res.Intervals) != 4 || res.IntervalS != 1 {
 			t.Fatalf("%d intervals of %v s, expected 4 of 1", len(res.Intervals), res.IntervalS)
 		}
-		var calls int64
+		var calls, all int64
 		for n, i := range res.Intervals {
-			calls += i.Calls
+			all += i.Calls + i.WarmupCalls
+			if !i.WarmingUp {
+				calls += i.Calls
+			}
 			if i.WarmingUp != (n == 0) || i.Draining != (n == 3) || i.StartS != float64(n) || i.Gauges["queue depth"] != float64(n+1) {
 				t.Errorf("interval %d: %+v", n, i)
 			}
@@ -264,8 +268,8 @@ func TestIntervals(t *testing.T) {
 		if i := res.Intervals[1]; i.Intended < 99 || i.Intended > 101 || i.InFlight < 25 || i.InFlight > 26 || *i.Latency.P50 != 255e3 || i.Response.Count != i.Calls {
 			t.Errorf("the second one: %+v", i)
 		}
-		if calls != res.Calls+res.Warmup.Calls {
-			t.Errorf("%d calls in intervals, expected %d", calls, res.Calls+res.Warmup.Calls)
+		if calls != res.Calls || all != res.Calls+res.Warmup.Calls || res.Intervals[1].WarmupCalls < 25 {
+			t.Errorf("%d measured calls in intervals, %d with those of the warm-up, expected %d and %d", calls, all, res.Calls, res.Calls+res.Warmup.Calls)
 		}
 		if len(res.Resources) != 1 || math.Abs(res.Resources[0].Busy-2./2/4) > 0.5/4 || res.Counters["gets"] < 10 || res.Counters["gets"] > 30 {
 			t.Errorf("resources %+v, counters %v", res.Resources, res.Counters)
@@ -281,12 +285,125 @@ func TestProgressOfAnOpenLoop(t *testing.T) {
 			Interval: 10 * time.Second, ProgressEvery: 993 * ms, Progress: func(p Progress) { lines = append(lines, p.String()) },
 		})
 		want := []string{
-			"  1.0s  82 of 101/s  in flight 10  missed 9  warming up",
-			"  2.0s  92 of 100/s  in flight 9  missed 18  p50 105ms  p99 -  errors 0  1.0s left",
-			"  3.0s  91 of 100/s  in flight 9  missed 27  p50 105ms  p99 -  errors 0  0.0s left",
+			"  1.0s  81.6/s (target 101/s)  in flight 10  missed 9  warming up",
+			"  2.0s  91.6/s (target 99.7/s)  in flight 9  missed 18  p50 105ms  p99 -  errors 0  1.0s left",
+			"  3.0s  90.6/s (target 99.7/s)  in flight 9  missed 27  p50 105ms  p99 -  errors 0  0.0s left",
 		}
 		if strings.Join(lines, "\n") != strings.Join(want, "\n") {
 			t.Errorf("got\n%s\nexpected\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 		}
 	})
+}
+
+// Whatever the warm-up, the intervals of the window have its calls and no others.
+func TestIntervalsAreOfOnePeriod(t *testing.T) {
+	for _, warmup := range []time.Duration{0, 300 * ms, 500 * ms, time.Second, 1500 * ms} {
+		for _, model := range []Model{ClosedLoop{}, OpenLoop{Profile: Constant(100)}} {
+			synctest.Test(t, func(t *testing.T) {
+				res := measure(t, t.Context(), Config{Model: model, Warmup: warmup, Duration: 2500 * ms, Call: takes(90 * ms)})
+				var measured, warm, late int64
+				for n, i := range res.Intervals {
+					if late += i.WarmupCalls; i.WarmingUp {
+						warm += i.Calls
+					} else {
+						measured += i.Calls
+					}
+					if i.WarmingUp && i.EndS > warmup.Seconds() || n > 0 && i.StartS != res.Intervals[n-1].EndS {
+						t.Errorf("interval %d is from %v to %v s, warming up: %v", n, i.StartS, i.EndS, i.WarmingUp)
+					}
+				}
+				if measured != res.Calls || warm+late != res.Warmup.Calls {
+					t.Errorf("warm-up %v, %v: %d measured, %d and %d in the warm-up; expected %d and %d", warmup, model, measured, warm, late, res.Calls, res.Warmup.Calls)
+				}
+			})
+		}
+	}
+}
+
+// The warm-up has the first rate of a model, and leaves the model whole.
+func TestWarmupBeforeAModel(t *testing.T) {
+	for _, c := range []struct {
+		model            string
+		warmup           time.Duration
+		intended, warmed int64
+	}{
+		{"steps:10,20,40/1s", time.Second, 70, 10},
+		{"steps:10,20,40/1s", 550 * ms, 70, 6},
+		{"steps:10,20,40/1s", 0, 70, 0},
+		{"ramp:0..100/3s", time.Second, 150, 0},
+		{"burst:10..100/1s/3s", 2 * time.Second, 120, 20},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			m, err := ParseModel(c.model)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res := measure(t, t.Context(), Config{Model: m, Warmup: c.warmup, Duration: 3 * time.Second, Call: takes(ms)})
+			if res.Intended != c.intended || res.Warmup.Calls != c.warmed || res.Model != c.model {
+				t.Errorf("%s after %v: %d calls and %d before, expected %d and %d", res.Model, c.warmup, res.Intended, res.Warmup.Calls, c.intended, c.warmed)
+			}
+		})
+	}
+}
+
+// A run at a rate that nobody can send ends when it should, and knows how many calls it
+// did not send.
+func TestRateThatCannotBeReached(t *testing.T) {
+	for _, c := range []struct {
+		model     string
+		cfg       Config
+		intended  int64
+		tolerance int64
+	}{
+		{"constant:1000000000", Config{Duration: 100 * ms, Instances: 3, Instance: 1}, 33_333_333, 0},
+		{"constant:1000000000", Config{Duration: 100 * ms, Warmup: 50 * ms}, 1e8, 0},
+		{"poisson:1000000000", Config{Duration: 100 * ms}, 1e8, 1e5},
+		{"steps:1000000000,0/100ms", Config{Calls: 1e8}, 1e8, 0},
+		{"constant:1000000000", Config{Calls: 1e8}, 1e8, 0},
+	} {
+		m, err := ParseModel(c.model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.cfg.Model, c.cfg.MaxInFlight, c.cfg.Spin, c.cfg.Drain, c.cfg.Call = m, 1, SpinOff, ms, func(context.Context) error { return nil }
+		began := time.Now()
+		res := measure(t, t.Context(), c.cfg)
+		if res.Verdict.State != Invalid || max(res.Intended-c.intended, c.intended-res.Intended) > c.tolerance {
+			t.Errorf("%s, %+v: %s, %d calls intended, expected %d", c.model, c.cfg, res.Verdict.State, res.Intended, c.intended)
+		}
+		if took := time.Since(began); took > 10*time.Second { // walking through the schedule takes longer on any machine
+			t.Errorf("%s: took %v", c.model, took)
+		}
+	}
+}
+
+// A long run has longer intervals, also if it only turns out to be long.
+func TestLongRunsHaveFewIntervals(t *testing.T) {
+	for length, want := range map[time.Duration]time.Duration{0: time.Second, 10 * time.Minute: time.Second, 10*time.Minute + 1: 2 * time.Second,
+		8 * time.Hour: time.Minute, 1000 * time.Hour: time.Hour} {
+		if got := intervalOf(length); got != want {
+			t.Errorf("%v: intervals of %v, expected %v", length, got, want)
+		}
+	}
+	one := new(Samples)
+	one.Record(ms)
+	r := &run{ticker: time.NewTicker(time.Hour), cfg: Config{Interval: 10 * time.Second}}
+	defer r.ticker.Stop()
+	ends := []float64{3, 13, 20, 30, 40, 50, 53}
+	for n, end := range ends {
+		i := Interval{EndS: end, WarmingUp: n < 3, Draining: n == 6, Calls: 1, Intended: 2, InFlight: int64(n), Response: one, ServiceSamples: one}
+		if n > 0 {
+			i.StartS = ends[n-1]
+		}
+		r.intervals = append(r.intervals, i)
+	}
+	r.widen()
+	var got []string
+	for _, i := range r.intervals {
+		got = append(got, fmt.Sprintf("%v-%v: %d/%d, %d in flight", i.StartS, i.EndS, i.Calls, i.Intended, i.InFlight))
+	}
+	want := []string{"0-13: 2/4, 1 in flight", "13-20: 1/2, 2 in flight", "20-30: 1/2, 3 in flight", "30-50: 2/4, 5 in flight", "50-53: 1/2, 6 in flight"}
+	if !slices.Equal(got, want) || r.cfg.Interval != 20*time.Second {
+		t.Errorf("%v: got %q, expected %q", r.cfg.Interval, got, want)
+	}
 }

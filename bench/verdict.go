@@ -25,6 +25,10 @@ const (
 	// with random arrivals).
 	busyShare = 0.9
 
+	// Strangers who use less than this share of the processors are no reason for what is
+	// late, however busy the machine is.
+	strangersShare = 0.1
+
 	// What covers one hundredth of the time hits the p99.
 	pauseShare = 0.01
 
@@ -41,7 +45,7 @@ const (
 // judge says whether the figures can be believed, and what gave first.
 func (r *run) judge(res *Result) {
 	v := &res.Verdict
-	v.State, v.Reasons, v.Checks = Valid, []string{}, []Check{}
+	*v = Verdict{State: Valid, Reasons: []string{}, Checks: []Check{}}
 	v.add(res.checkSamples())
 	v.add(res.checkGivenUp())
 	if res.OpenLoop {
@@ -50,7 +54,7 @@ func (r *run) judge(res *Result) {
 		v.add(r.checkBacklog(res))
 	}
 	v.add(r.checkProcessor(res))
-	v.add(r.checkMachine())
+	v.add(r.checkMachine(v))
 	v.add(r.checkPauses(res))
 	v.add(r.checkScheduler(res))
 	v.add(r.checkStationary(res))
@@ -144,7 +148,9 @@ func (res *Result) checkSamples() Check {
 }
 
 // checkGivenUp is about calls whose ends were not seen. Where calls are given up after a
-// time no backlog grows without bound: an overload shows in those given up instead.
+// time no backlog grows without bound: an overload shows in those given up instead. A
+// share of windowShare is too much of any number of calls, since what the others took
+// then says little of what users wait.
 func (res *Result) checkGivenUp() Check {
 	if res.Censored == nil {
 		return Check{"given_up", OK, "no call was given up"}
@@ -152,7 +158,7 @@ func (res *Result) checkGivenUp() Check {
 	n, least := res.Censored.Calls, time.Duration(res.Censored.AtLeast*float64(time.Microsecond))
 	share := float64(n) / float64(res.Calls+res.Errors)
 	text := fmt.Sprintf("%s calls, %s of those sent, were given up after %s or more", figure.Grouped(n), figure.Percent(share), figure.Duration(least))
-	if res.OpenLoop && n >= growthCalls && share >= windowShare {
+	if share >= windowShare {
 		return Check{"given_up", Failed, "more calls were sent than are answered: " + text + "; what the others took says little of what users wait"}
 	}
 	return Check{"given_up", Warning, text + ": percentiles are of the others"}
@@ -196,9 +202,10 @@ func (r *run) checkProcessor(res *Result) Check {
 	return Check{"cpu", Unknown, "what the process of the generator used is not known"}
 }
 
-// checkMachine looks for what else the machine was busy with, which may be the Redis
-// that is measured: so it is never more than a warning.
-func (r *run) checkMachine() Check {
+// checkMachine looks for what else the machine was busy with. It is never more than a
+// warning, as figures that are good are good all the same. Those that are bad say little
+// if strangers used the machine, so the verdict has that apart.
+func (r *run) checkMachine(v *Verdict) Check {
 	window := (r.closed.at - r.opened.at).Seconds()
 	if r.opened.machine == 0 || r.closed.machine == 0 || window <= 0 {
 		return Check{"machine", Unknown, "what other processes used is not known"}
@@ -213,7 +220,17 @@ func (r *run) checkMachine() Check {
 	if busy < busyShare*processors {
 		return Check{"machine", OK, text}
 	}
-	return Check{"machine", Warning, text + fmt.Sprintf(", which were %s busy in all: what is late may be so for want of one", figure.Percent(min(1, busy/processors)))}
+	text += fmt.Sprintf(", which were %s busy in all: calls may be late for want of one", figure.Percent(min(1, busy/processors)))
+	strangers := others
+	for i, res := range r.cfg.Resources {
+		if res.Processor {
+			strangers -= (r.closed.used[i] - r.opened.used[i]).Seconds() / window
+		}
+	}
+	if r.cfg.InProcess && strangers >= strangersShare*processors {
+		v.Disturbed = text
+	}
+	return Check{"machine", Warning, text}
 }
 
 func (r *run) checkPauses(res *Result) Check {
@@ -259,7 +276,7 @@ func (r *run) checkStationary(res *Result) Check {
 		if i.WarmingUp || i.Draining || i.EndS > end+res.IntervalS/100 {
 			continue
 		}
-		rate = append(rate, float64(i.Calls)/(i.EndS-i.StartS))
+		rate = append(rate, i.Rate())
 		if i.Latency.P50 != nil {
 			p50 = append(p50, *i.Latency.P50)
 		}

@@ -31,7 +31,7 @@ func (r Report) WriteCSV(w io.Writer) error {
 			gauges[name] = true
 		}
 	}
-	header := []string{"start_s", "end_s", "period", "intended", "sent", "calls", "throughput_per_s", "missed", "in_flight_calls"}
+	header := []string{"start_s", "end_s", "period", "intended", "sent", "calls", "throughput_per_s", "missed", "in_flight_calls", "late_warmup_calls"}
 	for _, of := range []string{"response", "service"} {
 		for _, f := range figures {
 			header = append(header, of+"_"+f.key+"_us")
@@ -48,7 +48,7 @@ func (r Report) WriteCSV(w io.Writer) error {
 	out.Write(header) // Error has its error
 	for _, i := range r.Intervals {
 		row := []string{number(i.StartS), number(i.EndS), period(i), whole(i.Intended), whole(i.Sent), whole(i.Calls),
-			number(perSecond(i)), whole(i.Missed), whole(i.InFlight)}
+			number(i.Rate()), whole(i.Missed), whole(i.InFlight), whole(i.WarmupCalls)}
 		for _, l := range []*bench.Latency{&i.Latency, &i.Service} {
 			for _, f := range figures {
 				if us := f.of(l); us != nil {
@@ -93,13 +93,6 @@ func period(i bench.Interval) string {
 		return "drain"
 	}
 	return "measured"
-}
-
-func perSecond(i bench.Interval) float64 {
-	if i.EndS <= i.StartS {
-		return 0
-	}
-	return float64(i.Calls) / (i.EndS - i.StartS)
 }
 
 func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"redrpc/internal/figure"
 )
 
 // WriteGoBench writes the run in Go's benchmark format, which benchstat compares: one
@@ -34,7 +36,7 @@ func (r Report) WriteGoBench(w io.Writer, name string) error {
 	}
 	load := fmt.Sprintf("callers=%d", r.Callers)
 	if r.OpenLoop {
-		load = fmt.Sprintf("rate=%.0f", r.OfferedRate)
+		load = "rate=" + strings.ReplaceAll(figure.Rate(r.OfferedRate), ",", "")
 	}
 	var values strings.Builder
 	add := func(unit, better string, v float64) {

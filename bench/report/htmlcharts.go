@@ -184,7 +184,7 @@ func (r Report) timeSection() section {
 		if i.Draining { // nothing is sent, and it is short
 			return math.NaN()
 		}
-		return perSecond(i)
+		return i.Rate()
 	})}
 	if r.OpenLoop {
 		offered := line("offered", colorLag, func(i bench.Interval) float64 {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 
@@ -110,10 +109,10 @@ func (r Report) writeCounts(l *lines) {
 		l.line("offered", "%s calls/s, %s calls", figure.Rate(r.OfferedRate), figure.Grouped(r.Intended))
 	}
 	l.line("calls", "%s", figure.Grouped(r.Calls))
-	l.line("throughput", "%s calls/s%s", figure.Grouped(int64(r.Throughput+0.5)), r.basis())
+	l.line("throughput", "%s calls/s%s", figure.Rate(r.Throughput), r.basis())
 	if r.ThroughputMargin*10 > r.Throughput && r.Calls > 0 {
 		l.line("", "give or take %s: for a better figure measure for longer, calls take %s",
-			figure.Grouped(int64(math.Ceil(r.ThroughputMargin))), figure.Microseconds(r.Latency.Mean))
+			figure.Rate(r.ThroughputMargin), figure.Microseconds(r.Latency.Mean))
 	}
 	l.line("errors", "%s%s", figure.Grouped(r.Errors), share(r.Errors, r.Calls+r.Errors))
 	for _, kind := range slices.Sorted(maps.Keys(r.ErrorsByKind)) {

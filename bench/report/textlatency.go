@@ -186,7 +186,7 @@ func (r Report) writeOverTime(l *lines) {
 			l.row(name, "%-50s  %s to %s", sparkline(values), text(s.low), text(s.high))
 		}
 	}
-	row("calls/s", figure.Rate, perSecond)
+	row("calls/s", figure.Rate, func(i bench.Interval) float64 { return i.Rate() })
 	us := func(v float64) string { return figure.Microseconds(&v) }
 	row("p50", us, func(i bench.Interval) float64 { return known(i.Latency.P50) })
 	row("p99", us, func(i bench.Interval) float64 { return known(i.Latency.P99) })

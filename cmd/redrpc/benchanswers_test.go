@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 // report makes a JSON report of a short run.
@@ -19,15 +21,19 @@ func makeReport(t *testing.T, path string, args ...string) {
 func TestBenchMerge(t *testing.T) {
 	_, url := startRedis(t)
 	dir := t.TempDir()
-	var parts []string
-	for i := range 2 {
-		path := filepath.Join(dir, fmt.Sprint(i))
-		r := redrpc(t, "bench", "-o", "json", "--out", path, "--warmup", "0s", "--redis", url, "--func", "sleep", "--rate", "200", "--arrivals", "poisson", "--calls", "60", "--instance", fmt.Sprintf("%d/2", i))
-		if r.code != exitOK && r.code != exitInvalid { // a busy machine
-			t.Fatal(r.stderr)
-		}
-		parts = append(parts, path)
+	parts := make([]string, 2)
+	start := time.Now().Add(300 * time.Millisecond).UTC().Format(time.RFC3339Nano)
+	var generators sync.WaitGroup
+	for i := range parts {
+		parts[i] = filepath.Join(dir, fmt.Sprint(i))
+		generators.Go(func() {
+			r := redrpc(t, "bench", "-o", "json", "--out", parts[i], "--warmup", "0s", "--redis", url, "--func", "sleep", "--rate", "200", "-d", "300ms", "--start-at", start, "--instance", fmt.Sprintf("%d/2", i))
+			if r.code != exitOK && r.code != exitInvalid { // a busy machine
+				t.Error(r.stderr)
+			}
+		})
 	}
+	generators.Wait()
 	r := redrpc(t, append([]string{"bench", "merge", "-o", "json"}, parts...)...)
 	whole := readRun(t, r.stdout)
 	if whole.Intended != 60 || whole.Instances != 2 || whole.Calls != 60 || setting(whole.Settings, "function") != "sleep" || setting(whole.Settings, "prefix") != "" {

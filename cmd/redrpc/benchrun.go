@@ -58,7 +58,7 @@ func (m *measuring) config(ctx context.Context, model bench.Model, note string) 
 		Warmup:    m.pace.warmup,
 		Drain:     m.system.timeout + time.Second, // so that each call ends by its own time-out
 		Classify:  kindOf,
-		Censored:  []string{kindTimeout},
+		Censored:  []string{kindTimeout, kindTimeoutUnsent},
 		Gauges:    m.sys.gauges(),
 		Resources: m.sys.resources(m.system.workers),
 		Counters:  m.sys.commandStats,

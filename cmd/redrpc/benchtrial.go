@@ -44,9 +44,14 @@ func (m *measuring) tell(format string, args ...any) {
 }
 
 // loads takes numbers by commas, and geometric rows such as 100..1600/5, which is 100,
-// 200, 400, 800, 1600. whole rounds them.
+// 200, 400, 800, 1600. whole takes whole numbers, and rounds what is within a row, whose
+// numbers are there once then.
 func loads(to *[]float64, whole bool, most float64) value[[]float64] {
-	wrong := errors.New("expected numbers above 0 by commas, such as 100,200,400, or a row such as 100..1600/5")
+	kind := "numbers"
+	if whole {
+		kind = "whole numbers"
+	}
+	wrong := fmt.Errorf("expected %s above 0 by commas, such as 100,200,400, or a row such as 100..1600/5", kind)
 	return value[[]float64]{to, "LIST", func(s string) ([]float64, error) {
 		var all []float64
 		for part := range strings.SplitSeq(s, ",") {
@@ -58,14 +63,16 @@ func loads(to *[]float64, whole bool, most float64) value[[]float64] {
 			low, err1 := strconv.ParseFloat(first, 64)
 			high, err2 := strconv.ParseFloat(last, 64)
 			n, err3 := strconv.Atoi(steps)
-			if errors.Join(err1, err2, err3) != nil || !row && ends != part ||
-				!(low > 0 && high >= low && high <= most) || n < 1 || n > 1000 || n == 1 && low != high {
+			if errors.Join(err1, err2, err3) != nil || !row && ends != part || row && strings.HasPrefix(last, ".") ||
+				whole && (low != math.Trunc(low) || high != math.Trunc(high)) || !(low > 0 && high >= low && high <= most) || n < 1 || n > 1000 || n == 1 && low != high {
 				return nil, wrong
 			}
 			for i := range n {
 				load := low * math.Pow(high/low, float64(i)/float64(max(1, n-1)))
 				if whole {
-					load = math.Round(load)
+					if load = math.Round(load); i > 0 && load == all[len(all)-1] {
+						continue
+					}
 				}
 				all = append(all, load)
 			}

@@ -1,10 +1,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
+	"os"
 	"slices"
 	"testing"
+
+	"redrpc/rpc"
 )
 
 func TestLoads(t *testing.T) {
@@ -26,7 +32,10 @@ func TestLoads(t *testing.T) {
 	if err := loads(&got, true, 100).Set("1..10/3"); err != nil || !slices.Equal(got, []float64{1, 3, 10}) {
 		t.Errorf("got %v, %v", got, err)
 	}
-	for _, text := range []string{"", ",", "1,", "1/2", "..", "1..", "1..2", "1..2/x", "2..1/2", "Inf", "-1", "101", "1..2/2/2", "1..2..3/2", "1..2/2000"} {
+	if err := loads(&got, true, 100).Set("1..4/8,4"); err != nil || !slices.Equal(got, []float64{1, 2, 3, 4, 4}) {
+		t.Errorf("got %v, %v", got, err)
+	}
+	for _, text := range []string{"1.5", "2,1.5", "1.5..4/3", "1..4.5/3", "1...4/3", "", ",", "1,", "1/2", "..", "1..", "1..2", "1..2/x", "2..1/2", "Inf", "-1", "101", "1..2/2/2", "1..2..3/2", "1..2/2000"} {
 		if err := loads(&got, true, 100).Set(text); err == nil {
 			t.Errorf("%s: got %v, expected an error", text, got)
 		}
@@ -82,6 +91,27 @@ func TestBenchSweep(t *testing.T) {
 		}
 		if p := got.Sweep.Points; got.Sweep.Callers != c.callers || len(p) < 2 || p[0].Load >= p[1].Load || p[0].Throughput <= 0 {
 			t.Errorf("%v: %+v", c.flags, got)
+		}
+	}
+}
+
+// A call that ended by time is one that was given up, whether it had been sent or not.
+func TestKindOf(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		kind string
+	}{
+		{fmt.Errorf("%w: %w", rpc.ErrNotSent, context.DeadlineExceeded), kindTimeoutUnsent},
+		{fmt.Errorf("%w: %w", rpc.ErrNotSent, os.ErrDeadlineExceeded), kindTimeoutUnsent},
+		{fmt.Errorf("%w: %w", rpc.ErrNoResult, context.DeadlineExceeded), kindTimeout},
+		{fmt.Errorf("%w: %w", rpc.ErrNotSent, context.Canceled), "not_sent"},
+		{rpc.ErrNoResult, "no_result"},
+		{fmt.Errorf("%w: %w", rpc.ErrBadResult, context.DeadlineExceeded), "bad_result"},
+		{&rpc.RemoteError{}, "remote_error"},
+		{errors.New("new"), "other"},
+	} {
+		if got := kindOf(c.err); got != c.kind {
+			t.Errorf("%v: got %s, expected %s", c.err, got, c.kind)
 		}
 	}
 }

@@ -52,7 +52,7 @@ func (sys *system) resources(workers int) []bench.Resource {
 	}
 	if !sys.inProcess {
 		if _, masters := sys.mainThreads(); masters > 0 {
-			r = append(r, bench.Resource{Name: "redis main thread", Capacity: float64(masters), Used: func() time.Duration {
+			r = append(r, bench.Resource{Name: "redis main thread", Capacity: float64(masters), Processor: true, Used: func() time.Duration {
 				used, _ := sys.mainThreads()
 				return used
 			}})

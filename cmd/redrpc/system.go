@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"slices"
 	"time"
 
@@ -272,22 +273,29 @@ func (sys *system) caller(f *systemFlags, replay []recordedCall) func(context.Co
 
 var errWrongAnswer = errors.New("not the echo of what was sent")
 
-// kindTimeout is the kind of calls that were given up when their time was over.
-const kindTimeout = "timeout"
+// The kinds of calls that were given up when their time was over: had they not been,
+// they would have taken longer. Some of them had not even been sent.
+const (
+	kindTimeout       = "timeout"
+	kindTimeoutUnsent = "timeout_not_sent"
+)
 
 // kindOf sorts the errors of calls for the report.
 func kindOf(err error) string {
 	_, remote := errors.AsType[*rpc.RemoteError](err)
+	givenUp := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 	switch {
 	case remote:
 		return "remote_error"
 	case errors.Is(err, errWrongAnswer):
 		return "wrong_answer"
+	case errors.Is(err, rpc.ErrNotSent) && givenUp:
+		return kindTimeoutUnsent
 	case errors.Is(err, rpc.ErrNotSent):
 		return "not_sent"
 	case errors.Is(err, rpc.ErrBadResult):
 		return "bad_result"
-	case errors.Is(err, context.DeadlineExceeded):
+	case givenUp:
 		return kindTimeout
 	case errors.Is(err, rpc.ErrNoResult):
 		return "no_result"
