@@ -126,7 +126,7 @@ func TestUsage(t *testing.T) {
 		{"bench sweep --rates 0", "expected numbers above 0 by commas"},
 		{"bench sweep --rates=", "expected numbers above 0 by commas"},
 		{"bench sweep --rates NaN", "expected numbers above 0 by commas"},
-		{"bench sweep -c 1e7", "expected numbers above 0 by commas"},
+		{"bench sweep -c 1e7", "expected whole numbers above 0 by commas"},
 		{"bench plan --slo p99=1s", "--rate: expected the calls a second that are to be taken"},
 		{"bench plan --rate 10", "--slo: expected what to meet, such as p99=50ms"},
 		{"bench plan --rate 10 --slo p99=1s --from x -d 1s", "--duration: expected without --from"},
