@@ -253,7 +253,7 @@ func typeOf(group string) string {
 	switch group {
 	case "bitmap", "hyperloglog":
 		return "string"
-	case "sorted-set":
+	case "sorted-set", "geo":
 		return "zset"
 	}
 	if _, isType := makers[group]; isType {

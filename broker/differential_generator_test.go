@@ -194,7 +194,7 @@ func isLexUnclear(b *Broker, commands [][]string) bool {
 		case row == "config|set":
 			writes += strings.Count(words, "zset-max")
 			full = strings.HasSuffix(words, "maxmemory 1")
-		case c.Flags&command.Write != 0 && c.Group == "sorted-set", slices.Contains([]string{"copy", "rename", "renamenx", "restore", "move", "swapdb", "sort", "sort_ro"}, row):
+		case c.Flags&command.Write != 0 && (c.Group == "sorted-set" || c.Group == "geo"), slices.Contains([]string{"copy", "rename", "renamenx", "restore", "move", "swapdb", "sort", "sort_ro"}, row):
 			writes++
 		}
 	}

@@ -18,7 +18,7 @@ var leftOut = []struct {
 	groups string // of which it has none, as COMMAND DOCS names them
 	names  string // "config|get" is a sub-command
 }{
-	{"Other types of values will follow.", "stream geo", ""},
+	{"Other types of values will follow.", "stream", ""},
 	{"Functions will follow.", "", "fcall fcall_ro function function|delete function|dump function|flush function|help function|kill function|list function|load function|restore function|stats"},
 }
 

@@ -18,7 +18,7 @@ import (
 // above its own: those of a line do not know each other. docs/architecture.md says what
 // each is for.
 var rooms = [][]string{
-	{"internal/resp", "internal/alarm", "internal/glob", "internal/dict", "internal/lua", "internal/hyperloglog"},
+	{"internal/resp", "internal/alarm", "internal/glob", "internal/dict", "internal/lua", "internal/hyperloglog", "internal/geohash"},
 	{"internal/rdb", "internal/transport", "internal/lualib"},
 	{"internal/keyspace", "internal/script"},
 	{"internal/command"},

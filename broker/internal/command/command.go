@@ -268,6 +268,19 @@ func CountedKeys(at int, flags string) []KeySpec {
 	return []KeySpec{{Flags: flags, First: at, Step: 1, Count: true}}
 }
 
+// KeyBehind is for a key behind a word that may be there, from an argument on.
+func KeyBehind(word string, from int, flags string) KeySpec {
+	find := func(args [][]byte) (indexes []int, ok bool) {
+		for i := from; i < len(args)-1; i++ {
+			if resp.Is(args[i], word) {
+				return []int{i + 1}, true
+			}
+		}
+		return nil, true
+	}
+	return KeySpec{Flags: flags, Step: 1, Find: find, Keyword: word, From: from}
+}
+
 // A Table is the commands that a broker knows.
 type Table struct {
 	byName map[string]*Command // in lower case

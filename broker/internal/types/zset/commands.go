@@ -11,7 +11,7 @@ import (
 )
 
 // Commands are the rows of the commands for sorted sets.
-var Commands = slices.Concat(memberCommands, popCommands, rangeCommands, combineCommands, randomCommands)
+var Commands = slices.Concat(memberCommands, popCommands, rangeCommands, combineCommands, randomCommands, geoCommands)
 
 var memberCommands = []command.Command{
 	{Name: "zadd", Arity: -4, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW update"), Run: zadd, ACL: "sortedset",
@@ -143,6 +143,12 @@ func addMembers(c *keyspace.Call, key []byte, pairs [][]byte, o addOptions) resp
 		}
 		scores = append(scores, score)
 	}
+	return addScored(c, key, scores, pairs, o)
+}
+
+// addScored adds members with their scores, or changes those. The words of each member have the
+// same number, and the last one is the member.
+func addScored(c *keyspace.Call, key []byte, scores []float64, words [][]byte, o addOptions) resp.Reply {
 	_, s, isZset := zsetOf(c, key)
 	switch {
 	case !isZset:
@@ -156,8 +162,9 @@ func addMembers(c *keyspace.Call, key []byte, pairs [][]byte, o addOptions) resp
 		c.Create(key, s)
 	}
 	added, changed, result := 0, 0, resp.Null
+	each := len(words) / len(scores)
 	for i, score := range scores {
-		switch o.add(s, pairs[2*i+1], &score, &c.Thresholds) {
+		switch o.add(s, words[each*i+each-1], &score, &c.Thresholds) {
 		case noNumber:
 			return notANumber
 		case passedOver:
