@@ -6,23 +6,29 @@ import (
 )
 
 // openBase adds the functions of the base library that Redis leaves to scripts. They are
-// added in the order that Lua has, which the order of pairs(_G) depends on.
+// added in the order that Lua has, which the order of pairs(_G) depends on, as it does on
+// those that Redis refuses: their keys are there, without values.
 func (s *State) openBase() {
 	s.globals.SetString("_G", s.globals.Value())
 	s.register(s.globals, Library{
 		{"assert", baseAssert},
 		{"collectgarbage", baseCollectGarbage},
+		{"dofile", nil},
 		{"error", baseError},
 		{"gcinfo", baseGCInfo},
+		{"getfenv", nil},
 		{"getmetatable", baseGetMetatable},
+		{"loadfile", nil},
 		{"load", baseLoad},
 		{"loadstring", baseLoadString},
 		{"next", baseNext},
 		{"pcall", basePcall},
+		{"print", nil},
 		{"rawequal", baseRawEqual},
 		{"rawget", baseRawGet},
 		{"rawset", baseRawSet},
 		{"select", baseSelect},
+		{"setfenv", nil},
 		{"setmetatable", baseSetMetatable},
 		{"tonumber", baseToNumber},
 		{"tostring", baseToString},
@@ -42,6 +48,7 @@ func (s *State) openBase() {
 		table := t.CheckTable(1)
 		return t.Return(next.Value(), table.Value(), Nil)
 	}).Value())
+	s.register(s.globals, Library{{"newproxy", nil}})
 }
 
 func baseAssert(t *Thread) int {

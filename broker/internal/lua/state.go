@@ -12,7 +12,7 @@ type State struct {
 	strings *Table // the metatable of strings
 	main    *Thread
 	next    *Function // the function next, which loops know
-	random  random
+	random  *random
 	gc      collector
 
 	memory      memory
@@ -27,7 +27,7 @@ type State struct {
 // New makes a state with the libraries that Redis leaves to scripts: of the base library
 // what it allows, string, table, math and coroutine.
 func New() *State {
-	s := &State{globals: NewTable(0, 0), countdown: noHook, hookEvery: noHook, random: random{randomStart}, memoryLimit: defaultMemoryLimit}
+	s := &State{globals: NewTable(0, 0), countdown: noHook, hookEvery: noHook, random: &random{randomStart}, memoryLimit: defaultMemoryLimit}
 	s.main = s.newThread()
 	s.openBase()
 	s.openCoroutine()
@@ -40,12 +40,17 @@ func New() *State {
 // Globals is the table of global variables.
 func (s *State) Globals() *Table { return s.globals }
 
+// SetGlobals gives scripts that are loaded from now on, here or by other scripts, another
+// table of global variables.
+func (s *State) SetGlobals(t *Table) { s.globals, s.main.env = t, t }
+
 // NewFunction makes a function of one in Go.
 func (s *State) NewFunction(f GoFunction) *Function {
 	return &Function{native: f, env: s.globals}
 }
 
-// A Library is a table's functions by their names, in the order in which they are added.
+// A Library is a table's functions by their names, in the order in which they are added. Nil
+// is a key without a value.
 type Library []struct {
 	Name     string
 	Function GoFunction
@@ -60,7 +65,11 @@ func (s *State) NewLibrary(l Library) *Table {
 
 func (s *State) register(t *Table, l Library) {
 	for _, f := range l {
-		t.SetString(f.Name, s.NewFunction(f.Function).Value())
+		v := Nil
+		if f.Function != nil {
+			v = s.NewFunction(f.Function).Value()
+		}
+		t.SetString(f.Name, v)
 	}
 }
 
@@ -136,5 +145,5 @@ func (e *Error) Unwrap() error { return e.Hook }
 // StringMeta is the metatable of strings.
 func (s *State) StringMeta() *Table { return s.strings }
 
-// ContinueRandom makes math.random go on from where it is in another state.
-func (s *State) ContinueRandom(from *State) { s.random = from.random }
+// ShareRandom makes two states draw the numbers of math.random from one sequence.
+func (s *State) ShareRandom(with *State) { s.random = with.random }
