@@ -159,23 +159,20 @@ func (b *Broker) infoMemory(out *strings.Builder) {
 		field{"allocator_resident", m.HeapSys - m.HeapReleased},
 	)
 	writeFields(out, bytes("total_system_memory", systemMemory())...)
-	scripts := 0
-	if e := b.scripting.engine; e != nil {
-		scripts = e.Len()
-	}
+	u := b.scripting.usage()
 	writeFields(out,
 		field{"used_memory_lua", 0},
 		field{"used_memory_vm_eval", 0},
 		field{"used_memory_lua_human", "0B"},
-		field{"used_memory_scripts_eval", 0},
-		field{"number_of_cached_scripts", scripts},
-		field{"number_of_functions", 0},
-		field{"number_of_libraries", 0},
+		field{"used_memory_scripts_eval", u.scriptBytes},
+		field{"number_of_cached_scripts", u.scripts},
+		field{"number_of_functions", u.functions},
+		field{"number_of_libraries", u.libraries},
 		field{"used_memory_vm_functions", 0},
 	)
 	writeFields(out, bytes("used_memory_vm_total", 0)...)
-	writeFields(out, field{"used_memory_functions", 0})
-	writeFields(out, bytes("used_memory_scripts", 0)...)
+	writeFields(out, field{"used_memory_functions", u.libraryBytes})
+	writeFields(out, bytes("used_memory_scripts", u.scriptBytes+u.libraryBytes)...)
 	writeFields(out, bytes("maxmemory", b.options.MaxMemory)...)
 	ratio := func(a, b uint64) string { return fmt.Sprintf("%.2f", float64(a)/float64(max(b, 1))) }
 	resident := m.Sys - m.HeapReleased

@@ -49,6 +49,7 @@ func memoryStats(c *call, _ [][]byte) resp.Reply {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
+	scripts := c.scripting.usage()
 	var pairs []resp.Reply
 	for _, f := range []struct {
 		name  string
@@ -57,6 +58,8 @@ func memoryStats(c *call, _ [][]byte) resp.Reply {
 		{"total.allocated", total},
 		{"startup.allocated", keyspace.EmptyBytes},
 		{"clients.normal", c.clientMemory()},
+		{"lua.caches", scripts.scriptBytes},
+		{"functions.caches", scripts.libraryBytes},
 		{"overhead.total", total - dataset},
 		{"keys.count", keys},
 		{"keys.bytes-per-key", (total - keyspace.EmptyBytes) / max(keys, 1)},

@@ -48,29 +48,42 @@ func (c *call) evalSHA(args [][]byte, readOnly bool) resp.Reply {
 // eval runs a script with the keys and arguments that follow it.
 func (c *call) eval(args [][]byte, readOnly bool, get func([]byte) (*script.Script, *resp.Reply)) resp.Reply {
 	c.show(c.session, c.command, args) // before the commands of the script
-	n, isInt := resp.ParseInt(args[2])
-	rest := args[3:]
-	switch {
-	case !isInt:
-		return resp.NotAnInteger
-	case n > int64(len(rest)):
-		return resp.ErrorReply("ERR Number of keys can't be greater than number of args")
-	case n < 0:
-		return resp.ErrorReply("ERR Number of keys can't be negative")
+	keys, err := numberOfKeys(args, "ERR value is not an integer or out of range")
+	if err != nil {
+		return *err
 	}
 	s, err := get(args[1])
 	if err != nil {
 		return *err
 	}
-	return c.runScript(c.session, s, rest[:n], rest[n:], readOnly)
+	return c.runScript(c.session, s, args, keys, readOnly)
 }
 
-func (b *Broker) load(body []byte) (*script.Script, *resp.Reply) { return b.scriptEngine().Load(body) }
+// numberOfKeys reads how many arguments behind it are keys. What is no number has an answer
+// of its own.
+func numberOfKeys(args [][]byte, notAnInteger string) (int64, *resp.Reply) {
+	n, isInt := resp.ParseInt(args[2])
+	wrong := ""
+	switch {
+	case !isInt:
+		wrong = notAnInteger
+	case n > int64(len(args)-3):
+		wrong = "ERR Number of keys can't be greater than number of args"
+	case n < 0:
+		wrong = "ERR Number of keys can't be negative"
+	default:
+		return n, nil
+	}
+	r := resp.ErrorReply(wrong)
+	return 0, &r
+}
+
+func (b *Broker) load(body []byte) (*script.Script, *resp.Reply) { return b.scriptCache().Load(body) }
 
 var noScript = resp.ErrorReply("NOSCRIPT No matching script. Please use EVAL.")
 
 func (b *Broker) find(hash []byte) (*script.Script, *resp.Reply) {
-	if s := b.scriptEngine().Find(hash); s != nil {
+	if s := b.scriptCache().Find(hash); s != nil {
 		return s, nil
 	}
 	return nil, &noScript
@@ -92,7 +105,7 @@ func scriptDebug(c *call, args [][]byte) resp.Reply {
 func scriptExists(c *call, args [][]byte) resp.Reply {
 	found := make([]resp.Reply, len(args)-2)
 	for i, hash := range args[2:] {
-		if found[i] = resp.Zero; c.scriptEngine().Find(hash) != nil {
+		if found[i] = resp.Zero; c.scriptCache().Find(hash) != nil {
 			found[i] = resp.One
 		}
 	}
@@ -103,26 +116,31 @@ func scriptFlush(c *call, args [][]byte) resp.Reply {
 	if len(args) > 3 || len(args) == 3 && !resp.Is(args[2], "SYNC") && !resp.Is(args[2], "ASYNC") {
 		return resp.ErrorReply("ERR SCRIPT FLUSH only support SYNC|ASYNC option")
 	}
-	c.scriptEngine().Flush()
+	c.scriptCache().Flush()
 	return resp.OK
 }
 
-func scriptKill(c *call, _ [][]byte) resp.Reply {
+func scriptKill(c *call, _ [][]byte) resp.Reply { return c.killScript(false) }
+
+// killScript ends the script that is running, if it is what the command is for.
+func (c *call) killScript(function bool) resp.Reply {
 	run := c.scripting.running
 	switch {
 	case run == nil:
 		return resp.ErrorReply("NOTBUSY No scripts in execution right now.")
 	case run.wrote:
 		return resp.ErrorReply("UNKILLABLE Sorry the script already executed write commands against the dataset. You can either wait the script termination or kill the server in a hard way using the SHUTDOWN NOSAVE command.")
+	case run.script.IsFunction != function:
+		return run.busyReply()
 	}
 	run.killed = true
 	return resp.OK
 }
 
 func scriptLoad(c *call, args [][]byte) resp.Reply {
-	s, err := c.scriptEngine().Load(bytes.Clone(args[2]))
+	s, err := c.scriptCache().Load(bytes.Clone(args[2]))
 	if err != nil {
 		return *err
 	}
-	return resp.BulkString(s.Hash)
+	return resp.BulkString(s.Name)
 }

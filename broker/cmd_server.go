@@ -147,7 +147,7 @@ func shutdown(c *call, args [][]byte) resp.Reply {
 	case abort:
 		return resp.ErrorReply("ERR No shutdown in progress.")
 	case c.isBusy() && !noSave:
-		return busyWithScript
+		return c.scripting.running.busyReply()
 	}
 	c.log(slog.LevelInfo, "closed by SHUTDOWN", "client", c.session.String())
 	c.disconnectAll()

@@ -132,8 +132,16 @@ func (g *generator) token(token string) []string {
 		return []string{g.payload(!g.careful && g.chance(25))}
 	case "badPayload":
 		return []string{g.payload(true)}
+	case "functionPayload":
+		return []string{g.functionPayload(!g.careful && g.chance(15))}
+	case "badFunctionPayload":
+		return []string{g.functionPayload(true)}
 	case "row":
 		return []string{g.anyCase(pick(g, append(g.rows, "nosuch", "get|x", "client|nosuch", "")))}
+	case "library":
+		return g.token(pick(g, []string{"goodLibrary", "goodLibrary", "goodLibrary", "otherLibrary", "otherLibrary", "otherLibrary", "thievishLibrary", "badMetadata", "badLibraryName", "unrunLibrary", "uncompiledLibrary"}))
+	case "listOption":
+		return pick(g, [][]string{{"WITHCODE"}, {"LIBRARYNAME", pick(g, pools["pattern"])}, {"LIBRARYNAME", pick(g, pools["libraryName"])}})
 	case "wholeCommand":
 		return g.command(pick(g, g.rows))
 	}
@@ -170,6 +178,23 @@ func (g *generator) payload(bad bool) string {
 			body = []byte(pick(g, pools["oldBody"]))
 		}
 	}
+	return g.sealed(body)
+}
+
+// functionPayload is what FUNCTION RESTORE may get: some libraries, or what is wrong.
+func (g *generator) functionPayload(bad bool) string {
+	var body []byte
+	for range 1 + g.IntN(2) {
+		body = rdb.AppendString(append(body, rdb.OpcodeFunction2), []byte(g.token(pick(g, []string{"goodLibrary", "otherLibrary"}))[0]))
+	}
+	if bad {
+		body = []byte(pick(g, pools["badFunctionBody"]))
+	}
+	return g.sealed(body)
+}
+
+// sealed puts a version and the checksum behind what was dumped, now and then wrong ones.
+func (g *generator) sealed(body []byte) string {
 	version := pick(g, []uint16{6, 9, 10, 10})
 	if !g.careful && g.chance(10) {
 		version = 11

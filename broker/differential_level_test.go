@@ -93,6 +93,32 @@ func (v *answer) shape() string {
 	return shape + "."
 }
 
+// sortLibraries sorts what FUNCTION LIST describes: libraries, and the functions of each.
+func sortLibraries(values []*answer) {
+	for _, v := range values {
+		sortLibraries(v.items)
+		isDescription := func(item *answer) bool {
+			return len(item.items) > 0 && (item.items[0].text == "library_name" || item.items[0].text == "name")
+		}
+		if len(v.items) > 0 && !slices.ContainsFunc(v.items, func(item *answer) bool { return !isDescription(item) }) {
+			slices.SortFunc(v.items, byText)
+		}
+	}
+}
+
+// sameLibraries reports whether two replies of FUNCTION DUMP have the same libraries.
+func sameLibraries(a, b string) bool {
+	libraries := func(dumped string) (all []string) {
+		body, _ := rdb.Undump([]byte(dumped))
+		for d := rdb.NewDecoder(body, 0); d.Len() > 0; {
+			all = append(all, fmt.Sprint(d.Byte(), string(d.String()), d.Broken()))
+		}
+		slices.Sort(all)
+		return all
+	}
+	return slices.Equal(libraries(a), libraries(b))
+}
+
 // sortCommandRules sorts the rules about commands in the descriptions of users.
 func sortCommandRules(values []*answer) {
 	isRule := func(word string) bool { return strings.HasPrefix(word, "+") || strings.HasPrefix(word, "-") }

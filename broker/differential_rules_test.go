@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"redrpc/broker/internal/glob"
 	"redrpc/broker/internal/resp"
 )
 
@@ -140,6 +141,27 @@ var rules = []rule{
 			}
 		})
 	}},
+	{"function|list", "libraries and their functions have no order", func(_ []string, redis, broker []*answer) {
+		sortLibraries(redis)
+		sortLibraries(broker)
+	}},
+	{"function|restore", "which of several is there already depends on their order", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			for _, name := range []string{"libraryExists", "functionExists"} {
+				text := "ERR " + failures[name].text
+				if r.kind == '-' && b.kind == '-' && glob.Match(text, r.text, false) && glob.Match(text, b.text, false) {
+					b.text = r.text
+				}
+			}
+		})
+	}},
+	{"function|dump", "libraries have no order", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if sameLibraries(r.text, b.text) {
+				b.text = r.text
+			}
+		})
+	}},
 	{"object|idletime", "redis-server counts the use of a small integer for all keys that share it", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if r.kind == ':' {
@@ -206,7 +228,7 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"acl|help client|help command|help config|help latency|help memory|help module|help object|help pubsub|help script|help slowlog|help debug", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
+	{"acl|help client|help command|help config|help function|help latency|help memory|help module|help object|help pubsub|help script|help slowlog|help debug", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if len(r.items) > 1 && len(b.items) > 1 && r.items[0].text == b.items[0].text {
 				b.items = r.items
@@ -330,6 +352,9 @@ var avoided = []struct {
 	{"the last digit of a distance depends on redis-server's processor: only those of 0 are stored", func(row string, args []string) bool {
 		words := strings.ToUpper(strings.Join(args, " "))
 		return strings.HasPrefix(row, "geo") && strings.Contains(words, "STOREDIST") && (!strings.Contains(words, "0E0") || !strings.Contains(words, "MEMBER"))
+	}},
+	{"redis-server breaks the line of its error", func(row string, args []string) bool {
+		return (row == "function|list" || row == "function|load") && slices.ContainsFunc(args[2:], func(arg string) bool { return strings.ContainsAny(arg, "\r\n") && !strings.HasPrefix(arg, "#!") })
 	}},
 	{"DEBUG SLEEP stops the server", func(row string, args []string) bool {
 		return row == "debug" && len(args) == 3 && strings.EqualFold(args[1], "SLEEP") && sleepTime([]byte(args[2])) > 0

@@ -103,7 +103,8 @@ func (s *session) runInternal(args [][]byte) resp.Reply {
 		err = s.refuse(cmd, args, nil)
 	}
 	if err == nil && b.isBusy() && cmd.Flags&command.AllowBusy == 0 {
-		err = &busyWithScript
+		r := b.scripting.running.busyReply()
+		err = &r
 	}
 	if err != nil {
 		b.countRejected(cmd)

@@ -2,7 +2,7 @@
 //
 // It speaks the Redis protocol (RESP2 and RESP3) and behaves like Redis 7.0.15
 // for keys that expire, strings, lists, hashes, sets, sorted sets, blocking commands,
-// Lua scripts, transactions, Pub/Sub with keyspace notifications, and client tracking.
+// Lua scripts and functions, transactions, Pub/Sub with keyspace notifications, and client tracking.
 // A client reaches it in memory, without a port:
 //
 //	b, err := broker.New(broker.Options{})

@@ -19,7 +19,6 @@ var leftOut = []struct {
 	names  string // "config|get" is a sub-command
 }{
 	{"Other types of values will follow.", "stream", ""},
-	{"Functions will follow.", "", "fcall fcall_ro function function|delete function|dump function|flush function|help function|kill function|list function|load function|restore function|stats"},
 }
 
 // docs/commands.md is made from the table, and leftOut: -update writes it.

@@ -83,7 +83,8 @@ func (s *session) admit(cmd *command.Command, args [][]byte, j ruleCursor) {
 	b := s.broker
 	switch {
 	case b.isBusy() && cmd.Flags&command.AllowBusy == 0:
-		s.rejectCommand(cmd, args, &busyWithScript)
+		r := b.scripting.running.busyReply()
+		s.rejectCommand(cmd, args, &r)
 		s.commandDone(cmd)
 		return
 	case cmd.Flags&command.NeverPostponed != 0:

@@ -19,8 +19,9 @@ import (
 
 // scripting is the engine's side of it.
 type scripting struct {
-	engine *script.Engine // nil before the first script
-	client *session       // that runs the commands of scripts
+	cache     *script.Cache     // of EVAL; nil before the first script
+	functions *script.Functions // nil before the first library
+	client    *session          // that runs the commands of scripts
 
 	// running is the script that runs, or nil. As long as it does, its goroutine has the
 	// lock, but for when it lets others in.
@@ -31,34 +32,59 @@ type scripting struct {
 type scriptRun struct {
 	session  *session // that called it
 	script   *script.Script
-	keys     [][]byte // that its caller has named
+	args     [][]byte // of its caller, and
+	keys     [][]byte // those that are named as keys
 	readOnly bool
-	fullFrom bool  // the data took more than they may when it began
-	began    int64 // by clock.elapsed
-	checks   int64 // how often it was asked whether it takes long
-	wrote    bool
-	slow     bool // it lets others in
-	killed   bool // by SCRIPT KILL
-	ended    chan struct{}
+	fullFrom bool // the data took more than they may when it began
+	stopwatch
+	wrote  bool
+	slow   bool // it lets others in
+	killed bool // by SCRIPT KILL
+	ended  chan struct{}
 }
 
-// scriptEngine makes the engine when it is needed first.
-func (b *Broker) scriptEngine() *script.Engine {
-	if b.scripting.engine == nil {
-		b.scripting.engine = script.New(scriptHost{b})
+// scriptCache makes the cache of scripts when it is needed first.
+func (b *Broker) scriptCache() *script.Cache {
+	if b.scripting.cache == nil {
+		b.scripting.cache = script.NewCache(scriptHost{b})
+	}
+	if b.scripting.client == nil {
 		b.scripting.client = b.newInternalClient(b.keys.DBs[0])
 	}
-	return b.scripting.engine
+	return b.scripting.cache
 }
 
-// runScript runs a script for a client.
-func (b *Broker) runScript(s *session, what *script.Script, keys, args [][]byte, readOnly bool) resp.Reply {
+// functions is the same for the libraries of functions.
+func (b *Broker) functions() *script.Functions {
+	if b.scripting.functions == nil {
+		b.scripting.functions = script.NewFunctions(b.scriptCache())
+	}
+	return b.scripting.functions
+}
+
+// scriptUsage is how many scripts and functions there are, and the bytes of their texts.
+type scriptUsage struct{ scripts, scriptBytes, libraries, functions, libraryBytes int }
+
+func (s *scripting) usage() (u scriptUsage) {
+	if s.cache != nil {
+		u.scripts, u.scriptBytes = s.cache.Len(), s.cache.Size()
+	}
+	if s.functions != nil {
+		u.libraries, u.functions = s.functions.Len()
+		u.libraryBytes = s.functions.Size()
+	}
+	return u
+}
+
+// runScript runs a script for a client that has sent args, with the keys and arguments that
+// stand behind their number.
+func (b *Broker) runScript(s *session, what *script.Script, args [][]byte, keys int64, readOnly bool) resp.Reply {
 	if err := b.refuseScript(what, readOnly); err != nil {
 		return *err
 	}
 	run := &scriptRun{
-		session: s, script: what, keys: keys, readOnly: readOnly || what.Flags&script.NoWrites != 0,
-		fullFrom: b.options.MaxMemory > 0 && b.keys.IsFull(), began: b.clock.elapsed(), ended: make(chan struct{}),
+		session: s, script: what, args: args, keys: args[3 : 3+keys], readOnly: readOnly || what.Flags&script.NoWrites != 0,
+		fullFrom: b.options.MaxMemory > 0 && b.keys.IsFull(), stopwatch: b.newStopwatch(), ended: make(chan struct{}),
 	}
 	b.scripting.client.standFor(s)
 	b.scripting.running = run
@@ -67,7 +93,7 @@ func (b *Broker) runScript(s *session, what *script.Script, keys, args [][]byte,
 		b.running = outer
 		b.endScript(run, finished)
 	}()
-	r := b.scripting.engine.Run(what, keys, args)
+	r := what.Run(run.keys, args[3+keys:])
 	finished = true
 	for _, text := range r.Errors {
 		b.countError(text)
@@ -81,7 +107,7 @@ func (b *Broker) runScript(s *session, what *script.Script, keys, args [][]byte,
 }
 
 // endScript is called when a script has ended, or has not finished because of a mistake of
-// the broker: then nobody knows what state its engine is in.
+// the broker: then nobody knows what state its Lua is in.
 func (b *Broker) endScript(run *scriptRun, finished bool) {
 	b.scripting.running = nil
 	b.postponers &^= busy
@@ -94,8 +120,12 @@ func (b *Broker) endScript(run *scriptRun, finished bool) {
 			b.setTime()
 		}
 	}
-	if !finished {
-		b.scripting.engine = nil
+	switch {
+	case finished:
+	case run.script.IsFunction:
+		b.scripting.functions.Restart()
+	default:
+		b.scripting.cache = nil
 	}
 }
 
@@ -128,11 +158,16 @@ func (b *Broker) flagsOf(cmd *command.Command, args [][]byte) command.Flag {
 		return f
 	}
 	declared := script.Flags(0)
-	if cmd.Name == "evalsha" || cmd.Name == "evalsha_ro" {
-		if s := b.scriptEngine().Find(args[1]); s != nil {
+	switch cmd.Name {
+	case "fcall", "fcall_ro":
+		if f := b.functions().Find(args[1]); f != nil {
+			declared = f.Flags
+		}
+	case "evalsha", "evalsha_ro":
+		if s := b.scriptCache().Find(args[1]); s != nil {
 			declared = s.Flags
 		}
-	} else {
+	default:
 		declared, _, _ = script.ParseFlags(args[1])
 	}
 	if declared&script.Declared == 0 {
@@ -274,6 +309,30 @@ const (
 // it runs: in a testing/synctest bubble.
 const instructionTime = 10 * time.Nanosecond
 
+// A stopwatch says how long a script runs.
+type stopwatch struct {
+	broker *Broker
+	began  int64 // by clock.elapsed
+	checks int64 // how often it was interrupted
+}
+
+func (b *Broker) newStopwatch() stopwatch { return stopwatch{broker: b, began: b.clock.elapsed()} }
+
+func (w *stopwatch) elapsed() time.Duration {
+	if w.broker.clock.inBubble {
+		return time.Duration(w.checks) * script.HookInterval * instructionTime
+	}
+	return time.Duration(w.broker.clock.elapsed() - w.began)
+}
+
+func (h scriptHost) Stopwatch() func() time.Duration {
+	w := h.newStopwatch()
+	return func() time.Duration {
+		w.checks++
+		return w.elapsed()
+	}
+}
+
 // Interrupt lets others in if the script takes long, and ends it if one of them wants that.
 func (h scriptHost) Interrupt() error {
 	b, run := h.Broker, h.scripting.running
@@ -282,16 +341,13 @@ func (h scriptHost) Interrupt() error {
 	}
 	run.checks++
 	if !run.slow {
-		took := time.Duration(b.clock.elapsed() - run.began)
-		if b.clock.inBubble {
-			took = time.Duration(run.checks) * script.HookInterval * instructionTime
-		}
+		took := run.elapsed()
 		if after := b.options.busyAfter; after == 0 || took/time.Millisecond < time.Duration(after) {
 			return nil
 		}
 		run.slow = true
 		b.postponers |= busy
-		b.log(slog.LevelWarn, "slow script: other clients are answered BUSY until it ends; SCRIPT KILL ends it", "after", took, "script", run.script.Hash, "client", run.session.String())
+		b.log(slog.LevelWarn, "slow script: other clients are answered BUSY until it ends; "+run.killedBy()+" ends it", "after", took, "script", run.script.Name, "client", run.session.String())
 		if b.polling { // other sockets are not to wait for it
 			b.poller.Yield()
 		}
@@ -322,7 +378,18 @@ func (b *Broker) letOthersIn() {
 // isBusy reports, to those who have been let in, that a script runs.
 func (b *Broker) isBusy() bool { return b.scripting.running != nil }
 
-var busyWithScript = resp.ErrorReply("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.")
+// killedBy is the command that ends the script.
+func (r *scriptRun) killedBy() string {
+	if r.script.IsFunction {
+		return "FUNCTION KILL"
+	}
+	return "SCRIPT KILL"
+}
+
+// busyReply is the answer to what may not run while the script does.
+func (r *scriptRun) busyReply() resp.Reply {
+	return resp.ErrorReply("BUSY Redis is busy running a script. You can only call " + r.killedBy() + " or SHUTDOWN NOSAVE.")
+}
 
 // enterIdle is enter for what must not happen in the middle of a script.
 func (b *Broker) enterIdle() {

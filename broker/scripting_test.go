@@ -204,7 +204,7 @@ func TestScriptThatPanics(t *testing.T) {
 	w := inMemory(t, b)
 	w.expect(t, "1", "EVAL", "return 1", "0")
 	b.mu.Lock()
-	b.scripting.engine = script.New(panickingHost{scriptHost{b}})
+	b.scripting.cache = script.NewCache(panickingHost{scriptHost{b}})
 	b.mu.Unlock()
 	if got := w.do(t, "EVAL", "return redis.call('ping')", "0"); !strings.HasPrefix(got, "-ERR internal error in 'eval'") {
 		t.Errorf("got %s", got)

@@ -22,7 +22,7 @@ import (
 // a command nothing is run; if one fails, those before it have been run. The error
 // says which, and is an [Error] if it is that of a command.
 //
-// To go back to a snapshot, put FLUSHALL before it.
+// To go back to a snapshot, put FLUSHALL before it, and FUNCTION FLUSH if there are functions.
 func (b *Broker) Seed(text string) error {
 	b.enterIdle()
 	defer b.leave()

@@ -14,9 +14,11 @@ import (
 // takes a line for each of its elements.
 const snapshotWidth = 100
 
-// Snapshot returns what all databases hold, as text for people, programs and golden
-// files: the commands that bring it about, one per line, the keys in order.
+// Snapshot returns what all databases hold, and the libraries of functions, as text for
+// people, programs and golden files: the commands that bring it about, one per line, the
+// libraries and the keys in order.
 //
+//	FUNCTION LOAD REPLACE "#!lua name=lib\n..."
 //	RPUSH jobs one 'two "quoted"' "three\n"
 //	SET greeting hello PX 1500
 //	SELECT 1
@@ -35,6 +37,12 @@ func (b *Broker) Snapshot() string {
 
 func (b *Broker) snapshot() []byte {
 	var out []byte
+	if b.scripting.functions != nil {
+		for _, l := range b.scripting.functions.Libraries() {
+			out = resp.AppendQuoted(append(out, "FUNCTION LOAD REPLACE "...), l.Code)
+			out = append(out, '\n')
+		}
+	}
 	for _, d := range b.keys.DBs {
 		if d.Index > 0 && d.Len() > 0 {
 			out = append(out, "SELECT "...)

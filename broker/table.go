@@ -57,5 +57,6 @@ var rows = slices.Concat(
 	zset.Commands,
 	transactionCommands,
 	scriptCommands,
+	functionCommands,
 	pubsubCommands,
 )

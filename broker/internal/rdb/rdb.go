@@ -37,6 +37,12 @@ const (
 	TypeListQuicklist2 = 18 // * the number of pieces, and those, with the kind of each before it
 )
 
+// Opcodes of functions, which stand in the place of a type.
+const (
+	OpcodeFunction2 = 245 // * the code of a library
+	OpcodeFunction  = 246 // its name, its engine, whether there is a description, that, the code: of 7.0's release candidates
+)
+
 // Marks of strings that are not written as they are, in place of their lengths.
 const (
 	int8Mark = iota
@@ -52,6 +58,9 @@ var crcJones = crc64.MakeTable(0x95AC9329AC4BC9B5)
 // as they are.
 func Checksum(p []byte) uint64 { return ^crc64.Update(^uint64(0), crcJones, p) }
 
+// FooterLength is how many bytes the version and the checksum take.
+const FooterLength = 2 + 8
+
 // Dump makes a value of DUMP, of a type and what stands behind it.
 func Dump(value []byte) []byte {
 	value = binary.LittleEndian.AppendUint16(value, formatVersion)
@@ -62,10 +71,10 @@ func Dump(value []byte) []byte {
 // checksum.
 func Undump(p []byte) (body []byte, valid bool) {
 	at := len(p) - 8
-	if at < 2 || Checksum(p[:at]) != binary.LittleEndian.Uint64(p[at:]) {
+	if len(p) < FooterLength || Checksum(p[:at]) != binary.LittleEndian.Uint64(p[at:]) {
 		return nil, false
 	}
-	return p[:at-2], binary.LittleEndian.Uint16(p[at-2:]) <= formatVersion
+	return p[:len(p)-FooterLength], binary.LittleEndian.Uint16(p[at-2:]) <= formatVersion
 }
 
 // AppendLength writes a length, or a number of elements.
@@ -113,6 +122,9 @@ func (d *Decoder) Fail() { d.broken = true }
 
 // Broken reports whether something was not in order.
 func (d *Decoder) Broken() bool { return d.broken }
+
+// Len is how many bytes are left.
+func (d *Decoder) Len() int { return len(d.rest) }
 
 func (d *Decoder) expect(inOrder bool) { d.broken = d.broken || !inOrder }
 

@@ -21,8 +21,8 @@ const (
 
 // fromReply is the value of a reply that is no error, in the version of the protocol that
 // the script has chosen.
-func (e *Engine) fromReply(r *resp.Reply) lua.Value {
-	plain := e.protocol == 2
+func (m *machine) fromReply(r *resp.Reply) lua.Value {
+	plain := m.protocol == 2
 	switch r.Kind {
 	case resp.KindInteger:
 		return lua.Number(float64(r.N))
@@ -58,11 +58,11 @@ func (e *Engine) fromReply(r *resp.Reply) lua.Value {
 		}
 	case resp.KindMap:
 		if !plain {
-			return e.fromMap(r)
+			return m.fromMap(r)
 		}
 	case resp.KindSet:
 		if !plain {
-			return e.fromSet(r)
+			return m.fromSet(r)
 		}
 	default:
 		if plain {
@@ -71,7 +71,7 @@ func (e *Engine) fromReply(r *resp.Reply) lua.Value {
 		return lua.Nil
 	}
 	t, i := lua.NewTable(max(len(r.Items), int(r.N)), 0), 0
-	for v := range e.elements(r) {
+	for v := range m.elements(r) {
 		i++
 		t.SetInt(i, v)
 	}
@@ -79,10 +79,10 @@ func (e *Engine) fromReply(r *resp.Reply) lua.Value {
 }
 
 // elements are those of a list, whether it has them or passes them on.
-func (e *Engine) elements(r *resp.Reply) iter.Seq[lua.Value] {
+func (m *machine) elements(r *resp.Reply) iter.Seq[lua.Value] {
 	return func(yield func(lua.Value) bool) {
 		for i := range r.Items {
-			if !yield(e.fromReply(&r.Items[i])) {
+			if !yield(m.fromReply(&r.Items[i])) {
 				return
 			}
 		}
@@ -125,9 +125,9 @@ func doubleOf(text []byte) lua.Value {
 	return single(doubleField, lua.Number(f))
 }
 
-func (e *Engine) fromMap(r *resp.Reply) lua.Value {
+func (m *machine) fromMap(r *resp.Reply) lua.Value {
 	t, key, isValue := lua.NewTable(0, 0), lua.Nil, false
-	for v := range e.elements(r) {
+	for v := range m.elements(r) {
 		switch {
 		case !isValue:
 			key = v
@@ -139,9 +139,9 @@ func (e *Engine) fromMap(r *resp.Reply) lua.Value {
 	return single(mapField, t.Value())
 }
 
-func (e *Engine) fromSet(r *resp.Reply) lua.Value {
+func (m *machine) fromSet(r *resp.Reply) lua.Value {
 	t := lua.NewTable(0, 0)
-	for v := range e.elements(r) {
+	for v := range m.elements(r) {
 		if !v.IsNil() {
 			t.Set(v, lua.Bool(true))
 		}
@@ -166,16 +166,16 @@ const (
 var tooManyValues = resp.ErrorReply("ERR the script returns too many values")
 
 // toReply is the reply that a script returns.
-func (e *Engine) toReply(v lua.Value) resp.Reply {
-	e.values = 0
-	if r := e.reply(v, deepest); e.values < mostValues {
+func (m *machine) toReply(v lua.Value) resp.Reply {
+	m.values = 0
+	if r := m.reply(v, deepest); m.values < mostValues {
 		return r
 	}
 	return tooManyValues
 }
 
-func (e *Engine) reply(v lua.Value, depth int) resp.Reply {
-	if e.values++; e.values >= mostValues {
+func (m *machine) reply(v lua.Value, depth int) resp.Reply {
+	if m.values++; m.values >= mostValues {
 		return resp.Null
 	}
 	switch v.Type() {
@@ -188,7 +188,7 @@ func (e *Engine) reply(v lua.Value, depth int) resp.Reply {
 	case lua.TypeBoolean:
 		b, _ := v.AsBool()
 		switch {
-		case e.protocol == 3:
+		case m.protocol == 3:
 			r := resp.Reply{Kind: resp.KindBoolean}
 			if b {
 				r.N = 1
@@ -203,16 +203,16 @@ func (e *Engine) reply(v lua.Value, depth int) resp.Reply {
 			return resp.ErrorReply("ERR reached lua stack limit")
 		}
 		t, _ := v.AsTable()
-		return e.replyOfTable(t, depth-1)
+		return m.replyOfTable(t, depth-1)
 	}
 	return resp.Null
 }
 
 // replyOfTable is that of a table: what its one field says, or an array of what stands
 // before the first nil.
-func (e *Engine) replyOfTable(t *lua.Table, depth int) resp.Reply {
+func (m *machine) replyOfTable(t *lua.Table, depth int) resp.Reply {
 	if text, is := t.GetString(errField).AsString(); is {
-		return e.errorReply(text, t.GetString(countedField).Truth())
+		return m.errorReply(text, t.GetString(countedField).Truth())
 	}
 	if text, is := t.GetString(okField).AsString(); is {
 		return resp.Simple(oneLine(text))
@@ -221,10 +221,10 @@ func (e *Engine) replyOfTable(t *lua.Table, depth int) resp.Reply {
 		return resp.Double(f)
 	}
 	if inner, is := t.GetString(mapField).AsTable(); is {
-		return e.replyOfPairs(inner, depth, true)
+		return m.replyOfPairs(inner, depth, true)
 	}
 	if inner, is := t.GetString(setField).AsTable(); is {
-		return e.replyOfPairs(inner, depth, false)
+		return m.replyOfPairs(inner, depth, false)
 	}
 	if text, is := t.GetString(bigNumberField).AsString(); is {
 		return resp.BigNumber(oneLine(text))
@@ -242,24 +242,24 @@ func (e *Engine) replyOfTable(t *lua.Table, depth int) resp.Reply {
 		if v.IsNil() {
 			return resp.Array(items...)
 		}
-		if items = append(items, e.reply(v, depth)); e.values >= mostValues {
+		if items = append(items, m.reply(v, depth)); m.values >= mostValues {
 			return resp.Null
 		}
 	}
 }
 
 // replyOfPairs is the map, or the set, of a table's keys.
-func (e *Engine) replyOfPairs(t *lua.Table, depth int, isMap bool) resp.Reply {
+func (m *machine) replyOfPairs(t *lua.Table, depth int, isMap bool) resp.Reply {
 	var items []resp.Reply
 	key := lua.Nil
 	for {
 		next, value, more := t.Next(key)
-		if !more || next.IsNil() || e.values >= mostValues {
+		if !more || next.IsNil() || m.values >= mostValues {
 			break
 		}
-		items = append(items, e.reply(next, depth))
+		items = append(items, m.reply(next, depth))
 		if isMap {
-			items = append(items, e.reply(value, depth))
+			items = append(items, m.reply(value, depth))
 		}
 		key = next
 	}

@@ -3,12 +3,14 @@ package script
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"redrpc/broker/internal/resp"
 )
 
-// Flags are those of a script's first line, such as "#!lua flags=no-writes".
+// Flags are those of a function, or of the first line of a script of EVAL, such as
+// "#!lua flags=no-writes".
 type Flags uint8
 
 // The flags.
@@ -18,11 +20,28 @@ const (
 	AllowStale
 	NoCluster
 	AllowCrossSlot
-	Declared // the script has such a line: without one it may do anything
+	Declared // it is a function or has such a line: a script without one may do anything
 )
 
-var flagNames = map[string]Flags{
-	"no-writes": NoWrites, "allow-oom": AllowOOM, "allow-stale": AllowStale, "no-cluster": NoCluster, "allow-cross-slot-keys": AllowCrossSlot,
+var flagNames = [...]string{"no-writes", "allow-oom", "allow-stale", "no-cluster", "allow-cross-slot-keys"}
+
+// flagNamed is the flag of a name, or 0.
+func flagNamed(name string) Flags {
+	if i := slices.Index(flagNames[:], name); i >= 0 {
+		return 1 << i
+	}
+	return 0
+}
+
+// Names lists the flags that are set, in Redis's order.
+func (f Flags) Names() []string {
+	var names []string
+	for i, name := range flagNames {
+		if f&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // ParseFlags reads the first line of a script, if it begins with #!, and returns how long
@@ -52,8 +71,8 @@ func ParseFlags(body []byte) (f Flags, length int, wrong string) {
 			continue
 		}
 		for name := range strings.SplitSeq(names, ",") {
-			flag, known := flagNames[name]
-			if !known {
+			flag := flagNamed(name)
+			if flag == 0 {
 				return 0, 0, fmt.Sprintf("Unexpected flag in script shebang: %s", name)
 			}
 			f |= flag

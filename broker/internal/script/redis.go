@@ -22,23 +22,31 @@ const (
 	replAll     = replAOF | replReplica
 )
 
-// openRedis sets the global redis.
-func (e *Engine) openRedis() {
-	t := lua.NewTable(0, 0)
-	for _, f := range []struct {
-		name  string
-		value any
-	}{ // in Redis's order, which decides on that of pairs
-		{"call", e.call},
-		{"pcall", e.pcall},
-		{"log", e.log},
+// A field is one of the table redis: a number, a string or a function.
+type field struct {
+	name  string
+	value any
+}
+
+// The fields, in Redis's order, which decides on that of pairs.
+
+func (m *machine) forCommands() []field { return []field{{"call", m.call}, {"pcall", m.pcall}} }
+
+func (m *machine) forLog() []field {
+	return []field{
+		{"log", m.log},
 		{"LOG_DEBUG", 0},
 		{"LOG_VERBOSE", 1},
 		{"LOG_NOTICE", 2},
 		{"LOG_WARNING", 3},
 		{"REDIS_VERSION_NUM", versionNumber},
 		{"REDIS_VERSION", version},
-		{"setresp", e.setResp},
+	}
+}
+
+func (m *machine) forReplies() []field {
+	return []field{
+		{"setresp", m.setResp},
 		{"sha1hex", sha1hex},
 		{"error_reply", errorReplyOf},
 		{"status_reply", statusReplyOf},
@@ -48,22 +56,33 @@ func (e *Engine) openRedis() {
 		{"REPL_SLAVE", replReplica},
 		{"REPL_REPLICA", replReplica},
 		{"REPL_ALL", replAll},
-		{"acl_check_cmd", e.aclCheckCommand},
+		{"acl_check_cmd", m.aclCheckCommand},
+	}
+}
+
+// forEval are fields that functions do not have.
+func forEval() []field {
+	return []field{
 		{"breakpoint", func(t *lua.Thread) int { return t.Return(lua.Bool(false)) }},
 		{"debug", func(*lua.Thread) int { return 0 }},
 		{"replicate_commands", func(t *lua.Thread) int { return t.Return(lua.Bool(true)) }},
-	} {
+	}
+}
+
+// newTable makes a table redis.
+func (m *machine) newTable(fields ...field) *lua.Table {
+	t := lua.NewTable(0, 0)
+	for _, f := range fields {
 		switch v := f.value.(type) {
 		case int:
 			t.SetString(f.name, lua.Int(v))
 		case string:
 			t.SetString(f.name, lua.String(v))
 		case func(*lua.Thread) int:
-			t.SetString(f.name, e.state.NewFunction(v).Value())
+			t.SetString(f.name, m.state.NewFunction(v).Value())
 		}
 	}
-	e.state.Globals().SetString("redis", t.Value())
-	e.state.Globals().SetString("__redis__err__handler", e.state.NewFunction(handleError).Value())
+	return t
 }
 
 // handleError is the error handler that Redis gives to scripts, which may use it for xpcall:
@@ -104,7 +123,7 @@ func newError(text string) *lua.Table {
 		coded = "ERR " + coded
 	}
 	t := lua.NewTable(0, 0)
-	t.SetString(errField, lua.String(resp.CString([]byte(coded), len(coded))))
+	t.SetString(errField, lua.String(cString(coded)))
 	return t
 }
 
@@ -114,16 +133,16 @@ func fail(t *lua.Thread, text string) int {
 	return 0
 }
 
-func (e *Engine) call(t *lua.Thread) int {
-	v, isError := e.runCommand(t)
+func (m *machine) call(t *lua.Thread) int {
+	v, isError := m.runCommand(t)
 	if isError {
 		t.Raise(v)
 	}
 	return t.Return(v)
 }
 
-func (e *Engine) pcall(t *lua.Thread) int {
-	v, _ := e.runCommand(t)
+func (m *machine) pcall(t *lua.Thread) int {
+	v, _ := m.runCommand(t)
 	return t.Return(v)
 }
 
@@ -134,44 +153,44 @@ const (
 )
 
 // runCommand runs the command of redis.call. A reply that is an error becomes one.
-func (e *Engine) runCommand(t *lua.Thread) (v lua.Value, isError bool) {
-	args, wrong := e.arguments(t)
+func (m *machine) runCommand(t *lua.Thread) (v lua.Value, isError bool) {
+	args, wrong := m.arguments(t)
 	if wrong != "" {
 		return newError(wrong).Value(), true
 	}
-	r := e.host.Call(args)
+	r := m.host.Call(args)
 	if r.Kind == resp.KindError {
 		failure := newError("-" + r.Text)
 		failure.SetString(countedField, lua.Bool(true))
 		return failure.Value(), true
 	}
-	return e.fromReply(r), false
+	return m.fromReply(r), false
 }
 
 // arguments reads those of a command, which are valid until it is called again.
-func (e *Engine) arguments(t *lua.Thread) (args [][]byte, wrong string) {
+func (m *machine) arguments(t *lua.Thread) (args [][]byte, wrong string) {
 	n := t.NArgs()
 	if n == 0 {
 		return nil, noArguments
 	}
-	e.args, e.buf = slices.Grow(e.args[:0], n), e.buf[:0]
+	m.args, m.buf = slices.Grow(m.args[:0], n), m.buf[:0]
 	for i := 1; i <= n; i++ {
-		from, arg := len(e.buf), t.Arg(i)
+		from, arg := len(m.buf), t.Arg(i)
 		if f, isNumber := arg.AsNumber(); isNumber {
-			e.buf = resp.AppendFloat(e.buf, f)
+			m.buf = resp.AppendFloat(m.buf, f)
 		} else if s, isString := arg.AsString(); isString {
-			e.buf = append(e.buf, s...)
+			m.buf = append(m.buf, s...)
 		} else {
 			return nil, badArguments
 		}
-		e.args = append(e.args, e.buf[from:len(e.buf):len(e.buf)]) // where the bytes were before they moved is right, too
+		m.args = append(m.args, m.buf[from:len(m.buf):len(m.buf)]) // where the bytes were before they moved is right, too
 	}
-	args = e.args
-	if cap(e.buf) > keptBytes {
-		e.buf = nil
+	args = m.args
+	if cap(m.buf) > keptBytes {
+		m.buf = nil
 	}
-	if cap(e.args) > keptArguments {
-		e.args = nil
+	if cap(m.args) > keptArguments {
+		m.args = nil
 	}
 	return args, ""
 }
@@ -182,7 +201,7 @@ const (
 	keptArguments = 1024
 )
 
-func (e *Engine) log(t *lua.Thread) int {
+func (m *machine) log(t *lua.Thread) int {
 	n := t.NArgs()
 	if n < 2 {
 		return fail(t, "redis.log() requires two arguments or more.")
@@ -203,11 +222,11 @@ func (e *Engine) log(t *lua.Thread) int {
 			message.WriteString(s)
 		}
 	}
-	e.host.Log(int(level), message.String())
+	m.host.Log(int(level), message.String())
 	return 0
 }
 
-func (e *Engine) setResp(t *lua.Thread) int {
+func (m *machine) setResp(t *lua.Thread) int {
 	if t.NArgs() != 1 {
 		return fail(t, "redis.setresp() requires one argument.")
 	}
@@ -215,7 +234,7 @@ func (e *Engine) setResp(t *lua.Thread) int {
 	if int(version) != 2 && int(version) != 3 {
 		return fail(t, "RESP version must be 2 or 3.")
 	}
-	e.setProtocol(int(version))
+	m.setProtocol(int(version))
 	return 0
 }
 
@@ -261,12 +280,12 @@ func setRepl(t *lua.Thread) int {
 	return 0
 }
 
-func (e *Engine) aclCheckCommand(t *lua.Thread) int {
-	args, wrong := e.arguments(t)
+func (m *machine) aclCheckCommand(t *lua.Thread) int {
+	args, wrong := m.arguments(t)
 	if wrong != "" {
 		return fail(t, wrong)
 	}
-	may, known := e.host.MayRun(args)
+	may, known := m.host.MayRun(args)
 	if !known {
 		return fail(t, unknownCommand)
 	}
