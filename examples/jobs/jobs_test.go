@@ -1,0 +1,97 @@
+package jobs
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"redrpc/broker"
+	"redrpc/broker/brokertest"
+)
+
+// Each test has a broker of its own in memory, whose clock stands until the test moves it.
+func start(t *testing.T) (*broker.Broker, *redis.Client) {
+	t.Parallel()
+	return brokertest.Start(t, broker.Options{Strict: true, ManualTime: time.Unix(1_700_000_000, 0)})
+}
+
+// work runs a worker until the test ends, or the function returned is called.
+func work(t *testing.T, rdb *redis.Client, do func(string) error) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = Work(ctx, rdb, "one", do) // ends with the context, or the connection
+	}()
+	stop = func() { cancel(); <-ended }
+	t.Cleanup(stop)
+	return stop
+}
+
+func TestJobsAreDone(t *testing.T) {
+	b, rdb := start(t)
+	if err := b.Seed("RPUSH jobs a b"); err != nil {
+		t.Fatal(err)
+	}
+	done := ""
+	stop := work(t, rdb, func(job string) error { done += job; return nil })
+	// No sleep: when this returns, the worker has done both and waits for a third.
+	if err := b.WaitBlocked(t.Context(), 1, "jobs"); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if want := "SET alive:one 1 PX 30000\n"; done != "ab" || b.Snapshot() != want {
+		t.Errorf("done %q, left\n%s", done, b.Snapshot())
+	}
+}
+
+func TestFailedJobIsDoneAgain(t *testing.T) {
+	b, rdb := start(t)
+	if err := b.Seed("RPUSH jobs a b"); err != nil {
+		t.Fatal(err)
+	}
+	done := ""
+	stop := work(t, rdb, func(job string) error {
+		done += job
+		if done == "a" {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	if err := b.WaitBlocked(t.Context(), 1, "jobs"); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	if done != "aba" {
+		t.Errorf("got %q", done)
+	}
+}
+
+// The connection is lost when Redis has moved the job, before the worker hears of it.
+func TestJobOfADeadWorkerIsRescued(t *testing.T) {
+	b, rdb := start(t)
+	if err := b.Seed("RPUSH jobs a"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Inject(broker.Fault{Command: "blmove", Drop: broker.DropAfter}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Work(t.Context(), rdb, "one", nil); err == nil {
+		t.Fatal("expected the loss of the connection")
+	}
+	rescue := func(want int) {
+		t.Helper()
+		if n, err := Rescue(t.Context(), rdb); n != want || err != nil {
+			t.Errorf("rescued %d, %v; expected %d", n, err, want)
+		}
+	}
+	rescue(0) // it may still be at work
+	b.Advance(lease)
+	rescue(1)
+	if got, want := b.Snapshot(), "RPUSH jobs a\n"; got != want {
+		t.Errorf("got\n%s", got)
+	}
+}
