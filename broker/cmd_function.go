@@ -13,7 +13,7 @@ import (
 // FCALL and FUNCTION. What runs a function is in scripting.go.
 
 var functionCommands = []command.Command{
-	{Name: "fcall", Arity: -3, Flags: evalFlags, Keys: command.CountedKeys(2, "RW access update"), Run: withBroker(fcall), ACL: "scripting",
+	{Name: "fcall", Arity: -3, Flags: evalFlags | command.MayReplicate, Keys: command.CountedKeys(2, "RW access update"), Run: withBroker(fcall), ACL: "scripting",
 		Group: "scripting", Since: "7.0.0", Complexity: "Depends on the function that is executed.", Summary: "Calls a function."},
 	{Name: "fcall_ro", Arity: -3, Flags: evalFlags | command.ReadOnly, Keys: command.CountedKeys(2, "RO access"), Run: withBroker(fcallReadOnly), ACL: "scripting",
 		Group: "scripting", Since: "7.0.0", Complexity: "Depends on the function that is executed.", Summary: "Calls a function that does not write."},

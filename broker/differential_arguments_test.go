@@ -258,7 +258,7 @@ func (g *generator) miscount(row string) []string {
 	g.before = nil
 	arity := table.Named([]byte(row)).Arity
 	if least := max(arity, -arity); least > names && (arity < 0 || g.chance(50)) {
-		return args[:names+g.IntN(least-names)]
+		return args[:min(names+g.IntN(least-names), len(args))] // a rule may have fewer, too
 	}
 	return append(args, g.expand("value value*")...)
 }

@@ -182,7 +182,7 @@ func (s *session) refuse(cmd *command.Command, args [][]byte, err *resp.Reply) *
 	case s.protocol == 2 && cmd.Flags&command.WhileSubscribed == 0 && s.subscriptions.any():
 		r := resp.Errorf("ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / RESET are allowed in this context", cmd.FullName)
 		return &r
-	case s.monitors && cmd.Flags&(command.ReadOnly|command.Write|command.MayReplicate) != 0:
+	case s.monitors && s.broker.flagsOf(cmd, args)&(command.ReadOnly|command.Write|command.MayReplicate) != 0:
 		r := resp.ErrorReply("ERR Replica can't interact with the keyspace") // as Redis calls it
 		return &r
 	}
