@@ -10,6 +10,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"redrpc/internal/keyslot"
 	"redrpc/rpc/internal/resp"
 	"redrpc/rpc/internal/wire"
 )
@@ -57,7 +58,7 @@ func (c *consumer) replyList(r *serverRun, client []byte) string {
 		return list.key
 	}
 	key := wire.RepliesKey(r.opt.Prefix, string(client))
-	if r.cluster != nil && keySlot(key) != c.slot {
+	if r.cluster != nil && keyslot.Of(key) != c.slot {
 		key = ""
 	}
 	if len(c.lists) >= keptLists {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"redrpc/internal/keyslot"
 	"redrpc/rpc/internal/wire"
 )
 
@@ -329,7 +330,7 @@ func (r *reply) deliver() {
 
 // push sends it to where its list is.
 func (r *reply) push() {
-	if r.run.cluster != nil && r.list == "" && keySlot(r.key()) != r.consumer.slot {
+	if r.run.cluster != nil && r.list == "" && keyslot.Of(r.key()) != r.consumer.slot {
 		r.pushCrossSlot()
 		return
 	}

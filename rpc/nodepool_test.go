@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"redrpc/internal/keyslot"
 	"redrpc/rpc/internal/resp"
 )
 
@@ -52,7 +53,7 @@ func newScripts(t *testing.T, answers ...func(all []*script, command string) str
 	}
 	rdb := redis.NewClusterClient(&redis.ClusterOptions{
 		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {
-			return []redis.ClusterSlot{{Start: 0, End: slots - 1, Nodes: []redis.ClusterNode{{Addr: all[0].addr}}}}, nil
+			return []redis.ClusterSlot{{Start: 0, End: keyslot.Count - 1, Nodes: []redis.ClusterNode{{Addr: all[0].addr}}}}, nil
 		},
 	})
 	p := newNodePool(newDialer(nodeOptions(rdb.Options()), nil), rdb, 3)

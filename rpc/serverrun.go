@@ -12,6 +12,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"redrpc/internal/keyslot"
 	"redrpc/rpc/internal/resp"
 	"redrpc/rpc/internal/wire"
 )
@@ -64,7 +65,7 @@ func newServerRun(ctx context.Context, s *Server) *serverRun {
 	for _, name := range slices.Sorted(maps.Keys(s.functions)) {
 		f, slot := s.functions[name], 0
 		if s.cluster != nil {
-			slot = keySlot(f.queue)
+			slot = keyslot.Of(f.queue)
 		}
 		if len(bySlot[slot]) == 0 {
 			inOrder = append(inOrder, slot)

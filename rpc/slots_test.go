@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"redrpc/internal/keyslot"
 	"redrpc/internal/redistest"
 
 	"github.com/redis/go-redis/v9"
@@ -14,16 +15,16 @@ import (
 func TestTagFor(t *testing.T) {
 	// The first number of each slot, found in one go.
 	tags := map[int]string{}
-	for n := int64(0); len(tags) < slots; n++ {
+	for n := int64(0); len(tags) < keyslot.Count; n++ {
 		tag := "{" + strconv.FormatInt(n, 36) + "}"
-		if slot := keySlot(tag); tags[slot] == "" {
+		if slot := keyslot.Of(tag); tags[slot] == "" {
 			tags[slot] = tag
 		}
 		if len(tag) > 6 {
 			t.Fatalf("numbers of four digits are in no more than %d slots", len(tags))
 		}
 	}
-	for slot := 0; slot < slots; slot += 61 {
+	for slot := 0; slot < keyslot.Count; slot += 61 {
 		if tag, ok := tagFor("redis_rpc:echo:result:", slot); !ok || tag != tags[slot] {
 			t.Errorf("slot %d: got tag %q, %v, want %q", slot, tag, ok, tags[slot])
 		}
@@ -40,22 +41,22 @@ func TestTagFor(t *testing.T) {
 		"p:{}{f}:result:":  false,
 	} {
 		queue := strings.TrimSuffix(before, "result:") + "calls"
-		tag, ok := tagFor(before, keySlot(queue))
-		if key := before + tag + "}{id"; ok != want || ok && keySlot(key) != keySlot(queue) {
-			t.Errorf("%s: got %q, %v, so %s is in slot %d, and %s in %d", before, tag, ok, key, keySlot(key), queue, keySlot(queue))
+		tag, ok := tagFor(before, keyslot.Of(queue))
+		if key := before + tag + "}{id"; ok != want || ok && keyslot.Of(key) != keyslot.Of(queue) {
+			t.Errorf("%s: got %q, %v, so %s is in slot %d, and %s in %d", before, tag, ok, key, keyslot.Of(key), queue, keyslot.Of(queue))
 		}
-		if _, tagged := hashTag(before); tagged && tag != "" {
+		if _, tagged := keyslot.Tag(before); tagged && tag != "" {
 			t.Errorf("%s: got %q, want nothing, as there is a tag", before, tag)
 		}
 	}
-	if tag, ok := tagFor("{p}:f:result:", keySlot("{p}")+1); ok {
+	if tag, ok := tagFor("{p}:f:result:", keyslot.Of("{p}")+1); ok {
 		t.Errorf("got tag %q for a slot that cannot be had", tag)
 	}
 }
 
 // TestKeySlot: Redis agrees.
 func TestKeySlot(t *testing.T) {
-	if slot := keySlot("123456789"); slot != 0x31c3 {
+	if slot := keyslot.Of("123456789"); slot != 0x31c3 {
 		t.Errorf("got slot %#x, want 0x31c3", slot)
 	}
 	rdb := redis.NewClient(&redis.Options{Addr: redistest.StartCluster(t, 1)[0].Addr})
@@ -77,7 +78,7 @@ func TestKeySlot(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, key := range keys {
-		if got := keySlot(key); int64(got) != replies[i].Val() {
+		if got := keyslot.Of(key); int64(got) != replies[i].Val() {
 			t.Errorf("%q: got slot %d, Redis says %d", key, got, replies[i].Val())
 		}
 	}
