@@ -30,11 +30,16 @@ func (w *worker) make(ctx context.Context, number int64, c *call) {
 		w.attempt.Phases[i] = -1
 	}
 	w.rec.sent.Add(1)
-	c.err = w.cfg.Do(ctx, &w.attempt)
-	c.done = w.elapsed()
+	err := w.cfg.Do(ctx, &w.attempt)
 	c.phases = w.attempt.Phases
-	if c.err != nil {
-		c.kind, c.err = w.classify(c.err)
+	w.end(c, err)
+}
+
+// end records a call that has ended now.
+func (w *worker) end(c *call, err error) {
+	c.done = w.elapsed()
+	if err != nil {
+		c.kind, c.err = w.classify(err)
 	}
 	w.rec.record(c)
 }
@@ -54,10 +59,16 @@ func (r *run) classify(err error) (string, error) {
 // closedLoop runs the callers until the last one has ended.
 func (r *run) closedLoop(sending, calls context.Context) {
 	var callers sync.WaitGroup
+	defer callers.Wait()
+	if size := r.cfg.Batch; size > 1 {
+		for i := 0; i < r.cfg.Callers; i += size {
+			callers.Go(func() { r.batches(sending, calls, i, min(size, r.cfg.Callers-i)) })
+		}
+		return
+	}
 	for i := range r.cfg.Callers {
 		callers.Go(func() { r.caller(sending, calls, i) })
 	}
-	callers.Wait()
 }
 
 // caller sends one call after the other until sending ends, the window closes or

@@ -17,6 +17,13 @@ type Config struct {
 	// long its phases took. The attempt is Do's until it returns.
 	Do func(context.Context, *Attempt) error
 
+	// Batch is how many callers of a closed loop send their calls together, as a
+	// pipeline does, and the next ones when all of these have ended. If it is more than
+	// 1 DoBatch makes the calls instead of Do. It is called from several goroutines at
+	// once, and has to return soon after its context ends.
+	Batch   int
+	DoBatch func(context.Context, *Batch)
+
 	// Phases name the parts of a call that Do can tell, in their order, such as
 	// push, queue, run and wake.
 	Phases []string
@@ -154,12 +161,18 @@ func (cfg *Config) check() error {
 	}
 	_, whole := cfg.Model.(Recording) // unless told otherwise
 	switch {
-	case cfg.Call == nil && cfg.Do == nil:
+	case cfg.Call == nil && cfg.Do == nil && cfg.Batch < 2:
 		return wrong("Call", "a function", "nil")
 	case cfg.Call != nil && cfg.Do != nil:
 		return wrong("Call", "either Call or Do", "both")
 	case cfg.Do == nil && len(cfg.Phases) > 0:
 		return wrong("Phases", "Do, which tells them", "Call")
+	case cfg.Batch < 0:
+		return wrong("Batch", "1 or more, or 0 for 1", cfg.Batch)
+	case cfg.Batch > 1 && cfg.open():
+		return wrong("Batch", "0 in an open loop", cfg.Batch)
+	case cfg.Batch > 1 && (cfg.DoBatch == nil || len(cfg.Phases) > 0):
+		return wrong("DoBatch", "a function, and no Phases, if Batch is more than 1", "none, or Phases")
 	case cfg.Callers < 0:
 		return wrong("Callers", "1 or more, or 0 for 1", cfg.Callers)
 	case cfg.Callers > 0 && cfg.open():
@@ -220,7 +233,7 @@ func (cfg *Config) check() error {
 	} else {
 		cfg.Callers = orElse(cfg.Callers, 1)
 	}
-	if cfg.Do == nil {
+	if cfg.Call != nil {
 		call := cfg.Call
 		cfg.Do = func(ctx context.Context, _ *Attempt) error { return call(ctx) }
 	}

@@ -33,6 +33,11 @@ Without --redis and REDIS_URL the calls go through an in-process broker to an
 in-process server. With a Redis they go through it, to an in-process server
 still, or with --no-server to whoever serves --func under --prefix.
 
+With --command any command of Redis is sent instead of calls, on --connections of its own.
+__key__ in it stands for a number below --keys, and __data__ for bytes. Its keys get a prefix that is
+new for each run, and are deleted at the end. Each command is tried once before the run.
+One that may harm others who use that Redis needs --allow-dangerous.
+
 Calls, errors and latencies are of the calls intended in the measured window, which
 comes after the warm-up. The throughput is what was answered with success within
 the window, whenever it was sent, divided by its length; with --calls it is those
@@ -61,6 +66,8 @@ Functions of the in-process server:
   redrpc bench --rate 5000 --arrivals poisson --slo p99=20ms,errors=0.1%
   redrpc bench --model steps:1000,2000,4000/10s -d 30s --report html=run.html
   redrpc bench --func sleep --args '{"seconds": 0.005}' --calls 10000
+  redrpc bench --redis redis://127.0.0.1 --command 'SET k:__key__ __data__' --pipeline 16
+  redrpc bench --redis redis://127.0.0.1 --command 'GET k:__key__' --prepare 'SET k:__key__ __data__' --rate 20000 --slo p99=1ms
   redrpc bench --redis redis://127.0.0.1 --no-server --prefix redis_rpc --func add --args '{"a": 1, "b": 2}'
   redrpc bench --output json --out report.json`,
 		Args: noArgs,

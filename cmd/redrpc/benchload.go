@@ -83,6 +83,14 @@ func (f *paceFlags) register(cmd *cobra.Command) {
 
 // check is about what the flags' own parsers cannot know.
 func (f *loadFlags) check(sys *systemFlags) error {
+	if sys.commands.given() {
+		if f.given("replay") {
+			return usagef("--replay: expected without --command, for it is about calls of functions")
+		}
+		if !f.given("concurrency") {
+			f.callers = sys.commands.connections * sys.commands.pipeline
+		}
+	}
 	kinds := []string{"rate", "model", "replay"}
 	var open string
 	for _, kind := range kinds {
@@ -134,6 +142,9 @@ func (f *loadFlags) check(sys *systemFlags) error {
 	}
 	if f.given("start-at") && time.Until(f.pace.startAt) <= 0 {
 		return usagef("--start-at: expected a time to come, got %s", f.pace.startAt.Format(time.RFC3339))
+	}
+	if sys.commands.given() {
+		return nil
 	}
 	if sys.clients > f.atATime() {
 		if f.isOpen() {

@@ -85,6 +85,8 @@ func (f *planFlags) complete() error {
 		return usagef("--rate: expected the calls a second that are to be taken")
 	case f.slo == nil:
 		return usagef("--slo: expected what to meet, such as p99=50ms")
+	case f.system.commands.given():
+		return usagef("--command: expected without, for a plan is about the workers that run functions")
 	case f.given("check") && f.system.noServer:
 		return usagef("--check: expected without --no-server, for it starts workers")
 	}

@@ -25,12 +25,13 @@ type measuring struct {
 // measure assembles the system for so many calls at a time, of the functions of replay
 // or else the one of the flags, and takes it down when do returns.
 func measure(ctx context.Context, f *systemFlags, pace *paceFlags, open bool, atATime int, replay []recordedCall, live *liveLine, do func(*measuring) error) error {
+	f.seed = pace.seed
 	sys, err := assemble(ctx, f, open, atATime, live)
 	if err != nil {
 		return err
 	}
 	functions := []string{f.fn}
-	if replay != nil {
+	if replay != nil || f.commands.given() {
 		functions = nil
 	}
 	for _, call := range replay {
@@ -57,7 +58,7 @@ func (m *measuring) config(ctx context.Context, model bench.Model, note string) 
 		Seed:      m.pace.seed,
 		Warmup:    m.pace.warmup,
 		Drain:     m.system.timeout + time.Second, // so that each call ends by its own time-out
-		Classify:  kindOf,
+		Classify:  m.sys.kindOf,
 		Censored:  []string{kindTimeout, kindTimeoutUnsent},
 		Gauges:    m.sys.gauges(),
 		Resources: m.sys.resources(m.system.workers),
@@ -70,7 +71,7 @@ func (m *measuring) config(ctx context.Context, model bench.Model, note string) 
 			m.live.show(note, p)
 		},
 		ProgressEvery: m.live.interval(),
-		InProcess:     !m.system.noServer,
+		InProcess:     m.sys.inProcess || !m.system.noServer,
 		RunOn:         m.pace.runOn,
 		Spin:          bench.Spin(m.pace.spin),
 	}
@@ -79,6 +80,8 @@ func (m *measuring) config(ctx context.Context, model bench.Model, note string) 
 	}
 	if _, closed := model.(bench.ClosedLoop); !closed {
 		cfg.MaxInFlight = m.pace.maxInFlight
+	} else {
+		m.sys.sendBatches(&cfg)
 	}
 	return cfg
 }
@@ -116,7 +119,7 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 		}
 		about := m.about(more...)
 		rep := report.Report{Settings: about.Settings, Environment: about.Environment, Result: res}
-		written := f.out.write(runWriters(rep, f.system.fn), stdout, live)
+		written := f.out.write(runWriters(rep, f.system.called()), stdout, live)
 		return first(live, verdict(res, f.slo, live), written)
 	})
 }

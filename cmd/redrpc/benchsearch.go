@@ -48,6 +48,7 @@ Here 3 means that no rate met the objective, and 4 that the answer was not confi
 		Example: `  redrpc bench search --slo p99=20ms
   redrpc bench search --slo p99=20ms,errors=0.1% --redis redis://127.0.0.1 --server-workers 16 --func sleep
   redrpc bench search --slo p95=100ms --no-server --redis redis://127.0.0.1 --prefix redis_rpc --func add --args '{"a": 1, "b": 2}'
+  redrpc bench search --slo p99=1ms --redis redis://127.0.0.1 --command 'GET k:__key__' --prepare 'SET k:__key__ __data__'
   redrpc bench search --slo p99=20ms --arrivals constant --report html=search.html`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -34,6 +34,9 @@ type systemFlags struct {
 	plain     bool // the protocol without extensions
 	phases    string
 
+	commands commandFlags // of a load of commands instead of calls
+	seed     uint64       // of what is random in it
+
 	given func(flag string) bool
 	redis *redis.Options // nil: the in-process broker
 	mine  bool           // the prefix is of this run alone
@@ -56,6 +59,7 @@ func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string, t
 	flags.Var(name(&f.prefix, "TEXT"), "prefix", "prefix of all keys (default a new one, whose keys are deleted at the end)")
 	flags.BoolVar(&f.noServer, "no-server", false, "the function is served elsewhere: give --redis, --prefix and --func")
 	flags.Var(oneOf(&f.phases, "auto", "on", "off"), "phases", fmt.Sprintf("whether to find out how long calls queue, run and wake up; auto: not in a closed loop of more than %d callers, whose calls it makes dearer by a quarter", tracedCallers))
+	f.commands.register(cmd)
 	completeChoices(cmd, "func", slices.Sorted(maps.Keys(builtin))...)
 }
 
@@ -74,6 +78,9 @@ func (f *systemFlags) check() error {
 		if f.redis, err = f.conn.options(""); err != nil {
 			return err
 		}
+	}
+	if err := f.commands.check(f.given); err != nil {
+		return err
 	}
 	if f.noServer {
 		if f.redis == nil {
@@ -97,6 +104,7 @@ func (f *systemFlags) check() error {
 		f.prefix = "redrpc-bench-" + strings.ToLower(rand.Text()[:16])
 	}
 	f.completeArgs()
+	f.noServer = f.noServer || f.commands.given()
 	return nil
 }
 
@@ -116,7 +124,7 @@ const tracedCallers = 100
 
 // traces reports whether the phases of so many calls at a time are to be found out.
 func (f *systemFlags) traces(open bool, atATime int) bool {
-	return f.phases == "on" || f.phases == "auto" && (open || atATime <= tracedCallers)
+	return !f.commands.given() && (f.phases == "on" || f.phases == "auto" && (open || atATime <= tracedCallers))
 }
 
 // completeArgs decides what is sent: a payload, or else a payload of -1 bytes and
@@ -140,12 +148,43 @@ func payload(n int) json.RawMessage {
 	return json.RawMessage(`"` + strings.Repeat(alphabet, n/len(alphabet)+1)[:n] + `"`)
 }
 
+// called names what is called, for people.
+func (f *systemFlags) called() string {
+	if f.commands.given() {
+		return f.commands.names()
+	}
+	return f.fn
+}
+
 // settings is what was run.
 func (f *systemFlags) settings(sys *system) report.Settings {
 	set := report.Settings{
 		{Name: "broker", Value: sys.name},
 		{Name: "transport", Value: sys.transport},
 		{Name: "redis_version", Value: sys.version},
+	}
+	add := func(name string, value any) { set = append(set, report.Setting{Name: name, Value: value}) }
+	if f.commands.given() {
+		set = append(set, f.commands.settings(sys)...)
+	} else {
+		set = append(set, f.callSettings(sys)...)
+	}
+	if shared := f.shared(); shared != "" {
+		add("one_process", shared)
+	}
+	if sys.note != "" && f.plain {
+		add("note", sys.note)
+	}
+	add("prefix", f.prefix)
+	add("timeout_s", f.timeout.Seconds())
+	add("redrpc", version())
+	add("processors", runtime.GOMAXPROCS(0))
+	return set
+}
+
+// callSettings is which calls were made.
+func (f *systemFlags) callSettings(sys *system) report.Settings {
+	set := report.Settings{
 		{Name: "clients", Value: f.clients},
 		{Name: "extensions", Value: !f.plain},
 		{Name: "connections", Value: sys.open()},
@@ -163,22 +202,14 @@ func (f *systemFlags) settings(sys *system) report.Settings {
 		add("server", "in-process")
 		add("server_workers", f.workers)
 	}
-	if shared := f.shared(); shared != "" {
-		add("one_process", shared)
-	}
-	if sys.note != "" && f.plain {
-		add("note", sys.note)
-	}
-	add("prefix", f.prefix)
-	add("timeout_s", f.timeout.Seconds())
-	add("redrpc", version())
-	add("processors", runtime.GOMAXPROCS(0))
 	return set
 }
 
 // shared names who shares the processors of this process.
 func (f *systemFlags) shared() string {
 	switch {
+	case f.redis == nil && f.commands.given():
+		return "generator and broker share its processors"
 	case f.redis == nil:
 		return "generator, server and broker share its processors"
 	case !f.noServer:

@@ -37,6 +37,9 @@ func (sys *system) queueDepth() float64 {
 
 // gauges are what there is to see of the system at the end of each interval.
 func (sys *system) gauges() []bench.Gauge {
+	if sys.load != nil {
+		return sys.commandGauges()
+	}
 	g := []bench.Gauge{{Name: "queue depth", Read: sys.queueDepth}}
 	if sys.server != nil {
 		g = append(g, bench.Gauge{Name: "busy workers", Read: func() float64 { return float64(sys.server.Stats().InFlight) }})

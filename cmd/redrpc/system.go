@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"redrpc/bench"
+	"redrpc/bench/command"
 	"redrpc/broker"
 	"redrpc/rpc"
 )
@@ -32,6 +33,8 @@ type system struct {
 	trace     *trace      // of calls and of server; nil if the phases are not wanted
 	line      *lifeline   // all connections
 
+	load *command.Load // if it is one of commands instead of calls
+
 	admin  redis.UniversalClient // for what is no call
 	queues []string              // keys of those that the calls wait in
 	depth  float64               // that was seen last
@@ -39,13 +42,14 @@ type system struct {
 	note string // if callers that wait by BLPOP could not have a connection each, else ""
 
 	task    string         // what closing does, for people
+	within  time.Duration  // how long closing may take
 	closers []func() error // in the order of making
 }
 
 // assemble connects and starts everything, for so many calls at a time. On an error
 // nothing is left.
 func assemble(ctx context.Context, f *systemFlags, open bool, atATime int, log *liveLine) (_ *system, err error) {
-	sys := &system{task: "closing connections", inProcess: f.redis == nil, atATime: atATime}
+	sys := &system{task: "closing connections", within: closeWithin, inProcess: f.redis == nil, atATime: atATime}
 	var around struct{ server, client []rpc.Interceptor }
 	if f.traces(open, atATime) {
 		sys.trace = newTrace()
@@ -73,6 +77,9 @@ func assemble(ctx context.Context, f *systemFlags, open bool, atATime int, log *
 	}
 	admin := sys.admin
 	sys.closers = append(sys.closers, admin.Close)
+	if f.commands.given() {
+		return sys, sys.startCommands(ctx, f, opt, open, log)
+	}
 	each, note, err := f.connectionBudget(ctx, admin).share(atATime, f.clients)
 	if err != nil {
 		return nil, err
@@ -142,21 +149,21 @@ func (sys *system) close(log io.Writer) error {
 	if sys.line != nil {
 		defer sys.line.cut()
 	}
-	quiet, within := time.After(closeQuietly), time.After(closeWithin)
+	quiet, within := time.After(closeQuietly), time.After(sys.within)
 	var atLast <-chan time.Time
 	for {
 		select {
 		case err := <-ended:
 			return err
 		case <-quiet:
-			fmt.Fprintf(log, "%s, for up to %v\n", sys.task, closeWithin)
+			fmt.Fprintf(log, "%s, for up to %v\n", sys.task, sys.within)
 		case <-within:
 			if sys.line != nil {
 				sys.line.cut()
 			}
 			atLast = time.After(closeAtLast)
 		case <-atLast:
-			return fmt.Errorf("%s was given up after %v", sys.task, closeWithin+closeAtLast)
+			return fmt.Errorf("%s was given up after %v", sys.task, sys.within+closeAtLast)
 		}
 	}
 }
@@ -234,6 +241,9 @@ func transportOf(opt *redis.Options) string {
 
 // caller returns the call to measure: that of the flags, or of replay by its number.
 func (sys *system) caller(f *systemFlags, replay []recordedCall) func(context.Context, *bench.Attempt) error {
+	if sys.load != nil {
+		return sys.load.Do
+	}
 	var expected json.RawMessage // unknown if somebody else serves
 	if f.fn == "echo" && !f.noServer && f.payload >= 0 && replay == nil {
 		expected = payload(f.payload)
@@ -281,7 +291,10 @@ const (
 )
 
 // kindOf sorts the errors of calls for the report.
-func kindOf(err error) string {
+func (sys *system) kindOf(err error) string {
+	if sys.load != nil {
+		return command.Kind(err)
+	}
 	_, remote := errors.AsType[*rpc.RemoteError](err)
 	givenUp := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 	switch {

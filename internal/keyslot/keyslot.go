@@ -6,10 +6,20 @@ import "strings"
 // Count is over how many slots a Cluster spreads keys.
 const Count = 16384
 
-// Of returns the slot of a key: of its hash tag, if it has one, else of all of it.
-func Of(key string) int {
-	if tag, ok := Tag(key); ok {
-		key = tag
+// Of returns the slot of a key: of its hash tag, if it has one, else of all of it. It
+// allocates nothing.
+func Of[T string | []byte](key T) int {
+	open := 0
+	for open < len(key) && key[open] != '{' {
+		open++
+	}
+	for end := open + 1; end < len(key); end++ {
+		if key[end] == '}' {
+			if end > open+1 {
+				key = key[open+1 : end]
+			}
+			break
+		}
 	}
 	return int(CRC16(0, key) % Count)
 }
