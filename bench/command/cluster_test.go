@@ -36,8 +36,12 @@ func TestCluster(t *testing.T) {
 	from := 0
 	const key = "p:k:1" // of the slot that is moved
 	slot := keyslot.Of(key)
+	master, err := rdb.MasterForKey(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i, n := range nodes {
-		if n.Addr == rdb.ClusterSlots(t.Context()).Val()[slot/(keyslot.Count/3+1)].Nodes[0].Addr {
+		if n.Addr == master.Options().Addr {
 			from = i
 		}
 	}

@@ -192,6 +192,14 @@ func (sys *system) sendBatches(cfg *bench.Config) {
 	}
 }
 
+// classifier sorts the errors of what is sent.
+func (sys *system) classifier() func(error) string {
+	if sys.load != nil {
+		return command.Kind
+	}
+	return kindOf
+}
+
 // commandGauges are what there is to see of a load of commands.
 func (sys *system) commandGauges() []bench.Gauge {
 	return []bench.Gauge{{Name: "waiting for a connection", Read: func() float64 { return float64(sys.load.Queued()) }}}

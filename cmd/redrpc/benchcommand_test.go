@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -138,7 +140,8 @@ func TestBenchCommandInterrupted(t *testing.T) {
 func TestBenchCommandElsewhere(t *testing.T) {
 	command := []string{"--command", "INCR k:__key__", "--keys", "10"}
 	bench := func(args ...string) result {
-		return redrpc(t, append(append([]string{"bench"}, args...), command...)...)
+		t.Helper()
+		return redrpc(t, slices.Concat([]string{"bench"}, args, command)...)
 	}
 	dir := t.TempDir()
 	r := bench("search", "--slo", "p50=10s", "--start", "2000", "--most", "2000", "-d", "200ms", "--confirm", "300ms", "--warmup", "10ms", "-o", "json")
@@ -155,12 +158,17 @@ func TestBenchCommandElsewhere(t *testing.T) {
 	}
 	redrpc(t, "bench", "report", filepath.Join(dir, "one"), "-o", "gobench").want(t, exitOK)
 	_, url := startRedis(t)
-	for _, i := range []string{"0/2", "1/2"} {
-		r := bench("--redis", url, "--rate", "1000", "--calls", "60", "--instance", i, "--warmup", "0s", "-o", "json", "--out", filepath.Join(dir, i[:1]))
-		if r.code != exitOK && r.code != exitInvalid {
-			t.Error(r.stderr)
-		}
+	start := time.Now().Add(500 * time.Millisecond).UTC().Format(time.RFC3339Nano)
+	var generators sync.WaitGroup
+	for _, i := range []string{"0", "1"} {
+		generators.Go(func() {
+			r := bench("--redis", url, "--rate", "200", "-d", "300ms", "--start-at", start, "--instance", i+"/2", "--warmup", "0s", "-o", "json", "--out", filepath.Join(dir, i))
+			if r.code != exitOK && r.code != exitInvalid {
+				t.Error(r.stderr)
+			}
+		})
 	}
+	generators.Wait()
 	r = redrpc(t, "bench", "merge", "-o", "json", filepath.Join(dir, "0"), filepath.Join(dir, "1"))
 	if whole := readRun(t, r.stdout); whole.Calls != 60 || setting(whole.Settings, "command") != "INCR k:__key__" {
 		t.Errorf("%d calls, %v: %s", whole.Calls, whole.Settings, r.stderr)

@@ -58,7 +58,7 @@ func (m *measuring) config(ctx context.Context, model bench.Model, note string) 
 		Seed:      m.pace.seed,
 		Warmup:    m.pace.warmup,
 		Drain:     m.system.timeout + time.Second, // so that each call ends by its own time-out
-		Classify:  m.sys.kindOf,
+		Classify:  m.sys.classifier(),
 		Censored:  []string{kindTimeout, kindTimeoutUnsent},
 		Gauges:    m.sys.gauges(),
 		Resources: m.sys.resources(m.system.workers),

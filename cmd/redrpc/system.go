@@ -291,10 +291,7 @@ const (
 )
 
 // kindOf sorts the errors of calls for the report.
-func (sys *system) kindOf(err error) string {
-	if sys.load != nil {
-		return command.Kind(err)
-	}
+func kindOf(err error) string {
 	_, remote := errors.AsType[*rpc.RemoteError](err)
 	givenUp := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 	switch {
