@@ -3,6 +3,7 @@ package command
 import (
 	"context"
 	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -16,8 +17,11 @@ import (
 // clusterKeys is how many keys the masters of a Cluster have.
 func clusterKeys(t *testing.T, rdb *redis.ClusterClient) (each []int64) {
 	t.Helper()
+	var mu sync.Mutex // guards each
 	err := rdb.ForEachMaster(t.Context(), func(ctx context.Context, master *redis.Client) error {
 		n, err := master.DBSize(ctx).Result()
+		mu.Lock()
+		defer mu.Unlock()
 		each = append(each, n)
 		return err
 	})
