@@ -140,7 +140,7 @@ func resultOf(r *resp.Reply) any {
 		return r.N != 0
 	case resp.KindBulk, resp.KindVerbatim, resp.KindDouble, resp.KindBigNumber:
 		return string(r.Bytes)
-	case resp.KindMap:
+	case resp.KindMap, resp.KindKeyed:
 		m := map[string]any{}
 		key, isKey := "", true
 		for item := range r.All() {

@@ -69,13 +69,23 @@ func (o *Output) Add(r *Reply, protocol, depth int) (fits bool) {
 	o.room(len(r.Bytes) + len(r.Text) + frameSize)
 	o.last = r.encode(o.last, protocol)
 	switch {
-	case len(r.Items) == 0 && (r.Each == nil || r.N == 0):
+	case len(r.Items) == 0 && (r.Each == nil && r.Lazy == nil || r.N == 0):
 		return true
-	case depth == 0, depth == 1 && protocol == 3 && r.inPairs():
+	case depth == 0, depth == 1 && (protocol == 3 && r.inPairs() || protocol == 2 && r.Kind == KindKeyed):
 		return false
+	case r.Lazy != nil:
+		return o.addLazy(r.Lazy, protocol, depth-1)
+	}
+	inPairs := protocol == 2 && r.Kind == KindKeyed
+	if inPairs {
+		depth--
 	}
 	for i := range r.Items {
 		item := &r.Items[i]
+		if inPairs && i%2 == 0 {
+			o.room(frameSize)
+			o.last = redcon.AppendArray(o.last, 2)
+		}
 		if !o.Add(item, protocol, depth-1) {
 			return false
 		}
@@ -88,6 +98,16 @@ func (o *Output) Add(r *Reply, protocol, depth int) (fits bool) {
 		for s := range r.Each {
 			o.room(len(s) + frameSize)
 			o.last = redcon.AppendBulk(o.last, s)
+		}
+	}
+	return true
+}
+
+// addLazy adds the elements that an iterator passes on.
+func (o *Output) addLazy(each iter.Seq[Reply], protocol, depth int) (fits bool) {
+	for item := range each {
+		if !o.Add(&item, protocol, depth) {
+			return false
 		}
 	}
 	return true

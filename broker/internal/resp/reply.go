@@ -21,8 +21,9 @@ type Reply struct {
 	N     int64            // integer, boolean, push: how many elements follow; error: not 0 if it does not count as one
 	Text  string           // simple string, error; verbatim text: its format, "" for txt
 	Bytes []byte           // bulk string, verbatim text, double, big number
-	Items []Reply          // array, pairs, map, set, push, sequence
+	Items []Reply          // array, pairs, map, keyed, set, push, sequence
 	Each  iter.Seq[[]byte] // strings, scored, and map and set without Items: passes on N strings, each until the next
+	Lazy  iter.Seq[Reply]  // array without Items: passes on N elements, each until the next, every time the same
 	Wait  any              // how to wait: a *keyspace.Wait
 }
 
@@ -45,6 +46,7 @@ const (
 	KindPairs       // an array of arrays of two: in RESP2 one array of all that is in them
 	KindScored      // such an array of strings and doubles in turn; in RESP3 one of pairs
 	KindMap         // keys and values in turn: an array in RESP2
+	KindKeyed       // keys and values in turn: an array of arrays of two in RESP2, a map in RESP3
 	KindSet         // an array in RESP2
 	KindPush        // out of band: an array in RESP2
 	KindSequence    // several replies, one after the other
@@ -96,6 +98,12 @@ func Strings(n int, each iter.Seq[[]byte]) Reply {
 	return Reply{Kind: KindStrings, N: int64(n), Each: each}
 }
 
+// Lazy is an array of n elements that the iterator passes on, the same every time, each valid
+// until the next.
+func Lazy(n int, each iter.Seq[Reply]) Reply {
+	return Reply{Kind: KindArray, N: int64(n), Lazy: each}
+}
+
 // StringMap is a map of n strings, keys and values in turn, and StringSet a set of n
 // strings, which are passed on as those of Strings are.
 func StringMap(n int, each iter.Seq[[]byte]) Reply {
@@ -116,6 +124,10 @@ func Pairs(n int, each iter.Seq[[]byte]) Reply {
 func Scored(n int, each iter.Seq[[]byte]) Reply {
 	return Reply{Kind: KindScored, N: int64(n), Each: each}
 }
+
+// Keyed is keys and values in turn, which are pairs in version 2 of the protocol and a map in
+// version 3.
+func Keyed(items ...Reply) Reply { return Reply{Kind: KindKeyed, Items: items} }
 
 func Map(items ...Reply) Reply  { return Reply{Kind: KindMap, Items: items} }
 func Set(items ...Reply) Reply  { return Reply{Kind: KindSet, Items: items} }
@@ -210,12 +222,18 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 		}
 		return redcon.AppendNull(b)
 	case KindArray:
-		b = redcon.AppendArray(b, len(r.Items))
+		b = redcon.AppendArray(b, r.length())
 	case KindMap:
 		if protocol == 2 {
 			b = redcon.AppendArray(b, r.length())
 		} else {
 			b = header(b, '%', r.length()/2)
+		}
+	case KindKeyed:
+		if n := len(r.Items) / 2; protocol == 2 {
+			b = redcon.AppendArray(b, n)
+		} else {
+			b = header(b, '%', n)
 		}
 	case KindSet:
 		b = typed(b, '~', r.length(), protocol)
@@ -234,9 +252,9 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 	return b
 }
 
-// length is how many elements a map or a set has.
+// length is how many elements an array, a map or a set has.
 func (r *Reply) length() int {
-	if r.Each != nil {
+	if r.Each != nil || r.Lazy != nil {
 		return int(r.N)
 	}
 	return len(r.Items)
@@ -244,6 +262,9 @@ func (r *Reply) length() int {
 
 // All lists the elements of a list, map or set, each valid until the next.
 func (r *Reply) All() iter.Seq[Reply] {
+	if r.Lazy != nil {
+		return r.Lazy
+	}
 	return func(yield func(Reply) bool) {
 		for _, item := range r.Items {
 			if !yield(item) {
@@ -287,6 +308,23 @@ func (r *Reply) allPairs(yield func(Reply) bool) {
 
 // IsDeeper reports whether lists are nested in a Reply deeper than depth says.
 func (r *Reply) IsDeeper(depth int) bool {
+	if r.Kind == KindKeyed && len(r.Items) > 0 {
+		if depth == 0 {
+			return true
+		}
+		depth--
+	}
+	if r.Lazy != nil && r.N > 0 {
+		if depth == 0 {
+			return true
+		}
+		for item := range r.Lazy {
+			if item.IsDeeper(depth - 1) {
+				return true
+			}
+		}
+		return false
+	}
 	return r.N > 0 && r.Each != nil && (depth == 0 || depth == 1 && r.inPairs()) || len(r.Items) > 0 && (depth == 0 || slices.ContainsFunc(r.Items, func(item Reply) bool { return item.IsDeeper(depth - 1) }))
 }
 

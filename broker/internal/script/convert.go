@@ -56,6 +56,11 @@ func (m *machine) fromReply(r *resp.Reply) lua.Value {
 		if !plain {
 			return fromPairs(r)
 		}
+	case resp.KindKeyed:
+		if plain {
+			return m.fromKeyed(r)
+		}
+		return m.fromMap(r)
 	case resp.KindMap:
 		if !plain {
 			return m.fromMap(r)
@@ -86,12 +91,18 @@ func (m *machine) elements(r *resp.Reply) iter.Seq[lua.Value] {
 				return
 			}
 		}
-		if r.Each == nil {
-			return
-		}
-		for s := range r.Each {
-			if !yield(lua.String(string(s))) {
-				return
+		switch {
+		case r.Lazy != nil:
+			for item := range r.Lazy {
+				if !yield(m.fromReply(&item)) {
+					return
+				}
+			}
+		case r.Each != nil:
+			for s := range r.Each {
+				if !yield(lua.String(string(s))) {
+					return
+				}
 			}
 		}
 	}
@@ -115,6 +126,18 @@ func fromPairs(r *resp.Reply) lua.Value {
 		n++
 		t.SetInt(n, pair.Value())
 		pair = nil
+	}
+	return t.Value()
+}
+
+// fromKeyed is a table of keys with their values, as pairs.
+func (m *machine) fromKeyed(r *resp.Reply) lua.Value {
+	t := lua.NewTable(len(r.Items)/2, 0)
+	for i := 0; i < len(r.Items); i += 2 {
+		pair := lua.NewTable(2, 0)
+		pair.SetInt(1, m.fromReply(&r.Items[i]))
+		pair.SetInt(2, m.fromReply(&r.Items[i+1]))
+		t.SetInt(i/2+1, pair.Value())
 	}
 	return t.Value()
 }
