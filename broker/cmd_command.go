@@ -87,7 +87,7 @@ func describeKeys(k command.KeySpec) resp.Reply {
 	typed := func(name string, spec ...resp.Reply) resp.Reply {
 		return resp.Map(resp.BulkString("type"), resp.BulkString(name), resp.BulkString("spec"), resp.Map(spec...))
 	}
-	begin, find := typed("index", resp.BulkString("index"), resp.Int(k.First)), typed("range", resp.BulkString("lastkey"), resp.Int(k.Last), resp.BulkString("keystep"), resp.Int(k.Step), resp.BulkString("limit"), resp.Zero)
+	begin, find := typed("index", resp.BulkString("index"), resp.Int(k.First)), typed("range", resp.BulkString("lastkey"), resp.Int(k.Last), resp.BulkString("keystep"), resp.Int(k.Step), resp.BulkString("limit"), resp.Int(k.Limit))
 	switch {
 	case k.Keyword != "":
 		begin = typed("keyword", resp.BulkString("keyword"), resp.BulkString(k.Keyword), resp.BulkString("startfrom"), resp.Int(k.From))

@@ -171,6 +171,7 @@ type KeySpec struct {
 	// Find without it, and without a Step, is no rule that clients could follow.
 	Keyword string
 	From    int
+	Limit   int // the keys are the first one of so many parts of what follows; 0: all of it
 }
 
 // Indexes lists where in args the keys are. It reports nothing for arguments that
@@ -279,6 +280,25 @@ func KeyBehind(word string, from int, flags string) KeySpec {
 		return nil, true
 	}
 	return KeySpec{Flags: flags, Step: 1, Find: find, Keyword: word, From: from}
+}
+
+// StreamKeys is for keys behind the word STREAMS, from an argument on, with as many IDs behind
+// them.
+func StreamKeys(from int, flags string) []KeySpec {
+	find := func(args [][]byte) (indexes []int, ok bool) {
+		for i := from; i < len(args)-1; i++ {
+			if !resp.Is(args[i], "STREAMS") {
+				continue
+			}
+			for n := (len(args) - i - 1) / 2; n > 0; n-- {
+				i++
+				indexes = append(indexes, i)
+			}
+			return indexes, indexes != nil
+		}
+		return nil, false
+	}
+	return []KeySpec{{Flags: flags, Last: -1, Step: 1, Find: find, Keyword: "STREAMS", From: from, Limit: 2}}
 }
 
 // A Table is the commands that a broker knows.

@@ -12,8 +12,8 @@ import (
 // it had before, and zipmaps, which it had for hashes at first. The first two have their size
 // and the number of elements first; all end with a byte of ones.
 
-// packEnd is that byte.
-const packEnd = 0xFF
+// ListListpackEnd is that byte.
+const ListpackEnd = 0xFF
 
 // A Listpack is one being written. The zero Listpack is empty.
 type Listpack struct {
@@ -34,26 +34,115 @@ func (p *Listpack) Bytes() []byte {
 	b := make([]byte, 0, p.Size())
 	b = binary.LittleEndian.AppendUint32(b, uint32(p.Size()))
 	b = binary.LittleEndian.AppendUint16(b, uint16(min(p.count, 1<<16-1)))
-	return append(append(b, p.elements...), packEnd)
+	return append(append(b, p.elements...), ListpackEnd)
 }
 
-// Add appends an element: its head, its bytes unless it is an integer, and how much
-// that was, to be read backwards.
+// Add appends an element.
 func (p *Listpack) Add(value []byte) {
-	b := p.elements
-	n, isInt := resp.ParseInt(value)
-	switch size := len(value); {
-	case isInt:
-		b = appendPackedInt(b, n)
-	case size < 1<<6:
-		b = append(append(b, 0x80|byte(size)), value...)
-	case size < 1<<12:
-		b = append(append(b, 0xE0|byte(size>>8), byte(size)), value...)
-	default:
-		b = append(binary.LittleEndian.AppendUint32(append(b, 0xF0), uint32(size)), value...)
-	}
-	p.elements = appendBackLength(b, uint64(len(b)-len(p.elements)))
+	p.elements = AppendElement(p.elements, value)
 	p.count++
+}
+
+// AppendElement appends an element of a listpack: its head, its bytes unless it is an integer,
+// and how much that was, to be read backwards.
+func AppendElement(b, value []byte) []byte {
+	if n, isInt := resp.ParseInt(value); isInt {
+		return AppendInteger(b, n)
+	}
+	from := len(b)
+	switch size := len(value); {
+	case size < 1<<6:
+		b = append(b, 0x80|byte(size))
+	case size < 1<<12:
+		b = append(b, 0xE0|byte(size>>8), byte(size))
+	default:
+		b = binary.LittleEndian.AppendUint32(append(b, 0xF0), uint32(size))
+	}
+	b = append(b, value...)
+	return appendBackLength(b, uint64(len(b)-from))
+}
+
+// AppendInteger appends an element that is an integer.
+func AppendInteger(b []byte, n int64) []byte {
+	from := len(b)
+	b = appendPackedInt(b, n)
+	return appendBackLength(b, uint64(len(b)-from))
+}
+
+// An Element is one of a listpack.
+type Element struct {
+	Bytes []byte // nil: it is an integer
+	Int   int64
+	Size  int // of the whole, in bytes
+}
+
+// Text is the element as a string, for which an integer is written to buf.
+func (e *Element) Text(buf []byte) []byte {
+	if e.Bytes == nil {
+		return strconv.AppendInt(buf[:0], e.Int, 10)
+	}
+	return e.Bytes
+}
+
+// ElementAt reads the element that p begins with, which AppendElement has written.
+func ElementAt(p []byte) (e Element) {
+	head, n := 1, 0
+	switch first := p[0]; {
+	case first < 0x80:
+		return Element{Int: int64(first), Size: 2}
+	case first < 0xC0:
+		n = int(first & 0x3F)
+	case first < 0xE0:
+		return Element{Int: int64(uint64(first)<<59|uint64(p[1])<<51) >> 51, Size: 3}
+	case first < 0xF0:
+		head, n = 2, int(first&0x0F)<<8|int(p[1])
+	case first == 0xF0:
+		head, n = 5, int(binary.LittleEndian.Uint32(p[1:]))
+	default:
+		return integerAt(p)
+	}
+	e.Bytes = p[head : head+n : head+n]
+	e.Size = head + n + backSize(head+n)
+	return e
+}
+
+// ElementSize is the size of the element that p begins with.
+func ElementSize(p []byte) int {
+	switch first := p[0]; {
+	case first < 0x80:
+		return 2
+	case first < 0xC0:
+		n := 1 + int(first&0x3F)
+		return n + backSize(n)
+	}
+	e := ElementAt(p)
+	return e.Size
+}
+
+// integerAt reads an element that is an integer of 2, 3, 4 or 8 bytes.
+func integerAt(p []byte) Element {
+	size := int(p[0]-0xF1) + 2
+	if size == 5 {
+		size = 8
+	}
+	var n uint64
+	for i, b := range p[1 : 1+size] {
+		n |= uint64(b) << (8 * i)
+	}
+	shift := 64 - 8*size
+	return Element{Int: int64(n<<shift) >> shift, Size: 1 + size + 1}
+}
+
+// BeforeEnd is the offset at which the last element of p begins.
+func BeforeEnd(p []byte) int {
+	size, at := 0, len(p)
+	for shift := 0; ; shift += 7 {
+		at--
+		size |= int(p[at]&0x7F) << shift
+		if p[at] < 0x80 {
+			return at - size
+		}
+	}
 }
 
 func appendPackedInt(b []byte, n int64) []byte {
@@ -80,13 +169,19 @@ func appendPackedInt(b []byte, n int64) []byte {
 // first are one less than need be.
 var backLimits = [...]uint64{1 << 7, 1<<14 - 1, 1<<21 - 1, 1<<28 - 1}
 
+// backSize is how many bytes a length takes that is read from its last byte on.
+func backSize(n int) int {
+	size := 1
+	for size <= len(backLimits) && uint64(n) >= backLimits[size-1] {
+		size++
+	}
+	return size
+}
+
 // appendBackLength writes a length that is read from its last byte on: seven bits in
 // each, and in all but the first a mark that there are more before it.
 func appendBackLength(b []byte, n uint64) []byte {
-	more := 0
-	for more < len(backLimits) && n >= backLimits[more] {
-		more++
-	}
+	more := backSize(int(n)) - 1
 	b = append(b, byte(n>>(7*more)))
 	for ; more > 0; more-- {
 		b = append(b, 0x80|byte(n>>(7*(more-1))))
@@ -130,7 +225,7 @@ func (d *Decoder) listpackElement() (value []byte, more bool) {
 	case first == 0xF4:
 		return digits(d.signed(8)), true
 	}
-	d.expect(first == packEnd)
+	d.expect(first == ListpackEnd)
 	return nil, false
 }
 
@@ -145,9 +240,9 @@ func (d *Decoder) Ziplist(p []byte, add func([]byte)) {
 		from := len(in.rest)
 		size := uint64(in.Byte())
 		switch size {
-		case packEnd:
+		case ListpackEnd:
 			return nil, false
-		case packEnd - 1:
+		case ListpackEnd - 1:
 			size = in.little(4)
 		}
 		in.expect(size == uint64(before))
@@ -189,7 +284,7 @@ func (d *Decoder) Zipmap(p []byte, add func(field, value []byte)) {
 	in := &Decoder{rest: p, broken: d.broken}
 	length := func() (n uint64, more bool) {
 		switch n = uint64(in.Byte()); n {
-		case packEnd:
+		case ListpackEnd:
 			return 0, false
 		case large:
 			n = in.little(4)

@@ -32,9 +32,11 @@ const (
 	TypeZSetZiplist    = 12 // members and scores in one piece
 	TypeHashZiplist    = 13 // fields and values in one piece
 	TypeListQuicklist  = 14 // the number of pieces, and those
+	TypeStream         = 15 // as TypeStream2, without what a stream counts
 	TypeHashListpack   = 16 // * fields and values in one piece
 	TypeZSetListpack   = 17 // * members and scores in one piece
 	TypeListQuicklist2 = 18 // * the number of pieces, and those, with the kind of each before it
+	TypeStream2        = 19 // * pieces with their IDs, what the stream counts, and its groups
 )
 
 // Opcodes of functions, which stand in the place of a type.
@@ -78,16 +80,19 @@ func Undump(p []byte) (body []byte, valid bool) {
 }
 
 // AppendLength writes a length, or a number of elements.
-func AppendLength(b []byte, n int) []byte {
+func AppendLength(b []byte, n int) []byte { return AppendUint(b, uint64(n)) }
+
+// AppendUint writes an integer in the form of a length.
+func AppendUint(b []byte, n uint64) []byte {
 	switch {
 	case n < 1<<6:
 		return append(b, byte(n))
 	case n < 1<<14:
 		return append(b, 0x40|byte(n>>8), byte(n))
-	case uint64(n) <= math.MaxUint32:
+	case n <= math.MaxUint32:
 		return binary.BigEndian.AppendUint32(append(b, 0x80), uint32(n))
 	}
-	return binary.BigEndian.AppendUint64(append(b, 0x81), uint64(n))
+	return binary.BigEndian.AppendUint64(append(b, 0x81), n)
 }
 
 // AppendString writes a string, an integer of up to 32 bits as one.
@@ -195,6 +200,22 @@ func (d *Decoder) Length() uint64 {
 	}
 	return n
 }
+
+// Uint reads an integer in the form of a length.
+func (d *Decoder) Uint() uint64 {
+	n, isMark := d.lengthOrMark()
+	d.expect(!isMark)
+	if d.broken {
+		return 0
+	}
+	return n
+}
+
+// Raw reads n bytes as they are, which are valid as long as what is decoded.
+func (d *Decoder) Raw(n int) []byte { return d.take(uint64(n)) }
+
+// Int64 reads an integer of 8 bytes, the lowest first.
+func (d *Decoder) Int64() int64 { return d.signed(8) }
 
 // String reads a string, which is valid as long as what is decoded.
 func (d *Decoder) String() []byte {
