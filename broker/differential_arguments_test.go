@@ -99,7 +99,7 @@ func (g *generator) token(token string) []string {
 			g.it = pick(g, g.keys)
 		}
 		return []string{g.it}
-	case "own", "other", "missing", "list", "string", "hash", "set", "zset", "number", "noNumber":
+	case "own", "other", "missing", "list", "string", "hash", "set", "zset", "stream", "number", "noNumber":
 		g.it = g.keyWith(token)
 		if g.first == "" {
 			g.first = g.it
@@ -120,6 +120,13 @@ func (g *generator) token(token string) []string {
 		return []string{g.timeOf("4102444800", "4102444801", "5000000000")}
 	case "atMillisecond":
 		return []string{g.timeOf("4102444800000", "4102444800001", "5000000000000")}
+	case "newID":
+		g.entries++
+		return []string{fmt.Sprint(g.entries, pick(g, []string{"-0", "-1", "", "-*"}))}
+	case "entryID":
+		return []string{fmt.Sprint(max(0, g.entries-g.IntN(8)), pick(g, []string{"-0", "-0", "-1", ""}))}
+	case "lateID":
+		return []string{fmt.Sprint(g.entries, "-5")}
 	case "clientID":
 		return []string{pick(g, []string{"{a}", "{b}", "{c}", "{d}", "{a}", "{b}", "{c}", "{d}", "0", "-1", "x", "", "99999999999"})}
 	case "script":
@@ -269,6 +276,7 @@ var makers = map[string]struct{ command, rule string }{
 	"hash":   {"HSET", "fieldValue+"},
 	"list":   {"RPUSH", "value+"},
 	"set":    {"SADD", "member+ | integer+"},
+	"stream": {"XADD", "newID fieldValue+"},
 	"string": {"SET", "value"},
 	"zset":   {"ZADD", "goodScored+"},
 }

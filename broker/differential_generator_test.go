@@ -26,6 +26,7 @@ type generator struct {
 	left      int      // how many steps remain
 	client    int      // whose turn it is
 	unique    int      // how many times to live were given out
+	entries   int      // how many IDs of new entries were given out
 
 	listeners []int  // clients that are yet to listen to events, if there are any
 	script    []step // what has been chosen and not been made

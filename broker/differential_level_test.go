@@ -343,6 +343,9 @@ func sameContent(x, y keyspace.Value) bool {
 	if x == nil || y == nil || x.Type() != y.Type() {
 		return false
 	}
+	if x.Type().Name == "stream" {
+		return shownStream(x) == shownStream(y)
+	}
 	in := func(v keyspace.Value) [][][]byte {
 		elements := slices.Collect(slices.Chunk(content(v), v.Recipe().Group))
 		if v.Encoding() == "hashtable" {
@@ -351,6 +354,60 @@ func sameContent(x, y keyspace.Value) bool {
 		return elements
 	}
 	return fmt.Sprintf("%q", in(x)) == fmt.Sprintf("%q", in(y))
+}
+
+// shownStream is all that XINFO shows of a stream, but for times.
+func shownStream(v keyspace.Value) string {
+	b, err := New(Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer b.Close()
+	b.keys.Add(b.keys.DBs[0], []byte("k"), v)
+	shown, err := b.Do("XINFO", "STREAM", "k", "FULL", "COUNT", 0)
+	if err != nil {
+		panic(err)
+	}
+	return moment.ReplaceAllString(fmt.Sprint(shown), "time")
+}
+
+// moment is a time in milliseconds since 1970, of these years.
+var moment = regexp.MustCompile(`\b[1-9]\d{12}\b`)
+
+// levelMoments makes integers equal that are times.
+func levelMoments(all []*answer) {
+	for _, v := range all {
+		if v.kind == ':' && moment.MatchString(v.text) {
+			v.text = "time"
+		}
+		levelMoments(v.items)
+	}
+}
+
+// levelField makes a field equal in all maps.
+func levelField(all []*answer, name string) {
+	for i, v := range all {
+		if v.text == name && i+1 < len(all) {
+			all[i+1].text = name
+		}
+		levelField(v.items, name)
+	}
+}
+
+// levelIdle makes equal for how long entries are pending. Where their times were set to ones
+// long ago that is more than a day.
+func levelIdle(all []*answer) {
+	const day = 24 * 3600 * 1000
+	for _, v := range all {
+		if len(v.items) == 4 && v.items[2].kind == ':' {
+			if idle := v.items[2]; idle.number() < day {
+				idle.text = "a moment"
+			} else {
+				idle.text = "long"
+			}
+		}
+		levelIdle(v.items)
+	}
 }
 
 // knownSettings reduces what CONFIG GET answers to the settings that have the same values

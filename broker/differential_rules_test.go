@@ -50,6 +50,18 @@ var rules = []rule{
 			}
 		})
 	}},
+	{"xinfo|stream", "the servers are asked a moment apart", func(_ []string, redis, broker []*answer) {
+		levelMoments(redis)
+		levelMoments(broker)
+	}},
+	{"xinfo|consumers", "the servers are asked a moment apart", func(_ []string, redis, broker []*answer) {
+		levelField(redis, "idle")
+		levelField(broker, "idle")
+	}},
+	{"xpending", "the servers are asked a moment apart", func(_ []string, redis, broker []*answer) {
+		levelIdle(redis)
+		levelIdle(broker)
+	}},
 	{"acl|cat", "the broker has fewer commands, in another order", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if r.kind == '*' && len(r.items) > 0 && r.items[0].text != "keyspace" {
@@ -134,7 +146,7 @@ var rules = []rule{
 			r.text, b.text = selectFields(r.text), selectFields(b.text)
 		})
 	}},
-	{"dump", "how a list is cut into pieces depends on how it came about, and hash tables have no order", func(_ []string, redis, broker []*answer) {
+	{"dump", "how a list is cut into pieces depends on how it came about, hash tables have no order, and groups of a stream have times", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if sameContent(r.dumped(), b.dumped()) {
 				b.text = r.text
@@ -165,13 +177,6 @@ var rules = []rule{
 	{"object|idletime", "redis-server counts the use of a small integer for all keys that share it", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if r.kind == ':' {
-				b.text = r.text
-			}
-		})
-	}},
-	{"object|freq", "counters of uses grow by chance", func(_ []string, redis, broker []*answer) {
-		pairs(redis, broker, func(r, b *answer) {
-			if r.kind == ':' && b.kind == ':' {
 				b.text = r.text
 			}
 		})
@@ -235,7 +240,7 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"acl|help client|help command|help config|help function|help latency|help memory|help module|help object|help pubsub|help script|help slowlog|help debug", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
+	{"acl|help client|help command|help config|help function|help latency|help memory|help module|help object|help pubsub|help script|help slowlog|help xgroup|help xinfo|help debug", "the broker explains in its own words the sub-commands that it has", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if len(r.items) > 1 && len(b.items) > 1 && r.items[0].text == b.items[0].text {
 				b.items = r.items

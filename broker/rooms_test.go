@@ -22,7 +22,7 @@ var rooms = [][]string{
 	{"internal/rdb", "internal/transport", "internal/lualib"},
 	{"internal/keyspace", "internal/script"},
 	{"internal/command"},
-	{"internal/acl", "internal/types/keys", "internal/types/list", "internal/types/str", "internal/types/hash", "internal/types/set", "internal/types/zset"},
+	{"internal/acl", "internal/types/keys", "internal/types/list", "internal/types/str", "internal/types/hash", "internal/types/set", "internal/types/zset", "internal/types/stream"},
 	{"."}, // the engine
 	{"brokertest"},
 }

@@ -12,11 +12,12 @@ import (
 	"redrpc/broker/internal/types/list"
 	"redrpc/broker/internal/types/set"
 	"redrpc/broker/internal/types/str"
+	"redrpc/broker/internal/types/stream"
 	"redrpc/broker/internal/types/zset"
 )
 
 // types are those that values have.
-var types = keyspace.Types{str.Type, list.Type, hash.Type, set.Type, zset.Type}
+var types = keyspace.Types{str.Type, list.Type, hash.Type, set.Type, zset.Type, stream.Type}
 
 // table has Redis's commands, and testTable those of Options.TestCommands, too.
 var table, testTable *command.Table
@@ -55,6 +56,7 @@ var rows = slices.Concat(
 	hash.Commands,
 	set.Commands,
 	zset.Commands,
+	stream.Commands,
 	transactionCommands,
 	scriptCommands,
 	functionCommands,

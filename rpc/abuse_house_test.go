@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,10 +27,10 @@ import (
 
 const (
 	// patience is the limit for what has to happen, however busy the machine is.
-	patience = time.Minute
+	patience = 15 * time.Second
 
 	// prompt is the limit for a short call that nothing may hold up.
-	prompt = 20 * time.Second
+	prompt = 5 * time.Second
 )
 
 // A scenario is a subtest.
@@ -386,7 +387,7 @@ func (o outcome) isResult(t *testing.T) {
 func (h *house) awaitNoKeys() {
 	h.Helper()
 	var keys []string
-	for start := time.Now(); time.Since(start) < patience; time.Sleep(2 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < patience; runtime.Gosched() {
 		if keys = h.keys("*"); len(keys) == 0 {
 			return
 		}

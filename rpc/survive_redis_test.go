@@ -12,10 +12,9 @@ import (
 // TestSurvivesRedis: what happens to a redis-server, and what it does to those who
 // rely on it.
 func TestSurvivesRedis(t *testing.T) {
-	t.Parallel()
 	do := func(l *load, args ...any) {
 		l.Helper()
-		if err := l.rdb.WithTimeout(patience).Do(l.ctx, args...).Err(); err != nil {
+		if err := l.rdb.Do(l.ctx, args...).Err(); err != nil {
 			l.Errorf("%v: %v", args, err)
 		}
 	}
@@ -31,7 +30,7 @@ func TestSurvivesRedis(t *testing.T) {
 	set := func(name, during, after string) func(*load, *redistest.Server) {
 		return func(l *load, _ *redistest.Server) {
 			do(l, "config", "set", name, during)
-			l.awaitErrors()
+			time.Sleep(300 * time.Millisecond)
 			do(l, "config", "set", name, after)
 		}
 	}
@@ -65,7 +64,7 @@ func TestSurvivesRedis(t *testing.T) {
 		{trial{name: "connections killed", may: both}, often("client", "kill", "type", "normal", "skipme", "yes")},
 		{trial{name: "restarted", may: both, must: true}, func(l *load, s *redistest.Server) {
 			s.Stop()
-			l.awaitErrors()
+			time.Sleep(200 * time.Millisecond)
 			s.Restart(l.T)
 		}},
 		{trial{name: "paused", may: harmless}, paused(500 * time.Millisecond)},
@@ -86,7 +85,7 @@ func TestSurvivesRedis(t *testing.T) {
 		{trial{name: "out of memory", may: both, must: true}, set("maxmemory", "1", "0")},
 		{trial{name: "replica for a while", may: both, must: true}, func(l *load, _ *redistest.Server) {
 			do(l, "replicaof", "127.0.0.1", "1")
-			l.awaitErrors()
+			time.Sleep(300 * time.Millisecond)
 			do(l, "replicaof", "no", "one")
 		}},
 	} {

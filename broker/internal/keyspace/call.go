@@ -50,7 +50,7 @@ func WrongNumber(command string) resp.Reply {
 func (c *Call) Find(key []byte) *Entry {
 	e := c.DB.Find(key)
 	if e != nil {
-		c.touch(e)
+		e.Used = c.Second
 	}
 	return e
 }
@@ -60,7 +60,7 @@ func (c *Call) Find(key []byte) *Entry {
 func (c *Call) Lookup(key []byte) *Entry {
 	e := c.Peek(key)
 	if e != nil {
-		c.touch(e)
+		e.Used = c.Second
 	}
 	return e
 }

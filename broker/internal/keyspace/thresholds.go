@@ -10,7 +10,12 @@ type Thresholds struct {
 	ZSetEntries int // zset-max-listpack-entries
 	ZSetValue   int // zset-max-listpack-value: bytes of the longest member
 	HLLBytes    int // hll-sparse-max-bytes: of a HyperLogLog that is sparse
+
+	// Those of streams are for each piece of one; 0: there is none.
+	StreamBytes   int // stream-node-max-bytes
+	StreamEntries int // stream-node-max-entries
 }
 
 // DefaultThresholds are Redis's.
-var DefaultThresholds = Thresholds{HashEntries: 512, HashValue: 64, SetIntegers: 512, ZSetEntries: 128, ZSetValue: 64, HLLBytes: 3000}
+var DefaultThresholds = Thresholds{HashEntries: 512, HashValue: 64, SetIntegers: 512, ZSetEntries: 128, ZSetValue: 64, HLLBytes: 3000,
+	StreamBytes: 4096, StreamEntries: 100}

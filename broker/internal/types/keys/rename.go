@@ -51,10 +51,9 @@ func renameKey(c *keyspace.Call, from, to []byte, replace bool) *resp.Reply {
 	}
 	v, at := e.Value, e.ExpiresAt
 	c.Remove(e)
-	renamed := c.Create(to, v)
-	renamed.Inherit(e)
+	e = c.Create(to, v)
 	if at != 0 {
-		c.SetExpiry(renamed, at)
+		c.SetExpiry(e, at)
 	}
 	c.SignalModified(c.Caller, c.DB, from)
 	c.SignalModified(c.Caller, c.DB, to)
@@ -117,10 +116,9 @@ func move(c *keyspace.Call, args [][]byte) resp.Reply {
 	}
 	v, at := e.Value, e.ExpiresAt
 	c.Remove(e)
-	moved := c.Add(target, args[1], v)
-	moved.Inherit(e)
+	e = c.Add(target, args[1], v)
 	if at != 0 {
-		c.SetExpiry(moved, at)
+		c.SetExpiry(e, at)
 	}
 	c.SignalModified(c.Caller, c.DB, args[1])
 	c.SignalModified(c.Caller, target, args[1])
