@@ -42,30 +42,31 @@ func orNothing(s string) string {
 	return s
 }
 
-// alike returns a *DifferentError if a setting differs that may not. How a run was made is
-// read off its result, too, and has to be the same in each run of a side.
-func alike(a, b Side, may []string) error {
+// alike returns the settings that differ as they may, or a *DifferentError if one does that
+// may not. How a run was made is read off its result, too, and has to be the same in each run
+// of a side.
+func alike(a, b Side, may []string) ([]Difference, error) {
 	var all [2]map[string]string
 	for i, side := range []Side{a, b} {
 		for j, r := range side.Runs {
 			of, err := made(side.Settings, r)
 			if err != nil {
-				return fmt.Errorf("capacity: settings of %s: %w", side.Name, err)
+				return nil, fmt.Errorf("capacity: settings of %s: %w", side.Name, err)
 			}
 			if j == 0 {
 				all[i] = of
 				continue
 			}
 			if ds := differences(all[i], of, nil); len(ds) > 0 {
-				return fmt.Errorf("capacity: run %d of %s: expected one like the first, got one whose %s is %s and not %s",
+				return nil, fmt.Errorf("capacity: run %d of %s: expected one like the first, got one whose %s is %s and not %s",
 					j+1, side.Name, ds[0].Name, orNothing(ds[0].B), orNothing(ds[0].A))
 			}
 		}
 	}
 	if ds := differences(all[0], all[1], may); len(ds) > 0 {
-		return &DifferentError{ds}
+		return nil, &DifferentError{ds}
 	}
-	return nil
+	return differences(all[0], all[1], nil), nil
 }
 
 // made is how a run was made: names and values in JSON.
@@ -101,30 +102,44 @@ func differences(a, b map[string]string, may []string) []Difference {
 	return ds
 }
 
+// ErrInvalid says that a run was invalid, and so was its repetition.
+var ErrInvalid = errors.New("the run is invalid")
+
 // Interleave runs A and B as often as pairs says, taking turns, so that what changes on the
-// machine meanwhile meets both. Which of a pair comes first is drawn with the seed. If ctx
-// ends or a run fails it returns the runs so far and the error.
+// machine meanwhile meets both. Which of a pair comes first is drawn with the seed. An invalid
+// run is repeated once. If ctx ends or a run fails, or is invalid again, it returns the runs so
+// far and the error, which matches ErrNoSuccess or ErrInvalid for such a run.
 func Interleave(ctx context.Context, pairs int, seed uint64, drain Drain, a, b func(context.Context) (*bench.Result, error)) (as, bs []*bench.Result, err error) {
 	if pairs < 1 {
 		return nil, nil, wrong("pairs", "1 or more", pairs)
 	}
 	rng := rand.New(rand.NewPCG(seed, 0))
 	one := func(name string, run func(context.Context) (*bench.Result, error), to *[]*bench.Result) error {
-		if err := drain.wait(ctx); err != nil {
-			return err
+		for attempt := 0; ; attempt++ {
+			if err := drain.wait(ctx); err != nil {
+				return err
+			}
+			res, err := run(ctx)
+			if err == nil && res == nil {
+				err = errors.New("expected a result or an error, got neither")
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx) // it was cut short
+			}
+			if err == nil {
+				err = new(fruit).succeeds(res)
+			}
+			if invalid := err == nil && res.Verdict.State == bench.Invalid; invalid && attempt == 0 {
+				continue
+			} else if invalid {
+				err = fmt.Errorf("%w, twice: %s", ErrInvalid, strings.Join(res.Verdict.Reasons, "; "))
+			}
+			if err != nil {
+				return fmt.Errorf("capacity: run %d of %s: %w", len(*to)+1, name, err)
+			}
+			*to = append(*to, res)
+			return nil
 		}
-		res, err := run(ctx)
-		if err == nil && res == nil {
-			err = errors.New("expected a result or an error, got neither")
-		}
-		if err != nil {
-			return fmt.Errorf("capacity: run %d of %s: %w", len(*to)+1, name, err)
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx) // it was cut short
-		}
-		*to = append(*to, res)
-		return nil
 	}
 	for range pairs {
 		turns := []func() error{

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
+	"time"
 
 	"redrpc/bench"
 	"redrpc/bench/stats"
@@ -27,18 +29,26 @@ type CompareOptions struct {
 	Metrics []Metric
 
 	// Matters is the least relative difference that is called better or worse, however
-	// certain a smaller one is; of errors it is in shares of all calls. 0 is 0.01.
+	// certain a smaller one is. 0 is 0.01.
 	Matters float64
+
+	// MattersErrors is that of errors, as a difference of shares of all calls. 0 is 0.001:
+	// 0.1 percentage points.
+	MattersErrors float64
 
 	// Confidence is that of all verdicts together: that none of them is better or
 	// worse by chance. 0 is 0.95.
 	Confidence float64
 }
 
+var defaultMetrics = []Metric{Throughput, P50, P95, P99, Errors}
+
 func (o *CompareOptions) check() error {
 	switch {
 	case !(o.Matters >= 0 && o.Matters < 1):
 		return wrong("CompareOptions.Matters", "a share below 1, or 0 for 0.01", o.Matters)
+	case !(o.MattersErrors >= 0 && o.MattersErrors < 1):
+		return wrong("CompareOptions.MattersErrors", "a share below 1, or 0 for 0.001", o.MattersErrors)
 	case !(o.Confidence >= 0 && o.Confidence < 1):
 		return wrong("CompareOptions.Confidence", "a share below 1, or 0 for 0.95", o.Confidence)
 	}
@@ -51,9 +61,10 @@ func (o *CompareOptions) check() error {
 		}
 	}
 	if len(o.Metrics) == 0 {
-		o.Metrics = []Metric{Throughput, P50, P95, P99, Errors}
+		o.Metrics = defaultMetrics
 	}
 	def(&o.Matters, 0.01)
+	def(&o.MattersErrors, 0.001)
 	def(&o.Confidence, 0.95)
 	return nil
 }
@@ -73,22 +84,38 @@ const (
 type Contrast struct {
 	Metric    Metric    `json:"metric"`
 	Judgement Judgement `json:"judgement"`
-	Text      string    `json:"text"` // a sentence
+	Text      string    `json:"text"` // a sentence that names the metric
 
-	A float64 `json:"a"` // median of the runs, in the metric's unit
-	B float64 `json:"b"`
+	// A and B are the medians of the runs, in the metric's unit. They are nil if there is
+	// none, or if calls piled up in so many runs that the median is endless.
+	A *float64 `json:"a"`
+	B *float64 `json:"b"`
 
 	// Effect is by how much B is greater, as a share of A (-0.1: 10 % less), and Low and High
 	// are its interval, at the confidence of the whole comparison or more. Of errors it is the
-	// difference of the shares, not relative.
-	Effect float64 `json:"effect"`
-	Low    float64 `json:"low"`
-	High   float64 `json:"high"`
+	// difference of the shares, not relative. They are nil if not known, or endless.
+	Effect *float64 `json:"effect"`
+	Low    *float64 `json:"low"`
+	High   *float64 `json:"high"`
 
 	// P is the probability of such a difference by chance, corrected for the number of
 	// metrics, and Superiority that a run of B is greater than one of A.
 	P           float64 `json:"p"`
 	Superiority float64 `json:"superiority"`
+
+	shift float64 // Effect before it was made relative; its sign if that is endless
+}
+
+// A ComparedRun is what a comparison keeps of a run.
+type ComparedRun struct {
+	Side       string         `json:"side"` // "A" or "B"
+	StartedAt  time.Time      `json:"started_at"`
+	State      bench.State    `json:"state"`
+	Disturbed  bool           `json:"disturbed"` // others used the machine
+	Throughput float64        `json:"throughput"`
+	ErrorShare float64        `json:"error_share"`
+	Latency    bench.Latency  `json:"latency_us"`
+	Response   *bench.Samples `json:"response"`
 }
 
 // A Comparison is B against A.
@@ -98,6 +125,22 @@ type Comparison struct {
 	RunsA     int        `json:"runs_a"`
 	RunsB     int        `json:"runs_b"`
 	Contrasts []Contrast `json:"contrasts"`
+
+	// Matters and MattersErrors are the options'.
+	Matters       float64 `json:"matters"`
+	MattersErrors float64 `json:"matters_errors"`
+
+	// TookTurns tells that the runs of both sides did. If not, what changed on the machine
+	// meanwhile looks like a difference.
+	TookTurns bool `json:"took_turns"`
+
+	// Differences are the settings that the sides do not share, as was allowed.
+	Differences []Difference `json:"differences"`
+
+	// Stopped says why there is no answer; it is empty if there is one.
+	Stopped string `json:"stopped"`
+
+	Runs []ComparedRun `json:"runs"` // in the order in which they were made
 }
 
 // Is tells if any metric was judged so.
@@ -112,11 +155,12 @@ func (c *Comparison) Is(j Judgement) bool {
 // A difference is one if the Mann-Whitney test of the runs is significant after
 // Holm's correction for the number of metrics, and if the Hodges-Lehmann estimate of it is
 // at least Matters. The estimate is of the ratio, by logarithms. With fewer runs than can
-// ever be significant, 5 on each side for the default metrics, it refuses.
+// ever be significant, as RunsNeeded says, it refuses.
 //
-// It refuses sides that were not measured alike, with a *DifferentError, and runs that are
-// not valid or were interrupted. Where calls piled up a run has no times, and they
-// are Unknown.
+// Times of a run in which calls piled up are endless, which is worse than any that ends.
+//
+// It refuses sides that were not measured alike, with a *DifferentError, runs that are
+// not valid or were interrupted, and a run that is there twice.
 func Compare(a, b Side, o CompareOptions) (*Comparison, error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -126,14 +170,19 @@ func Compare(a, b Side, o CompareOptions) (*Comparison, error) {
 			return nil, err
 		}
 	}
-	if err := alike(a, b, o.MayDiffer); err != nil {
+	if err := once(a, b); err != nil {
+		return nil, err
+	}
+	differ, err := alike(a, b, o.MayDiffer)
+	if err != nil {
 		return nil, err
 	}
 	alpha := (1 - o.Confidence) / float64(len(o.Metrics))
 	if have, need := min(len(a.Runs), len(b.Runs)), runsFor(alpha); leastP(len(a.Runs), len(b.Runs)) > alpha {
 		return nil, wrong("the number of runs", fmt.Sprintf("%d on each side, to tell anything about %d metrics", need, len(o.Metrics)), have)
 	}
-	c := &Comparison{A: a.Name, B: b.Name, RunsA: len(a.Runs), RunsB: len(b.Runs)}
+	c := compared(a, b)
+	c.Matters, c.MattersErrors, c.Differences = o.Matters, o.MattersErrors, differ
 	for _, m := range o.Metrics {
 		x, err := contrast(m, a.Runs, b.Runs, 1-alpha)
 		if err != nil {
@@ -148,6 +197,63 @@ func Compare(a, b Side, o CompareOptions) (*Comparison, error) {
 	return c, nil
 }
 
+// Incomplete is the comparison of runs of which there are too few, since they were
+// stopped for a reason. It judges nothing, and keeps what was measured.
+func Incomplete(a, b Side, why string) *Comparison {
+	c := compared(a, b)
+	c.Stopped = why
+	return c
+}
+
+func compared(a, b Side) *Comparison {
+	c := &Comparison{A: a.Name, B: b.Name, RunsA: len(a.Runs), RunsB: len(b.Runs), Contrasts: []Contrast{}, Differences: []Difference{}, Runs: []ComparedRun{}}
+	for name, side := range map[string]Side{"A": a, "B": b} {
+		for _, r := range side.Runs {
+			share, _ := failed(r)
+			c.Runs = append(c.Runs, ComparedRun{name, r.StartedAt, r.Verdict.State, r.Verdict.Disturbed != "", r.Throughput, share, r.Latency, r.Samples.Response})
+		}
+	}
+	slices.SortStableFunc(c.Runs, func(a, b ComparedRun) int {
+		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.Side, b.Side))
+	})
+	c.TookTurns = tookTurns(c.Runs)
+	return c
+}
+
+// tookTurns tells if no side was ever ahead by more than a run, beyond those that it has
+// more.
+func tookTurns(runs []ComparedRun) bool {
+	ahead, most, least := 0, 0, 0
+	for _, r := range runs {
+		if r.StartedAt.IsZero() {
+			return false // not known
+		}
+		if ahead++; r.Side == "B" {
+			ahead -= 2
+		}
+		most, least = max(most, ahead), min(least, ahead)
+	}
+	return most <= max(1, ahead) && least >= min(-1, ahead)
+}
+
+// once refuses a run that is there twice, as it is but one observation.
+func once(a, b Side) error {
+	seen := map[string]string{}
+	for _, side := range []Side{a, b} {
+		for i, r := range side.Runs {
+			if r.StartedAt.IsZero() {
+				continue
+			}
+			key, is := fmt.Sprint(r.StartedAt.UnixNano(), r.Instance, r.Intended, r.Throughput), fmt.Sprintf("run %d of %s", i+1, side.Name)
+			if before, ok := seen[key]; ok {
+				return fmt.Errorf("capacity: %s and %s are one run, which counts once: expected a report of each run", before, is)
+			}
+			seen[key] = is
+		}
+	}
+	return nil
+}
+
 func (s Side) check() error {
 	if len(s.Runs) == 0 {
 		return wrong("the runs of "+s.Name, "one or more", "none")
@@ -159,7 +265,7 @@ func (s Side) check() error {
 		case r.Interrupted:
 			return wrong(fmt.Sprintf("run %d of %s", i+1, s.Name), "a whole run", "one that was interrupted")
 		case r.Verdict.State == bench.Invalid:
-			return wrong(fmt.Sprintf("run %d of %s", i+1, s.Name), "a valid run", fmt.Sprintf("an invalid one: %q", r.Verdict.Reasons))
+			return fmt.Errorf("capacity: run %d of %s: %w: %s", i+1, s.Name, ErrInvalid, strings.Join(r.Verdict.Reasons, "; "))
 		}
 	}
 	return nil
@@ -171,6 +277,15 @@ func leastP(m, n int) float64 {
 	b, _ := math.Lgamma(float64(m + 1))
 	c, _ := math.Lgamma(float64(n + 1))
 	return 2 / math.Exp(a-b-c)
+}
+
+// RunsNeeded is how many runs of each side it takes to tell anything about so many metrics
+// with the default confidence.
+func RunsNeeded(metrics int) int {
+	if metrics == 0 {
+		metrics = len(defaultMetrics)
+	}
+	return runsFor(0.05 / float64(metrics))
 }
 
 // runsFor is how many runs on each side can have a P of alpha.
@@ -186,48 +301,88 @@ func runsFor(alpha float64) int {
 // not known.
 func contrast(m Metric, a, b []*bench.Result, confidence float64) (Contrast, error) {
 	x := Contrast{Metric: m, P: math.NaN()}
-	as, aOK := values(m, a)
-	bs, bOK := values(m, b)
-	if !aOK || !bOK {
-		x.Text = "not every run has it"
+	say := func(format string, args ...any) (Contrast, error) {
+		x.Text = string(m) + ": unknown: " + fmt.Sprintf(format, args...)
 		return x, nil
+	}
+	as, bs := values(m, a), values(m, b)
+	all := slices.Concat(as, bs)
+	unknown, endless, none := 0, 0, 0
+	for _, v := range all {
+		switch {
+		case math.IsNaN(v):
+			unknown++
+		case math.IsInf(v, 1):
+			endless++
+		case v <= 0 && m != Errors:
+			none++
+		}
+	}
+	switch {
+	case unknown > 0:
+		return say("%d of %d runs do not have it, as they have too few calls", unknown, len(all))
+	case endless == len(all):
+		return say("calls piled up in every run of both")
+	case none > 0:
+		return say("%d of %d runs have none", none, len(all))
+	}
+	x.A, x.B = finite(stats.Median(as)), finite(stats.Median(bs))
+	relative := func(v float64) float64 { return v }
+	if m != Errors {
+		relative = math.Expm1
+		for _, vs := range [][]float64{as, bs} {
+			for i := range vs {
+				// What is endless is more than all else, and its differences from that far
+				// more than those of the others.
+				vs[i] = min(math.Log(vs[i]), endlessLog)
+			}
+		}
 	}
 	test, err := stats.MannWhitney(as, bs)
 	if err != nil {
 		return x, fmt.Errorf("capacity: %s: %w", m, err)
 	}
-	x.A, x.B, x.P, x.Superiority = stats.Median(as), stats.Median(bs), test.P, test.Superiority
-	relative := func(v float64) float64 { return v }
-	if m != Errors {
-		if slices.Min(as) <= 0 || slices.Min(bs) <= 0 {
-			x.P, x.Text = math.NaN(), "a run has none"
-			return x, nil
-		}
-		relative = math.Expm1
-		for _, vs := range [][]float64{as, bs} {
-			for i := range vs {
-				vs[i] = math.Log(vs[i])
-			}
-		}
-	}
+	x.P, x.Superiority = test.P, test.Superiority
 	shift, err := stats.HodgesLehmann(as, bs, confidence)
 	if err != nil {
 		return x, fmt.Errorf("capacity: %s: %w", m, err)
 	}
-	x.Effect, x.Low, x.High = relative(shift.Estimate), relative(shift.Low), relative(shift.High)
+	x.shift = shift.Estimate
+	for to, v := range map[**float64]float64{&x.Effect: shift.Estimate, &x.Low: shift.Low, &x.High: shift.High} {
+		if math.Abs(v) < endlessLog/2 {
+			*to = finite(relative(v))
+		}
+	}
 	return x, nil
 }
 
-func values(m Metric, runs []*bench.Result) ([]float64, bool) {
+// endlessLog is the logarithm of what is endless: more than that of any float64.
+const endlessLog = 1e6
+
+// finite is v, or nil if it is endless.
+func finite(v float64) *float64 {
+	if math.IsInf(v, 0) || math.IsNaN(v) {
+		return nil
+	}
+	return &v
+}
+
+// values are those of the runs: endless for times where calls piled up, and NaN if not
+// known.
+func values(m Metric, runs []*bench.Result) []float64 {
 	vs := make([]float64, len(runs))
 	for i, r := range runs {
 		v, ok := m.Of(r)
-		if !ok {
-			return nil, false
+		switch {
+		case ok:
+			vs[i] = v
+		case m.isTime() && r.Verdict.State == bench.Diverging:
+			vs[i] = math.Inf(1)
+		default:
+			vs[i] = math.NaN()
 		}
-		vs[i] = v
 	}
-	return vs, true
+	return vs
 }
 
 // holm makes each P the one that belongs to all of them together: Holm, A Simple
@@ -253,17 +408,39 @@ func (x *Contrast) judge(o CompareOptions) {
 		x.Judgement, x.P = Unknown, 1
 		return
 	}
+	least, unit := o.Matters, " %"
+	if x.Metric == Errors {
+		least, unit = o.MattersErrors, " percentage points"
+	}
 	x.Judgement = NoDifference
-	if x.P <= 1-o.Confidence && math.Abs(x.Effect) >= o.Matters {
+	sure, matters := x.P <= 1-o.Confidence, x.Effect == nil || math.Abs(*x.Effect) >= least
+	if sure && matters {
 		x.Judgement = Worse
-		if (x.Effect > 0) == (x.Metric == Throughput) {
+		if (x.shift > 0) == (x.Metric == Throughput) {
 			x.Judgement = Better
 		}
 	}
-	unit := " %"
-	if x.Metric == Errors {
-		unit = " percentage points"
+	x.Text = fmt.Sprintf("%s: %s -> %s", x.Metric, x.Metric.orEndless(x.A), x.Metric.orEndless(x.B))
+	if x.Effect != nil {
+		x.Text += fmt.Sprintf(": %+.3g%s, %s to %s", 100**x.Effect, unit, signedOr(x.Low, "less"), signedOr(x.High, "more"))
 	}
-	x.Text = fmt.Sprintf("%s -> %s: %+.1f%s, %+.1f to %+.1f, p %.2g", x.Metric.format(x.A), x.Metric.format(x.B),
-		100*x.Effect, unit, 100*x.Low, 100*x.High, x.P)
+	x.Text += fmt.Sprintf(", p %.2g", x.P)
+	if sure && !matters {
+		x.Text += fmt.Sprintf("; it takes %.3g%s to matter", 100*least, unit)
+	}
+}
+
+func signedOr(share *float64, endless string) string {
+	if share == nil {
+		return endless
+	}
+	return fmt.Sprintf("%+.3g", 100**share)
+}
+
+// orEndless is format for a median, nil being one of runs in which calls piled up.
+func (m Metric) orEndless(v *float64) string {
+	if v == nil {
+		return "calls pile up"
+	}
+	return m.format(*v)
 }

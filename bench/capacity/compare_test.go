@@ -2,12 +2,14 @@ package capacity
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"redrpc/bench"
 )
@@ -27,14 +29,6 @@ func runs(rng *rand.Rand, n int, factor, noise float64) []*bench.Result {
 			Latency: bench.Latency{P50: us(1000), P95: us(3000), P99: us(8000)},
 			Verdict: bench.Verdict{State: bench.Valid},
 		})
-	}
-	return all
-}
-
-func judgements(c *Comparison) map[Metric]Judgement {
-	all := map[Metric]Judgement{}
-	for _, x := range c.Contrasts {
-		all[x.Metric] = x.Judgement
 	}
 	return all
 }
@@ -69,7 +63,7 @@ func TestCompare(t *testing.T) {
 			case Throughput:
 				effect = 1/c.factor - 1
 			}
-			if x.Judgement != want || math.Abs(x.Effect-effect) > 5*c.noise || x.Low > x.Effect || x.High < x.Effect || math.IsInf(x.Low, 0) || math.IsInf(x.High, 0) {
+			if x.Judgement != want || x.Low == nil || x.High == nil || math.Abs(*x.Effect-effect) > 5*c.noise || *x.Low > *x.Effect || *x.High < *x.Effect {
 				t.Errorf("%s: %+v; expected %s by %v", c.name, x, want, effect)
 			}
 		}
@@ -96,21 +90,110 @@ func TestCompareText(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"1.00ms -> 1.10ms: +10.0 %, +9.6 to +10.4, p 0.0065",
-		"0 % -> 4.4 %: +4.4 percentage points, +2.0 to +6.7, p 0.0065",
-		"100/s -> 100/s: +0.0 %, +0.0 to +0.0, p 1",
-		"not every run has it",
+		"p50: 1.00ms -> 1.10ms: +10 %, +9.56 to +10.4, p 0.0065",
+		"errors: 0 % -> 4.4 %: +4.39 percentage points, +2 to +6.67, p 0.0065",
+		"throughput: 100/s -> 100/s: +0 %, +0 to +0, p 1",
+		"p99: unknown: 12 of 12 runs do not have it, as they have too few calls",
 	}
 	for i, x := range got.Contrasts {
 		if x.Text != want[i] || x.Judgement != []Judgement{Worse, Worse, NoDifference, Unknown}[i] {
 			t.Errorf("%s: %s, %q; expected %q", x.Metric, x.Judgement, x.Text, want[i])
 		}
 	}
-	for _, r := range b.Runs {
-		r.Verdict.State = bench.Diverging
+}
+
+// Times of a run in which calls piled up are worse than any that end.
+func TestCompareWhatPilesUp(t *testing.T) {
+	for _, c := range []struct {
+		a, b      int // runs of 6 in which calls pile up
+		judgement Judgement
+		text      string
+	}{
+		{0, 6, Worse, "p99: 8.00ms -> calls pile up, p 0.0022"},
+		{6, 0, Better, "p99: calls pile up -> 8.00ms, p 0.0022"},
+		{0, 5, Worse, "p99: 8.00ms -> calls pile up, p 0.015"},
+		{0, 1, NoDifference, "p99: 8.00ms -> 8.00ms: +0 %, +0 to more, p 1"},
+		{6, 6, Unknown, "p99: unknown: calls piled up in every run of both"},
+	} {
+		sides := [2]Side{{Name: "A"}, {Name: "B"}}
+		for i, piled := range []int{c.a, c.b} {
+			sides[i].Runs = runs(rand.New(rand.NewPCG(1, 1)), 6, 1, 0)
+			for _, r := range sides[i].Runs[:piled] {
+				r.Verdict.State, r.Latency = bench.Diverging, bench.Latency{}
+			}
+		}
+		got, err := Compare(sides[0], sides[1], CompareOptions{Metrics: []Metric{P99}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if x := got.Contrasts[0]; x.Judgement != c.judgement || x.Text != c.text {
+			t.Errorf("%d and %d: %s, %q; expected %s, %q", c.a, c.b, x.Judgement, x.Text, c.judgement, c.text)
+		}
+		if _, err := json.Marshal(got); err != nil {
+			t.Error(err) // an endless number
+		}
 	}
-	if got, err := Compare(a, b, CompareOptions{Metrics: []Metric{P50, Errors}}); err != nil || judgements(got)[P50] != Unknown || judgements(got)[Errors] != Worse {
-		t.Errorf("calls that pile up: %+v, %v", got, err)
+}
+
+// 0.9 % of errors in all runs against none is worse, and 0.05 % is certain but does not matter.
+func TestCompareErrors(t *testing.T) {
+	for errors, want := range map[int64]string{
+		90: "errors: 0 % -> 0.9 %: +0.9 percentage points, +0.9 to +0.9, p 0.0022",
+		5:  "errors: 0 % -> 0.05 %: +0.05 percentage points, +0.05 to +0.05, p 0.0022; it takes 0.1 percentage points to matter",
+	} {
+		a, b := Side{Runs: runs(rand.New(rand.NewPCG(1, 1)), 6, 1, 0)}, Side{Runs: runs(rand.New(rand.NewPCG(1, 1)), 6, 1, 0)}
+		for _, r := range b.Runs {
+			r.Calls, r.Errors = 10_000-errors, errors
+		}
+		got, err := Compare(a, b, CompareOptions{Metrics: []Metric{Errors}})
+		if err != nil || got.Contrasts[0].Text != want || got.Is(Worse) != (errors == 90) {
+			t.Errorf("got %q, %v; expected %q", got.Contrasts[0].Text, err, want)
+		}
+	}
+}
+
+func TestTookTurns(t *testing.T) {
+	for order, want := range map[string]bool{"ABBAABBA": true, "ABABAB": true, "BAABBA": true, "AAABBB": false, "BBBAAA": false, "ABABBBAA": false, "ABABAAA": true, "AB": true} {
+		a, b := Side{Name: "A"}, Side{Name: "B"}
+		for i, name := range order {
+			r := &bench.Result{StartedAt: time.Unix(int64(i), 0)}
+			if name == 'A' {
+				a.Runs = append(a.Runs, r)
+			} else {
+				b.Runs = append(b.Runs, r)
+			}
+		}
+		if got := Incomplete(a, b, "why"); got.TookTurns != want || len(got.Runs) != len(order) || got.Runs[1].Side != order[1:2] || got.Stopped != "why" {
+			t.Errorf("%s: took turns %v, runs %+v", order, got.TookTurns, got.Runs)
+		}
+		a.Runs[0].StartedAt = time.Time{}
+		if Incomplete(a, b, "").TookTurns {
+			t.Errorf("%s without a time took turns", order)
+		}
+	}
+}
+
+// One report that is there twice is one run.
+func TestCompareCountsARunOnce(t *testing.T) {
+	a, b := Side{Name: "A"}, Side{Name: "B"}
+	for i := range 5 {
+		for _, s := range []*Side{&a, &b} {
+			r := runs(rand.New(rand.NewPCG(1, 1)), 1, 1, 0)[0]
+			r.StartedAt = time.Unix(int64(10*i+len(s.Name)), int64(len(a.Runs)))
+			s.Runs = append(s.Runs, r)
+		}
+	}
+	if _, err := Compare(a, b, CompareOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	copied := *a.Runs[0]
+	for _, to := range []**bench.Result{&a.Runs[3], &b.Runs[3]} {
+		was := *to
+		*to = &copied
+		if _, err := Compare(a, b, CompareOptions{}); err == nil || !strings.Contains(err.Error(), "are one run, which counts once") {
+			t.Errorf("got %v", err)
+		}
+		*to = was
 	}
 }
 
@@ -176,7 +259,7 @@ func TestCompareRefuses(t *testing.T) {
 			"run 5 of B: expected one like the first, got one whose callers is 1 and not 0"},
 		{"invalid", side(5, func(i int, _ *Side, r *bench.Result) {
 			r.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"lag"}}
-		}), CompareOptions{}, `run 1 of B: expected a valid run, got an invalid one: ["lag"]`},
+		}), CompareOptions{}, "run 1 of B: the run is invalid: lag"},
 		{"interrupted", side(5, func(i int, _ *Side, r *bench.Result) { r.Interrupted = i == 1 }), CompareOptions{}, "run 2 of B: expected a whole run"},
 		{"no result", Side{Name: "B", Runs: make([]*bench.Result, 5)}, CompareOptions{}, "run 1 of B: expected a result, got nil"},
 		{"no JSON", side(5, func(_ int, s *Side, _ *bench.Result) { s.Settings["f"] = func() {} }), CompareOptions{}, "settings of B: f: json: unsupported type"},
@@ -229,6 +312,26 @@ func TestInterleave(t *testing.T) {
 	})
 	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "run 2 of B") || len(bs) != 1 || len(as) < 1 || len(as) > 2 {
 		t.Errorf("%d and %d runs, %v", len(as), len(bs), err)
+	}
+	n = 0
+	bad := func(times int) func(context.Context) (*bench.Result, error) {
+		n := 0
+		return func(context.Context) (*bench.Result, error) {
+			if n++; n <= times {
+				return &bench.Result{Verdict: bench.Verdict{State: bench.Invalid, Reasons: []string{"late"}}}, nil
+			}
+			return &bench.Result{}, nil
+		}
+	}
+	if as, bs, err = Interleave(t.Context(), 3, 1, nil, bad(1), bad(1)); err != nil || len(as) != 3 || len(bs) != 3 {
+		t.Errorf("one invalid run: %d and %d runs, %v", len(as), len(bs), err)
+	}
+	if _, _, err = Interleave(t.Context(), 3, 1, nil, bad(0), bad(2)); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "run 1 of B: the run is invalid, twice: late") {
+		t.Errorf("invalid twice: %v", err)
+	}
+	fails := func(context.Context) (*bench.Result, error) { return &bench.Result{Errors: 5}, nil }
+	if _, _, err = Interleave(t.Context(), 3, 1, nil, fails, fails); !errors.Is(err, ErrNoSuccess) {
+		t.Errorf("without success: %v", err)
 	}
 	if _, _, err := Interleave(t.Context(), 0, 1, nil, run("a"), run("b")); err == nil {
 		t.Error("no pairs is no error")

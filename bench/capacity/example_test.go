@@ -185,9 +185,9 @@ func ExampleCompare() {
 		return
 	}
 	for _, x := range c.Contrasts {
-		fmt.Printf("%s: %s. %s\n", x.Metric, x.Judgement, x.Text)
+		fmt.Printf("%s: %s\n", x.Judgement, x.Text)
 	}
 	// Output:
-	// p99: better. 20.4ms -> 18.4ms: -9.8 %, -11.3 to -8.4, p 0.0043
-	// throughput: no difference. 1,000/s -> 1,000/s: +0.0 %, +0.0 to +0.0, p 1
+	// better: p99: 20.4ms -> 18.4ms: -9.83 %, -11.3 to -8.37, p 0.0043
+	// no difference: throughput: 1,000/s -> 1,000/s: +0 %, +0 to +0, p 1
 }

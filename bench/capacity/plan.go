@@ -56,7 +56,7 @@ func (o *PlanOptions) check() error {
 	}
 	def(&o.Most, 10_000)
 	def(&o.Calls, 1_000_000)
-	if need := 2 * int(o.SLO.needs()); o.Calls < need {
+	if need := 2 * int(o.SLO.Needs()); o.Calls < need {
 		return wrong("PlanOptions.Calls", fmt.Sprintf("%d or more for %v", need, o.SLO), o.Calls)
 	}
 	return nil
@@ -95,6 +95,25 @@ type Needed struct {
 
 	// Assumptions are what the answer rests on, in sentences.
 	Assumptions []string `json:"assumptions"`
+
+	// Check is what a run of so many workers at the rate has shown, nil if there was none.
+	// Plan leaves it to its caller.
+	Check *PlanCheck `json:"check"`
+}
+
+// A PlanCheck is a run that was to confirm a plan.
+type PlanCheck struct {
+	LengthS    float64       `json:"length_s"`
+	Throughput float64       `json:"throughput"`
+	Latency    bench.Latency `json:"latency_us"`
+	Errors     int64         `json:"errors"`
+	Verdict    bench.Verdict `json:"verdict"`
+	Objective  Objective     `json:"objective"`
+}
+
+// Checked is what a run says about an SLO that was planned for.
+func Checked(slo SLO, res *bench.Result) *PlanCheck {
+	return &PlanCheck{res.DurationS, res.Throughput, res.Latency, res.Errors, res.Verdict, slo.Judge(res)}
 }
 
 // Plan says how many workers a rate needs to meet an SLO, by simulation of calls that wait
@@ -109,7 +128,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Needed, error) {
 		return nil, err
 	}
 	n := &Needed{Rate: o.Rate, SLO: o.SLO.String(), Busy: o.Rate * o.Run.Mean().Seconds(), Assumptions: o.assumptions()}
-	if endless := o.predict(0); !endless.Met {
+	if endless := o.predict(ctx, 0); ctx.Err() == nil && !endless.Met {
 		for _, f := range endless.Findings {
 			if !f.Met {
 				n.Why = fmt.Sprintf("no number of workers does: when no call waits, %s", f.Text)
@@ -120,7 +139,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Needed, error) {
 	tried := map[int]Prediction{}
 	met := func(workers int) bool {
 		if _, ok := tried[workers]; !ok {
-			tried[workers] = o.predict(workers)
+			tried[workers] = o.predict(ctx, workers)
 		}
 		return tried[workers].Met
 	}
@@ -142,10 +161,16 @@ func Plan(ctx context.Context, o PlanOptions) (*Needed, error) {
 		}
 		step *= 2
 	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	if n.Workers = high; high > 0 {
 		met(high + 1) // what one more would do
 	} else {
 		n.Why = fmt.Sprintf("%d workers do not", o.Most)
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	for _, p := range tried {
 		n.Predictions = append(n.Predictions, p)
@@ -154,8 +179,9 @@ func Plan(ctx context.Context, o PlanOptions) (*Needed, error) {
 	return n, nil
 }
 
-// predict simulates a number of workers, 0 being as many as there are calls.
-func (o *PlanOptions) predict(workers int) Prediction {
+// predict simulates a number of workers, 0 being as many as there are calls. What it says is
+// of no use if ctx has ended.
+func (o *PlanOptions) predict(ctx context.Context, workers int) Prediction {
 	p := Prediction{Workers: workers}
 	if workers > 0 {
 		p.Utilisation = o.Rate * o.Run.Mean().Seconds() / float64(workers)
@@ -176,6 +202,9 @@ func (o *PlanOptions) predict(workers int) Prediction {
 	response, waits := bench.NewSamples(), bench.NewSamples()
 	q := queue{o.Rate, o.ConstantArrivals, o.Run, o.Overhead}
 	for i, v := range q.visits(workers, o.Calls, o.Seed) {
+		if i%10_000 == 0 && ctx.Err() != nil {
+			break
+		}
 		if i >= o.Calls/10 {
 			response.Record(inDuration(v.response))
 			waits.Record(inDuration(v.wait))

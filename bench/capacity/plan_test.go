@@ -245,7 +245,7 @@ func TestPlanAgainstWorkers(t *testing.T) {
 		if err := o.check(); err != nil {
 			t.Fatal(err)
 		}
-		p := o.predict(c.workers)
+		p := o.predict(t.Context(), c.workers)
 		want := latencies(measured)
 		if p.Utilisation > 0.8 || !near(*p.Latency.P99, *want.P99, 0.2) || !near(*p.Latency.P50, *want.P50, 0.2) {
 			t.Errorf("%+v, %.2f busy: predicted a p50 of %v and a p99 of %v, measured %v and %v",

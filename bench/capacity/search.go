@@ -2,6 +2,7 @@ package capacity
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -87,7 +88,7 @@ func (o *SearchOptions) check() error {
 
 // calls is how many a probe has to make, with some to spare for random arrivals.
 func (o *SearchOptions) calls() float64 {
-	n := float64(o.SLO.needs())
+	n := float64(o.SLO.Needs())
 	return n + 4*math.Sqrt(n)
 }
 
@@ -111,7 +112,7 @@ type Outcome string
 const (
 	Met         Outcome = "met"
 	Missed      Outcome = "missed"      // the SLO, or the calls piled up
-	Invalid     Outcome = "invalid"     // the measurement was spoiled
+	Invalid     Outcome = "invalid"     // the measurement was spoiled, and says nothing
 	Undecided   Outcome = "undecided"   // too few calls for the SLO's percentiles
 	Interrupted Outcome = "interrupted" // there was no time left
 )
@@ -125,7 +126,10 @@ type Probe struct {
 	Spoiled  bool          `json:"spoiled"` // it was not valid, though it may have Met
 	Findings []Finding     `json:"findings"`
 	Reasons  []string      `json:"reasons"` // of what is not Met
-	Result   *bench.Result `json:"-"`
+
+	// Disturbed says how others used the machine meanwhile, as the result's verdict does.
+	Disturbed string        `json:"disturbed,omitempty"`
+	Result    *bench.Result `json:"-"`
 }
 
 // A Found is what a search found.
@@ -133,7 +137,8 @@ type Found struct {
 	SLO string `json:"slo"`
 
 	// Met is the greatest rate that met the SLO, in the long trial if Confirmed, and 0 if
-	// none did. Missed is the lowest one above it that did not, 0 if there is none.
+	// none did. Missed is the lowest one above it that was seen to miss it, 0 if there is
+	// none: a trial that says nothing is no bound. In JSON 0 is null.
 	Met       float64 `json:"met"`
 	Missed    float64 `json:"missed"`
 	Confirmed bool    `json:"confirmed"`
@@ -145,7 +150,55 @@ type Found struct {
 
 	// Probes are all trials, in order, and Best is the result of that at Met, nil if there is none.
 	Probes []Probe       `json:"probes"`
-	Best   *bench.Result `json:"-"`
+	Best   *bench.Result `json:"best"`
+}
+
+// MarshalJSON writes bounds that there are not as null.
+func (f Found) MarshalJSON() ([]byte, error) {
+	type found Found
+	bound := func(rate float64) *float64 {
+		if rate == 0 {
+			return nil
+		}
+		return &rate
+	}
+	return json.Marshal(struct {
+		SLO    string   `json:"slo"`
+		Met    *float64 `json:"met"`
+		Missed *float64 `json:"missed"`
+		found
+	}{f.SLO, bound(f.Met), bound(f.Missed), found(f)})
+}
+
+// An Answer is what a search knows in the end.
+type Answer string
+
+// The answers of a search.
+const (
+	Confirmed   Answer = "confirmed"   // Met is the answer
+	Unconfirmed Answer = "unconfirmed" // Met did in a short trial only
+	NotMet      Answer = "not met"     // the lowest rate that was tried missed the SLO
+	NoAnswer    Answer = "no answer"   // what was measured does not tell
+)
+
+// Answer says what the search knows.
+func (f *Found) Answer() Answer {
+	switch {
+	case f.Confirmed:
+		return Confirmed
+	case f.Met > 0:
+		return Unconfirmed
+	}
+	var lowest *Probe
+	for i, p := range f.Probes {
+		if lowest == nil || p.Load <= lowest.Load {
+			lowest = &f.Probes[i] // the last trial of a rate counts
+		}
+	}
+	if lowest != nil && lowest.Outcome == Missed {
+		return NotMet
+	}
+	return NoAnswer
 }
 
 // Search looks for the greatest rate at which the system meets an SLO. From Start it
@@ -157,11 +210,14 @@ type Found struct {
 // generator was late or left calls out, has met all the same if its figures do: what
 // spoiled it can only have made them worse, as times are from when a call was intended.
 // If it missed, and all that was wrong is that as many calls were in flight as may be, it
-// has missed. Otherwise it is repeated, later once more, and then its rate is out of reach, as Limit
-// says: what the generator cannot do is no fault of the system. Only a valid trial confirms.
+// has missed if so many at such a rate take longer than the SLO allows. Otherwise, and if it
+// missed while others used the machine, it says nothing: it is repeated, later once more, and
+// then its rate is out of reach, as Limit says: what the generator cannot do is no fault of the
+// system. Only a valid trial confirms.
 //
 // A search that runs out of time or trials returns what it knows, without an error. If
-// ctx ends or a trial fails, it does so with the error.
+// ctx ends or a trial fails, it does so with the error, and if no call of the first trial
+// succeeds, with one that matches ErrNoSuccess.
 func Search(ctx context.Context, trial Trial, o SearchOptions) (*Found, error) {
 	if trial == nil {
 		return nil, wrong("trial", "a function", "nil")
@@ -184,9 +240,12 @@ func Search(ctx context.Context, trial Trial, o SearchOptions) (*Found, error) {
 	err := s.run(within)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
+		s.found.Stopped = "it was interrupted"
 	} else if within.Err() != nil {
 		err = nil // the time is up
 		s.found.Stopped = s.timeUp()
+	} else if err != nil {
+		s.found.Stopped = err.Error()
 	}
 	s.conclude()
 	return s.found, err
@@ -203,6 +262,7 @@ type search struct {
 	last      map[float64]Probe // of each rate, the last one
 	visits    map[float64]int   // of each rate, but for repeated trials
 	overhead  time.Duration     // the most that a trial took beyond its window
+	fruit                       // of all trials
 }
 
 // run returns when there is nothing left to try, and an error if it could not go on.
@@ -292,7 +352,7 @@ func (s *search) next() (load float64, confirms bool) {
 // then it was not the rate which made trials fail.
 func (s *search) again(near bool) bool {
 	p, ok := s.last[s.high]
-	if !ok || s.visits[s.high] > 1 || p.Result.Verdict.State == bench.Diverging {
+	if !ok || s.visits[s.high] > 1 || p.Outcome == Missed && p.Result.Verdict.State == bench.Diverging {
 		return false
 	}
 	for _, before := range s.found.Probes {
@@ -322,7 +382,7 @@ func (s *search) confirming() (float64, bool) {
 func (s *search) cost(length time.Duration) time.Duration { return length + s.overhead }
 
 func (s *search) timeUp() string {
-	return fmt.Sprintf("the search ended after its time of %v", s.Budget)
+	return fmt.Sprintf("no time was left of the budget of %v", s.Budget)
 }
 
 // try measures a load, again if the measurement is no use.
@@ -342,6 +402,9 @@ func (s *search) try(ctx context.Context, load float64, confirms bool) (Probe, e
 			err = errors.New("expected a result or an error, got neither")
 		}
 		if err != nil {
+			return p, fmt.Errorf("capacity: trial at %s: %w", Throughput.format(load), err)
+		}
+		if err := s.succeeds(res); err != nil {
 			return p, fmt.Errorf("capacity: trial at %s: %w", Throughput.format(load), err)
 		}
 		s.overhead = max(s.overhead, time.Since(began)-p.Length)
@@ -366,7 +429,12 @@ func (s *search) try(ctx context.Context, load float64, confirms bool) (Probe, e
 // judge fills in what a result says.
 func (p *Probe) judge(slo SLO, res *bench.Result) {
 	p.Result, p.Findings, p.Reasons = res, slo.Check(res), nil
-	p.Spoiled = res.Verdict.State == bench.Invalid
+	p.Spoiled, p.Disturbed = res.Verdict.State == bench.Invalid, res.Verdict.Disturbed
+	defer func() {
+		if why := excuse(p.Findings, res); p.Outcome == Missed && why != "" {
+			p.Outcome, p.Reasons = Invalid, append([]string{why}, p.Reasons...)
+		}
+	}()
 	switch {
 	case res.Verdict.State == bench.Diverging:
 		p.Outcome, p.Reasons = Missed, append([]string{"more calls came than were answered"}, res.Verdict.Reasons...)
@@ -393,7 +461,9 @@ func (p *Probe) judge(slo SLO, res *bench.Result) {
 	if !p.Spoiled {
 		return
 	}
-	if failed := failedChecks(res.Verdict); !(p.Outcome == Met && within(failed, worsening) || p.Outcome == Missed && within(failed, overload)) {
+	failed := failedChecks(res.Verdict)
+	missed := p.Outcome == Missed && within(failed, overload) && slo.exceededBy(float64(res.MaxInFlight)/p.Load)
+	if !missed && !(p.Outcome == Met && within(failed, worsening)) {
 		p.Outcome = Invalid
 	}
 	p.Reasons = res.Verdict.Reasons
@@ -425,12 +495,20 @@ func within(names, those []string) bool {
 	return len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return !slices.Contains(those, n) })
 }
 
+// exceededBy tells if calls that take so many seconds are more than a term allows. By
+// Little's law calls take n/rate on average if n of them are in flight.
+func (s SLO) exceededBy(seconds float64) bool {
+	return slices.ContainsFunc(s, func(t Term) bool { return t.Metric.isTime() && seconds*1e6 > t.Limit })
+}
+
 // conclude reads the answer off the bounds.
 func (s *search) conclude() {
 	f := s.found
 	f.Met = s.low
-	if !math.IsInf(s.high, 1) {
-		f.Missed = s.high
+	for load, p := range s.last {
+		if p.Outcome == Missed && load > s.low && (f.Missed == 0 || load < f.Missed) {
+			f.Missed = load
+		}
 	}
 	for _, p := range f.Probes {
 		if p.Outcome == Met && p.Load == f.Met {
@@ -438,9 +516,9 @@ func (s *search) conclude() {
 		}
 	}
 	switch {
-	case f.Missed > 0:
-		p := s.last[f.Missed]
-		f.Limit = Throughput.format(f.Missed) + word(p.Outcome == Missed, ": ", ": could not be measured: ") + p.Reasons[0]
+	case !math.IsInf(s.high, 1):
+		p := s.last[s.high]
+		f.Limit = Throughput.format(s.high) + word(p.Outcome == Missed, ": ", ": could not be measured: ") + p.Reasons[0]
 	case s.Most > 0 && f.Met >= s.Most:
 		f.Limit = fmt.Sprintf("%s was the most to try", Throughput.format(s.Most))
 	}

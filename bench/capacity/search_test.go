@@ -2,6 +2,7 @@ package capacity
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -97,7 +98,7 @@ func TestSearchKeepsItsBudget(t *testing.T) {
 			return nil, ctx.Err()
 		}
 		found, err := Search(t.Context(), hangs, SearchOptions{SLO: slo(t, "p99=30ms"), Budget: time.Minute})
-		if took := time.Since(began); err != nil || found.Met != 0 || found.Stopped != "the search ended after its time of 1m0s" || took != time.Minute {
+		if took := time.Since(began); err != nil || found.Met != 0 || found.Stopped != "no time was left of the budget of 1m0s" || took != time.Minute {
 			t.Errorf("after %v: %+v, %v", took, found, err)
 		}
 	})
@@ -182,7 +183,7 @@ func TestSearchOrder(t *testing.T) {
 			}
 			return good()
 		}, SearchOptions{Precision: 0.5},
-			[]float64{100, 200, 400, 400, 282.843, 282.843, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: could not be measured: sent too late", ""},
+			[]float64{100, 200, 400, 400, 282.843, 282.843, 282.843, 282.843, 200}, 200, 0, true, "283/s: could not be measured: sent too late", ""},
 		{"the generator is late", func(n int, load float64, length time.Duration) *bench.Result {
 			switch {
 			case load > 350:
@@ -194,13 +195,13 @@ func TestSearchOrder(t *testing.T) {
 			}
 			return good()
 		}, SearchOptions{Precision: 0.5},
-			[]float64{100, 200, 400, 400, 282.843, 400, 400, 282.843}, 282.843, 400, true, "400/s: could not be measured: sent too late", ""},
+			[]float64{100, 200, 400, 400, 282.843, 400, 400, 282.843}, 282.843, 0, true, "400/s: could not be measured: sent too late", ""},
 		{"as many in flight as may be", func(n int, load float64, length time.Duration) *bench.Result {
 			if load <= 250 {
 				return good()
 			}
 			r := invalid()
-			r.Missed = 500
+			r.Missed, r.MaxInFlight = 500, 10_000
 			r.Verdict.Checks = []bench.Check{{Name: "lag", Is: bench.OK}, {Name: "missed", Is: bench.Failed}}
 			r.Verdict.Reasons = []string{"500 calls were never sent"}
 			return r
@@ -221,7 +222,7 @@ func TestSearchOrder(t *testing.T) {
 			r.Verdict.Checks = append(r.Verdict.Checks, bench.Check{Name: "littles_law", Is: bench.Failed})
 			return r
 		}, SearchOptions{Precision: 0.9, Retries: -1},
-			[]float64{100, 200, 141.421, 200, 141.421}, 141.421, 200, true, "200/s: could not be measured: sent too late", ""},
+			[]float64{100, 200, 141.421, 200, 141.421}, 141.421, 0, true, "200/s: could not be measured: sent too late", ""},
 		{"all was spoiled for a while", func(n int, load float64, length time.Duration) *bench.Result {
 			if n <= 4 {
 				return invalid()
@@ -258,7 +259,27 @@ func TestSearchOrder(t *testing.T) {
 			}
 			return good()
 		}, SearchOptions{Precision: 0.9, Retries: -1},
-			[]float64{100, 200, 400, 282.843, 282.843, 200}, 200, 282.843, true, "could not be measured", ""},
+			[]float64{100, 200, 400, 282.843, 282.843, 200}, 200, 0, true, "could not be measured", ""},
+		{"nothing could be measured", func(int, float64, time.Duration) *bench.Result { return invalid() }, SearchOptions{Probes: 4},
+			[]float64{100, 100, 50, 50}, 0, 0, false, "50/s: could not be measured: sent too late", "the search ended after 4 trials"},
+		{"few may be in flight", func(int, float64, time.Duration) *bench.Result {
+			r := invalid()
+			r.Missed, r.MaxInFlight = 500, 1
+			r.Verdict.Checks = []bench.Check{{Name: "missed", Is: bench.Failed}}
+			return r
+		}, SearchOptions{Probes: 2}, []float64{100, 100}, 0, 0, false, "100/s: could not be measured: sent too late", "the search ended after 2 trials"},
+		{"others use the machine", func(n int, load float64, length time.Duration) *bench.Result {
+			r := upTo(250)(n, load, length)
+			if n < 4 {
+				least := 1.
+				r.Verdict.Disturbed, r.Latency.Min = "other processes used both processors", &least
+			}
+			if n == 3 {
+				r.Verdict.State = bench.Diverging
+			}
+			return r
+		}, SearchOptions{Precision: 0.5},
+			[]float64{100, 200, 400, 400, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: p99", ""},
 		{"too few calls", func(n int, load float64, length time.Duration) *bench.Result {
 			if load == 200 && length < 5*time.Second {
 				return result(0, repeat(10, 1)...)
@@ -343,5 +364,48 @@ func TestSearchOptions(t *testing.T) {
 	}
 	if _, err := Search(t.Context(), nil, SearchOptions{SLO: ok}); err == nil || !strings.Contains(err.Error(), "trial: expected a function") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnswer(t *testing.T) {
+	for want, f := range map[Answer]Found{
+		Confirmed:   {Met: 10, Confirmed: true},
+		Unconfirmed: {Met: 10},
+		NotMet:      {Missed: 10, Probes: []Probe{{Load: 20, Outcome: Invalid}, {Load: 10, Outcome: Invalid}, {Load: 10, Outcome: Missed}}},
+		NoAnswer:    {Missed: 20, Probes: []Probe{{Load: 20, Outcome: Missed}, {Load: 10, Outcome: Missed}, {Load: 10, Outcome: Invalid}}},
+	} {
+		if got := f.Answer(); got != want {
+			t.Errorf("%+v: got %s, expected %s", f, got, want)
+		}
+	}
+	if got := (&Found{}).Answer(); got != NoAnswer {
+		t.Errorf("without trials: got %s", got)
+	}
+	text, err := json.Marshal(Found{SLO: "p99=1ms", Met: 10, Stopped: "so"})
+	if want := `{"slo":"p99=1ms","met":10,"missed":null,"confirmed":false,"limit":"","stopped":"so","probes":null,"best":null}`; err != nil || string(text) != want {
+		t.Errorf("got %s, %v; expected %s", text, err, want)
+	}
+}
+
+// Without a call that succeeds there is nothing to look for, unless some have before.
+func TestNoSuccess(t *testing.T) {
+	fails := &bench.Result{Errors: 9, ErrorsByKind: map[string]int64{"timeout": 9}, ErrorSamples: map[string]string{"timeout": "none came"}, Verdict: bench.Verdict{State: bench.Diverging}}
+	s := &scripted{answer: func(n int, _ float64, _ time.Duration) *bench.Result { return fails }}
+	found, err := Search(t.Context(), s.trial, SearchOptions{SLO: slo(t, "p99=20ms"), Start: 100})
+	if want := "capacity: trial at 100/s: no call succeeded: 9 timeout, such as: none came"; !errors.Is(err, ErrNoSuccess) || err.Error() != want || len(s.loads) != 1 || found.Answer() != NoAnswer {
+		t.Errorf("%d trials, %v; expected %s", len(s.loads), err, want)
+	}
+	s = &scripted{answer: s.answer}
+	if curve, err := Sweep(t.Context(), s.trial, SweepOptions{Loads: []float64{1, 2, 3}}); !errors.Is(err, ErrNoSuccess) || len(s.loads) != 1 || len(curve.Points) != 0 {
+		t.Errorf("sweep: %d trials, %v", len(s.loads), err)
+	}
+	s = &scripted{answer: func(n int, load float64, length time.Duration) *bench.Result {
+		if n == 2 {
+			return fails
+		}
+		return upTo(150)(n, load, length)
+	}}
+	if found, err := Search(t.Context(), s.trial, SearchOptions{SLO: slo(t, "p99=20ms"), Start: 100, Precision: 0.5}); err != nil || !found.Confirmed {
+		t.Errorf("%+v, %v", found, err)
 	}
 }

@@ -118,8 +118,8 @@ func (s SLO) check(field string) error {
 	return nil
 }
 
-// needs is how many calls it takes to tell whether the SLO is met.
-func (s SLO) needs() int64 {
+// Needs is how many calls it takes to tell whether the SLO is met.
+func (s SLO) Needs() int64 {
 	var n int64 = 1
 	for _, t := range s {
 		if p := t.Metric.permille(); p > 0 {

@@ -120,3 +120,39 @@ func TestCheckSLO(t *testing.T) {
 		}
 	}
 }
+
+// A run that missed says nothing if others used the machine, unless that cannot be why.
+func TestJudge(t *testing.T) {
+	const others = "other processes used both processors"
+	for _, c := range []struct {
+		name    string
+		slo     string
+		change  func(*bench.Result)
+		outcome Outcome
+		reasons string
+	}{
+		{"met", "p99=2ms", nil, Met, ""},
+		{"missed", "p99=500us", nil, Missed, "p99 1.00ms, more than 500µs"},
+		{"met all the same", "p99=2ms", func(r *bench.Result) { r.Verdict.Disturbed = others }, Met, ""},
+		{"disturbed", "p99=999us", func(r *bench.Result) { r.Verdict.Disturbed, *r.Latency.Min = others, 900 }, Invalid, "others used the machine: " + others},
+		{"disturbed, but by far", "p99=500us", func(r *bench.Result) { r.Verdict.Disturbed = others }, Missed, "p99 1.00ms"},
+		{"disturbed, and refused", "errors=1%", func(r *bench.Result) { r.Verdict.Disturbed, r.Errors = others, 100 }, Missed, "errors 9.1 %"},
+		{"disturbed, and too late", "errors=1%", func(r *bench.Result) {
+			r.Verdict.Disturbed, r.Errors, r.Censored = others, 100, &bench.Censored{Calls: 95}
+		}, Invalid, "others used"},
+		{"few", "p999=2ms", nil, Undecided, "p999 unknown"},
+		{"few, and missed", "p999=2ms,p50=500us", nil, Missed, "p50 1.00ms"},
+		{"invalid", "p99=2ms", func(r *bench.Result) { r.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"late"}} }, Invalid, "the measurement is invalid, late"},
+		{"diverging", "errors=50%", func(r *bench.Result) { r.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"grew"}} }, Missed, "calls pile up, grew"},
+	} {
+		r := result(0, repeat(1000, 1)...)
+		least := 1000.
+		if r.Latency.Min = &least; c.change != nil {
+			c.change(r)
+		}
+		o := slo(t, c.slo).Judge(r)
+		if got := strings.Join(o.Reasons, ", "); o.Outcome != c.outcome || !strings.HasPrefix(got, c.reasons) || (got == "") != (c.reasons == "") || o.SLO != slo(t, c.slo).String() {
+			t.Errorf("%s: %s, %q; expected %s, %q", c.name, o.Outcome, got, c.outcome, c.reasons)
+		}
+	}
+}

@@ -92,13 +92,18 @@ type Curve struct {
 	// is none, and USLWhy then says why.
 	USL    *stats.USL `json:"usl"`
 	USLWhy string     `json:"usl_why"`
+
+	// Stopped says why the sweep ended before all loads were measured; it is empty if it
+	// did not.
+	Stopped string `json:"stopped"`
 }
 
 // Sweep measures the system at each load, and returns its curve of throughput and
 // latency. Points that are not valid are in it, but neither the knee nor the law
 // is reckoned from them; the knee is not from those whose calls piled up either.
 //
-// If ctx ends or a trial fails, the curve has the points so far.
+// If ctx ends or a trial fails, the curve has the points so far. If no call of the first
+// trial succeeds the error matches ErrNoSuccess.
 func Sweep(ctx context.Context, trial Trial, o SweepOptions) (*Curve, error) {
 	if trial == nil {
 		return nil, wrong("trial", "a function", "nil")
@@ -108,6 +113,12 @@ func Sweep(ctx context.Context, trial Trial, o SweepOptions) (*Curve, error) {
 	}
 	c := &Curve{Callers: o.Callers, KneeOf: o.Knee}
 	err := c.measure(ctx, trial, o)
+	switch {
+	case ctx.Err() != nil:
+		c.Stopped = "it was interrupted"
+	case err != nil:
+		c.Stopped = err.Error()
+	}
 	slices.SortStableFunc(c.Points, func(a, b SweepPoint) int { return cmp.Compare(a.Load, b.Load) })
 	c.knee()
 	c.fit()
@@ -118,6 +129,7 @@ func (c *Curve) measure(ctx context.Context, trial Trial, o SweepOptions) error 
 	loads := slices.Clone(o.Loads)
 	rng := rand.New(rand.NewPCG(o.Seed, 0))
 	rng.Shuffle(len(loads), func(i, j int) { loads[i], loads[j] = loads[j], loads[i] })
+	var some fruit
 	for i, load := range loads {
 		for attempt := 0; ; attempt++ {
 			if err := o.Drain.wait(ctx); err != nil {
@@ -132,6 +144,9 @@ func (c *Curve) measure(ctx context.Context, trial Trial, o SweepOptions) error 
 			}
 			if ctx.Err() != nil {
 				return context.Cause(ctx) // it was cut short
+			}
+			if err := some.succeeds(res); err != nil {
+				return fmt.Errorf("capacity: trial at a load of %v: %w", load, err)
 			}
 			if res.Verdict.State == bench.Invalid && attempt < o.Retries {
 				continue

@@ -7,11 +7,16 @@ package capacity
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"redrpc/bench"
+	"redrpc/internal/figure"
 )
 
 // A Trial measures the system at a load for the length of a measured window, and
@@ -22,6 +27,30 @@ import (
 // then is no error. One whose calls pile up should stop by itself, as bench.Run
 // does, and be Diverging.
 type Trial func(ctx context.Context, load float64, length time.Duration) (*bench.Result, error)
+
+// ErrNoSuccess says that no call of a trial succeeded, nor of one before it: then other
+// loads are not worth a trial.
+var ErrNoSuccess = errors.New("no call succeeded")
+
+// fruit tells if any trial so far had a call that succeeded.
+type fruit bool
+
+// succeeds takes a result in, and returns an error if no call has succeeded so far.
+func (f *fruit) succeeds(res *bench.Result) error {
+	*f = *f || res.Calls+res.Warmup.Calls > 0
+	if bool(*f) || res.Interrupted || res.Errors+res.Warmup.Errors == 0 {
+		return nil
+	}
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(res.ErrorsByKind)) {
+		text := fmt.Sprintf("%s %s", figure.Grouped(res.ErrorsByKind[kind]), kind)
+		if sample := res.ErrorSamples[kind]; sample != "" {
+			text += ", such as: " + sample
+		}
+		kinds = append(kinds, text)
+	}
+	return fmt.Errorf("%w: %s", ErrNoSuccess, strings.Join(kinds, "; "))
+}
 
 // A Drain waits until the system has no calls left of the trial before. Nil waits
 // for nothing.

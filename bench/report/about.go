@@ -9,6 +9,7 @@ import (
 	"redrpc/bench"
 	"redrpc/bench/capacity"
 	"redrpc/internal/figure"
+	"redrpc/internal/terminal"
 )
 
 // About is what several runs were made of, and where.
@@ -38,7 +39,7 @@ func (a About) writeJSON(w io.Writer, name string, found any) error {
 	if err := enc.Encode(Settings{{"schema", bench.Schema}, {"run", a.Settings}, {"environment", a.Environment}, {name, found}}); err != nil {
 		return fmt.Errorf("report: %s as JSON: %w", name, err)
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := w.Write(terminal.JSON(b.Bytes()))
 	return err
 }
 

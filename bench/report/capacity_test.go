@@ -90,20 +90,20 @@ func searchSample() Search {
 }
 
 func comparisonSample() Comparison {
-	c := &capacity.Comparison{A: "main", B: "faster codec", RunsA: 5, RunsB: 5, Contrasts: []capacity.Contrast{
-		{Metric: capacity.P99, Judgement: capacity.Worse, Text: "p99 is 12 % greater", A: 11_800, B: 13_200, Effect: 0.12, Low: 0.08, High: 0.16, P: 0.008, Superiority: 1},
-		{Metric: capacity.Throughput, Judgement: capacity.NoDifference, Text: "throughput is the same", A: 5000, B: 5010, Effect: 0.002, Low: -0.01, High: 0.012, P: 0.8},
-		{Metric: capacity.P50, Judgement: capacity.Better, Text: "p50 is 5 % less", A: 3000, B: 2850, Effect: -0.05, Low: -0.07, High: -0.03, P: 0.02},
-		{Metric: capacity.P999, Judgement: capacity.Unknown, Text: "p99.9 is unknown: too few calls"},
-	}}
-	out := Comparison{About: aboutSample(), Comparison: c}
-	for i := range uint64(5) {
-		a, b := &bench.Result{}, &bench.Result{}
-		a.Samples.Response, a.Latency = of(3*time.Millisecond, i)
-		b.Samples.Response, b.Latency = of(3300*time.Microsecond, 10+i)
-		out.A, out.B = append(out.A, a), append(out.B, b)
+	num := func(v float64) *float64 { return &v }
+	c := &capacity.Comparison{A: "main", B: "faster codec", RunsA: 5, RunsB: 5, Matters: 0.01, MattersErrors: 0.001, TookTurns: true, Contrasts: []capacity.Contrast{
+		{Metric: capacity.P99, Judgement: capacity.Worse, Text: "p99: 11.8ms -> 13.2ms", A: num(11_800), B: num(13_200), Effect: num(0.12), Low: num(0.08), High: num(0.16), P: 0.008, Superiority: 1},
+		{Metric: capacity.Throughput, Judgement: capacity.NoDifference, Text: "throughput: the same", A: num(5000), B: num(5010), Effect: num(0.002), Low: num(-0.01), High: num(0.012), P: 0.8},
+		{Metric: capacity.P50, Judgement: capacity.Better, Text: "p50: 5 % less", A: num(3000), B: num(2850), Effect: num(-0.05), Low: num(-0.07), High: num(-0.03), P: 0.02},
+		{Metric: capacity.P95, Judgement: capacity.Worse, Text: "p95: 9.00ms -> calls pile up", A: num(9000), P: 0.008},
+		{Metric: capacity.P999, Judgement: capacity.Unknown, Text: "p999: unknown: 3 of 10 runs do not have it, as they have too few calls"},
+	}, Differences: []capacity.Difference{{Name: "server_workers", A: "4", B: "16"}}}
+	for i := range uint64(10) {
+		r := capacity.ComparedRun{Side: []string{"A", "B"}[i%2], State: bench.Valid, Throughput: 5000 + float64(i)}
+		r.Response, r.Latency = of(time.Duration(3000+300*(i%2))*time.Microsecond, i)
+		c.Runs = append(c.Runs, r)
 	}
-	return out
+	return Comparison{aboutSample(), c}
 }
 
 func planSample() Plan {

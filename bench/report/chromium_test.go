@@ -326,7 +326,7 @@ func pages(t testing.TB) map[string]testPage {
 		"sweep":           {sweepSample(t, true).WriteHTML, 4, []string{"Knee", "Contention", "over the callers"}},
 		"rates":           {sweepSample(t, false).WriteHTML, 4, []string{"diverging", "No law of scaling: the loads are rates"}},
 		"search":          {searchSample().WriteHTML, 8, []string{"Confirmed", "3,000 calls/s", "the generator was late"}},
-		"comparison":      {comparisonSample().WriteHTML, 2, []string{"WORSE", "+12.0 %", "-5.0 %", "+8.0 % to +16.0 %"}},
+		"comparison":      {comparisonSample().WriteHTML, 2, []string{"WORSE", "+12 %", "-5 %", "+8 % to +16 %"}},
 		"plan":            {planSample().WriteHTML, 1, []string{"A prediction by simulation", "Poisson's process"}},
 		"evil-search":     {evilSearch.WriteHTML, 8, []string{"<img src=x onerror=alert(1)>"}},
 		"evil-comparison": {evilComparison.WriteHTML, 2, []string{"<img src=x onerror=alert(1)>"}},

@@ -3,18 +3,17 @@ package report
 import (
 	"fmt"
 	"io"
-	"math"
 
 	"redrpc/bench"
 	"redrpc/bench/capacity"
+	"redrpc/internal/figure"
 )
 
-// A Comparison is what repeated runs of B are against those of A. The runs may be left
-// out; with them their times are drawn.
+// A Comparison is what repeated runs of B are against those of A. Its settings are those
+// that both share.
 type Comparison struct {
 	About
 	*capacity.Comparison
-	A, B []*bench.Result
 }
 
 // WriteText writes it for people, in at most 100 columns.
@@ -29,27 +28,61 @@ func (c Comparison) WriteHTML(w io.Writer) error { return c.page().write(w) }
 func (c Comparison) page() *page {
 	p := &page{
 		Title:     c.Comparison.B + " against " + c.Comparison.A,
-		Subtitles: []string{fmt.Sprintf("%d and %d runs that took turns; the differences have intervals of 95 %%", c.RunsB, c.RunsA)},
-		Verdict:   c.banner(),
+		Subtitles: []string{fmt.Sprintf("%d and %d runs; the differences have intervals of 95 %%", c.RunsB, c.RunsA)},
+		Answer:    c.banner(),
 		Footer:    footer,
+	}
+	if c.TookTurns {
+		p.Subtitles[0] = fmt.Sprintf("%d and %d runs that took turns; the differences have intervals of 95 %%", c.RunsB, c.RunsA)
 	}
 	for _, x := range c.Contrasts {
 		if x.Judgement == capacity.Unknown {
 			continue
 		}
-		p.Tiles = append(p.Tiles, tile{metricName(x.Metric), signed(x.Effect), "", string(x.Judgement)})
+		effect := signed(x.Effect)
+		if x.Effect == nil {
+			effect = "endless"
+		}
+		p.Tiles = append(p.Tiles, tile{metricName(x.Metric), effect, "", string(x.Judgement)})
 	}
 	p.Sections = []section{
-		{Title: "Differences", Tables: []table{c.table()}},
-		{Title: "Runs", Charts: []*chart{c.percentiles(), c.turns()}},
-		c.About.section(),
+		{Title: "Differences", Note: c.least(), Tables: []table{c.table()}},
+		{Title: "Runs", Charts: []*chart{c.percentiles(), c.turns()}, Tables: []table{c.runs()}},
 	}
+	if len(c.Contrasts) == 0 {
+		p.Sections = p.Sections[1:]
+	}
+	if len(c.Differences) > 0 {
+		t := table{Title: "Settings that differ", Text: true, Head: []string{"", c.Comparison.A, c.Comparison.B}}
+		for _, d := range c.Differences {
+			t.Rows = append(t.Rows, plain(words(d.Name), orNothing(d.A), orNothing(d.B)))
+		}
+		p.Sections = append(p.Sections, section{Title: "What was compared", Tables: []table{t}})
+	}
+	p.Sections = append(p.Sections, c.About.section())
 	return p
+}
+
+func orNothing(s string) string {
+	if s == "" {
+		return "not set"
+	}
+	return s
+}
+
+// least says what it takes to be a difference.
+func (c Comparison) least() string {
+	if c.Matters == 0 {
+		return ""
+	}
+	return fmt.Sprintf("What differs by less than %s is called no difference, and so are errors by less than %.3g percentage points.", figure.Percent(c.Matters), 100*c.MattersErrors)
 }
 
 func (c Comparison) banner() *banner {
 	b := &banner{Class: "valid", Title: "No difference", Text: "None was shown that matters."}
 	switch {
+	case c.Stopped != "":
+		b.Class, b.Title, b.Text = "bad", "NO ANSWER", sentence(c.Stopped)
 	case c.Is(capacity.Worse):
 		b.Class, b.Title, b.Text = "bad", "WORSE", c.Comparison.B+" is worse than "+c.Comparison.A+"."
 	case c.Is(capacity.Better):
@@ -62,15 +95,27 @@ func (c Comparison) banner() *banner {
 			b.Reasons = append(b.Reasons, x.Text)
 		}
 	}
+	if !c.TookTurns {
+		b.Reasons = append(b.Reasons, "the runs did not take turns, so what changed on the machine meanwhile looks like a difference")
+	}
+	disturbed := 0
+	for _, r := range c.Runs {
+		if r.Disturbed {
+			disturbed++
+		}
+	}
+	if disturbed > 0 {
+		b.Reasons = append(b.Reasons, fmt.Sprintf("others used the machine during %d of %d runs", disturbed, len(c.Runs)))
+	}
 	return b
 }
 
 // signed is a share with its sign.
-func signed(share float64) string {
-	if math.IsNaN(share) || math.IsInf(share, 0) {
+func signed(share *float64) string {
+	if share == nil {
 		return "-"
 	}
-	return fmt.Sprintf("%+.1f %%", 100*share)
+	return fmt.Sprintf("%+.3g %%", 100**share)
 }
 
 func (c Comparison) table() table {
@@ -81,40 +126,76 @@ func (c Comparison) table() table {
 			t.Rows = append(t.Rows, append(plain(metricName(x.Metric), "-", "-", "-", "-", "-"), cell{Text: string(x.Judgement), Class: class}))
 			continue
 		}
-		t.Rows = append(t.Rows, append(plain(metricName(x.Metric), metricText(x.Metric, x.A), metricText(x.Metric, x.B), signed(x.Effect),
-			signed(x.Low)+" to "+signed(x.High), fmt.Sprintf("%.2g", x.P)), cell{Text: string(x.Judgement), Class: class}))
+		between := ""
+		if x.Effect != nil {
+			between = signed(x.Low) + " to " + signed(x.High)
+		}
+		t.Rows = append(t.Rows, append(plain(metricName(x.Metric), medianText(x.Metric, x.A), medianText(x.Metric, x.B), signed(x.Effect),
+			between, fmt.Sprintf("%.2g", x.P)), cell{Text: string(x.Judgement), Class: class}))
 	}
 	return t
+}
+
+func medianText(m capacity.Metric, v *float64) string {
+	if v == nil {
+		return "calls pile up"
+	}
+	return metricText(m, *v)
+}
+
+// runs is a row for each run, in the order in which they were made.
+func (c Comparison) runs() table {
+	t := table{Title: "In order", Head: []string{"run", "side", "calls/s", "p50", "p99", "errors", "verdict"}}
+	for n, r := range c.Runs {
+		verdict := bench.Verdict{State: r.State}
+		of := Report{Result: &bench.Result{Verdict: verdict}}
+		t.Rows = append(t.Rows, append(plain(fmt.Sprint(n+1), r.Side, figure.Rate(r.Throughput), figure.Microseconds(of.known(figures[2], &r.Latency)),
+			figure.Microseconds(of.known(figures[5], &r.Latency)), figure.Percent(r.ErrorShare)), stateCell(verdict)))
+	}
+	return t
+}
+
+// sides calls see for each side with its number, name and runs.
+func (c Comparison) sides(see func(n int, name string, runs []capacity.ComparedRun)) {
+	for n, name := range []string{c.Comparison.A, c.Comparison.B} {
+		var runs []capacity.ComparedRun
+		for _, r := range c.Runs {
+			if r.Side == []string{"A", "B"}[n] {
+				runs = append(runs, r)
+			}
+		}
+		see(n, name, runs)
+	}
 }
 
 // percentiles draws all calls of each side.
 func (c Comparison) percentiles() *chart {
 	p := newPercentileChart("Percentiles of all calls", "Of all runs of a side together. How sure the differences are is in the table: calls of one run are not independent.")
-	for n, side := range [][]*bench.Result{c.A, c.B} {
+	c.sides(func(n int, name string, runs []capacity.ComparedRun) {
 		all := bench.NewSamples()
-		for _, r := range side {
-			if r.Samples.Response != nil {
-				all.Add(r.Samples.Response)
+		for _, r := range runs {
+			if r.Response != nil {
+				all.Add(r.Response)
 			}
 		}
 		if all.Count > 0 {
-			p.addPercentiles([]string{c.Comparison.A, c.Comparison.B}[n], []int{colorLag, colorResponse}[n], all, false)
+			p.addPercentiles(name, []int{colorLag, colorResponse}[n], all, false)
 		}
-	}
+	})
 	p.Summary = fmt.Sprintf("Percentile curves of %s and %s.", c.Comparison.A, c.Comparison.B)
 	return p
 }
 
 // turns draws the p99 of each run.
 func (c Comparison) turns() *chart {
-	t := &chart{Title: "p99 of each run", X: axis{Label: "turn", Scale: "linear", Format: "number", Max: float64(max(len(c.A), len(c.B))) + 0.5},
+	t := &chart{Title: "p99 of each run", X: axis{Label: "turn", Scale: "linear", Format: "number", Max: float64(max(c.RunsA, c.RunsB)) + 0.5},
 		Y: axis{Label: "took at most", Scale: "log", Format: "us"}, Summary: "p99 of each run of both sides."}
-	for n, side := range [][]*bench.Result{c.A, c.B} {
-		s := series{Name: []string{c.Comparison.A, c.Comparison.B}[n], Kind: "points", Color: []int{colorLag, colorResponse}[n]}
-		for i, r := range side {
+	c.sides(func(n int, name string, runs []capacity.ComparedRun) {
+		s := series{Name: name, Kind: "points", Color: []int{colorLag, colorResponse}[n]}
+		for i, r := range runs {
 			s.X, s.Y = append(s.X, float64(i+1)), append(s.Y, known(r.Latency.P99))
 		}
 		t.Series = append(t.Series, s)
-	}
+	})
 	return t
 }

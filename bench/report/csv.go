@@ -44,6 +44,9 @@ func (r Report) WriteCSV(w io.Writer) error {
 	for _, name := range values {
 		header = append(header, "gauge_"+column(name))
 	}
+	if r.Objective != nil {
+		header = append(header, "slo") // of the whole run
+	}
 	out := csv.NewWriter(w)
 	out.Write(header) // Error has its error
 	for _, i := range r.Intervals {
@@ -67,6 +70,9 @@ func (r Report) WriteCSV(w io.Writer) error {
 			} else {
 				row = append(row, "")
 			}
+		}
+		if r.Objective != nil {
+			row = append(row, string(r.Objective.Outcome))
 		}
 		out.Write(row)
 	}

@@ -34,6 +34,9 @@ func (r Report) WriteGoBench(w io.Writer, name string) error {
 			procs = fmt.Sprintf("-%d", e.GOMAXPROCS)
 		}
 	}
+	if o := r.Objective; o != nil {
+		fmt.Fprintf(&b, "slo: %s %s\n", printable(o.SLO), o.Outcome)
+	}
 	load := fmt.Sprintf("callers=%d", r.Callers)
 	if r.OpenLoop {
 		load = "rate=" + strings.ReplaceAll(figure.Rate(r.OfferedRate), ",", "")

@@ -110,11 +110,14 @@ func (r Report) WriteHGRM(w io.Writer, of string) error {
 
 // alarmLines say why the figures are not to be used, if so, a line each.
 func (r Report) alarmLines() []string {
+	var lines []string
+	if line := r.objectiveLine(); line != "" {
+		lines = append(lines, line)
+	}
 	title := r.alarm()
 	if title == "" {
-		return nil
+		return lines
 	}
-	var lines []string
 	for _, reason := range append([]string{""}, r.Verdict.Reasons...) {
 		lines = append(lines, strings.TrimSuffix(title+": "+printable(reason), ": "))
 	}

@@ -24,6 +24,7 @@ func (r Report) WriteHTML(w io.Writer) error {
 	p := &page{
 		Title:     "Load test: " + r.load(),
 		Subtitles: r.subtitles(),
+		Answer:    objectiveBanner(r.Objective),
 		Verdict:   r.banner(),
 		Tiles:     r.tiles(),
 		Footer:    footer,
@@ -82,8 +83,13 @@ func (r Report) banner() *banner {
 		b.Class, b.Title, b.Text = "bad", "DIVERGING", "More was offered than is answered. Times grow for as long as one measures, so percentiles say nothing and are left out."
 	case bench.Valid:
 		b.Class, b.Title, b.Text = "valid", "Valid", "The run found nothing wrong with itself."
-		if warnings > 0 {
+		switch {
+		case r.Verdict.Disturbed != "":
+			b.Class, b.Title, b.Text = "warning", "Valid, but others used the machine", "What is slow here may be fast on a quiet one."
+		case warnings == 1:
 			b.Class, b.Title, b.Text = "warning", "Valid, with a warning", "Read the figures with care:"
+		case warnings > 1:
+			b.Class, b.Title, b.Text = "warning", "Valid, with warnings", "Read the figures with care:"
 		}
 	default:
 		return nil

@@ -7,8 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
+	"strings"
 
 	"redrpc/bench"
+	"redrpc/bench/capacity"
+	"redrpc/internal/terminal"
 )
 
 // MaxBytes is how long a report may be that Read takes: of a run of some hours with an
@@ -30,50 +34,92 @@ func (r Report) WriteJSON(w io.Writer) error {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(document{r.Settings, r.Environment, r.Result}); err != nil {
+	if err := enc.Encode(document{r.Settings, r.Environment, r.Objective, r.Result}); err != nil {
 		return fmt.Errorf("report: as JSON: %w", err)
 	}
-	_, err := w.Write(b.Bytes())
+	_, err := w.Write(terminal.JSON(b.Bytes()))
 	return err
 }
 
 type document struct {
-	Run         Settings     `json:"run"`
-	Environment *Environment `json:"environment"`
+	Run         Settings            `json:"run"`
+	Environment *Environment        `json:"environment"`
+	Objective   *capacity.Objective `json:"objective"`
 	*bench.Result
 }
 
-// Read reads a report that WriteJSON wrote. Names that it does not know are left
-// out, as later versions of the same schema may have more. The error says what was
+// A Document is a report of any kind: a Report, Sweep, Search, Plan or Comparison.
+type Document interface {
+	WriteText(io.Writer) error
+	WriteJSON(io.Writer) error
+	WriteHTML(io.Writer) error
+}
+
+// Read reads the report of a run that WriteJSON wrote. Names that it does not know are
+// left out, as later versions of the same schema may have more. The error says what was
 // expected, whatever the text is; a Report that is returned is safe to write.
 func Read(from io.Reader) (Report, error) {
+	doc, err := ReadAny(from)
+	if err != nil {
+		return Report{}, err
+	}
+	if r, ok := doc.(Report); ok {
+		return r, nil
+	}
+	return Report{}, fmt.Errorf("report: expected the report of a run, got that of a %s", strings.ToLower(reflect.TypeOf(doc).Name()))
+}
+
+// ReadAny is Read for a report of any kind.
+func ReadAny(from io.Reader) (Document, error) {
 	text, err := io.ReadAll(io.LimitReader(from, MaxBytes+1))
 	if err != nil {
-		return Report{}, fmt.Errorf("report: reading it: %w", err)
+		return nil, fmt.Errorf("report: reading it: %w", err)
 	}
 	if len(text) > MaxBytes {
-		return Report{}, fmt.Errorf("report: expected at most %d bytes, got more", MaxBytes)
+		return nil, fmt.Errorf("report: expected at most %d bytes, got more", MaxBytes)
 	}
-	var version struct {
-		Schema *int64 `json:"schema"`
+	var of struct {
+		Schema      *int64               `json:"schema"`
+		Run         Settings             `json:"run"`
+		Environment *Environment         `json:"environment"`
+		Sweep       *capacity.Curve      `json:"sweep"`
+		Search      *capacity.Found      `json:"search"`
+		Plan        *capacity.Needed     `json:"plan"`
+		Comparison  *capacity.Comparison `json:"comparison"`
 	}
-	if err := json.Unmarshal(text, &version); err != nil {
-		return Report{}, fmt.Errorf("report: expected a report of redrpc bench as JSON: %w", explained(err))
-	}
+	err = json.Unmarshal(text, &of)
+	about := About{of.Run, of.Environment}
 	switch {
-	case version.Schema == nil:
-		return Report{}, errors.New(`report: expected a report of redrpc bench as JSON, got an object without "schema"`)
-	case *version.Schema != bench.Schema:
-		return Report{}, fmt.Errorf("report: expected schema %d, got %d: another version of redrpc wrote it", bench.Schema, *version.Schema)
+	case err != nil && of.Schema == nil:
+		return nil, fmt.Errorf("report: expected a report of redrpc bench as JSON: %w", explained(err))
+	case err != nil:
+		return nil, fmt.Errorf("report: %w", explained(err))
+	case of.Schema == nil:
+		return nil, errors.New(`report: expected a report of redrpc bench as JSON, got an object without "schema"`)
+	case *of.Schema != bench.Schema:
+		return nil, fmt.Errorf("report: expected schema %d, got %d: another version of redrpc wrote it", bench.Schema, *of.Schema)
+	case of.Sweep != nil:
+		return Sweep{about, of.Sweep}, nil
+	case of.Search != nil:
+		if best := of.Search.Best; best != nil {
+			if err := check(best); err != nil {
+				return nil, fmt.Errorf("report: search.best: %w", err)
+			}
+		}
+		return Search{about, of.Search}, nil
+	case of.Plan != nil:
+		return Plan{about, of.Plan}, nil
+	case of.Comparison != nil:
+		return Comparison{about, of.Comparison}, nil
 	}
 	var doc document
 	if err := json.Unmarshal(text, &doc); err != nil {
-		return Report{}, fmt.Errorf("report: %w", explained(err))
+		return nil, fmt.Errorf("report: %w", explained(err))
 	}
 	if err := check(doc.Result); err != nil {
-		return Report{}, fmt.Errorf("report: %w", err)
+		return nil, fmt.Errorf("report: %w", err)
 	}
-	return Report{Settings: doc.Run, Environment: doc.Environment, Result: doc.Result}, nil
+	return Report{doc.Run, doc.Environment, doc.Objective, doc.Result}, nil
 }
 
 // explained says where a value has the wrong type, without the names of Go.

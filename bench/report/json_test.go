@@ -2,6 +2,7 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"redrpc/bench"
+	"redrpc/bench/capacity"
 )
 
 func asJSON(t testing.TB, r Report) string {
@@ -235,4 +237,62 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Every report of several runs says the same when it was read back.
+func TestReadAny(t *testing.T) {
+	for name, w := range map[string]Document{"sweep": sweepSample(t, true), "rates": sweepSample(t, false), "search": searchSample(),
+		"comparison": comparisonSample(), "plan": planSample(), "run": objective(sample())} {
+		read, err := ReadAny(strings.NewReader(written(t, w.WriteJSON)))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for form, write := range map[string][2]func(io.Writer) error{"text": {w.WriteText, read.WriteText}, "JSON": {w.WriteJSON, read.WriteJSON}, "HTML": {w.WriteHTML, read.WriteHTML}} {
+			if was, is := written(t, write[0]), written(t, write[1]); was != is {
+				for n, line := range strings.Split(was, "\n") {
+					if lines := strings.Split(is, "\n"); n >= len(lines) || lines[n] != line {
+						t.Errorf("%s, %s, line %d: got %.300q, expected %.300q", name, form, n+1, lines[min(n, len(lines)-1)], line)
+						break
+					}
+				}
+			}
+		}
+		_, err = Read(strings.NewReader(written(t, w.WriteJSON)))
+		if want := "report: expected the report of a run, got that of a "; (err == nil) != (name == "run") || err != nil && !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s read as a run: %v", name, err)
+		}
+	}
+}
+
+// objective adds an SLO that was missed.
+func objective(r Report) Report {
+	slo, err := capacity.ParseSLO("p99=20ms,errors=1%")
+	if err != nil {
+		panic(err)
+	}
+	o := slo.Judge(r.Result)
+	r.Objective = &o
+	return r
+}
+
+// Whether an SLO was met is in every form.
+func TestObjectiveIsInEveryForm(t *testing.T) {
+	for name, write := range forms(objective(sample())) {
+		text := written(t, write)
+		if want := map[string]string{"text": "SLO MISSED     p99=20ms,errors=1%\n", "json": `"outcome": "missed"`, "html": "<strong>SLO MISSED</strong> p99=20ms,errors=1%",
+			"csv": ",missed\n", "gobench": "\nslo: p99=20ms,errors=1% missed\n"}[name]; !strings.Contains(text, cmp.Or(want, "[SLO MISSED: p99=20ms,errors=1%: p99 ")) {
+			t.Errorf("%s: expected %q in %.300s", name, want, text)
+		}
+	}
+}
+
+// What has power over a terminal is escaped in JSON, too.
+func TestJSONHasNoControls(t *testing.T) {
+	r := sample()
+	r.ErrorSamples["timeout"] = "\u009b2J\u202e"
+	text := asJSON(t, r)
+	if strings.ContainsAny(text, "\u009b\u202e") || !strings.Contains(text, `"\u009b2J\u202e"`) {
+		t.Error("control characters are in the JSON")
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -28,7 +29,8 @@ var (
 type page struct {
 	Title     string
 	Subtitles []string
-	Verdict   *banner
+	Answer    *banner // what the reader wants to know, nil if it is in the figures
+	Verdict   *banner // how far to trust it
 	Tiles     []tile
 	Sections  []section
 	Footer    string
@@ -38,6 +40,14 @@ type page struct {
 type banner struct {
 	Class, Title, Text string
 	Reasons            []string
+}
+
+// disturbed adds that others used the machine during some of all trials, if they did:
+// what was said of each.
+func (b *banner) disturbed(during []string, all int) {
+	if len(during) > 0 {
+		b.Reasons = append(b.Reasons, fmt.Sprintf("others used the machine during %d of %d trials, as in the last of them: %s", len(during), all, during[len(during)-1]))
+	}
 }
 
 // A tile is a figure to see first.
@@ -101,6 +111,11 @@ func (p *page) write(w io.Writer) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// Banners are those that there are, the answer first.
+func (p *page) Banners() []*banner {
+	return slices.DeleteFunc([]*banner{p.Answer, p.Verdict}, func(b *banner) bool { return b == nil })
 }
 
 // Policy is the content security policy.

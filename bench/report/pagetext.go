@@ -10,19 +10,8 @@ import (
 // writeText writes what the page says for a terminal, without its charts.
 func (p *page) writeText(w io.Writer) error {
 	l := &lines{}
-	if v := p.Verdict; v != nil {
-		loud := v.Class == "bad"
-		if loud {
-			l.b.WriteString(strings.Repeat("▄", width) + "\n")
-		}
-		l.line(strings.ToUpper(v.Title), "%s", printable(v.Text))
-		for _, reason := range v.Reasons {
-			l.line("", "- %s", printable(reason))
-		}
-		if loud {
-			l.b.WriteString(strings.Repeat("▀", width) + "\n")
-		}
-		l.blank()
+	for _, b := range p.Banners() {
+		l.banner(b)
 	}
 	l.paragraph(p.Title)
 	for _, s := range p.Subtitles {
@@ -54,6 +43,22 @@ func (p *page) writeText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, l.b.String())
 	return err
+}
+
+// banner writes one between two bars if it is bad news.
+func (l *lines) banner(b *banner) {
+	loud := b.Class == "bad"
+	if loud {
+		l.b.WriteString(strings.Repeat("▄", width) + "\n")
+	}
+	l.line(strings.ToUpper(b.Title), "%s", printable(b.Text))
+	for _, reason := range b.Reasons {
+		l.line("", "- %s", printable(reason))
+	}
+	if loud {
+		l.b.WriteString(strings.Repeat("▀", width) + "\n")
+	}
+	l.blank()
 }
 
 func (l *lines) paragraph(text string) {

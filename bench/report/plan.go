@@ -34,6 +34,12 @@ func (p Plan) page() *page {
 		out.Verdict = &banner{Class: "bad", Title: "NOT MET", Text: sentence(p.Why)}
 		out.Tiles[0].Value = "-"
 	}
+	if c := p.Check; c != nil {
+		out.Answer = objectiveBanner(&c.Objective)
+		out.Answer.Text = fmt.Sprintf("%s, measured for %s s with %d workers at %s calls/s: %s, p50 %s, p99 %s, %s errors.", c.Objective.SLO, figure.Rate(c.LengthS),
+			p.Workers, figure.Rate(p.Rate), c.Verdict.State, figure.Microseconds(c.Latency.P50), figure.Microseconds(c.Latency.P99), figure.Grouped(c.Errors))
+		out.Subtitles = []string{"A prediction by simulation, and a run that checked it."}
+	}
 	response := series{Name: "response p99", Kind: "line", Color: colorResponse, Dots: true}
 	wait := series{Name: "wait p99", Kind: "line", Color: colorService, Dashed: true, Dots: true}
 	t := table{Title: "By workers", Head: []string{"workers", "busy", "p50", "p99", "p99.9", "wait p99", "objective"}}

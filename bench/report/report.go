@@ -17,12 +17,14 @@ import (
 	"slices"
 
 	"redrpc/bench"
+	"redrpc/bench/capacity"
 )
 
 // A Report is a Result, what was run to get it, and where.
 type Report struct {
-	Settings    Settings     // in the order in which they are printed
-	Environment *Environment // nil if it is not known
+	Settings    Settings            // in the order in which they are printed
+	Environment *Environment        // nil if it is not known
+	Objective   *capacity.Objective // what it says about an SLO, nil if it had none to meet
 	*bench.Result
 }
 

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"redrpc/bench/capacity"
@@ -21,7 +20,13 @@ type Search struct {
 func (s Search) WriteText(w io.Writer) error { return s.page().writeText(w) }
 
 // WriteJSON writes the objects "run" and "environment", as of a Report, and "search".
-func (s Search) WriteJSON(w io.Writer) error { return s.writeJSON(w, "search", s.Found) }
+func (s Search) WriteJSON(w io.Writer) error {
+	found := *s.Found
+	if found.Best != nil {
+		found.Best = Report{Result: found.Best}.Redacted().Result
+	}
+	return s.writeJSON(w, "search", found)
+}
 
 // WriteHTML writes a page for a browser that works offline.
 func (s Search) WriteHTML(w io.Writer) error { return s.page().write(w) }
@@ -36,7 +41,10 @@ func (s Search) page() *page {
 			{Title: "Trials", Charts: []*chart{s.orderChart(), s.valueChart()}, Tables: []table{s.table()}},
 		},
 	}
-	p.Tiles = []tile{{"Meets it", figure.Rate(s.Met), "calls/s", s.SLO}}
+	p.Tiles = []tile{{"Meets it", "-", "", s.SLO}}
+	if s.Met > 0 {
+		p.Tiles[0].Value, p.Tiles[0].Unit = figure.Rate(s.Met), "calls/s"
+	}
 	if s.Missed > 0 {
 		p.Tiles = append(p.Tiles, tile{"Misses it", figure.Rate(s.Missed), "calls/s", "the least that did"})
 	}
@@ -53,12 +61,12 @@ func (s Search) page() *page {
 
 func (s Search) banner() *banner {
 	b := &banner{Class: "warning", Title: "Not confirmed"}
-	switch {
-	case s.Met == 0 && !slices.ContainsFunc(s.Probes, func(p capacity.Probe) bool { return p.Outcome == capacity.Missed }):
-		b.Class, b.Title, b.Text = "bad", "NO ANSWER", "No trial told whether a rate meets "+s.SLO+"."
-	case s.Met == 0:
+	switch s.Answer() {
+	case capacity.NoAnswer:
+		b.Class, b.Title, b.Text = "bad", "NO ANSWER", "What was measured does not tell at which rates "+s.SLO+" is met."
+	case capacity.NotMet:
 		b.Class, b.Title, b.Text = "bad", "NOT MET", "No rate that was tried meets "+s.SLO+"."
-	case s.Confirmed:
+	case capacity.Confirmed:
 		b.Class, b.Title, b.Text = "valid", "Confirmed", fmt.Sprintf("A long trial of its own meets %s at %s calls/s.", s.SLO, figure.Rate(s.Met))
 	default:
 		b.Text = fmt.Sprintf("%s calls/s met %s in a short trial only.", figure.Rate(s.Met), s.SLO)
@@ -69,6 +77,13 @@ func (s Search) banner() *banner {
 	if s.Stopped != "" {
 		b.Reasons = append(b.Reasons, "the search stopped early: "+s.Stopped)
 	}
+	var others []string
+	for _, p := range s.Probes {
+		if p.Disturbed != "" {
+			others = append(others, p.Disturbed)
+		}
+	}
+	b.disturbed(others, len(s.Probes))
 	return b
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
 
 	"redrpc/bench"
 	"redrpc/bench/capacity"
@@ -33,6 +34,7 @@ func (s Sweep) page() *page {
 	p := &page{
 		Title:     "Throughput and latency over the " + load,
 		Subtitles: []string{fmt.Sprintf("%d loads, in shuffled order", len(s.Points))},
+		Verdict:   s.banner(),
 		Footer:    footer,
 		Tiles:     s.tiles(unit),
 	}
@@ -52,6 +54,33 @@ func (s Sweep) page() *page {
 		s.About.section(),
 	}
 	return p
+}
+
+// banner says how many trials are not to be used, nil if all are.
+func (s Sweep) banner() *banner {
+	var invalid int
+	var others []string
+	for _, p := range s.Points {
+		if p.Verdict.State == bench.Invalid {
+			invalid++
+		}
+		if p.Verdict.Disturbed != "" {
+			others = append(others, p.Verdict.Disturbed)
+		}
+	}
+	b := &banner{Class: "warning", Title: "Disturbed", Text: "What is slow here may be fast on a quiet machine."}
+	switch {
+	case s.Stopped != "":
+		b.Class, b.Title, b.Text = "bad", "STOPPED EARLY", "Not all loads were measured: "+s.Stopped+"."
+	case invalid > 0 && invalid == len(s.Points):
+		b.Class, b.Title, b.Text = "bad", "INVALID", "No trial is to be used."
+	case invalid > 0:
+		b.Title, b.Text = "Some invalid", fmt.Sprintf("%d of %d trials are not to be used: the table says why.", invalid, len(s.Points))
+	case len(others) == 0:
+		return nil
+	}
+	b.disturbed(others, len(s.Points))
+	return b
 }
 
 func (s Sweep) tiles(unit string) []tile {
@@ -167,5 +196,12 @@ func (s Sweep) table(load string) table {
 
 func stateCell(v bench.Verdict) cell {
 	class := map[bench.State]string{bench.Valid: "is-ok", bench.Invalid: "is-failed", bench.Diverging: "is-failed"}[v.State]
-	return cell{Text: string(v.State), Class: class}
+	text := string(v.State)
+	if v.Disturbed != "" {
+		text += ", others used the machine"
+	}
+	if v.State == bench.Invalid {
+		text = strings.Join(append([]string{text}, v.Reasons...), ": ")
+	}
+	return cell{Text: text, Class: class}
 }

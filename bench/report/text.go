@@ -22,6 +22,9 @@ func (r Report) WriteText(w io.Writer) error {
 	r = r.Redacted()
 	l := &lines{}
 	r.writeAlarm(l)
+	if b := objectiveBanner(r.Objective); b != nil {
+		l.banner(b)
+	}
 	r.writeRun(l)
 	l.blank()
 	r.writeCounts(l)
@@ -34,6 +37,10 @@ func (r Report) WriteText(w io.Writer) error {
 	if title := r.alarm(); title != "" {
 		l.blank()
 		l.line(title, "see the top")
+	}
+	if o := r.Objective; o != nil {
+		l.blank()
+		l.line(objectiveTitle(o.Outcome), "%s", printable(o.SLO))
 	}
 	_, err := io.WriteString(w, l.b.String())
 	return err
@@ -174,7 +181,11 @@ func (r Report) writeLimits(l *lines) {
 		return
 	}
 	l.blank()
-	l.line("verdict", "%s", strings.ToUpper(string(r.Verdict.State)))
+	state := strings.ToUpper(string(r.Verdict.State))
+	if r.Verdict.Disturbed != "" {
+		state += ", but others used the machine"
+	}
+	l.line("verdict", "%s", state)
 	for _, reason := range r.Verdict.Reasons {
 		l.line("", "- %s", printable(reason))
 	}

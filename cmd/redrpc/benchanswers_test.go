@@ -85,7 +85,7 @@ func TestBenchCompare(t *testing.T) {
 	}
 	run(slow, fast).want(t, exitOK)
 	run(slow, "--func nope").want(t, exitUsage, "--b: --func: expected one of add")
-	redrpc(t, append([]string{"bench", "compare", "--runs", "2", "--metrics", "p50", "--a", fast, "--b", slow}, both...)...).want(t, exitFailed, "expected 4 on each side")
+	redrpc(t, append([]string{"bench", "compare", "--runs", "2", "--metrics", "p50", "--a", fast, "--b", slow}, both...)...).want(t, exitUsage, "--runs: expected 4 or more")
 
 	dir := t.TempDir()
 	for _, side := range []struct{ name, args string }{{"a", `{"seconds":0.02}`}, {"b", `{"seconds":0.002}`}} {
@@ -118,10 +118,10 @@ func TestBenchCompare(t *testing.T) {
 func TestBenchPlan(t *testing.T) {
 	dir := t.TempDir()
 	run := filepath.Join(dir, "run.json")
-	makeReport(t, run, "--func", "sleep", "--args", `{"seconds":0.02}`, "--calls", "30", "-c", "2")
+	makeReport(t, run, "--func", "sleep", "--args", `{"seconds":0.02}`, "--calls", "300", "-c", "16")
 	for _, from := range [][]string{
 		{"--from", run},
-		{"--func", "sleep", "--args", `{"seconds":0.02}`, "-d", "500ms", "--warmup", "0s"},
+		{"--func", "sleep", "--args", `{"seconds":0.02}`, "-c", "16", "-d", "800ms", "--warmup", "0s"},
 	} {
 		r := redrpc(t, append([]string{"bench", "plan", "--rate", "100", "--slo", "p99=1s", "--simulate", "20000", "-o", "json"}, from...)...)
 		r.want(t, exitOK)
@@ -140,15 +140,33 @@ func TestBenchPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p99=1s", "--from", without).want(t, exitFailed, "expected a run with the phases queue, run and wake")
+	redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p999=1s", "--from", run).want(t, exitInvalid, "expected 2,995 calls or more for p999=1s, got 300")
+	for _, state := range []string{"invalid", "diverging"} {
+		spoiled := filepath.Join(dir, state+".json")
+		if err := os.WriteFile(spoiled, []byte(strings.Replace(string(text), `"state": "valid"`, `"state": "`+state+`"`, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p99=1s", "--from", spoiled).want(t, exitInvalid, "expected a valid run, got one that is "+state)
+	}
+	waits := filepath.Join(dir, "waits.json")
+	makeReport(t, waits, "--func", "sleep", "--args", `{"seconds":0.001}`, "--calls", "300", "-c", "16", "--server-workers", "1")
+	redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p99=1s", "--from", waits).want(t, exitInvalid, "expected a run whose calls do not wait for each other")
 }
 
 // The check starts as many workers as the plan says.
 func TestBenchPlanCheck(t *testing.T) {
-	r := redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p50=1s", "--simulate", "20000", "--func", "sleep", "-d", "300ms", "--check", "300ms", "--warmup", "0s", "--spin", "off", "-o", "json")
+	r := redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p50=1s", "--simulate", "20000", "--func", "sleep", "-c", "8", "-d", "300ms", "--check", "300ms", "--warmup", "0s", "--spin", "off", "-o", "json")
 	if r.code != exitOK && r.code != exitInvalid { // a busy machine
 		t.Errorf("exit code %d", r.code)
 	}
-	if !strings.Contains(r.stderr, "checked: ") || !strings.Contains(r.stdout, `"checked": "`) {
+	if !strings.Contains(r.stderr, "SLO p50=1s: ") || !strings.Contains(r.stdout, `"objective": {`) {
 		t.Errorf("%s\n%s", r.stderr, r.stdout)
+	}
+	path := filepath.Join(t.TempDir(), "plan.json")
+	if err := os.WriteFile(path, []byte(r.stdout), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if again := redrpc(t, "bench", "report", path); again.code != r.code {
+		t.Errorf("exit code %d of the report, %d of the plan", again.code, r.code)
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -92,18 +90,6 @@ func (f *commandFlags) connectionsFor(open bool, atATime int, given bool) (int, 
 		return 0, usagef("--concurrency: expected no more than the %d commands that --connections have in flight, got %d", places, atATime)
 	}
 	return f.connections, nil
-}
-
-// names are the commands, for people.
-func (f *commandFlags) names() string {
-	var names []string
-	for _, c := range f.commands {
-		name, _, _ := strings.Cut(strings.TrimSpace(c.Text), " ")
-		if name = strings.ToUpper(name); !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return strings.Join(names, "+")
 }
 
 // settings is what was sent.

@@ -160,7 +160,11 @@ func TestBenchCommandElsewhere(t *testing.T) {
 	for _, name := range []string{"one", "two"} {
 		bench("--calls", "50", "-c", "2", "--warmup", "0s", "-o", "json", "--out", filepath.Join(dir, name)).wantRun(t)
 	}
-	redrpc(t, "bench", "report", filepath.Join(dir, "one"), "-o", "gobench").want(t, exitOK)
+	r = redrpc(t, "bench", "report", filepath.Join(dir, "one"), "-o", "gobench")
+	r.wantRun(t)
+	if r.code == exitOK && !strings.Contains(r.stdout, "BenchmarkRedrpc/INCR/") {
+		t.Errorf("gobench: %s", r.stdout)
+	}
 	_, url := startRedis(t)
 	start := time.Now().Add(500 * time.Millisecond).UTC().Format(time.RFC3339Nano)
 	var generators sync.WaitGroup

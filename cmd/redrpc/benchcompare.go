@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -24,12 +25,13 @@ type compareFlags struct {
 	seed      uint64
 	metrics   []capacity.Metric
 	percent   float64 // that matter
+	points    float64 // percentage points of errors that matter
 	mayDiffer []string
 	getenv    func(string) string
 }
 
 func newCompare(getenv func(string) string) *cobra.Command {
-	f := &compareFlags{runs: 6, seed: 1, percent: 1, getenv: getenv}
+	f := &compareFlags{runs: 6, seed: 1, percent: 1, points: 0.1, getenv: getenv}
 	cmd := &cobra.Command{
 		Use:   "compare A B | compare --a FLAGS --b FLAGS [-- FLAGS]",
 		Short: "Say whether one thing is better or worse than another",
@@ -60,6 +62,7 @@ the metrics of all runs show together is right with a confidence of 95 %.
 	flags.Var(seed(&f.seed), "seed", "of the order of the runs")
 	flags.Var(metricList(&f.metrics), "metrics", "what to compare: p50, p90, p95, p99, p999, mean, max, errors, throughput (default throughput,p50,p95,p99,errors)")
 	flags.Var(percentage(&f.percent), "matters", "the least difference that is better or worse, in percent")
+	flags.Var(percentage(&f.points), "matters-errors", "the same for errors, in percentage points of all calls")
 	flags.Var(nameList(&f.mayDiffer), "may-differ", "settings, by their names in the reports, in which the sides may differ")
 	f.out.register(cmd, answerForms)
 	return cmd
@@ -103,7 +106,7 @@ func nameList(to *[]string) value[[]string] {
 }
 
 // incidental are settings that say nothing of how a run was made.
-var incidental = []string{"prefix", "connections", "note", "redrpc", "slo", "one_process", "processors"}
+var incidental = []string{"prefix", "connections", "note", "redrpc", "slo", "one_process"}
 
 // A side is the runs of A or B, and their settings.
 type side struct {
@@ -118,6 +121,9 @@ func (s *side) set(about report.About) error {
 		if !slices.Contains(incidental, x.Name) {
 			settings[x.Name] = setting(about.Settings, x.Name)
 		}
+	}
+	if e := about.Environment; e != nil { // figures of different machines say nothing of the sides
+		settings["cpu"], settings["cores"], settings["system"] = e.CPU, e.Cores, strings.TrimSpace(e.OS+"/"+e.Arch+" "+e.Kernel)
 	}
 	if s.Settings == nil {
 		s.Settings, s.about = settings, about
@@ -146,11 +152,17 @@ func (f *compareFlags) run(cmd *cobra.Command, args []string, live *liveLine) er
 	if err := f.out.check(cmd.OutOrStdout()); err != nil {
 		return err
 	}
+	if need := capacity.RunsNeeded(len(f.metrics)); here && f.runs < need {
+		return usagef("--runs: expected %d or more, to tell anything about these metrics; got %d", need, f.runs)
+	}
 	var a, b *side
 	var err error
 	may := slices.Clone(f.mayDiffer)
 	if here {
 		a, b, err = f.measure(cmd.Context(), args, live)
+		if a != nil && err != nil && len(a.Runs)+len(b.Runs) > 0 {
+			return f.stopped(cmd, a, b, err, live)
+		}
 		if err == nil { // what differs was asked for
 			may = []string{"load_model", "callers", "max_in_flight", "warmup_s"}
 			for _, s := range []*side{a, b} {
@@ -163,9 +175,9 @@ func (f *compareFlags) run(cmd *cobra.Command, args []string, live *liveLine) er
 		a, b, err = readSides(args[0], args[1], cmd.InOrStdin())
 	}
 	if err != nil {
-		return err
+		return invalidCoded(err)
 	}
-	c, err := capacity.Compare(a.Side, b.Side, capacity.CompareOptions{MayDiffer: may, Metrics: f.metrics, Matters: f.percent / 100})
+	c, err := capacity.Compare(a.Side, b.Side, capacity.CompareOptions{MayDiffer: may, Metrics: f.metrics, Matters: f.percent / 100, MattersErrors: f.points / 100})
 	if different, ok := errors.AsType[*capacity.DifferentError](err); ok {
 		var names []string
 		for _, d := range different.Differences {
@@ -174,21 +186,47 @@ func (f *compareFlags) run(cmd *cobra.Command, args []string, live *liveLine) er
 		return fmt.Errorf("%w; if that is what you compare, say --may-differ %s", err, strings.Join(names, ","))
 	}
 	if err != nil {
-		return err
+		return invalidCoded(err)
 	}
-	about := report.About{Settings: a.about.Settings, Environment: a.about.Environment}
-	written := f.out.write(answerWriters(report.Comparison{About: about, Comparison: c, A: a.Runs, B: b.Runs}), cmd.OutOrStdout(), live)
-	var worse error
-	if c.Is(capacity.Worse) {
-		var what []string
-		for _, x := range c.Contrasts {
-			if x.Judgement == capacity.Worse {
-				what = append(what, string(x.Metric)+": "+x.Text)
-			}
+	return f.out.end(report.Comparison{About: a.shared(c.Differences), Comparison: c}, cmd.OutOrStdout(), live)
+}
+
+// stopped reports the runs that there are of a comparison that an error has ended.
+func (f *compareFlags) stopped(cmd *cobra.Command, a, b *side, err error, live *liveLine) error {
+	why := strings.TrimPrefix(err.Error(), "capacity: ")
+	if cmd.Context().Err() != nil {
+		why = "it was interrupted"
+	}
+	c := capacity.Incomplete(a.Side, b.Side, why)
+	ended := f.out.end(report.Comparison{About: a.shared(nil), Comparison: c}, cmd.OutOrStdout(), live)
+	if errors.Is(err, capacity.ErrInvalid) || cmd.Context().Err() != nil {
+		return ended
+	}
+	return err
+}
+
+// invalidCoded gives an error about an invalid run its exit code.
+func invalidCoded(err error) error {
+	if errors.Is(err, capacity.ErrInvalid) {
+		return coded{exitInvalid, err}
+	}
+	return err
+}
+
+// shared is what both sides were made of, but for what differs, and how they were compared.
+func (s *side) shared(but []capacity.Difference) report.About {
+	about := report.About{}
+	for _, x := range s.about.Settings {
+		if !slices.ContainsFunc(but, func(d capacity.Difference) bool { return d.Name == x.Name }) {
+			about.Settings = append(about.Settings, x)
 		}
-		worse = codedf(exitMissed, "%s is worse than %s: %s", b.Name, a.Name, strings.Join(what, "; "))
 	}
-	return first(live, worse, written)
+	if s.about.Environment != nil {
+		e := *s.about.Environment
+		e.Command = report.RedactArgs(os.Args)
+		about.Environment = &e
+	}
+	return about
 }
 
 func readSides(a, b string, stdin io.Reader) (*side, *side, error) {

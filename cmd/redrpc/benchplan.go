@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,7 +42,7 @@ calls that wait in one line for the next free worker.
 
 How long handlers run, and what else a call takes, is measured first, by calls of one
 caller at a time, or taken --from a JSON report of redrpc bench that has the phases of
-its calls. The report states what the answer rests on: foremost that handlers do not
+its calls, did not wait for each other, and has as many calls as the objective needs. The report states what the answer rests on: foremost that handlers do not
 take longer when more of them run, as they do where they share processors. --check
 measures the answer: it starts so many workers and sends the rate.
 
@@ -68,7 +69,7 @@ Here 3 means that no number of workers meets the objective, or that the check mi
 	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "calls at even distances, or random as those of many users")
 	flags.Var(name(&f.from, "REPORT"), "from", "take the times from this JSON report instead of measuring them")
 	flags.VarP(count(&f.callers, 1, 1000), "concurrency", "c", "callers of the measurement, few enough that calls do not wait for each other")
-	flags.VarP(positive(&f.duration), "duration", "d", "length of the measurement")
+	flags.VarP(positive(&f.duration), "duration", "d", "length of the measurement (default 5s, or as long as the SLO needs)")
 	flags.Var(positive(&f.check), "check", "then measure the rate with so many workers, for this time")
 	flags.Var(count(&f.o.Most, 1, 100_000), "most", "greatest number of workers to consider (default 10000)")
 	flags.Var(count(&f.o.Calls, 1000, 1_000_000_000), "simulate", "calls to simulate for each number of workers (default 1000000)")
@@ -115,7 +116,7 @@ func (f *planFlags) run(ctx context.Context, stdin io.Reader, stdout io.Writer, 
 			return err
 		}
 		about = report.About{Settings: append(rep.Settings, report.Setting{Name: "from", Value: f.from}), Environment: rep.Environment}
-		if err := f.learn(rep.Result, false); err != nil {
+		if err := f.learn(rep.Result); err != nil {
 			return fmt.Errorf("%s: %w", f.from, err)
 		}
 	} else {
@@ -126,11 +127,17 @@ func (f *planFlags) run(ctx context.Context, stdin io.Reader, stdout io.Writer, 
 			if err := errors.Join(err, ctx.Err()); err != nil {
 				return err
 			}
+			if more := f.lengthFor(res); more > 0 {
+				cfg.Duration = more
+				if res, err = m.run(ctx, cfg); errors.Join(err, ctx.Err()) != nil {
+					return errors.Join(err, ctx.Err())
+				}
+			}
 			about = m.about()
-			if err := verdict(res, nil, live); err != nil {
+			if err := runEnded(res, nil, live); err != nil {
 				return err
 			}
-			return f.learn(res, true)
+			return f.learn(res)
 		})
 		if err != nil {
 			return err
@@ -141,35 +148,64 @@ func (f *planFlags) run(ctx context.Context, stdin io.Reader, stdout io.Writer, 
 		return err
 	}
 	about.Settings = append(about.Settings, report.Setting{Name: "arrivals", Value: f.arrivals})
-	var missed error
-	if needed.Workers == 0 {
-		missed = codedf(exitMissed, "%s/s with %s: %s", figure.Rate(f.o.Rate), f.slo, needed.Why)
-	} else if f.check > 0 {
-		missed = f.measureAnswer(ctx, needed, &about, live)
+	var failed error
+	if needed.Workers > 0 && f.check > 0 {
+		failed = f.measureAnswer(ctx, needed, live)
 	}
-	written := f.out.write(answerWriters(report.Plan{About: about, Needed: needed}), stdout, live)
-	return first(live, missed, written)
+	return first(live, failed, f.out.end(report.Plan{About: about, Needed: needed}, stdout, live))
 }
 
-// learn takes the times from the phases of a run. Unless it was idle, what its calls
-// waited for a worker is in the queue phase, too, of which only the least is sure to be
-// the way there.
-func (f *planFlags) learn(res *bench.Result, idle bool) error {
+// lengthFor is how long to measure again, as there were too few calls for the SLO. It is 0 if
+// there were enough, or if --duration says how long.
+func (f *planFlags) lengthFor(res *bench.Result) time.Duration {
+	need := f.slo.Needs()
+	if f.given("duration") || res.Calls == 0 || res.Calls >= need {
+		return 0
+	}
+	return time.Duration(1.2 * float64(need) / float64(res.Calls) * float64(f.duration))
+}
+
+// learn takes the times from the phases of a run. It has to be one whose calls did not wait
+// for each other, as a plan reckons such waits itself, and of as many calls as the SLO needs.
+func (f *planFlags) learn(res *bench.Result) error {
 	queue, run, wake := res.Samples.Phases[phaseQueue], res.Samples.Phases[phaseRun], res.Samples.Phases[phaseWake]
 	if queue == nil || run == nil || wake == nil || run.Count == 0 {
 		return errors.New("expected a run with the phases queue, run and wake of its calls, which servers of redrpc tell; there are none")
+	}
+	if res.Verdict.State == bench.Invalid || res.Verdict.State == bench.Diverging {
+		return codedf(exitInvalid, "expected a valid run, got one that is %s: %s", res.Verdict.State, strings.Join(res.Verdict.Reasons, "; "))
+	}
+	if need := f.slo.Needs(); run.Count < need {
+		return codedf(exitInvalid, "expected %s calls or more for %s, got %s: measure for longer", figure.Grouped(need), f.slo, figure.Grouped(run.Count))
+	}
+	if why := waited(res, queue, run, wake); why != "" {
+		return codedf(exitInvalid, "expected a run whose calls do not wait for each other, as of few callers with --concurrency: %s", why)
 	}
 	var err error
 	if f.o.Run, err = capacity.FromSamples(run); err != nil {
 		return err
 	}
-	if !idle {
-		least := new(bench.Samples)
-		least.Record(queue.Min)
-		queue = least
-	}
 	f.o.Overhead, err = capacity.Measured(sums(queue, wake, f.pace.seed))
 	return err
+}
+
+// waited says how calls waited for each other, if they did: for workers, or on their way,
+// for much longer than the fastest and for a good part of the time that they ran.
+func waited(res *bench.Result, queue, run, wake *bench.Samples) string {
+	for _, u := range res.Resources {
+		if u.Name == workersName && u.Busy >= 0.5 {
+			return fmt.Sprintf("the server's workers were %s busy", figure.Percent(u.Busy))
+		}
+	}
+	median := func(s *bench.Samples) time.Duration {
+		d, _ := s.Rank((s.Count + 1) / 2)
+		return d
+	}
+	overhead, least := median(queue)+median(wake), queue.Min+wake.Min
+	if overhead > 5*least+time.Millisecond && overhead > median(run)/4 {
+		return fmt.Sprintf("half of them took more than %s besides the %s that they ran, the fastest %s", figure.Duration(overhead), figure.Duration(median(run)), figure.Duration(least))
+	}
+	return ""
 }
 
 // sums are draws of the sum of two independent times.
@@ -188,21 +224,18 @@ func sums(a, b *bench.Samples, seed uint64) []time.Duration {
 }
 
 // measureAnswer sends the rate to so many workers as the plan says, and adds what was
-// measured to what is reported.
-func (f *planFlags) measureAnswer(ctx context.Context, needed *capacity.Needed, about *report.About, live *liveLine) error {
+// measured to it.
+func (f *planFlags) measureAnswer(ctx context.Context, needed *capacity.Needed, live *liveLine) error {
 	with := f.system
 	with.workers = needed.Workers
 	return measure(ctx, &with, &f.pace, true, f.pace.maxInFlight, nil, live, func(m *measuring) error {
 		cfg := m.config(ctx, atRate(f.o.Rate, f.arrivals), fmt.Sprintf("checking %d workers:", needed.Workers))
 		cfg.Duration = f.check
 		res, err := m.run(ctx, cfg)
-		if err != nil {
+		if err := errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
-		text := fmt.Sprintf("%s at %s/s with %d workers for %v: p50 %s, p99 %s, errors %s", res.Verdict.State, figure.Rate(f.o.Rate), needed.Workers, f.check,
-			figure.Microseconds(res.Latency.P50), figure.Microseconds(res.Latency.P99), figure.Grouped(res.Errors))
-		about.Settings = append(about.Settings, report.Setting{Name: "checked", Value: text})
-		m.tell("checked: %s", text)
-		return verdict(res, f.slo, live)
+		needed.Check = capacity.Checked(f.slo, res)
+		return nil
 	})
 }

@@ -76,7 +76,7 @@ func TestPlanPredictsWhatIsMeasured(t *testing.T) {
 			return err
 		}
 		plan := new(planFlags)
-		if err := plan.learn(idle, true); err != nil {
+		if err := plan.learn(idle); err != nil {
 			return err
 		}
 		rate := utilisation * workers / plan.o.Run.Mean().Seconds()

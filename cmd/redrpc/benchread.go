@@ -33,12 +33,13 @@ func newReport(getenv func(string) string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "report REPORT",
 		Short: "Write a report in another format",
-		Long: `Write a JSON report of redrpc bench in another format. A REPORT of - is stdin.
+		Long: `Write a JSON report of redrpc bench or of one of its sub-commands in another format. A
+REPORT of - is stdin. Formats other than text, json and html are for runs only.
 
 ` + formsHelp + `
 
 ` + exitCodesHelp + `
-Here a run that is invalid, or whose calls piled up, counts only with --slo.`,
+The exit code is that of what was measured, and of its --slo unless another one is given.`,
 		Example: `  redrpc bench report run.json
   redrpc bench report run.json --output html --out run.html
   redrpc bench report run.json --report hlog=run.hlog --report csv=run.csv --slo p99=20ms`,
@@ -49,11 +50,17 @@ Here a run that is invalid, or whose calls piled up, counts only with --slo.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			rep, err := readReportFile(args[0], cmd.InOrStdin())
+			doc, err := readDocument(args[0], cmd.InOrStdin())
 			if err != nil {
 				return err
 			}
-			return f.write(rep, f.slo != nil, cmd.OutOrStdout(), newLiveLine(cmd.ErrOrStderr(), getenv))
+			if rep, ok := doc.(report.Report); ok && f.slo != nil {
+				rep.Objective = objectiveOf(f.slo, rep.Result)
+				doc = rep
+			} else if f.slo != nil {
+				return usagef("--slo: expected the report of a run, got another one: %s", args[0])
+			}
+			return f.write(doc, cmd.OutOrStdout(), newLiveLine(cmd.ErrOrStderr(), getenv))
 		},
 	}
 	f.register(cmd)
@@ -89,28 +96,19 @@ Reports of different loads or functions are refused, and a set in which one is m
 			if err != nil {
 				return err
 			}
-			return f.write(whole, true, cmd.OutOrStdout(), newLiveLine(cmd.ErrOrStderr(), getenv))
+			whole.Objective = objectiveOf(f.slo, whole.Result)
+			return f.write(whole, cmd.OutOrStdout(), newLiveLine(cmd.ErrOrStderr(), getenv))
 		},
 	}
 	f.register(cmd)
 	return cmd
 }
 
-// write writes a report, and returns what there is to say against its run if that is
-// wanted.
-func (f *readFlags) write(rep report.Report, judge bool, stdout, told io.Writer) error {
+func (f *readFlags) write(doc report.Document, stdout, told io.Writer) error {
 	if err := f.out.check(stdout); err != nil {
 		return err
 	}
-	fn := setting(rep.Settings, "function")
-	if fn == "" {
-		fn = "call"
-	}
-	written := f.out.write(runWriters(rep, fn), stdout, told)
-	if !judge {
-		return written
-	}
-	return first(told, verdict(rep.Result, f.slo, told), written)
+	return f.out.end(doc, stdout, told)
 }
 
 // first is the first error that there is. Others are told.
@@ -143,7 +141,7 @@ func mergeReports(reports []report.Report, names []string) (report.Report, error
 	if err != nil {
 		return report.Report{}, err
 	}
-	shared := report.Settings{{Name: "merged", Value: names}}
+	shared := report.Settings{{Name: "merged", Value: strings.Join(names, ", ")}}
 	for _, s := range one.Settings {
 		if !slices.ContainsFunc(reports, func(r report.Report) bool { return setting(r.Settings, s.Name) != setting(one.Settings, s.Name) }) {
 			shared = append(shared, s)
@@ -170,22 +168,30 @@ func setting(settings report.Settings, name string) string {
 	return ""
 }
 
-// readReportFile reads a report of redrpc bench. A path of - is stdin.
+// readDocument reads a report of any kind. A path of - is stdin.
+func readDocument(path string, stdin io.Reader) (report.Document, error) {
+	return readAs(path, stdin, report.ReadAny)
+}
+
+// readReportFile reads the report of a run.
 func readReportFile(path string, stdin io.Reader) (report.Report, error) {
+	return readAs(path, stdin, report.Read)
+}
+
+func readAs[T any](path string, stdin io.Reader, read func(io.Reader) (T, error)) (doc T, err error) {
 	from := stdin
 	if path != "-" {
 		file, err := os.Open(path)
 		if err != nil {
-			return report.Report{}, fmt.Errorf("expected a JSON report of redrpc bench: %w", err)
+			return doc, fmt.Errorf("expected a JSON report of redrpc bench: %w", err)
 		}
 		defer file.Close()
 		from = file
 	}
-	rep, err := report.Read(from)
-	if err != nil {
-		return report.Report{}, fmt.Errorf("%s: %w", path, err)
+	if doc, err = read(from); err != nil {
+		return doc, fmt.Errorf("%s: %w", path, err)
 	}
-	return rep, nil
+	return doc, nil
 }
 
 func readReportFiles(paths []string, stdin io.Reader) ([]report.Report, error) {
@@ -201,21 +207,41 @@ func readReportFiles(paths []string, stdin io.Reader) ([]report.Report, error) {
 }
 
 // reportPaths are those that a text names: a directory's JSON files, or files and
-// patterns by commas.
+// patterns by commas. What is there by its name is no pattern.
 func reportPaths(text string) ([]string, error) {
-	if info, err := os.Stat(text); err == nil {
-		if !info.IsDir() {
-			return []string{text}, nil
-		}
-		text = filepath.Join(text, "*.json")
+	parts := []string{text}
+	if _, err := os.Stat(text); err != nil {
+		parts = strings.Split(text, ",")
 	}
 	var all []string
-	for pattern := range strings.SplitSeq(text, ",") {
-		paths, err := filepath.Glob(pattern)
+	for _, part := range parts {
+		paths, err := filesOf(part)
 		if err != nil || len(paths) == 0 {
-			return nil, usagef("expected reports, as files and patterns by commas or as a directory with JSON files; there is no %q", pattern)
+			return nil, usagef("expected reports, as files and patterns by commas or as a directory with JSON files; there is no %q", part)
 		}
 		all = append(all, paths...)
+	}
+	return all, nil
+}
+
+// filesOf are a file, the JSON files of a directory, or all files of a pattern.
+func filesOf(path string) ([]string, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return filepath.Glob(path)
+	case !info.IsDir():
+		return []string{path}, nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, e := range entries {
+		if filepath.Ext(e.Name()) == ".json" {
+			all = append(all, filepath.Join(path, e.Name()))
+		}
 	}
 	return all, nil
 }

@@ -36,7 +36,7 @@ func (f *reportFlags) register(cmd *cobra.Command, forms []form) {
 	f.format, f.forms = "text", forms
 	flags := cmd.Flags()
 	flags.VarP(oneOf(&f.format, forms...), "output", "o", "format of the report")
-	flags.Var(name(&f.out, "FILE"), "out", "write the report to this file instead of stdout")
+	flags.Var(name(&f.out, "FILE"), "out", "write the report to this file instead of stdout (-)")
 	flags.Var(alsoIn{f}, "report", "write the report in a further format, too, such as html=run.html (repeatable)")
 }
 
@@ -65,10 +65,17 @@ func (v alsoIn) Set(s string) error {
 	return nil
 }
 
-// check finds out before the work whether reports can be written after it.
+// check finds out before the work whether reports can be written after it, each to a
+// file of its own.
 func (f *reportFlags) check(stdout io.Writer) error {
 	var errs []error
-	for _, o := range f.outputs(stdout) {
+	all := f.outputs(stdout)
+	for i, o := range all {
+		for _, before := range all[:i] {
+			if o.target() == before.target() {
+				return usagef("--report: expected a file for each report, got two for %s", o)
+			}
+		}
 		errs = append(errs, o.check())
 	}
 	return errors.Join(errs...)
@@ -77,9 +84,16 @@ func (f *reportFlags) check(stdout io.Writer) error {
 // outputs are where the reports go, the first in f.format and the others in those of
 // f.more.
 func (f *reportFlags) outputs(stdout io.Writer) []output {
-	all := []output{{f.out, stdout}}
+	paths := []string{f.out}
 	for _, a := range f.more {
-		all = append(all, output{a.path, stdout})
+		paths = append(paths, a.path)
+	}
+	all := make([]output, len(paths))
+	for i, path := range paths {
+		if path == "-" {
+			path = ""
+		}
+		all[i] = output{path, stdout}
 	}
 	return all
 }
@@ -95,7 +109,12 @@ func (f *reportFlags) write(w writers, stdout, told io.Writer) error {
 	}
 	var errs []error
 	for i, o := range f.outputs(stdout) {
-		if err := o.write(w[formats[i]]); err != nil {
+		write := w[formats[i]]
+		if write == nil {
+			errs = append(errs, usagef("%s: expected %s, for this is no report of a single run", formats[i], strings.Join(answerForms, ", ")))
+			continue
+		}
+		if err := o.write(write); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", formats[i], err))
 		} else if o.path != "" {
 			fmt.Fprintf(told, "report written to %s\n", o.path)
@@ -104,28 +123,44 @@ func (f *reportFlags) write(w writers, stdout, told io.Writer) error {
 	return errors.Join(errs...)
 }
 
-// runWriters write what a run measured of calls of fn.
-func runWriters(r report.Report, fn string) writers {
-	return writers{
-		"text":    r.WriteText,
-		"json":    r.WriteJSON,
-		"csv":     r.WriteCSV,
-		"hlog":    r.WriteHLog,
-		"hgrm":    func(w io.Writer) error { return r.WriteHGRM(w, "response") },
-		"gobench": func(w io.Writer) error { return r.WriteGoBench(w, fn) },
-		"html":    r.WriteHTML,
+// writersOf are the forms of a report of any kind.
+func writersOf(doc report.Document) writers {
+	all := writers{"text": doc.WriteText, "json": doc.WriteJSON, "html": doc.WriteHTML}
+	if r, ok := doc.(report.Report); ok {
+		called := calledIn(r.Settings)
+		all["csv"], all["hlog"] = r.WriteCSV, r.WriteHLog
+		all["hgrm"] = func(w io.Writer) error { return r.WriteHGRM(w, "response") }
+		all["gobench"] = func(w io.Writer) error { return r.WriteGoBench(w, called) }
 	}
+	return all
 }
 
-// An answer is what is found out by several runs.
-type answer interface {
-	WriteText(io.Writer) error
-	WriteJSON(io.Writer) error
-	WriteHTML(io.Writer) error
+// calledIn is what was called, for people: a function, or commands as of names.
+func calledIn(settings report.Settings) string {
+	if fn := setting(settings, "function"); fn != "" {
+		return fn
+	}
+	var names []string
+	for _, s := range settings {
+		text, ok := s.Value.(string)
+		if number, is := strings.CutPrefix(s.Name, "command"); !ok || !is || strings.Trim(number, "_0123456789") != "" {
+			continue
+		}
+		name, _, _ := strings.Cut(strings.TrimSpace(text), " ")
+		if name = strings.ToUpper(name); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if names == nil {
+		return "call"
+	}
+	return strings.Join(names, "+")
 }
 
-func answerWriters(a answer) writers {
-	return writers{"text": a.WriteText, "json": a.WriteJSON, "html": a.WriteHTML}
+// end writes a report, and returns the error that what it says ends the command with.
+func (f *reportFlags) end(doc report.Document, stdout, told io.Writer) error {
+	written := f.write(writersOf(doc), stdout, told)
+	return first(told, ended(doc, told), written)
 }
 
 // formsHelp says what the formats are for.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"redrpc/bench"
+	"redrpc/bench/capacity"
 	"redrpc/bench/report"
 )
 
@@ -118,10 +119,18 @@ func runBench(ctx context.Context, f *benchFlags, stdout io.Writer, live *liveLi
 			more = append(more, report.Setting{Name: "slo", Value: f.slo.String()})
 		}
 		about := m.about(more...)
-		rep := report.Report{Settings: about.Settings, Environment: about.Environment, Result: res}
-		written := f.out.write(runWriters(rep, f.system.called()), stdout, live)
-		return first(live, verdict(res, f.slo, live), written)
+		rep := report.Report{Settings: about.Settings, Environment: about.Environment, Objective: objectiveOf(f.slo, res), Result: res}
+		return f.out.end(rep, stdout, live)
 	})
+}
+
+// objectiveOf judges a run by an SLO if there is one.
+func objectiveOf(slo capacity.SLO, res *bench.Result) *capacity.Objective {
+	if slo == nil {
+		return nil
+	}
+	o := slo.Judge(res)
+	return &o
 }
 
 // config is that of a run as the flags say.

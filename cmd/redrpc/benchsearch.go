@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"time"
@@ -44,7 +45,8 @@ The answer has both bounds, and what came in the way of more.
 What to call, and through which Redis, is said as to redrpc bench.
 
 ` + exitCodesHelp + `
-Here 3 means that no rate met the objective, and 4 that the answer was not confirmed.`,
+Here 3 means that no rate met the objective, and 4 that the answer was not confirmed, or
+that there is none: trials that say nothing are no answer.`,
 		Example: `  redrpc bench search --slo p99=20ms
   redrpc bench search --slo p99=20ms,errors=0.1% --redis redis://127.0.0.1 --server-workers 16 --func sleep
   redrpc bench search --slo p95=100ms --no-server --redis redis://127.0.0.1 --prefix redis_rpc --func add --args '{"a": 1, "b": 2}'
@@ -88,7 +90,7 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 			if why == "" {
 				why = findings(p.Findings)
 			}
-			m.tell("%s/s for %v: %s: %s", figure.Rate(p.Load), p.Length, p.Outcome, why)
+			m.tell("%s/s for %s: %s: %s", figure.Rate(p.Load), figure.Duration(p.Length), p.Outcome, why)
 		}
 		if f.o.Start == 0 {
 			var err error
@@ -97,22 +99,14 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 			}
 		}
 		found, err := capacity.Search(ctx, m.trial(f.arrivals), f.o)
-		if found == nil || len(found.Probes) == 0 {
+		if found == nil || errors.Is(err, capacity.ErrNoSuccess) {
 			return err
 		}
-		about := m.about(report.Setting{Name: "arrivals", Value: f.arrivals})
-		written := f.out.write(answerWriters(report.Search{About: about, Found: found}), stdout, live)
-		switch {
-		case err != nil:
-			return err
-		case written != nil:
-			return written
-		case found.Met == 0:
-			return codedf(exitMissed, "no rate met the SLO %s: %s", f.slo, found.Limit)
-		case !found.Confirmed:
-			return codedf(exitInvalid, "%s/s met the SLO %s, but was not confirmed: %s", figure.Rate(found.Met), f.slo, found.Stopped)
+		if ctx.Err() != nil {
+			err = nil // the report says it
 		}
-		return nil
+		ended := f.out.end(report.Search{About: m.about(report.Setting{Name: "arrivals", Value: f.arrivals}), Found: found}, stdout, live)
+		return first(live, err, ended)
 	})
 }
 
@@ -124,6 +118,9 @@ func (f *searchFlags) begin(ctx context.Context, m *measuring) (float64, error) 
 	res, err := m.run(ctx, cfg)
 	if err := errors.Join(err, ctx.Err()); err != nil {
 		return 0, err
+	}
+	if err := failure(res); err != nil {
+		return 0, fmt.Errorf("%w: %s", err, sampleOf(res))
 	}
 	start := res.Throughput / 4
 	if f.o.Most > 0 {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"redrpc/bench"
 	"redrpc/bench/capacity"
 	"redrpc/bench/report"
 	"redrpc/internal/figure"
@@ -107,19 +106,14 @@ func (f *sweepFlags) run(ctx context.Context, stdout io.Writer, live *liveLine) 
 		if curve == nil || len(curve.Points) == 0 {
 			return err
 		}
+		if ctx.Err() != nil {
+			err = nil // the report says it
+		}
 		var more report.Settings
 		if arrivals != "" {
 			more = append(more, report.Setting{Name: "arrivals", Value: arrivals})
 		}
-		written := f.out.write(answerWriters(report.Sweep{About: m.about(more...), Curve: curve}), stdout, live)
-		if err := errors.Join(err, written); err != nil {
-			return err
-		}
-		for _, p := range curve.Points {
-			if p.Verdict.State != bench.Invalid {
-				return nil
-			}
-		}
-		return codedf(exitInvalid, "the measurement is invalid at every load")
+		ended := f.out.end(report.Sweep{About: m.about(more...), Curve: curve}, stdout, live)
+		return first(live, err, ended)
 	})
 }

@@ -148,14 +148,6 @@ func payload(n int) json.RawMessage {
 	return json.RawMessage(`"` + strings.Repeat(alphabet, n/len(alphabet)+1)[:n] + `"`)
 }
 
-// called names what is called, for people.
-func (f *systemFlags) called() string {
-	if f.commands.given() {
-		return f.commands.names()
-	}
-	return f.fn
-}
-
 // settings is what was run.
 func (f *systemFlags) settings(sys *system) report.Settings {
 	set := report.Settings{

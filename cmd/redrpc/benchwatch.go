@@ -47,11 +47,14 @@ func (sys *system) gauges() []bench.Gauge {
 	return g
 }
 
+// workersName is the resource that the workers of the in-process server are.
+const workersName = "server workers"
+
 // resources are what calls use up, besides the processors of this process.
 func (sys *system) resources(workers int) []bench.Resource {
 	var r []bench.Resource
 	if sys.server != nil && sys.trace != nil {
-		r = append(r, bench.Resource{Name: "server workers", Capacity: float64(workers), Used: sys.trace.busy})
+		r = append(r, bench.Resource{Name: workersName, Capacity: float64(workers), Used: sys.trace.busy})
 	}
 	if !sys.inProcess {
 		if _, masters := sys.mainThreads(); masters > 0 {

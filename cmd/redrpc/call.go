@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"redrpc/internal/terminal"
 	"redrpc/rpc"
 )
 
@@ -224,7 +225,7 @@ func call(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, f
 	if err := json.Compact(&line, result); err != nil {
 		return nil, err
 	}
-	return withoutControls(plainHTML(line.Bytes())), nil
+	return terminal.JSON(plainHTML(line.Bytes())), nil
 }
 
 // plainHTML undoes the escapes of <, > and & in a JSON text, which encoders use

@@ -16,6 +16,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"redrpc/internal/terminal"
 	"redrpc/rpc"
 )
 
@@ -223,6 +224,6 @@ func (l look[T]) writeJSON(w io.Writer, list []T) error {
 	if err := e.Encode(objects); err != nil {
 		return err
 	}
-	_, err := w.Write(withoutControls(text.Bytes()))
+	_, err := w.Write(terminal.JSON(text.Bytes()))
 	return err
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -148,25 +146,6 @@ func checkOwnArgs(root *cobra.Command) {
 				shell.Args = noArgs
 			}
 		}
-	}
-}
-
-// withoutControls escapes what has power over a terminal in a JSON text, where it can
-// only be within strings: control characters beyond those that JSON has escaped, and
-// those that change the direction of text.
-func withoutControls(text []byte) []byte {
-	isControl := func(r rune) bool {
-		return r >= 0x7f && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r))
-	}
-	var safe []byte
-	for text = bytes.ToValidUTF8(text, []byte("\uFFFD")); ; {
-		i := bytes.IndexFunc(text, isControl)
-		if i < 0 {
-			return append(safe, text...)
-		}
-		r, size := utf8.DecodeRune(text[i:])
-		safe = fmt.Appendf(append(safe, text[:i]...), `\u%04x`, r)
-		text = text[i+size:]
 	}
 }
 

@@ -80,10 +80,24 @@ func (o output) special() (bool, error) {
 }
 
 // target is path with links followed, so that a link's file is replaced and not
-// the link.
+// the link. It is the same for all paths of a file.
 func (o output) target() string {
+	if o.path == "" {
+		return ""
+	}
 	if real, err := filepath.EvalSymlinks(o.path); err == nil {
 		return real
+	}
+	dir, base := filepath.Split(o.path)
+	if real, err := filepath.EvalSymlinks(filepath.Clean("./" + dir)); dir == "" || err == nil && !filepath.IsAbs(dir) {
+		return filepath.Join(real, base)
+	}
+	return filepath.Clean(o.path)
+}
+
+func (o output) String() string {
+	if o.path == "" {
+		return "stdout"
 	}
 	return o.path
 }
