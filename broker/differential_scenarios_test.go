@@ -44,6 +44,12 @@ var scenarios = []string{
 	"BZPOPMIN missing 0 ; other BZPOPMAX it 0 ; close ; third ZADD it goodScored | SELECT 1 ; BZPOPMIN missing 0 ; other ZADD first goodScored ; other SWAPDB 0 1",
 	"MULTI ; BZPOPMIN zset 0 ; BZMPOP 0 1 missing extreme ; any ; EXEC | WATCH zset ; other ZPOPMIN it ; MULTI ; any ; EXEC | WATCH zset ; other ZADD it XX goodScored ; MULTI ; any ; EXEC",
 
+	// Places and HyperLogLogs.
+	"BZPOPMIN missing 0 ; other GEOADD first goodPlaced+ ; GEOPOS first value | GEOADD missing goodPlaced goodPlaced aMember ; BZPOPMAX missing 0 ; other GEORADIUSBYMEMBER it aMember 500 KM STORE first",
+	"WATCH zset ; other GEOSEARCHSTORE it it FROMLONLAT goodLongitude goodLatitude BYRADIUS goodRadius KM ; MULTI ; any ; EXEC | GEOADD missing goodPlaced+ ; ZADD it goodScored ; GEOSEARCH it FROMLONLAT goodLongitude goodLatitude BYRADIUS INF M ; SORT it ALPHA ; GEOSEARCH it FROMLONLAT goodLongitude goodLatitude BYBOX goodRadius goodRadius KM COUNT 2 DESC ; DUMP it",
+	"PFADD missing value+ ; WATCH it ; other PFCOUNT it ; MULTI ; any ; EXEC | PFADD missing value+ ; PFMERGE key it ; GET it ; PFDEBUG GETREG it ; PFCOUNT it ; PFADD it value ; PFMERGE key it ; GET it",
+	"CONFIG SET HLL-SPARSE-MAX-BYTES few ; PFADD missing value+ ; PFADD it value+ ; PFDEBUG ENCODING it ; GET it ; COPY it key REPLACE ; PFADD it value ; PFDEBUG DECODE it ; PFCOUNT it key ; CONFIG SET HLL-SPARSE-MAX-BYTES 3000",
+
 	// Sorted sets that grow large, and are made anew.
 	"CONFIG SET ZSET-MAX-LISTPACK-ENTRIES 2 ; ZADD key goodScored goodScored goodScored ; ZADD it goodScored+ ; ZREM it value ; OBJECT ENCODING it ; ZRANGESTORE it it 0 1 ; OBJECT ENCODING it ; DUMP it ; CONFIG SET ZSET-MAX-LISTPACK-ENTRIES 128",
 	"ZADD missing 1 huge 1 huge 1 value 1 value ; ZRANGE it 0 -1 WITHSCORES ; ZRANGEBYLEX it lexBound lexBound ; ZUNIONSTORE it 1 it ; DUMP it ; COPY it key REPLACE ; ZREMRANGEBYLEX it lexBound lexBound",

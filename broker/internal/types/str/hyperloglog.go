@@ -15,7 +15,7 @@ import (
 var hyperloglogCommands = []command.Command{
 	{Name: "pfadd", Arity: -2, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW insert"), Run: pfadd, ACL: "hyperloglog",
 		Group: "hyperloglog", Since: "2.8.9", Complexity: "O(1) for each element", Summary: "Adds elements to a HyperLogLog."},
-	{Name: "pfcount", Arity: -2, Flags: command.ReadOnly, Keys: command.KeysUpTo(-1, 1, "RW access"), Run: pfcount, ACL: "hyperloglog",
+	{Name: "pfcount", Arity: -2, Flags: command.ReadOnly | command.MayReplicate, Keys: command.KeysUpTo(-1, 1, "RW access"), Run: pfcount, ACL: "hyperloglog",
 		Group: "hyperloglog", Since: "2.8.9", Complexity: "O(1) for one key, O(N) where N is the number of keys for several", Summary: "Estimates how many different elements one or several HyperLogLogs have."},
 	{Name: "pfmerge", Arity: -2, Flags: command.Write | command.DenyOOM, Keys: []command.KeySpec{{Flags: "RW access insert", First: 1, Step: 1}, {Flags: "RO access", First: 2, Last: -1, Step: 1}}, Run: pfmerge, ACL: "hyperloglog",
 		Group: "hyperloglog", Since: "2.8.9", Complexity: "O(N) where N is the number of HyperLogLogs", Summary: "Merges HyperLogLogs into one."},
