@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -90,9 +91,27 @@ func TestCluster(t *testing.T) {
 		l.Close()
 		from = to
 	}
+	testFailover(t, rdb, nodes)
 	l := open(t, rdb, Options{Commands: commands("MGET a b c"), Connections: 1})
 	if _, err := l.Prepare(t.Context()); err == nil || Kind(err) != "CROSSSLOT" {
 		t.Errorf("keys of several slots: got %v", err)
+	}
+}
+
+// testFailover: who has the slots of a master that is gone is found out.
+func testFailover(t *testing.T, rdb *redis.ClusterClient, nodes []*redistest.Server) {
+	l := open(t, rdb, Options{Commands: commands("SET k:__key__ x"), Keys: 30, Connections: 2})
+	replica := redistest.StartReplica(t, nodes, nodes[0])
+	redistest.Promote(t, replica)
+	nodes[0].Stop()
+	for began := time.Now(); ; {
+		res := run(t, l, bench.Config{Callers: 2, Calls: 100})
+		if res.Errors == 0 {
+			return
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("errors %v", res.ErrorSamples)
+		}
 	}
 }
 

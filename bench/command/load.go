@@ -131,6 +131,7 @@ type Load struct {
 	seats   chan *request // of which each may have one command in flight
 	queued  atomic.Int64  // commands that wait for a seat
 	ticks   atomic.Int64  // of the watch
+	doubts  chan struct{} // whether the Cluster is as it was
 	stop    context.CancelFunc
 	running sync.WaitGroup
 
@@ -210,6 +211,9 @@ func (l *Load) send(r *request, to *node) error {
 		err := c.do(r)
 		refused, ok := err.(ReplyError)
 		if !ok {
+			if err != nil && l.clustered {
+				l.doubt()
+			}
 			return err
 		}
 		if to = l.redirected(r, to, refused); to == nil {

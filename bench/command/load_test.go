@@ -2,8 +2,10 @@ package command
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 	"redrpc/broker"
 	"redrpc/broker/brokertest"
 	"redrpc/internal/redistest"
+	"redrpc/internal/tlstest"
 )
 
 // onEach runs a test on the broker and on a real Redis.
@@ -365,4 +368,42 @@ func TestStall(t *testing.T) {
 		}
 		check(t, measure(openLoop), measure(closedLoop))
 	})
+}
+
+// Connections are made as the options of the client say, by any transport.
+func TestTransports(t *testing.T) {
+	b, rdb := brokertest.Start(t, broker.Options{Password: "secret"})
+	certificate, pool := tlstest.Certificate()
+	secure, err := b.ListenTLS("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := b.Listen("unix", filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, opt := range []*redis.Options{
+		{Addr: secure.String(), TLSConfig: &tls.Config{RootCAs: pool}},
+		{Network: "unix", Addr: socket.String()},
+	} {
+		opt.Password, opt.DB, opt.ClientName = "secret", i+1, "load"
+		client := redis.NewClient(opt)
+		l := open(t, client, Options{Commands: commands("INCRBY n __key__"), Keys: 2, Connections: 2, Pipeline: 3, Batch: i == 0})
+		if res := run(t, l, bench.Config{Callers: 6, Calls: 100}); res.Errors > 0 {
+			t.Errorf("%d: errors %v", i, res.ErrorSamples)
+		}
+		if clients := rdb.ClientList(t.Context()).Val(); strings.Count(clients, "name=load") < 2 {
+			t.Errorf("%d: clients %s", i, clients)
+		}
+		if n, err := client.Get(t.Context(), "n").Int(); err != nil || n == 0 {
+			t.Errorf("%d: got %d, %v in database %d", i, n, err, i+1)
+		}
+		l.Close()
+		client.Close()
+	}
+	wrong := redis.NewClient(&redis.Options{Network: "unix", Addr: socket.String(), Password: "other"})
+	defer wrong.Close()
+	if _, err := Open(t.Context(), wrong, Options{Commands: commands("PING")}); err == nil || !strings.Contains(err.Error(), "WRONGPASS") {
+		t.Errorf("a wrong password: %v", err)
+	}
 }

@@ -3,7 +3,11 @@ package command
 import (
 	"testing"
 
+	"github.com/redis/go-redis/v9/logging"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	logging.Disable() // of go-redis
+	goleak.VerifyTestMain(m)
+}

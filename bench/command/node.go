@@ -150,6 +150,43 @@ func (l *Load) learn(ctx context.Context, rdb *redis.ClusterClient) error {
 	return nil
 }
 
+// doubt has the Cluster asked again, soon: a master that is gone does not say by MOVED who
+// has its slots.
+func (l *Load) doubt() {
+	select {
+	case l.doubts <- struct{}{}:
+	default:
+	}
+}
+
+// The Cluster is asked no more often than every learnEvery, and for no longer than
+// learnWithin.
+const (
+	learnEvery  = 100 * time.Millisecond
+	learnWithin = time.Second
+)
+
+// relearn asks the Cluster again when there is a doubt, until ctx ends.
+func (l *Load) relearn(ctx context.Context, rdb *redis.ClusterClient) {
+	pause := time.NewTicker(learnEvery)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.doubts:
+		}
+		asking, cancel := context.WithTimeout(ctx, learnWithin)
+		_ = l.learn(asking, rdb) // if nobody answers the next command that fails asks again
+		cancel()
+	}
+}
+
 func (l *Load) seedHost(rdb *redis.ClusterClient) string {
 	for _, addr := range rdb.Options().Addrs {
 		if host, _, err := net.SplitHostPort(addr); err == nil {

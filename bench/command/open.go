@@ -25,6 +25,7 @@ func Open(ctx context.Context, rdb redis.UniversalClient, o Options) (_ *Load, e
 	if _, clustered := rdb.(*redis.ClusterClient); clustered {
 		l.Batch = false
 	}
+	l.doubts = make(chan struct{}, 1)
 	l.byAddr = make(map[string]*node)
 	l.seed = o.Seed
 	if l.mix.chooser = newChooser(o.Pattern, int64(o.Keys), o.Data, o.Seed); err != nil {
@@ -70,6 +71,9 @@ func Open(ctx context.Context, rdb redis.UniversalClient, o Options) (_ *Load, e
 	watching, stop := context.WithCancel(context.Background())
 	l.stop = stop
 	l.running.Go(func() { l.watch(watching) })
+	if c, ok := rdb.(*redis.ClusterClient); ok {
+		l.running.Go(func() { l.relearn(watching, c) })
+	}
 	if err := l.connectAll(ctx); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}

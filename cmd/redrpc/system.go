@@ -170,7 +170,7 @@ func (sys *system) close(log io.Writer) error {
 
 func (sys *system) startBroker(f *systemFlags, atATime int) (*redis.Options, error) {
 	// Callers, workers, and what else connects.
-	b, err := broker.New(broker.Options{MaxClients: atATime + f.clients + f.workers + 100})
+	b, err := broker.New(broker.Options{MaxClients: max(atATime, f.commands.connections) + f.clients + f.workers + 100})
 	if err != nil {
 		return nil, err
 	}
