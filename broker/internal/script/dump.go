@@ -59,11 +59,14 @@ func (f *Functions) restore(payload []byte, policy Policy, most int) (wrong stri
 
 // readCode reads the code of a library.
 func readCode(d *rdb.Decoder) (code []byte, wrong string) {
-	read := func(what string) string {
-		s := d.String()
+	check := func(what string) {
 		if d.Broken() && wrong == "" {
 			wrong = "Failed loading " + what
 		}
+	}
+	read := func(what string) string {
+		s := d.String()
+		check(what)
 		return string(s)
 	}
 	switch d.Byte() {
@@ -72,7 +75,9 @@ func readCode(d *rdb.Decoder) (code []byte, wrong string) {
 	case rdb.OpcodeFunction:
 		name := read("library name")
 		engine := read("engine name")
-		if d.Length() != 0 || d.Broken() {
+		isDescribed := d.Uint() != 0
+		check("library description indicator")
+		if isDescribed {
 			read("library description")
 		}
 		code = fmt.Appendf(nil, "#!%s name=%s\n%s", cString(engine), cString(name), cString(read("library blob")))
