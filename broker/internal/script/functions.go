@@ -147,7 +147,7 @@ func (l *libraries) Delete(name []byte) bool {
 func (l *libraries) remove(library *Library) {
 	delete(l.byName, library.Name)
 	for _, f := range library.Functions {
-		if name := lower(f.Name); l.functions[name].library == library {
+		if name := lower(f.Name); l.functions[name] == f {
 			delete(l.functions, name)
 		}
 	}

@@ -72,7 +72,8 @@ const loadLimit = 500 * time.Millisecond
 
 var errLoadTimeout = errors.New("FUNCTION LOAD timeout")
 
-// execute runs the code of a library, which registers its functions.
+// execute runs the code of a library, which registers its functions. A mistake of ours leaves
+// a state behind that nobody knows.
 func (f *Functions) execute(l *Library, code string) (wrong string) {
 	f.offer(f.loading)
 	defer f.offer(f.running)
@@ -89,12 +90,17 @@ func (f *Functions) execute(l *Library, code string) (wrong string) {
 		}
 		return nil
 	})
+	finished := false
 	defer func() {
 		f.library = nil
 		f.state.SetErrorHandler(handleError)
 		f.state.SetHook(HookInterval, f.host.Interrupt)
+		if !finished {
+			f.Restart()
+		}
 	}()
-	if _, err = f.state.Call(function); err == nil {
+	_, err = f.state.Call(function)
+	if finished = true; err == nil {
 		return ""
 	}
 	text := "ERR " + err.Error()
