@@ -181,6 +181,7 @@ var failures = map[string]failing{
 	"failoverTime":   {"FAILOVER timeout must be greater than 0", ""},
 	"noFailover":     {"No failover in progress.", ""},
 	"noReplicas":     {"FAILOVER requires connected replicas.", ""},
+	"unreachable":    {"IOERR error or timeout *", ""},
 	"migrateKeys":    {"When using MIGRATE KEYS option, the key argument must be set to the empty string", ""},
 	"noShutdown":     {"No shutdown in progress.", ""},
 	"noMulti":        {"Command not allowed inside a transaction", ""},
@@ -357,7 +358,7 @@ var endings = map[string][]string{
 	"psync":                   {"never value", "never context", "never forbidden", "never memory", "never noAuth"}, // likewise
 	"sync":                    {"never value", "never context", "never forbidden", "never memory", "never noAuth"}, // likewise
 	"failover":                {"never value", "syntax: word | ABORT word | FORCE FORCE | TO 127.0.0.1", "integer: TO 127.0.0.1 noInt | TIMEOUT noInt", "failoverTime: TIMEOUT 0 | TIMEOUT -1", "noFailover: ABORT", "noReplicas: nothing | FORCE | TO 127.0.0.1 small FORCE TIMEOUT positive"},
-	"migrate":                 {"value: 127.0.0.1 1 missing small positive | 127.0.0.1 1 empty small positive COPY REPLACE KEYS missing+", "syntax: 127.0.0.1 1 key 0 10 word | 127.0.0.1 1 key 0 10 AUTH", "integer: 127.0.0.1 1 key 0 noInt | 127.0.0.1 1 key noInt 10", "migrateKeys: 127.0.0.1 1 string 0 10 KEYS missing"},
+	"migrate":                 {"value: 127.0.0.1 1 missing small positive | 127.0.0.1 1 empty small positive COPY REPLACE KEYS missing+", "syntax: 127.0.0.1 1 key 0 10 word | 127.0.0.1 1 key 0 10 AUTH", "integer: 127.0.0.1 1 key 0 noInt | 127.0.0.1 1 key noInt 10", "migrateKeys: 127.0.0.1 1 string 0 10 KEYS missing", "unreachable: 127.0.0.1 1 string 0 10"},
 	"module|load":             {"never value", "modules: value", "never context", "never forbidden", "never memory", "never noAuth", "never queued", "never revoked"},
 	"module|loadex":           {"never value", "modules: value", "never context", "never forbidden", "never memory", "never noAuth", "never queued", "never revoked"},
 	"module|unload":           {"never value", "modules: value", "never context", "never forbidden", "never memory", "never noAuth", "never queued", "never revoked"},

@@ -153,6 +153,13 @@ var rules = []rule{
 			}
 		})
 	}},
+	{"migrate", "a refused connection may be noticed when it is written to", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.text == "IOERR error or timeout writing to target instance" && b.text == "IOERR error or timeout connecting to the client" {
+				b.text = r.text
+			}
+		})
+	}},
 	{"function|list", "libraries and their functions have no order", func(_ []string, redis, broker []*answer) {
 		sortLibraries(redis)
 		sortLibraries(broker)
