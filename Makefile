@@ -15,8 +15,8 @@ build: ## build the command, bin/redrpc
 man: ## write the manual pages, bin/man/*.1
 	go run ./cmd/redrpc man bin/man
 
-# The tests of rpc and of the command mostly wait: they come first, beside another package.
-PACKAGES := -p 3 ./rpc ./cmd/... ./bench/... ./...
+# Tests that mostly wait run at once, 8 of a package. The packages that take longest come first.
+PACKAGES := -p 3 -parallel 8 ./rpc ./broker ./cmd/... ./bench/... ./...
 
 # The flows mostly wait, so many run at once.
 SYSTEMS := cd broker/systems && go test -shuffle=on -parallel 16 -timeout 8m

@@ -51,6 +51,7 @@ type Broker struct {
 	postponers                  postponers // reasons to postpone commands
 	postponements               postponements
 	pause                       pause
+	evictor                     evictor
 	stall                       stall
 	pendingWrites               []*session // sessions with output for their transports
 	conditions                  []*condition
@@ -114,7 +115,8 @@ func New(o Options) (*Broker, error) {
 	b.history.most = o.LogSize
 	b.keys = keyspace.New(o.Databases, types, hooks{b})
 	b.running = call{Call: keyspace.Call{Keyspace: b.keys}, Broker: b}
-	b.pause.broker = b
+	b.keys.Seed(o.Seed)
+	b.pause.broker, b.evictor.broker = b, b
 	b.optionsChanged()
 	b.setObserved()
 	b.applyDiagnostics()

@@ -40,9 +40,6 @@ type setting struct {
 	set func(o *Options, value string) (expected string)
 }
 
-// evictionPolicies are Redis's that the broker does not support.
-var evictionPolicies = []string{"volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl", "allkeys-lru", "allkeys-lfu", "allkeys-random"}
-
 var settings = map[string]setting{
 	"aclfile": {get: func(*Options) string { return "" }},
 	"acl-pubsub-default": {
@@ -119,9 +116,22 @@ var settings = map[string]setting{
 		func(o *Options) string { return o.diagnostics.percentiles },
 		setPercentiles,
 	},
-	"maxclients":       integerSetting(func(o *Options) *int { return &o.MaxClients }, 1, math.MaxUint32),
-	"maxmemory":        bytesSetting(func(o *Options) *int { return &o.MaxMemory }, 0, math.MaxUint64),
-	"maxmemory-policy": only("noeviction", notOneOf(strings.Join(evictionPolicies, " ")+" noeviction"), evictionPolicies...),
+	"maxclients": integerSetting(func(o *Options) *int { return &o.MaxClients }, 1, math.MaxUint32),
+	"maxmemory":  bytesSetting(func(o *Options) *int { return &o.MaxMemory }, 0, math.MaxUint64),
+	"maxmemory-policy": {
+		func(o *Options) string { return o.eviction.Policy.String() },
+		func(o *Options, value string) string {
+			policy, valid := keyspace.ParsePolicy(strings.ToLower(value))
+			if !valid {
+				return notOneOf(strings.Join(keyspace.Policies[1:], " ") + " noeviction") // in Redis's order
+			}
+			o.eviction.Policy = policy
+			return ""
+		},
+	},
+	"maxmemory-samples": integerSetting(func(o *Options) *int { return &o.eviction.Samples }, 1, math.MaxInt32),
+	"lfu-log-factor":    integerSetting(func(o *Options) *int { return &o.eviction.LogFactor }, 0, math.MaxInt32),
+	"lfu-decay-time":    integerSetting(func(o *Options) *int { return &o.eviction.DecayTime }, 0, math.MaxInt32),
 	"notify-keyspace-events": {
 		func(o *Options) string { return o.events.String() },
 		func(o *Options, value string) string {
@@ -171,23 +181,6 @@ var (
 	zsetEntries = integerSetting(func(o *Options) *int { return &o.thresholds.ZSetEntries }, 0, math.MaxInt64)
 	zsetValue   = bytesSetting(func(o *Options) *int { return &o.thresholds.ZSetValue }, 0, math.MaxInt64)
 )
-
-// only is a setting that supports one value, and in Redis others, too. For any other value
-// it returns invalid, Redis's text.
-func only(value, invalid string, others ...string) setting {
-	return setting{
-		func(*Options) string { return value },
-		func(_ *Options, given string) string {
-			switch given = strings.ToLower(given); {
-			case given == value:
-				return ""
-			case slices.Contains(others, given):
-				return fmt.Sprintf("the broker can do '%s' only", value)
-			}
-			return invalid
-		},
-	}
-}
 
 // boolSetting is yes if the field equals yes, else no.
 func boolSetting(field func(*Options) *bool, yes bool) setting {
@@ -407,6 +400,9 @@ func configSet(c *call, args [][]byte) resp.Reply {
 	}
 	if c.options.MaxMemory == 0 && o.MaxMemory > 0 {
 		c.MeasureAll()
+	}
+	if o.MaxMemory > 0 && o.MaxMemory != c.options.MaxMemory {
+		c.evictSoon()
 	}
 	if given["requirepass"] {
 		c.acl.defaultUser.SetPassword(o.Password)

@@ -177,7 +177,7 @@ func (b *Broker) infoMemory(out *strings.Builder) {
 	ratio := func(a, b uint64) string { return fmt.Sprintf("%.2f", float64(a)/float64(max(b, 1))) }
 	resident := m.Sys - m.HeapReleased
 	writeFields(out,
-		field{"maxmemory_policy", "noeviction"},
+		field{"maxmemory_policy", b.keys.Policy()},
 		field{"allocator_frag_ratio", ratio(m.HeapInuse, m.HeapAlloc)},
 		field{"allocator_frag_bytes", m.HeapInuse - m.HeapAlloc},
 		field{"allocator_rss_ratio", ratio(m.HeapSys-m.HeapReleased, m.HeapInuse)},
@@ -288,7 +288,7 @@ func (b *Broker) infoStats(out *strings.Builder) {
 		field{"expired_stale_perc", "0.00"},
 		field{"expired_time_cap_reached_count", 0},
 		field{"expire_cycle_cpu_milliseconds", 0},
-		field{"evicted_keys", 0},
+		field{"evicted_keys", b.keys.Evicted},
 		field{"evicted_clients", 0},
 		field{"total_eviction_exceeded_time", 0},
 		field{"current_eviction_exceeded_time", 0},

@@ -111,7 +111,7 @@ func (d *comparison) playRound(next func(*round) []step, record *[]string) (made
 	d.redis.expect(d, "+OK", "SCRIPT", "FLUSH")
 	d.redis.expect(d, "+OK", "FUNCTION", "FLUSH")
 	var err error
-	d.redis.expect(d, "+OK", "CONFIG", "SET", "requirepass", d.password, "hz", "10", "loglevel", "notice", "lazyfree-lazy-expire", "no", "lua-time-limit", "5000", "auto-aof-rewrite-min-size", "64mb", "zset-max-listpack-entries", "128", "zset-max-listpack-value", "64", "timeout", "0", "maxmemory", "0", "maxclients", "10000", "client-query-buffer-limit", "1gb",
+	d.redis.expect(d, "+OK", "CONFIG", "SET", "requirepass", d.password, "hz", "10", "loglevel", "notice", "lazyfree-lazy-expire", "no", "lua-time-limit", "5000", "auto-aof-rewrite-min-size", "64mb", "zset-max-listpack-entries", "128", "zset-max-listpack-value", "64", "timeout", "0", "maxmemory", "0", "maxmemory-policy", "noeviction", "maxmemory-samples", "5", "lfu-log-factor", "10", "lfu-decay-time", "1", "maxclients", "10000", "client-query-buffer-limit", "1gb",
 		"proto-max-bulk-len", "512mb", "client-output-buffer-limit", "normal 0 0 0 pubsub 32mb 8mb 60 replica 256mb 64mb 60", "tracking-table-max-keys", "1000000",
 		"protected-mode", "yes", "notify-keyspace-events", d.events, "latency-tracking", "yes", "latency-tracking-info-percentiles", "50 99 99.9",
 		"slowlog-log-slower-than", "-1", "slowlog-max-len", "128", "latency-monitor-threshold", "0", "acl-pubsub-default", "resetchannels", "acllog-max-len", "128",

@@ -186,6 +186,7 @@ var failures = map[string]failing{
 	"noShutdown":     {"No shutdown in progress.", ""},
 	"noMulti":        {"Command not allowed inside a transaction", ""},
 	"noFrequency":    {"An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.", ""},
+	"noIdleTime":     {"An LFU maxmemory policy is selected, idle time not tracked. Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.", ""},
 	"expireOption":   {"Unsupported option *", ""},
 	"notXX":          {"NX and XX, GT or LT options at the same time are not compatible", ""},
 	"gtLt":           {"GT and LT options at the same time are not compatible", ""},
@@ -389,8 +390,8 @@ var endings = map[string][]string{
 	"scan":           {"syntax: cursor word | cursor COUNT 0", "integer: cursor COUNT noInt", "cursor: X"},
 
 	"object|encoding": {"null"},
-	"object|freq":     {"never value", "null", "noFrequency: own"},
-	"object|idletime": {"null"},
+	"object|freq":     {"value: CONFIG SET MAXMEMORY-POLICY ALLKEYS-LFU ; this own ; CONFIG SET MAXMEMORY-POLICY NOEVICTION", "null", "noFrequency: CONFIG SET MAXMEMORY-POLICY NOEVICTION ; this own"},
+	"object|idletime": {"null", "noIdleTime: CONFIG SET MAXMEMORY-POLICY VOLATILE-LFU ; this own ; CONFIG SET MAXMEMORY-POLICY NOEVICTION"},
 	"object|refcount": {"null"},
 
 	// Strings.

@@ -188,6 +188,13 @@ var rules = []rule{
 			}
 		})
 	}},
+	{"object|freq", "counters of uses grow by chance", func(_ []string, redis, broker []*answer) {
+		pairs(redis, broker, func(r, b *answer) {
+			if r.kind == ':' && b.kind == ':' {
+				b.text = r.text
+			}
+		})
+	}},
 	{"object|refcount", "in a transaction of redis-server the queued command counts too", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
 			if r.kind == ':' && r.text == "2" && b.text == "1" {

@@ -96,6 +96,7 @@ var scenarios = []string{
 	// Memory is counted, or little, and a password that changes.
 	"CONFIG SET MAXMEMORY 107374182400 ; any ; any ; other any ; other any",
 	"MULTI ; SET key value ; any ; other CONFIG SET MAXMEMORY 1 ; any ; EXEC ; any ; other CONFIG SET MAXMEMORY 0",
+	"CONFIG SET MAXMEMORY-POLICY evictionPolicy ; WATCH key ; SET it value ; other CLIENT TRACKING ON ; other EXISTS it ; third SUBSCRIBE channel ; CONFIG SET MAXMEMORY 1 ; other EXISTS it ; MULTI ; EXEC ; any ; CONFIG SET MAXMEMORY 0 MAXMEMORY-POLICY NOEVICTION",
 	"BLMOVE missing own end end 0 ; other CONFIG SET MAXMEMORY 1 ; third RPUSH first value ; other CONFIG SET MAXMEMORY 0 ; third RPUSH first value",
 	"other CONFIG SET REQUIREPASS thePassword ; any ; RESET ; any ; AUTH password ; any ; third any ; other CONFIG SET REQUIREPASS empty ; any",
 }

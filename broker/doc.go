@@ -1,8 +1,9 @@
 // Package broker is a Redis server inside the process, for tests and benchmarks.
 //
 // It speaks the Redis protocol (RESP2 and RESP3) and behaves like Redis 7.0.15
-// for keys that expire, strings, lists, hashes, sets, sorted sets, blocking commands,
-// Lua scripts and functions, transactions, Pub/Sub with keyspace notifications, and client tracking.
+// for keys that expire, strings, lists, hashes, sets, sorted sets, streams, geospatial
+// indexes, HyperLogLogs, blocking commands, Lua scripts and functions, transactions, Pub/Sub
+// with keyspace notifications, and client tracking.
 // A client reaches it in memory, without a port:
 //
 //	b, err := broker.New(broker.Options{})

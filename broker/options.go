@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"redrpc/broker/internal/keyspace"
@@ -55,10 +56,19 @@ type Options struct {
 	// subscriptions or monitors; whole seconds, and 0 means never.
 	IdleTimeout time.Duration
 
-	// MaxMemory is the limit of the data in bytes beyond which commands that may need
-	// memory fail with an OOM error, as with Redis's policy noeviction. The memory is
-	// estimated; an empty broker counts as 1 MiB. 0 means no limit.
+	// MaxMemory is the limit of the data in bytes beyond which keys are evicted, as
+	// MaxMemoryPolicy says. Where there are none to evict, commands that may need memory fail
+	// with an OOM error. The memory is estimated; an empty broker counts as 1 MiB. 0 means no
+	// limit.
 	MaxMemory int
+
+	// MaxMemoryPolicy says which keys are evicted: Redis's maxmemory-policy, such as
+	// "allkeys-lru". "" means noeviction.
+	MaxMemoryPolicy string
+
+	// Seed is that of the random numbers by which keys are chosen to be evicted: brokers with
+	// the same one evict the same keys if they are sent the same commands at the same times.
+	Seed uint64
 
 	// MaxTracked is how many keys client tracking remembers; beyond that keys are evicted
 	// from its table and invalidated. 0 means 1,000,000, a negative number no limit.
@@ -102,6 +112,8 @@ type Options struct {
 	served served
 
 	thresholds keyspace.Thresholds // of encodings
+
+	eviction keyspace.Eviction // MaxMemoryPolicy, parsed, and what only CONFIG SET changes
 
 	// busyAfter is after how many milliseconds a script lets others in; 0: never.
 	busyAfter int
@@ -190,6 +202,12 @@ func (o Options) withDefaults() (Options, error) {
 	if o.events, valid = keyspace.ParseEvents(o.KeyspaceEvents); !valid {
 		return o, fmt.Errorf("broker: Options.KeyspaceEvents is %q: expected letters out of %q", o.KeyspaceEvents, "A"+keyspace.EventLetters)
 	}
+	o.eviction = keyspace.DefaultEviction
+	if o.MaxMemoryPolicy != "" {
+		if o.eviction.Policy, valid = keyspace.ParsePolicy(o.MaxMemoryPolicy); !valid {
+			return o, fmt.Errorf("broker: Options.MaxMemoryPolicy is %q: expected one of %s", o.MaxMemoryPolicy, strings.Join(keyspace.Policies, ", "))
+		}
+	}
 	if y := o.ManualTime.UTC().Year(); !o.ManualTime.IsZero() && (y < 1970 || y > 2200) {
 		return o, fmt.Errorf("broker: Options.ManualTime is %v: expected a time from 1970 to 2200", o.ManualTime)
 	}
@@ -210,4 +228,5 @@ func (b *Broker) optionsChanged() {
 	b.limits = resp.Limits{MaxArguments: b.options.MaxArguments, MaxBulk: b.options.MaxBulk, MaxInline: b.options.MaxInline}
 	b.keys.MaxBulk, b.keys.MaxMemory, b.keys.Events = b.options.MaxBulk, b.options.MaxMemory, b.options.events
 	b.keys.Thresholds = b.options.thresholds
+	b.keys.SetEviction(b.options.eviction)
 }

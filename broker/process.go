@@ -221,12 +221,13 @@ func (s *session) hasFlag(cmd *command.Command, args [][]byte, flag command.Flag
 // take more than they may.
 var outOfMemory = resp.ErrorReply("OOM command not allowed when used memory > 'maxmemory'.")
 
-// lacksMemory reports whether a command has to be refused. In a transaction every
+// lacksMemory evicts keys, if that is necessary, and reports whether a command has to be refused as
+// it does not suffice. In a transaction every
 // command is, as to queue it takes memory too; EXEC only if what was queued is
 // refused alone.
 func (s *session) lacksMemory(cmd *command.Command, args [][]byte) bool {
 	b := s.broker
-	if !b.keys.IsFull() {
+	if b.isBusy() || b.keys.Evict() {
 		return false
 	}
 	if !s.transaction.open {

@@ -18,7 +18,7 @@ var ownValues = strings.Fields("bind dir port unixsocket daemonize pidfile enabl
 
 // refusedValues are settings of which the broker refuses values that Redis takes, or that
 // would make redis-server useless for the test.
-var refusedValues = strings.Fields("bind port tls-port unixsocket appendonly maxmemory-policy requirepass io-threads " +
+var refusedValues = strings.Fields("bind port tls-port unixsocket appendonly requirepass io-threads " +
 	"repl-backlog-size client-output-buffer-limit maxclients oom-score-adj timeout maxmemory client-query-buffer-limit proto-max-bulk-len min-replicas-to-write min-slaves-to-write")
 
 // CONFIG has all settings of redis-server, with the same values, and takes the same ones.
@@ -105,7 +105,7 @@ func TestSettingsDoc(t *testing.T) {
 		title, text string
 		names       []string
 	}{
-		{"With an effect", "`maxmemory-policy` has one value here, and refuses others. `bind` and `port` say where the broker\nlistens, and refuse others, too. `min-replicas-to-write` refuses all writes (NOREPLICAS), as there are no replicas.", effective},
+		{"With an effect", "`bind` and `port` say where the broker listens, and refuse other values. `min-replicas-to-write` refuses all writes (NOREPLICAS), as there are no replicas.", effective},
 		{"Kept, without effect", "They are about a disk, replicas, a cluster or a process that are not there, or about how Redis works inside.", kept},
 		{"Not to be changed", "", fixed},
 	} {

@@ -30,6 +30,7 @@ type Stats struct {
 	ErrorCodes map[string]int64 // of them, by their first word, such as WRONGTYPE
 
 	Expired      int64 // keys that were deleted when their time had come
+	Evicted      int64 // keys that were deleted as there was too little memory
 	Hits, Misses int64 // keys that were read, and keys that were to be and did not exist
 
 	Reads, Writes     int64 // pieces of input and of output
@@ -70,7 +71,7 @@ func (b *Broker) Stats() Stats {
 		Connections: s.connections, Rejected: s.rejected, Refused: s.refused, Dropped: s.dropped,
 		Commands: b.commandsRun(), Unknown: s.unknown,
 		Errors: s.errors, ErrorCodes: maps.Clone(s.errorCodes),
-		Expired: b.keys.Expired, Hits: b.keys.Hits, Misses: b.keys.Misses,
+		Expired: b.keys.Expired, Evicted: b.keys.Evicted, Hits: b.keys.Hits, Misses: b.keys.Misses,
 		Reads: s.reads, Writes: s.writes, BytesIn: s.bytesIn, BytesOut: s.bytesOut,
 		Rate: b.rate().commands, ByCommand: byCommand,
 	}
@@ -99,7 +100,7 @@ func (b *Broker) resetStats() {
 		started: b.stats.started, blocked: b.stats.blocked,
 		errorCodes: map[string]int64{}, samples: ring[sample]{most: rateSamples + 1},
 	}
-	b.keys.Expired, b.keys.Hits, b.keys.Misses = 0, 0, 0
+	b.keys.Expired, b.keys.Evicted, b.keys.Hits, b.keys.Misses = 0, 0, 0, 0
 	b.saves.count, b.saves.rewrites = 0, 0
 	clear(b.usage)
 }

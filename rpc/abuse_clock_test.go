@@ -17,6 +17,7 @@ import (
 // learn of it at different times, in fake time. What it says of deadlines is wrong then.
 // Calls go on.
 func TestClockStep(t *testing.T) {
+	t.Parallel()
 	const (
 		step    = 45 * time.Second  // when it is set
 		end     = 125 * time.Second // both have read it again

@@ -176,6 +176,7 @@ func (f *servedClient) watchConnections() (most func() (own, redis int)) {
 // TestFleets: clients and servers of any version work together, whichever of them they
 // meet first.
 func TestFleets(t *testing.T) {
+	t.Parallel()
 	addr := redistest.Start(t).Addr
 	const (
 		callers  = 200
@@ -226,6 +227,7 @@ func TestFleets(t *testing.T) {
 // TestConnectionsWithOldServers counts them by Redis, where many calls wait for old
 // servers at a time.
 func TestConnectionsWithOldServers(t *testing.T) {
+	t.Parallel()
 	for _, maxConns := range []int{3, 10} {
 		h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
 		f := startClient(h, rpc.ClientOptions{MaxConns: maxConns})
@@ -265,6 +267,7 @@ func TestConnectionsWithOldServers(t *testing.T) {
 // TestFleetReplaced: servers are replaced by such of another version, and back, while
 // there is load.
 func TestFleetReplaced(t *testing.T) {
+	t.Parallel()
 	addr := redistest.Start(t).Addr
 	var scenarios []scenario
 	for _, c := range []struct {
@@ -304,6 +307,7 @@ func TestFleetReplaced(t *testing.T) {
 // TestGivenUpCallsOfOldServers: what a call leaves behind that nobody waits for any more
 // has a time to live, whichever server answers it.
 func TestGivenUpCallsOfOldServers(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h *house) {
 		for i, opt := range []rpc.ServerOptions{oldServer, newServer} {
 			h := &house{T: t, rdb: h.rdb, prefix: fmt.Sprint("p", i)}
@@ -343,6 +347,7 @@ func TestGivenUpCallsOfOldServers(t *testing.T) {
 // TestPythonBesideNewServer: a program that behaves as the Python port serves the same
 // functions as a new server.
 func TestPythonBesideNewServer(t *testing.T) {
+	t.Parallel()
 	python := redistest.Python(t, "redis")
 	for name, opt := range map[string]rpc.ClientOptions{"new client": newClient, "old client": oldPort} {
 		t.Run(name, func(t *testing.T) {

@@ -184,6 +184,7 @@ func (s *storm) settle(cancel func()) {
 
 // TestKillStorm closes the connections of clients and servers all the time.
 func TestKillStorm(t *testing.T) {
+	t.Parallel()
 	const (
 		lasts = 2 * time.Second
 		least = 50 * time.Millisecond // between two kills
@@ -229,6 +230,7 @@ func TestKillStorm(t *testing.T) {
 // TestDropStorm closes connections now and then before or after a command of a kind has
 // run, or in the midst of its reply, in fake time.
 func TestDropStorm(t *testing.T) {
+	t.Parallel()
 	const (
 		lasts = 250 * time.Millisecond
 		often = 0.05
@@ -284,6 +286,7 @@ func TestDropStorm(t *testing.T) {
 // a result that was popped and did not arrive is lost, but no call runs twice, and each
 // ends.
 func TestKillsOfOldVersions(t *testing.T) {
+	t.Parallel()
 	var scenarios []scenario
 	for _, c := range []struct {
 		name   string

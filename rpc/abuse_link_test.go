@@ -24,10 +24,17 @@ func (h *house) impatient() *house {
 	return h.withOptions(func(opt *redis.Options) { opt.ReadTimeout, opt.WriteTimeout = linkTimeout, linkTimeout })
 }
 
-// TestSlowLink: what is long takes its time over a slow link, which is several times
+// TestLinks runs beside no other test, as links pass bytes at a rate, and have timeouts.
+func TestLinks(t *testing.T) {
+	t.Run("slow", testSlowLink)
+	t.Run("stalled", testStalledLink)
+	t.Run("closed while stalled", testClosedWhileStalled)
+}
+
+// testSlowLink: what is long takes its time over a slow link, which is several times
 // the timeout of reads and writes. It arrives, over a connection that is made once, and
 // short calls of the same client to the same server are not held up.
-func TestSlowLink(t *testing.T) {
+func testSlowLink(t *testing.T) {
 	t.Parallel()
 	addr := redistest.Start(t).Addr
 	var scenarios []scenario
@@ -124,9 +131,9 @@ const (
 	down = 2 // from Redis
 )
 
-// TestStalledLink: a call ends by its timeout when its link passes nothing any more, and
+// testStalledLink: a call ends by its timeout when its link passes nothing any more, and
 // calls go on when it passes bytes again, or other connections do.
-func TestStalledLink(t *testing.T) {
+func testStalledLink(t *testing.T) {
 	t.Parallel()
 	addr := redistest.Start(t).Addr
 	const (
@@ -236,9 +243,9 @@ func TestStalledLink(t *testing.T) {
 	atOnce(t, scenarios)
 }
 
-// TestClosedWhileStalled: neither Close nor Stop waits for a link that passes nothing,
+// testClosedWhileStalled: neither Close nor Stop waits for a link that passes nothing,
 // beyond their limits.
-func TestClosedWhileStalled(t *testing.T) {
+func testClosedWhileStalled(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
 	link, behind := startProxy(h.impatient(), 0, 0)

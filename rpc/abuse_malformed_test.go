@@ -44,6 +44,7 @@ func (h *house) only(list string) (message string, fields map[string]any) {
 // TestNumbersThatAreNotJSON: Python writes NaN and both infinities into messages. A call
 // with such an argument is answered with an error that names it.
 func TestNumbersThatAreNotJSON(t *testing.T) {
+	t.Parallel()
 	calls := []struct{ message, want string }{
 		{`{"id": %q, "ts": "t", "kw": {"x": NaN}}`, "NaN"},
 		{`{"id": %q, "ts": "t", "kw": {"x": Infinity}}`, "Infinity"},
@@ -124,6 +125,7 @@ func malformedCall(r *rand.Rand) string {
 // TestManyMalformedCalls: all of them are counted, few of them are logged, and others
 // are answered meanwhile.
 func TestManyMalformedCalls(t *testing.T) {
+	t.Parallel()
 	const messages = 20_000
 	onBoth(t, func(t *testing.T, h *house) {
 		seed := uint64(time.Now().UnixNano())
@@ -160,6 +162,7 @@ func TestManyMalformedCalls(t *testing.T) {
 
 // TestManyCallsWithNaN: they are answered one by one, and not logged so.
 func TestManyCallsWithNaN(t *testing.T) {
+	t.Parallel()
 	const messages = 5_000
 	onBoth(t, func(t *testing.T, h *house) {
 		all := make([]string, messages)

@@ -19,6 +19,7 @@ import (
 // TestResultRefusedForAWhile: Redis takes no writes at the moment of the answer. The
 // caller gets its result when Redis does again, and the function has run once.
 func TestResultRefusedForAWhile(t *testing.T) {
+	t.Parallel()
 	const refused = 100 * time.Millisecond
 	var scenarios []scenario
 	for _, c := range []struct {
@@ -73,6 +74,7 @@ var refusals = []struct{ text, command string }{
 // TestResultRefusedByAnyReply is TestResultRefusedForAWhile for what is hard to bring
 // about on a redis-server, in fake time.
 func TestResultRefusedByAnyReply(t *testing.T) {
+	t.Parallel()
 	for _, c := range refusals {
 		name, _, _ := strings.Cut(c.text, " ")
 		for _, inAll := range []bool{false, true} { // what the server sends, or everything
@@ -113,6 +115,7 @@ func TestResultRefusedByAnyReply(t *testing.T) {
 // learn that there is none in time; the workers of the server are free again when it is
 // over, and a Stop before that ends.
 func TestResultRefusedForLong(t *testing.T) {
+	t.Parallel()
 	const (
 		workers = 2
 		timeout = 300 * time.Millisecond
@@ -173,6 +176,7 @@ func TestResultRefusedForLong(t *testing.T) {
 // TestMaxClients: where Redis takes no more connections, calls say so, and were not
 // sent; calls over connections that there are go on; and all do when there is room.
 func TestMaxClients(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t, "--maxclients", "20").Addr})
 	h.employ(rpc.ServerOptions{}, small)
 	ctx := context.Background()

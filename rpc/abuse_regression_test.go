@@ -23,6 +23,7 @@ import (
 // TestServerMayNotPushToReplyLists: Redis forbids a server the reply lists. Results come
 // on the single-use lists, and what was refused once is not tried for each call.
 func TestServerMayNotPushToReplyLists(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
 	h.do("acl", "setuser", "server", "on", ">secret", "~"+h.prefix+":small:*", "~"+h.prefix+":server:*", "&*", "+@all")
 	h.withOptions(func(opt *redis.Options) { opt.Username, opt.Password = "server", "secret" }).employ(rpc.ServerOptions{}, small)
@@ -61,6 +62,7 @@ func TestServerMayNotPushToReplyLists(t *testing.T) {
 // TestPlacesOfCallsThatAreTooLong: a call that Redis does not take, or that cannot be
 // encoded, gives back the place that it had among those that wait by BLPOP.
 func TestPlacesOfCallsThatAreTooLong(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t, "--proto-max-bulk-len", "1mb").Addr})
 	h.employ(rpc.ServerOptions{}, small)
 	const places = 2
@@ -127,6 +129,7 @@ func (c *holeConn) Read(p []byte) (int, error) {
 // report no error. Calls go on over others, although more and more is written to the
 // first.
 func TestConnectionsThatPassNothing(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
 	h.employ(rpc.ServerOptions{}, small)
 	hole := newHole()
@@ -147,6 +150,7 @@ func TestConnectionsThatPassNothing(t *testing.T) {
 // TestStaleResultsAreReadTogether: of results that nobody waits for many are read at a
 // time, however few calls wait.
 func TestStaleResultsAreReadTogether(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
 	client := h.newClient(rpc.ClientOptions{})
 	ended := h.start(context.Background(), client, "probe", 7, rpc.Timeout(patience))
@@ -199,6 +203,7 @@ func longResults(h *house, b *broker.Broker, calls int) (reads int64) {
 // TestLongResultIsReadOnce: a long result is not read again while it is being read,
 // however long that takes.
 func TestLongResultIsReadOnce(t *testing.T) {
+	t.Parallel()
 	inFakeTime(t, func(t *testing.T, h *house, b *broker.Broker) {
 		if reads := longResults(h, b, 1); reads != 1 {
 			t.Errorf("a long result was read %d times, want once", reads)
@@ -209,6 +214,7 @@ func TestLongResultIsReadOnce(t *testing.T) {
 // TestLongResultsInFakeTime: long results wait for each other in a way that lets fake
 // time pass.
 func TestLongResultsInFakeTime(t *testing.T) {
+	t.Parallel()
 	inFakeTime(t, func(t *testing.T, h *house, b *broker.Broker) {
 		const calls = 4
 		if reads := longResults(h, b, calls); reads != calls {
@@ -220,6 +226,7 @@ func TestLongResultsInFakeTime(t *testing.T) {
 // TestInterceptorThatIgnoresAnEncodingError: where an interceptor ignores that a result
 // cannot be encoded there is none. It is not what the memory was used for before.
 func TestInterceptorThatIgnoresAnEncodingError(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h *house) {
 		ignore := func(ctx context.Context, _ *rpc.CallInfo, next func(context.Context) error) error {
 			next(ctx)
@@ -241,6 +248,7 @@ func TestInterceptorThatIgnoresAnEncodingError(t *testing.T) {
 // TestCloseWithCallsInManySlots: Close ends calls in more slots of a Cluster than a client
 // keeps connections for when they have ended.
 func TestCloseWithCallsInManySlots(t *testing.T) {
+	t.Parallel()
 	c := &cluster{T: t, nodes: redistest.StartCluster(t, 3)}
 	h := &house{T: t, cluster: c.client(t), prefix: "p"}
 	client := h.newClient(rpc.ClientOptions{})
@@ -310,6 +318,7 @@ func (c *cutterConn) Read(p []byte) (int, error) {
 // one result has come and others have not. All come, and what was read before does not
 // count as read of the next connection's list.
 func TestReplyConnectionCutInTheMiddle(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
 	cutter := &cutter{outage: 300 * time.Millisecond, reads: make(chan bool, 10_000)}
 	client := h.withOptions(func(opt *redis.Options) { opt.Dialer = cutter.dial }).newClient(rpc.ClientOptions{})

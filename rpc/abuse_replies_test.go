@@ -44,6 +44,7 @@ func (h *house) takeCalls(fn string, calls int) (taken []takenCall, list string)
 // TestClientNamesItsList: each call says where its result may come, unless the client is
 // an old one.
 func TestClientNamesItsList(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h *house) {
 		ctx := context.Background()
 		answer := func(c takenCall, ended <-chan outcome) {
@@ -80,6 +81,7 @@ func TestClientNamesItsList(t *testing.T) {
 // TestClientReadsItsList: whatever else is on it, and in whatever order, each call gets
 // its result.
 func TestClientReadsItsList(t *testing.T) {
+	t.Parallel()
 	const calls = 20
 	each := func(of func(takenCall) any) func([]takenCall) []any {
 		return func(taken []takenCall) (messages []any) {
@@ -221,6 +223,7 @@ func TestClientReadsItsList(t *testing.T) {
 // TestFailuresOnTheList: what is on the list for a call is its outcome, also if it is no
 // result that fits.
 func TestFailuresOnTheList(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h *house) {
 		client, ctx := h.newClient(rpc.ClientOptions{}), context.Background()
 		for _, c := range []struct {
@@ -271,6 +274,7 @@ func TestFailuresOnTheList(t *testing.T) {
 
 // TestLateResultsOnTheList: results of calls that were given up are dropped.
 func TestLateResultsOnTheList(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h *house) {
 		client := h.newClient(rpc.ClientOptions{})
 		ctx, cancel := context.WithCancel(context.Background())
@@ -302,6 +306,7 @@ func TestLateResultsOnTheList(t *testing.T) {
 // were sent over. When that is lost their results are read all the same; calls after it
 // name another list.
 func TestResultsOnTheListOfALostConnection(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name          string
 		before, after bool // results come before the connections are lost, or after it
@@ -394,6 +399,7 @@ func TestResultsOnTheListOfALostConnection(t *testing.T) {
 
 // TestCloseDeletesLists: with results on them that nobody has read.
 func TestCloseDeletesLists(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h *house) {
 		client, ctx := h.named("caller").newClient(rpc.ClientOptions{}), context.Background()
 		ended := h.start(ctx, client, "f", 1, rpc.Timeout(patience))
@@ -418,6 +424,7 @@ func TestCloseDeletesLists(t *testing.T) {
 
 // TestReplyListsLiveForATime: at no time there is one without a time to live, under load.
 func TestReplyListsLiveForATime(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h *house) {
 		f := startClient(h, newClient)
 		w := f.hireOne(newServer)

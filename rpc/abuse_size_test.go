@@ -66,6 +66,7 @@ func (c countedConn) Write(p []byte) (int, error) {
 // TestResultTooLongForRedis: a result that Redis does not take is the failure of its
 // call and of no other, for clients and servers of any version, and the server ends.
 func TestResultTooLongForRedis(t *testing.T) {
+	t.Parallel()
 	addr := redistest.Start(t, "--proto-max-bulk-len", "1mb").Addr
 	newHouse(t, &redis.Options{Addr: addr}).do(restrictedUser...)
 	var scenarios []scenario
@@ -95,8 +96,9 @@ func TestResultTooLongForRedis(t *testing.T) {
 			staff, sent := staff.counting()
 			w := staff.employ(c.server, small, sized, failing)
 			c.client.Timeout = prompt
+			timeout := prompt
 			if c.restricted { // the outcome may be that there is no result in time
-				c.client.Timeout = 2 * time.Second
+				timeout = 2 * time.Second
 			}
 			client := h.newClient(c.client)
 			steady := []*steadyCaller{h.callSteadily(client, "small"), h.callSteadily(h.newClient(rpc.ClientOptions{}), "small")}
@@ -104,7 +106,7 @@ func TestResultTooLongForRedis(t *testing.T) {
 				s.await(5)
 			}
 			for range 2 { // the second shows what the first left behind
-				err := client.Call(context.Background(), c.fn, rpc.Args{"n": tooLong}, nil)
+				err := client.Call(context.Background(), c.fn, rpc.Args{"n": tooLong}, nil, rpc.Timeout(timeout))
 				if c.restricted {
 					if err == nil {
 						t.Error("got no error")
@@ -140,6 +142,7 @@ func TestResultTooLongForRedis(t *testing.T) {
 
 // TestManyResultsTooLongForRedis: they fail, and short results of the same moment come.
 func TestManyResultsTooLongForRedis(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t, "--proto-max-bulk-len", "1mb").Addr})
 	const calls = 8 // of each kind
 	ready := make(chan struct{}, 2*calls)
@@ -183,6 +186,7 @@ func TestManyResultsTooLongForRedis(t *testing.T) {
 
 // TestLimitLoweredUnderServer: a server that has learnt one limit finds another.
 func TestLimitLoweredUnderServer(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
 	w := h.employ(rpc.ServerOptions{Workers: 4}, small, sized)
 	client := h.newClient(rpc.ClientOptions{Timeout: prompt})
@@ -216,6 +220,7 @@ func TestLimitLoweredUnderServer(t *testing.T) {
 // which each is short enough all come, also if they are ready at the same moment, and
 // one that is too long fails alone.
 func TestTransactionTooLongForRedis(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t, "--client-query-buffer-limit", "1mb").Addr})
 	const calls, size = 12, 200_000
 	ready, goOn := make(chan struct{}, calls), make(chan struct{})
@@ -268,6 +273,7 @@ func TestTransactionTooLongForRedis(t *testing.T) {
 // TestArgumentsTooLongForRedis: a call that Redis does not take is not sent, whatever
 // the client knows of Redis's limit, and does no harm to others.
 func TestArgumentsTooLongForRedis(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--proto-max-bulk-len", "1mb")
 	var scenarios []scenario
 	for _, c := range []struct {
@@ -362,6 +368,7 @@ func TestArgumentsTooLongForRedis(t *testing.T) {
 // TestArgumentsTooLongAmongOthers: many callers share what is sent. None of them has
 // part in the failure of those whose arguments Redis does not take.
 func TestArgumentsTooLongAmongOthers(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t, "--proto-max-bulk-len", "1mb").Addr})
 	h.do(restrictedUser...)
 	var ran [400]atomic.Int32

@@ -49,6 +49,7 @@ func quote(text string) string {
 // TestReplyListOnTheWire: a server answers a call that names a client on the client's
 // list, with the ID of the call, and not on the single-use list.
 func TestReplyListOnTheWire(t *testing.T) {
+	t.Parallel()
 	clients := []string{
 		"c", strings.Repeat("c", 128), strings.Repeat("ż", 64), `q "uo\te`, "a b*?[c]", "{tag}x-1", "f47ac10b-58cc-4372-a567-0e02b2c3d479-17", "\u2028\x00",
 	}
@@ -91,6 +92,7 @@ func TestReplyListOnTheWire(t *testing.T) {
 
 // TestManyResultsOnOneReplyList: those of all functions, and only the client's own.
 func TestManyResultsOnOneReplyList(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h *house) {
 		const calls = 50
 		w := h.employ(rpc.ServerOptions{}, small, offer("other", returnN))
@@ -142,6 +144,7 @@ func TestManyResultsOnOneReplyList(t *testing.T) {
 // TestLongResultBesideReplyList: the list tells that a result is on its single-use list,
 // if it is long.
 func TestLongResultBesideReplyList(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h *house) {
 		w := h.employ(rpc.ServerOptions{}, sized, failing)
 		cases := []struct {
@@ -192,6 +195,7 @@ func TestLongResultBesideReplyList(t *testing.T) {
 
 // TestInvalidReplyTo: what names no client is as if it were absent.
 func TestInvalidReplyTo(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h *house) {
 		w := h.employ(rpc.ServerOptions{}, small)
 		invalid := []string{
@@ -224,6 +228,7 @@ func TestInvalidReplyTo(t *testing.T) {
 // TestAnswersAsBefore: a call without a client is answered byte for byte as ever, and an
 // old server does not know clients.
 func TestAnswersAsBefore(t *testing.T) {
+	t.Parallel()
 	const ts = `"ts":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"`
 	onBoth(t, func(t *testing.T, h *house) {
 		for _, c := range []struct {
@@ -257,6 +262,7 @@ func TestAnswersAsBefore(t *testing.T) {
 // TestReplyListInCluster: the list lies in the slot of the function's queue; a client
 // that is to lie elsewhere is as if it were absent.
 func TestReplyListInCluster(t *testing.T) {
+	t.Parallel()
 	c := &cluster{T: t, nodes: redistest.StartCluster(t, 3)}
 	rdb, ctx := c.client(t), context.Background()
 	h := &house{T: t, cluster: rdb, prefix: "p"}

@@ -16,6 +16,7 @@ func (b *batch) readReplies(replies string) (multi bool, err error) {
 }
 
 func TestBatchCommands(t *testing.T) {
+	t.Parallel()
 	var b batch
 	b.add(nil, queueMessage{key: "a", message: []byte("1"), life: time.Minute})
 	b.add(nil, queueMessage{key: "b", message: []byte("3"), life: 1500 * time.Millisecond, again: true})
@@ -32,6 +33,7 @@ func TestBatchCommands(t *testing.T) {
 
 // TestBatchReplies: what is known of each of three pushes from the replies of Redis 7.0.
 func TestBatchReplies(t *testing.T) {
+	t.Parallel()
 	const ok, queued = "+OK\r\n", "+QUEUED\r\n"
 	const oom, noPerm, discarded = "-OOM too much\r\n", "-NOPERM no\r\n", "-EXECABORT Transaction discarded because of previous errors.\r\n"
 	for _, c := range []struct {
@@ -79,6 +81,7 @@ func TestBatchReplies(t *testing.T) {
 // TestBatchRepliesAgain: the replies to DEL come first, and whether the list was there, or
 // cannot be deleted, changes nothing.
 func TestBatchRepliesAgain(t *testing.T) {
+	t.Parallel()
 	for _, deleted := range []string{":0\r\n", ":1\r\n", "-NOPERM no\r\n"} {
 		b := batch{pushes: []listPush{{}, {again: true}}}
 		r := resp.NewReader(strings.NewReader(deleted+"+OK\r\n"+strings.Repeat("+QUEUED\r\n", 4)+"*4\r\n:1\r\n:1\r\n:1\r\n:1\r\n+next\r\n"), 64)
@@ -95,6 +98,7 @@ func TestBatchRepliesAgain(t *testing.T) {
 // TestBatchRepliesCut: Redis refuses a message as too long, and reads no further, so
 // nothing of the transaction is done.
 func TestBatchRepliesCut(t *testing.T) {
+	t.Parallel()
 	b := batch{pushes: make([]listPush, 3)}
 	multi, err := b.readReplies("+OK\r\n+QUEUED\r\n+QUEUED\r\n-ERR Protocol error: invalid bulk length\r\n")
 	if err != errCut || !multi {
@@ -108,6 +112,7 @@ func TestBatchRepliesCut(t *testing.T) {
 }
 
 func TestWholeSeconds(t *testing.T) {
+	t.Parallel()
 	for d, want := range map[time.Duration]int64{1: 1, time.Second: 1, time.Second + 1: 2, 120 * time.Second: 120} {
 		if got := wholeSeconds(d); got != want {
 			t.Errorf("%v: got %d, want %d", d, got, want)

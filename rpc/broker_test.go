@@ -46,31 +46,39 @@ func listening(t *testing.T, b *broker.Broker) string {
 	return addr.String()
 }
 
-func TestOnBroker(t *testing.T) { suite(t, inMemory(newBroker(t))) }
-
-func TestOnBrokerOverTCP(t *testing.T) {
-	suite(t, &redis.Options{Addr: listening(t, newBroker(t))})
+func TestOnBroker(t *testing.T) {
+	t.Parallel()
+	suite(t, func(t *testing.T) *redis.Options { return inMemory(newBroker(t)) })
 }
 
-// TestOverTLS is a part of the suite.
-func TestOverTLS(t *testing.T) {
-	certificate, pool := tlstest.Certificate()
-	addr, err := newBroker(t).ListenTLS("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
-	if err != nil {
-		t.Fatal(err)
+// A part of the suite, for sockets of the broker: what moves many bytes, many calls, and
+// what ends connections.
+var overSockets = []tenet{{"values", testValues}, {"each call once", testEachCallOnce}, {"killed connections", testKilledConnections}, {"stalled Redis", testStalledRedis}}
+
+func TestOnBrokerOverTCP(t *testing.T) {
+	t.Parallel()
+	for _, f := range fleets {
+		hold(t, func(t *testing.T) *redis.Options { return &redis.Options{Addr: listening(t, newBroker(t))} }, f, string(f), overSockets)
 	}
-	inEachFleet(t, func(t *testing.T, f fleet) {
-		for _, test := range []func(*testing.T, *house){testValues, testEachCallOnce, testKilledConnections} {
-			t.Run("", func(t *testing.T) {
-				h := newHouse(t, &redis.Options{Addr: addr.String(), TLSConfig: &tls.Config{RootCAs: pool}})
-				h.prefix, h.fleet = t.Name(), f
-				test(t, h)
-			})
+}
+
+func TestOnBrokerOverTLS(t *testing.T) {
+	t.Parallel()
+	certificate, pool := tlstest.Certificate()
+	start := func(t *testing.T) *redis.Options {
+		addr, err := newBroker(t).ListenTLS("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{certificate}})
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		return &redis.Options{Addr: addr.String(), TLSConfig: &tls.Config{RootCAs: pool}}
+	}
+	for _, f := range []fleet{newFleet, oldClient} {
+		hold(t, start, f, string(f), overSockets)
+	}
 }
 
 func TestPythonOnBroker(t *testing.T) {
+	t.Parallel()
 	pythonSuite(t, redistest.Python(t, "redis"), listening(t, newBroker(t)))
 }
 
@@ -104,6 +112,7 @@ func ends(h *house, name string, d time.Duration, call func() error, kind error,
 }
 
 func TestTimeoutsAreExact(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(h *house) {
 		client, ctx := h.client(rpc.ClientOptions{}), context.Background()
 		ends(h, "the default", time.Second, func() error {
@@ -131,6 +140,7 @@ func TestTimeoutsAreExact(t *testing.T) {
 // TestLastMoment: a result just before the time-out is a result, whatever the
 // slices; and one just after it is dropped.
 func TestLastMoment(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(h *house) {
 		h.serve(rpc.ServerOptions{}, offer("wait", func(_ context.Context, in struct{ D time.Duration }) (time.Duration, error) {
 			time.Sleep(in.D)
@@ -155,6 +165,7 @@ func TestLastMoment(t *testing.T) {
 
 // TestGivenUpCallFreesItsConnection: at once, whether its context ended or its time.
 func TestGivenUpCallFreesItsConnection(t *testing.T) {
+	t.Parallel()
 	bubbleOf(t, oldClient, func(h *house) {
 		client, ctx := h.client(rpc.ClientOptions{MaxConns: 1, Timeout: time.Hour}), context.Background()
 		short, cancel := context.WithCancel(ctx)
@@ -184,6 +195,7 @@ func TestGivenUpCallFreesItsConnection(t *testing.T) {
 // TestNotSentIsNeverSent: a call given up while its connection is dialled is
 // not sent when the connection is there at last.
 func TestNotSentIsNeverSent(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(h *house) {
 		opt, goOn := h.rdb.Options(), make(chan struct{})
 		dial := opt.Dialer
@@ -212,6 +224,7 @@ func TestNotSentIsNeverSent(t *testing.T) {
 // TestSlowDial: a connection that takes longer to set up than its call may take
 // is there for the calls after it, and a call that was given up is not sent.
 func TestSlowDial(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(h *house) {
 		var ran atomic.Int32
 		h.serve(rpc.ServerOptions{}, offer("count", func(context.Context, struct{}) (int32, error) { return ran.Add(1), nil }))
@@ -254,6 +267,7 @@ func TestSlowDial(t *testing.T) {
 
 // TestCloseTwice: a second Close waits like the first.
 func TestCloseTwice(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(h *house) {
 		opt, unstick := h.rdb.Options(), make(chan struct{})
 		dial := opt.Dialer
@@ -285,6 +299,7 @@ func TestCloseTwice(t *testing.T) {
 // TestRedisAway: while Redis is away a server tries again and again, but less
 // and less often, and stops at once; when Redis is back it serves.
 func TestRedisAway(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(h *house) {
 		opt := h.rdb.Options()
 		dial := opt.Dialer
@@ -336,6 +351,7 @@ func (c sticky) Read(p []byte) (int, error) {
 
 // TestCloseWaits: Close returns when nothing runs any more, not sooner.
 func TestCloseWaits(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(h *house) {
 		opt, unstick := h.rdb.Options(), make(chan struct{})
 		dial := opt.Dialer
@@ -367,6 +383,7 @@ func TestCloseWaits(t *testing.T) {
 
 // TestHeartbeat: a server is listed as long as it runs, and no longer.
 func TestHeartbeat(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(h *house) {
 		servers := func() int {
 			ids, err := rpc.Servers(context.Background(), h.rdb, h.prefix, "")
@@ -393,6 +410,7 @@ func TestHeartbeat(t *testing.T) {
 // TestStopTakesNoTime: an idle server needs no time to stop, a busy one as long
 // as its handlers, and less if patience ends.
 func TestStopTakesNoTime(t *testing.T) {
+	t.Parallel()
 	bubble(t, func(h *house) {
 		nap := offer("nap", func(ctx context.Context, _ struct{}) (int, error) {
 			select {

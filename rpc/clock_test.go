@@ -8,6 +8,7 @@ import (
 )
 
 func TestClock(t *testing.T) {
+	t.Parallel()
 	c := newClock()
 	if _, known := c.millis(time.Now()); known || !c.claim(readEvery) || c.claim(readEvery) {
 		t.Error("a new clock knows, or is not asked for once")
@@ -43,6 +44,7 @@ func TestClock(t *testing.T) {
 
 // TestDeadlineContext: it behaves as the context of WithDeadline does.
 func TestDeadlineContext(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
 		for _, c := range []struct {

@@ -11,6 +11,7 @@ import (
 // TestDialerTimeouts: go-redis gives two values of a timeout a special meaning each time
 // that it takes options; ours are the caller's in the end, and go-redis sets none.
 func TestDialerTimeouts(t *testing.T) {
+	t.Parallel()
 	for given, want := range map[time.Duration]time.Duration{
 		0:               5 * time.Second, // go-redis's default
 		-1:              0,
@@ -29,6 +30,7 @@ func TestDialerTimeouts(t *testing.T) {
 }
 
 func TestBlockFor(t *testing.T) {
+	t.Parallel()
 	for d, want := range map[time.Duration]string{
 		0:                              "0.001", // 0 would be for ever
 		time.Microsecond:               "0.001",
@@ -46,6 +48,7 @@ func TestBlockFor(t *testing.T) {
 
 // TestBackoff: pauses grow up to a limit, and differ.
 func TestBackoff(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var b backoff
 		want := shortestPause

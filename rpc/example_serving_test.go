@@ -177,7 +177,7 @@ func ExampleStats() {
 	ended := make(chan error)
 	go func() { ended <- client.Call(context.Background(), "slow", nil, nil) }()
 	<-taken // so the only worker is busy
-	err = client.Call(context.Background(), "slow", nil, nil, rpc.Timeout(20*time.Millisecond))
+	err = client.Call(context.Background(), "slow", nil, nil, rpc.Timeout(500*time.Millisecond))
 	fmt.Println(errors.Is(err, rpc.ErrNoResult))
 	time.Sleep(100 * time.Millisecond) // much more than the Tolerance
 	goOn <- true

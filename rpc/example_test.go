@@ -88,7 +88,7 @@ func ExampleClient_Call() {
 	check(err)
 	defer client.Close()
 
-	err = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(50*time.Millisecond))
+	err = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(500*time.Millisecond))
 
 	var remote *rpc.RemoteError
 	switch {
@@ -101,7 +101,7 @@ func ExampleClient_Call() {
 	case errors.Is(err, rpc.ErrNoResult):
 		fmt.Println("it may have run:", err)
 	}
-	// Output: it may have run: rpc: nobody: no result: time-out of 50ms reached
+	// Output: it may have run: rpc: nobody: no result: time-out of 500ms reached
 }
 
 // A handler of any arguments takes them as they came.
@@ -196,7 +196,7 @@ func ExampleInspector() {
 	check(err)
 	defer client.Close()
 	for range 3 {
-		_ = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(10*time.Millisecond))
+		_ = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(200*time.Millisecond))
 	}
 
 	inspector, err := rpc.NewInspector(rdb, "")

@@ -3,7 +3,6 @@ package rpc_test
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -53,9 +52,7 @@ func testInspectServers(t *testing.T, h *house) {
 	one := h.serve(rpc.ServerOptions{Kind: "kind", ID: "b"}, echo)
 	h.serve(rpc.ServerOptions{Kind: "kind", ID: "a"}, echo)
 	h.serve(rpc.ServerOptions{Kind: "k*nd", ID: "c"}, echo)
-	for len(servers()) < 5 {
-		runtime.Gosched()
-	}
+	eventually(t, "all servers to be seen", func() bool { return len(servers()) >= 5 })
 	if got := strings.Join(servers(), " "); got != "forever:list forever:text k*nd:c kind:a kind:b" {
 		t.Errorf("got servers %s", got)
 	}
@@ -133,13 +130,11 @@ func testInspectQueues(t *testing.T, h *house) {
 		t.Errorf("got %v", got)
 	}
 
-	client := h.client(rpc.ClientOptions{})
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
 	callCtx, giveUp := context.WithCancel(ctx)
 	called := make(chan error, 1)
 	go func() { called <- client.Call(callCtx, "own", nil, nil, rpc.Timeout(20*time.Second)) }()
-	for queues()["own"].Depth == 0 {
-		runtime.Gosched()
-	}
+	eventually(t, "the call to be in its queue", func() bool { return queues()["own"].Depth > 0 })
 	if q := queues()["own"]; q.Depth != 1 || !q.Dated || q.Oldest > 20*time.Second {
 		t.Errorf("of a call of our own: got %+v", q)
 	}
@@ -148,6 +143,7 @@ func testInspectQueues(t *testing.T, h *house) {
 }
 
 func TestInspectorOfNothing(t *testing.T) {
+	t.Parallel()
 	if _, err := rpc.NewInspector(nil, ""); err == nil || !strings.Contains(err.Error(), "NewInspector") {
 		t.Errorf("got error %v", err)
 	}

@@ -170,7 +170,7 @@ func testTypesOfFailures(t *testing.T, h *house) {
 		offer("goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil }),
 		offer("nan", func(context.Context, struct{}) (float64, error) { return math.NaN(), nil }),
 		echo)
-	client := h.client(rpc.ClientOptions{Timeout: 10 * time.Second})
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
 	for _, c := range []struct {
 		fn        string
 		args      any
@@ -190,6 +190,7 @@ func testTypesOfFailures(t *testing.T, h *house) {
 }
 
 func TestTyped(t *testing.T) {
+	t.Parallel()
 	if err := rpc.WithType("x", nil); err != nil {
 		t.Errorf("got %v, want nil", err)
 	}

@@ -111,6 +111,7 @@ func (s *script) commands() string {
 
 // TestRedirections: each command goes where Redis says, and runs once.
 func TestRedirections(t *testing.T) {
+	t.Parallel()
 	moved := func(to int) func([]*script, string) string {
 		return func(all []*script, _ string) string { return fmt.Sprintf("-MOVED 1 %s\r\n", all[to].addr) }
 	}
@@ -179,6 +180,7 @@ func TestRedirections(t *testing.T) {
 // TestPushByNodePool: a message is appended where Redis says, once, and it is known what
 // became of it.
 func TestPushByNodePool(t *testing.T) {
+	t.Parallel()
 	const transaction = "multi,rpush k m,expire k 2,exec"
 	const asking = "asking,multi,rpush k m,expire k 2,exec"
 	takes := func(exec string) func([]*script, string) string {
@@ -243,6 +245,7 @@ func TestPushByNodePool(t *testing.T) {
 
 // TestPopBefore62: LPOP with a count is tried, and done without.
 func TestPopBefore62(t *testing.T) {
+	t.Parallel()
 	all, p := newScripts(t, func(_ []*script, command string) string {
 		if command == "lpop q" {
 			return "$4\r\ncall\r\n"
@@ -257,6 +260,7 @@ func TestPopBefore62(t *testing.T) {
 
 // TestNodeThatIsNotThere: nothing was sent.
 func TestNodeThatIsNotThere(t *testing.T) {
+	t.Parallel()
 	_, p := newScripts(t, func([]*script, string) string { return "-MOVED 1 127.0.0.1:1\r\n" })
 	cmd := redis.NewIntCmd(t.Context(), "del", "a")
 	p.do("a", cmd)

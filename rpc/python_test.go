@@ -20,6 +20,7 @@ import (
 )
 
 func TestPythonOnRedisServer(t *testing.T) {
+	t.Parallel()
 	python := redistest.Python(t, "redis")
 	pythonSuite(t, python, redistest.Start(t).Addr)
 }
@@ -73,7 +74,7 @@ func callPython(t *testing.T, h *house, p *peer) {
 	if line := p.line(t); line != "ready" {
 		t.Fatalf("the Python peer said %q, want ready", line)
 	}
-	client, ctx := h.client(rpc.ClientOptions{Timeout: 10 * time.Second}), context.Background()
+	client, ctx := h.client(rpc.ClientOptions{Timeout: time.Minute}), context.Background()
 	if sum, err := rpc.Call[int](ctx, client, "add", struct {
 		A int `json:"a"`
 		B int `json:"b"`

@@ -16,6 +16,7 @@ import (
 // TestFewDials: while Redis refuses, calls fail by the thousand and connections are
 // tried one by one, with pauses; when it is well again, so are calls.
 func TestFewDials(t *testing.T) {
+	t.Parallel()
 	const (
 		callers = 32
 		trouble = 20 * time.Second
@@ -89,6 +90,7 @@ func TestFewDials(t *testing.T) {
 // TestCallersThatLeave: whoever leaves while Redis is away keeps nobody from going on when
 // it is back.
 func TestCallersThatLeave(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t)
 		h := newHouse(t, inMemory(b))

@@ -17,7 +17,10 @@ import (
 
 // TestRefusedAmongOthers: calls that Redis refuses do no harm to those which are
 // sent in the same transaction.
-func TestRefusedAmongOthers(t *testing.T) { inEachFleet(t, testRefusedAmongOthers) }
+func TestRefusedAmongOthers(t *testing.T) {
+	t.Parallel()
+	inEachFleet(t, testRefusedAmongOthers)
+}
 
 func testRefusedAmongOthers(t *testing.T, f fleet) {
 	addr := redistest.Start(t).Addr
@@ -64,6 +67,7 @@ func testRefusedAmongOthers(t *testing.T, f fleet) {
 // TestWithoutReplyLists: where Redis forbids what they need each result comes on a list of
 // its own, and the client says why, once.
 func TestWithoutReplyLists(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, why string
 		arg       []string
@@ -109,6 +113,7 @@ func (h *house) logging() (*rpc.Client, *logbook) {
 // TestWithReplyLists: also where some of what could be used is forbidden, results come over
 // few connections, and there is nothing to complain about.
 func TestWithReplyLists(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		arg  []string

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -41,10 +40,10 @@ func testReports(t *testing.T, h *house) {
 	h.rdb.RPush(ctx, h.prefix+":waits:calls", "1")
 
 	l := look()
-	for len(l.Servers) < 10 || l.Servers[0].Report == nil {
-		runtime.Gosched()
+	eventually(t, "all servers to be seen, and a report", func() bool {
 		l = look()
-	}
+		return len(l.Servers) >= 10 && l.Servers[0].Report != nil
+	})
 	for _, s := range l.Servers {
 		busy, workers, known := s.Busy()
 		if known != (s.ID == "one") || known != (s.Report != nil) || known && (busy != 0 || workers != 3) {
@@ -84,6 +83,7 @@ func testReports(t *testing.T, h *house) {
 // TestRates: they are of the time between two reports of the same run, whenever one
 // looks.
 func TestRates(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		ctx := context.Background()
 		h := newHouse(t, inMemory(newBroker(t)))

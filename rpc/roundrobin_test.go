@@ -17,6 +17,7 @@ func functionsOf(weights, limits []int) []*function {
 // TestRoundRobinOrder: each function comes first as often as its weight says, and
 // as evenly as can be.
 func TestRoundRobinOrder(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		weights []int
 		want    string
@@ -44,6 +45,7 @@ func TestRoundRobinOrder(t *testing.T) {
 // TestRoundRobinLimits: a function with room for few is taken from in its own turn,
 // and else when little is going on.
 func TestRoundRobinLimits(t *testing.T) {
+	t.Parallel()
 	fs := functionsOf([]int{1, 1}, []int{0, 2})
 	r := newRoundRobin(fs)
 	begin := func(want string) {
@@ -80,6 +82,7 @@ func TestRoundRobinLimits(t *testing.T) {
 }
 
 func TestHandleOptions(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		option HandleOption
 		good   bool

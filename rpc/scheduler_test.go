@@ -23,6 +23,7 @@ func newScheduler(workers, calls int, names string) (t *scheduler, byName map[by
 
 // TestSchedulerByWeight: whose turn it is when a worker is free.
 func TestSchedulerByWeight(t *testing.T) {
+	t.Parallel()
 	sched, by, _ := newScheduler(0, 1000, "a3 b1 c2")
 	order := ""
 	for range 12 {
@@ -51,6 +52,7 @@ func TestSchedulerByWeight(t *testing.T) {
 // TestSchedulerWakesWaiting: a worker that is held in vain is asked for, once, and comes to who
 // wants it.
 func TestSchedulerWakesWaiting(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sched, by, woken := newScheduler(1, 1000, "a1 b1")
 		a, b := by['a'], by['b']
@@ -94,6 +96,7 @@ func TestSchedulerWakesWaiting(t *testing.T) {
 // TestSchedulerShare: who has found calls takes more, but leaves others who have calls
 // their part.
 func TestSchedulerShare(t *testing.T) {
+	t.Parallel()
 	sched, by, _ := newScheduler(21, 1000, "a3 b1 c1")
 	a, b := by['a'], by['b']
 	stop := make(chan struct{})
@@ -120,6 +123,7 @@ func TestSchedulerShare(t *testing.T) {
 // TestSchedulerEnd: calls that may be taken are given back by who finds none, and when all
 // are taken it is over.
 func TestSchedulerEnd(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		sched, by, _ := newScheduler(10, 2, "a1 b1")
 		a, b := by['a'], by['b']

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -110,6 +111,7 @@ func testSend(t *testing.T, h *house) {
 
 // What a lost connection leaves unknown is ErrNoResult, and not sent again.
 func TestSendOverALostConnection(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		drop    broker.Drop
 		waiting int64
@@ -137,27 +139,29 @@ func TestSendOverALostConnection(t *testing.T) {
 // A caller leaves when its time is over, whatever Redis does, and Close does not
 // wait for Redis.
 func TestSendToAStalledRedis(t *testing.T) {
-	b := newBroker(t)
-	h := &house{T: t, rdb: redis.NewClient(inMemory(b)), prefix: "p"}
-	t.Cleanup(func() { h.rdb.Close() })
-	client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second})
-	if _, err := client.Send(context.Background(), "f", nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.Inject(broker.Fault{Command: "exec", Stall: time.Hour}); err != nil {
-		t.Fatal(err)
-	}
-	_, err := client.Send(context.Background(), "f", nil, rpc.Timeout(20*time.Millisecond))
-	is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
-	sent := make(chan error, 1)
-	go func() {
-		_, err := client.Send(context.Background(), "f", nil)
-		sent <- err
-	}()
-	if err := client.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := next(t, sent); !errors.Is(err, redis.ErrClosed) {
-		t.Errorf("got %v", err)
-	}
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroker(t)
+		h := newHouse(t, inMemory(b))
+		client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second})
+		if _, err := client.Send(context.Background(), "f", nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Inject(broker.Fault{Command: "exec", Stall: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := client.Send(context.Background(), "f", nil, rpc.Timeout(20*time.Millisecond))
+		is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
+		sent := make(chan error, 1)
+		go func() {
+			_, err := client.Send(context.Background(), "f", nil)
+			sent <- err
+		}()
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := next(t, sent); !errors.Is(err, redis.ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+	})
 }

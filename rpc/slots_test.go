@@ -13,6 +13,7 @@ import (
 )
 
 func TestTagFor(t *testing.T) {
+	t.Parallel()
 	// The first number of each slot, found in one go.
 	tags := map[int]string{}
 	for n := int64(0); len(tags) < keyslot.Count; n++ {
@@ -56,6 +57,7 @@ func TestTagFor(t *testing.T) {
 
 // TestKeySlot: Redis agrees.
 func TestKeySlot(t *testing.T) {
+	t.Parallel()
 	if slot := keyslot.Of("123456789"); slot != 0x31c3 {
 		t.Errorf("got slot %#x, want 0x31c3", slot)
 	}
@@ -85,6 +87,7 @@ func TestKeySlot(t *testing.T) {
 }
 
 func TestEscapeGlob(t *testing.T) {
+	t.Parallel()
 	if got, want := escapeGlob(`a*b?[c]\`), `a\*b\?\[c\]\\`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}

@@ -23,7 +23,8 @@ import (
 )
 
 func TestOnRedisServer(t *testing.T) {
-	suite(t, &redis.Options{Addr: redistest.Start(t).Addr})
+	t.Parallel()
+	suite(t, func(t *testing.T) *redis.Options { return &redis.Options{Addr: redistest.Start(t).Addr} })
 }
 
 // A fleet is which clients and servers there are: some may be old ones, which know no
@@ -42,45 +43,36 @@ var (
 	allFleets = append(slices.Clip(fleets), mixedFleet)
 )
 
+// A tenet is a part of the suite.
+type tenet struct {
+	name string
+	test func(*testing.T, *house)
+}
+
 // suite is what must hold on anything that speaks Redis's protocol, whether clients and
-// servers are new or old.
-func suite(t *testing.T, opt *redis.Options) {
-	type test struct {
-		name string
-		test func(*testing.T, *house)
-	}
-	run := func(t *testing.T, c test, f fleet) {
-		t.Run(c.name, func(t *testing.T) {
-			h := &house{T: t, rdb: redis.NewClient(opt), prefix: strings.ReplaceAll(t.Name(), "/", ":"), fleet: f}
-			defer h.rdb.Close()
-			c.test(t, h)
-		})
-	}
+// servers are new or old. Each fleet has a Redis of its own, which start starts.
+func suite(t *testing.T, start func(*testing.T) *redis.Options) {
 	for _, f := range allFleets {
-		t.Run(string(f), func(t *testing.T) {
-			for _, c := range []test{
-				{"values", testValues},
-				{"call on the wire", testCallOnTheWire},
-				{"results of others", testResultsOfOthers},
-				{"time-outs", testTimeouts},
-				{"cancel", testCancel},
-				{"late result", testLateResult},
-				{"misuse", testMisuse},
-				{"queue of another type", testWrongType},
-				{"each call once", testEachCallOnce},
-				{"few connections", testFewConnections},
-				{"close in mid-call", testCloseInMidCall},
-				{"rolling restart", testRollingRestart},
-				{"changed keys", testChangedKeys},
-				{"killed connections", testKilledConnections},
-				{"stalled Redis", testStalledRedis},
-				{"given up calls", testGivenUpCalls},
-			} {
-				run(t, c, f)
-			}
+		hold(t, start, f, string(f), []tenet{
+			{"values", testValues},
+			{"call on the wire", testCallOnTheWire},
+			{"results of others", testResultsOfOthers},
+			{"time-outs", testTimeouts},
+			{"cancel", testCancel},
+			{"late result", testLateResult},
+			{"misuse", testMisuse},
+			{"queue of another type", testWrongType},
+			{"each call once", testEachCallOnce},
+			{"few connections", testFewConnections},
+			{"close in mid-call", testCloseInMidCall},
+			{"rolling restart", testRollingRestart},
+			{"changed keys", testChangedKeys},
+			{"killed connections", testKilledConnections},
+			{"stalled Redis", testStalledRedis},
+			{"given up calls", testGivenUpCalls},
 		})
 	}
-	for _, c := range []test{
+	hold(t, start, newFleet, "of any fleet", []tenet{
 		{"failures", testFailures},
 		{"malformed calls", testMalformedCalls},
 		{"result on the wire", testResultOnTheWire},
@@ -105,9 +97,23 @@ func suite(t *testing.T, opt *redis.Options) {
 		{"concurrency of a function", testConcurrency},
 		{"maximum of calls", testMaxCalls},
 		{"sizes", testSizes},
-	} {
-		run(t, c, newFleet)
-	}
+	})
+}
+
+// hold checks the tenets one after the other, on one Redis; other fleets have theirs
+// meanwhile.
+func hold(t *testing.T, start func(*testing.T) *redis.Options, f fleet, name string, tenets []tenet) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		opt := start(t)
+		for _, c := range tenets {
+			t.Run(c.name, func(t *testing.T) {
+				h := newHouse(t, opt)
+				h.prefix, h.fleet = strings.ReplaceAll(t.Name(), "/", ":"), f
+				c.test(t, h)
+			})
+		}
+	})
 }
 
 // A house is a Redis with a prefix of its own, in which a test lives.
@@ -229,8 +235,8 @@ func next[T any](t *testing.T, ch <-chan T) T {
 	select {
 	case v := <-ch:
 		return v
-	case <-time.After(20 * time.Second):
-		t.Fatal("nothing came within 20 s")
+	case <-time.After(patience):
+		t.Fatalf("nothing came within %v", patience)
 		panic("not reached")
 	}
 }
@@ -286,7 +292,7 @@ func testValues(t *testing.T, h *house) {
 	h.serve(rpc.ServerOptions{}, echo,
 		offer("add", func(_ context.Context, in struct{ A, B int }) (int, error) { return in.A + in.B, nil }),
 		offer("nothing", func(context.Context, struct{}) (any, error) { return nil, nil }))
-	client, ctx := h.client(rpc.ClientOptions{Timeout: 10 * time.Second}), context.Background()
+	client, ctx := h.client(rpc.ClientOptions{Timeout: time.Minute}), context.Background()
 
 	if sum, err := rpc.Call[int](ctx, client, "add", rpc.Args{"a": 1, "b": 2}); err != nil || sum != 3 {
 		t.Errorf("add: got %v, %v", sum, err)
@@ -350,7 +356,7 @@ func testFailures(t *testing.T, h *house) {
 		offer("raw", func(context.Context, struct{}) (json.RawMessage, error) { return json.RawMessage("{"), nil }),
 		offer("latin", func(context.Context, struct{}) (json.RawMessage, error) { return json.RawMessage("\"\xe9\""), nil }),
 		offer("add", func(_ context.Context, in struct{ A, B int }) (int, error) { return in.A + in.B, nil }))
-	client := h.client(rpc.ClientOptions{Timeout: 10 * time.Second})
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
 	call := func(fn string, args any) error { return client.Call(context.Background(), fn, args, nil) }
 
 	if e := isRemote(t, call("fail", nil), "no \"such\" thing: ż"); e.Func != "fail" || e.Traceback != "" {
@@ -391,12 +397,12 @@ func testMalformedCalls(t *testing.T, h *house) {
 		if err := h.rdb.RPush(ctx, queue, call).Err(); err != nil {
 			t.Fatal(err)
 		}
-		answer, err := h.rdb.BLPop(ctx, 10*time.Second, h.prefix+":echo:result:wrong").Result()
+		answer, err := h.rdb.BLPop(ctx, time.Minute, h.prefix+":echo:result:wrong").Result()
 		if err != nil || !strings.Contains(answer[1], want) {
 			t.Errorf("%s: got answer %q, %v, want %s", call, answer, err, want)
 		}
 	}
-	if x, err := rpc.Call[int](ctx, h.client(rpc.ClientOptions{Timeout: 10 * time.Second}), "echo", rpc.Args{"x": 7}); err != nil || x != 7 {
+	if x, err := rpc.Call[int](ctx, h.client(rpc.ClientOptions{Timeout: time.Minute}), "echo", rpc.Args{"x": 7}); err != nil || x != 7 {
 		t.Errorf("after malformed calls: got %v, %v", x, err)
 	}
 	w.stop(t)
@@ -412,7 +418,7 @@ func testMalformedCalls(t *testing.T, h *house) {
 		if err := h.rdb.RPush(ctx, queue, message, `{"id":"last","kw":{"x":1}}`).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.rdb.BLPop(ctx, 10*time.Second, h.prefix+":echo:result:last").Err(); err != nil {
+		if err := h.rdb.BLPop(ctx, time.Minute, h.prefix+":echo:result:last").Err(); err != nil {
 			t.Fatal(err)
 		}
 		w.stop(t)
@@ -424,7 +430,7 @@ func testMalformedCalls(t *testing.T, h *house) {
 
 func testCallOnTheWire(t *testing.T, h *house) {
 	client, ctx := h.client(rpc.ClientOptions{NoExtensions: true, Name: "n"}), context.Background()
-	err := client.Call(ctx, "f", nil, nil, rpc.Timeout(300*time.Millisecond))
+	err := client.Call(ctx, "f", nil, nil, rpc.Timeout(2*time.Second))
 	is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
 	queue := h.prefix + ":f:calls"
 	if ttl := h.rdb.TTL(ctx, queue).Val(); ttl < 110*time.Second || ttl > 120*time.Second {
@@ -471,9 +477,7 @@ func testResultOnTheWire(t *testing.T, h *house) {
 		t.Fatal(err)
 	}
 	key := h.prefix + ":echo:result:ttl"
-	for h.rdb.Exists(ctx, key).Val() == 0 {
-		runtime.Gosched()
-	}
+	eventually(t, "the result to be there", func() bool { return h.rdb.Exists(ctx, key).Val() == 1 })
 	if ttl := h.rdb.TTL(ctx, key).Val(); ttl < 110*time.Second || ttl > 120*time.Second {
 		t.Errorf("got %v for the result to live, want 120s", ttl)
 	}
@@ -485,7 +489,7 @@ func (h *house) answerOnce(fn, message string) (answered chan struct{}) {
 	go func() {
 		defer close(answered)
 		ctx := context.Background()
-		element, err := h.rdb.BLPop(ctx, 10*time.Second, h.prefix+":"+fn+":calls").Result()
+		element, err := h.rdb.BLPop(ctx, time.Minute, h.prefix+":"+fn+":calls").Result()
 		if err != nil {
 			h.Error(err)
 			return
@@ -502,7 +506,7 @@ func (h *house) answerOnce(fn, message string) (answered chan struct{}) {
 }
 
 func testResultsOfOthers(t *testing.T, h *house) {
-	client := h.client(rpc.ClientOptions{Timeout: 10 * time.Second})
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
 	for _, c := range []struct {
 		message string
 		want    int
@@ -540,15 +544,18 @@ func testResultsOfOthers(t *testing.T, h *house) {
 	}
 }
 
-// testTimeouts leaves room for a busy machine; that time-outs are exact is
+// testTimeouts: that time-outs are exact, and that calls end and servers stop at once, is
 // tested in fake time.
 func testTimeouts(t *testing.T, h *house) {
 	client := h.client(rpc.ClientOptions{Timeout: 350 * time.Millisecond})
 	within := func(name string, least time.Duration, call func() error) {
 		start := time.Now()
-		err := call()
-		is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
-		if took := time.Since(start); took < least || took > least+3*time.Second {
+		err, kind := call(), rpc.ErrNoResult
+		if errors.Is(err, rpc.ErrNotSent) { // on a busy machine
+			kind = rpc.ErrNotSent
+		}
+		is(t, err, kind, context.DeadlineExceeded)
+		if took := time.Since(start); took < least {
 			t.Errorf("%s: ended after %v, want %v", name, took, least)
 		}
 	}
@@ -575,12 +582,8 @@ func testCancel(t *testing.T, h *house) {
 	failed := make(chan error, 1)
 	go func() { failed <- client.Call(ctx, "f", rpc.Args{"n": 1}, nil) }()
 	next(t, entered)
-	cancelled := time.Now()
 	cancel()
 	is(t, next(t, failed), rpc.ErrNoResult, context.Canceled)
-	if took := time.Since(cancelled); took > 900*time.Millisecond { // a slice of waiting is 1 s
-		t.Errorf("the call ended %v after its context, want at once", took)
-	}
 
 	is(t, client.Call(ctx, "g", nil, nil), rpc.ErrNotSent, context.Canceled)
 	if n := h.rdb.Exists(context.Background(), h.prefix+":g:calls").Val(); n != 0 {
@@ -592,7 +595,7 @@ func testCancel(t *testing.T, h *house) {
 func testLateResult(t *testing.T, h *house) {
 	add, entered, goOn := blocked("f")
 	h.serve(rpc.ServerOptions{}, add)
-	client, ctx := h.client(rpc.ClientOptions{Timeout: 10 * time.Second, MaxConns: 1}), context.Background()
+	client, ctx := h.client(rpc.ClientOptions{Timeout: time.Minute, MaxConns: 1}), context.Background()
 	givenUp, cancel := context.WithCancel(ctx)
 	failed := make(chan error, 1)
 	go func() { failed <- client.Call(givenUp, "f", rpc.Args{"n": 1}, nil) }()
@@ -608,7 +611,7 @@ func testLateResult(t *testing.T, h *house) {
 }
 
 func testMisuse(t *testing.T, h *house) {
-	client, ctx := h.client(rpc.ClientOptions{}), context.Background()
+	client, ctx := h.client(rpc.ClientOptions{Timeout: time.Minute}), context.Background()
 	for name, err := range map[string]error{
 		"expected the name of a function":       client.Call(ctx, "", nil, nil),
 		"Timeout: expected more than 0, got 0s": client.Call(ctx, "f", nil, nil, rpc.Timeout(0)),
@@ -626,7 +629,7 @@ func testMisuse(t *testing.T, h *house) {
 }
 
 func testWrongType(t *testing.T, h *house) {
-	client, ctx := h.client(rpc.ClientOptions{}), context.Background()
+	client, ctx := h.client(rpc.ClientOptions{Timeout: time.Minute}), context.Background()
 	if err := h.rdb.Set(ctx, h.prefix+":f:calls", "a string", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -746,7 +749,7 @@ func testFreeWorkersOnly(t *testing.T, h *house) {
 	}
 	close(goOn)
 	for n := range 10 {
-		if _, err := h.rdb.BLPop(ctx, 10*time.Second, fmt.Sprintf("%s:f:result:%d", h.prefix, n)).Result(); err != nil {
+		if _, err := h.rdb.BLPop(ctx, time.Minute, fmt.Sprintf("%s:f:result:%d", h.prefix, n)).Result(); err != nil {
 			t.Errorf("call %d: %v", n, err)
 		}
 	}
@@ -773,7 +776,7 @@ func testRotation(t *testing.T, h *house) {
 		}
 	}
 	h.serve(rpc.ServerOptions{Workers: 1}, functions...)
-	if _, err := h.rdb.BLPop(ctx, 10*time.Second, h.prefix+":a:result:a19").Result(); err != nil {
+	if _, err := h.rdb.BLPop(ctx, time.Minute, h.prefix+":a:result:a19").Result(); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()
@@ -805,9 +808,9 @@ func testDiscovery(t *testing.T, h *house) {
 	h.serve(rpc.ServerOptions{Kind: "kind", ID: "a"}, echo)
 	h.serve(rpc.ServerOptions{Kind: "k*nd", ID: "c"}, echo)
 	other := h.serve(rpc.ServerOptions{}, echo)
-	for len(servers("kind")) < 2 || len(servers("k*nd")) < 1 || len(servers("")) < 1 {
-		runtime.Gosched()
-	}
+	eventually(t, "all servers to be seen", func() bool {
+		return len(servers("kind")) == 2 && len(servers("k*nd")) == 1 && len(servers("")) == 1
+	})
 	if got := servers("kind"); !slices.Equal(got, []string{"a", "b"}) {
 		t.Errorf("got servers %q, want a and b", got)
 	}
@@ -836,14 +839,10 @@ func testDiscovery(t *testing.T, h *house) {
 func testStopWhenIdle(t *testing.T, h *house) {
 	w := h.serve(rpc.ServerOptions{ID: "w"}, echo)
 	ctx := context.Background()
-	for !strings.Contains(h.rdb.Do(ctx, "client", "list").String(), "cmd=blmpop") {
-		runtime.Gosched()
-	}
-	start := time.Now()
+	eventually(t, "the server to wait for calls", func() bool {
+		return strings.Contains(h.rdb.Do(ctx, "client", "list").String(), "cmd=blmpop")
+	})
 	w.stop(t)
-	if took := time.Since(start); took > 900*time.Millisecond { // a slice is 1 s
-		t.Errorf("an idle server took %v to stop, want it woken", took)
-	}
 	w.stop(t) // again
 	if log := w.log.String(); log != "" {
 		t.Errorf("got log %s, want nothing to complain about", log)
@@ -939,9 +938,8 @@ func testRollingRestart(t *testing.T, h *house) {
 	}
 	for range restarts {
 		w := h.serve(rpc.ServerOptions{Workers: 8}, work)
-		for before := ran.Load(); ran.Load() < before+100; {
-			runtime.Gosched()
-		}
+		before := ran.Load()
+		eventually(t, "calls to run", func() bool { return ran.Load() >= before+100 })
 		w.stop(t)
 	}
 	h.serve(rpc.ServerOptions{}, work)

@@ -11,6 +11,7 @@ import (
 // TestSurvivesFaults: whatever command fails, and however, now and then or for a
 // while, in fake time.
 func TestSurvivesFaults(t *testing.T) {
+	t.Parallel()
 	var b *broker.Broker // of the trial that runs
 	inject := func(faults ...broker.Fault) func(*load) {
 		return func(l *load) {

@@ -96,6 +96,7 @@ func callAsOld(l *load, fn string, n int) (int, error) {
 // TestSurvivesCluster: client and server find the masters of their slots, and follow
 // the slots to other ones.
 func TestSurvivesCluster(t *testing.T) {
+	t.Parallel()
 	c := &cluster{T: t, nodes: redistest.StartCluster(t, 3)}
 	ctx := context.Background()
 	for _, trial := range []trial{
@@ -162,6 +163,7 @@ func TestSurvivesCluster(t *testing.T) {
 
 // TestSurvivesClusterFailover: the replica of a master takes its place.
 func TestSurvivesClusterFailover(t *testing.T) {
+	t.Parallel()
 	timeout := []string{"--cluster-node-timeout", "1000"}
 	c := &cluster{T: t, nodes: redistest.StartCluster(t, 3, timeout...)}
 	replicas := []*redistest.Server{redistest.StartReplica(t, c.nodes, c.nodes[0], timeout...)}
@@ -185,6 +187,7 @@ func TestSurvivesClusterFailover(t *testing.T) {
 
 // TestClusterMisuse: what cannot be put where it belongs is refused.
 func TestClusterMisuse(t *testing.T) {
+	t.Parallel()
 	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})
 	defer rdb.Close()
 	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})

@@ -12,9 +12,10 @@ import (
 // TestSurvivesRedis: what happens to a redis-server, and what it does to those who
 // rely on it.
 func TestSurvivesRedis(t *testing.T) {
+	t.Parallel()
 	do := func(l *load, args ...any) {
 		l.Helper()
-		if err := l.rdb.Do(l.ctx, args...).Err(); err != nil {
+		if err := l.rdb.WithTimeout(patience).Do(l.ctx, args...).Err(); err != nil {
 			l.Errorf("%v: %v", args, err)
 		}
 	}
@@ -30,7 +31,7 @@ func TestSurvivesRedis(t *testing.T) {
 	set := func(name, during, after string) func(*load, *redistest.Server) {
 		return func(l *load, _ *redistest.Server) {
 			do(l, "config", "set", name, during)
-			time.Sleep(300 * time.Millisecond)
+			l.awaitErrors()
 			do(l, "config", "set", name, after)
 		}
 	}
@@ -64,7 +65,7 @@ func TestSurvivesRedis(t *testing.T) {
 		{trial{name: "connections killed", may: both}, often("client", "kill", "type", "normal", "skipme", "yes")},
 		{trial{name: "restarted", may: both, must: true}, func(l *load, s *redistest.Server) {
 			s.Stop()
-			time.Sleep(200 * time.Millisecond)
+			l.awaitErrors()
 			s.Restart(l.T)
 		}},
 		{trial{name: "paused", may: harmless}, paused(500 * time.Millisecond)},
@@ -85,7 +86,7 @@ func TestSurvivesRedis(t *testing.T) {
 		{trial{name: "out of memory", may: both, must: true}, set("maxmemory", "1", "0")},
 		{trial{name: "replica for a while", may: both, must: true}, func(l *load, _ *redistest.Server) {
 			do(l, "replicaof", "127.0.0.1", "1")
-			time.Sleep(300 * time.Millisecond)
+			l.awaitErrors()
 			do(l, "replicaof", "no", "one")
 		}},
 	} {

@@ -12,6 +12,7 @@ import (
 // TestSurvivesFailover: client and server follow the master, whether it is alive
 // when it is replaced, dead, or dead for a while only.
 func TestSurvivesFailover(t *testing.T) {
+	t.Parallel()
 	family := redistest.StartFamily(t, 2, 3)
 	opt := &redis.FailoverOptions{MasterName: family.Name, ReadTimeout: time.Second, DialTimeout: time.Second, MaxRetries: -1}
 	for _, s := range family.Sentinels {

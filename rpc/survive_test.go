@@ -47,6 +47,7 @@ type load struct {
 	mu      sync.Mutex // guards what follows
 	calls   []*counted // by number
 	results int
+	errors  int
 	goal    int           // of results
 	reached chan struct{} // closed at the goal
 	stopped bool
@@ -60,9 +61,9 @@ type counted struct {
 }
 
 const (
-	loadCallers = 16
+	loadCallers = 8
 	loadPause   = 6 * time.Millisecond // of a caller, between calls
-	recovery    = 25 * time.Second     // longest time, from the end of what happens, to many results
+	recovery    = patience             // longest time, from the end of what happens, to many results
 )
 
 // endure puts load on h, lets it happen, sees that the load goes on by itself, and
@@ -71,7 +72,7 @@ const (
 func (c trial) endure(loads ...*load) {
 	var all sync.WaitGroup
 	for _, l := range loads {
-		l.timeout = 10 * time.Second
+		l.timeout = patience
 		if len(c.may) > 0 { // calls that are lost have to be waited for
 			l.timeout = 400 * time.Millisecond
 		}
@@ -169,13 +170,13 @@ func (l *load) caller() {
 		}
 		c.err = err
 		c.ended.Add(1)
-		if err == nil {
-			l.mu.Lock()
-			if l.results++; l.results == l.goal {
-				close(l.reached)
-			}
-			l.mu.Unlock()
+		l.mu.Lock()
+		if err != nil {
+			l.errors++
+		} else if l.results++; l.results == l.goal {
+			close(l.reached)
 		}
+		l.mu.Unlock()
 		time.Sleep(loadPause)
 	}
 }
@@ -202,6 +203,18 @@ func (l *load) await(more int) {
 		l.mu.Unlock()
 		l.Errorf("no %d results within %v", more, recovery)
 	}
+}
+
+// awaitErrors waits until an error or more have come for each caller.
+func (l *load) awaitErrors() {
+	l.Helper()
+	count := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.errors
+	}
+	before := count()
+	eventually(l.T, "errors", func() bool { return count() >= before+loadCallers })
 }
 
 // drain waits until the servers have taken all calls from the queue, also those that

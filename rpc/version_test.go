@@ -92,6 +92,7 @@ func cutCommand(b []byte) (args []string, rest []byte, ok bool) {
 
 // TestOlderVersions: what an older Redis lacks is done without.
 func TestOlderVersions(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		minor int
 		lpops bool // calls are popped by LPOP, too

@@ -79,6 +79,7 @@ refused, as in Redis's protected mode.
 	secret.register(flags, getenv)
 	flags.BoolVar(&opt.Unprotected, "unprotected", false, "serve clients on other machines without a password, too")
 	flags.Var(memory(&opt.MaxMemory), "maxmemory", "most memory for data, such as 100mb or 1gb (default no limit)")
+	flags.Var(evictionPolicy(&opt.MaxMemoryPolicy), "maxmemory-policy", "which keys are evicted beyond --maxmemory, such as allkeys-lru (default none)")
 	flags.Var(count(&opt.MaxClients, 1, 1_000_000), "maxclients", "most clients connected at the same time")
 	flags.Var(count(&opt.Databases, 1, 1_000_000), "databases", "databases that SELECT chooses from")
 	flags.Var(wholeSeconds(&opt.IdleTimeout), "timeout", "close clients that are idle for so long, 0s = never")

@@ -126,9 +126,9 @@ func TestBrokerSocketMode(t *testing.T) {
 
 // What the flags say of limits is what the broker holds to.
 func TestBrokerLimits(t *testing.T) {
-	b := start(t, nil, "broker", "--addr", "127.0.0.1:0", "--maxmemory", "100mb", "--maxclients", "7", "--databases", "3", "--timeout", "5m", "--notify-keyspace-events", "xE", "--unprotected", "--log-level", "error")
+	b := start(t, nil, "broker", "--addr", "127.0.0.1:0", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru", "--maxclients", "7", "--databases", "3", "--timeout", "5m", "--notify-keyspace-events", "xE", "--unprotected", "--log-level", "error")
 	rdb := connectTo(t, b.lines(t, 1)[0])
-	for setting, want := range map[string]string{"maxmemory": "104857600", "maxclients": "7", "databases": "3", "timeout": "300", "notify-keyspace-events": "xE", "protected-mode": "no"} {
+	for setting, want := range map[string]string{"maxmemory": "104857600", "maxmemory-policy": "allkeys-lru", "maxclients": "7", "databases": "3", "timeout": "300", "notify-keyspace-events": "xE", "protected-mode": "no"} {
 		if got := rdb.ConfigGet(t.Context(), setting).Val()[setting]; got != want {
 			t.Errorf("%s is %s, expected %s", setting, got, want)
 		}

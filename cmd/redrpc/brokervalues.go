@@ -54,6 +54,14 @@ func memory(to *int) value[int] {
 	}}
 }
 
+// evictionPolicy takes the name of one of Redis's maxmemory-policy.
+func evictionPolicy(to *string) value[string] {
+	choices := strings.Fields("noeviction allkeys-lru allkeys-lfu allkeys-random volatile-lru volatile-lfu volatile-random volatile-ttl")
+	policy := oneOf(to, choices...)
+	policy.kind = "POLICY"
+	return policy
+}
+
 // keyspaceEvents takes the letters of Redis's notify-keyspace-events.
 func keyspaceEvents(to *string) value[string] {
 	return value[string]{to, "LETTERS", func(s string) (string, error) {

@@ -57,6 +57,9 @@ func (h *Queue) Clear(a *Alarm) {
 // Len is how many alarms are set.
 func (h *Queue) Len() int { return len(h.heap) }
 
+// At returns one of the alarms that are set, from 0 on, in the order of All.
+func (h *Queue) At(i int) *Alarm { return h.heap[i] }
+
 // All lists the alarms that are set, the earliest first, the others in no order.
 func (h *Queue) All() iter.Seq[*Alarm] { return slices.Values(h.heap) }
 

@@ -270,6 +270,15 @@ func (d *Dict[E]) Scan(cursor uint64, count int64, visit func(E)) (next uint64) 
 // Random returns any element, each as likely as the others. There must be one.
 func (d *Dict[E]) Random() E { return d.slots[d.randomSlot()].element }
 
+// Draw is Random, by given random numbers.
+func (d *Dict[E]) Draw(r *rand.Rand) E {
+	for {
+		if s := &d.slots[r.IntN(len(d.slots))]; s.taken {
+			return s.element
+		}
+	}
+}
+
 // Pop is Random, and removes the element.
 func (d *Dict[E]) Pop() E { return d.removeAt(d.randomSlot()) }
 

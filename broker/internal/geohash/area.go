@@ -10,14 +10,20 @@ const (
 	radian = 0x1.1df46a2529d39p-6
 )
 
-// Distance is how far it is from one point to another, in meters, by the haversine formula.
-func Distance(p, q Point) float64 {
+// Distance is how far it is from one point to another, in meters.
+func Distance(p, q Point) float64 { return lengthOf(haversine(p, q)) }
+
+// haversine is that of the angle between two points, seen from the center of the earth: the square
+// of the sine of its half. The conversions keep the processor from rounding once instead of twice.
+func haversine(p, q Point) float64 {
 	latitude1, latitude2 := p.Latitude*radian, q.Latitude*radian
 	u := sin((latitude2 - latitude1) / 2)
 	v := sin((float64(q.Longitude*radian) - float64(p.Longitude*radian)) / 2)
-	a := float64(u*u) + float64(cos(latitude1)*cos(latitude2)*v*v)
-	return 2 * earthRadius * asin(math.Sqrt(a))
+	return float64(u*u) + float64(cos(latitude1)*cos(latitude2)*v*v)
 }
+
+// lengthOf is the distance of points between which there is an angle.
+func lengthOf(haversine float64) float64 { return 2 * earthRadius * asin(math.Sqrt(haversine)) }
 
 // An Area is a circle or a box around a point.
 type Area struct {
@@ -30,15 +36,50 @@ type Area struct {
 
 // Contains reports whether a point is in the area, and how far it is from the center, in meters.
 func (a *Area) Contains(p Point) (distance float64, within bool) {
+	c := a.Center
 	if a.IsBox {
-		if Distance(p, Point{a.Center.Longitude, p.Latitude}) > a.Width*a.Unit/2 || Distance(p, Point{p.Longitude, a.Center.Latitude}) > a.Height*a.Unit/2 {
+		if !isNear(p, Point{p.Longitude, c.Latitude}, a.Height*a.Unit/2) || !isNear(p, Point{c.Longitude, p.Latitude}, a.Width*a.Unit/2) {
 			return 0, false
 		}
-		return Distance(a.Center, p), true
+		return Distance(c, p), true
 	}
-	distance = Distance(a.Center, p)
-	return distance, distance <= a.Radius*a.Unit
+	most := a.Radius * a.Unit
+	if isFarther(math.Abs(p.Latitude-c.Latitude), most) {
+		return 0, false
+	}
+	h := haversine(c, p)
+	if half := most / (2 * earthRadius); half < 1 && h > math.Sin(half)*math.Sin(half)*(1+narrow) {
+		return 0, false
+	}
+	distance = lengthOf(h)
+	return distance, distance <= most
 }
+
+// isFarther reports whether points are farther from each other than so many meters, as their
+// latitudes are. It may say that they are not.
+func isFarther(latitudes, most float64) bool { return latitudes*(radian*earthRadius) > most*(1+narrow) }
+
+// isNear reports whether the distance of two points, of which the longitudes or the latitudes are
+// equal, is no more than so many meters. Only where that is a narrow thing does it take exact sines
+// to tell.
+func isNear(p, q Point, most float64) bool {
+	latitudes := math.Abs(p.Latitude-q.Latitude) * radian
+	longitudes := math.Abs(p.Longitude-q.Longitude) * radian
+	length := latitudes * earthRadius
+	if longitudes > 0 {
+		length = 2 * earthRadius * math.Asin(math.Cos(p.Latitude*radian)*math.Sin(longitudes/2))
+	}
+	switch {
+	case length > most*(1+narrow)+narrow:
+		return false
+	case length < most*(1-narrow)-narrow:
+		return true
+	}
+	return Distance(p, q) <= most
+}
+
+// narrow is more than what distances are inexact by, as a part of them, and in meters.
+const narrow = 1e-6
 
 // reach is how far the area goes from its center at most, in meters.
 func (a *Area) reach() float64 {

@@ -71,9 +71,9 @@ type bounds struct{ west, south, east, north float64 }
 // bounds returns what a cell covers. The conversions keep the processor from rounding once
 // instead of twice.
 func (c cell) bounds() bounds {
-	scale := float64(uint64(1) << c.steps)
+	size := 1 / float64(uint64(1)<<c.steps)
 	column, row := deinterleave(c.hash)
-	degrees := func(n uint32, most float64) float64 { return float64(float64(n)/scale*(2*most)) - most }
+	degrees := func(n uint32, most float64) float64 { return float64(float64(n)*size*(2*most)) - most }
 	return bounds{degrees(column, MaxLongitude), degrees(row, MaxLatitude), degrees(column+1, MaxLongitude), degrees(row+1, MaxLatitude)}
 }
 

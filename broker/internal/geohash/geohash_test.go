@@ -70,3 +70,38 @@ func TestScores(t *testing.T) {
 		}
 	}
 }
+
+// What saves exact sines leaves out nothing that is in the area by its distance, nor adds to it.
+func TestContains(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	place := func() Point {
+		return Decode(Encode(Point{360*r.Float64() - 180, (2*r.Float64() - 1) * MaxLatitude}))
+	}
+	for i := range 5_000 {
+		a := Area{Center: place(), Unit: 1, Radius: math.Pow(10, 8*r.Float64()-1)}
+		p := place()
+		switch r.IntN(4) {
+		case 0:
+			p.Latitude = a.Center.Latitude
+		case 1:
+			p.Longitude = a.Center.Longitude
+		}
+		distance := Distance(a.Center, p)
+		switch r.IntN(3) { // just within, and just not
+		case 0:
+			a.Radius = distance
+		case 1:
+			a.Radius = math.Nextafter(distance, 0)
+		}
+		want := distance <= a.Radius
+		if i%2 == 0 {
+			a.IsBox, a.Width, a.Height = true, 2*a.Radius, 2*a.Radius
+			c := a.Center
+			want = Distance(p, Point{c.Longitude, p.Latitude}) <= a.Radius && Distance(p, Point{p.Longitude, c.Latitude}) <= a.Radius
+		}
+		if got, within := a.Contains(p); within != want || within && got != distance {
+			t.Fatalf("seed %d: %v is in %+v: %v %t, want %v %t", seed, p, a, got, within, distance, want)
+		}
+	}
+}

@@ -38,7 +38,7 @@ func exactAsin(x float64) *big.Float {
 func TestRounding(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
-	const tries = 500
+	const tries = 300
 	for _, f := range []struct {
 		name  string
 		most  float64

@@ -37,10 +37,9 @@ func TestBytes(t *testing.T) {
 // A dense sketch, a sparse one and the registers of both have the same estimates, which are
 // near the truth.
 func TestEstimates(t *testing.T) {
-	for seed := range uint64(3) {
-		if err := SelfTest(seed, 3000); err != nil {
-			t.Errorf("seed %d: %v", seed, err)
-		}
+	seed := rand.Uint64()
+	if err := SelfTest(seed, 3000); err != nil {
+		t.Errorf("seed %d: %v", seed, err)
 	}
 }
 

@@ -50,7 +50,7 @@ func WrongNumber(command string) resp.Reply {
 func (c *Call) Find(key []byte) *Entry {
 	e := c.DB.Find(key)
 	if e != nil {
-		e.Used = c.Second
+		c.touch(e)
 	}
 	return e
 }
@@ -60,7 +60,7 @@ func (c *Call) Find(key []byte) *Entry {
 func (c *Call) Lookup(key []byte) *Entry {
 	e := c.Peek(key)
 	if e != nil {
-		e.Used = c.Second
+		c.touch(e)
 	}
 	return e
 }

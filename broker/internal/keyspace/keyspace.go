@@ -31,10 +31,12 @@ type Keyspace struct {
 	Hits, Misses int64 // of keys that were read
 	Expired      int64 // keys
 	Changes      int64 // of keys, by commands
+	Evicted      int64 // keys
 
-	hooks Hooks
-	used  int // bytes of the data, while they are counted all the time
-	peak  int // the most that was counted, and EmptyBytes
+	eviction eviction
+	hooks    Hooks
+	used     int // bytes of the data, while they are counted all the time
+	peak     int // the most that was counted, and EmptyBytes
 }
 
 // Hooks receive events. They are not called for databases in which no key is watched or
@@ -65,6 +67,8 @@ func New(databases int, types Types, hooks Hooks) *Keyspace {
 	for i := range k.DBs {
 		k.DBs[i] = &DB{Index: i, keyspace: k}
 	}
+	k.Seed(0)
+	k.SetEviction(DefaultEviction)
 	return k
 }
 
@@ -85,6 +89,8 @@ type Entry struct {
 	DB        *DB
 	ExpiresAt int64  // milliseconds since 1970; 0: never
 	Used      uint32 // when it was used last, by Keyspace.Second
+	frequency uint8  // how often it was used, under a policy of LFU, see Keyspace.Frequency
+	decayed   uint16 // by when frequency has decayed, by Keyspace.minutes
 	alarm     alarm.Alarm
 	bytes     int // by which it counts in Keyspace.used
 }
@@ -122,6 +128,9 @@ func (d *DB) Scan(cursor uint64, count int64, visit func(*Entry)) (next uint64) 
 // Add makes an entry for a key that has none.
 func (k *Keyspace) Add(d *DB, key []byte, v Value) *Entry {
 	e := &Entry{Key: string(key), Value: v, DB: d, Used: k.Second}
+	if k.eviction.countsUses {
+		k.SetFrequency(e, firstFrequency)
+	}
 	place, _ := d.entries.Place(key)
 	*place = e
 	k.SignalReady(d, e.Key)

@@ -31,7 +31,7 @@ type restoreOptions struct {
 	replace, absolute bool
 
 	idle int64 // seconds; negative: not given
-	freq int64 // negative: not given; it has no effect
+	freq int64 // negative: not given
 }
 
 func (o *restoreOptions) parse(args [][]byte) *resp.Reply {
@@ -109,7 +109,10 @@ func restore(c *keyspace.Call, args [][]byte) resp.Reply {
 	if at != 0 {
 		c.SetExpiry(e, at)
 	}
-	if o.idle >= 0 {
+	switch isLFU := c.Policy().IsLFU(); {
+	case isLFU && o.freq >= 0:
+		c.SetFrequency(e, uint8(o.freq))
+	case !isLFU && o.idle >= 0:
 		e.Used -= uint32(min(o.idle, int64(e.Used)))
 	}
 	c.Changed(key, keyspace.GenericEvent, "restore")

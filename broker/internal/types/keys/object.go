@@ -13,7 +13,7 @@ import (
 var objectCommands = []command.Command{
 	{Name: "object", Arity: -2, Group: "generic", Since: "2.2.3", Complexity: "Depends on the sub-command.", Summary: "Commands about how values are held.", Subs: []*command.Command{
 		{Name: "encoding", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectEncoding, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how a value would be held by Redis."},
-		{Name: "freq", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectFreq, ACL: "keyspace", Tips: "nondeterministic_output", Since: "4.0.0", Complexity: "O(1)", Summary: "Refuses, as how often a key is used is not counted."},
+		{Name: "freq", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectFreq, ACL: "keyspace", Tips: "nondeterministic_output", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns how often a key is used, under a policy of LFU."},
 		{Name: "help", Arity: 2, Flags: command.Always, ACL: "keyspace", Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "idletime", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectIdleTime, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns for how many seconds a key has not been used."},
 		{Name: "refcount", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectRefCount, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how many keys share a value."},
@@ -45,13 +45,22 @@ func objectRefCount(c *keyspace.Call, args [][]byte) resp.Reply {
 	return asked(c.Inspect(args[2]), func(e *keyspace.Entry) resp.Reply { return resp.Integer(references(e)) })
 }
 
+const switching = "Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust."
+
 func objectIdleTime(c *keyspace.Call, args [][]byte) resp.Reply {
-	return asked(c.Inspect(args[2]), func(e *keyspace.Entry) resp.Reply { return resp.Integer(int64(c.Second - e.Used)) })
+	return asked(c.Inspect(args[2]), func(e *keyspace.Entry) resp.Reply {
+		if c.Policy().IsLFU() {
+			return resp.ErrorReply("ERR An LFU maxmemory policy is selected, idle time not tracked. " + switching)
+		}
+		return resp.Integer(int64(c.Second - e.Used))
+	})
 }
 
 func objectFreq(c *keyspace.Call, args [][]byte) resp.Reply {
-	return asked(c.Inspect(args[2]), func(*keyspace.Entry) resp.Reply {
-		return resp.ErrorReply("ERR An LFU maxmemory policy is not selected, access frequency not tracked. " +
-			"Please note that when switching between policies at runtime LRU and LFU data will take some time to adjust.")
+	return asked(c.Inspect(args[2]), func(e *keyspace.Entry) resp.Reply {
+		if !c.Policy().IsLFU() {
+			return resp.ErrorReply("ERR An LFU maxmemory policy is not selected, access frequency not tracked. " + switching)
+		}
+		return resp.Int(int(c.Frequency(e)))
 	})
 }

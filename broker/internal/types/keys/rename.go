@@ -51,9 +51,10 @@ func renameKey(c *keyspace.Call, from, to []byte, replace bool) *resp.Reply {
 	}
 	v, at := e.Value, e.ExpiresAt
 	c.Remove(e)
-	e = c.Create(to, v)
+	renamed := c.Create(to, v)
+	renamed.Inherit(e)
 	if at != 0 {
-		c.SetExpiry(e, at)
+		c.SetExpiry(renamed, at)
 	}
 	c.SignalModified(c.Caller, c.DB, from)
 	c.SignalModified(c.Caller, c.DB, to)
@@ -116,9 +117,10 @@ func move(c *keyspace.Call, args [][]byte) resp.Reply {
 	}
 	v, at := e.Value, e.ExpiresAt
 	c.Remove(e)
-	e = c.Add(target, args[1], v)
+	moved := c.Add(target, args[1], v)
+	moved.Inherit(e)
 	if at != 0 {
-		c.SetExpiry(e, at)
+		c.SetExpiry(moved, at)
 	}
 	c.SignalModified(c.Caller, c.DB, args[1])
 	c.SignalModified(c.Caller, target, args[1])

@@ -268,11 +268,7 @@ func searchFor(c *keyspace.Call, key []byte, q search, event string, parse func(
 			}
 		})
 	}
-	answers := make([]resp.Reply, len(found))
-	for i := range found {
-		answers[i] = q.answer(&found[i])
-	}
-	return resp.Array(answers...)
+	return q.answer(found)
 }
 
 // A found is a member in the area, and how far it is from the center, in meters.
@@ -281,18 +277,38 @@ type found struct {
 	distance float64
 }
 
-func (q *search) answer(f *found) resp.Reply {
-	parts := append(make([]resp.Reply, 0, 4), resp.Bulk(f.member))
+// answer answers with members and what is wanted of them. All of it has little memory of its own,
+// as there may be many.
+func (q *search) answer(found []found) resp.Reply {
+	each := 1
+	for _, wanted := range []bool{q.withDist, q.withHash, q.withCoord} {
+		if wanted {
+			each++
+		}
+	}
+	answers, parts := make([]resp.Reply, len(found)), make([]resp.Reply, 0, each*len(found))
+	const textSize = len("12345678.1234")
+	var text []byte
 	if q.withDist {
-		parts = append(parts, distanceReply(f.distance, q.area.Unit))
+		text = make([]byte, 0, textSize*len(found))
 	}
-	if q.withHash {
-		parts = append(parts, resp.Integer(truncated(f.score)))
+	for i := range found {
+		f, from := &found[i], len(parts)
+		parts = append(parts, resp.Bulk(f.member))
+		if q.withDist {
+			start := len(text)
+			text = appendDistance(text, f.distance/q.area.Unit)
+			parts = append(parts, resp.Bulk(text[start:]))
+		}
+		if q.withHash {
+			parts = append(parts, resp.Integer(truncated(f.score)))
+		}
+		if q.withCoord {
+			parts = append(parts, pointReply(place(f.score)))
+		}
+		answers[i] = resp.Array(parts[from:]...)
 	}
-	if q.withCoord {
-		parts = append(parts, pointReply(place(f.score)))
-	}
-	return resp.Array(parts...)
+	return resp.Array(answers...)
 }
 
 // find returns the members that are asked for.
@@ -320,15 +336,35 @@ func (q *search) find() (all []found) {
 	if q.count > 0 {
 		n = int(min(int64(n), q.count))
 	}
-	order := func(x, y *found) int { return q.order * cmp.Compare(x.distance, y.distance) }
-	switch {
-	case q.order == 0:
-	case n < len(all):
-		sortFirst(all, n, order)
-	default:
-		slices.SortStableFunc(all, func(x, y found) int { return order(&x, &y) })
+	if q.order == 0 {
+		return all[:n]
 	}
-	return all[:n]
+	return sortFound(all, n, q.order)
+}
+
+// sortFound returns the first n members, the nearest first or, if the order is negative, the
+// farthest. Those that are equally far come in the order in which they were found, if all are
+// wanted.
+func sortFound(all []found, n, order int) []found {
+	type rank struct {
+		distance float64
+		at       int
+	}
+	ranks := make([]rank, len(all)) // as these are smaller, and no pointers
+	for i := range all {
+		ranks[i] = rank{all[i].distance, i}
+	}
+	byDistance := func(x, y *rank) int { return order * cmp.Compare(x.distance, y.distance) }
+	if n < len(all) {
+		sortFirst(ranks, n, byDistance)
+	} else {
+		slices.SortFunc(ranks, func(x, y rank) int { return cmp.Or(byDistance(&x, &y), x.at-y.at) })
+	}
+	sorted := make([]found, n)
+	for i := range sorted {
+		sorted[i] = all[ranks[i].at]
+	}
+	return sorted
 }
 
 // storeFound makes a key hold the members that were found.

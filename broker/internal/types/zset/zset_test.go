@@ -279,3 +279,21 @@ func BenchmarkZset(b *testing.B) {
 		}
 	}
 }
+
+// The first elements of a part that is sorted are those of all, in order, and none is lost.
+func TestSortFirst(t *testing.T) {
+	seed := rand.Uint64()
+	r := rand.New(rand.NewPCG(seed, 0))
+	for range 500 {
+		s := make([]int, 1+r.IntN(200))
+		for i := range s {
+			s[i] = r.IntN(1 + r.IntN(100))
+		}
+		want := slices.Sorted(slices.Values(s))
+		n := 1 + r.IntN(len(s))
+		sortFirst(s, n, func(x, y *int) int { return *x - *y })
+		if !slices.Equal(s[:n], want[:n]) || !slices.Equal(slices.Sorted(slices.Values(s)), want) {
+			t.Fatalf("seed %d: the first %d of %d are %v, want %v", seed, n, len(s), s[:n], want[:n])
+		}
+	}
+}
