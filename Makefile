@@ -7,7 +7,7 @@ FUZZTIME ?= 30s
 RACE := $(if $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" 2>/dev/null),-race)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the command, bin/redrpc
 	go build -o bin/redrpc ./cmd/redrpc
@@ -59,8 +59,13 @@ NODE_MODULES := $(NODE)/node_modules/.package-lock.json
 $(NODE_MODULES): $(NODE)/package-lock.json
 	cd $(NODE) && npm ci
 
-systems: $(if $(shell command -v npm),$(NODE_MODULES)) ## run programs that use Redis on redis-server and on the broker, and list the commands of each
+systems systems-quick: $(if $(shell command -v npm),$(NODE_MODULES))
+
+systems: ## run programs that use Redis on redis-server and on the broker, and list the commands of each
 	$(SYSTEMS) -count=1 -v ./...
+
+systems-quick: ## run these programs on the broker only
+	$(SYSTEMS) -count=1 -short ./...
 
 differential: ## compare the broker with redis-server over 1,000,000 random commands, or more until it has seen all
 	GOGC=800 go test ./broker -run '^TestDifferential$$' -v -timeout 1h -differential.commands 1000000
@@ -79,4 +84,4 @@ transcripts: ## write what redis-server answers into the broker's transcripts an
 	go test ./broker/internal/lualib -run TestScripts/redis -update
 	go test ./broker/internal/lua -run TestSnippetsOnRedis -update
 
-.PHONY: help build man test race lint check fuzz bench systems differential results calls generator transcripts
+.PHONY: help build man test race lint check fuzz bench systems systems-quick differential results calls generator transcripts

@@ -48,7 +48,8 @@
 // # Other languages
 //
 // Test suites in other languages do the same by commands: see [Options].TestCommands and
-// docs/testing-from-python.md.
+// docs/testing-from-python.md. docs/testing-your-queue.md has examples for asynq,
+// BullMQ, Celery, RQ and Sidekiq, and a table for those who come from miniredis.
 //
 // # Monitoring
 //

@@ -10,19 +10,28 @@ import (
 	"redrpc/internal/redistest"
 )
 
+// node returns the path of Node, where npm's packages are installed, too.
+func node(t *testing.T) string {
+	t.Helper()
+	path := redistest.Program(t, "node")
+	if _, err := os.Stat("testdata/node/node_modules"); err != nil {
+		redistest.Missing(t, "testdata/node/node_modules") // make systems installs it
+	}
+	return path
+}
+
 // TestNode runs the flows in Node, each of a library of npm's.
 func TestNode(t *testing.T) {
 	t.Parallel()
-	node := redistest.Program(t, "node")
-	if _, err := os.Stat("testdata/node/node_modules"); err != nil {
-		redistest.Missing(t, "testdata/node/node_modules") // make systems does it
-	}
+	node := node(t)
 	for _, flow := range []string{
 		"ioredis.js 2",
 		"ioredis.js 3",
 		"node-redis.js 2",
 		"node-redis.js 3",
 		"bull.js",
+		"bullmq.js ioredis",
+		"bullmq.js redis",
 		"bee-queue.js",
 		"redlock.js",
 		"rate-limiter-flexible.js",
@@ -30,6 +39,8 @@ func TestNode(t *testing.T) {
 		"socket.io.js pubsub redis",
 		"socket.io.js sharded ioredis",
 		"socket.io.js sharded redis",
+		"socket.io.js streams ioredis",
+		"socket.io.js streams redis",
 	} {
 		t.Run(flow, func(t *testing.T) {
 			t.Parallel()

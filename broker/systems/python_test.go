@@ -20,6 +20,18 @@ func TestCelery(t *testing.T) {
 	})
 }
 
+func TestRQ(t *testing.T) {
+	t.Parallel()
+	python := redistest.Python(t, "rq")
+	onEachByTCP(t, func(t *testing.T, s server) {
+		worker := startProgram(t, s, "testdata/rq", python, "-m", "rq.cli", "worker", "--url", "redis://"+s.addr, "--with-scheduler", "high", "default", "low")
+		runFlow(t, s, "testdata/rq", python, "flow.py")
+		if !t.Failed() { // the flow told the worker to end
+			worker.ends(t, "the worker")
+		}
+	})
+}
+
 func TestKombu(t *testing.T) {
 	t.Parallel()
 	python := redistest.Python(t, "kombu")

@@ -23,8 +23,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	// scs.New begins with a store in memory, whose goroutine cannot be ended for sure.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/alexedwards/scs/v2/memstore.(*MemStore).startCleanup"))
+	goleak.VerifyTestMain(m,
+		// scs.New begins with a store in memory, whose goroutine cannot be ended for sure.
+		goleak.IgnoreTopFunction("github.com/alexedwards/scs/v2/memstore.(*MemStore).startCleanup"),
+		// A subscriber of watermill that was closed sleeps for half a second.
+		goleak.IgnoreAnyFunction("github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream.(*Subscriber).read"))
 }
 
 // A server is what a flow runs on: redis-server, or a broker.
@@ -34,7 +37,7 @@ type server struct {
 }
 
 // onEach runs a flow on redis-server and on a broker without a port. With -v the test says
-// which commands the flow needs.
+// which commands the flow needs, with -short it runs on the broker only.
 func onEach(t *testing.T, flow func(*testing.T, server)) {
 	onRedis(t, flow)
 	t.Run("broker", func(t *testing.T) {
@@ -59,6 +62,9 @@ func onEachByTCP(t *testing.T, flow func(*testing.T, server)) {
 }
 
 func onRedis(t *testing.T, flow func(*testing.T, server)) {
+	if testing.Short() {
+		return
+	}
 	t.Run("redis-server", func(t *testing.T) {
 		t.Parallel()
 		s := server{redistest.Start(t).Addr, new(net.Dialer).DialContext}

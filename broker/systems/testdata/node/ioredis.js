@@ -78,6 +78,43 @@ const scripts = async () => {
   await assert.rejects(redis.evalsha(sha, 0), /MINE it is/);
 };
 
+const functions = async () => {
+  const library = '#!lua name=shop\nredis.register_function("price", function(keys, args) return redis.call("hget", keys[1], args[1]) end)';
+  assert.equal(await redis.function('LOAD', 'REPLACE', library), 'shop');
+  await redis.hset('prices', { tea: 3 });
+  assert.equal(await redis.fcall('price', 1, 'prices', 'tea'), '3');
+  assert.equal((await redis.function('LIST')).length, 1);
+  await redis.function('DELETE', 'shop');
+  await assert.rejects(redis.fcall('price', 1, 'prices', 'tea'), /Function not found/);
+};
+
+const streams = async () => {
+  const id = await redis.xadd('events', '*', 'kind', 'sale', 'n', 1);
+  const news = connect().xread('BLOCK', 0, 'STREAMS', 'events', '$');
+  await eventually('it to wait', async () => /blocked_clients:1/.test(await redis.info('clients')));
+  const next = await redis.xadd('events', 'MAXLEN', '~', 1000, '*', 'kind', 'return');
+  assert.deepEqual(reply(await news), [['events', [[next, ['kind', 'return']]]]]);
+  assert.deepEqual(await redis.xrange('events', '-', '+'), [[id, ['kind', 'sale', 'n', '1']], [next, ['kind', 'return']]]);
+  await redis.xgroup('CREATE', 'events', 'clerks', '0');
+  const taken = await redis.xreadgroup('GROUP', 'clerks', 'ann', 'COUNT', 1, 'STREAMS', 'events', '>');
+  assert.equal(reply(taken)[0][1][0][0], id);
+  assert.deepEqual(await redis.xpending('events', 'clerks'), [1, id, id, [['ann', '1']]]);
+  const [, claimed] = await redis.xautoclaim('events', 'clerks', 'bob', 0, '0');
+  assert.equal(claimed[0][0], id);
+  assert.equal(await redis.xack('events', 'clerks', id), 1);
+};
+
+/** RESP3 has a map of streams, RESP2 pairs. */
+const reply = (streams) => Array.isArray(streams) ? streams : Object.entries(streams);
+
+const estimatesAndPlaces = async () => {
+  await redis.pfadd('visitors', 'ann', 'bob', 'ann');
+  assert.equal(await redis.pfcount('visitors'), 2);
+  await redis.geoadd('cities', 14.42, 50.08, 'Prague', 16.61, 49.19, 'Brno');
+  assert.deepEqual(await redis.geosearch('cities', 'FROMLONLAT', 14.4, 50, 'BYRADIUS', 50, 'km', 'ASC'), ['Prague']);
+  assert.equal(Math.round(await redis.geodist('cities', 'Prague', 'Brno', 'km')), 186);
+};
+
 const messages = async () => {
   const subscriber = connect();
   const heardMessages = [];
@@ -145,4 +182,4 @@ const end = async () => {
   for (const client of clients) client.disconnect();
 };
 
-run(values, scans, transactions, scripts, messages, waiting, reconnecting, watching, end);
+run(values, scans, transactions, scripts, functions, streams, estimatesAndPlaces, messages, waiting, reconnecting, watching, end);

@@ -84,6 +84,45 @@ const scripts = async () => {
   assert.equal(await redis.eval('redis.setresp(3); return {double=2.5}', { keys: [], arguments: [] }), RESP === 3 ? 2.5 : '2.5');
 };
 
+const functions = async () => {
+  const library = '#!lua name=shop\nredis.register_function("price", function(keys, args) return redis.call("hget", keys[1], args[1]) end)';
+  assert.equal(await redis.functionLoad(library, { REPLACE: true }), 'shop');
+  await redis.hSet('prices', { tea: 3 });
+  assert.equal(await redis.fCall('price', { keys: ['prices'], arguments: ['tea'] }), '3');
+  assert.equal((await redis.functionList())[0].library_name, 'shop');
+  await redis.functionDelete('shop');
+};
+
+const streams = async () => {
+  const id = await redis.xAdd('events', '*', { kind: 'sale', n: '1' });
+  const news = (await connect()).xRead({ key: 'events', id: '$' }, { BLOCK: 0 });
+  await eventually('it to wait', async () => /blocked_clients:1/.test(await redis.info('clients')));
+  const next = await redis.xAdd('events', '*', { kind: 'return' }, { TRIM: { strategy: 'MAXLEN', strategyModifier: '~', threshold: 1000 } });
+  const [[name, [entry]]] = entries(await news);
+  assert.deepEqual([name, entry.id, entry.message.kind], ['events', next, 'return']);
+  assert.deepEqual((await redis.xRange('events', '-', '+')).map((e) => e.id), [id, next]);
+  await redis.xGroupCreate('events', 'clerks', '0');
+  const [[, [taken]]] = entries(await redis.xReadGroup('clerks', 'ann', { key: 'events', id: '>' }, { COUNT: 1 }));
+  assert.equal(taken.id, id);
+  assert.equal((await redis.xPending('events', 'clerks')).pending, 1);
+  const { messages: [claimed] } = await redis.xAutoClaim('events', 'clerks', 'bob', 0, '0');
+  assert.equal(claimed.id, id);
+  assert.equal(await redis.xAck('events', 'clerks', id), 1);
+  const info = await redis.xInfoStream('events');
+  assert.deepEqual([info.length, info['last-generated-id'], info.groups], [2, next, 1]);
+};
+
+/** In RESP3 streams are a map, in RESP2 a list. */
+const entries = (streams) => Array.isArray(streams) ? streams.map((s) => [s.name, s.messages]) : Object.entries(streams);
+
+const estimatesAndPlaces = async () => {
+  await redis.pfAdd('visitors', ['ann', 'bob', 'ann']);
+  assert.equal(await redis.pfCount('visitors'), 2);
+  await redis.geoAdd('cities', [{ longitude: 14.42, latitude: 50.08, member: 'Prague' }, { longitude: 16.61, latitude: 49.19, member: 'Brno' }]);
+  assert.deepEqual(await redis.geoSearch('cities', { longitude: 14.4, latitude: 50 }, { radius: 50, unit: 'km' }, { SORT: 'ASC' }), ['Prague']);
+  assert.equal(Math.round(await redis.geoDist('cities', 'Prague', 'Brno', 'km')), 186);
+};
+
 const messages = async () => {
   const subscriber = await connect();
   const heardMessages = [];
@@ -159,4 +198,4 @@ const end = async () => {
   for (const client of clients) client.destroy();
 };
 
-run(values, scans, transactions, scripts, messages, waiting, reconnecting, cached, end);
+run(values, scans, transactions, scripts, functions, streams, estimatesAndPlaces, messages, waiting, reconnecting, cached, end);

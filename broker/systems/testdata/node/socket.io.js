@@ -62,6 +62,14 @@ const nodesMeet = async () => {
   for (const node of nodes) {
     await eventually('the nodes to know each other', async () => await node.of('/').adapter.serverCount() === 2);
   }
+  // A node reads streams from where they end when it asks, until it has read something once.
+  const hears = new Set();
+  for (const socket of [ann, bob]) socket.on('ready', (from) => hears.add(`${socket.id} ${from}`));
+  await eventually('the nodes to hear each other', () => {
+    one.emit('ready', 'one');
+    two.emit('ready', 'two');
+    return hears.size === 4;
+  });
 };
 
 const broadcasts = async () => {
