@@ -312,6 +312,25 @@ func TestCanceled(t *testing.T) {
 	}
 }
 
+// To connect takes no longer than a command may.
+func TestStalledRedial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, rdb := brokertest.Start(t)
+		l := open(t, rdb, Options{Commands: commands("GET k"), Connections: 1, Timeout: time.Second})
+		b.Stall(time.Hour)
+		for i := range 3 {
+			began := time.Now()
+			if err := l.Do(t.Context(), new(bench.Attempt)); Kind(err) != KindTimeout {
+				t.Errorf("attempt %d: got %v", i, err)
+			}
+			if took := time.Since(began); took < time.Second || took > 1200*time.Millisecond {
+				t.Errorf("attempt %d ended after %v", i, took)
+			}
+		}
+		l.Close()
+	})
+}
+
 // A stall of 1 s is what most see who arrive regardless, and hardly any of those who wait
 // for each other.
 func TestStall(t *testing.T) {

@@ -28,14 +28,23 @@ var errHandshakeDone = errors.New("handshake done")
 
 // connect makes a stream. go-redis sets it up as the options say: it authenticates,
 // selects the protocol and the database, and calls OnConnect.
-func (n *node) connect(ctx context.Context) (*stream, error) {
+func (n *node) connect(calling context.Context) (*stream, error) {
 	opt := n.load.options
 	opt.Addr = n.addr
-	ctx, cancel := context.WithTimeout(ctx, n.load.Timeout)
+	ctx, cancel := context.WithTimeout(calling, n.load.Timeout)
 	defer cancel()
+	failed := func(err error) error {
+		switch timeout, ok := errors.AsType[net.Error](err); {
+		case calling.Err() != nil:
+			return calling.Err()
+		case ctx.Err() != nil || ok && timeout.Timeout():
+			return timeoutError(n.load.Timeout)
+		}
+		return lost(err)
+	}
 	raw, err := opt.Dialer(ctx, opt.Network, opt.Addr)
 	if err != nil {
-		return nil, lost(err)
+		return nil, failed(err)
 	}
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
 	opt.Dialer = func(context.Context, string, string) (net.Conn, error) { return noClose{raw}, nil }
@@ -57,7 +66,7 @@ func (n *node) connect(ctx context.Context) (*stream, error) {
 		if errors.As(err, &reply) {
 			return nil, ReplyError(reply.Error())
 		}
-		return nil, lost(err)
+		return nil, failed(err)
 	}
 	if err := raw.SetDeadline(time.Time{}); err != nil { // which go-redis has set
 		return nil, errors.Join(lost(err), raw.Close())

@@ -162,6 +162,9 @@ func (sys *system) startCommands(ctx context.Context, f *systemFlags, opt *redis
 	for _, note := range notes {
 		fmt.Fprintf(log, "note: %s\n", clean(note))
 	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted before the run")
+	}
 	return err
 }
 
