@@ -128,18 +128,29 @@ func (s Sketch) raiseSparse(index int, value byte, most int) (raised Sketch, cha
 		return s.raiseDense(index, value)
 	}
 	at, first, before := headerSize, 0, headerSize
-	var r run
-	for {
-		if at >= len(s) {
-			return s, false, false
+	for at < len(s) {
+		var length int
+		size := 1
+		switch b := s[at]; { // as runAt, which is slower
+		case b >= values:
+			length = int(b&(valuesMost-1)) + 1
+		case b < longZeros:
+			length = int(b) + 1
+		default:
+			r := s.runAt(at)
+			length, size = r.length, r.size
 		}
-		if r = s.runAt(at); index < first+r.length {
+		if index < first+length {
 			break
 		}
 		before = at
-		at += r.size
-		first += r.length
+		at += size
+		first += length
 	}
+	if at >= len(s) {
+		return s, false, false
+	}
+	r := s.runAt(at)
 	if r.value >= value {
 		return s, false, true
 	}

@@ -1,7 +1,6 @@
 package zset
 
 import (
-	"cmp"
 	"slices"
 
 	"redrpc/broker/internal/command"
@@ -354,11 +353,24 @@ func sortFound(all []found, n, order int) []found {
 	for i := range all {
 		ranks[i] = rank{all[i].distance, i}
 	}
-	byDistance := func(x, y *rank) int { return order * cmp.Compare(x.distance, y.distance) }
+	byDistance := func(x, y *rank) int {
+		switch {
+		case x.distance < y.distance:
+			return -order
+		case x.distance > y.distance:
+			return order
+		}
+		return 0
+	}
 	if n < len(all) {
 		sortFirst(ranks, n, byDistance)
 	} else {
-		slices.SortFunc(ranks, func(x, y rank) int { return cmp.Or(byDistance(&x, &y), x.at-y.at) })
+		slices.SortFunc(ranks, func(x, y rank) int {
+			if c := byDistance(&x, &y); c != 0 {
+				return c
+			}
+			return x.at - y.at
+		})
 	}
 	sorted := make([]found, n)
 	for i := range sorted {
