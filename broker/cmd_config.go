@@ -109,6 +109,7 @@ var settings = map[string]setting{
 	"zset-max-ziplist-entries":  zsetEntries,
 	"zset-max-listpack-value":   zsetValue,
 	"zset-max-ziplist-value":    zsetValue,
+	"enable-debug-command":      {get: func(o *Options) string { return o.DebugCommand }},
 	"databases":                 {get: func(o *Options) string { return strconv.Itoa(o.Databases) }},
 	"latency-monitor-threshold": integerSetting(func(o *Options) *int { return &o.diagnostics.spikeFrom }, 0, math.MaxInt64),
 	"latency-tracking":          boolSetting(func(o *Options) *bool { return &o.diagnostics.latencies }, true),

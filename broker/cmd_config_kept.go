@@ -72,7 +72,6 @@ var keptSettings = []keptSetting{
 	{"dbfilename", "dump.rdb", nil},
 	{"disable-thp", "yes", nil},
 	{"dynamic-hz", "yes", yesOrNo},
-	{"enable-debug-command", "yes", nil},
 	{"enable-module-command", "no", nil},
 	{"enable-protected-configs", "no", nil},
 	{"hz", "10", hertz},

@@ -47,17 +47,22 @@ func (c *call) flushSome(args [][]byte, dbs ...*keyspace.DB) resp.Reply {
 		return resp.SyntaxError
 	}
 	for _, d := range dbs {
-		for key := range c.watched[d.Index] {
-			if d.Get(key) != nil {
-				c.touchWatched(d, key)
-			}
-		}
+		c.signalFlushed(d)
 		c.Flush(d)
 	}
 	if c.tracking.active {
 		c.tracking.flushed(c.session.origin())
 	}
 	return resp.OK
+}
+
+// signalFlushed makes the transactions of clients that watch keys fail which are about to go.
+func (b *Broker) signalFlushed(d *keyspace.DB) {
+	for key := range b.watched[d.Index] {
+		if d.Get(key) != nil {
+			b.touchWatched(d, key)
+		}
+	}
 }
 
 func timeOfDay(c *call, _ [][]byte) resp.Reply {

@@ -153,9 +153,9 @@ var rules = []rule{
 			}
 		})
 	}},
-	{"migrate", "a refused connection may be noticed when it is written to", func(_ []string, redis, broker []*answer) {
+	{"migrate", "a refused connection may be noticed before it is written to", func(_ []string, redis, broker []*answer) {
 		pairs(redis, broker, func(r, b *answer) {
-			if r.text == "IOERR error or timeout writing to target instance" && b.text == "IOERR error or timeout connecting to the client" {
+			if r.text == "IOERR error or timeout connecting to the client" && b.text == "IOERR error or timeout writing to target instance" {
 				b.text = r.text
 			}
 		})

@@ -101,6 +101,7 @@ type fakeTransport struct {
 	got     []byte
 	over    bool
 	mute    bool // got stays empty
+	remote  bool // it is on another machine
 }
 
 func (f *fakeTransport) Attach(s transport.Session) { f.session = s.(*session) }
@@ -111,7 +112,7 @@ func (f *fakeTransport) Deliver(out *resp.Output) bool {
 	out.Truncate(0)
 	return false
 }
-func (f *fakeTransport) Remote() bool                { return false }
+func (f *fakeTransport) Remote() bool                { return f.remote }
 func (f *fakeTransport) IsUnix() bool                { return false }
 func (f *fakeTransport) Descriptor() int             { return -1 }
 func (f *fakeTransport) Flush()                      {}

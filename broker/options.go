@@ -79,6 +79,10 @@ type Options struct {
 	KeyspaceEvents string
 	events         keyspace.EventClass // KeyspaceEvents, parsed
 
+	// DebugCommand says who may use DEBUG: Redis's enable-debug-command, "yes", "no", or
+	// "local" for clients on this machine. "" means yes, which is not Redis's default.
+	DebugCommand string
+
 	// ManualTime, if it is not zero, stops the broker's clock at that time, from 1970 to
 	// 2200; only [Broker.Advance] moves it.
 	ManualTime time.Time
@@ -207,6 +211,13 @@ func (o Options) withDefaults() (Options, error) {
 		if o.eviction.Policy, valid = keyspace.ParsePolicy(o.MaxMemoryPolicy); !valid {
 			return o, fmt.Errorf("broker: Options.MaxMemoryPolicy is %q: expected one of %s", o.MaxMemoryPolicy, strings.Join(keyspace.Policies, ", "))
 		}
+	}
+	switch o.DebugCommand {
+	case "":
+		o.DebugCommand = "yes"
+	case "yes", "no", "local":
+	default:
+		return o, fmt.Errorf("broker: Options.DebugCommand is %q: expected yes, no or local", o.DebugCommand)
 	}
 	if y := o.ManualTime.UTC().Year(); !o.ManualTime.IsZero() && (y < 1970 || y > 2200) {
 		return o, fmt.Errorf("broker: Options.ManualTime is %v: expected a time from 1970 to 2200", o.ManualTime)

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"cmp"
-	"log/slog"
 	"maps"
 	"math"
 	"slices"
@@ -19,11 +18,6 @@ import (
 // commands wait. When the command is released it is checked as if it had just been
 // received. Commands that are released together run in the order in which they were
 // postponed.
-
-var debugCommands = []command.Command{
-	{Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(debugCommand),
-		Group: "server", Since: "1.0.0", Complexity: "Depends on the sub-command.", Summary: "Stalls the broker, answers with an error, or writes to the log."},
-}
 
 // A postponed is a postponed command.
 type postponed struct {
@@ -395,47 +389,4 @@ func (c *call) sleep(d time.Duration) {
 		s.sleeps = true
 		c.stall.sleepers = append(c.stall.sleepers, s)
 	}
-}
-
-// debugHelp lists the supported sub-commands of DEBUG.
-var debugHelp = []resp.Reply{
-	resp.Simple("DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"),
-	resp.Simple("ERROR <string>"),
-	resp.Simple("    Answers with an error of this text."),
-	resp.Simple("LOG <message>"),
-	resp.Simple("    Writes a message to the log."),
-	resp.Simple("SLEEP <seconds>"),
-	resp.Simple("    Stalls the broker for a time, which may have a fraction."),
-	resp.Simple("HELP"),
-	resp.Simple("    Lists the sub-commands."),
-}
-
-func debugCommand(c *call, args [][]byte) resp.Reply {
-	switch {
-	case len(args) == 2 && resp.Is(args[1], "HELP"):
-		return resp.Array(debugHelp...)
-	case len(args) == 3 && resp.Is(args[1], "SLEEP"):
-		c.sleep(sleepTime(args[2]))
-		return resp.OK
-	case len(args) == 3 && resp.Is(args[1], "ERROR"):
-		return resp.Reply{Kind: resp.KindError, Text: string(args[2]), N: 1} // which Redis does not count
-	case len(args) == 3 && resp.Is(args[1], "LOG"):
-		c.log(slog.LevelWarn, "DEBUG LOG", "message", string(args[2]))
-		return resp.OK
-	}
-	return tooManyArguments(args)
-}
-
-// sleepTime parses seconds as C's strtod does, ignoring what follows the number. As in Redis
-// a time that overflows 64 bits of microseconds is 0.
-func sleepTime(arg []byte) time.Duration {
-	for end := min(len(arg), 64); end > 0; end-- {
-		if seconds, isFloat := resp.ParseFloat(arg[:end]); isFloat {
-			if seconds < 0 || seconds*1e6 >= math.MaxInt64 {
-				return 0
-			}
-			return time.Duration(min(seconds*1e9, math.MaxInt64/2))
-		}
-	}
-	return 0
 }

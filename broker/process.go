@@ -190,7 +190,10 @@ func (s *session) refuse(cmd *command.Command, args [][]byte, err *resp.Reply) *
 }
 
 // mayUse reports whether a protected command is allowed. MODULE never is.
-func (s *session) mayUse(*command.Command) bool { return false }
+func (s *session) mayUse(cmd *command.Command) bool {
+	allowed := s.broker.options.DebugCommand
+	return cmd.Name == "debug" && (allowed == "yes" || allowed == "local" && !s.transport.Remote())
+}
 
 // notEnabled is the answer to a protected command that is not allowed.
 func notEnabled(cmd *command.Command) resp.Reply {

@@ -79,6 +79,9 @@ func Bytes(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) 
 // Len is how many elements there are.
 func (d *Dict[E]) Len() int { return d.n }
 
+// Slots is how many there are, taken or not.
+func (d *Dict[E]) Slots() int { return len(d.slots) }
+
 // Size is how many bytes the Dict takes, without what its elements refer to.
 func (d *Dict[E]) Size() int {
 	return int(unsafe.Sizeof(*d)) + cap(d.slots)*int(unsafe.Sizeof(slot[E]{}))

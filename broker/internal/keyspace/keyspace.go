@@ -113,6 +113,9 @@ func (d *DB) Get(key string) *Entry { return d.Find(dict.Bytes(key)) }
 func (d *DB) Len() int      { return d.entries.Len() }
 func (d *DB) Expiring() int { return d.expiring }
 
+// Slots is how many places for entries there are.
+func (d *DB) Slots() int { return d.entries.Slots() }
+
 // Random returns any entry, of which there must be one.
 func (d *DB) Random() *Entry { return d.entries.Random() }
 

@@ -83,6 +83,11 @@ func (t Types) Collecting() *Type {
 	return t[slices.IndexFunc(t, func(t *Type) bool { return t.Collect != nil })]
 }
 
+// String returns a string. The types have to have one.
+func (t Types) String(text []byte) Value {
+	return t.Load(rdb.AppendString([]byte{rdb.TypeString}, text), len(text), DefaultThresholds)
+}
+
 // Dump returns a value in the form of DUMP.
 func Dump(v Value) []byte { return rdb.Dump(v.AppendRDB(nil)) }
 

@@ -49,6 +49,7 @@ const (
 	KindKeyed       // keys and values in turn: an array of arrays of two in RESP2, a map in RESP3
 	KindSet         // an array in RESP2
 	KindPush        // out of band: an array in RESP2
+	KindAttribute   // says something about the reply behind it, in RESP3 only
 	KindSequence    // several replies, one after the other
 	KindArrayHeader // the header of an array whose n elements follow
 	KindWait        // none yet
@@ -86,6 +87,14 @@ func BulkString(s string) Reply  { return Reply{Kind: KindBulk, Bytes: []byte(s)
 func Verbatim(s string) Reply    { return Reply{Kind: KindVerbatim, Bytes: []byte(s)} }
 func BigNumber(s string) Reply   { return Reply{Kind: KindBigNumber, Bytes: []byte(s)} }
 func Array(items ...Reply) Reply { return Reply{Kind: KindArray, Items: items} }
+
+func Boolean(is bool) Reply {
+	r := Reply{Kind: KindBoolean}
+	if is {
+		r.N = 1
+	}
+	return r
+}
 
 // VerbatimOf is a text of a format, of which three letters count.
 func VerbatimOf(format, s string) Reply {
@@ -129,9 +138,10 @@ func Scored(n int, each iter.Seq[[]byte]) Reply {
 // version 3.
 func Keyed(items ...Reply) Reply { return Reply{Kind: KindKeyed, Items: items} }
 
-func Map(items ...Reply) Reply  { return Reply{Kind: KindMap, Items: items} }
-func Set(items ...Reply) Reply  { return Reply{Kind: KindSet, Items: items} }
-func Push(items ...Reply) Reply { return Reply{Kind: KindPush, Items: items} }
+func Map(items ...Reply) Reply       { return Reply{Kind: KindMap, Items: items} }
+func Set(items ...Reply) Reply       { return Reply{Kind: KindSet, Items: items} }
+func Attribute(items ...Reply) Reply { return Reply{Kind: KindAttribute, Items: items} }
+func Push(items ...Reply) Reply      { return Reply{Kind: KindPush, Items: items} }
 
 // Double is a number as C's %.17g writes it.
 func Double(f float64) Reply {
@@ -237,6 +247,8 @@ func (r *Reply) encode(b []byte, protocol int) []byte {
 		}
 	case KindSet:
 		b = typed(b, '~', r.length(), protocol)
+	case KindAttribute:
+		b = header(b, '|', len(r.Items)/2)
 	case KindPush:
 		b = typed(b, '>', len(r.Items), protocol)
 	case KindArrayHeader, KindStrings:

@@ -51,7 +51,8 @@ func behindKeys(args [][]byte) int {
 	return 0
 }
 
-var cannotConnect = resp.ErrorReply("IOERR error or timeout connecting to the client")
+// unreachable is Redis's answer where nobody listens.
+var unreachable = resp.ErrorReply("IOERR error or timeout writing to target instance")
 
 func migrate(c *keyspace.Call, args [][]byte) resp.Reply {
 	names := args[3:4]
@@ -80,5 +81,5 @@ func migrate(c *keyspace.Call, args [][]byte) resp.Reply {
 	if countKeys(names, c.Lookup).N == 0 {
 		return resp.Simple("NOKEY")
 	}
-	return cannotConnect
+	return unreachable
 }
