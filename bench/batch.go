@@ -11,6 +11,9 @@ type Batch struct {
 	calls  []call
 }
 
+// Label is Attempt.Label for call i. It has to be told before Done is.
+func (b *Batch) Label(i, label int) { b.calls[i].label = label }
+
 // Done tells that call i of the batch has ended, as soon as it has, and with which error.
 // It has to be told of each call once, by the goroutine that DoBatch was called from.
 func (b *Batch) Done(i int, err error) { b.worker.end(&b.calls[i], err) }

@@ -25,13 +25,13 @@ func (r *run) worker(i int) *worker {
 
 // make makes a call that has all but its end.
 func (w *worker) make(ctx context.Context, number int64, c *call) {
-	w.attempt.Number = number
+	w.attempt.Number, w.attempt.Label = number, 0
 	for i := range w.attempt.Phases {
 		w.attempt.Phases[i] = -1
 	}
 	w.rec.sent.Add(1)
 	err := w.cfg.Do(ctx, &w.attempt)
-	c.phases = w.attempt.Phases
+	c.phases, c.label = w.attempt.Phases, w.attempt.Label
 	w.end(c, err)
 }
 

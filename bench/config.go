@@ -28,6 +28,10 @@ type Config struct {
 	// push, queue, run and wake.
 	Phases []string
 
+	// Labels name the sorts of calls that there are, such as GET and SET, if they are to
+	// be told apart in the Result. Do says by Attempt.Label which a call is.
+	Labels []string
+
 	// Model says when calls are sent. Nil is ClosedLoop{}.
 	Model Model
 
@@ -117,6 +121,9 @@ type Attempt struct {
 	// Phases has an entry for each of Config.Phases, which is below 0 until Do
 	// sets it: not known.
 	Phases []time.Duration
+
+	// Label is the place in Config.Labels of what the call is. It is 0 until Do sets it.
+	Label int
 }
 
 // A Gauge is something of the moment, such as the depth of a queue.

@@ -90,6 +90,12 @@ func (res *Result) sameConfig(other *Result) error {
 		}
 		return names
 	}
+	labels := func(r *Result) (names []string) {
+		for _, l := range r.Labels {
+			names = append(names, l.Name)
+		}
+		return names
+	}
 	whole := !res.Interrupted && !other.Interrupted && !res.StoppedEarly && !other.StoppedEarly
 	switch {
 	case res.Schema != other.Schema:
@@ -112,6 +118,8 @@ func (res *Result) sameConfig(other *Result) error {
 		return differ("warmup.duration_s", res.Warmup.DurationS, other.Warmup.DurationS)
 	case !slices.Equal(phases(res), phases(other)):
 		return differ("phases", phases(res), phases(other))
+	case !slices.Equal(labels(res), labels(other)):
+		return differ("labels", labels(res), labels(other))
 	}
 	return nil
 }
@@ -128,11 +136,14 @@ func merge(parts []*Result) *Result {
 		ErrorSamples: make(map[string]string),
 		Counters:     make(map[string]float64),
 		IntervalS:    first.IntervalS,
-		Samples:      ResultSamples{Phases: make(map[string]*Samples), Errors: make(map[string]*Samples)},
+		Samples:      ResultSamples{Phases: make(map[string]*Samples), Labels: make(map[string]*Samples), Errors: make(map[string]*Samples)},
 	}
-	var phases, censored []string
+	var phases, labels, censored []string
 	for _, p := range first.Phases {
 		phases = append(phases, p.Name)
+	}
+	for _, l := range first.Labels {
+		labels = append(labels, l.Name)
 	}
 	opens, closes := math.Inf(1), 0.
 	for _, p := range parts {
@@ -169,7 +180,12 @@ func merge(parts []*Result) *Result {
 			res.Samples.Phases[name] = new(Samples)
 		}
 	}
-	res.read(phases, censored)
+	for _, name := range labels {
+		if res.Samples.Labels[name] == nil {
+			res.Samples.Labels[name] = new(Samples)
+		}
+	}
+	res.read(phases, labels, censored)
 	if res.DurationS = closes - opens; len(parts) == 1 {
 		res.DurationS = first.DurationS // without rounding
 	}
@@ -206,6 +222,7 @@ func (s *ResultSamples) add(from *ResultSamples) {
 		}
 	}
 	each(s.Phases, from.Phases)
+	each(s.Labels, from.Labels)
 	each(s.Errors, from.Errors)
 }
 

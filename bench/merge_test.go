@@ -18,7 +18,7 @@ func through(t *testing.T, n int, calls []call) []*Result {
 	var results []*Result
 	for instance := range n {
 		cfg := Config{Call: takes(0), Model: OpenLoop{Profile: Constant(100)}, Instance: instance, Instances: n,
-			Warmup: 5 * time.Second, Duration: 55 * time.Second, Phases: nil, Censored: []string{"timeout"}}
+			Warmup: 5 * time.Second, Duration: 55 * time.Second, Labels: []string{"get", "set"}, Censored: []string{"timeout"}}
 		if err := cfg.check(); err != nil {
 			t.Fatal(err)
 		}
@@ -42,6 +42,7 @@ func TestMergedIsTheWhole(t *testing.T) {
 		intended := time.Duration(i) * 10 * ms
 		sent := intended + time.Duration(rng.ExpFloat64()*float64(ms))
 		c := call{measured: intended >= 5*time.Second, intended: intended, sent: sent, done: sent + time.Duration(rng.ExpFloat64()*float64(20*ms)),
+			label:  i % 3 % 2,
 			phases: []time.Duration{time.Duration(rng.Int64N(int64(ms))) - 10*time.Microsecond}}
 		if rng.IntN(50) == 0 {
 			c.kind, c.err = "timeout", errors.New("late")

@@ -11,6 +11,7 @@ type call struct {
 	measured             bool
 	intended, sent, done time.Duration
 	phases               []time.Duration
+	label                int
 	kind                 string // of err
 	err                  error
 }
@@ -21,6 +22,7 @@ type counts struct {
 	service  Samples // in an open loop; else the same
 	lag      Samples // in an open loop, of all
 	phases   []Samples
+	labels   []Samples           // response, of calls answered with success
 	failures map[string]*Samples // response time, by kind
 	texts    map[string]string   // an error's text for each kind
 }
@@ -37,6 +39,9 @@ func (n *counts) record(c *call, open bool) {
 	n.response.Record(response)
 	if open {
 		n.service.Record(c.done - c.sent)
+	}
+	if len(n.labels) > 0 {
+		n.labels[c.label].Record(response)
 	}
 	for i, d := range c.phases {
 		if d >= 0 {
@@ -69,6 +74,9 @@ func (n *counts) add(from *counts) {
 	for i := range from.phases {
 		n.phases[i].Add(&from.phases[i])
 	}
+	for i := range from.labels {
+		n.labels[i].Add(&from.labels[i])
+	}
 	for kind, s := range from.failures {
 		if s.Count > 0 {
 			if n.failures == nil {
@@ -93,6 +101,9 @@ func (n *counts) reset() {
 	for i := range n.phases {
 		n.phases[i].Reset()
 	}
+	for i := range n.labels {
+		n.labels[i].Reset()
+	}
 	for _, s := range n.failures {
 		s.Reset()
 	}
@@ -115,11 +126,11 @@ type tally struct {
 	trend          trend         // of the measured calls of an open loop
 }
 
-func newTally(phases int) *tally {
-	return &tally{
-		window: counts{phases: make([]Samples, phases)},
-		warmup: counts{phases: make([]Samples, phases)},
+func newTally(cfg *Config) *tally {
+	empty := func() counts {
+		return counts{phases: make([]Samples, len(cfg.Phases)), labels: make([]Samples, len(cfg.Labels))}
 	}
+	return &tally{window: empty(), warmup: empty()}
 }
 
 // add takes over what from counted.

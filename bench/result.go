@@ -76,6 +76,10 @@ type Result struct {
 	// they are known.
 	Phases []Phase `json:"phases"`
 
+	// Labels are the sorts of calls that there were, in their order; none if they were
+	// not told apart.
+	Labels []Label `json:"labels,omitempty"`
+
 	// Censored is about calls that were given up: they would have taken at least as
 	// long as they did. It is nil if there were none.
 	Censored *Censored `json:"censored"`
@@ -108,7 +112,15 @@ type ResultSamples struct {
 	Service  *Samples            `json:"service"`
 	Lag      *Samples            `json:"lag"`
 	Phases   map[string]*Samples `json:"phases"`
-	Errors   map[string]*Samples `json:"errors"` // response time of failed calls, by kind
+	Labels   map[string]*Samples `json:"labels,omitempty"` // response time, by label
+	Errors   map[string]*Samples `json:"errors"`           // response time of failed calls, by kind
+}
+
+// A Label is one sort of the calls that were answered with success.
+type Label struct {
+	Name    string  `json:"name"`
+	Calls   int64   `json:"calls"`
+	Latency Latency `json:"latency_us"` // response time
 }
 
 // A Phase is a part of the service time of calls, such as the wait in a queue.

@@ -95,7 +95,7 @@ func TestLatencyBeyondTheHistogram(t *testing.T) {
 }
 
 func TestResetKeepsNothing(t *testing.T) {
-	tally := newTally(1)
+	tally := newTally(&Config{Phases: []string{""}, Labels: []string{""}})
 	for _, c := range []call{{measured: true, done: time.Second}, {done: time.Minute}, {measured: true, done: time.Hour, kind: "odd", err: errors.New("odd one")}} {
 		c.phases = []time.Duration{time.Second}
 		n := &tally.warmup
@@ -105,10 +105,10 @@ func TestResetKeepsNothing(t *testing.T) {
 		n.record(&c, true)
 	}
 	tally.reset()
-	total := newTally(1)
+	total := newTally(&Config{Phases: []string{""}, Labels: []string{""}})
 	total.add(tally)
 	for _, n := range []*counts{&tally.window, &tally.warmup, &total.window, &total.warmup} {
-		for _, s := range []*Samples{&n.response, &n.service, &n.lag, &n.phases[0]} {
+		for _, s := range []*Samples{&n.response, &n.service, &n.lag, &n.phases[0], &n.labels[0]} {
 			if s.Count != 0 || s.Max != 0 || s.Sum != 0 || s.Histogram().TotalCount() != 0 {
 				t.Errorf("left over: %+v", s)
 			}

@@ -83,16 +83,16 @@ func newRun(cfg Config) *run {
 		fake:      inBubble(),
 		exhausted: make(chan struct{}),
 		intervals: []Interval{},
-		total:     newTally(len(cfg.Phases)),
-		recent:    newTally(len(cfg.Phases)),
-		spare:     newTally(len(cfg.Phases)),
+		total:     newTally(&cfg),
+		recent:    newTally(&cfg),
+		spare:     newTally(&cfg),
 		chance:    rand.New(rand.NewPCG(cfg.Seed, 1)),
 	}
 	r.closing.Store(int64(r.windowEnd()))
 	for range min(cfg.Callers+cfg.MaxInFlight, 4*runtime.GOMAXPROCS(0)) {
 		r.recorders = append(r.recorders, &recorder{
 			open:   cfg.open(),
-			recent: newTally(len(cfg.Phases)),
+			recent: newTally(&cfg),
 			window: window{opens: cfg.Warmup, closes: r.windowEnd()},
 		})
 	}

@@ -56,12 +56,18 @@ func (r *run) result(interrupted bool) *Result {
 	for i, name := range r.cfg.Phases {
 		res.Samples.Phases[name] = &w.phases[i]
 	}
+	for i, name := range r.cfg.Labels {
+		if res.Samples.Labels == nil {
+			res.Samples.Labels = make(map[string]*Samples)
+		}
+		res.Samples.Labels[name] = &w.labels[i]
+	}
 	for kind, s := range w.failures {
 		if s.Count > 0 {
 			res.Samples.Errors[kind], res.ErrorSamples[kind] = s, w.texts[kind]
 		}
 	}
-	res.read(r.cfg.Phases, append([]string{Unfinished}, r.cfg.Censored...))
+	res.read(r.cfg.Phases, r.cfg.Labels, append([]string{Unfinished}, r.cfg.Censored...))
 	if res.DurationS > 0 {
 		res.Throughput = float64(res.Completed) / res.DurationS
 		res.ThroughputMargin = cut / res.DurationS
@@ -83,7 +89,7 @@ func (r *run) offered() time.Duration {
 }
 
 // read reads off the samples all that they say.
-func (res *Result) read(phases, censored []string) {
+func (res *Result) read(phases, labels, censored []string) {
 	s := res.Samples
 	res.Calls, res.Errors, res.ErrorsByKind = s.Response.Count, 0, make(map[string]int64)
 	for kind, e := range s.Errors {
@@ -97,6 +103,11 @@ func (res *Result) read(phases, censored []string) {
 	for _, name := range phases {
 		p := s.Phases[name]
 		res.Phases = append(res.Phases, Phase{Name: name, Calls: p.Count, Latency: sureFigures(p)})
+	}
+	res.Labels = nil
+	for _, name := range labels {
+		l := s.Labels[name]
+		res.Labels = append(res.Labels, Label{Name: name, Calls: l.Count, Latency: sureFigures(l)})
 	}
 	res.Censored = nil
 	given, kinds := new(Samples), []string{}

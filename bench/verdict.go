@@ -88,6 +88,9 @@ func (res *Result) withholdPercentiles() {
 	for i := range res.Phases {
 		res.Phases[i].Latency = res.Phases[i].Latency.withoutPercentiles()
 	}
+	for i := range res.Labels {
+		res.Labels[i].Latency = res.Labels[i].Latency.withoutPercentiles()
+	}
 	if res.Censored != nil {
 		res.Censored.Latency = res.Censored.Latency.withoutPercentiles()
 	}

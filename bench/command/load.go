@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -140,6 +141,23 @@ type Load struct {
 	closed  bool
 }
 
+// Labels are the texts of the commands if there are several: a Config.Labels of package
+// bench, for Do and DoBatch tell which a call is.
+func (l *Load) Labels() []string {
+	if len(l.templates) == 1 {
+		return nil
+	}
+	var texts []string
+	for i, t := range l.templates {
+		text := t.text
+		if slices.Contains(texts, text) {
+			text += fmt.Sprintf(" (%d)", i+1)
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
 // Do sends command number a.Number and waits for its reply. An error is a ReplyError, if
 // Redis answered with one; Kind tells what it is. Do returns soon after ctx ends, for
 // which it closes the connection that the command is on.
@@ -151,6 +169,7 @@ func (l *Load) Do(ctx context.Context, a *bench.Attempt) error {
 	}
 	r.ctx, r.began = ctx, began
 	l.encode(r, a.Number)
+	a.Label = r.command
 	err = l.send(r, l.route(r, a.Number))
 	r.ctx = nil
 	l.seats <- r
@@ -191,8 +210,9 @@ func (l *Load) DoBatch(ctx context.Context, b *bench.Batch) {
 	}
 	r.ctx, r.began = ctx, began
 	r.all = r.all[:0]
-	for _, n := range b.Numbers {
+	for i, n := range b.Numbers {
 		l.encode(r, n)
+		b.Label(i, r.command)
 		r.all = append(r.all, r.encoded...)
 	}
 	l.nodes[0].conns[r.conn].doBatch(r, b)

@@ -13,6 +13,7 @@ type request struct {
 	encoded []byte // in the protocol of Redis
 	first   int    // where its first key begins in encoded
 	last    int    // and where that ends; both are 0 if it has none
+	command int    // which one of the mix
 	replies int    // that Redis answers with: the last one counts
 
 	all []byte // of a batch, in place of encoded
@@ -41,13 +42,14 @@ type mix struct {
 func (m *mix) encode(r *request, n int64) {
 	d := newDraw(m.seed, n)
 	t := m.templates[0]
+	r.command = 0
 	if last := len(m.until) - 1; last > 0 {
 		at := d.below(m.until[last])
 		i := 0
 		for at >= m.until[i] {
 			i++
 		}
-		t = m.templates[i]
+		t, r.command = m.templates[i], i
 	}
 	m.fill(r, t, &d, n)
 }

@@ -31,6 +31,7 @@ func (r Report) WriteHTML(w io.Writer) error {
 		Sections: []section{
 			r.latencySection(),
 			r.timeSection(),
+			r.labelSection(),
 			r.phaseSection(),
 			r.errorSection(),
 			r.resourceSection(),
@@ -162,6 +163,23 @@ func (r Report) latencySection() section {
 	}
 	if r.Unrecorded > 0 {
 		t.Note += fmt.Sprintf(" %s calls took more than an hour: percentiles that they decide are left out.", figure.Grouped(r.Unrecorded))
+	}
+	s.Tables = []table{t}
+	return s
+}
+
+func (r Report) labelSection() section {
+	s := section{Title: "Labels"}
+	if r.Calls == 0 || len(r.Labels) == 0 {
+		return section{}
+	}
+	t := table{Title: "Response time by label", Head: []string{"", "calls", "of all calls", "mean", "p50", "p90", "p99", "max"}}
+	for _, l := range r.Labels {
+		row := []cell{{Text: l.Name, Key: true}, {Text: figure.Grouped(l.Calls)}, {Text: figure.Percent(float64(l.Calls) / float64(r.Calls))}}
+		for _, f := range briefFigures {
+			row = append(row, cell{Text: figure.Microseconds(r.known(f, &l.Latency))})
+		}
+		t.Rows = append(t.Rows, row)
 	}
 	s.Tables = []table{t}
 	return s

@@ -30,6 +30,7 @@ func (r Report) WriteText(w io.Writer) error {
 	r.writeCounts(l)
 	l.blank()
 	r.writeLatency(l)
+	r.writeLabels(l)
 	r.writePhases(l)
 	r.writeDistribution(l)
 	r.writeOverTime(l)

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -66,6 +67,26 @@ func TestWriteTextOfABadRun(t *testing.T) {
 	golden(t, "diverging.txt", got)
 	if figure := "  p99          -"; !strings.Contains(got, figure) {
 		t.Errorf("expected %q in\n%s", figure, got)
+	}
+}
+
+// Labels are in every form that has room for them.
+func TestWriteLabels(t *testing.T) {
+	r := sample()
+	r.Labels = []bench.Label{{Name: "GET k:__key__", Calls: 900, Latency: r.Latency}, {Name: "SET k:__key__ " + strings.Repeat("x", 200), Calls: 100, Latency: r.Latency}}
+	r.Samples.Labels = map[string]*bench.Samples{r.Labels[0].Name: r.Samples.Response, r.Labels[1].Name: r.Samples.Response}
+	var page, data strings.Builder
+	if err := errors.Join(r.WriteHTML(&page), r.WriteJSON(&data)); err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range []string{text(t, r), page.String(), data.String()} {
+		if !strings.Contains(got, "GET k:__key__") || !strings.Contains(got, "900") {
+			t.Errorf("no label in %.3000s", got)
+		}
+	}
+	again, err := Read(strings.NewReader(data.String()))
+	if err != nil || len(again.Labels) != 2 || again.Samples.Labels["GET k:__key__"].Count != r.Samples.Response.Count {
+		t.Errorf("read back %+v, %v", again.Labels, err)
 	}
 }
 

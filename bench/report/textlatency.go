@@ -107,6 +107,27 @@ func interval(f figureOf, value *float64, l *bench.Latency) string {
 	return figure.Microseconds(ends[0]) + " to " + figure.Microseconds(ends[1])
 }
 
+// of labels and phases these are shown.
+var briefFigures = []figureOf{figures[1], figures[2], figures[3], figures[5], figures[7]}
+
+// writeLabels shows the response times of each sort of calls.
+func (r Report) writeLabels(l *lines) {
+	if len(r.Labels) == 0 || r.Calls == 0 {
+		return
+	}
+	l.blank()
+	l.row("by label", "%-9s%-9s%-9s%-9s%-9s  %s", "mean", "p50", "p90", "p99", "max", "calls")
+	for i, of := range r.Labels {
+		var row strings.Builder
+		for _, f := range briefFigures {
+			fmt.Fprintf(&row, "%-9s", figure.Microseconds(r.known(f, &of.Latency)))
+		}
+		fmt.Fprintf(&row, "  %s%s", figure.Grouped(of.Calls), share(of.Calls, r.Calls))
+		l.row(fmt.Sprintf("  %d", i+1), "%s", row.String())
+		l.line("", "%s", short(printable(of.Name), 80))
+	}
+}
+
 // writePhases shows which part of the service time is whose.
 func (r Report) writePhases(l *lines) {
 	if len(r.Phases) == 0 || r.Calls == 0 {
@@ -120,10 +141,9 @@ func (r Report) writePhases(l *lines) {
 			total += *p.Latency.Mean
 		}
 	}
-	shown := []figureOf{figures[1], figures[2], figures[3], figures[5], figures[7]}
 	for _, p := range r.Phases {
 		var row strings.Builder
-		for _, f := range shown {
+		for _, f := range briefFigures {
 			fmt.Fprintf(&row, "%-9s", figure.Microseconds(r.known(f, &p.Latency)))
 		}
 		if mean := r.known(figures[1], &p.Latency); mean != nil && total > 0 {

@@ -77,6 +77,9 @@ func TestBenchCommand(t *testing.T) {
 				r := redrpc(t, append(append(args, c.args...), more...)...)
 				r.wantRun(t)
 				run := readRun(t, r.stdout)
+				if l := run.Labels; len(l) != 2 || l[0].Calls+l[1].Calls != 300 || l[0].Calls < l[1].Calls || l[1].Name != "GET k:__key__" {
+					t.Errorf("%q: labels %v", more, l)
+				}
 				if run.Calls != 300 || run.Errors != 0 || setting(run.Settings, "command") != "SET k:__key__ __data__ (weight 2)" || setting(run.Settings, "function") != "" {
 					t.Errorf("%q: %d calls, errors %v, settings %v", more, run.Calls, run.ErrorSamples, run.Settings)
 				}

@@ -76,6 +76,9 @@ func (m *measuring) config(ctx context.Context, model bench.Model, note string) 
 		RunOn:         m.pace.runOn,
 		Spin:          bench.Spin(m.pace.spin),
 	}
+	if m.sys.load != nil {
+		cfg.Labels = m.sys.load.Labels()
+	}
 	if m.sys.trace != nil {
 		cfg.Phases = phases
 	}
