@@ -91,4 +91,7 @@ func BenchmarkScript(b *testing.B) {
 	load := [][]byte{request("SCRIPT", "LOAD", body)}
 	commands = [][]byte{request("EVALSHA", script.Hash([]byte(body)), "1", "k", "value")}
 	b.Run("EVALSHA", func(b *testing.B) { benchmarkCommands(b, Options{}, load, commands) })
+	load = [][]byte{request("FUNCTION", "LOAD", "#!lua name=lib\nredis.register_function('f', function(KEYS, ARGV) "+body+" end)")}
+	commands = [][]byte{request("FCALL", "f", "1", "k", "value")}
+	b.Run("FCALL", func(b *testing.B) { benchmarkCommands(b, Options{}, load, commands) })
 }
