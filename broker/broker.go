@@ -246,14 +246,16 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 	b.rearm()
 	logs, questions := b.logs, b.interceptions
 	b.logs, b.interceptions = nil, nil
+	if run := b.scripting.running; run != nil && run.leaves && len(logs) > 0 {
+		b.logApart(run, logs)
+		logs = nil
+	}
 	b.polling = false
 	b.mu.Unlock()
 	for _, l := range *flush {
 		l.Flush()
 	}
-	for _, r := range logs {
-		b.logger.Log(context.Background(), r.level, r.message, r.args...)
-	}
+	b.writeLogs(logs)
 	clear(*flush)
 	*flush = (*flush)[:0]
 	flushLists.Put(flush)
@@ -356,6 +358,13 @@ type logRecord struct {
 // log logs once the lock is released.
 func (b *Broker) log(level slog.Level, message string, args ...any) {
 	b.logs = append(b.logs, logRecord{level, message, args})
+}
+
+// writeLogs calls the logger, without the lock, as its handler may call methods of the broker.
+func (b *Broker) writeLogs(logs []logRecord) {
+	for _, r := range logs {
+		b.logger.Log(context.Background(), r.level, r.message, r.args...)
+	}
 }
 
 // Clients describes the connected clients, one line each, as CLIENT LIST does. For clients

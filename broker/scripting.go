@@ -38,8 +38,10 @@ type scriptRun struct {
 	fullFrom bool // the data took more than they may when it began
 	stopwatch
 	wrote  bool
-	slow   bool // it lets others in
-	killed bool // by SCRIPT KILL
+	slow   bool            // it lets others in
+	leaves bool            // it is about to
+	logged <-chan struct{} // closed when what was logged meanwhile has been written
+	killed bool            // by SCRIPT KILL
 	ended  chan struct{}
 }
 
@@ -369,10 +371,33 @@ func (b *Broker) letOthersIn() {
 		b.setTime()
 		b.fireNetems()
 	}
+	run := b.scripting.running
+	run.leaves = true
 	b.leave()
 	runtime.Gosched()
 	b.mu.Lock()
+	run.leaves = false
 	b.running, b.keys.Now, b.keys.Second = outer, now, second
+}
+
+// logApart writes what was logged in a goroutine of its own, in order: the logger's handler
+// may call what waits for the end of the script, such as Snapshot. If the broker is closed
+// they wait for that end, which is near.
+func (b *Broker) logApart(run *scriptRun, logs []logRecord) {
+	if !b.goroutines.enter("logger") {
+		b.logs = logs
+		return
+	}
+	before, done := run.logged, make(chan struct{})
+	run.logged = done
+	go func() {
+		defer b.goroutines.leave("logger")
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		b.writeLogs(logs)
+	}()
 }
 
 // isBusy reports, to those who have been let in, that a script runs.

@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"context"
 	"io"
+	"log/slog"
 	"net"
 	"runtime"
 	"slices"
@@ -331,6 +333,52 @@ func TestKillIsNotPostponed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A handler of the log may wait for the end of the script that is logged, and gets the records
+// in order.
+func TestHandlerWaitsForScript(t *testing.T) {
+	for _, network := range []string{"memory", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			h := &waitingHandler{Handler: slog.DiscardHandler, got: make(chan string, 10)}
+			b := newBroker(t, Options{Logger: slog.New(h)})
+			h.broker = b
+			dial := func(t testing.TB) net.Conn { return inMemory(t, b).Conn }
+			if network == "tcp" {
+				dial = serve(t, b, network)
+			}
+			caller, other := busyBroker(t, b, dial, "redis.log(redis.LOG_WARNING, 'words') "+endless)
+			other.expect(t, "+OK", "SCRIPT", "KILL")
+			if got := caller.reply(t); !strings.Contains(got, "killed") {
+				t.Errorf("got %s", got)
+			}
+			for _, want := range []string{"words", "slow script"} {
+				select {
+				case got := <-h.got:
+					if !strings.HasPrefix(got, want) {
+						t.Errorf("logged %s, want %s", got, want)
+					}
+				case <-time.After(patience):
+					t.Fatalf("the handler that logs %q does not return", want)
+				}
+			}
+		})
+	}
+}
+
+// A waitingHandler is one that asks for a snapshot.
+type waitingHandler struct {
+	slog.Handler
+	broker *Broker
+	got    chan string
+}
+
+func (h *waitingHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h *waitingHandler) Handle(_ context.Context, r slog.Record) error {
+	h.broker.Snapshot()
+	h.got <- r.Message
+	return nil
 }
 
 // A script that was delayed lets others in, too, where another client's command finds that
