@@ -140,16 +140,13 @@ func (sys *system) startCommands(ctx context.Context, f *systemFlags, opt *redis
 		Batch:   !open && c.pipeline > 1,
 		Timeout: f.timeout, AllowDangerous: c.dangerous,
 	}
-	if c.rawKeys {
-		o.Prefix = ""
-	}
 	if sys.load, err = command.Open(ctx, rdb, o); err != nil {
 		if command.IsDangerous(err) {
 			return fmt.Errorf("%w by --allow-dangerous", err)
 		}
 		return err
 	}
-	if f.mine && !c.rawKeys {
+	if f.mine {
 		sys.task, sys.within = "deleting this run's keys", deletesWithin(sys.load.Names())
 		sys.closers = append(sys.closers, func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), sys.within)

@@ -103,6 +103,9 @@ func (f *systemFlags) check() error {
 	if f.mine = !f.given("prefix"); f.mine {
 		f.prefix = "redrpc-bench-" + strings.ToLower(rand.Text()[:16])
 	}
+	if f.commands.rawKeys {
+		f.prefix, f.mine = "", false
+	}
 	f.completeArgs()
 	f.noServer = f.noServer || f.commands.given()
 	return nil
@@ -167,7 +170,9 @@ func (f *systemFlags) settings(sys *system) report.Settings {
 	if sys.note != "" && f.plain {
 		add("note", sys.note)
 	}
-	add("prefix", f.prefix)
+	if f.prefix != "" {
+		add("prefix", f.prefix)
+	}
 	add("timeout_s", f.timeout.Seconds())
 	add("redrpc", version())
 	add("processors", runtime.GOMAXPROCS(0))
