@@ -196,23 +196,23 @@ func (c *call) reload(flush bool) resp.Reply {
 	return resp.OK
 }
 
-// debugEntry answers what tell says of a key that exists.
-func (c *call) debugEntry(key []byte, tell func(*keyspace.Entry) resp.Reply) resp.Reply {
-	if e := c.DB.Find(key); e != nil {
-		return tell(e)
+// ofEntry answers what tell says of a key that exists. Some count that as a read, as in Redis.
+func ofEntry(e *keyspace.Entry, tell func(*keyspace.Entry) resp.Reply) resp.Reply {
+	if e == nil {
+		return resp.NoSuchKey
 	}
-	return resp.NoSuchKey
+	return tell(e)
 }
 
 func debugObject(c *call, args [][]byte) resp.Reply {
-	return c.debugEntry(args[0], func(e *keyspace.Entry) resp.Reply {
+	return ofEntry(c.DB.Find(args[0]), func(e *keyspace.Entry) resp.Reply {
 		return resp.Simple(fmt.Sprintf("Value at:%p refcount:1 encoding:%s serializedlength:%d lru:%d lru_seconds_idle:%d",
 			e, e.Value.Encoding(), len(e.Value.AppendRDB(nil))-1, e.Used&keyspace.LRUClockMask, c.Second-e.Used))
 	})
 }
 
 func debugStringLength(c *call, args [][]byte) resp.Reply {
-	return c.debugEntry(args[0], func(e *keyspace.Entry) resp.Reply {
+	return ofEntry(c.DB.Find(args[0]), func(e *keyspace.Entry) resp.Reply {
 		text, isText := e.Value.(keyspace.Text)
 		if !isText {
 			return resp.ErrorReply("ERR Not an sds encoded string.")
@@ -226,7 +226,7 @@ func debugStringLength(c *call, args [][]byte) resp.Reply {
 // debugHeldAs tells whether Redis would hold a value in a form. Redis prints it.
 func debugHeldAs(encoding, name string) func(*call, [][]byte) resp.Reply {
 	return func(c *call, args [][]byte) resp.Reply {
-		return c.debugEntry(args[0], func(e *keyspace.Entry) resp.Reply {
+		return ofEntry(c.Inspect(args[0]), func(e *keyspace.Entry) resp.Reply {
 			if e.Value.Encoding() != encoding {
 				return resp.ErrorReply("ERR Not a " + encoding + " encoded object.")
 			}
@@ -260,7 +260,7 @@ func debugTable(c *call, args [][]byte) resp.Reply {
 }
 
 func debugTableOfKey(c *call, args [][]byte) resp.Reply {
-	return c.debugEntry(args[0], func(e *keyspace.Entry) resp.Reply {
+	return ofEntry(c.Inspect(args[0]), func(e *keyspace.Entry) resp.Reply {
 		switch e.Value.Encoding() {
 		case "hashtable", "skiplist":
 			r, n := e.Value.Recipe(), 0

@@ -1,6 +1,7 @@
 package keyspace
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/binary"
 	"encoding/hex"
@@ -45,34 +46,47 @@ var digestForms = map[string]struct {
 
 // AddTo adds the value of a key, and whether it expires.
 func (e *Entry) AddTo(d *Digest) {
-	r := e.Value.Recipe()
-	form, known := digestForms[r.Command]
-	if !known { // of which Redis has a form of its own
-		d.mix(e.Value.AppendRDB(nil))
-	} else {
-		d.mixNumber(form.number)
-		parts := make([][]byte, 0, r.Group)
-		for part := range r.Parts {
-			if parts = append(parts, append([]byte(nil), part...)); len(parts) < r.Group {
-				continue
-			}
-			switch {
-			case form.ordered:
-				d.mix(parts[0])
-			case len(parts) == 1:
-				d.xor(parts[0])
-			default:
-				var element Digest
-				for _, i := range form.parts {
-					element.mix(parts[i])
-				}
-				d.xor(element[:])
-			}
-			parts = parts[:0]
+	if v, is := e.Value.(Digested); is {
+		number, parts := v.Digest()
+		d.mixNumber(number)
+		for part := range parts {
+			d.mix(part)
 		}
+	} else {
+		d.addRecipe(e.Value)
 	}
 	if e.ExpiresAt != 0 {
 		d.xor([]byte("!!expire!!"))
+	}
+}
+
+// addRecipe adds a value by the command that makes it.
+func (d *Digest) addRecipe(v Value) {
+	r := v.Recipe()
+	form, known := digestForms[r.Command]
+	if !known { // of a type that Redis does not have
+		d.mix(v.AppendRDB(nil))
+		return
+	}
+	d.mixNumber(form.number)
+	parts := make([][]byte, 0, r.Group)
+	for part := range r.Parts {
+		if parts = append(parts, bytes.Clone(part)); len(parts) < r.Group {
+			continue
+		}
+		switch {
+		case form.ordered:
+			d.mix(parts[0])
+		case len(parts) == 1:
+			d.xor(parts[0])
+		default:
+			var element Digest
+			for _, i := range form.parts {
+				element.mix(parts[i])
+			}
+			d.xor(element[:])
+		}
+		parts = parts[:0]
 	}
 }
 

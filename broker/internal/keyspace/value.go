@@ -58,6 +58,13 @@ type Members interface {
 // Text is a Value that is a text, which SORT takes for a weight, or GETs.
 type Text interface{ Text() []byte }
 
+// Digested is a Value that DEBUG DIGEST does not know by the command of its Recipe.
+type Digested interface {
+	// Digest is the number that Redis has for the type, and what is in the value, in order, each
+	// part valid until the next.
+	Digest() (number int, parts iter.Seq[[]byte])
+}
+
 // Shared is a Value that keys share in Redis, as far as OBJECT REFCOUNT shows it.
 type Shared interface{ IsShared() bool }
 
