@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"math/bits"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"redrpc/internal/hdr"
 )
 
 // Samples are the times that some calls took. Their number, sum, least and greatest
@@ -36,26 +37,13 @@ type Samples struct {
 // the room when it is needed.
 func NewSamples() *Samples { return &Samples{counts: make([]int64, buckets)} }
 
-// HdrHistogram's layout for values of 1 ns to an hour in three significant digits:
-// 2,048 buckets of 1 ns, then 1,024 for each further power of 2.
+// The histogram is of 1 ns to an hour in three significant digits.
 const (
 	longest      = time.Hour
-	bucketBits   = 11
-	buckets      = 33 << (bucketBits - 1) // up to 2^42 ns, which is more than an hour
+	layout       = hdr.ThreeDigits
+	buckets      = 33 << (layout - 1) // up to 2^42 ns, which is more than an hour
 	sampleDigits = 3
 )
-
-// bucket of ns, which is 0 to longest.
-func bucket(ns int64) int {
-	power := bits.Len64(uint64(ns)|(1<<bucketBits-1)) - bucketBits
-	return power<<(bucketBits-1) + int(ns>>power)
-}
-
-// greatest is the greatest value of a bucket.
-func greatest(bucket int) time.Duration {
-	power := max(0, bucket>>(bucketBits-1)-1)
-	return time.Duration((bucket-power<<(bucketBits-1)+1)<<power - 1)
-}
 
 // Record adds one. What is less than 0 is taken for 0.
 func (s *Samples) Record(d time.Duration) {
@@ -73,7 +61,7 @@ func (s *Samples) Record(d time.Duration) {
 	if s.counts == nil {
 		s.open()
 	}
-	i := bucket(int64(d))
+	i := layout.Bucket(int64(d))
 	s.counts[i]++
 	s.span(i, i+1)
 }
@@ -139,7 +127,7 @@ func (s *Samples) Rank(rank int64) (time.Duration, bool) {
 	counts, low, high := s.all()
 	for i := low; i < high; i++ {
 		if rank -= counts[i]; rank <= 0 {
-			return min(max(greatest(i), s.Min), s.Max), true
+			return min(max(time.Duration(layout.Greatest(i)), s.Min), s.Max), true
 		}
 	}
 	return 0, false

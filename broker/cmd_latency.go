@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"math/bits"
 	"slices"
 	"strings"
 	"time"
 
 	"redrpc/broker/internal/command"
 	"redrpc/broker/internal/resp"
+	"redrpc/internal/hdr"
 )
 
 var latencyCommands = []command.Command{
@@ -190,9 +190,8 @@ type histogram struct {
 }
 
 const (
-	histogramRow  = 128                // buckets in a row; all are equally wide, but for the first two rows twice as wide as in the row before
-	histogramRows = 64 - 8 + 2         // enough for every int64
-	histogramSub  = 2*histogramRow - 1 // the largest time that has a bucket of its own
+	histogramRow  = 1 << (hdr.TwoDigits - 1) // buckets in a row
+	histogramRows = 64 - 8 + 2               // enough for every int64
 )
 
 // add counts a time. As in Redis the least is 1 ns.
@@ -205,19 +204,12 @@ func (h *histogram) add(t int64) {
 }
 
 func bucketOf(t int64) (row, at int) {
-	shift := bits.Len64(uint64(t|histogramSub)) - 8
-	i := shift*histogramRow + int(t>>shift)
+	i := hdr.TwoDigits.Bucket(t)
 	return i / histogramRow, i % histogramRow
 }
 
 // upTo is the largest time in a bucket.
-func upTo(row, at int) int64 {
-	if row == 0 {
-		return int64(at)
-	}
-	shift := row - 1
-	return int64(at+histogramRow+1)<<shift - 1
-}
+func upTo(row, at int) int64 { return hdr.TwoDigits.Greatest(row*histogramRow + at) }
 
 // percentile is the time that p percent of the times are not above, to the precision of
 // its bucket.

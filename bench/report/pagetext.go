@@ -68,7 +68,8 @@ func (l *lines) paragraph(text string) {
 }
 
 // table writes columns as wide as what is in them; the last one goes on below itself, and
-// if the others leave it no room, they are cut.
+// if the others leave it no room, they are cut. text/tabwriter does neither, nor does it
+// set numbers to the right and names to the left.
 func (l *lines) table(t table) {
 	rows := [][]string{}
 	if len(t.Head) > 0 {

@@ -33,6 +33,9 @@ type RankTest struct {
 // Stochastically Larger than the Other, 1947. Ties have their mean rank. P is the exact
 // permutation probability, with ties too, up to 50 samples in all, and beyond
 // from a normal distribution corrected for ties and continuity.
+//
+// It is our own since go-moremath doubles one tail where there are ties: P of [2] and
+// [2 1 2 2] is 1.6 there.
 func MannWhitney(a, b []float64) (RankTest, error) {
 	if err := samples(a, b); err != nil {
 		return RankTest{}, err

@@ -39,9 +39,10 @@ func (u USL) At(n float64) float64 {
 	return u.Lambda * n / (1 + u.Sigma*(n-1) + u.Kappa*n*(n-1))
 }
 
-// FitUSL fits the law to points by least squares of the throughput, with Sigma and
-// Kappa not below 0. It needs four different N of 1 or more, as three parameters fit three
-// points of any shape exactly.
+// FitUSL fits the law to points by least squares of the throughput, with Sigma from 0 to 1
+// and Kappa not below 0. It needs four different N of 1 or more, as three parameters fit three
+// points of any shape exactly. A fit that is off by more than a fifth of the throughput is none,
+// as of points that are measured on a busy machine, and what is wrong is the error.
 //
 // With a = 1/Lambda, b = Sigma/Lambda and c = Kappa/Lambda the law is N/X = a + b(N-1) + cN(N-1),
 // which is linear and gives the start of a Levenberg-Marquardt search. Where that leaves
@@ -60,8 +61,11 @@ func FitUSL(points []Point) (USL, error) {
 	// The minimum within bounds is the best of those on each set of bounds.
 	var best [3]float64
 	least := math.Inf(1)
-	for _, free := range [][]int{{0, 1, 2}, {0, 1}, {0, 2}, {0}} {
-		fit, ok := fitUSL(points, free)
+	for _, b := range []struct {
+		free   []int
+		serial bool
+	}{{[]int{0, 1, 2}, false}, {[]int{0, 1}, false}, {[]int{0, 2}, false}, {[]int{0}, false}, {[]int{0, 2}, true}, {[]int{0}, true}} {
+		fit, ok := fitUSL(points, b.free, b.serial)
 		if !ok {
 			continue
 		}
@@ -74,8 +78,19 @@ func FitUSL(points []Point) (USL, error) {
 	}
 	u := USL{Lambda: 1 / best[0], Sigma: best[1] / best[0], Kappa: best[2] / best[0]}
 	u.rate(points)
+	var all float64
+	for _, p := range points {
+		all += p.X
+	}
+	n := float64(len(points))
+	if off := math.Sqrt(least/n) / (all / n); off > mostOff {
+		return USL{}, fmt.Errorf("stats: the law does not fit: it is off by %.0f %% of the throughput", 100*off)
+	}
 	return u, nil
 }
+
+// mostOff is by how much of the mean throughput a law may be off, as a root mean square.
+const mostOff = 0.2
 
 // rate fills in what follows from the parameters.
 func (u *USL) rate(points []Point) {
@@ -105,11 +120,17 @@ func (u *USL) rate(points []Point) {
 	}
 }
 
-// terms are the factors of a, b and c at n.
-func terms(n float64) [3]float64 { return [3]float64{1, n - 1, n * (n - 1)} }
+// terms are the factors of a, b and c at n. In a serial law b is a, so that Sigma is 1,
+// and the factors of both are a's.
+func terms(n float64, serial bool) [3]float64 {
+	if serial {
+		return [3]float64{n, 0, n * (n - 1)}
+	}
+	return [3]float64{1, n - 1, n * (n - 1)}
+}
 
 func denominator(n float64, abc [3]float64) float64 {
-	t := terms(n)
+	t := terms(n, false)
 	return abc[0]*t[0] + abc[1]*t[1] + abc[2]*t[2]
 }
 
@@ -122,24 +143,30 @@ func squaresUSL(points []Point, abc [3]float64) float64 {
 	return sum
 }
 
-// fitUSL searches the free ones of a, b and c; the others are 0. It is false if the
-// minimum is not where a > 0 and b, c >= 0.
-func fitUSL(points []Point, free []int) ([3]float64, bool) {
+// fitUSL searches the free ones of a, b and c; the others are 0, or b is a in a serial
+// law. It is false if the minimum is not where a > 0, a >= b >= 0 and c >= 0.
+func fitUSL(points []Point, free []int, serial bool) ([3]float64, bool) {
 	var abc [3]float64
-	allowed := func(v [3]float64) bool { return v[0] > 0 && v[1] >= 0 && v[2] >= 0 }
+	allowed := func(v [3]float64) bool { return v[0] > 0 && v[1] >= 0 && v[1] <= v[0] && v[2] >= 0 }
+	whole := func(v [3]float64) [3]float64 {
+		if serial {
+			v[1] = v[0]
+		}
+		return v
+	}
 	// N/X is as exact as X, weighted by X^2/N: what makes residuals those of X.
 	solve := func(row func(p Point) ([3]float64, float64), damping float64) ([3]float64, bool) {
 		return leastSquares(points, free, row, damping)
 	}
 	start, ok := solve(func(p Point) ([3]float64, float64) {
 		w := p.X * p.X / p.N
-		t := terms(p.N)
+		t := terms(p.N, serial)
 		return [3]float64{w * t[0], w * t[1], w * t[2]}, w * p.N / p.X
 	}, 0)
 	if !ok {
 		return abc, false
 	}
-	if !allowed(start) {
+	if !allowed(whole(start)) {
 		// Somewhere inside, so that every point has a throughput.
 		start = [3]float64{}
 		for _, p := range points {
@@ -147,11 +174,11 @@ func fitUSL(points []Point, free []int) ([3]float64, bool) {
 		}
 	}
 	abc = start
-	sum, damping := squaresUSL(points, abc), 1e-3
+	sum, damping := squaresUSL(points, whole(abc)), 1e-3
 	for range 500 {
 		step, ok := solve(func(p Point) ([3]float64, float64) {
-			d := denominator(p.N, abc)
-			t := terms(p.N)
+			d := denominator(p.N, whole(abc))
+			t := terms(p.N, serial)
 			k := -p.N / (d * d) // dX/d(abc)
 			return [3]float64{k * t[0], k * t[1], k * t[2]}, p.X - p.N/d
 		}, damping)
@@ -162,7 +189,7 @@ func fitUSL(points []Point, free []int) ([3]float64, bool) {
 		for _, i := range free[1:] {
 			next[i] = max(0, next[i])
 		}
-		nextSum := squaresUSL(points, next)
+		nextSum := squaresUSL(points, whole(next))
 		if next[0] <= 0 || !(nextSum < sum) {
 			damping *= 10
 			if damping > 1e12 {
@@ -177,6 +204,7 @@ func fitUSL(points []Point, free []int) ([3]float64, bool) {
 			break
 		}
 	}
+	abc = whole(abc)
 	return abc, allowed(abc)
 }
 
