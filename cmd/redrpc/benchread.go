@@ -224,23 +224,35 @@ func reportPaths(text string) ([]string, error) {
 	return all, nil
 }
 
-// filesOf are a file, the JSON files of a directory, or all files of a pattern.
+// filesOf are a file, the JSON files of a directory, or all files of a pattern. A
+// directory's name is taken as it is if there is one.
 func filesOf(path string) ([]string, error) {
 	info, err := os.Stat(path)
 	switch {
-	case err != nil:
-		return filepath.Glob(path)
-	case !info.IsDir():
+	case err == nil && info.IsDir():
+		return matching(path, "*.json")
+	case err == nil:
 		return []string{path}, nil
 	}
-	entries, err := os.ReadDir(path)
+	dir, pattern := filepath.Split(path)
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return matching(dir, pattern)
+	}
+	return filepath.Glob(path)
+}
+
+// matching are the files of a directory whose names match.
+func matching(dir, pattern string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	var all []string
 	for _, e := range entries {
-		if filepath.Ext(e.Name()) == ".json" {
-			all = append(all, filepath.Join(path, e.Name()))
+		if is, err := filepath.Match(pattern, e.Name()); err != nil {
+			return nil, err
+		} else if is && !e.IsDir() {
+			all = append(all, filepath.Join(dir, e.Name()))
 		}
 	}
 	return all, nil

@@ -98,23 +98,24 @@ func (f *reportFlags) outputs(stdout io.Writer) []output {
 	return all
 }
 
+// formats are those of the reports, in the order of outputs.
+func (f *reportFlags) formats() []form {
+	all := []form{f.format}
+	for _, a := range f.more {
+		all = append(all, a.format)
+	}
+	return all
+}
+
 // writers are how a report is written in each form.
 type writers map[form]func(io.Writer) error
 
 // write writes all reports, those behind one that fails, too.
 func (f *reportFlags) write(w writers, stdout, told io.Writer) error {
-	formats := []form{f.format}
-	for _, a := range f.more {
-		formats = append(formats, a.format)
-	}
+	formats := f.formats()
 	var errs []error
 	for i, o := range f.outputs(stdout) {
-		write := w[formats[i]]
-		if write == nil {
-			errs = append(errs, usagef("%s: expected %s, for this is no report of a single run", formats[i], strings.Join(answerForms, ", ")))
-			continue
-		}
-		if err := o.write(write); err != nil {
+		if err := o.write(w[formats[i]]); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", formats[i], err))
 		} else if o.path != "" {
 			fmt.Fprintf(told, "report written to %s\n", o.path)
@@ -159,7 +160,13 @@ func calledIn(settings report.Settings) string {
 
 // end writes a report, and returns the error that what it says ends the command with.
 func (f *reportFlags) end(doc report.Document, stdout, told io.Writer) error {
-	written := f.write(writersOf(doc), stdout, told)
+	w := writersOf(doc)
+	for _, format := range f.formats() {
+		if w[format] == nil {
+			return usagef("%s: expected %s, for this is not the report of a run", format, strings.Join(answerForms, ", "))
+		}
+	}
+	written := f.write(w, stdout, told)
 	return first(told, ended(doc, told), written)
 }
 

@@ -40,6 +40,7 @@ func measure(ctx context.Context, f *systemFlags, pace *paceFlags, open bool, at
 			functions = append(functions, call.Func)
 		}
 	}
+	sys.timeout = f.timeout
 	sys.queues = queuesOf(f.prefix, functions...)
 	err = do(&measuring{f, pace, sys, live, replay})
 	// After the report, which nobody is to wait for longer than needed.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"redrpc/bench"
 	"redrpc/bench/report"
+	"redrpc/internal/figure"
 )
 
 // lookWithin is how long a look at Redis may hold up the goroutine of a run, which
@@ -155,18 +157,32 @@ func (sys *system) eachInfo(section string, see func(map[string]string)) {
 	})
 }
 
-// drained waits until no call waits or runs, those included whose callers have given up.
+// drained waits until no call waits or runs, those included whose callers have given up. It
+// fails if for longer than a caller waits nobody has taken any.
 func (sys *system) drained(ctx context.Context) error {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	for sys.queueDepth() > 0 || sys.server != nil && sys.server.Stats().InFlight > 0 {
+	left, since := int64(-1), time.Now()
+	for {
+		now := int64(sys.queueDepth())
+		if sys.server != nil {
+			now += int64(sys.server.Stats().InFlight)
+		}
+		patience := sys.timeout + time.Second
+		switch {
+		case now == 0:
+			return nil
+		case now != left:
+			left, since = now, time.Now()
+		case time.Since(since) > patience:
+			return fmt.Errorf("%s calls are left, of which none was taken for %v: does anybody serve them?", figure.Grouped(now), patience)
+		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
 		}
 	}
-	return nil
 }
 
 // queuesOf are the keys of the queues of functions.

@@ -85,14 +85,16 @@ func (o output) target() string {
 	if o.path == "" {
 		return ""
 	}
-	if real, err := filepath.EvalSymlinks(o.path); err == nil {
-		return real
+	path := o.path
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	} else if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(dir, filepath.Base(path))
 	}
-	dir, base := filepath.Split(o.path)
-	if real, err := filepath.EvalSymlinks(filepath.Clean("./" + dir)); dir == "" || err == nil && !filepath.IsAbs(dir) {
-		return filepath.Join(real, base)
+	if absolute, err := filepath.Abs(path); err == nil {
+		path = absolute
 	}
-	return filepath.Clean(o.path)
+	return path
 }
 
 func (o output) String() string {

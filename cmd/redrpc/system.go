@@ -35,9 +35,10 @@ type system struct {
 
 	load *command.Load // if it is one of commands instead of calls
 
-	admin  redis.UniversalClient // for what is no call
-	queues []string              // keys of those that the calls wait in
-	depth  float64               // that was seen last
+	admin   redis.UniversalClient // for what is no call
+	queues  []string              // keys of those that the calls wait in
+	timeout time.Duration         // of a call
+	depth   float64               // that was seen last
 
 	note string // if callers that wait by BLPOP could not have a connection each, else ""
 
