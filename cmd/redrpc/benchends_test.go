@@ -66,7 +66,7 @@ func TestBenchSearchInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	trials := 0
 	out := &signalled{do: func(text string) {
-		if strings.Contains(text, "callers reach") {
+		if strings.Contains(text, "calibration: ") {
 			trials++
 			cancel()
 		}

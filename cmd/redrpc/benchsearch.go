@@ -92,11 +92,8 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 			}
 			m.tell("%s/s for %s: %s: %s", figure.Rate(p.Load), figure.Duration(p.Length), p.Outcome, why)
 		}
-		if f.o.Start == 0 {
-			var err error
-			if f.o.Start, err = f.begin(ctx, m); err != nil {
-				return err
-			}
+		if err := f.begin(ctx, m); err != nil {
+			return err
 		}
 		found, err := capacity.Search(ctx, m.trial(f.arrivals), f.o)
 		if found == nil || errors.Is(err, capacity.ErrNoSuccess) {
@@ -110,24 +107,30 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 	})
 }
 
-// begin says at which rate to begin: at a quarter of what a few callers reach who wait for
-// their calls. Without an answer it is 0, so that the search decides.
-func (f *searchFlags) begin(ctx context.Context, m *measuring) (float64, error) {
+// begin finds out whether calls are answered, and at which rate to begin, unless that is
+// known: at a quarter of what a few callers reach who wait for their calls.
+func (f *searchFlags) begin(ctx context.Context, m *measuring) error {
 	cfg := m.config(ctx, bench.ClosedLoop{}, "where to begin:")
 	cfg.Warmup, cfg.Duration, cfg.Callers = 0, time.Second, min(16, f.pace.maxInFlight)
+	if f.o.Start > 0 {
+		cfg.Duration, cfg.Calls = 0, int64(cfg.Callers)
+	}
 	res, err := m.run(ctx, cfg)
 	if err := errors.Join(err, ctx.Err()); err != nil {
-		return 0, err
+		return err
 	}
 	if err := failure(res); err != nil {
-		return 0, fmt.Errorf("%w: %s", err, sampleOf(res))
+		return fmt.Errorf("%w: %s", err, sampleOf(res))
 	}
-	start := res.Throughput / 4
+	if f.o.Start > 0 {
+		return nil
+	}
+	f.o.Start = res.Throughput / 4
 	if f.o.Most > 0 {
-		start = min(start, f.o.Most)
+		f.o.Start = min(f.o.Start, f.o.Most)
 	}
-	m.tell("%d callers reach %s/s", cfg.Callers, figure.Rate(res.Throughput))
-	return start, nil
+	m.tell("calibration: %d callers of a closed loop, %s/s", cfg.Callers, figure.Rate(res.Throughput))
+	return nil
 }
 
 func findings(all []capacity.Finding) string {
