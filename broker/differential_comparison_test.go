@@ -115,7 +115,7 @@ func (d *comparison) playRound(next func(*round) []step, record *[]string) (made
 		"proto-max-bulk-len", "512mb", "client-output-buffer-limit", "normal 0 0 0 pubsub 32mb 8mb 60 replica 256mb 64mb 60", "tracking-table-max-keys", "1000000",
 		"protected-mode", "yes", "notify-keyspace-events", d.events, "latency-tracking", "yes", "latency-tracking-info-percentiles", "50 99 99.9",
 		"slowlog-log-slower-than", "-1", "slowlog-max-len", "128", "latency-monitor-threshold", "0", "acl-pubsub-default", "resetchannels", "acllog-max-len", "128",
-		"hash-max-listpack-entries", "512", "hash-max-listpack-value", "64", "set-max-intset-entries", "512", "stream-node-max-bytes", "4096", "stream-node-max-entries", "100") // lest a slow machine matters
+		"hash-max-listpack-entries", "512", "hash-max-listpack-value", "64", "set-max-intset-entries", "512", "hll-sparse-max-bytes", "3000", "stream-node-max-bytes", "4096", "stream-node-max-entries", "100") // lest a slow machine matters
 	d.makeUsers(d.redis)
 	if b.subject, err = New(Options{Password: d.password, KeyspaceEvents: d.events}); err != nil {
 		d.Fatal(err)
