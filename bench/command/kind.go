@@ -13,8 +13,8 @@ import (
 const KindTimeout = "timeout"
 
 // Kind names the kind of an error of Do: the word in capitals that an error of Redis
-// begins with, such as WRONGTYPE, or timeout, connection (there is none, or it was lost, so that
-// the command may have been run or not), or canceled.
+// begins with, such as WRONGTYPE, or timeout, connection (there is none, or it was lost, so
+// that the command may have been run or not), or canceled.
 func Kind(err error) string {
 	if reply, ok := errors.AsType[ReplyError](err); ok {
 		word, _, _ := strings.Cut(string(reply), " ")

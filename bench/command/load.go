@@ -1,10 +1,10 @@
 // Package command makes any command of Redis a load for package bench.
 //
-// A Load has connections to one Redis, to the master that Sentinel names, or to the masters of a Cluster, and its
-// Do, which is a Config.Do of package bench, sends one command and waits for its reply. Commands
-// are text with places, as memtier_benchmark has them: __key__ is a number of a key and
-// __data__ bytes. Which they are depends on the seed and the number of the command
-// alone, so one seed gives the same load, whoever sends it.
+// A Load has connections to one Redis, to the master that Sentinel names, or to the
+// masters of a Cluster. Its Do, which is a Config.Do of package bench, sends one command
+// and waits for its reply. Commands are text with places, as memtier_benchmark has them:
+// __key__ is the number of a key, and __data__ bytes. Which they are depends on the seed
+// and the number of the command alone, so one seed gives the same load, whoever sends it.
 //
 // All arguments that are keys, as COMMAND GETKEYS tells, get the prefix of the Load, so
 // that its keys are told from those of others, and can be deleted.
@@ -56,9 +56,9 @@ type Options struct {
 	// Data is how many bytes __data__ has.
 	Data Size
 
-	// Connections is how many there are, in a Cluster to each master, and Pipeline how many commands
-	// each has in flight at most. A command that comes when there are as many waits for
-	// one to end, which is part of its time. 0 is 50, and 1.
+	// Connections is how many there are, in a Cluster to each master, and Pipeline how
+	// many commands each has in flight at most. A command that comes when there are as
+	// many waits for one to end, which is part of its time. 0 is 50, and 1.
 	Connections, Pipeline int
 
 	// Batch tells that the commands of a pipeline are sent at once, and the next ones
@@ -121,7 +121,10 @@ func (o *Options) check() error {
 
 // A Load sends commands. Its methods may be used by several goroutines at once.
 type Load struct {
+	// Options are those of Open, with their defaults, and without Batch in a Cluster. They
+	// are not to be changed.
 	Options
+
 	mix
 	cluster
 	clustered bool
@@ -220,8 +223,8 @@ func (l *Load) DoBatch(ctx context.Context, b *bench.Batch) {
 	l.seats <- r
 }
 
-// Queued is how many commands wait for one of those in flight to end, as there are as many as there
-// may be.
+// Queued is how many commands wait until one of those in flight has ended, as there may be
+// no more.
 func (l *Load) Queued() int { return int(l.queued.Load()) }
 
 // send sends a request to a node, and on to where that says it belongs.

@@ -331,6 +331,14 @@ func TestStalledRedial(t *testing.T) {
 	})
 }
 
+// If one connection cannot be made there is no load, and none is left.
+func TestTooManyConnections(t *testing.T) {
+	_, rdb := brokertest.Start(t, broker.Options{MaxClients: 60})
+	if _, err := Open(t.Context(), rdb, Options{Commands: commands("GET k"), Connections: 100}); err == nil {
+		t.Error("100 connections were made where 60 are allowed")
+	}
+}
+
 // A stall of 1 s is what most see who arrive regardless, and hardly any of those who wait
 // for each other.
 func TestStall(t *testing.T) {

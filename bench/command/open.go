@@ -12,11 +12,13 @@ import (
 )
 
 // Open makes a Load for the Redis of rdb, a *redis.Client (one of Sentinel, too) or a
-// *redis.ClusterClient: it looks at the commands, and makes the connections. The options of rdb say
-// how to connect; rdb itself is used for what is not measured, and stays the caller's.
+// *redis.ClusterClient: it looks at the commands, and makes the connections. The options
+// of rdb say how to connect; rdb itself is used for what is not measured, and stays the
+// caller's.
 //
-// Errors name the command that is wrong: one that Redis does not know, that is
-// dangerous, that would change what a connection does (SUBSCRIBE, MULTI), or that blocks in a pipeline.
+// Errors name the command that is wrong: one that Redis does not know, that is dangerous,
+// that would change what a connection does (SUBSCRIBE, MULTI), or that blocks in a
+// pipeline.
 func Open(ctx context.Context, rdb redis.UniversalClient, o Options) (_ *Load, err error) {
 	if err := o.check(); err != nil {
 		return nil, err
@@ -28,9 +30,7 @@ func Open(ctx context.Context, rdb redis.UniversalClient, o Options) (_ *Load, e
 	l.doubts = make(chan struct{}, 1)
 	l.byAddr = make(map[string]*node)
 	l.seed = o.Seed
-	if l.mix.chooser = newChooser(o.Pattern, int64(o.Keys), o.Data, o.Seed); err != nil {
-		return nil, err
-	}
+	l.mix.chooser = newChooser(o.Pattern, int64(o.Keys), o.Data, o.Seed)
 	if l.options, err = ofNode(rdb); err != nil {
 		return nil, fmt.Errorf("command: %w", err)
 	}
@@ -89,9 +89,11 @@ func (l *Load) connectAll(ctx context.Context) error {
 	free := make(chan struct{}, atATime)
 	for _, n := range l.nodes {
 		for _, c := range n.conns {
-			free <- struct{}{}
-			if ctx.Err() != nil {
-				break
+			select {
+			case free <- struct{}{}:
+			case <-ctx.Done():
+				dialling.Wait()
+				return context.Cause(ctx)
 			}
 			dialling.Go(func() {
 				defer func() { <-free }()
@@ -134,13 +136,13 @@ var unfit = []string{
 	"client|reply", "client|tracking", "client|caching",
 }
 
-// Redis has these among the @dangerous or @admin, but they harm nobody; and these not, though they
-// take something from everybody.
 var (
+	// Redis has these among the @dangerous or @admin, but they harm nobody.
 	harmless = []string{
 		"info", "lastsave", "role", "sort", "sort_ro", "restore", "config|get", "client|list", "slowlog|get", "slowlog|len",
 		"latency|history", "latency|latest", "latency|histogram", "acl|list", "acl|users", "acl|getuser",
 	}
+	// And these not, though they take something from everybody.
 	harmful = []string{
 		"script|flush", "script|kill", "function|flush", "function|kill", "function|delete", "function|load", "function|restore",
 	}

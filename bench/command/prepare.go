@@ -35,7 +35,7 @@ func (l *Load) Prepare(ctx context.Context) (notes []string, err error) {
 func (l *Load) prepareAll(ctx context.Context, t *template) error {
 	if t.keys == 0 && len(t.at) == 0 {
 		return eachMaster(ctx, l.rdb, func(ctx context.Context, master *redis.Client) error {
-			return master.Do(ctx, l.anyOf(t, 0)...).Err()
+			return failure(master.Do(ctx, l.anyOf(t, 0)...).Err())
 		})
 	}
 	n := int64(1)
@@ -58,24 +58,37 @@ func (l *Load) anyOf(t *template, number int64) []any {
 // inBatches sends what add adds for each number up to n.
 func (l *Load) inBatches(ctx context.Context, n int64, add func(pipe redis.Pipeliner, i int64)) error {
 	for from := int64(0); from < n; from += atOnce {
-		_, err := l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		cmds, err := l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for i := from; i < min(n, from+atOnce); i++ {
 				add(pipe, i)
 			}
 			return nil
 		})
-		if err != nil && err != redis.Nil {
+		for _, cmd := range cmds { // err may be that a reply is null
+			if err := failure(cmd.Err()); err != nil {
+				return err
+			}
+		}
+		if failure(err) != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// failure is an error of go-redis, unless it says that a reply is null.
+func failure(err error) error {
+	if err == redis.Nil {
+		return nil
+	}
+	return err
+}
+
 // tryBlocked is how long a command that blocks is tried: what is wrong with it is answered
 // at once.
 const tryBlocked = 250 * time.Millisecond
 
-// try sends a command for the first key, and says whether its reply is null.
+// try sends a command for the first key, and says whether its reply is null or empty.
 func (l *Load) try(ctx context.Context, t *template) (null bool, err error) {
 	waiting := ctx
 	if t.blocks {

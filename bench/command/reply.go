@@ -17,7 +17,7 @@ type replyReader struct {
 	from io.Reader
 	buf  []byte
 	r, w int  // what is unread of buf
-	null bool // the last reply was
+	null bool // the last reply was null, or an array without elements
 }
 
 // A line of a reply is no longer than readerSize, which is also enough for all replies
@@ -44,7 +44,7 @@ func (r *replyReader) read() (refused ReplyError, err error) {
 		if kind == '-' {
 			return ReplyError(line[1:]), nil
 		}
-		r.null = kind == '_' || (kind == '$' || kind == '*') && line[1] == '-'
+		r.null = kind == '_' || kind == '$' && line[1] == '-' || (kind == '*' || kind == '%' || kind == '~') && (line[1] == '-' || line[1] == '0')
 		elements, err := r.body(line)
 		if err == nil {
 			err = r.skip(elements)
