@@ -223,7 +223,7 @@ func (r *run) checkMachine(v *Verdict) Check {
 	if busy < busyShare*processors {
 		return Check{"machine", OK, text}
 	}
-	text += fmt.Sprintf(", which were %s busy in all: calls may be late for want of one", figure.Percent(min(1, busy/processors)))
+	text += fmt.Sprintf(", which were %s busy in total: calls may be late for want of one", figure.Percent(min(1, busy/processors)))
 	strangers := others
 	for i, res := range r.cfg.Resources {
 		if res.Processor {

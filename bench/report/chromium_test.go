@@ -310,7 +310,7 @@ type testPage struct {
 
 func pages(t testing.TB) map[string]testPage {
 	diverging, invalid, hostile := sample(), sample(), sample()
-	diverging.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the backlog grew by 120 calls a second"}}
+	diverging.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the backlog grew by 120 calls per second"}}
 	invalid.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"the generator was late"}, Checks: []bench.Check{{Name: "lag", Is: bench.Failed, Text: "p99 34ms"}}}
 	evil := `</script><img src=x onerror=alert(1)>"'<b>&amp;` + strings.Repeat("long", 50)
 	hostile.Model, hostile.Bottleneck = evil, evil
@@ -334,7 +334,7 @@ func pages(t testing.TB) map[string]testPage {
 			"the second half was 4.1 % slower", "The server's workers: 92 % busy", "division by zero", "Example CPU", "redis mode", "littles law"}},
 		"closed":    {closed(400).WriteHTML, 2, []string{"closed loop sends nothing while it waits", "3.96"}},
 		"empty":     {closed(0).WriteHTML, 0, []string{"Errors", "100 %"}},
-		"diverging": {diverging.WriteHTML, 4, []string{"DIVERGING", "the backlog grew by 120 calls a second"}},
+		"diverging": {diverging.WriteHTML, 4, []string{"DIVERGING", "the backlog grew by 120 calls per second"}},
 		"invalid":   {invalid.WriteHTML, 6, []string{"INVALID", "do not use its figures", "the generator was late"}},
 		"hostile":   {hostile.WriteHTML, 9, []string{"<img src=x onerror=alert(1)>"}},
 	}

@@ -119,7 +119,7 @@ func signed(share *float64) string {
 }
 
 func (c Comparison) table() table {
-	t := table{Title: "By metric", Head: []string{"", c.Comparison.A, c.Comparison.B, "difference", "95 % interval", "p", "judgement"}}
+	t := table{Title: "By metric", Head: []string{"", c.Comparison.A, c.Comparison.B, "difference", "95 % CI", "p", "judgement"}}
 	for _, x := range c.Contrasts {
 		class := map[capacity.Judgement]string{capacity.Better: "is-ok", capacity.Worse: "is-failed", capacity.Unknown: "is-warning"}[x.Judgement]
 		if x.Judgement == capacity.Unknown {
@@ -189,7 +189,7 @@ func (c Comparison) percentiles() *chart {
 // turns draws the p99 of each run.
 func (c Comparison) turns() *chart {
 	t := &chart{Title: "p99 of each run", X: axis{Label: "turn", Scale: "linear", Format: "number", Max: float64(max(c.RunsA, c.RunsB)) + 0.5},
-		Y: axis{Label: "took at most", Scale: "log", Format: "us"}, Summary: "p99 of each run of both sides."}
+		Y: axis{Label: "latency", Scale: "log", Format: "us"}, Summary: "p99 of each run of both sides."}
 	c.sides(func(n int, name string, runs []capacity.ComparedRun) {
 		s := series{Name: name, Kind: "points", Color: []int{colorLag, colorResponse}[n]}
 		for i, r := range runs {

@@ -128,7 +128,7 @@ func ExampleSweep() {
 	// A closed loop sends nothing while it waits, so what users who arrive regardless would wait for is
 	// not in these figures.
 	//
-	// most throughput 7,000 calls/s  (at 64 callers)
+	// max throughput 7,000 calls/s  (at 64 callers)
 	// knee           8 callers  (from where p99 rises steeply)
 	//
 	// Curves

@@ -104,7 +104,7 @@ func (r Report) tiles() []tile {
 	case r.OpenLoop:
 		more = "of " + figure.Rate(r.OfferedRate) + " offered"
 	case r.ThroughputMargin > 0:
-		more = "give or take " + figure.Rate(r.ThroughputMargin)
+		more = "± " + figure.Rate(r.ThroughputMargin)
 	}
 	tiles := []tile{{"Throughput", figure.Rate(r.Throughput), "calls/s", more}}
 	for _, f := range figures {
@@ -243,7 +243,7 @@ func (r Report) errorSection() section {
 }
 
 func (r Report) resourceSection() section {
-	s := section{Title: "What gave first", Note: "Nothing that was looked at."}
+	s := section{Title: "Bottleneck", Note: "None of the monitored resources."}
 	if r.Bottleneck != "" {
 		s.Note = sentence(r.Bottleneck)
 	}
@@ -257,7 +257,7 @@ func (r Report) resourceSection() section {
 		s.Tables = append(s.Tables, t)
 	}
 	if len(r.Counters) > 0 {
-		t := table{Title: "Growth in the measured window", Head: []string{"", "in all", "a second", "a call"}}
+		t := table{Title: "Counters in the measured window", Head: []string{"", "total", "per second", "per call"}}
 		for _, name := range slices.Sorted(maps.Keys(r.Counters)) {
 			v := r.Counters[name]
 			if v == 0 {

@@ -70,8 +70,8 @@ func (r Report) percentileChart() *chart {
 // newPercentileChart has more and more room towards 100 %.
 func newPercentileChart(title, note string) *chart {
 	return &chart{Title: title, Note: note,
-		X: axis{Label: "share of the calls", Scale: "nines", Format: "nines"},
-		Y: axis{Label: "took at most", Scale: "log", Format: "us"},
+		X: axis{Label: "percentile", Scale: "nines", Format: "nines"},
+		Y: axis{Label: "latency", Scale: "log", Format: "us"},
 	}
 }
 
@@ -196,7 +196,7 @@ func (r Report) timeSection() section {
 		offered.Dashed = true
 		rate = append(rate, offered)
 	}
-	add("Throughput", "", axis{Label: "calls a second", Scale: "linear", Format: "number"}, rate...)
+	add("Throughput", "", axis{Label: "calls per second", Scale: "linear", Format: "number"}, rate...)
 
 	// The last calls are those that took longest: only their greatest says something.
 	sending := func(v *float64, i bench.Interval) float64 {
@@ -214,7 +214,7 @@ func (r Report) timeSection() section {
 		service.Dashed = true
 		latencies = append(latencies, service)
 	}
-	add("Latency", "Of the calls that ended in each interval.", axis{Label: "took at most", Scale: "log", Format: "us"}, latencies...)
+	add("Latency", "Of the calls that ended in each interval.", axis{Label: "latency", Scale: "log", Format: "us"}, latencies...)
 
 	r.gaugeCharts(in, line, add)
 	kinds := map[string]bool{}

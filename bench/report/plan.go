@@ -28,7 +28,7 @@ func (p Plan) page() *page {
 		Title:     fmt.Sprintf("Workers for %s calls/s with %s", figure.Rate(p.Rate), p.SLO),
 		Subtitles: []string{"A prediction by simulation, not a measurement: check it by a run."},
 		Footer:    footer,
-		Tiles:     []tile{{"Workers", fmt.Sprint(p.Workers), "", p.SLO}, {"Busy on average", figure.Rate(p.Busy), "workers", "it takes more to keep up"}},
+		Tiles:     []tile{{"Workers", fmt.Sprint(p.Workers), "", p.SLO}, {"Offered load", figure.Rate(p.Busy), "erlangs", "workers busy on average: it takes more to keep up"}},
 	}
 	if p.Workers == 0 {
 		out.Verdict = &banner{Class: "bad", Title: "NOT MET", Text: sentence(p.Why)}
@@ -62,14 +62,14 @@ func (p Plan) page() *page {
 		t.Rows = append(t.Rows, append(row, met))
 	}
 	curve := &chart{Title: "Response time over the workers", X: axis{Label: "workers", Scale: "linear", Format: "number"},
-		Y: axis{Label: "took at most", Scale: "log", Format: "us"}, Series: []series{response, wait}, Summary: "Predicted p99 over the number of workers."}
-	assumptions := table{Title: "Assumptions", Text: true}
+		Y: axis{Label: "latency", Scale: "log", Format: "us"}, Series: []series{response, wait}, Summary: "Predicted p99 over the number of workers."}
+	assumptions := table{Text: true}
 	for i, a := range p.Assumptions {
 		assumptions.Rows = append(assumptions.Rows, plain(fmt.Sprint(i+1), a))
 	}
 	out.Sections = []section{
 		{Title: "Prediction", Charts: []*chart{curve}, Tables: []table{t}},
-		{Title: "What it rests on", Tables: []table{assumptions}},
+		{Title: "Assumptions", Tables: []table{assumptions}},
 		p.About.section(),
 	}
 	return out

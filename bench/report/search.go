@@ -33,7 +33,7 @@ func (s Search) WriteHTML(w io.Writer) error { return s.page().write(w) }
 
 func (s Search) page() *page {
 	p := &page{
-		Title:     "Capacity: the greatest rate with " + s.SLO,
+		Title:     "Capacity: maximum rate that meets " + s.SLO,
 		Subtitles: []string{fmt.Sprintf("%d trials", len(s.Probes))},
 		Verdict:   s.banner(),
 		Footer:    footer,
@@ -46,7 +46,7 @@ func (s Search) page() *page {
 		p.Tiles[0].Value, p.Tiles[0].Unit = figure.Rate(s.Met), "calls/s"
 	}
 	if s.Missed > 0 {
-		p.Tiles = append(p.Tiles, tile{"Misses it", figure.Rate(s.Missed), "calls/s", "the least that did"})
+		p.Tiles = append(p.Tiles, tile{"Misses it", figure.Rate(s.Missed), "calls/s", "lowest rate that missed it"})
 	}
 	if s.Best != nil {
 		best := Report{Result: s.Best}.Redacted()
@@ -72,7 +72,7 @@ func (s Search) banner() *banner {
 		b.Text = fmt.Sprintf("%s calls/s met %s in a short trial only.", figure.Rate(s.Met), s.SLO)
 	}
 	if s.Limit != "" {
-		b.Reasons = append(b.Reasons, "what came in the way of more: "+s.Limit)
+		b.Reasons = append(b.Reasons, "limiting factor: "+s.Limit)
 	}
 	if s.Stopped != "" {
 		b.Reasons = append(b.Reasons, "the search stopped early: "+s.Stopped)
@@ -112,10 +112,10 @@ func (s Search) orderChart() *chart {
 		return nil
 	}
 	c := &chart{Title: "Rates in the order in which they were tried", X: axis{Label: "trial", Scale: "linear", Format: "number", Max: float64(len(s.Probes)) + 0.5},
-		Y: axis{Label: "calls a second", Scale: "linear", Format: "number"}, Summary: fmt.Sprintf("%d trials; %s calls/s met the objective.", len(s.Probes), figure.Rate(s.Met))}
+		Y: axis{Label: "calls per second", Scale: "linear", Format: "number"}, Summary: fmt.Sprintf("%d trials; %s calls/s met the objective.", len(s.Probes), figure.Rate(s.Met))}
 	c.Series = s.byOutcome(func(n int, p capacity.Probe) (float64, float64, bool) { return float64(n + 1), p.Load, true })
 	if s.Met > 0 {
-		line := series{Name: "greatest that met", Kind: "line", Color: colorMore, Dashed: true}
+		line := series{Name: "highest that met", Kind: "line", Color: colorMore, Dashed: true}
 		for n := range s.Probes {
 			line.X, line.Y = append(line.X, float64(n+1)), append(line.Y, s.Met)
 		}
@@ -139,7 +139,7 @@ func (s Search) valueChart() *chart {
 		return nil
 	}
 	c := &chart{Title: metricName(of.Metric) + " over the rate", X: axis{Label: "calls/s", Scale: "linear", Format: "number"},
-		Y: axis{Label: "took at most", Scale: "log", Format: "us"}, Summary: fmt.Sprintf("%s over the rate; the limit is %s.", metricName(of.Metric), metricText(of.Metric, of.Limit))}
+		Y: axis{Label: "latency", Scale: "log", Format: "us"}, Summary: fmt.Sprintf("%s over the rate; the limit is %s.", metricName(of.Metric), metricText(of.Metric, of.Limit))}
 	c.Series = s.byOutcome(func(_ int, p capacity.Probe) (float64, float64, bool) {
 		if term >= len(p.Findings) || p.Findings[term].Value == nil {
 			return 0, 0, false

@@ -92,20 +92,20 @@ func (s Sweep) tiles(unit string) []tile {
 		}
 	}
 	if best != nil {
-		tiles = append(tiles, tile{"Most throughput", figure.Rate(best.Throughput), "calls/s", "at " + figure.Rate(best.Load) + " " + unit})
+		tiles = append(tiles, tile{"Max throughput", figure.Rate(best.Throughput), "calls/s", "at " + figure.Rate(best.Load) + " " + unit})
 	}
 	if s.Knee != nil {
 		tiles = append(tiles, tile{"Knee", figure.Rate(*s.Knee), unit, "from where " + metricName(s.KneeOf) + " rises steeply"})
 	}
 	if u := s.USL; u != nil {
 		tiles = append(tiles,
-			tile{"One alone", figure.Rate(u.Lambda), "calls/s", "λ of the scaling law"},
-			tile{"Contention", figure.Percent(u.Sigma), "", "σ: what only one does at a time"},
-			tile{"Coherence", fmt.Sprintf("%.2g", u.Kappa), "", "κ: what each pair costs"})
+			tile{"Single caller", figure.Rate(u.Lambda), "calls/s", "λ of the scaling law"},
+			tile{"Contention", figure.Percent(u.Sigma), "", "σ: share that is serial"},
+			tile{"Coherence", fmt.Sprintf("%.2g", u.Kappa), "", "κ: cost of each pair"})
 		if u.PeakN > 0 {
-			tiles = append(tiles, tile{"Peak of the law", figure.Rate(u.PeakX), "calls/s", "at " + figure.Rate(u.PeakN) + " " + unit})
+			tiles = append(tiles, tile{"Predicted peak", figure.Rate(u.PeakX), "calls/s", "at " + figure.Rate(u.PeakN) + " " + unit})
 		}
-		tiles = append(tiles, tile{"Law explains", figure.Percent(u.R2), "", "of the variance (R²)"})
+		tiles = append(tiles, tile{"Fit (R²)", figure.Percent(u.R2), "", "of the variance is explained"})
 	}
 	return tiles
 }
@@ -129,7 +129,7 @@ func (s Sweep) charts(load, unit string) []*chart {
 		offered.X, offered.Y = append(offered.X, p.Load), append(offered.Y, p.Load)
 		low, high = min(low, p.Load), max(high, p.Load)
 	}
-	throughput := &chart{Title: "Throughput", X: x, Y: axis{Label: "calls a second", Scale: "linear", Format: "number"}, Marks: marks,
+	throughput := &chart{Title: "Throughput", X: x, Y: axis{Label: "calls per second", Scale: "linear", Format: "number"}, Marks: marks,
 		Series: []series{valid, other}, Summary: fmt.Sprintf("Throughput over the %s, %d trials.", load, len(s.Points))}
 	if u := s.USL; u != nil {
 		law := series{Name: "scaling law", Kind: "line", Color: colorMore}
@@ -144,9 +144,9 @@ func (s Sweep) charts(load, unit string) []*chart {
 		throughput.Series = append([]series{offered}, throughput.Series...)
 	}
 	latency := &chart{Title: "Response time", Note: "Bands hold the true percentile with 95 % confidence. What diverges has no percentiles.",
-		X: x, Y: axis{Label: "took at most", Scale: "log", Format: "us"}, Marks: marks, Summary: "Response time over the " + load + "."}
+		X: x, Y: axis{Label: "latency", Scale: "log", Format: "us"}, Marks: marks, Summary: "Response time over the " + load + "."}
 	against := &chart{Title: "Response time against throughput", X: axis{Label: "calls/s answered", Scale: "linear", Format: "number"},
-		Y: axis{Label: "took at most", Scale: "log", Format: "us"}, Summary: "Response time against throughput."}
+		Y: axis{Label: "latency", Scale: "log", Format: "us"}, Summary: "Response time against throughput."}
 	for _, of := range []struct {
 		f     figureOf
 		color int
@@ -177,7 +177,7 @@ func (s Sweep) errorChart(x axis, load string) *chart {
 	if !some {
 		return nil
 	}
-	return &chart{Title: "Errors", X: x, Y: axis{Label: "share of the calls", Scale: "linear", Format: "percent"}, Series: []series{line},
+	return &chart{Title: "Errors", X: x, Y: axis{Label: "error rate", Scale: "linear", Format: "percent"}, Series: []series{line},
 		Summary: "Share of the calls that failed over the " + load + "."}
 }
 

@@ -119,7 +119,7 @@ func (r Report) writeCounts(l *lines) {
 	l.line("calls", "%s", figure.Grouped(r.Calls))
 	l.line("throughput", "%s calls/s%s", figure.Rate(r.Throughput), r.basis())
 	if r.ThroughputMargin*10 > r.Throughput && r.Calls > 0 {
-		l.line("", "give or take %s: for a better figure measure for longer, calls take %s",
+		l.line("", "± %s: for a better figure measure for longer, calls take %s",
 			figure.Rate(r.ThroughputMargin), figure.Microseconds(r.Latency.Mean))
 	}
 	l.line("errors", "%s%s", figure.Grouped(r.Errors), share(r.Errors, r.Calls+r.Errors))

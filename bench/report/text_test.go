@@ -62,7 +62,7 @@ func TestWriteTextOfABadRun(t *testing.T) {
 		t.Errorf("INVALID can be overlooked:\n%s", got)
 	}
 	r.StoppedEarly = true
-	r.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the queue grew by 120 calls a second"}}
+	r.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the queue grew by 120 calls per second"}}
 	got = text(t, r)
 	golden(t, "diverging.txt", got)
 	if figure := "  p99          -"; !strings.Contains(got, figure) {

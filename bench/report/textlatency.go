@@ -64,7 +64,7 @@ func (r Report) writeLatency(l *lines) {
 	columns := r.columns()
 	var head strings.Builder
 	for _, c := range columns {
-		fmt.Fprintf(&head, "%-9s%-19s", c.name, "95 % interval")
+		fmt.Fprintf(&head, "%-9s%-19s", c.name, "95 % CI")
 	}
 	l.row("latency", "%s", head.String())
 	missing := false

@@ -21,7 +21,7 @@ func newBench(getenv func(string) string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure throughput and latency of calls",
-		Long: `Measure how many calls a second are answered, and how fast.
+		Long: `Measure how many calls per second are answered, and how fast.
 
 In a closed loop each of --concurrency callers sends its next call when its last one
 has ended: that shows what can be done at most. In an open loop calls are sent at

@@ -59,7 +59,7 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 	f.given = flags.Changed
 	flags.VarP(count(&f.callers, 1, 1_000_000), "concurrency", "c", "callers of a closed loop, each with one call in flight")
 	flags.Var(notNegative(&f.think), "think", "how long each caller of a closed loop waits before its next call")
-	flags.VarP(rate(&f.rate), "rate", "r", "calls a second of an open loop, sent whether or not earlier ones have ended")
+	flags.VarP(rate(&f.rate), "rate", "r", "calls per second of an open loop, sent whether or not earlier ones have ended")
 	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "with --rate: at even distances, or random as those of many users")
 	flags.Var(name(&f.text, "TEXT"), "model", "load that changes, such as ramp:100..2000/30s, steps:100,200/10s, burst:100..2000/1s/10s, sine:100..2000/1m; with poisson: before it, at random")
 	flags.Var(name(&f.file, "FILE"), "replay", `calls from JSON lines, such as {"offset_ms": 12.5, "func": "add", "args": {"a": 1, "b": 2}}`)
@@ -262,7 +262,7 @@ func rate(to *float64) value[float64] {
 	return value[float64]{to, "N", func(s string) (float64, error) {
 		r, err := strconv.ParseFloat(strings.TrimSuffix(s, "/s"), 64)
 		if err != nil || !(r > 0 && r <= 1e9) {
-			return 0, errors.New("expected calls a second, more than 0, such as 1000 or 0.5")
+			return 0, errors.New("expected calls per second, more than 0, such as 1000 or 0.5")
 		}
 		return r, nil
 	}}

@@ -22,7 +22,7 @@ func readRun(t *testing.T, text string) report.Report {
 }
 
 // In an open loop calls have three times, phases, and what gave first is watched. With
-// so few calls a second, a limit of 4 is only reached if the machine stands still.
+// so few calls per second, a limit of 4 is only reached if the machine stands still.
 func TestBenchOpenLoop(t *testing.T) {
 	for _, c := range []struct{ model, flags string }{
 		{"constant:200", "--rate 200 --arrivals constant"},
@@ -101,7 +101,7 @@ func TestBenchReplay(t *testing.T) {
 	}
 }
 
-// One worker takes 10 ms for each call, so 400 calls a second pile up. How soon that is sure,
+// One worker takes 10 ms for each call, so 400 calls per second pile up. How soon that is sure,
 // and what else is a bottleneck, depends on how busy the machine is: bench tests it in fake
 // time.
 func TestBenchDiverging(t *testing.T) {

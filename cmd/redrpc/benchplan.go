@@ -64,14 +64,14 @@ Here 3 means that no number of workers meets the objective, or that the check mi
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	f.given = flags.Changed
-	flags.VarP(rate(&f.o.Rate), "rate", "r", "calls a second that are to be taken")
+	flags.VarP(rate(&f.o.Rate), "rate", "r", "target rate, calls per second")
 	flags.Var(slo(&f.slo), "slo", "what to meet, such as p99=50ms")
 	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "calls at even distances, or random as those of many users")
 	flags.Var(name(&f.from, "REPORT"), "from", "take the times from this JSON report instead of measuring them")
 	flags.VarP(count(&f.callers, 1, 1000), "concurrency", "c", "callers of the measurement, few enough that calls do not wait for each other")
 	flags.VarP(positive(&f.duration), "duration", "d", "length of the measurement (default 5s, or as long as the SLO needs)")
 	flags.Var(positive(&f.check), "check", "then measure the rate with so many workers, for this time")
-	flags.Var(count(&f.o.Most, 1, 100_000), "most", "greatest number of workers to consider (default 10000)")
+	flags.Var(count(&f.o.Most, 1, 100_000), "most", "maximum number of workers to consider (default 10000)")
 	flags.Var(count(&f.o.Calls, 1000, 1_000_000_000), "simulate", "calls to simulate for each number of workers (default 1000000)")
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, 5*time.Second)
@@ -83,7 +83,7 @@ Here 3 means that no number of workers meets the objective, or that the check mi
 func (f *planFlags) complete() error {
 	switch {
 	case !f.given("rate"):
-		return usagef("--rate: expected the calls a second that are to be taken")
+		return usagef("--rate: expected the target rate, calls per second")
 	case f.slo == nil:
 		return usagef("--slo: expected what to meet, such as p99=50ms")
 	case f.system.commands.given():

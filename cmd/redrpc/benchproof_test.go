@@ -39,7 +39,7 @@ func inBubble(t *testing.T, do func(*testing.T, *measuring) error, words ...stri
 func near(got, want, tolerance float64) bool { return math.Abs(got-want) <= tolerance*math.Abs(want) }
 
 // Through rpc and the broker, a search with constant arrivals finds that w workers take w/D
-// calls a second, D being how long their handlers ran in the same run, within 5 %, and with
+// calls per second, D being how long their handlers ran in the same run, within 5 %, and with
 // the command's defaults in less than two minutes.
 func TestSearchFindsWhatWorkersTake(t *testing.T) {
 	const workers = 4

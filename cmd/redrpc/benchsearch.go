@@ -32,8 +32,8 @@ func newSearch(getenv func(string) string) *cobra.Command {
 	f.o = capacity.SearchOptions{Length: 3 * time.Second, Confirm: 10 * time.Second, Budget: 110 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "search --slo TERMS",
-		Short: "Find the greatest rate that meets an objective",
-		Long: `Find the greatest rate at which calls meet a service level objective, such as a p99 of
+		Short: "Find the maximum rate that meets an SLO",
+		Long: `Find the maximum rate at which calls meet a service level objective, such as a p99 of
 20 ms with at most 0.1 % of errors.
 
 The first rate is a quarter of what a few callers reach in a closed loop, unless --start
@@ -68,7 +68,7 @@ that there is none: trials that say nothing are no answer.`,
 	flags.Var(slo(&f.slo), "slo", "what to meet: p50, p90, p95, p99, p999, mean or max with a time, errors with a percentage, throughput with calls/s")
 	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "calls at even distances, or random as those of many users")
 	flags.Var(rate(&f.o.Start), "start", "first rate (default a quarter of what 16 callers of a closed loop reach)")
-	flags.Var(rate(&f.o.Most), "most", "greatest rate to try (default no limit)")
+	flags.Var(rate(&f.o.Most), "most", "maximum rate to try (default no limit)")
 	flags.Var(percentage(&f.percent), "precision", "how near the bounds have to come, in percent")
 	flags.VarP(positive(&f.o.Length), "duration", "d", "length of the measured window of each trial")
 	flags.Var(positive(&f.o.Confirm), "confirm", "length of the one that confirms the answer")

@@ -66,7 +66,7 @@ What to call, and through which Redis, is said as to redrpc bench.
 	flags.SortFlags = false
 	f.callers = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}
 	flags.VarP(loads(&f.callers, true, 1_000_000), "concurrency", "c", "numbers of callers of a closed loop: by commas, or a geometric row such as 1..64/7")
-	flags.VarP(loads(&f.rates, false, 1e9), "rates", "r", "calls a second of an open loop instead: by commas, or a row such as 100..1600/5")
+	flags.VarP(loads(&f.rates, false, 1e9), "rates", "r", "calls per second of an open loop instead: by commas, or a row such as 100..1600/5")
 	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "with --rates: at even distances, or random as those of many users")
 	metrics := []string{string(capacity.P50), string(capacity.P90), string(capacity.P95), string(capacity.P99), string(capacity.P999), string(capacity.Mean)}
 	flags.Var(oneOf(&f.knee, metrics...), "knee", "the latency whose knee is looked for")

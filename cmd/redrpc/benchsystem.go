@@ -58,7 +58,7 @@ func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string, t
 	f.conn.register(flags, getenv, "an in-process broker")
 	flags.Var(name(&f.prefix, "TEXT"), "prefix", "prefix of all keys (default a new one, whose keys are deleted at the end)")
 	flags.BoolVar(&f.noServer, "no-server", false, "the function is served elsewhere: give --redis, --prefix and --func")
-	flags.Var(oneOf(&f.phases, "auto", "on", "off"), "phases", fmt.Sprintf("whether to find out how long calls queue, run and wake up; auto: not in a closed loop of more than %d callers, whose calls it makes dearer by a quarter", tracedCallers))
+	flags.Var(oneOf(&f.phases, "auto", "on", "off"), "phases", fmt.Sprintf("whether to find out how long calls queue, run and wake up; auto: not in a closed loop of more than %d callers, whose calls it makes about 25 %% more expensive", tracedCallers))
 	f.commands.register(cmd)
 	completeChoices(cmd, "func", slices.Sorted(maps.Keys(builtin))...)
 }

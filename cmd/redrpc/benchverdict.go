@@ -15,8 +15,8 @@ import (
 )
 
 const exitCodesHelp = `Exit codes: 0 fine, 1 could not run or nothing succeeded, 2 wrong flag or argument,
-3 the SLO was missed, or a comparison found something worse, 4 no answer: the measurement
-is invalid or says too little, or calls piled up (with --slo that is 3).`
+3 the SLO was missed, or a comparison found something worse, 4 the measurement is invalid
+or inconclusive, or calls piled up (with --slo that is 3).`
 
 // A coded error is one with an exit code of its own.
 type coded struct {
