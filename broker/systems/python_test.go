@@ -49,3 +49,9 @@ func TestChannelsRedis(t *testing.T) {
 	python := redistest.Python(t, "channels_redis")
 	onEachByTCP(t, func(t *testing.T, s server) { runFlow(t, s, "testdata", python, "channels_flow.py") })
 }
+
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	python := redistest.Python(t, "limits")
+	onEachByTCP(t, func(t *testing.T, s server) { runFlow(t, s, "testdata", python, "limits_flow.py") })
+}
