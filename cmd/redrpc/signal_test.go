@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -36,10 +37,19 @@ func startProcess(t *testing.T, args ...string) *process {
 		t.Fatal(err)
 	}
 	p.stderr, p.pipe = bufio.NewReader(pipe), pipe
+	// Signals that are ignored stay so in a new process, as by nohup or in a job of a shell
+	// script; those that are caught do not.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(caught)
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = p.Process.Kill() }) // fails if it has ended, as it should have
+	hangs := time.AfterFunc(2*time.Minute, func() { _ = p.Process.Kill() })
+	t.Cleanup(func() {
+		hangs.Stop()
+		_ = p.Process.Kill() // fails if it has ended, as it should have
+	})
 	return p
 }
 
