@@ -61,6 +61,17 @@ func drive(t tool, addr string, l load, n int) (map[string]float64, error) {
 			request = func(int) []byte { return encode(c, script, "1", "driver:key", value) }
 		case "ZPOPMIN":
 			request = func(int) []byte { return encode(c, "driver:zset") }
+		case "XADD":
+			if err := exchange(conns[0], [][]byte{encode("DEL", "driver:stream"), encode("XGROUP", "CREATE", "driver:stream", "group", "0", "MKSTREAM")}, 1); err != nil {
+				return nil, err
+			}
+			request = func(int) []byte { return encode(c, "driver:stream", "0-*", "field", value) }
+		case "XREADGROUP":
+			request = func(int) []byte {
+				return encode(c, "GROUP", "group", "consumer", "COUNT", "1", "STREAMS", "driver:stream", ">")
+			}
+		case "XACK":
+			request = func(i int) []byte { return encode(c, "driver:stream", "group", fmt.Sprintf("0-%d", i+1)) }
 		}
 		requests := make([][]byte, n/l.Pipeline) // each has as many commands as are in flight
 		for i := range n {

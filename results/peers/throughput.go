@@ -24,6 +24,7 @@ var (
 	commands    = []string{"SET", "RPUSH", "LPOP"}
 	collections = []string{"HSET", "HGET", "SADD", "SPOP"}
 	sortedSets  = []string{"ZADD", "ZRANGE", "ZPOPMIN"}
+	streams     = []string{"XADD", "XREADGROUP", "XACK"}
 )
 
 const (
@@ -33,7 +34,8 @@ const (
 
 // A tool sends n of each of its commands in turn, and returns how many a second were
 // answered. The elements that RPUSH appends are those that LPOP takes, and the members that
-// SADD and ZADD add are those that SPOP and ZPOPMIN take; ZRANGE returns ten.
+// SADD and ZADD add are those that SPOP and ZPOPMIN take; ZRANGE returns ten. XREADGROUP returns
+// one of the entries that XADD adds, and XACK acknowledges it.
 type tool struct {
 	name     string
 	commands []string
@@ -47,6 +49,7 @@ var tools = []tool{
 	{"driver", commands, loads, servers, drive},
 	{"driver of hashes and sets", collections, []load{{50, 1}, {50, 16}}, servers[:2], drive}, // miniredis needs minutes for SPOP
 	{"driver of sorted sets", sortedSets, []load{{50, 1}, {50, 16}}, servers[:2], drive},
+	{"driver of streams", streams, []load{{50, 1}, {50, 16}}, servers[:2], drive},
 	{"driver of scripts", []string{"EVAL"}, []load{{50, 1}, {50, 16}}, servers, drive},
 }
 
