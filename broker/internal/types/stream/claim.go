@@ -179,7 +179,7 @@ func xclaim(c *keyspace.Call, args [][]byte) resp.Reply {
 		return *err
 	}
 	if g.last.less(o.last) {
-		g.last = o.last
+		g.set(o.last)
 	}
 	var one *consumer
 	claimed := []resp.Reply{}

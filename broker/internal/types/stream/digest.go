@@ -3,7 +3,6 @@ package stream
 import (
 	"fmt"
 	"iter"
-	"math"
 )
 
 // typeNumber is Redis's number of the type.
@@ -12,7 +11,7 @@ const typeNumber = 6
 // Digest is what DEBUG DIGEST looks at: the entries, but not the groups.
 func (s *stream) Digest() (number int, parts iter.Seq[[]byte]) {
 	return typeNumber, func(yield func([]byte) bool) {
-		for e := range s.forward(span{to: entryID{math.MaxUint64, math.MaxUint64}}) {
+		for e := range s.walk(whole, false) {
 			if !yield(fmt.Appendf(nil, "%d.%d", e.id.ms, e.id.seq)) {
 				return
 			}

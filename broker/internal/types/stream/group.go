@@ -12,6 +12,7 @@ import (
 type group struct {
 	name      string
 	last      entryID // the last ID that was delivered
+	known     mark    // behind that entry, or anything
 	read      int64   // how many entries have been delivered, as far as added counts; negative: unknown
 	pending   pending
 	consumers []*consumer // in the order of their names
@@ -123,17 +124,20 @@ func (g *group) acknowledge(id entryID) bool {
 }
 
 // advance moves the group's last ID to that of an entry that is delivered.
-func (g *group) advance(s *stream, id entryID) {
+func (g *group) advance(s *stream, e *entry) {
 	switch {
-	case !g.last.less(id):
+	case !g.last.less(e.id):
 		return
-	case g.read != unknownRead && !s.hasDeletedFrom(id):
+	case g.read != unknownRead && !s.hasDeletedFrom(e.id):
 		g.read++
 	case s.added > 0:
-		g.read = s.position(id)
+		g.read = s.position(e.id)
 	}
-	g.last = id
+	g.last, g.known = e.id, mark{e.node, e.to}
 }
+
+// set sets the group's last ID.
+func (g *group) set(last entryID) { g.last, g.known = last, mark{} }
 
 // hasDeletedFrom reports whether an entry from an ID on may have been deleted.
 func (s *stream) hasDeletedFrom(id entryID) bool {
@@ -180,7 +184,7 @@ func (g *group) hasNew(s *stream) bool { return s.length > 0 && g.last.less(s.la
 
 // Bytes of a group and of a consumer, without names and deliveries.
 const (
-	groupBytes    = 112 + 8
+	groupBytes    = 128 + 8
 	consumerBytes = 64 + 8
 )
 

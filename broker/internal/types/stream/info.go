@@ -128,17 +128,17 @@ func (s *stream) header() description {
 func (s *stream) describe() description {
 	d := s.header()
 	d.add("groups", resp.Int(len(s.groups)))
-	for _, end := range []struct {
-		name string
-		last bool
-	}{{"first-entry", false}, {"last-entry", true}} {
-		if e, found := s.edge(end.last); found {
-			d.add(end.name, e.reply())
-		} else {
-			d.add(end.name, resp.Null)
-		}
-	}
+	d.add("first-entry", shown(s.firstEntry()))
+	d.add("last-entry", shown(s.lastEntry()))
 	return d
+}
+
+// shown is an entry, or a null for none.
+func shown(e entry, found bool) resp.Reply {
+	if !found {
+		return resp.Null
+	}
+	return e.reply()
 }
 
 // describeFull lists up to count entries, and as many that are pending for each group and

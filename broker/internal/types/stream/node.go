@@ -43,9 +43,9 @@ func (n *node) appendCounts(b []byte) []byte {
 	return rdb.AppendInteger(rdb.AppendInteger(b, int64(n.live)), int64(n.deleted))
 }
 
-// newNode makes a node for an entry that is added next.
-func newNode(first entryID, pairs [][]byte) *node {
-	n := &node{first: first}
+// newNode makes a node for an entry that is added next, with room for so many bytes.
+func newNode(first entryID, pairs [][]byte, room int) *node {
+	n := &node{first: first, body: make([]byte, 0, room)}
 	n.body = rdb.AppendInteger(n.body, int64(len(pairs)/2))
 	for i := 0; i < len(pairs); i += 2 {
 		n.body = rdb.AppendElement(n.body, pairs[i])

@@ -116,7 +116,7 @@ func decodeRawID(d *rdb.Decoder) entryID {
 // decodeNode reads a node, which comes behind the ones that were read.
 func (s *stream) decodeNode(d *rdb.Decoder) {
 	first := d.String()
-	if len(first) != rawID {
+	if last := s.tail(); len(first) != rawID || last != nil && !last.first.less(rawEntryID(first)) {
 		d.Fail()
 		return
 	}

@@ -260,10 +260,13 @@ func isNew(arg []byte) bool { return len(arg) == 1 && arg[0] == '>' }
 
 // deliver delivers entries behind the group's last ID to a consumer.
 func (r *reading) deliver(c *keyspace.Call, s *stream, g *group, one *consumer) resp.Reply {
-	all, n := after(g.last), 0
+	all, known, n := after(g.last), g.known, 0
 	now, most := c.Milliseconds(), r.mostEntries()
-	for e := range s.forward(all) {
-		g.advance(s, e.id)
+	for e := range s.forward(all, known) {
+		if n == 0 {
+			known = mark{e.node, e.from}
+		}
+		g.advance(s, &e)
 		if !r.noAck {
 			g.deliver(e.id, one, now)
 		}
@@ -271,7 +274,7 @@ func (r *reading) deliver(c *keyspace.Call, s *stream, g *group, one *consumer) 
 			break
 		}
 	}
-	return s.entriesReply(all, false, n)
+	return entriesReply(n, s.forward(all, known))
 }
 
 // history answers with what a consumer has pending behind an ID, which is delivered once more.

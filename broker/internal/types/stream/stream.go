@@ -75,10 +75,12 @@ const largestNode = 1 << 30
 func (s *stream) add(id entryID, pairs [][]byte, t *keyspace.Thresholds) {
 	n := s.tail()
 	if n == nil || n.isFull(pairs, t) {
+		room := 0
 		if n != nil {
-			s.resize(n, func() { n.body = slices.Clip(append(make([]byte, 0, len(n.body)), n.body...)) })
+			s.resize(n, n.shrink)
+			room = min(t.StreamBytes, mostRoom)
 		}
-		n = newNode(id, pairs)
+		n = newNode(id, pairs, room)
 		s.nodes = slices.Insert(s.nodes, s.nodeOf(id)+1, n) // at the end, but for XSETID after all was deleted
 		s.bytes += n.bytes()
 	}
@@ -88,6 +90,17 @@ func (s *stream) add(id entryID, pairs [][]byte, t *keyspace.Thresholds) {
 	s.last = id
 	if s.length == 1 {
 		s.first = id
+	}
+}
+
+// mostRoom is how many bytes are reserved for a node, at most. For the first one of a stream there
+// are none, as many streams only ever have a few entries.
+const mostRoom = 4096
+
+// shrink gives up memory that a node, which is full, does not need.
+func (n *node) shrink() {
+	if len(n.body) < cap(n.body)*7/8 {
+		n.body = bytes.Clone(n.body)
 	}
 }
 
@@ -136,11 +149,21 @@ func (s *stream) removeNode(i int) {
 	}
 }
 
+// A mark is a place in a node, of which it is known that no entry before it is looked for.
+type mark struct {
+	node *node
+	at   int
+}
+
 // forward passes the live entries of a range on, in order.
-func (s *stream) forward(r span) iter.Seq[entry] {
+func (s *stream) forward(r span, known mark) iter.Seq[entry] {
 	return func(yield func(entry) bool) {
 		for _, n := range s.nodes[max(0, s.nodeOf(r.from)):] {
-			for at := n.entries; at < len(n.body); {
+			at := n.entries
+			if n == known.node {
+				at = known.at
+			}
+			for at < len(n.body) {
 				e := n.at(at)
 				at = e.to
 				switch {
@@ -182,23 +205,39 @@ func (s *stream) walk(r span, reverse bool) iter.Seq[entry] {
 	if reverse {
 		return s.backward(r)
 	}
-	return s.forward(r)
+	return s.forward(r, mark{})
 }
 
 // whole is the range of all entries.
 var whole = span{leastID, greatestID}
 
-// edge returns the first or the last live entry.
-func (s *stream) edge(last bool) (e entry, found bool) {
-	for e := range s.walk(whole, last) {
-		return e, true
+// firstEntry returns the first live entry.
+func (s *stream) firstEntry() (e entry, found bool) {
+	for _, n := range s.nodes {
+		for at := n.entries; at < len(n.body); at = e.to {
+			if e = n.at(at); !e.isDeleted() {
+				return e, true
+			}
+		}
+	}
+	return entry{}, false
+}
+
+// lastEntry returns the last live entry.
+func (s *stream) lastEntry() (e entry, found bool) {
+	for _, n := range slices.Backward(s.nodes) {
+		for to := len(n.body); to > n.entries; to = e.from {
+			if e = n.before(to); !e.isDeleted() {
+				return e, true
+			}
+		}
 	}
 	return entry{}, false
 }
 
 // lastID is the ID of the last live entry, or zero.
 func (s *stream) lastID() entryID {
-	e, _ := s.edge(true)
+	e, _ := s.lastEntry()
 	return e.id
 }
 
@@ -234,7 +273,7 @@ func (s *stream) delete(id entryID) bool {
 
 // findFirst brings first up to date after entries were removed.
 func (s *stream) findFirst() {
-	e, _ := s.edge(false)
+	e, _ := s.firstEntry()
 	s.first = e.id
 }
 
@@ -293,8 +332,7 @@ func (e entry) reply() resp.Reply { return resp.Array(e.id.reply(), e.pairsReply
 
 func (e entry) pairsReply() resp.Reply { return resp.Strings(2*e.n, e.pairs) }
 
-// rangeReply answers with up to n entries of a range, which are walked through when the reply is
-// encoded.
+// rangeReply answers with up to so many entries of a range.
 func (s *stream) rangeReply(r span, reverse bool, most int64) resp.Reply {
 	n := 0
 	for range s.walk(r, reverse) {
@@ -302,21 +340,19 @@ func (s *stream) rangeReply(r span, reverse bool, most int64) resp.Reply {
 			break
 		}
 	}
-	return s.entriesReply(r, reverse, n)
+	return entriesReply(n, s.walk(r, reverse))
 }
 
-// entriesReply answers with the first n entries of a range, of which there must be as many.
-func (s *stream) entriesReply(r span, reverse bool, n int) resp.Reply {
+// entriesReply answers with the first n entries, which are walked through when the reply is
+// encoded.
+func entriesReply(n int, entries iter.Seq[entry]) resp.Reply {
 	return resp.Lazy(n, func(yield func(resp.Reply) bool) {
 		pair := make([]resp.Reply, 2)
 		var digits [48]byte
 		left := n
-		for e := range s.walk(r, reverse) {
-			if left--; left < 0 {
-				return
-			}
+		for e := range entries {
 			pair[0], pair[1] = resp.Bulk(e.id.appendText(digits[:0])), e.pairsReply()
-			if !yield(resp.Array(pair...)) {
+			if left--; !yield(resp.Array(pair...)) || left == 0 {
 				return
 			}
 		}
@@ -350,7 +386,7 @@ func (s *stream) Check() error {
 		length += live
 		size += n.bytes()
 	}
-	e, _ := s.edge(false)
+	e, _ := s.firstEntry()
 	switch {
 	case length != s.length, size != s.bytes:
 		return fmt.Errorf("a stream has %d entries in %d bytes, it counts %d in %d", length, size, s.length, s.bytes)

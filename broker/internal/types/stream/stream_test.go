@@ -33,11 +33,11 @@ func TestStreamAgainstSlice(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	texts := []string{"", "x", "12", "-70000", "9223372036854775807", "01", strings.Repeat("v", 63), strings.Repeat("w", 70), strings.Repeat("y", 5000)}
 	text := func() string { return texts[r.IntN(len(texts))] }
-	for round := range 12 {
+	for round := range 6 {
 		limits := keyspace.Thresholds{StreamBytes: []int{0, 100, 4096}[round%3], StreamEntries: []int{0, 1, 7, 100}[r.IntN(4)]}
 		s := &stream{}
 		var model []modelled
-		for step := range 200 {
+		for step := range 150 {
 			switch n := r.IntN(10); {
 			case n < 6:
 				id, pairs := s.last, textsOf("f", text(), "g", text())
@@ -158,7 +158,7 @@ func TestTrimByNodes(t *testing.T) {
 func TestPendingAgainstMap(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
-	for range 20 {
+	for range 6 {
 		var p pending
 		model := map[entryID]*delivery{}
 		id := func() entryID { return entryID{uint64(r.IntN(1500)), 0} }
@@ -301,7 +301,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"a count of live entries":  changed(func(s *stream) { s.nodes[0].live-- }),
 		"a count of deleted ones":  changed(func(s *stream) { s.nodes[0].deleted++ }),
 		"nodes in no order":        changed(func(s *stream) { s.nodes = append(s.nodes, s.nodes[0]); s.length = 8 }),
-		"an empty node":            changed(func(s *stream) { s.nodes = append(s.nodes, newNode(entryID{10, 0}, textsOf("f", "v"))) }),
+		"an empty node":            changed(func(s *stream) { s.nodes = append(s.nodes, newNode(entryID{10, 0}, textsOf("f", "v"), 0)) }),
 		"unknown flags":            changed(func(s *stream) { s.nodes[0].body[s.nodes[0].entries] = 4 }),
 		"a wrong length of entry":  changed(func(s *stream) { s.nodes[0].body[len(s.nodes[0].body)-2]++ }),
 		"a wrong number of fields": changed(func(s *stream) { s.nodes[0].body[0]++ }),
@@ -316,4 +316,70 @@ func TestDecodeRefuses(t *testing.T) {
 			t.Errorf("%s is taken", name)
 		}
 	}
+}
+
+// Whatever is taken for a stream can be read, changed and written again.
+func FuzzDecode(f *testing.F) {
+	limits := keyspace.Thresholds{StreamEntries: 3}
+	s := &stream{}
+	for i := range uint64(5) {
+		s.add(entryID{i + 1, 0}, textsOf("f", "v", "12", "-70000")[:2+2*(i%2)], &limits)
+	}
+	s.delete(entryID{2, 0})
+	f.Add(s.AppendRDB(nil))
+	g, _ := s.groups.create([]byte("group"), entryID{2, 0}, 2)
+	one, _ := g.create([]byte("alice"), 5)
+	g.deliver(entryID{1, 0}, one, 5)
+	f.Add(s.AppendRDB(nil))
+	f.Add([]byte("\x0f\x00\x00\x05\x01\x01\x01g\x03\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if len(body) == 0 {
+			return
+		}
+		d := rdb.NewDecoder(body[1:], 1<<20)
+		v := decodeStream(body[0], d, limits)
+		if v == nil || d.Broken() {
+			return
+		}
+		s := v.(*stream)
+		written := s.AppendRDB(nil)
+		again := decodeStream(rdb.TypeStream2, rdb.NewDecoder(written[1:], 0), limits)
+		if again == nil || !bytes.Equal(again.AppendRDB(nil), written) {
+			t.Fatalf("%q is written as %q", body, written)
+		}
+		live := 0
+		for e := range s.forward(whole, mark{}) {
+			live++
+			if found, is := s.find(e.id); !is || found != e {
+				t.Fatalf("%v is not found", e.id)
+			}
+			for range e.pairs {
+			}
+		}
+		for range s.backward(whole) {
+			live--
+		}
+		if live != 0 {
+			t.Fatal("backwards there are other entries")
+		}
+		s.radixNodes()
+		for _, g := range s.groups {
+			g.lag(s)
+		}
+		if id, _ := s.last.next(); s.last.less(id) {
+			s.add(id, textsOf("f", "v"), &limits)
+		}
+		s.delete(s.first)
+		s.findFirst()
+		s.trim(&trimming{strategy: toLength, length: s.length / 2})
+		for _, g := range s.groups {
+			for _, c := range g.consumers {
+				g.remove(c)
+				break
+			}
+		}
+		if err := s.Check(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

@@ -155,7 +155,8 @@ func xgroupSetID(c *keyspace.Call, args [][]byte) resp.Reply {
 			return *err
 		}
 	}
-	g.last, g.read = last, o.read
+	g.set(last)
+	g.read = o.read
 	changedGroup(c, e, "xgroup-setid")
 	return resp.OK
 }
