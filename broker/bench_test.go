@@ -21,6 +21,8 @@ func BenchmarkCommand(b *testing.B) {
 		{"GET", [][]byte{request("SET", "k", value)}, [][]byte{request("GET", "k")}},
 		{"SET", [][]byte{request("SET", "k", value)}, [][]byte{request("SET", "k", value)}},
 		{"RPUSH-LPOP", [][]byte{request("RPUSH", "q", value)}, [][]byte{request("RPUSH", "q", value), request("LPOP", "q")}},
+		{"XADD", nil, [][]byte{request("XADD", "s", "MAXLEN", "~", "1000", "*", "field", value)}},
+		{"XADD-XREADGROUP", [][]byte{request("XGROUP", "CREATE", "s", "g", "0", "MKSTREAM")}, [][]byte{request("XADD", "s", "*", "field", value), request("XREADGROUP", "GROUP", "g", "c", "COUNT", "1", "STREAMS", "s", ">")}},
 		{"RPUSH-EXPIRE-LPOP", nil, [][]byte{request("RPUSH", "q", value), request("EXPIRE", "q", "120"), request("LPOP", "q")}},
 	} {
 		b.Run(c.name, func(b *testing.B) { benchmarkCommands(b, Options{}, c.before, c.commands) })

@@ -11,26 +11,37 @@ import (
 	"redrpc/internal/redistest"
 )
 
+var usedMemory = regexp.MustCompile(`used_memory:(\d+)`)
+
+// redisMemory is what redis-server takes, in bytes.
+func redisMemory(t testing.TB, redis *wire) int {
+	t.Helper()
+	return number(t, usedMemory.FindStringSubmatch(redis.do(t, "INFO", "memory"))[1])
+}
+
+func number(t testing.TB, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// heapInUse is what this process takes.
+func heapInUse() int {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc)
+}
+
 // What a field of a large hash, and a member of a large set, takes beside redis-server; and
 // that MEMORY USAGE tells about as much.
 func TestMemoryOfElements(t *testing.T) {
 	const elements, batch = 20_000, 500
 	redis := newWire(dial(t, redistest.Start(t).TCPAddr()))
-	usedMemory := regexp.MustCompile(`used_memory:(\d+)`)
-	redisMemory := func() int {
-		n, err := strconv.Atoi(usedMemory.FindStringSubmatch(redis.do(t, "INFO", "memory"))[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	heap := func() int {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int(m.HeapAlloc)
-	}
 	for _, c := range []struct {
 		command string
 		name    string // form of a field's or member's name
@@ -58,14 +69,13 @@ func TestMemoryOfElements(t *testing.T) {
 			return float64(used()-before) / elements
 		}
 		redis.do(t, "FLUSHALL")
-		ours, theirs := grow(w, heap), grow(redis, redisMemory)
-		usage, err := strconv.Atoi(w.do(t, "MEMORY", "USAGE", "k"))
-		told := float64(usage) / elements
+		ours, theirs := grow(w, heapInUse), grow(redis, func() int { return redisMemory(t, redis) })
+		told := float64(number(t, w.do(t, "MEMORY", "USAGE", "k"))) / elements
 		t.Logf("%s %.10s of %d bytes, with %d: %.1f bytes, in redis-server %.1f (times %.2f); MEMORY USAGE says %.1f", c.command, c.name, len(fmt.Sprintf(c.name, 99999)), len(c.value), ours, theirs, ours/theirs, told)
 		if ours > 1.3*theirs {
 			t.Errorf("%s: %.1f bytes for each element, in redis-server %.1f", c.command, ours, theirs)
 		}
-		if err != nil || told < 0.8*ours || told > 1.2*ours {
+		if told < 0.8*ours || told > 1.2*ours {
 			t.Errorf("%s: %.1f bytes for each element, MEMORY USAGE says %.1f", c.command, ours, told)
 		}
 	}

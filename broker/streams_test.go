@@ -160,3 +160,36 @@ func TestBlockedOnStreams(t *testing.T) {
 		w.plain(t, "[0 nil nil nil-list]", "XPENDING", "s", "g")
 	})
 }
+
+// What an entry takes, and one that is pending, beside redis-server; and that MEMORY USAGE tells
+// about as much.
+func TestMemoryOfStreams(t *testing.T) {
+	const entries = 20_000
+	redis := newWire(dial(t, redistest.Start(t).TCPAddr()))
+	b := newBroker(t, Options{})
+	w := inMemory(t, b)
+	usage := func() int { return number(t, w.do(t, "MEMORY", "USAGE", "k")) }
+	redis.do(t, "XGROUP", "CREATE", "k", "g", "0", "MKSTREAM")
+	w.do(t, "XGROUP", "CREATE", "k", "g", "0", "MKSTREAM")
+	for _, c := range []struct{ name, script, value string }{
+		{"an entry of 8 bytes", "for i = 1, 20000 do redis.call('XADD', 'k', i .. '-1', 'field', ARGV[1]) end", strings.Repeat("v", 8)},
+		{"an entry of 200 bytes", "for i = 1, 20000 do redis.call('XADD', 'k', 30000 + i .. '-1', 'field', ARGV[1]) end", strings.Repeat("v", 200)},
+		{"a pending entry", "redis.call('XREADGROUP', 'GROUP', 'g', 'c', 'COUNT', 20000, 'STREAMS', 'k', '>')", ""},
+	} {
+		grow := func(w *wire, used func() int) float64 {
+			before := used()
+			w.expect(t, "nil", "EVAL", c.script, "1", "k", c.value)
+			return float64(used()-before) / entries
+		}
+		told := usage()
+		ours, theirs := grow(w, heapInUse), grow(redis, func() int { return redisMemory(t, redis) })
+		said := float64(usage()-told) / entries
+		t.Logf("%s: %.1f bytes, in redis-server %.1f (times %.2f); MEMORY USAGE says %.1f", c.name, ours, theirs, ours/theirs, said)
+		if ours > 1.3*theirs {
+			t.Errorf("%s: %.1f bytes, in redis-server %.1f", c.name, ours, theirs)
+		}
+		if said < 0.8*ours || said > 1.2*ours {
+			t.Errorf("%s: %.1f bytes, MEMORY USAGE says %.1f", c.name, ours, said)
+		}
+	}
+}
