@@ -140,6 +140,7 @@ func TestKeysOfCommands(t *testing.T) {
 			{"ZUNIONSTORE d 2 2 3 WEIGHTS 1 2", "ZUNIONSTORE p:d 2 p:2 p:3 WEIGHTS 1 2"},
 			{"EVAL 'return 1' 1 1 1", "EVAL return 1 1 p:1 1"},
 			{"SORT l LIMIT 0 1 STORE d", "SORT p:l LIMIT 0 1 STORE p:d"},
+			{"XREAD COUNT 1 STREAMS a 0 0 0", "XREAD COUNT 1 STREAMS p:a p:0 0 0"},
 			{"OBJECT ENCODING k", "OBJECT ENCODING p:k"},
 			{"PUBLISH k k", "PUBLISH k k"},
 		} {
@@ -183,6 +184,7 @@ func TestRefusedCommands(t *testing.T) {
 			{text: "MULTI", want: "changes what its connection does"},
 			{text: "client reply off", want: "changes what its connection does"},
 			{text: "BLPOP k 1", o: Options{Pipeline: 2}, want: "expected a pipeline of 1"},
+			{text: "XREAD BLOCK 0 STREAMS s 0", o: Options{Pipeline: 2}, want: "expected a pipeline of 1"},
 			{text: "BLMOVE k k LEFT LEFT 1", o: Options{Pipeline: 2}, want: "expected a pipeline of 1"},
 			{text: "LPUSH __data__ x", want: "in no key"},
 			{text: "GET k", o: Options{Prepare: []string{"RPUSH list __nope__"}}, want: "unknown placeholder"},
@@ -201,7 +203,7 @@ func TestRefusedCommands(t *testing.T) {
 				t.Errorf("%s: IsDangerous is %v", c.text, IsDangerous(err))
 			}
 		}
-		for _, text := range []string{"FLUSHALL", "INFO", "CONFIG GET maxmemory", "BLPOP k 0", "BLPOP k 0.001"} {
+		for _, text := range []string{"FLUSHALL", "INFO", "CONFIG GET maxmemory", "BLPOP k 0", "BLPOP k 0.001", "XREAD STREAMS s 0"} {
 			l := open(t, rdb, Options{Commands: commands(text), Connections: 1, AllowDangerous: text == "FLUSHALL"})
 			if _, err := l.Prepare(t.Context()); err != nil {
 				t.Error(err)
