@@ -11,7 +11,20 @@ import (
 	"redrpc/internal/redistest"
 )
 
-// docs/commands.md is made from the table: -update writes it.
+// refused are the commands that the broker has and does not carry out.
+var refused = []struct{ names, what, why string }{
+	{"cluster asking readonly readwrite", "", "As in a Redis with `cluster-enabled no`: the broker is no cluster."},
+	{"replicaof slaveof", "a host and a port", "The broker does not replicate. NO ONE is fine."},
+	{"sync psync", "", "The broker does not replicate."},
+	{"failover", "", "As in a Redis without replicas."},
+	{"migrate", "keys that exist", "The broker connects to nobody: it answers as if nobody listened."},
+	{"module|load module|loadex module|unload", "", "As in a Redis with `enable-module-command no`: modules are written for Redis's process."},
+	{"config|rewrite acl|load acl|save", "", "As in a Redis without such files: there is no disk."},
+	{"script|debug", "YES and SYNC", "There is no debugger."},
+	{"debug", "SEGFAULT, PANIC, OOM, ASSERT, RESTART, CRASH-AND-RECOVER", "The process is that of the tests."},
+}
+
+// docs/commands.md is made from the table, and refused: -update writes it.
 func TestCommandList(t *testing.T) {
 	var doc strings.Builder
 	doc.WriteString("# Commands of the broker\n\nMade from the table in broker/table.go. Anything else is answered like an unknown command of Redis.\n")
@@ -23,6 +36,21 @@ func TestCommandList(t *testing.T) {
 			fmt.Fprintf(&doc, "\n## %s\n\n| command | |\n|---|---|\n", strings.ToUpper(group[:1])+group[1:])
 		}
 		fmt.Fprintf(&doc, "| %s | %s |\n", shown(name), c.Summary)
+	}
+	doc.WriteString("\n## Refused\n\nNo command of Redis 7.0 is left out. These are there, and are not carried out:\n\n| command | why |\n|---|---|\n")
+	for _, r := range refused {
+		var names []string
+		for name := range strings.FieldsSeq(r.names) {
+			if table.Named([]byte(name)) == nil {
+				t.Errorf("%s is refused, but is no command", name)
+			}
+			names = append(names, shown(name))
+		}
+		what := strings.Join(names, ", ")
+		if r.what != "" {
+			what += " with " + r.what
+		}
+		fmt.Fprintf(&doc, "| %s | %s |\n", what, r.why)
 	}
 	const file = "../docs/commands.md"
 	if *update {
@@ -39,7 +67,7 @@ func TestCommandList(t *testing.T) {
 	}
 }
 
-// The broker has all commands of redis-server, and no others.
+// The broker has all commands of redis-server, and no others. The README says how many.
 func TestNoCommandIsLeftOut(t *testing.T) {
 	rdb := redis.NewClient(&redis.Options{Addr: redistest.Start(t).Addr, MaxRetries: -1})
 	t.Cleanup(func() { rdb.Close() })
@@ -66,5 +94,13 @@ func TestNoCommandIsLeftOut(t *testing.T) {
 		if !known[name] {
 			t.Errorf("%s is no command of redis-server", name)
 		}
+	}
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	count, err := rdb.Do(t.Context(), "COMMAND", "COUNT").Int()
+	if want := fmt.Sprintf("It has %d of the %d commands of Redis 7.0", len(table.Order), count); err != nil || !strings.Contains(string(readme), want) {
+		t.Errorf("README.md does not say: %s (%v)", want, err)
 	}
 }

@@ -27,7 +27,8 @@ type Element interface{ Name() string }
 //   - Place, Find, Remove and Random take O(1) on average, as long as few keys have the same
 //     hash of 32 bits.
 //   - It takes 8 bytes and the size of an E, rounded up to 8, for each slot, and 1.25 to 1.65
-//     slots for each element; up to 4 after many were removed, or if most hashes are alike.
+//     slots for each element; up to 4 after many were removed, or if most hashes are alike; more while many are left that
+//     have hashes close together.
 //
 // It is a hash table with linear probing: an element stands in the slot that its hash says, or
 // behind it, without a free slot between; so all are sorted by their hashes.
@@ -44,7 +45,7 @@ type slot[E Element] struct {
 }
 
 // fewestSlots is how many there are at least, once there is an element. Of more, at most 4 in 5
-// are taken, and at least 1 in 4; when that is over their number is made anew.
+// are taken, and at least 1 in 4, see mayShrink; when that is over their number is made anew.
 const fewestSlots = 8
 
 // farMove is how many elements are moved at most, to add or remove one, before there is more
@@ -199,12 +200,38 @@ func (d *Dict[E]) removeAt(at int) E {
 	d.slots[end-1] = slot[E]{}
 	d.n--
 	switch {
-	case d.own > fewestSlots && d.n*4 < d.own:
+	case d.own > fewestSlots && d.n*4 < d.own && d.mayShrink():
 		d.resize(spacious(d.n))
 	case d.isCrowded(end - at):
 		d.resize(d.n * 3)
 	}
 	return e
+}
+
+// mayShrink reports whether the elements would not stand much closer together than their number
+// says: what is left when elements go in the order of their hashes has hashes that are close, and
+// would all be moved each time in a smaller table. It looks at samples, of many elements now and
+// then.
+func (d *Dict[E]) mayShrink() bool {
+	const samples, length = 16, 64
+	if d.n <= farMove {
+		return true
+	}
+	if d.n%length != 0 {
+		return false
+	}
+	for i := range samples {
+		taken := 0
+		for _, s := range d.slots[d.own/samples*i:][:length] {
+			if s.taken {
+				taken++
+			}
+		}
+		if taken > length/2 {
+			return false
+		}
+	}
+	return true
 }
 
 // Reserve makes room for as many elements.

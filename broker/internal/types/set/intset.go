@@ -10,6 +10,7 @@ import (
 type intset struct {
 	width  int // bytes of an integer; 0 stands for 2
 	packed []byte
+	front  int // bytes before packed that were removed, and are not free yet
 }
 
 func (s *intset) bytes() int {
@@ -88,9 +89,9 @@ func (s *intset) add(n int64) bool {
 			}
 			packInt(wide, to, s.width, unpackInt(s.packed, i, old))
 		}
-		s.packed = wide
+		s.packed, s.front = wide, 0
 	case size > cap(s.packed):
-		s.packed = append(make([]byte, 0, size+size/8), s.packed...)
+		s.packed, s.front = append(make([]byte, 0, size+size/8), s.packed...), 0
 		fallthrough
 	default:
 		s.packed = s.packed[:size]
@@ -109,6 +110,16 @@ func (s *intset) remove(n int64) bool {
 	return found
 }
 
+// removeAt moves the fewer integers of those before and those behind.
 func (s *intset) removeAt(at int) {
-	s.packed = slices.Delete(s.packed, at*s.bytes(), (at+1)*s.bytes())
+	w := s.bytes()
+	if at >= s.length()/2 {
+		s.packed = slices.Delete(s.packed, at*w, (at+1)*w)
+		return
+	}
+	copy(s.packed[w:], s.packed[:at*w])
+	s.packed = s.packed[w:]
+	if s.front += w; s.front > len(s.packed) {
+		s.packed, s.front = slices.Clone(s.packed), 0
+	}
 }

@@ -66,7 +66,7 @@ func (s *set) decodeIntset(d *rdb.Decoder) {
 		d.Fail()
 		return
 	}
-	s.ints = intset{int(width), append([]byte(nil), p...)}
+	s.ints = intset{width: int(width), packed: append([]byte(nil), p...)}
 	for i := 1; i < s.ints.length(); i++ {
 		if s.ints.at(i-1) >= s.ints.at(i) {
 			d.Fail()

@@ -188,7 +188,7 @@ func (s *set) Encoding() string {
 
 // Clone shares the members of a table, which never change.
 func (s *set) Clone() keyspace.Value {
-	c := &set{ints: intset{s.ints.width, bytes.Clone(s.ints.packed)}, bytes: s.bytes}
+	c := &set{ints: intset{width: s.ints.width, packed: bytes.Clone(s.ints.packed)}, bytes: s.bytes}
 	if s.table != nil {
 		c.table = s.table.Clone()
 	}
@@ -197,7 +197,7 @@ func (s *set) Clone() keyspace.Value {
 
 // Size counts half of what the allocator rounds up to 16 bytes for each member of a table.
 func (s *set) Size() int {
-	size := int(unsafe.Sizeof(*s)) + cap(s.ints.packed)
+	size := int(unsafe.Sizeof(*s)) + s.ints.front + cap(s.ints.packed)
 	if s.table != nil {
 		size += s.table.Size() + s.bytes + 8*s.table.Len()
 	}

@@ -245,3 +245,26 @@ func TestWidth(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// Integers are removed in their order without all others being moved, and their memory is given
+// back.
+func TestRemoveInOrder(t *testing.T) {
+	const n = 50_000
+	s := &set{}
+	for i := range n {
+		s.add([]byte(strconv.Itoa(i)), &keyspace.Thresholds{SetIntegers: n})
+	}
+	for i := range n - 1 {
+		if !s.remove([]byte(strconv.Itoa(i))) {
+			t.Fatalf("%d is no member", i)
+		}
+		if left := n - 1 - i; i%1000 == 0 {
+			if err := s.Check(); err != nil || s.length() != left || s.Has([]byte(strconv.Itoa(i))) || !s.Has([]byte(strconv.Itoa(i+1))) {
+				t.Fatalf("after %d: %v, %d members", i, err, s.length())
+			}
+			if size := s.Size(); size > 4*4*left+1000 {
+				t.Fatalf("%d members take %d bytes", left, size)
+			}
+		}
+	}
+}
