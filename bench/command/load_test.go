@@ -333,6 +333,27 @@ func TestStalledRedial(t *testing.T) {
 	})
 }
 
+// A connection may be idle for long, and a command block for as long as its timeout.
+func TestIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, rdb := brokertest.Start(t)
+		for _, way := range []Options{{}, {Pipeline: 2}, {Pipeline: 2, Batch: true}} {
+			way.Commands, way.Connections, way.Timeout = commands("BLPOP k 40"), 1, time.Minute
+			if way.Pipeline > 1 {
+				way.Commands = commands("GET k")
+			}
+			l := open(t, rdb, way)
+			for range 3 {
+				time.Sleep(time.Hour)
+				if err := l.Do(t.Context(), new(bench.Attempt)); err != nil {
+					t.Errorf("pipeline of %d: %v", way.Pipeline, err)
+				}
+			}
+			l.Close()
+		}
+	})
+}
+
 // If one connection cannot be made there is no load, and none is left.
 func TestTooManyConnections(t *testing.T) {
 	_, rdb := brokertest.Start(t, broker.Options{MaxClients: 60})
