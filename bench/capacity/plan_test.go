@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"cmp"
 	"context"
 	"math"
 	"math/rand/v2"
@@ -115,7 +116,7 @@ func TestPlanEdges(t *testing.T) {
 		workers int
 		why     string
 	}{
-		{"constant and just enough", PlanOptions{Rate: 390, SLO: slo(t, "p99=11ms"), Run: Constant(10 * ms), ConstantArrivals: true}, 4, ""},
+		{"constant and just enough", PlanOptions{Rate: 390, SLO: slo(t, "p99=11ms"), Run: Constant(10 * ms), ConstantArrivals: true, Calls: 1_000_000}, 4, ""},
 		{"one is enough", PlanOptions{Rate: 1, SLO: slo(t, "p99=11ms"), Run: Constant(ms)}, 1, ""},
 		{"never", PlanOptions{Rate: 1000, SLO: slo(t, "p99=20ms"), Run: Constant(10 * ms), Overhead: Constant(15 * ms)}, 0,
 			"no number of workers does: when no call waits, p99 25.0ms, more than 20ms"},
@@ -124,6 +125,7 @@ func TestPlanEdges(t *testing.T) {
 		{"too much throughput", PlanOptions{Rate: 1000, SLO: slo(t, "throughput=1001/s"), Run: Constant(10 * ms), Most: 20}, 0, "throughput 1,000/s, less than 1001/s"},
 		{"hundreds", PlanOptions{Rate: 100_000, SLO: slo(t, "p99=11ms"), Run: Constant(10 * ms), ConstantArrivals: true, Calls: 300_000}, 1037, ""},
 	} {
+		c.o.Calls = cmp.Or(c.o.Calls, 100_000)
 		n, err := Plan(t.Context(), c.o)
 		if err != nil || n.Workers != c.workers || !strings.Contains(n.Why, c.why) || (n.Why == "") != (c.why == "") {
 			t.Errorf("%s: %+v, %v; expected %d, %q", c.name, n, err, c.workers, c.why)

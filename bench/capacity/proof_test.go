@@ -131,7 +131,7 @@ func TestPlanOfAServer(t *testing.T) {
 			t.Fatalf("%+v, %v", busy.Verdict, err)
 		}
 		needed, err := Plan(t.Context(), PlanOptions{
-			Rate: rate, SLO: SLO{{P99, *busy.Latency.P99 * 1.2}}, Run: measured, Overhead: Constant(overhead),
+			Rate: rate, SLO: SLO{{P99, *busy.Latency.P99 * 1.2}}, Run: measured, Overhead: Constant(overhead), Calls: 200_000,
 		})
 		if err != nil || needed.Workers < workers-1 || needed.Workers > workers {
 			t.Fatalf("%+v, %v; expected %d workers", needed, err, workers)
