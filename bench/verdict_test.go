@@ -146,7 +146,7 @@ func TestVerdictOnTheProcess(t *testing.T) {
 		{"busy", func(m *meters) { m.processor = 19 * time.Second }, "cpu", Failed, "used 1.90 of 2 processors"},
 		{"unknown", func(m *meters) { m.processors = 0 }, "cpu", Unknown, "not known"},
 		{"alone on the machine", func(m *meters) { m.machine += 2 * time.Second; m.own += 2 * time.Second }, "machine", OK, "other processes used 0.00 of"},
-		{"others", func(m *meters) { m.machine += 10*all*time.Second - 500*ms; m.own += time.Second }, "machine", Warning, "busy in all"},
+		{"others", func(m *meters) { m.machine += 10*all*time.Second - 500*ms; m.own += time.Second }, "machine", Warning, "busy in total"},
 		{"a hypervisor", func(m *meters) { m.machine += 3 * time.Second; m.stolen += 3 * time.Second }, "machine", OK, "0.30 of it other machines"},
 		{"others unknown", func(m *meters) { m.machine = 0 }, "machine", Unknown, "not known"},
 		{"no pause", func(*meters) {}, "gc", OK, "did not pause"},
@@ -175,6 +175,32 @@ func TestVerdictOnTheProcess(t *testing.T) {
 			if busy := c.name == "busy"; busy != strings.HasPrefix(res.Bottleneck, "generator CPU, busy for 95 %") {
 				t.Errorf("%s: bottleneck %q", c.name, res.Bottleneck)
 			}
+		}
+	}
+}
+
+// Who else keeps the machine busy is a stranger only if all that answers the calls is known.
+func TestDisturbed(t *testing.T) {
+	all := time.Duration(runtime.NumCPU())
+	for _, c := range []struct {
+		name                   string
+		inProcess, processor   bool
+		machine, own, resource time.Duration // in 10 s
+		disturbed              bool
+	}{
+		{"strangers", true, true, 10 * all * time.Second, time.Second, 0, true},
+		{"servers may be elsewhere", false, true, 10 * all * time.Second, time.Second, 0, false},
+		{"Redis", true, true, 10 * all * time.Second, time.Second, (10*all - 1) * time.Second, false},
+		{"a resource that is no processor", true, false, 10 * all * time.Second, time.Second, (10*all - 1) * time.Second, true},
+		{"this process", true, true, 10 * all * time.Second, 10*all*time.Second - 500*ms, 0, false},
+		{"a processor is free", true, true, 8 * all * time.Second, time.Second, 0, false},
+	} {
+		r := &run{cfg: Config{InProcess: c.inProcess, Resources: []Resource{{Name: "redis main thread", Capacity: 1, Processor: c.processor}}}}
+		r.opened = meters{read: true, at: time.Second, machine: time.Hour, used: []time.Duration{time.Minute}}
+		r.closed = meters{read: true, at: 11 * time.Second, machine: time.Hour + c.machine, own: c.own, used: []time.Duration{time.Minute + c.resource}}
+		var v Verdict
+		if check := r.checkMachine(&v); (v.Disturbed != "") != c.disturbed || check.Is == Failed {
+			t.Errorf("%s: %+v, disturbed %q", c.name, check, v.Disturbed)
 		}
 	}
 }
