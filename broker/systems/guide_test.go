@@ -27,29 +27,6 @@ func guide(t *testing.T, section, language string) string {
 	return code
 }
 
-// runGuide saves the code of a section as a file and runs it, with the command redrpc in
-// its path.
-func runGuide(t *testing.T, section, language, file, name string, args ...string) {
-	t.Helper()
-	dir := t.TempDir()
-	ok(t, os.WriteFile(filepath.Join(dir, file), []byte(guide(t, section, language)), 0o600))
-	build := exec.Command("go", "build", "-o", dir, "./cmd/redrpc")
-	build.Dir = "../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	modules, err := filepath.Abs("testdata/node/node_modules")
-	ok(t, err)
-	cmd := exec.CommandContext(bounded(t), name, args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "PATH="+dir+string(filepath.ListSeparator)+os.Getenv("PATH"),
-		"NODE_PATH="+modules, "PYTHONDONTWRITEBYTECODE=1")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
 // TestReminder is the code of the page.
 func TestGuideAsynq(t *testing.T) {
 	test, err := os.ReadFile("guide_asynq_test.go")
@@ -57,22 +34,37 @@ func TestGuideAsynq(t *testing.T) {
 	equal(t, "the file", string(test), "package systems\n\n"+guide(t, "asynq", "go"))
 }
 
-func TestGuideBullMQ(t *testing.T) {
+// TestGuide saves the code of each other section as a file and runs it, with the command
+// redrpc in its path.
+func TestGuide(t *testing.T) {
 	t.Parallel()
-	runGuide(t, "BullMQ", "js", "reminder.test.js", node(t), "reminder.test.js")
-}
-
-func TestGuideCelery(t *testing.T) {
-	t.Parallel()
-	runGuide(t, "Celery", "python", "test_reminder.py", redistest.Python(t, "celery"), "-m", "unittest", "test_reminder")
-}
-
-func TestGuideRQ(t *testing.T) {
-	t.Parallel()
-	runGuide(t, "RQ", "python", "test_reminder.py", redistest.Python(t, "rq"), "-m", "unittest", "test_reminder")
-}
-
-func TestGuideSidekiq(t *testing.T) {
-	t.Parallel()
-	runGuide(t, "Sidekiq", "ruby", "reminder_test.rb", ruby(t), "reminder_test.rb")
+	bin := t.TempDir()
+	build := exec.Command("go", "build", "-o", bin, "./cmd/redrpc")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	modules, err := filepath.Abs("testdata/node/node_modules")
+	ok(t, err)
+	env := []string{"PATH=" + bin + string(filepath.ListSeparator) + os.Getenv("PATH"), "NODE_PATH=" + modules}
+	for _, g := range []struct {
+		section, language, file string
+		command                 func(*testing.T) []string
+	}{
+		{"BullMQ", "js", "reminder.test.js", func(t *testing.T) []string { return []string{node(t), "reminder.test.js"} }},
+		{"Celery", "python", "test_reminder.py", func(t *testing.T) []string {
+			return []string{redistest.Python(t, "celery"), "-m", "unittest", "test_reminder"}
+		}},
+		{"RQ", "python", "test_reminder.py", func(t *testing.T) []string {
+			return []string{redistest.Python(t, "rq"), "-m", "unittest", "test_reminder"}
+		}},
+		{"Sidekiq", "ruby", "reminder_test.rb", func(t *testing.T) []string { return []string{ruby(t), "reminder_test.rb"} }},
+	} {
+		t.Run(g.section, func(t *testing.T) {
+			t.Parallel()
+			command, dir := g.command(t), t.TempDir()
+			ok(t, os.WriteFile(filepath.Join(dir, g.file), []byte(guide(t, g.section, g.language)), 0o600))
+			start(t, dir, env, command[0], command[1:]...).ends(t, g.file)
+		})
+	}
 }

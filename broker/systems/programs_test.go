@@ -19,15 +19,21 @@ type program struct {
 	out, err bytes.Buffer
 }
 
-// startProgram starts a program that finds the server in REDIS_URL. When the test ends it
-// is killed with all that it has started; a test that failed logs what it said.
+// startProgram starts a program that finds the server in REDIS_URL.
 func startProgram(t *testing.T, s server, dir, name string, args ...string) *program {
+	t.Helper()
+	return start(t, dir, []string{"REDIS_URL=redis://" + s.addr + "/0"}, name, args...)
+}
+
+// start starts a program. When the test ends it is killed with all that it has started; a
+// test that failed logs what it said.
+func start(t *testing.T, dir string, env []string, name string, args ...string) *program {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	p := &program{Cmd: exec.CommandContext(ctx, name, args...)}
 	killAll := func() error { return syscall.Kill(-p.Process.Pid, syscall.SIGKILL) }
 	p.Dir, p.Stdout, p.Stderr, p.Cancel = dir, &p.out, &p.err, killAll
-	p.Env = append(os.Environ(), "REDIS_URL=redis://"+s.addr+"/0", "PYTHONDONTWRITEBYTECODE=1")
+	p.Env = append(append(os.Environ(), "PYTHONDONTWRITEBYTECODE=1"), env...)
 	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	ok(t, p.Start())
 	t.Cleanup(func() {
