@@ -115,6 +115,8 @@ func TestMaxMemory(t *testing.T) {
 		"RPUSH a 1 2 3", "LINSERT a BEFORE 2 x", "LSET a 0 long-long-long", "LREM a 1 x", "LMOVE a b LEFT RIGHT", "LTRIM a 1 1", "MSET x 1 y 2", "SWAPDB 0 1", "SELECT 1",
 		"RPUSH numbers 2 1", "SORT numbers STORE sorted", "SORT numbers STORE numbers", "SETBIT bits 1000 1", "SETBIT bits 10000 0", "BITOP NOT k bits", "BITOP OR k k", "BITFIELD bits SET u8 20000 1", "BITFIELD more OVERFLOW FAIL SET u1 9000 2", "DEL x",
 		"ZADD z 1 a 2 b 3 c 4 d 5 e", "ZADD z 1 a-member-that-is-longer-than-the-sixty-four-bytes-of-a-listpack-is-what-this-is", "ZINCRBY z 5 a", "ZREM z b", "ZPOPMIN z", "ZREMRANGEBYRANK z 0 0", "ZUNIONSTORE z2 1 z", "ZRANGESTORE z3 z 0 0", "ZMPOP 1 z MAX",
+		"XADD x 1-1 f v", "XADD x 2-1 f v", "XADD x MAXLEN 2 3-1 f v", "XGROUP CREATE x group 0", "XREADGROUP GROUP group alice STREAMS x >", "XCLAIM x group bob 0 2-1", "XACK x group 2-1", "XDEL x 2-1", "XAUTOCLAIM x group carol 0 0", "XGROUP CREATECONSUMER x group dave",
+		"XGROUP DELCONSUMER x group carol", "XTRIM x MAXLEN 0", "XGROUP DESTROY x group", "COPY x x2",
 		"ZADD s 1 a 2 b", "SORT s ALPHA", "ZDIFFSTORE s 1 z3", "ZREM z3 d", "COPY z2 z4", "SELECT 2", "FLUSHDB",
 	} {
 		if got := w.do(t, strings.Fields(c)...); strings.HasPrefix(got, "-") {
