@@ -25,7 +25,7 @@ const snapshotWidth = 100
 //	SET k v
 //
 // A key with more than fits in a line of 100 characters takes a line for each
-// element. Times to live are in milliseconds by the broker's clock, so a test that
+// element. A stream is a RESTORE, which alone brings back its groups and what they have pending. Times to live are in milliseconds by the broker's clock, so a test that
 // compares them stops it: see Options.ManualTime, or use testing/synctest. Words are
 // quoted as redis-cli takes them, and nothing is lost: [Broker.Seed] brings the same
 // about, and so does redis-cli.

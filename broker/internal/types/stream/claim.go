@@ -294,6 +294,10 @@ func claimInteger(arg []byte, name string) (int64, *resp.Reply) {
 // mostClaimed is the greatest COUNT of XAUTOCLAIM.
 const mostClaimed = math.MaxInt64 / rawID
 
+// mostTransient is the greatest COUNT for which Redis finds memory, where that is not limited: it
+// allocates an ID for each.
+const mostTransient = 1 << 47 / rawID
+
 // attempts is how many entries XAUTOCLAIM looks at for each that it may return.
 const attempts = 10
 
@@ -327,8 +331,11 @@ func xautoclaim(c *keyspace.Call, args [][]byte) resp.Reply {
 		}
 	}
 	s, g, err := pendingGroup(e, args)
-	if err != nil {
+	switch {
+	case err != nil:
 		return *err
+	case count > mostTransient:
+		return resp.ErrorReply("ERR Insufficient memory, failed allocating transient memory, COUNT too high.")
 	}
 	r := o.auto(c, s, g, args, from, count)
 	c.Resized(e)
