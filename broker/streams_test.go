@@ -193,3 +193,20 @@ func TestMemoryOfStreams(t *testing.T) {
 		}
 	}
 }
+
+// Do returns entries as lists, and what several streams have as a map.
+func TestStreamsByDo(t *testing.T) {
+	b := newBroker(t, Options{ManualTime: time.UnixMilli(5)})
+	do := func(want string, args ...any) {
+		t.Helper()
+		got, err := b.Do(args...)
+		if err != nil || fmt.Sprint(got) != want {
+			t.Errorf("%q: got %v, %v, want %s", args, got, err, want)
+		}
+	}
+	do("5-0", "XADD", "s", "*", "f", "v", "g", 7)
+	do("5-1", "XADD", "s", "*", "f", "w")
+	do("[[5-0 [f v g 7]] [5-1 [f w]]]", "XRANGE", "s", "-", "+")
+	do("map[s:[[5-1 [f w]]]]", "XREAD", "STREAMS", "s", "missing", "5-0", "0")
+	do("<nil>", "XREAD", "BLOCK", 0, "STREAMS", "s", "$")
+}

@@ -95,3 +95,33 @@ func TestScored(t *testing.T) {
 		t.Errorf("got %v", all)
 	}
 }
+
+// Elements that are made when they are encoded, and keys with values, are as deep as arrays of the
+// same form.
+func TestDepthOfLazyAndKeyed(t *testing.T) {
+	lazy := Lazy(2, func(yield func(Reply) bool) {
+		_ = yield(Array(One)) && yield(NullArray)
+	})
+	keyed := Keyed(BulkString("k"), lazy)
+	for _, c := range []struct {
+		r     *Reply
+		want  [2]string // in versions 2 and 3 of the protocol
+		depth [2]int
+	}{
+		{&lazy, [2]string{"*2\r\n*1\r\n:1\r\n*-1\r\n", "*2\r\n*1\r\n:1\r\n_\r\n"}, [2]int{2, 2}},
+		{&keyed, [2]string{"*1\r\n*2\r\n$1\r\nk\r\n*2\r\n*1\r\n:1\r\n*-1\r\n", "%1\r\n$1\r\nk\r\n*2\r\n*1\r\n:1\r\n_\r\n"}, [2]int{4, 3}},
+	} {
+		for i, want := range c.want {
+			var o, short Output
+			if !o.Add(c.r, 2+i, c.depth[i]) || string(o.First()) != want {
+				t.Errorf("version %d: got %q, want %q", 2+i, o.First(), want)
+			}
+			if short.Add(c.r, 2+i, c.depth[i]-1) {
+				t.Errorf("version %d: %q fits into a depth of %d", 2+i, want, c.depth[i]-1)
+			}
+		}
+		if most := c.depth[0]; c.r.IsDeeper(most) || !c.r.IsDeeper(most-1) {
+			t.Errorf("%q is not %d deep", c.want[0], most)
+		}
+	}
+}
