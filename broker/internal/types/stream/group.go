@@ -86,7 +86,8 @@ func (g *group) remove(c *consumer) {
 	for d := range c.pending.all() {
 		g.pending.remove(d.id)
 	}
-	g.consumers = slices.DeleteFunc(g.consumers, func(other *consumer) bool { return other == c })
+	i, _ := slices.BinarySearchFunc(g.consumers, c.name, (*consumer).compareName)
+	g.consumers = slices.Delete(g.consumers, i, i+1)
 }
 
 // deliver notes that a consumer gets an entry for the first time. Where the group's last ID was

@@ -136,12 +136,14 @@ func (s *stream) nodeOf(id entryID) int {
 	return sort.Search(len(s.nodes), func(i int) bool { return id.less(s.nodes[i].first) }) - 1
 }
 
-// removeNode removes a node with its entries.
+// removeNode removes a node with its entries. Nodes are moved on the side where they are fewer:
+// most are removed near the front.
 func (s *stream) removeNode(i int) {
 	n := s.nodes[i]
 	s.length -= n.live
 	s.bytes -= n.bytes()
-	if i == 0 {
+	if i < len(s.nodes)/2 {
+		copy(s.nodes[1:], s.nodes[:i])
 		s.nodes[0] = nil
 		s.nodes = s.nodes[1:]
 	} else {
