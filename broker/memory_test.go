@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"redrpc/broker/internal/keyspace"
 	"redrpc/internal/redistest"
 )
 
@@ -78,5 +79,34 @@ func TestMemoryOfElements(t *testing.T) {
 		if told < 0.8*ours || told > 1.2*ours {
 			t.Errorf("%s: %.1f bytes for each element, MEMORY USAGE says %.1f", c.command, ours, told)
 		}
+	}
+}
+
+// Clients that ask how much memory is used need not have all of many keys measured each time.
+func TestMemoryOfManyKeysIsMeasuredSeldom(t *testing.T) {
+	const keys = 20_000
+	b := newBroker(t, Options{})
+	w := inMemory(t, b)
+	used := func() int { b.enter(); defer b.leave(); return b.keys.UsedMemory() }
+	w.expect(t, "+OK", "DEBUG", "POPULATE", strconv.Itoa(keys))
+	before := used()
+	if before < keyspace.EmptyBytes+keys*100 {
+		t.Errorf("%d keys take %d bytes", keys, before)
+	}
+	large := strings.Repeat("v", 1000)
+	w.expect(t, "+OK", "SET", "key:0", large)
+	if got := used(); got != before {
+		t.Errorf("after one key has changed all were measured: %d bytes, before %d", got, before)
+	}
+	for i := range keys / 16 {
+		w.expect(t, "+OK", "SET", fmt.Sprintf("key:%d", i), large)
+	}
+	if got := used(); got < before+keys/16*900 {
+		t.Errorf("after one of 16 keys has become larger %d bytes are used, before %d", got, before)
+	}
+	w.expect(t, "+OK", "FLUSHALL")
+	w.expect(t, "+OK", "SET", "k", large)
+	if got := used(); got < keyspace.EmptyBytes+1000 || got > keyspace.EmptyBytes+2000 {
+		t.Errorf("one key is measured as %d bytes", got)
 	}
 }

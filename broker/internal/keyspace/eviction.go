@@ -247,10 +247,7 @@ func (d *DB) sample(n int, random *rand.Rand, visit func(*Entry)) {
 
 // randomEntry returns any key, each as likely as the others, or nil.
 func (k *Keyspace) randomEntry() *Entry {
-	total := 0
-	for _, d := range k.DBs {
-		total += d.Len()
-	}
+	total := k.keyCount()
 	if total == 0 {
 		return nil
 	}

@@ -35,8 +35,9 @@ type Keyspace struct {
 
 	eviction eviction
 	hooks    Hooks
-	used     int // bytes of the data, while they are counted all the time
-	peak     int // the most that was counted, and EmptyBytes
+	used     int   // bytes of the data, while they are counted all the time
+	peak     int   // the most that was counted, and EmptyBytes
+	measured int64 // Changes when all keys were measured last
 }
 
 // Hooks receive events. They are not called for databases in which no key is watched or
@@ -266,8 +267,20 @@ func (k *Keyspace) Resized(e *Entry) {
 	}
 }
 
+// fewToMeasure is how many keys are measured in less than a millisecond.
+const fewToMeasure = 10_000
+
+// keyCount is how many keys there are.
+func (k *Keyspace) keyCount() (n int) {
+	for _, d := range k.DBs {
+		n += d.Len()
+	}
+	return n
+}
+
 // MeasureAll counts anew.
 func (k *Keyspace) MeasureAll() {
+	k.measured = k.Changes
 	for _, d := range k.DBs {
 		for e := range d.All() {
 			k.Measure(e)
@@ -275,9 +288,11 @@ func (k *Keyspace) MeasureAll() {
 	}
 }
 
-// UsedMemory is what the data take, in bytes, EmptyBytes included.
+// UsedMemory is what the data take, in bytes, EmptyBytes included. Where nothing limits them they
+// are measured now: few keys each time, more of them only when one of 16 has changed since, so that
+// clients which ask again and again cost others little.
 func (k *Keyspace) UsedMemory() int {
-	if k.MaxMemory == 0 {
+	if keys := k.keyCount(); k.MaxMemory == 0 && (keys <= fewToMeasure || k.Changes-k.measured > int64(keys/16)) {
 		k.MeasureAll()
 	}
 	k.peak = max(k.peak, EmptyBytes+k.used)
