@@ -30,9 +30,10 @@ type Function struct {
 type Functions struct {
 	machine
 	libraries
-	meta             *lua.Table // of the globals
-	loading, running lua.Value  // what the globals have then
-	library          *Library   // that is being loaded
+	meta             *lua.Table      // of the globals
+	loading, running lua.Value       // what the globals have then
+	library          *Library        // that is being loaded
+	registered       map[string]bool // names of its functions
 }
 
 // Libraries are some by their names, with their functions by theirs, in lower case.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"redrpc/broker/internal/lua"
@@ -81,7 +80,7 @@ func (f *Functions) execute(l *Library, code string) (wrong string) {
 	if err != nil {
 		return fmt.Sprintf("Error compiling function: %s", err)
 	}
-	f.library = l
+	f.library, f.registered = l, map[string]bool{}
 	f.state.SetErrorHandler(nil)
 	elapsed := f.host.Stopwatch()
 	f.state.SetHook(HookInterval, func() error {
@@ -92,7 +91,7 @@ func (f *Functions) execute(l *Library, code string) (wrong string) {
 	})
 	finished := false
 	defer func() {
-		f.library = nil
+		f.library, f.registered = nil, nil
 		f.state.SetErrorHandler(handleError)
 		f.state.SetHook(HookInterval, f.host.Interrupt)
 		if !finished {
@@ -130,9 +129,10 @@ func (f *Functions) register(t *lua.Thread) int {
 		return fail(t, wrong)
 	case !isName(made.Name):
 		return fail(t, invalidName)
-	case slices.ContainsFunc(f.library.Functions, func(other *Function) bool { return other.Name == made.Name }):
+	case f.registered[made.Name]:
 		return fail(t, "Function already exists in the library")
 	}
+	f.registered[made.Name] = true
 	f.library.Functions = append(f.library.Functions, made)
 	return 0
 }
