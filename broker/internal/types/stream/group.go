@@ -16,6 +16,7 @@ type group struct {
 	read      int64   // how many entries have been delivered, as far as added counts; negative: unknown
 	pending   pending
 	consumers []*consumer // in the order of their names
+	bytes     int         // of the consumers, without what they have pending
 }
 
 // A consumer is one reader of a group.
@@ -78,6 +79,7 @@ func (g *group) create(name []byte, now int64) (c *consumer, isNew bool) {
 	}
 	c = &consumer{name: string(name), seen: now}
 	g.consumers = slices.Insert(g.consumers, i, c)
+	g.bytes += c.size()
 	return c, true
 }
 
@@ -88,6 +90,7 @@ func (g *group) remove(c *consumer) {
 	}
 	i, _ := slices.BinarySearchFunc(g.consumers, c.name, (*consumer).compareName)
 	g.consumers = slices.Delete(g.consumers, i, i+1)
+	g.bytes -= c.size()
 }
 
 // deliver notes that a consumer gets an entry for the first time. Where the group's last ID was
@@ -191,18 +194,17 @@ const (
 
 func (gs groups) size() (n int) {
 	for _, g := range gs {
-		n += groupBytes + len(g.name) + g.pending.len*deliveryBytes
-		for _, c := range g.consumers {
-			n += consumerBytes + len(c.name)
-		}
+		n += groupBytes + len(g.name) + g.pending.len*deliveryBytes + g.bytes
 	}
 	return n
 }
 
+func (c *consumer) size() int { return consumerBytes + len(c.name) }
+
 func (gs groups) clone() groups {
 	copied := make(groups, 0, len(gs))
 	for _, g := range gs {
-		c := &group{name: g.name, last: g.last, read: g.read}
+		c := &group{name: g.name, last: g.last, read: g.read, bytes: g.bytes}
 		for _, old := range g.consumers {
 			one := &consumer{name: old.name, seen: old.seen}
 			c.consumers = append(c.consumers, one)
@@ -245,8 +247,9 @@ func (g *group) check() error {
 	if err := g.pending.check(); err != nil {
 		return err
 	}
-	n := 0
+	n, size := 0, 0
 	for i, c := range g.consumers {
+		size += c.size()
 		if i > 0 && g.consumers[i-1].name >= c.name {
 			return fmt.Errorf("consumer %q is not in order", c.name)
 		}
@@ -259,6 +262,9 @@ func (g *group) check() error {
 			}
 			n++
 		}
+	}
+	if size != g.bytes {
+		return fmt.Errorf("consumers take %d bytes, counted are %d", size, g.bytes)
 	}
 	if n != g.pending.len {
 		return fmt.Errorf("%d entries are pending, of consumers %d", g.pending.len, n)
