@@ -24,36 +24,36 @@ func newBench(getenv func(string) string) *cobra.Command {
 		Long: `Measure how many calls per second are answered, and how fast.
 
 In a closed loop each of --concurrency callers sends its next call when its last one
-has ended: that shows what can be done at most. In an open loop calls are sent at
-their times whether or not earlier ones have ended, at a --rate, by a --model or from a
---replay: that shows what users see who do not wait for each other. Response time is
-then from when a call was intended, service time from when it was sent.
+has ended: that measures the maximum throughput. In an open loop calls are sent on
+schedule, whether or not earlier calls have ended, at a --rate, by a --model or from a
+--replay: that measures what independent users see. Response time is measured from the
+intended send time, which avoids coordinated omission; service time from the actual one.
 
 Without --redis and REDIS_URL the calls go through an in-process broker to an
 in-process server. With a Redis they go through it, to an in-process server
 still, or with --no-server to whoever serves --func under --prefix.
 
-With --command any command of Redis is sent instead of calls, on --connections of its own.
-__key__ in it stands for a number below --keys, and __data__ for bytes. Its keys get a prefix that is
-new for each run, and are deleted at the end. Each command is tried once before the run.
-One that may harm others who use that Redis needs --allow-dangerous.
+With --command any Redis command is sent instead of calls, on its own --connections.
+__key__ in it stands for a number below --keys, and __data__ for random bytes. Its keys
+get a prefix that is new for each run, and are deleted at the end. Each command is tried
+once before the run. Commands that may harm other users need --allow-dangerous. The
+default of --concurrency is then --connections times --pipeline.
 
 Calls, errors and latencies are of the calls intended in the measured window, which
-comes after the warm-up. The throughput is what was answered with success within
-the window, whenever it was sent, divided by its length; with --calls it is those
-calls divided by the time from the end of the warm-up to the last answer.
+follows the warm-up. Throughput is the number of successful replies within the window
+divided by its length; with --calls it is that number of calls divided by the time from
+the end of the warm-up to the last reply.
 
-A call has phases: queue is the way to Redis and the wait for a worker, run is its
-handler, wake the way back. Servers elsewhere tell how long it waited in whole
-milliseconds. --phases says for which loads they are found out.
+A call has phases: queue is the way to Redis and the wait for a worker, run is the
+handler, wake is the way back. External servers report the wait in whole milliseconds.
 
-The first signal (Ctrl-C) ends the run early and reports what was measured, the
-second one kills. Progress goes to stderr, the report to stdout or --out.
+The first signal (Ctrl-C) ends the run early and reports what was measured; the second
+kills. Progress goes to stderr, the report to stdout or --out.
 
-With --no-extensions each caller has a connection of its own as long as the broker or
-Redis allows it; where it does not, the report says so. After the report the keys of this run
-are deleted, which a Redis that does not answer holds up for no more than 3 s.
-The keys of a --prefix of your own are left to expire, as others may use it, too.
+With --no-extensions each caller has its own connection, as far as the broker or Redis
+allows; otherwise the report says so. The keys of the run are deleted after the report,
+within 3 s at most. Keys under a --prefix of your own are left to expire, as others may
+use it too.
 
 ` + formsHelp + `
 
@@ -81,7 +81,7 @@ Functions of the in-process server:
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	f.load.register(cmd)
-	flags.Var(slo(&f.slo), "slo", "what to meet, such as p99=20ms,errors=0.1%, else the exit code is 3")
+	flags.Var(slo(&f.slo), "slo", "service level objective, such as p99=20ms,errors=0.1%; exit code 3 if it is missed")
 	f.system.register(cmd, getenv, 5*time.Second)
 	f.out.register(cmd, runForms)
 	cmd.AddCommand(newSweep(getenv), newSearch(getenv), newPlan(getenv), newCompare(getenv), newMerge(getenv), newReport(getenv))

@@ -39,17 +39,17 @@ var (
 func (f *commandFlags) register(cmd *cobra.Command) {
 	f.keys, f.data, f.connections, f.pipeline, f.protocol = 10_000, command.Size{Min: 32, Max: 32}, 50, 1, "2"
 	flags := cmd.Flags()
-	flags.Var(commandList{f}, "command", "command of Redis to send instead of calls, such as 'SET k:__key__ __data__' (repeatable)")
-	flags.Var(weightOf(f), "weight", "how often the --command before it comes, compared with the others (default 1)")
-	flags.Var(textList{&f.prepare}, "prepare", "command that is sent once for each key before the run, such as 'SET k:__key__ __data__' (repeatable)")
-	flags.Var(count(&f.keys, 1, 100_000_000), "keys", "numbers that __key__ stands for: 0 to N-1")
-	flags.Var(patternOf(&f.pattern), "key-pattern", "order of the numbers: sequential, uniform, zipf, or its exponent with it as in zipf:1.2")
-	flags.Var(sizeOf(&f.data), "data-size", "bytes that __data__ stands for, or the least and the most such as 10..1000")
-	flags.Var(count(&f.connections, 1, 100_000), "connections", "connections that commands are sent on, in a Cluster to each master")
-	flags.Var(count(&f.pipeline, 1, 10_000), "pipeline", "commands that each connection has in flight")
-	flags.Var(oneOf(&f.protocol, "2", "3"), "protocol", "version of the protocol of Redis (RESP)")
-	flags.BoolVar(&f.rawKeys, "raw-keys", false, "take keys as they stand in --command, without a prefix, and leave them at the end")
-	flags.BoolVar(&f.dangerous, "allow-dangerous", false, "send commands, too, that may harm others who use this Redis, such as FLUSHALL")
+	flags.Var(commandList{f}, "command", "Redis command to send instead of calls, such as 'SET k:__key__ __data__' (repeatable)")
+	flags.Var(weightOf(f), "weight", "relative frequency of the preceding --command (default 1)")
+	flags.Var(textList{&f.prepare}, "prepare", "command to send once for each key before the run, such as 'SET k:__key__ __data__' (repeatable)")
+	flags.Var(count(&f.keys, 1, 100_000_000), "keys", "number of keys: __key__ is a number from 0 to N-1")
+	flags.Var(patternOf(&f.pattern), "key-pattern", "distribution of keys: sequential, uniform, zipf, or zipf with an exponent such as zipf:1.2")
+	flags.Var(sizeOf(&f.data), "data-size", "size in bytes of __data__, or a range such as 10..1000")
+	flags.Var(count(&f.connections, 1, 100_000), "connections", "number of connections, in a Cluster to each master")
+	flags.Var(count(&f.pipeline, 1, 10_000), "pipeline", "number of commands in flight on each connection")
+	flags.Var(oneOf(&f.protocol, "2", "3"), "protocol", "RESP protocol version")
+	flags.BoolVar(&f.rawKeys, "raw-keys", false, "use keys as written in --command, without a prefix, and do not delete them at the end")
+	flags.BoolVar(&f.dangerous, "allow-dangerous", false, "allow commands that may harm other users of this Redis, such as FLUSHALL")
 	completeChoices(cmd, "key-pattern", "sequential", "uniform", "zipf")
 }
 

@@ -153,7 +153,7 @@ func TestBenchCommandElsewhere(t *testing.T) {
 		return redrpc(t, slices.Concat([]string{"bench"}, args, command)...)
 	}
 	dir := t.TempDir()
-	r := bench("search", "--slo", "p50=10s", "--start", "2000", "--most", "2000", "-d", "200ms", "--confirm", "300ms", "--warmup", "10ms", "-o", "json")
+	r := bench("search", "--slo", "p50=10s", "--start", "2000", "--max-rate", "2000", "-d", "200ms", "--confirm", "300ms", "--warmup", "10ms", "-o", "json")
 	r.wantRun(t)
 	var found struct{ Settings map[string]any }
 	if err := json.Unmarshal([]byte(r.stdout), &found); err != nil || !strings.Contains(r.stdout, "INCR k:__key__") {

@@ -34,17 +34,17 @@ func newCompare(getenv func(string) string) *cobra.Command {
 	f := &compareFlags{runs: 6, seed: 1, percent: 1, points: 0.1, getenv: getenv}
 	cmd := &cobra.Command{
 		Use:   "compare A B | compare --a FLAGS --b FLAGS [-- FLAGS]",
-		Short: "Say whether one thing is better or worse than another",
+		Short: "Compare two versions statistically",
 		Long: `Compare B with A by repeated runs of both, and say of each metric whether B is better,
-worse, or no different as far as can be told. One run is one observation, and 5 of each
-side are the least for the metrics that are compared by default.
+worse, or not shown to differ. One run is one observation; the metrics that are compared
+by default need at least 5 runs of each side.
 
 A and B are JSON reports of redrpc bench: files and patterns by commas, or a directory.
-Or they are flags of redrpc bench: then runs of both take turns, so that what changes on
-the machine meanwhile meets both; flags behind -- are for both.
+Or they are flags of redrpc bench: then runs of both are interleaved, so that changes on
+the machine affect both; flags after -- are for both.
 
-Reports that were not made alike are refused, but for settings named by --may-differ. What
-the metrics of all runs show together is right with a confidence of 95 %.
+Reports with different settings are refused, except for settings named by --may-differ. The
+judgements on all metrics together have a confidence of 95 %.
 
 ` + exitCodesHelp,
 		Example: `  redrpc bench compare before/ after/
@@ -56,13 +56,13 @@ the metrics of all runs show together is right with a confidence of 95 %.
 	}
 	flags := cmd.Flags()
 	flags.SortFlags = false
-	flags.Var(flagWords(&f.a), "a", "flags of redrpc bench for the side A, in one text")
-	flags.Var(flagWords(&f.b), "b", "those for the side B")
+	flags.Var(flagWords(&f.a), "a", "flags of redrpc bench for side A, as one argument")
+	flags.Var(flagWords(&f.b), "b", "flags of redrpc bench for side B, as one argument")
 	flags.Var(count(&f.runs, 1, 1000), "runs", "runs of each side")
-	flags.Var(seed(&f.seed), "seed", "of the order of the runs")
+	flags.Var(seed(&f.seed), "seed", "random seed of the order of the runs")
 	flags.Var(metricList(&f.metrics), "metrics", "what to compare: p50, p90, p95, p99, p999, mean, max, errors, throughput (default throughput,p50,p95,p99,errors)")
-	flags.Var(percentage(&f.percent), "matters", "the least difference that is better or worse, in percent")
-	flags.Var(percentage(&f.points), "matters-errors", "the same for errors, in percentage points of all calls")
+	flags.Var(percentage(&f.percent), "min-effect", "smallest relevant difference, in percent")
+	flags.Var(percentage(&f.points), "min-effect-errors", "smallest relevant difference of the error rate, in percentage points")
 	flags.Var(nameList(&f.mayDiffer), "may-differ", "settings, by their names in the reports, in which the sides may differ")
 	f.out.register(cmd, answerForms)
 	return cmd
@@ -299,7 +299,7 @@ func (f *compareFlags) parse(words []string) (*benchFlags, error) {
 	}
 	for _, flag := range []string{"start-at", "instance"} {
 		if of.load.given(flag) {
-			return nil, usagef("--%s: expected without, as runs take turns here", flag)
+			return nil, usagef("--%s: expected without, as runs are interleaved here", flag)
 		}
 	}
 	return of, of.check()

@@ -57,28 +57,28 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 	f.callers, f.arrivals, f.duration = 1000, "constant", 10*time.Second
 	flags := cmd.Flags()
 	f.given = flags.Changed
-	flags.VarP(count(&f.callers, 1, 1_000_000), "concurrency", "c", "callers of a closed loop, each with one call in flight")
-	flags.Var(notNegative(&f.think), "think", "how long each caller of a closed loop waits before its next call")
-	flags.VarP(rate(&f.rate), "rate", "r", "calls per second of an open loop, sent whether or not earlier ones have ended")
-	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "with --rate: at even distances, or random as those of many users")
-	flags.Var(name(&f.text, "TEXT"), "model", "load that changes, such as ramp:100..2000/30s, steps:100,200/10s, burst:100..2000/1s/10s, sine:100..2000/1m; with poisson: before it, at random")
-	flags.Var(name(&f.file, "FILE"), "replay", `calls from JSON lines, such as {"offset_ms": 12.5, "func": "add", "args": {"a": 1, "b": 2}}`)
+	flags.VarP(count(&f.callers, 1, 1_000_000), "concurrency", "c", "callers of a closed loop, each with one call in flight (with --command by default --connections times --pipeline)")
+	flags.Var(notNegative(&f.think), "think", "think time: pause of each closed-loop caller before its next call")
+	flags.VarP(rate(&f.rate), "rate", "r", "open loop: calls per second, sent on schedule whether or not earlier calls have ended")
+	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "with --rate: arrivals at a constant rate, or a Poisson process as of many independent users")
+	flags.Var(name(&f.text, "TEXT"), "model", "load profile, such as ramp:100..2000/30s, steps:100,200/10s, burst:100..2000/1s/10s, sine:100..2000/1m; poisson: in front makes arrivals random")
+	flags.Var(name(&f.file, "FILE"), "replay", `replay calls recorded as JSON lines, such as {"offset_ms": 12.5, "func": "add", "args": {"a": 1, "b": 2}}`)
 	flags.VarP(positive(&f.duration), "duration", "d", "length of the measured window")
-	flags.VarP(count(&f.calls, 1, 1_000_000_000), "calls", "n", "measure this number of calls instead of for a --duration")
+	flags.VarP(count(&f.calls, 1, 1_000_000_000), "calls", "n", "number of calls to measure, instead of --duration")
 	f.pace.register(cmd)
-	flags.Var(shareOf(&f.pace.share), "instance", "this is the generator I of N, from 0/N on, that share the load of an open loop")
-	flags.Var(moment(&f.pace.startAt), "start-at", "when to begin, such as 2026-01-31T12:00:00Z, so that several generators begin at once")
+	flags.Var(shareOf(&f.pace.share), "instance", "this is generator I of N, counted from 0, which share the load of an open loop")
+	flags.Var(moment(&f.pace.startAt), "start-at", "time at which to start, such as 2026-01-31T12:00:00Z, so that several generators start together")
 }
 
 func (f *paceFlags) register(cmd *cobra.Command) {
 	f.warmup, f.seed, f.maxInFlight, f.spin = time.Second, 1, 10_000, string(bench.SpinAuto)
 	flags := cmd.Flags()
-	flags.Var(notNegative(&f.warmup), "warmup", "time before the measured window")
-	flags.Var(seed(&f.seed), "seed", "of what is random; the same one gives the same load")
-	flags.Var(count(&f.maxInFlight, 1, 1_000_000), "max-in-flight", "calls of an open loop in flight at most; the others are missed, which makes the measurement invalid")
+	flags.Var(notNegative(&f.warmup), "warmup", "time before the measured window, not in the results")
+	flags.Var(seed(&f.seed), "seed", "random seed; the same seed gives the same load")
+	flags.Var(count(&f.maxInFlight, 1, 1_000_000), "max-in-flight", "maximum number of calls of an open loop in flight; further calls are dropped, which makes the measurement invalid")
 	spins := []string{string(bench.SpinAuto), string(bench.SpinOn), string(bench.SpinOff)}
-	flags.Var(oneOf(&f.spin, spins...), "spin", "whether an open loop keeps its times by reading the clock all the time, which takes a core; auto: while one is free")
-	flags.BoolVar(&f.runOn, "no-early-stop", false, "go on with a run whose calls pile up")
+	flags.Var(oneOf(&f.spin, spins...), "spin", "busy-wait for accurate send times of an open loop, which takes a core; auto: while a core is idle")
+	flags.BoolVar(&f.runOn, "no-early-stop", false, "do not end a run early when calls pile up")
 }
 
 // check is about what the flags' own parsers cannot know.

@@ -36,20 +36,21 @@ func newPlan(getenv func(string) string) *cobra.Command {
 	f := &planFlags{arrivals: "poisson", callers: 1, duration: 5 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "plan --rate N --slo TERMS",
-		Short: "Say how many workers a rate needs",
-		Long: `Say how many workers a rate needs to meet a service level objective, by simulation of
-calls that wait in one line for the next free worker.
+		Short: "Find the number of workers that a rate needs",
+		Long: `Find the minimum number of workers with which a rate meets a service level objective
+(SLO). It simulates calls that wait in one queue for the next free worker.
 
-How long handlers run, and what else a call takes, is measured first, by calls of one
-caller at a time, or taken --from a JSON report of redrpc bench that has the phases of
-its calls, did not wait for each other, and has as many calls as the objective needs. The report states what the answer rests on: foremost that handlers do not
-take longer when more of them run, as they do where they share processors. --check
-measures the answer: it starts so many workers and sends the rate.
+The run time of handlers and the overhead of a call are measured first, with one caller,
+or taken --from a JSON report of redrpc bench. That report must have the phases of its
+calls and as many calls as the SLO needs, and its calls must not have waited for each
+other. The result lists its assumptions. The main one: handlers do not take longer when
+more of them run, as they do where they share processors. --check measures the result: it
+starts that number of workers and sends the rate.
 
 What to call, and through which Redis, is said as to redrpc bench.
 
 ` + exitCodesHelp + `
-Here 3 means that no number of workers meets the objective, or that the check missed it.`,
+Here 3 means that no number of workers meets the SLO, or that the check missed it.`,
 		Example: `  redrpc bench plan --rate 500 --slo p99=50ms --func sleep
   redrpc bench plan --rate 2000 --slo p99=50ms --from run.json
   redrpc bench plan --rate 500 --slo p99=50ms --func sleep --check 10s --report html=plan.html`,
@@ -66,12 +67,12 @@ Here 3 means that no number of workers meets the objective, or that the check mi
 	f.given = flags.Changed
 	flags.VarP(rate(&f.o.Rate), "rate", "r", "target rate, calls per second")
 	flags.Var(slo(&f.slo), "slo", "what to meet, such as p99=50ms")
-	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "calls at even distances, or random as those of many users")
+	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "arrivals at a constant rate, or a Poisson process as of many independent users")
 	flags.Var(name(&f.from, "REPORT"), "from", "take the times from this JSON report instead of measuring them")
 	flags.VarP(count(&f.callers, 1, 1000), "concurrency", "c", "callers of the measurement, few enough that calls do not wait for each other")
 	flags.VarP(positive(&f.duration), "duration", "d", "length of the measurement (default 5s, or as long as the SLO needs)")
-	flags.Var(positive(&f.check), "check", "then measure the rate with so many workers, for this time")
-	flags.Var(count(&f.o.Most, 1, 100_000), "most", "maximum number of workers to consider (default 10000)")
+	flags.Var(positive(&f.check), "check", "then measure the rate with that number of workers, for this time")
+	flags.Var(count(&f.o.Most, 1, 100_000), "max-workers", "maximum number of workers to consider (default 10000)")
 	flags.Var(count(&f.o.Calls, 1000, 1_000_000_000), "simulate", "calls to simulate for each number of workers (default 1000000)")
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, 5*time.Second)

@@ -24,7 +24,7 @@ type readFlags struct {
 
 func (f *readFlags) register(cmd *cobra.Command) {
 	cmd.Flags().SortFlags = false
-	cmd.Flags().Var(slo(&f.slo), "slo", "what to meet, such as p99=20ms,errors=0.1%, else the exit code is 3")
+	cmd.Flags().Var(slo(&f.slo), "slo", "service level objective, such as p99=20ms,errors=0.1%; exit code 3 if it is missed")
 	f.out.register(cmd, runForms)
 }
 
@@ -71,10 +71,10 @@ func newMerge(getenv func(string) string) *cobra.Command {
 	f := new(readFlags)
 	cmd := &cobra.Command{
 		Use:   "merge REPORT...",
-		Short: "Make one report of those of several generators",
-		Long: `Make one report of the JSON reports of all generators that shared a load by --instance.
-Calls and samples are added up, so each figure is what one generator would have
-reported that had made all calls; nothing is averaged. The verdict is the worst of theirs.
+		Short: "Merge the reports of several generators",
+		Long: `Merge the JSON reports of all generators that shared a load by --instance into one report.
+Calls and histograms are added, so each figure is what a single generator would have
+reported; nothing is averaged. The verdict is the worst of theirs.
 
 Reports of different loads or functions are refused, and a set in which one is missing.
 

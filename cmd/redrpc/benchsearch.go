@@ -33,20 +33,20 @@ func newSearch(getenv func(string) string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "search --slo TERMS",
 		Short: "Find the maximum rate that meets an SLO",
-		Long: `Find the maximum rate at which calls meet a service level objective, such as a p99 of
-20 ms with at most 0.1 % of errors.
+		Long: `Find the maximum rate that meets a service level objective (SLO), such as a p99 of 20 ms
+with at most 0.1 % of errors.
 
-The first rate is a quarter of what a few callers reach in a closed loop, unless --start
-says it. The rate is doubled until the objective is missed, then the bounds are brought together,
-and the lower one is confirmed by a long fresh run. Between runs the queue is drained.
-A percentile is of all calls that were intended: those that failed count as endless.
-The answer has both bounds, and what came in the way of more.
+The first rate is --start, or a quarter of the throughput of a few callers in a closed
+loop. The rate is doubled until the SLO is missed. Then the bounds are narrowed, and the
+lower bound is confirmed by a longer run. The queue is drained between runs.
+A percentile is of all intended calls: failed and dropped calls count as endless.
+The result has both bounds and the limiting factor.
 
 What to call, and through which Redis, is said as to redrpc bench.
 
 ` + exitCodesHelp + `
-Here 3 means that no rate met the objective, and 4 that the answer was not confirmed, or
-that there is none: trials that say nothing are no answer.`,
+Here 3 means that no rate met the SLO, and 4 that the result was not confirmed or that the
+trials were inconclusive.`,
 		Example: `  redrpc bench search --slo p99=20ms
   redrpc bench search --slo p99=20ms,errors=0.1% --redis redis://127.0.0.1 --server-workers 16 --func sleep
   redrpc bench search --slo p95=100ms --no-server --redis redis://127.0.0.1 --prefix redis_rpc --func add --args '{"a": 1, "b": 2}'
@@ -66,13 +66,13 @@ that there is none: trials that say nothing are no answer.`,
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.Var(slo(&f.slo), "slo", "what to meet: p50, p90, p95, p99, p999, mean or max with a time, errors with a percentage, throughput with calls/s")
-	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "calls at even distances, or random as those of many users")
-	flags.Var(rate(&f.o.Start), "start", "first rate (default a quarter of what 16 callers of a closed loop reach)")
-	flags.Var(rate(&f.o.Most), "most", "maximum rate to try (default no limit)")
-	flags.Var(percentage(&f.percent), "precision", "how near the bounds have to come, in percent")
+	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "arrivals at a constant rate, or a Poisson process as of many independent users")
+	flags.Var(rate(&f.o.Start), "start", "first rate (default a quarter of the throughput of 16 callers in a closed loop)")
+	flags.Var(rate(&f.o.Most), "max-rate", "maximum rate to try (default no limit)")
+	flags.Var(percentage(&f.percent), "precision", "how close the two bounds must be, in percent")
 	flags.VarP(positive(&f.o.Length), "duration", "d", "length of the measured window of each trial")
-	flags.Var(positive(&f.o.Confirm), "confirm", "length of the one that confirms the answer")
-	flags.Var(positive(&f.o.Budget), "budget", "how long the search may take")
+	flags.Var(positive(&f.o.Confirm), "confirm", "length of the run that confirms the result")
+	flags.Var(positive(&f.o.Budget), "budget", "maximum duration of the search")
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, trialTimeout)
 	f.out.register(cmd, answerForms)
@@ -110,7 +110,7 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 // begin finds out whether calls are answered, and at which rate to begin, unless that is
 // known: at a quarter of what a few callers reach who wait for their calls.
 func (f *searchFlags) begin(ctx context.Context, m *measuring) error {
-	cfg := m.config(ctx, bench.ClosedLoop{}, "where to begin:")
+	cfg := m.config(ctx, bench.ClosedLoop{}, "calibrating:")
 	cfg.Warmup, cfg.Duration, cfg.Callers = 0, time.Second, min(16, f.pace.maxInFlight)
 	if f.o.Start > 0 {
 		cfg.Duration, cfg.Calls = 0, int64(cfg.Callers)
@@ -129,7 +129,7 @@ func (f *searchFlags) begin(ctx context.Context, m *measuring) error {
 	if f.o.Most > 0 {
 		f.o.Start = min(f.o.Start, f.o.Most)
 	}
-	m.tell("calibration: %d callers of a closed loop, %s/s", cfg.Callers, figure.Rate(res.Throughput))
+	m.tell("calibration: %d closed-loop callers, %s/s", cfg.Callers, figure.Rate(res.Throughput))
 	return nil
 }
 

@@ -33,10 +33,10 @@ func newSweep(getenv func(string) string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sweep",
 		Short: "Measure throughput and latency at many loads",
-		Long: `Measure throughput and latency at many loads, in an order that is shuffled by --seed, so
-that what changes over time does not look like an effect of the load: numbers of callers
-in a closed loop, to which the Universal Scalability Law is fitted, or --rates of an open
-one. The knee is the load from which the latency rises steeply.
+		Long: `Measure throughput and latency at many loads: numbers of callers in a closed loop, to
+which the Universal Scalability Law is fitted, or --rates of an open loop. The loads are
+in random order, so that changes over time are not taken for an effect of the load. The
+knee is the load from which the latency rises steeply.
 
 What to call, and through which Redis, is said as to redrpc bench.
 
@@ -65,11 +65,11 @@ What to call, and through which Redis, is said as to redrpc bench.
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	f.callers = []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000}
-	flags.VarP(loads(&f.callers, true, 1_000_000), "concurrency", "c", "numbers of callers of a closed loop: by commas, or a geometric row such as 1..64/7")
-	flags.VarP(loads(&f.rates, false, 1e9), "rates", "r", "calls per second of an open loop instead: by commas, or a row such as 100..1600/5")
-	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "with --rates: at even distances, or random as those of many users")
+	flags.VarP(loads(&f.callers, true, 1_000_000), "concurrency", "c", "numbers of callers of a closed loop: a comma-separated list, or a geometric series such as 1..64/7")
+	flags.VarP(loads(&f.rates, false, 1e9), "rates", "r", "rates of an open loop instead, in calls per second: a comma-separated list, or a geometric series such as 100..1600/5")
+	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "with --rates: arrivals at a constant rate, or a Poisson process as of many independent users")
 	metrics := []string{string(capacity.P50), string(capacity.P90), string(capacity.P95), string(capacity.P99), string(capacity.P999), string(capacity.Mean)}
-	flags.Var(oneOf(&f.knee, metrics...), "knee", "the latency whose knee is looked for")
+	flags.Var(oneOf(&f.knee, metrics...), "knee", "latency metric of which to find the knee")
 	flags.VarP(positive(&f.o.Length), "duration", "d", "length of the measured window at each load")
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, trialTimeout)

@@ -47,18 +47,18 @@ func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string, t
 	f.fn, f.payload, f.transport, f.phases = "echo", 100, "memory", "auto"
 	flags := cmd.Flags()
 	f.given = flags.Changed
-	flags.Var(positive(&f.timeout), "timeout", "how long a call may take, and how long to wait for the last ones")
+	flags.Var(positive(&f.timeout), "timeout", "timeout of a call, and of the wait for the last calls")
 	flags.Var(name(&f.fn, "NAME"), "func", "function to call")
-	flags.Var(count(&f.payload, 0, 64<<20), "payload", "bytes of text to send as the argument x")
+	flags.Var(count(&f.payload, 0, 64<<20), "payload", "size in bytes of the text sent as argument x")
 	flags.Var(object(&f.args), "args", "arguments of every call, instead of --payload")
 	flags.Var(count(&f.clients, 1, 100_000), "clients", "clients with connections of their own, which the callers share")
 	flags.BoolVar(&f.plain, "no-extensions", false, noExtensionsHelp)
-	flags.Var(count(&f.workers, 1, 100_000), "server-workers", "calls that the in-process server runs at a time")
-	flags.Var(oneOf(&f.transport, "memory", "tcp"), "transport", "of the in-process broker, instead of $REDIS_URL")
+	flags.Var(count(&f.workers, 1, 100_000), "server-workers", "workers of the in-process server: calls that it runs at a time")
+	flags.Var(oneOf(&f.transport, "memory", "tcp"), "transport", "transport of the in-process broker, instead of $REDIS_URL")
 	f.conn.register(flags, getenv, "an in-process broker")
 	flags.Var(name(&f.prefix, "TEXT"), "prefix", "prefix of all keys (default a new one, whose keys are deleted at the end)")
 	flags.BoolVar(&f.noServer, "no-server", false, "the function is served elsewhere: give --redis, --prefix and --func")
-	flags.Var(oneOf(&f.phases, "auto", "on", "off"), "phases", fmt.Sprintf("whether to find out how long calls queue, run and wake up; auto: not in a closed loop of more than %d callers, whose calls it makes about 25 %% more expensive", tracedCallers))
+	flags.Var(oneOf(&f.phases, "auto", "on", "off"), "phases", fmt.Sprintf("measure the phases of calls: queue, run and wake; auto: except in a closed loop of more than %d callers, where it adds about 25 %% overhead per call", tracedCallers))
 	f.commands.register(cmd)
 	completeChoices(cmd, "func", slices.Sorted(maps.Keys(builtin))...)
 }

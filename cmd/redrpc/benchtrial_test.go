@@ -45,7 +45,7 @@ func TestLoads(t *testing.T) {
 // A search whose bounds are far apart by far: 2 workers of 20 ms take 100 calls/s.
 func TestBenchSearch(t *testing.T) {
 	r := redrpc(t, "bench", "search", "--slo", "p50=200ms,errors=10%", "--func", "sleep", "--args", `{"seconds":0.02}`, "--server-workers", "2", "--arrivals", "constant",
-		"--start", "50", "--most", "100000", "--precision", "60", "-d", "500ms", "--confirm", "500ms", "--warmup", "0s", "--spin", "off", "--timeout", "500ms", "-o", "json")
+		"--start", "50", "--max-rate", "100000", "--precision", "60", "-d", "500ms", "--confirm", "500ms", "--warmup", "0s", "--spin", "off", "--timeout", "500ms", "-o", "json")
 	if r.code != exitOK && r.code != exitInvalid { // a busy machine
 		t.Fatal(r.stderr)
 	}
