@@ -128,13 +128,13 @@ func xpending(c *keyspace.Call, args [][]byte) resp.Reply {
 		return resp.EmptyArray
 	}
 	for d := range pending.from(q.from) {
-		idle := c.Milliseconds() - d.at
 		switch {
 		case q.to.less(d.id):
 			return resp.Array(listed...)
-		case idle < q.idle:
+		case !d.isIdle(c.Milliseconds(), q.idle):
 			continue
 		}
+		idle := c.Milliseconds() - d.at
 		listed = append(listed, resp.Array(d.id.reply(), resp.BulkString(d.consumer.name), resp.Integer(max(idle, 0)), resp.Integer(int64(d.count))))
 		if int64(len(listed)) == q.count {
 			break
@@ -196,7 +196,7 @@ func xclaim(c *keyspace.Call, args [][]byte) resp.Reply {
 		case d == nil:
 			d = &delivery{id: id, count: 1}
 			g.pending.add(d)
-		case c.Milliseconds()-d.at < o.idle:
+		case !d.isIdle(c.Milliseconds(), o.idle):
 			continue
 		}
 		if one == nil {
@@ -361,7 +361,7 @@ func (o *claim) auto(c *keyspace.Call, s *stream, g *group, args [][]byte, from 
 		case !exists:
 			gone = append(gone, d.id)
 			deleted = append(deleted, d.id.reply())
-		case c.Milliseconds()-d.at < o.idle:
+		case !d.isIdle(c.Milliseconds(), o.idle):
 			continue
 		default:
 			if one == nil {

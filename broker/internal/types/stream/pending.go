@@ -16,6 +16,12 @@ type delivery struct {
 	count    uint64
 }
 
+// isIdle reports whether an entry was delivered at least so many milliseconds ago. At least 0 is
+// always so, even where it was delivered by a clock that is ahead and has been restored.
+func (d *delivery) isIdle(now, milliseconds int64) bool {
+	return milliseconds <= 0 || now-d.at >= milliseconds
+}
+
 // deliveryBytes is what a delivery takes, with its places in the lists of the group and of the
 // consumer.
 const deliveryBytes = 48 + 2*10
