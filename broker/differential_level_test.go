@@ -328,7 +328,7 @@ func (v *answer) keepField(name string) {
 // dumped returns the value that is the answer to DUMP, or nil.
 func (v *answer) dumped() keyspace.Value {
 	body, valid := rdb.Undump([]byte(v.text))
-	if !valid {
+	if !valid || len(body) == 0 { // as FUNCTION DUMP answers where there are none
 		return nil
 	}
 	limits := keyspace.DefaultThresholds

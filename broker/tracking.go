@@ -93,8 +93,7 @@ func (s *session) track(cmd *command.Command, args [][]byte) {
 	if s.isInScript() {
 		keys = s.broker.scripting.running.keys // as in Redis, whichever the script reads
 	} else {
-		indexes, _ := cmd.KeyIndexes(args)
-		for _, i := range indexes {
+		for _, i := range cmd.Tracked(args) {
 			keys = append(keys, args[i])
 		}
 	}

@@ -167,6 +167,10 @@ type KeySpec struct {
 	Use  func(args [][]byte) string
 	Find func(args [][]byte) (indexes []int, ok bool)
 
+	// Tracked lists the keys that client tracking remembers, if that is not what Find
+	// lists: Redis has two parsers.
+	Tracked func(args [][]byte) (indexes []int, ok bool)
+
 	// Keyword is what Find looks for, from the argument From on, as COMMAND INFO has it. A
 	// Find without it, and without a Step, is no rule that clients could follow.
 	Keyword string
@@ -228,6 +232,16 @@ func (c *Command) KeyIndexes(args [][]byte) (indexes []int, ok bool) {
 	return indexes, true
 }
 
+// Tracked lists where in args the keys are that client tracking remembers.
+func (c *Command) Tracked(args [][]byte) []int {
+	if len(c.Keys) == 1 && c.Keys[0].Tracked != nil {
+		indexes, _ := c.Keys[0].Tracked(args)
+		return indexes
+	}
+	indexes, _ := c.KeyIndexes(args)
+	return indexes
+}
+
 // HasKeys reports whether any argument is a key: a channel of a shard stands in a
 // key's place, but is none.
 func (c *Command) HasKeys() bool { return len(c.Keys) > 0 && c.Keys[0].Flags != "not_key" }
@@ -285,20 +299,35 @@ func KeyBehind(word string, from int, flags string) KeySpec {
 // StreamKeys is for keys behind the word STREAMS, from an argument on, with as many IDs behind
 // them.
 func StreamKeys(from int, flags string) []KeySpec {
+	behind := func(args [][]byte, at int) (indexes []int, ok bool) {
+		for i := range (len(args) - at - 1) / 2 {
+			indexes = append(indexes, at+1+i)
+		}
+		return indexes, indexes != nil
+	}
 	find := func(args [][]byte) (indexes []int, ok bool) {
 		for i := from; i < len(args)-1; i++ {
-			if !resp.Is(args[i], "STREAMS") {
-				continue
+			if resp.Is(args[i], "STREAMS") {
+				return behind(args, i)
 			}
-			for n := (len(args) - i - 1) / 2; n > 0; n-- {
-				i++
-				indexes = append(indexes, i)
-			}
-			return indexes, indexes != nil
 		}
 		return nil, false
 	}
-	return []KeySpec{{Flags: flags, Last: -1, Step: 1, Find: find, Keyword: "STREAMS", From: from, Limit: 2}}
+	// None where something other than an option stands before STREAMS, or an ID is missing.
+	tracked := func(args [][]byte) (indexes []int, ok bool) {
+		for i := 1; i < len(args); i++ {
+			switch {
+			case resp.Is(args[i], "BLOCK"), resp.Is(args[i], "COUNT"):
+				i++
+			case resp.Is(args[i], "STREAMS") && (len(args)-i)%2 == 1:
+				return behind(args, i)
+			default:
+				return nil, false
+			}
+		}
+		return nil, false
+	}
+	return []KeySpec{{Flags: flags, Last: -1, Step: 1, Find: find, Tracked: tracked, Keyword: "STREAMS", From: from, Limit: 2}}
 }
 
 // A Table is the commands that a broker knows.
