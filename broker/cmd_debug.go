@@ -162,21 +162,26 @@ func debugDigestValue(c *call, args [][]byte) resp.Reply {
 // debugReload does what can be seen of a restart from a file: values are held as Redis would
 // hold them when they have been loaded, and who watches or tracks keys is told of a flush.
 func debugReload(c *call, args [][]byte) resp.Reply {
-	flush := true
+	save, flush := true, true
 	for _, arg := range args {
 		switch {
 		case resp.Is(arg, "MERGE"):
 		case resp.Is(arg, "NOFLUSH"):
 			flush = false
 		case resp.Is(arg, "NOSAVE"):
-			return resp.ErrorReply("ERR Error trying to load the RDB dump, check server logs.") // there is no file
+			save = false
 		default:
 			return resp.ErrorReply("ERR DEBUG RELOAD only supports the MERGE, NOFLUSH and NOSAVE options.")
 		}
 	}
+	if !save {
+		return cannotLoad // there is no file
+	}
 	c.noteSave()
 	return c.reload(flush)
 }
+
+var cannotLoad = resp.ErrorReply("ERR Error trying to load the RDB dump, check server logs.")
 
 func debugLoadAOF(c *call, _ [][]byte) resp.Reply { return c.reload(true) }
 
@@ -188,7 +193,7 @@ func (c *call) reload(flush bool) resp.Reply {
 	}
 	if err := c.Reload(); err != nil {
 		c.log(slog.LevelError, "DEBUG RELOAD failed", "error", err)
-		return resp.ErrorReply("ERR Error trying to load the RDB dump, check server logs.")
+		return cannotLoad
 	}
 	if flush && c.tracking.active {
 		c.tracking.flushed(c.session.origin())
