@@ -246,7 +246,7 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 	b.rearm()
 	logs, questions := b.logs, b.interceptions
 	b.logs, b.interceptions = nil, nil
-	if run := b.scripting.running; run != nil && run.leaves && len(logs) > 0 {
+	if run := b.scripting.running; len(logs) > 0 && run != nil && run.leaves {
 		b.logApart(run, logs)
 		logs = nil
 	}
@@ -255,7 +255,9 @@ func (b *Broker) leaveTo(own *session) (rest *interception) {
 	for _, l := range *flush {
 		l.Flush()
 	}
-	b.writeLogs(logs)
+	if len(logs) > 0 { // the call, too, would be a part of the cost of each command
+		b.writeLogs(logs)
+	}
 	clear(*flush)
 	*flush = (*flush)[:0]
 	flushLists.Put(flush)
