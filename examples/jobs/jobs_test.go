@@ -18,17 +18,21 @@ func start(t *testing.T) (*broker.Broker, *redis.Client) {
 	return brokertest.Start(t, broker.Options{Strict: true, ManualTime: time.Unix(1_700_000_000, 0)})
 }
 
-// work runs a worker until the test ends, or the function returned is called.
-func work(t *testing.T, rdb *redis.Client, do func(string) error) (stop func()) {
+// work runs a worker until it waits for a job and has waited for so long that it looks
+// whether it shall go on.
+func work(t *testing.T, b *broker.Broker, rdb *redis.Client, do func(string) error) {
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = Work(ctx, rdb, "one", do) // ends with the context, or the connection
-	}()
-	stop = func() { cancel(); <-ended }
-	t.Cleanup(stop)
-	return stop
+	ended := make(chan error)
+	go func() { ended <- Work(ctx, rdb, "one", do) }()
+	// No sleep: when this returns, the worker has done all jobs and waits for another.
+	if err := b.WaitBlocked(t.Context(), 1, "jobs"); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	b.Advance(lease / 3)
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
 
 func TestJobsAreDone(t *testing.T) {
@@ -37,13 +41,8 @@ func TestJobsAreDone(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := ""
-	stop := work(t, rdb, func(job string) error { done += job; return nil })
-	// No sleep: when this returns, the worker has done both and waits for a third.
-	if err := b.WaitBlocked(t.Context(), 1, "jobs"); err != nil {
-		t.Fatal(err)
-	}
-	stop()
-	if want := "SET alive:one 1 PX 30000\n"; done != "ab" || b.Snapshot() != want {
+	work(t, b, rdb, func(job string) error { done += job; return nil })
+	if want := "SET alive:one 1 PX 20000\n"; done != "ab" || b.Snapshot() != want {
 		t.Errorf("done %q, left\n%s", done, b.Snapshot())
 	}
 }
@@ -54,17 +53,13 @@ func TestFailedJobIsDoneAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	done := ""
-	stop := work(t, rdb, func(job string) error {
+	work(t, b, rdb, func(job string) error {
 		done += job
 		if done == "a" {
 			return errors.New("not yet")
 		}
 		return nil
 	})
-	if err := b.WaitBlocked(t.Context(), 1, "jobs"); err != nil {
-		t.Fatal(err)
-	}
-	stop()
 	if done != "aba" {
 		t.Errorf("got %q", done)
 	}
