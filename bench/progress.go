@@ -40,7 +40,7 @@ func (p Progress) String() string {
 	}
 	fmt.Fprintf(&b, "  in flight %s", figure.Grouped(p.InFlight))
 	if p.Missed > 0 {
-		fmt.Fprintf(&b, "  missed %s", figure.Grouped(p.Missed))
+		fmt.Fprintf(&b, "  dropped %s", figure.Grouped(p.Missed))
 	}
 	if p.WarmingUp {
 		b.WriteString("  warming up")

@@ -115,7 +115,7 @@ func TestMissed(t *testing.T) {
 		if res.Calls != 50 || res.Missed != 50 || res.Intended != 100 || res.Errors != 0 || res.MaxInFlight != 5 {
 			t.Errorf("%d calls, %d missed of %d", res.Calls, res.Missed, res.Intended)
 		}
-		if res.Verdict.State != Invalid || !strings.Contains(strings.Join(res.Verdict.Reasons, " "), "50 of 100 calls were never sent") {
+		if res.Verdict.State != Invalid || !strings.Contains(strings.Join(res.Verdict.Reasons, " "), "50 of 100 calls were dropped") {
 			t.Errorf("verdict: %+v", res.Verdict)
 		}
 		var intended, sent, missed int64
@@ -285,9 +285,9 @@ func TestProgressOfAnOpenLoop(t *testing.T) {
 			Interval: 10 * time.Second, ProgressEvery: 993 * ms, Progress: func(p Progress) { lines = append(lines, p.String()) },
 		})
 		want := []string{
-			"  1.0s  81.6/s (target 101/s)  in flight 10  missed 9  warming up",
-			"  2.0s  91.6/s (target 99.7/s)  in flight 9  missed 18  p50 105ms  p99 -  errors 0  1.0s left",
-			"  3.0s  90.6/s (target 99.7/s)  in flight 9  missed 27  p50 105ms  p99 -  errors 0  0.0s left",
+			"  1.0s  81.6/s (target 101/s)  in flight 10  dropped 9  warming up",
+			"  2.0s  91.6/s (target 99.7/s)  in flight 9  dropped 18  p50 105ms  p99 -  errors 0  1.0s left",
+			"  3.0s  90.6/s (target 99.7/s)  in flight 9  dropped 27  p50 105ms  p99 -  errors 0  0.0s left",
 		}
 		if strings.Join(lines, "\n") != strings.Join(want, "\n") {
 			t.Errorf("got\n%s\nexpected\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))

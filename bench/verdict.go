@@ -156,11 +156,11 @@ func (res *Result) checkSamples() Check {
 // then says little of what users wait.
 func (res *Result) checkGivenUp() Check {
 	if res.Censored == nil {
-		return Check{"given_up", OK, "no call was given up"}
+		return Check{"given_up", OK, "no call timed out"}
 	}
 	n, least := res.Censored.Calls, time.Duration(res.Censored.AtLeast*float64(time.Microsecond))
 	share := float64(n) / float64(res.Calls+res.Errors)
-	text := fmt.Sprintf("%s calls, %s of those sent, were given up after %s or more", figure.Grouped(n), figure.Percent(share), figure.Duration(least))
+	text := fmt.Sprintf("%s calls, %s of those sent, timed out after %s or more", figure.Grouped(n), figure.Percent(share), figure.Duration(least))
 	if share >= windowShare {
 		return Check{"given_up", Failed, "more calls were sent than are answered: " + text + "; what the others took says little of what users wait"}
 	}
@@ -171,7 +171,7 @@ func (res *Result) checkMissed() Check {
 	if res.Missed == 0 {
 		return Check{"missed", OK, "every call was sent"}
 	}
-	return Check{"missed", Failed, fmt.Sprintf("%s of %s calls were never sent, as %s were in flight or the run ended first",
+	return Check{"missed", Failed, fmt.Sprintf("%s of %s calls were dropped, as %s were in flight or the run ended first",
 		figure.Grouped(res.Missed), figure.Grouped(res.Intended), figure.Grouped(int64(res.MaxInFlight)))}
 }
 

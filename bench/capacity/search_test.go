@@ -203,10 +203,10 @@ func TestSearchOrder(t *testing.T) {
 			r := invalid()
 			r.Missed, r.MaxInFlight = 500, 10_000
 			r.Verdict.Checks = []bench.Check{{Name: "lag", Is: bench.OK}, {Name: "missed", Is: bench.Failed}}
-			r.Verdict.Reasons = []string{"500 calls were never sent"}
+			r.Verdict.Reasons = []string{"500 calls were dropped"}
 			return r
 		}, SearchOptions{Precision: 0.5},
-			[]float64{100, 200, 400, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: 500 calls were never sent", ""},
+			[]float64{100, 200, 400, 282.843, 282.843, 200}, 200, 282.843, true, "283/s: 500 calls were dropped", ""},
 		{"the long trial is late", func(n int, load float64, length time.Duration) *bench.Result {
 			if length > 10*time.Second {
 				return late()

@@ -129,7 +129,7 @@ func TestTextOfSeveralRuns(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := written(t, w.WriteText)
 			for n, line := range strings.Split(got, "\n") {
-				if c := utf8.RuneCountInString(line); c > width {
+				if c := utf8.RuneCountInString(line); c > fullWidth {
 					t.Errorf("line %d has %d columns: %s", n+1, c, line)
 				}
 			}

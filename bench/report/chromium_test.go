@@ -332,7 +332,7 @@ func pages(t testing.TB) map[string]testPage {
 		"evil-comparison": {evilComparison.WriteHTML, 2, []string{"<img src=x onerror=alert(1)>"}},
 		"open": {sample().WriteHTML, 6, []string{"Load test: open loop, poisson:500", "627", "Valid, with a warning",
 			"the second half was 4.1 % slower", "The server's workers: 92 % busy", "division by zero", "Example CPU", "redis mode", "littles law"}},
-		"closed":    {closed(400).WriteHTML, 2, []string{"closed loop sends nothing while it waits", "3.96"}},
+		"closed":    {closed(400).WriteHTML, 2, []string{"closed loop sends nothing while the system stalls", "3.96"}},
 		"empty":     {closed(0).WriteHTML, 0, []string{"Errors", "100 %"}},
 		"diverging": {diverging.WriteHTML, 4, []string{"DIVERGING", "the backlog grew by 120 calls per second"}},
 		"invalid":   {invalid.WriteHTML, 6, []string{"INVALID", "do not use its figures", "the generator was late"}},

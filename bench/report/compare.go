@@ -16,7 +16,7 @@ type Comparison struct {
 	*capacity.Comparison
 }
 
-// WriteText writes it for people, in at most 100 columns.
+// WriteText writes it for people, as wide as that of a Report.
 func (c Comparison) WriteText(w io.Writer) error { return c.page().writeText(w) }
 
 // WriteJSON writes the objects "run" and "environment", as of a Report, and "comparison".

@@ -32,18 +32,21 @@ func ExampleReport() {
 	}
 	// Output:
 	// load model     closed loop, 2 callers
-	//                (a closed loop sends nothing while it waits, so what users who arrive regardless
-	//                would wait for is not in these figures)
-	// target         nobody
+	// throughput     0 calls/s
+	// errors         20 (100 %)
 	//
 	// warm-up        0.000 s, 0 calls and 0 errors left out
 	// measured       0.001 s
 	// calls          0
-	// throughput     0 calls/s
-	// errors         20 (100 %)
-	//                20  error, such as: connection refused
+	// errors by kind 20  error, such as: connection refused
 	//
 	// latency        none: no call was answered with success
+	//
+	// target         nobody
+	//
+	// load model     closed loop, 2 callers
+	// throughput     0 calls/s
+	// errors         20 (100 %)
 }
 
 func ExampleRead() {
@@ -125,8 +128,8 @@ func ExampleSweep() {
 	// Output:
 	// Throughput and latency over the callers
 	// 3 loads, in shuffled order
-	// A closed loop sends nothing while it waits, so what users who arrive regardless would wait for is
-	// not in these figures.
+	// A closed loop sends nothing while the system stalls, so the waits of independent users are not in
+	// these figures (coordinated omission).
 	//
 	// max throughput 7,000 calls/s  (at 64 callers)
 	// knee           8 callers  (from where p99 rises steeply)
@@ -142,4 +145,6 @@ func ExampleSweep() {
 	//
 	// What was run, and where
 	// function  echo
+	//
+	// max throughput 7,000 calls/s  (at 64 callers)
 }

@@ -123,7 +123,7 @@ func (r Report) tiles() []tile {
 	}
 	tiles = append(tiles, tile{"Errors", figure.Grouped(r.Errors), "", errorsMore(r)})
 	if r.Missed > 0 {
-		tiles = append(tiles, tile{"Missed", figure.Grouped(r.Missed), "", "never sent" + share(r.Missed, r.Intended)})
+		tiles = append(tiles, tile{"Dropped", figure.Grouped(r.Missed), "", "never sent" + share(r.Missed, r.Intended)})
 	}
 	if len(r.Resources) > 0 {
 		u := r.Resources[0]
@@ -158,7 +158,7 @@ func (r Report) latencySection() section {
 		t.Rows = append(t.Rows, row)
 	}
 	if c := r.Censored; c != nil {
-		t.Note = fmt.Sprintf("%s calls that were given up are not in these times; the shortest of them waited %s.",
+		t.Note = fmt.Sprintf("%s calls timed out and are not in these times; the shortest of them waited %s.",
 			figure.Grouped(c.Calls), figure.Microseconds(&c.AtLeast))
 	}
 	if r.Unrecorded > 0 {
@@ -292,7 +292,7 @@ func (r Report) checkSection() section {
 	}
 	t := table{Title: "Checks", Text: true}
 	for _, c := range r.Verdict.Checks {
-		t.Rows = append(t.Rows, []cell{{Text: words(c.Name)}, {Text: string(c.Is), Class: "is-" + string(c.Is)}, {Text: c.Text}})
+		t.Rows = append(t.Rows, []cell{{Text: checkName(c)}, {Text: string(c.Is), Class: "is-" + string(c.Is)}, {Text: c.Text}})
 	}
 	s.Tables = []table{t}
 	return s
@@ -307,7 +307,7 @@ func (r Report) runSection() section {
 		}
 	}
 	for _, set := range r.Settings {
-		add(set.Name, set.text())
+		add(set.words())
 	}
 	if r.Seed != 0 {
 		add("seed", fmt.Sprint(r.Seed))
@@ -337,7 +337,7 @@ func (r Report) runSection() section {
 		t.Rows = append(t.Rows, []cell{{Text: "command"}, {Text: short(printable(strings.Join(e.Command, " ")), 2000), Code: true}})
 	}
 	for _, set := range e.More {
-		add(set.Name, set.text())
+		add(set.words())
 	}
 	s.Tables = append(s.Tables, t)
 	return s

@@ -229,7 +229,7 @@ func (r Report) timeSection() section {
 		failed = append(failed, line(kind, color, func(i bench.Interval) float64 { return float64(i.Errors[kind]) }))
 	}
 	if r.Missed > 0 {
-		failed = append(failed, line("missed", colorLag, func(i bench.Interval) float64 { return float64(i.Missed) }))
+		failed = append(failed, line("dropped", colorLag, func(i bench.Interval) float64 { return float64(i.Missed) }))
 	}
 	if len(failed) > 0 {
 		add("Errors", "", axis{Label: "calls in each interval", Scale: "linear", Format: "number"}, failed...)

@@ -2,20 +2,39 @@ package report
 
 import (
 	"fmt"
+	"io"
 	"math"
+	"os"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/term"
 )
 
 const (
-	width  = 100 // columns of a text, at most
-	indent = 15  // of what is right of the names
+	leastWidth, fullWidth = 60, 100 // columns of a text
+
+	indent = 15 // of what is right of the names
 )
 
 // lines are a text of names and what is said of them, in printable characters only.
-type lines struct{ b strings.Builder }
+type lines struct {
+	width int // columns
+	b     strings.Builder
+}
+
+// newLines are as wide as w if it is a terminal. What goes elsewhere has its full width.
+func newLines(w io.Writer) *lines {
+	l := &lines{width: fullWidth}
+	if f, ok := w.(*os.File); ok {
+		if columns, _, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 {
+			l.width = min(max(columns, leastWidth), fullWidth)
+		}
+	}
+	return l
+}
 
 // row writes one line as it is, but for blanks at its end.
 func (l *lines) row(name, format string, args ...any) {
@@ -27,14 +46,14 @@ func (l *lines) row(name, format string, args ...any) {
 func (l *lines) line(name, format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	if n := utf8.RuneCountInString(name); n >= indent {
-		if n+1+utf8.RuneCountInString(text) <= width {
+		if n+1+utf8.RuneCountInString(text) <= l.width {
 			l.b.WriteString(name + " " + text + "\n")
 			return
 		}
-		l.b.WriteString(short(name, width) + "\n")
+		l.b.WriteString(short(name, l.width) + "\n")
 		name = ""
 	}
-	for _, part := range wrap(text, width-indent) {
+	for _, part := range wrap(text, l.width-indent) {
 		l.row(name, "%s", part)
 		name = ""
 	}

@@ -14,7 +14,7 @@ type Plan struct {
 	*capacity.Needed
 }
 
-// WriteText writes it for people, in at most 100 columns.
+// WriteText writes it for people, as wide as that of a Report.
 func (p Plan) WriteText(w io.Writer) error { return p.page().writeText(w) }
 
 // WriteJSON writes the objects "run" and "environment", as of a Report, and "plan".

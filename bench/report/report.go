@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"redrpc/bench"
 	"redrpc/bench/capacity"
@@ -29,7 +30,7 @@ type Report struct {
 }
 
 // A Setting is one fact, such as {"payload_bytes", 100}. Name is its JSON name; the
-// text prints it with spaces. A json.RawMessage is printed as it is.
+// text prints it with spaces, and a unit at its end (_s, _bytes) behind the value. A json.RawMessage is printed as it is.
 type Setting struct {
 	Name  string
 	Value any
@@ -40,6 +41,17 @@ func (s Setting) text() string {
 		return string(raw)
 	}
 	return fmt.Sprint(s.Value)
+}
+
+// words are the name and the value for people: a unit at the end of the name goes behind
+// the value.
+func (s Setting) words() (name, text string) {
+	for _, unit := range []struct{ inName, behind string }{{"_s", "s"}, {"_bytes", " bytes"}} {
+		if name, ok := strings.CutSuffix(s.Name, unit.inName); ok {
+			return words(name), s.text() + unit.behind
+		}
+	}
+	return words(s.Name), s.text()
 }
 
 // Redacted returns the report with "***" in place of what looks like a password: in

@@ -17,7 +17,7 @@ type Sweep struct {
 	*capacity.Curve
 }
 
-// WriteText writes it for people, in at most 100 columns.
+// WriteText writes it for people, as wide as that of a Report.
 func (s Sweep) WriteText(w io.Writer) error { return s.page().writeText(w) }
 
 // WriteJSON writes the objects "run" and "environment", as of a Report, and "sweep".

@@ -12,20 +12,26 @@ import (
 )
 
 const (
-	closedLoopHides = "a closed loop sends nothing while it waits, so what users who arrive regardless would wait for is not in these figures"
-	divergingHides  = "more was offered than is answered: times grow for as long as one measures, so percentiles say nothing and are left out"
+	closedLoopHides = "a closed loop sends nothing while the system stalls, so the waits of independent users are not in these figures (coordinated omission)"
+	divergingHides  = "more is offered than is answered: times grow with the length of the run, so percentiles are meaningless and left out"
 )
 
-// WriteText writes the report for people, in printable text of at most 100 columns.
-// What the run says of itself comes first, and again at the end if it is bad news.
+// WriteText writes the report for people, in printable text that is as wide as the terminal
+// w, from 60 to 100 columns, or 100 columns wide if w is none. The answer comes first, and
+// again at the end, where a terminal shows it; the settings are before that.
 func (r Report) WriteText(w io.Writer) error {
-	r = r.Redacted()
-	l := &lines{}
+	l := newLines(w)
+	r.Redacted().writeTo(l)
+	_, err := io.WriteString(w, l.b.String())
+	return err
+}
+
+func (r Report) writeTo(l *lines) {
 	r.writeAlarm(l)
 	if b := objectiveBanner(r.Objective); b != nil {
 		l.banner(b)
 	}
-	r.writeRun(l)
+	r.writeAnswer(l)
 	l.blank()
 	r.writeCounts(l)
 	l.blank()
@@ -35,16 +41,15 @@ func (r Report) WriteText(w io.Writer) error {
 	r.writeDistribution(l)
 	r.writeOverTime(l)
 	r.writeLimits(l)
+	r.writeSettings(l)
+	l.blank()
+	r.writeAnswer(l)
 	if title := r.alarm(); title != "" {
-		l.blank()
 		l.line(title, "see the top")
 	}
 	if o := r.Objective; o != nil {
-		l.blank()
 		l.line(objectiveTitle(o.Outcome), "%s", printable(o.SLO))
 	}
-	_, err := io.WriteString(w, l.b.String())
-	return err
 }
 
 // alarm is the headline of a run whose figures are not to be used, or empty.
@@ -63,12 +68,12 @@ func (r Report) writeAlarm(l *lines) {
 	if title == "" {
 		return
 	}
-	what := "the generator spoiled this measurement: do not use its figures"
+	what := "the load generator could not keep up: do not use these figures"
 	if r.Verdict.State == bench.Diverging {
 		what = divergingHides
 	}
-	rule := strings.Repeat("▀", width) + "\n"
-	l.b.WriteString(strings.Repeat("▄", width) + "\n")
+	rule := strings.Repeat("▀", l.width) + "\n"
+	l.b.WriteString(strings.Repeat("▄", l.width) + "\n")
 	l.line(title, "%s", what)
 	for _, reason := range r.Verdict.Reasons {
 		l.line("", "- %s", printable(reason))
@@ -77,23 +82,72 @@ func (r Report) writeAlarm(l *lines) {
 	l.blank()
 }
 
-// writeRun writes what was run, and where.
-func (r Report) writeRun(l *lines) {
+// writeAnswer writes what the run found, in a few lines.
+func (r Report) writeAnswer(l *lines) {
 	model := printable(r.load())
-	if r.OpenLoop {
-		if r.MaxInFlight > 0 {
-			model += fmt.Sprintf(", at most %s in flight", figure.Grouped(int64(r.MaxInFlight)))
-		}
-		l.line("load model", "%s", model)
-	} else {
-		l.line("load model", "%s, %s callers", model, figure.Grouped(int64(r.Callers)))
-		l.line("", "(%s)", closedLoopHides)
+	switch {
+	case !r.OpenLoop:
+		model += fmt.Sprintf(", %s callers", figure.Grouped(int64(r.Callers)))
+	case r.MaxInFlight > 0:
+		model += fmt.Sprintf(", at most %s in flight", figure.Grouped(int64(r.MaxInFlight)))
 	}
+	l.line("load model", "%s", model)
+	offered := ""
+	if r.OpenLoop {
+		offered = fmt.Sprintf(" (offered %s)", figure.Rate(r.OfferedRate))
+	}
+	l.line("throughput", "%s calls/s%s", figure.Rate(r.Throughput), offered)
+	var times []string
+	for _, f := range figures {
+		if value := r.known(f, &r.Latency); value != nil && (f.quantile == 0.5 || f.quantile >= 0.99 || f.key == "max") {
+			times = append(times, f.name+" "+figure.Microseconds(value))
+		}
+	}
+	if times != nil {
+		l.line("response time", "%s", strings.Join(times, ", "))
+	}
+	l.line("errors", "%s%s", figure.Grouped(r.Errors), share(r.Errors, r.Calls+r.Errors))
+	if r.Missed > 0 {
+		l.line("dropped", "%s%s, never sent", figure.Grouped(r.Missed), share(r.Missed, r.Intended))
+	}
+	if r.Verdict.State != "" {
+		l.line("verdict", "%s", r.verdict())
+	}
+}
+
+// verdict is the state, and how many warnings there are with it.
+func (r Report) verdict() string {
+	state := strings.ToUpper(string(r.Verdict.State))
+	if r.Verdict.Disturbed != "" {
+		state += ", but others used the machine"
+	}
+	warnings := 0
+	for _, c := range r.Verdict.Checks {
+		if c.Is == bench.Warning && r.Verdict.State == bench.Valid {
+			warnings++
+		}
+	}
+	switch warnings {
+	case 0:
+		return state
+	case 1:
+		return state + ", with a warning"
+	}
+	return fmt.Sprintf("%s, with %d warnings", state, warnings)
+}
+
+// writeSettings writes what was run, and where.
+func (r Report) writeSettings(l *lines) {
+	if r.Instances <= 1 && len(r.Settings) == 0 && r.Environment == nil {
+		return
+	}
+	l.blank()
 	if r.Instances > 1 {
 		l.line("generators", "%s", figure.Grouped(int64(r.Instances)))
 	}
 	for _, s := range r.Settings {
-		l.line(printable(strings.ReplaceAll(s.Name, "_", " ")), "%s", printable(s.text()))
+		name, text := s.words()
+		l.line(printable(name), "%s", printable(text))
 	}
 	if e := r.Environment; e != nil {
 		l.line("environment", "%s", printable(e.summary()))
@@ -114,24 +168,23 @@ func (r Report) writeCounts(l *lines) {
 		figure.Seconds(r.Warmup.DurationS), figure.Grouped(r.Warmup.Calls), figure.Grouped(r.Warmup.Errors))
 	l.line("measured", "%s", strings.Join(append([]string{figure.Seconds(r.DurationS) + " s"}, r.cutShort()...), ", "))
 	if r.OpenLoop {
-		l.line("offered", "%s calls/s, %s calls", figure.Rate(r.OfferedRate), figure.Grouped(r.Intended))
+		l.line("intended", "%s calls", figure.Grouped(r.Intended))
 	}
-	l.line("calls", "%s", figure.Grouped(r.Calls))
-	l.line("throughput", "%s calls/s%s", figure.Rate(r.Throughput), r.basis())
+	l.line("calls", "%s%s", figure.Grouped(r.Calls), r.basis())
 	if r.ThroughputMargin*10 > r.Throughput && r.Calls > 0 {
-		l.line("", "± %s: for a better figure measure for longer, calls take %s",
+		l.line("", "throughput ± %s calls/s: for a better figure measure for longer, calls take %s",
 			figure.Rate(r.ThroughputMargin), figure.Microseconds(r.Latency.Mean))
 	}
-	l.line("errors", "%s%s", figure.Grouped(r.Errors), share(r.Errors, r.Calls+r.Errors))
-	for _, kind := range slices.Sorted(maps.Keys(r.ErrorsByKind)) {
+	for i, kind := range slices.Sorted(maps.Keys(r.ErrorsByKind)) {
+		name := ""
+		if i == 0 {
+			name = "errors by kind"
+		}
 		text := fmt.Sprintf("%s  %s", figure.Grouped(r.ErrorsByKind[kind]), printable(kind))
 		if sample := r.ErrorSamples[kind]; sample != "" {
 			text += ", such as: " + short(printable(sample), 300)
 		}
-		l.line("", "%s", text)
-	}
-	if r.Missed > 0 {
-		l.line("missed", "%s%s were never sent", figure.Grouped(r.Missed), share(r.Missed, r.Intended))
+		l.line(name, "%s", text)
 	}
 }
 
@@ -159,7 +212,7 @@ func (r Report) basis() string {
 	if r.Completed == r.Calls {
 		return ""
 	}
-	return fmt.Sprintf(", from the %s answered within the measured time", figure.Grouped(r.Completed))
+	return fmt.Sprintf(" (throughput is of the %s answered within the measured time)", figure.Grouped(r.Completed))
 }
 
 // writeLimits writes what was busy, and what the run found when it looked at itself.
@@ -172,8 +225,9 @@ func (r Report) writeLimits(l *lines) {
 		if i == 0 {
 			name = "busy"
 		}
-		l.row(name, "%8s  %-20s  %s", figure.Percent(u.Busy), bar(u.Busy, 20),
-			short(fmt.Sprintf("%s, of %s", printable(u.Name), figure.Rate(u.Capacity)), 48))
+		columns := min(20, l.width-indent-35)
+		l.row(name, "%8s  %-*s  %s", figure.Percent(u.Busy), columns, bar(u.Busy, columns),
+			short(fmt.Sprintf("%s, of %s", printable(u.Name), figure.Rate(u.Capacity)), l.width-indent-columns-12))
 	}
 	if r.Bottleneck != "" {
 		l.line("bottleneck", "%s", printable(r.Bottleneck))
@@ -182,11 +236,7 @@ func (r Report) writeLimits(l *lines) {
 		return
 	}
 	l.blank()
-	state := strings.ToUpper(string(r.Verdict.State))
-	if r.Verdict.Disturbed != "" {
-		state += ", but others used the machine"
-	}
-	l.line("verdict", "%s", state)
+	l.line("checks", "%s", r.verdict())
 	for _, reason := range r.Verdict.Reasons {
 		l.line("", "- %s", printable(reason))
 	}
@@ -194,14 +244,25 @@ func (r Report) writeLimits(l *lines) {
 	for _, c := range r.Verdict.Checks {
 		switch c.Is {
 		case bench.OK:
-			fine = append(fine, printable(words(c.Name)))
+			fine = append(fine, printable(checkName(c)))
 		case bench.Warning, bench.Unknown:
-			l.line("", "%s: %s: %s", printable(string(c.Is)), printable(words(c.Name)), printable(c.Text))
+			l.line("", "%s: %s: %s", printable(string(c.Is)), printable(checkName(c)), printable(c.Text))
 		}
 	}
 	if len(fine) > 0 {
 		l.line("", "fine: %s", strings.Join(fine, ", "))
 	}
+}
+
+// checkName is the name of a check for people.
+func checkName(c bench.Check) string {
+	switch c.Name {
+	case "given_up":
+		return "timed out"
+	case "missed":
+		return "dropped"
+	}
+	return words(c.Name)
 }
 
 // words makes a JSON name one to read.

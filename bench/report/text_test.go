@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -39,7 +40,7 @@ func text(t *testing.T, r Report) string {
 		t.Fatal(err)
 	}
 	for n, line := range strings.Split(b.String(), "\n") {
-		if c := utf8.RuneCountInString(line); c > width {
+		if c := utf8.RuneCountInString(line); c > fullWidth {
 			t.Errorf("line %d has %d columns: %s", n+1, c, line)
 		}
 	}
@@ -54,11 +55,37 @@ func TestWriteText(t *testing.T) {
 	golden(t, "closed.txt", text(t, closed(400)))
 }
 
+// A text has as many columns as its terminal, and no line is longer.
+func TestWidthOfText(t *testing.T) {
+	long := sample()
+	long.Calls = 90_060_000
+	long.Labels = []bench.Label{{Name: "GET k:__key__ " + strings.Repeat("x", 90), Calls: 9_006_000, Latency: long.Latency}}
+	for name, write := range map[string]func(*lines){
+		"open": sample().writeTo, "closed": closed(400).writeTo, "missed": objective(sample()).writeTo, "labels": long.writeTo,
+		"sweep": sweepSample(t, true).page().writeTo, "rates": sweepSample(t, false).page().writeTo, "search": searchSample().page().writeTo,
+		"comparison": comparisonSample().page().writeTo, "plan": planSample().page().writeTo,
+	} {
+		for _, columns := range []int{leastWidth, 72, 80, 99, fullWidth} {
+			l := &lines{width: columns}
+			write(l)
+			for n, line := range strings.Split(l.b.String(), "\n") {
+				if c := utf8.RuneCountInString(line); c > columns {
+					t.Errorf("%s, line %d has %d columns of %d: %s", name, n+1, c, columns, line)
+				}
+			}
+			// A number that is cut is a wrong one.
+			if cut := regexp.MustCompile(`\d…`).FindString(l.b.String()); cut != "" {
+				t.Errorf("%s, %d columns: %s in\n%s", name, columns, cut, l.b.String())
+			}
+		}
+	}
+}
+
 func TestWriteTextOfABadRun(t *testing.T) {
 	r := sample()
 	r.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"the generator was late: p99 of sent - intended was 34ms, expected at most 1ms " + strings.Repeat("and so on ", 20)}}
 	got := text(t, r)
-	if strings.Index(got, "INVALID") > 500 || !strings.HasSuffix(got, "\n\nINVALID        see the top\n") || strings.Count(got, "34ms") < 2 {
+	if strings.Index(got, "INVALID") > 500 || !strings.HasSuffix(got, "\nINVALID        see the top\n") || strings.Count(got, "34ms") < 2 {
 		t.Errorf("INVALID can be overlooked:\n%s", got)
 	}
 	r.StoppedEarly = true

@@ -62,18 +62,25 @@ func (r Report) writeLatency(l *lines) {
 		return
 	}
 	columns := r.columns()
+	// Where not all intervals have room, only the first time has them.
+	cell := func(i int, text, interval string) string {
+		if i > 0 && indent+28*len(columns) > l.width {
+			return fmt.Sprintf("%-9s", text)
+		}
+		return fmt.Sprintf("%-9s%-19s", text, interval)
+	}
 	var head strings.Builder
-	for _, c := range columns {
-		fmt.Fprintf(&head, "%-9s%-19s", c.name, "95 % CI")
+	for i, c := range columns {
+		head.WriteString(cell(i, c.name, "95 % CI"))
 	}
 	l.row("latency", "%s", head.String())
 	missing := false
 	for _, f := range figures {
 		var row strings.Builder
-		for _, c := range columns {
+		for i, c := range columns {
 			value := r.known(f, &c.of)
 			missing = missing || value == nil
-			fmt.Fprintf(&row, "%-9s%-19s", figure.Microseconds(value), interval(f, value, &c.of))
+			row.WriteString(cell(i, figure.Microseconds(value), interval(f, value, &c.of)))
 		}
 		l.row("  "+f.name, "%s", row.String())
 	}
@@ -85,10 +92,12 @@ func (r Report) writeLatency(l *lines) {
 			bench.MinSamples(0.9), bench.MinSamples(0.95), bench.MinSamples(0.99), figure.Grouped(bench.MinSamples(0.999)))
 	}
 	if r.OpenLoop {
-		l.line("", "(response: from when a call was intended, what users wait; service: from when it was sent; lag: between)")
+		l.line("", "(response: from the intended send time, as users see it; service: from the actual one; lag: between)")
+	} else {
+		l.line("", "%s", closedLoopHides)
 	}
 	if c := r.Censored; c != nil {
-		l.line("given up", "%s calls, not in these times; the shortest of them waited %s", figure.Grouped(c.Calls), figure.Microseconds(&c.AtLeast))
+		l.line("timed out", "%s calls, not in these times; the shortest of them waited %s", figure.Grouped(c.Calls), figure.Microseconds(&c.AtLeast))
 	}
 	if r.Unrecorded > 0 {
 		l.line("", "%s calls took more than an hour: percentiles that they decide are left out", figure.Grouped(r.Unrecorded))
@@ -107,8 +116,28 @@ func interval(f figureOf, value *float64, l *bench.Latency) string {
 	return figure.Microseconds(ends[0]) + " to " + figure.Microseconds(ends[1])
 }
 
+// briefWidth is from how many columns on briefFigures have room.
+const briefWidth = 80
+
 // of labels and phases these are shown.
 var briefFigures = []figureOf{figures[1], figures[2], figures[3], figures[5], figures[7]}
+
+// brief are those that have room.
+func (l *lines) brief() []figureOf {
+	if l.width < briefWidth {
+		return []figureOf{figures[1], figures[5], figures[7]}
+	}
+	return briefFigures
+}
+
+// briefRow is a row of what text says of each of them.
+func (l *lines) briefRow(text func(figureOf) string) string {
+	var row strings.Builder
+	for _, f := range l.brief() {
+		fmt.Fprintf(&row, "%-9s", text(f))
+	}
+	return row.String()
+}
 
 // writeLabels shows the response times of each sort of calls.
 func (r Report) writeLabels(l *lines) {
@@ -116,14 +145,15 @@ func (r Report) writeLabels(l *lines) {
 		return
 	}
 	l.blank()
-	l.row("by label", "%-9s%-9s%-9s%-9s%-9s  %s", "mean", "p50", "p90", "p99", "max", "calls")
+	name := func(f figureOf) string { return f.name }
+	l.row("by label", "%s  calls", l.briefRow(name))
 	for i, of := range r.Labels {
-		var row strings.Builder
-		for _, f := range briefFigures {
-			fmt.Fprintf(&row, "%-9s", figure.Microseconds(r.known(f, &of.Latency)))
+		row := l.briefRow(func(f figureOf) string { return figure.Microseconds(r.known(f, &of.Latency)) })
+		calls := figure.Grouped(of.Calls)
+		if l.width >= briefWidth {
+			calls += share(of.Calls, r.Calls)
 		}
-		fmt.Fprintf(&row, "  %s%s", figure.Grouped(of.Calls), share(of.Calls, r.Calls))
-		l.row(fmt.Sprintf("  %d", i+1), "%s", row.String())
+		l.row(fmt.Sprintf("  %d", i+1), "%s  %s", row, calls)
 		l.line("", "%s", short(printable(of.Name), 80))
 	}
 }
@@ -134,7 +164,8 @@ func (r Report) writePhases(l *lines) {
 		return
 	}
 	l.blank()
-	l.row("phases", "%-9s%-9s%-9s%-9s%-9s  %s", "mean", "p50", "p90", "p99", "max", "share of the mean")
+	name := func(f figureOf) string { return f.name }
+	l.row("phases", "%s  %s", l.briefRow(name), "share of mean")
 	total := 0.0
 	for _, p := range r.Phases {
 		if p.Latency.Mean != nil {
@@ -142,14 +173,12 @@ func (r Report) writePhases(l *lines) {
 		}
 	}
 	for _, p := range r.Phases {
-		var row strings.Builder
-		for _, f := range briefFigures {
-			fmt.Fprintf(&row, "%-9s", figure.Microseconds(r.known(f, &p.Latency)))
-		}
+		row := l.briefRow(func(f figureOf) string { return figure.Microseconds(r.known(f, &p.Latency)) })
 		if mean := r.known(figures[1], &p.Latency); mean != nil && total > 0 {
-			fmt.Fprintf(&row, "  %-20s %s", bar(*mean/total, 20), figure.Percent(*mean/total))
+			columns := min(20, l.width-indent-9*len(l.brief())-9)
+			row += fmt.Sprintf("  %-*s %s", columns, bar(*mean/total, columns), figure.Percent(*mean/total))
 		}
-		l.row("  "+printable(p.Name), "%s", row.String())
+		l.row("  "+printable(p.Name), "%s", row)
 	}
 }
 
@@ -172,7 +201,7 @@ func (r Report) writeDistribution(l *lines) {
 			percent = figure.Percent(float64(b.Count) / float64(count))
 		}
 		l.row("", "%8s to %-8s%9s%10s  %s", figure.Duration(b.From), figure.Duration(b.To), figure.Grouped(b.Count),
-			percent, bar(float64(b.Count)/float64(most), 40))
+			percent, bar(float64(b.Count)/float64(most), min(40, l.width-indent-41)))
 	}
 }
 
@@ -197,13 +226,14 @@ func (r Report) writeOverTime(l *lines) {
 		for n, i := range in {
 			values[n] = of(i)
 		}
-		values = squeezed(values, 50)
+		columns := min(50, l.width-indent-24)
+		values = squeezed(values, columns)
 		var s span
 		for _, v := range values {
 			s.add(v)
 		}
 		if s.some {
-			l.row(name, "%-50s  %s to %s", sparkline(values), text(s.low), text(s.high))
+			l.row(name, "%-*s  %s to %s", columns, sparkline(values), text(s.low), text(s.high))
 		}
 	}
 	row("calls/s", figure.Rate, func(i bench.Interval) float64 { return i.Rate() })

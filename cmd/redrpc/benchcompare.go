@@ -124,6 +124,7 @@ func (s *side) set(about report.About) error {
 	}
 	if e := about.Environment; e != nil { // figures of different machines say nothing of the sides
 		settings["cpu"], settings["cores"], settings["system"] = e.CPU, e.Cores, strings.TrimSpace(e.OS+"/"+e.Arch+" "+e.Kernel)
+		settings["processors"] = e.GOMAXPROCS
 	}
 	if s.Settings == nil {
 		s.Settings, s.about = settings, about

@@ -125,7 +125,7 @@ func TestBenchSLO(t *testing.T) {
 // A run that the generator spoiled is of no use, whatever it measured.
 func TestBenchMissedCalls(t *testing.T) {
 	r := redrpc(t, "bench", "--rate", "1000", "--max-in-flight", "1", "--func", "sleep", "--calls", "50", "--warmup", "0s", "--spin", "off", "-o", "json")
-	r.want(t, exitInvalid, "the measurement is invalid: ", "were never sent")
+	r.want(t, exitInvalid, "the measurement is invalid: ", "were dropped")
 	if res := readRun(t, r.stdout); res.Missed == 0 {
 		t.Errorf("%+v", res.Verdict)
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -174,8 +173,6 @@ func (f *systemFlags) settings(sys *system) report.Settings {
 		add("prefix", f.prefix)
 	}
 	add("timeout_s", f.timeout.Seconds())
-	add("redrpc", version())
-	add("processors", runtime.GOMAXPROCS(0))
 	return set
 }
 

@@ -111,7 +111,7 @@ func (sys *system) commandStats() map[string]float64 {
 // facts are what INFO says of Redis that may explain figures.
 func (sys *system) facts() []report.Setting {
 	names := []string{
-		"redis_version", "redis_mode", "os", "arch_bits", "multiplexing_api", "io_threads_active", "hz", // server
+		"redis_mode", "os", "arch_bits", "multiplexing_api", "io_threads_active", "hz", // server
 		"maxclients", "connected_clients", // clients
 		"maxmemory", "maxmemory_policy", "mem_allocator", // memory
 		"aof_enabled", "role", "connected_slaves", // persistence, replication
