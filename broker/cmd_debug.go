@@ -286,9 +286,10 @@ func debugPopulate(c *call, args [][]byte) resp.Reply {
 	if !isInt || n < 0 {
 		return resp.NotPositive
 	}
-	prefix, size := []byte("key"), int64(0)
+	const longest = 127 // of the text that Redis makes a key of
+	prefix, size := "key", int64(0)
 	if len(args) > 1 {
-		prefix = args[1]
+		prefix = resp.CString(args[1], longest)
 	}
 	if len(args) > 2 {
 		if size, isInt = resp.ParseInt(args[2]); !isInt || size < 0 {
@@ -300,6 +301,7 @@ func debugPopulate(c *call, args [][]byte) resp.Reply {
 	}
 	for i := range n {
 		key := fmt.Appendf(nil, "%s:%d", prefix, i)
+		key = key[:min(len(key), longest)]
 		if c.DB.Find(key) != nil {
 			continue
 		}
