@@ -168,6 +168,13 @@ const inspect = `(() => {
 		}
 		if (!plot.getAttribute("aria-label")) wrong.push(figure.id + ": no text in place of the picture");
 	}
+	for (const th of document.querySelectorAll("tbody th")) {
+		const range = document.createRange();
+		for (const n of th.childNodes) if (n.nodeType === 3) for (const m of n.textContent.matchAll(/[a-z]{3,10}/g)) {
+			range.setStart(n, m.index), range.setEnd(n, m.index + m[0].length);
+			if (range.getClientRects().length > 1 && !/(long){4}/.test(n.textContent)) wrong.push("the name " + n.textContent + " is torn apart");
+		}
+	}
 	// Contrast of texts with what is behind them, WCAG 2.2, 1.4.3.
 	const rgb = c => c.match(/[\d.]+/g).map(Number);
 	const light = c => { const [r, g, b] = rgb(c).map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };
@@ -312,6 +319,9 @@ func pages(t testing.TB) map[string]testPage {
 	diverging, invalid, hostile := sample(), sample(), sample()
 	diverging.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the backlog grew by 120 calls per second"}}
 	invalid.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"the generator was late"}, Checks: []bench.Check{{Name: "lag", Is: bench.Failed, Text: "p99 34ms"}}}
+	twoBanners := objective(invalid)
+	missed := *twoBanners.Result
+	missed.Missed, twoBanners.Result = 1200, &missed
 	evil := `</script><img src=x onerror=alert(1)>"'<b>&amp;` + strings.Repeat("long", 50)
 	hostile.Model, hostile.Bottleneck = evil, evil
 	hostile.ErrorsByKind, hostile.ErrorSamples = map[string]int64{evil: 5}, map[string]string{evil: evil}
@@ -332,11 +342,12 @@ func pages(t testing.TB) map[string]testPage {
 		"evil-comparison": {evilComparison.WriteHTML, 2, []string{"<img src=x onerror=alert(1)>"}},
 		"open": {sample().WriteHTML, 6, []string{"Load test: open loop, poisson:500", "627", "Valid, with a warning",
 			"the second half was 4.1 % slower", "The server's workers: 92 % busy", "division by zero", "Example CPU", "redis mode", "littles law"}},
-		"closed":    {closed(400).WriteHTML, 2, []string{"closed loop sends nothing while the system stalls", "3.96"}},
-		"empty":     {closed(0).WriteHTML, 0, []string{"Errors", "100 %"}},
-		"diverging": {diverging.WriteHTML, 4, []string{"DIVERGING", "the backlog grew by 120 calls per second"}},
-		"invalid":   {invalid.WriteHTML, 6, []string{"INVALID", "do not use its figures", "the generator was late"}},
-		"hostile":   {hostile.WriteHTML, 9, []string{"<img src=x onerror=alert(1)>"}},
+		"two-banners": {twoBanners.WriteHTML, 6, []string{"SLO NOT JUDGED", "INVALID", "Dropped", "1,200"}},
+		"closed":      {closed(400).WriteHTML, 2, []string{"closed loop sends nothing while the system stalls", "3.96"}},
+		"empty":       {closed(0).WriteHTML, 0, []string{"Errors", "100 %"}},
+		"diverging":   {diverging.WriteHTML, 4, []string{"DIVERGING", "the backlog grew by 120 calls per second"}},
+		"invalid":     {invalid.WriteHTML, 6, []string{"INVALID", "do not use its figures", "the generator was late"}},
+		"hostile":     {hostile.WriteHTML, 9, []string{"<img src=x onerror=alert(1)>"}},
 	}
 }
 
