@@ -28,12 +28,12 @@ func (c Comparison) WriteHTML(w io.Writer) error { return c.page().write(w) }
 func (c Comparison) page() *page {
 	p := &page{
 		Title:     c.Comparison.B + " against " + c.Comparison.A,
-		Subtitles: []string{fmt.Sprintf("%d and %d runs; the differences have intervals of 95 %%", c.RunsB, c.RunsA)},
+		Subtitles: []string{fmt.Sprintf("%d and %d runs; differences with 95 %% confidence intervals", c.RunsB, c.RunsA)},
 		Answer:    c.banner(),
 		Footer:    footer,
 	}
 	if c.TookTurns {
-		p.Subtitles[0] = fmt.Sprintf("%d and %d runs that took turns; the differences have intervals of 95 %%", c.RunsB, c.RunsA)
+		p.Subtitles[0] = fmt.Sprintf("%d and %d interleaved runs; differences with 95 %% confidence intervals", c.RunsB, c.RunsA)
 	}
 	for _, x := range c.Contrasts {
 		if x.Judgement == capacity.Unknown {
@@ -75,11 +75,11 @@ func (c Comparison) least() string {
 	if c.Matters == 0 {
 		return ""
 	}
-	return fmt.Sprintf("What differs by less than %s is called no difference, and so are errors by less than %.3g percentage points.", figure.Percent(c.Matters), 100*c.MattersErrors)
+	return fmt.Sprintf("Differences below %s are not relevant, nor are those of the error rate below %.3g percentage points.", figure.Percent(c.Matters), 100*c.MattersErrors)
 }
 
 func (c Comparison) banner() *banner {
-	b := &banner{Class: "valid", Title: "No difference", Text: "None was shown that matters."}
+	b := &banner{Class: "valid", Title: "No difference", Text: "No relevant difference was found."}
 	switch {
 	case c.Stopped != "":
 		b.Class, b.Title, b.Text = "bad", "NO ANSWER", sentence(c.Stopped)
@@ -96,7 +96,7 @@ func (c Comparison) banner() *banner {
 		}
 	}
 	if !c.TookTurns {
-		b.Reasons = append(b.Reasons, "the runs did not take turns, so what changed on the machine meanwhile looks like a difference")
+		b.Reasons = append(b.Reasons, "the runs were not interleaved, so a change on the machine between them looks like a difference")
 	}
 	disturbed := 0
 	for _, r := range c.Runs {

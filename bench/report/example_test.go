@@ -127,7 +127,7 @@ func ExampleSweep() {
 	}
 	// Output:
 	// Throughput and latency over the callers
-	// 3 loads, in shuffled order
+	// 3 loads, in random order
 	// A closed loop sends nothing while the system stalls, so the waits of independent users are not in
 	// these figures (coordinated omission).
 	//
@@ -143,7 +143,7 @@ func ExampleSweep() {
 	// 8          6,200  1.30ms    -  4.00ms      -     0 %  valid
 	// 64         7,000  9.00ms    -  31.0ms      -     0 %  valid
 	//
-	// What was run, and where
+	// Settings and environment
 	// function  echo
 	//
 	// max throughput 7,000 calls/s  (at 64 callers)

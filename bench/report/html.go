@@ -13,9 +13,9 @@ import (
 	"redrpc/internal/figure"
 )
 
-const footer = "Response time is from when a call was intended to when it was done, and what a user waits; service time from when it was sent. " +
-	"Percentiles are of calls that succeeded, read off one histogram of them all, and are left out where the samples are too few. " +
-	"The intervals beside them hold the percentile with 95 % confidence. Written by redrpc."
+const footer = "Response time is measured from the intended send time of a call, as users see it, which avoids coordinated omission; service time from the actual one. " +
+	"Percentiles are of successful calls, from one histogram of all of them, and are left out where there are too few samples. " +
+	"The intervals beside them are 95 % confidence intervals. Written by redrpc."
 
 // WriteHTML writes the report as one page for a browser, which needs no network: it
 // asks for nothing, and its content security policy says so.
@@ -79,9 +79,9 @@ func (r Report) banner() *banner {
 	}
 	switch r.Verdict.State {
 	case bench.Invalid:
-		b.Class, b.Title, b.Text = "bad", "INVALID", "The generator spoiled this measurement: do not use its figures."
+		b.Class, b.Title, b.Text = "bad", "INVALID", "This measurement is not valid: do not use its figures."
 	case bench.Diverging:
-		b.Class, b.Title, b.Text = "bad", "DIVERGING", "More was offered than is answered. Times grow for as long as one measures, so percentiles say nothing and are left out."
+		b.Class, b.Title, b.Text = "bad", "DIVERGING", sentence(divergingHides)
 	case bench.Valid:
 		b.Class, b.Title, b.Text = "valid", "Valid", "The run found nothing wrong with itself."
 		switch {
@@ -144,7 +144,7 @@ func (r Report) latencySection() section {
 	if r.Calls == 0 {
 		return s
 	}
-	t := table{Head: []string{""}, Title: "Figures, and the intervals that hold them with 95 % confidence"}
+	t := table{Head: []string{""}, Title: "Latency with 95 % confidence intervals"}
 	t.Narrow = len(r.columns()) == 1
 	for _, c := range r.columns() {
 		t.Head = append(t.Head, c.name)
@@ -286,7 +286,7 @@ func sentence(text string) string {
 }
 
 func (r Report) checkSection() section {
-	s := section{Title: "What the run looked at to judge itself"}
+	s := section{Title: "Validity checks"}
 	if len(r.Verdict.Checks) == 0 {
 		return s
 	}
@@ -299,7 +299,7 @@ func (r Report) checkSection() section {
 }
 
 func (r Report) runSection() section {
-	s := section{Title: "What was run, and where"}
+	s := section{Title: "Settings and environment"}
 	t := table{Title: "Run", Text: true}
 	add := func(name, text string) {
 		if text != "" {

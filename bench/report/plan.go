@@ -28,7 +28,7 @@ func (p Plan) page() *page {
 		Title:     fmt.Sprintf("Workers for %s calls/s with %s", figure.Rate(p.Rate), p.SLO),
 		Subtitles: []string{"A prediction by simulation, not a measurement: check it by a run."},
 		Footer:    footer,
-		Tiles:     []tile{{"Workers", fmt.Sprint(p.Workers), "", p.SLO}, {"Offered load", figure.Rate(p.Busy), "erlangs", "workers busy on average: it takes more to keep up"}},
+		Tiles:     []tile{{"Workers", fmt.Sprint(p.Workers), "", p.SLO}, {"Offered load", figure.Rate(p.Busy), "erlangs", "workers busy on average: more are needed to keep up"}},
 	}
 	if p.Workers == 0 {
 		out.Verdict = &banner{Class: "bad", Title: "NOT MET", Text: sentence(p.Why)}

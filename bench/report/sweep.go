@@ -33,7 +33,7 @@ func (s Sweep) page() *page {
 	}
 	p := &page{
 		Title:     "Throughput and latency over the " + load,
-		Subtitles: []string{fmt.Sprintf("%d loads, in shuffled order", len(s.Points))},
+		Subtitles: []string{fmt.Sprintf("%d loads, in random order", len(s.Points))},
 		Verdict:   s.banner(),
 		Footer:    footer,
 		Tiles:     s.tiles(unit),
@@ -73,9 +73,9 @@ func (s Sweep) banner() *banner {
 	case s.Stopped != "":
 		b.Class, b.Title, b.Text = "bad", "STOPPED EARLY", "Not all loads were measured: "+s.Stopped+"."
 	case invalid > 0 && invalid == len(s.Points):
-		b.Class, b.Title, b.Text = "bad", "INVALID", "No trial is to be used."
+		b.Class, b.Title, b.Text = "bad", "INVALID", "No trial is valid."
 	case invalid > 0:
-		b.Title, b.Text = "Some invalid", fmt.Sprintf("%d of %d trials are not to be used: the table says why.", invalid, len(s.Points))
+		b.Title, b.Text = "Some invalid", fmt.Sprintf("%d of %d trials are not valid: the table says why.", invalid, len(s.Points))
 	case len(others) == 0:
 		return nil
 	}
@@ -143,7 +143,7 @@ func (s Sweep) charts(load, unit string) []*chart {
 	if !s.Callers {
 		throughput.Series = append([]series{offered}, throughput.Series...)
 	}
-	latency := &chart{Title: "Response time", Note: "Bands hold the true percentile with 95 % confidence. What diverges has no percentiles.",
+	latency := &chart{Title: "Response time", Note: "Bands are 95 % confidence intervals. Diverging trials have no percentiles.",
 		X: x, Y: axis{Label: "latency", Scale: "log", Format: "us"}, Marks: marks, Summary: "Response time over the " + load + "."}
 	against := &chart{Title: "Response time against throughput", X: axis{Label: "calls/s answered", Scale: "linear", Format: "number"},
 		Y: axis{Label: "latency", Scale: "log", Format: "us"}, Summary: "Response time against throughput."}

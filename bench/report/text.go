@@ -68,7 +68,7 @@ func (r Report) writeAlarm(l *lines) {
 	if title == "" {
 		return
 	}
-	what := "the load generator could not keep up: do not use these figures"
+	what := "this measurement is not valid: do not use its figures"
 	if r.Verdict.State == bench.Diverging {
 		what = divergingHides
 	}
