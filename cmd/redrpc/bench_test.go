@@ -104,7 +104,7 @@ func TestBenchText(t *testing.T) {
 	r.want(t, exitOK)
 	for _, text := range []string{
 		"load model     closed loop, 1,000 callers\n", "broker         in-process\n", "transport      memory\n",
-		"redis version  7.0.15\n", "payload        100 bytes\n", "server workers 64\n", "clients        1\n",
+		"redis version  7.0.15\n", "payload        100 bytes\n", "timeout        5s\n", "server workers 64\n", "clients        1\n",
 		"calls          3,000\n", "errors         0\n", "p99.9",
 	} {
 		if !strings.Contains(r.stdout, text) {
