@@ -274,6 +274,18 @@ var tableRules = []rule{
 		sortElements(redis, 1)
 		sortElements(broker, 1)
 	}},
+	{"sort sort_ro", "ALPHA compares up to the first zero byte, and leaves members that are equal so far in the order of a hash table", func(args []string, redis, broker []*answer) {
+		if !slices.ContainsFunc(args, func(arg string) bool { return strings.EqualFold(arg, "ALPHA") }) {
+			return
+		}
+		toZero := func(x *answer) string { return resp.CString([]byte(x.text), len(x.text)) }
+		pairs(redis, broker, func(r, b *answer) {
+			same := slices.EqualFunc(r.items, b.items, func(x, y *answer) bool { return toZero(x) == toZero(y) })
+			if same && slices.EqualFunc(slices.SortedFunc(slices.Values(r.items), byText), slices.SortedFunc(slices.Values(b.items), byText), func(x, y *answer) bool { return x.text == y.text }) {
+				b.items = r.items
+			}
+		})
+	}},
 	{"sort sort_ro", "members that are not sorted: as many will do if but a part of them is asked for", func(args []string, redis, broker []*answer) {
 		given := map[string]int{}
 		for _, arg := range args {
