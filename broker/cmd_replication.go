@@ -55,9 +55,12 @@ func waitForReplicas(c *call, args [][]byte) resp.Reply {
 
 var noReplication = resp.ErrorReply("ERR the broker does not replicate: it is a master without replicas (REPLICAOF NO ONE)")
 
-func replicaof(_ *call, args [][]byte) resp.Reply {
+func replicaof(c *call, args [][]byte) resp.Reply {
 	if resp.Is(args[1], "NO") && resp.Is(args[2], "ONE") {
 		return resp.OK
+	}
+	if c.session.monitors { // for Redis a kind of replica
+		return resp.ErrorReply("ERR Command is not valid when client is a replica.")
 	}
 	if port, isInt := resp.ParseInt(args[2]); !isInt || port < 0 || port > math.MaxUint16 {
 		return resp.ErrorReply("ERR Invalid master port")
@@ -66,14 +69,22 @@ func replicaof(_ *call, args [][]byte) resp.Reply {
 }
 
 // psync reads its arguments as Redis does: the last one may be FAILOVER.
-func psync(_ *call, args [][]byte) resp.Reply {
+func psync(c *call, args [][]byte) resp.Reply {
+	if c.session.monitors {
+		return resp.Nothing
+	}
 	if _, isInt := resp.ParseInt(args[2]); !isInt {
 		return resp.NotAnInteger
 	}
 	return noReplication
 }
 
-func syncReplica(*call, [][]byte) resp.Reply { return noReplication }
+func syncReplica(c *call, _ [][]byte) resp.Reply {
+	if c.session.monitors {
+		return resp.Nothing
+	}
+	return noReplication
+}
 
 // longestHost is how many bytes the address of a replica may have.
 const longestHost = 255

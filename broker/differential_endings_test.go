@@ -175,6 +175,7 @@ var failures = map[string]failing{
 	"noCluster":      {"This instance has cluster support disabled", ""},
 	"modules":        {"MODULE command not allowed. If the enable-module-command option is set to *", ""},
 	"masterPort":     {"Invalid master port", ""},
+	"asReplica":      {"Command is not valid when client is a replica.", ""},
 	"replicaFact":    {"Unrecognized REPLCONF option: *", ""},
 	"replicaFilter":  {"Unsupported rdb-filter-only option: *", ""},
 	"noFilter":       {"Missing rdb-filter-only values", ""},
@@ -356,8 +357,8 @@ var endings = map[string][]string{
 	"save":                    {"never value", "never context", "never forbidden", "never memory", "never noAuth"}, // as it is not sent
 	"bgsave":                  {"never value", "syntax: word | SCHEDULE word"},
 	"bgrewriteaof":            {"never value", "never context", "never forbidden", "never memory", "never noAuth", "never queued", "never revoked"}, // likewise
-	"replicaof":               {"value: NO ONE", "masterPort: 127.0.0.1 noPort"},
-	"slaveof":                 {"value: NO ONE", "masterPort: 127.0.0.1 noPort"},
+	"replicaof":               {"value: NO ONE", "masterPort: 127.0.0.1 noPort", "asReplica: MONITOR ; this 127.0.0.1 noPort ; RESET"},
+	"slaveof":                 {"value: NO ONE", "masterPort: 127.0.0.1 noPort", "asReplica: MONITOR ; this 127.0.0.1 noPort ; RESET"},
 	"replconf":                {"value: nothing | LISTENING-PORT small CAPA EOF | RDB-ONLY zeroOrOne", "syntax: CAPA | CAPA EOF CAPA", "integer: LISTENING-PORT noInt | RDB-ONLY noInt", "replicaFact: word value", "zeroOne: RDB-ONLY 2 | RDB-ONLY -1", "replicaFilter: RDB-FILTER-ONLY NOSUCH", "noFilter: RDB-FILTER-ONLY openQuote"},
 	"psync":                   {"never value", "never context", "never forbidden", "never memory", "never noAuth"}, // likewise
 	"sync":                    {"never value", "never context", "never forbidden", "never memory", "never noAuth"}, // likewise

@@ -23,7 +23,7 @@ import (
 
 var (
 	differentialSeed     = flag.Uint64("differential.seed", 0, "seed of the differential test; 0 chooses one")
-	differentialCommands = flag.Int("differential.commands", 2_000, "how many commands the differential test sends at least; it goes on until each ending of each row was seen a thousandth as often")
+	differentialCommands = flag.Int("differential.commands", 1_000, "how many commands the differential test sends at least; it goes on until each ending of each row was seen a thousandth as often")
 )
 
 // maxDifferences is how many differences are looked into before the test gives up.
@@ -48,7 +48,7 @@ func TestDifferential(t *testing.T) {
 	began, differences := time.Now(), 0
 	goesOn := func() bool {
 		lacks := d.coverage.review()
-		return d.sent < *differentialCommands || lacks && d.sent < 12**differentialCommands
+		return d.sent < *differentialCommands || lacks && d.sent < 40**differentialCommands
 	}
 	for round := uint64(0); goesOn() && differences < maxDifferences; round++ {
 		d.password = ""

@@ -317,8 +317,11 @@ func StreamKeys(from int, flags string) []KeySpec {
 	tracked := func(args [][]byte) (indexes []int, ok bool) {
 		for i := 1; i < len(args); i++ {
 			switch {
+			case resp.Is(args[i], "NOACK"): // which XREAD refuses, as it does GROUP
 			case resp.Is(args[i], "BLOCK"), resp.Is(args[i], "COUNT"):
 				i++
+			case resp.Is(args[i], "GROUP"):
+				i += 2
 			case resp.Is(args[i], "STREAMS") && (len(args)-i)%2 == 1:
 				return behind(args, i)
 			default:
