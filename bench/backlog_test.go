@@ -81,7 +81,7 @@ func TestNoOverloadIsDiverging(t *testing.T) {
 	})
 }
 
-// Time-outs keep the calls in flight few, but an overload is one nevertheless.
+// Timeouts keep the calls in flight few, but an overload is one nevertheless.
 func TestOverloadWithTimeOutsIsDiverging(t *testing.T) {
 	timeOut := func(call func(context.Context) error) func(context.Context) error {
 		return func(ctx context.Context) error {

@@ -79,7 +79,7 @@ type Config struct {
 	Classify func(error) string
 
 	// Censored are the kinds of errors, beside Unfinished, that mean that a call
-	// was given up at a limit, such as a time-out: had it not been, it would have
+	// was given up at a limit, such as a timeout: had it not been, it would have
 	// taken at least as long.
 	Censored []string
 

@@ -71,7 +71,7 @@ func (b *round) list(control *wire) string {
 // soon is the time within which nothing is due but what the test waits for.
 const soon = time.Second
 
-// outlast lets time go on until all that was to happen soon has happened: time-outs,
+// outlast lets time go on until all that was to happen soon has happened: timeouts,
 // and the end of keys, which redis-server deletes for certain only when it comes
 // across them.
 func (b *round) outlast() {

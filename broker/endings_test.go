@@ -137,7 +137,7 @@ func (h *callingHandler) Handle(context.Context, slog.Record) error {
 // When a client of which it is not sure whether it is there ends otherwise, the
 // next in line is served, and who watches the key is told.
 func TestDelayedClientThatEnds(t *testing.T) {
-	for _, how := range []string{"CLIENT UNBLOCK", "overrun", "time-out"} {
+	for _, how := range []string{"CLIENT UNBLOCK", "overrun", "timeout"} {
 		t.Run(how, func(t *testing.T) {
 			b := newBroker(t, Options{ManualTime: time.Unix(1e9, 0), PendingPubSub: PendingLimit{Hard: 1 << 20}})
 			first := &fakeTransport{}
@@ -159,7 +159,7 @@ func TestDelayedClientThatEnds(t *testing.T) {
 				other.expect(t, "1", "CLIENT", "UNBLOCK", fmt.Sprint(first.session.id))
 			case "overrun":
 				other.expect(t, "1", "PUBLISH", "news", strings.Repeat("x", 2<<20))
-			case "time-out":
+			case "timeout":
 				b.Advance(10 * time.Second)
 			}
 			if got := second.reply(t); got != "[q x]" {

@@ -373,7 +373,7 @@ func TestFaultsThroughGoRedis(t *testing.T) {
 		short, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		if err := rdb.RPush(short, "q", "x").Err(); err == nil {
-			t.Error("expected a time-out")
+			t.Error("expected a timeout")
 		}
 		if n := rdb.LLen(ctx, "q").Val(); n != 0 {
 			t.Error("it has run already")

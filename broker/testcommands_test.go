@@ -88,7 +88,7 @@ func TestAdvanceCommand(t *testing.T) {
 
 func TestWaitBlockedCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroker(t, Options{TestCommands: true, ManualTime: noon}) // its time-out does not stand still
+		b := newBroker(t, Options{TestCommands: true, ManualTime: noon}) // its timeout does not stand still
 		w, other, x, y := inMemory(t, b), inMemory(t, b), inMemory(t, b), inMemory(t, b)
 		w.send(t, "REDRPC.WAITBLOCKED", "2", "0")
 		other.expect(t, "0", "EXISTS", "q") // nobody else waits

@@ -137,7 +137,7 @@ func TestTimeoutsAreExact(t *testing.T) {
 	})
 }
 
-// TestLastMoment: a result just before the time-out is a result, whatever the
+// TestLastMoment: a result just before the timeout is a result, whatever the
 // slices; and one just after it is dropped.
 func TestLastMoment(t *testing.T) {
 	t.Parallel()

@@ -105,10 +105,10 @@ type callError struct {
 func (e *callError) Error() string   { return fmt.Sprintf("rpc: %s: %v: %v", e.fn, e.kind, e.cause) }
 func (e *callError) Unwrap() []error { return []error{e.kind, e.cause} }
 
-// timeUp is the cause when a call's own time-out was reached.
+// timeUp is the cause when a call's own timeout was reached.
 type timeUp time.Duration
 
-func (d timeUp) Error() string { return fmt.Sprintf("time-out of %v reached", time.Duration(d)) }
+func (d timeUp) Error() string { return fmt.Sprintf("timeout of %v reached", time.Duration(d)) }
 func (timeUp) Unwrap() error   { return context.DeadlineExceeded }
 func (timeUp) Timeout() bool   { return true }
 

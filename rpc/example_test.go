@@ -101,7 +101,7 @@ func ExampleClient_Call() {
 	case errors.Is(err, rpc.ErrNoResult):
 		fmt.Println("it may have run:", err)
 	}
-	// Output: it may have run: rpc: nobody: no result: time-out of 500ms reached
+	// Output: it may have run: rpc: nobody: no result: timeout of 500ms reached
 }
 
 // A handler of any arguments takes them as they came.

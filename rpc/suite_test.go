@@ -57,7 +57,7 @@ func suite(t *testing.T, start func(*testing.T) *redis.Options) {
 			{"values", testValues},
 			{"call on the wire", testCallOnTheWire},
 			{"results of others", testResultsOfOthers},
-			{"time-outs", testTimeouts},
+			{"timeouts", testTimeouts},
 			{"cancel", testCancel},
 			{"late result", testLateResult},
 			{"misuse", testMisuse},
@@ -544,7 +544,7 @@ func testResultsOfOthers(t *testing.T, h *house) {
 	}
 }
 
-// testTimeouts: that time-outs are exact, and that calls end and servers stop at once, is
+// testTimeouts: that timeouts are exact, and that calls end and servers stop at once, is
 // tested in fake time.
 func testTimeouts(t *testing.T, h *house) {
 	client := h.client(rpc.ClientOptions{Timeout: 350 * time.Millisecond})

@@ -45,7 +45,7 @@ func TestSurvivesFaults(t *testing.T) {
 		)
 	}
 	for _, text := range []string{"OOM no", "NOPERM no", "READONLY no", "LOADING no", "MASTERDOWN no"} {
-		trials = append(trials, trial{name: text, happen: inject(broker.Fault{Error: text, Command: "rpush"}), may: both, texts: []string{text, "time-out"}, must: true})
+		trials = append(trials, trial{name: text, happen: inject(broker.Fault{Error: text, Command: "rpush"}), may: both, texts: []string{text, "timeout"}, must: true})
 	}
 	trials = append(trials,
 		trial{name: "servers replaced", happen: (*load).relieve, may: harmless},

@@ -77,8 +77,8 @@ func TestSurvivesRedis(t *testing.T) {
 			do(l, "debug", "populate", "500", l.prefix+":ballast")
 			do(l, "debug", "reload")
 		}},
-		{trial{name: "pushes forbidden", may: both, must: true, texts: []string{"NOPERM", "time-out"}}, rights("rpush")},
-		{trial{name: "pops forbidden", may: both, must: true, texts: []string{"NOPERM", "time-out"}}, rights("blpop", "blmpop", "lpop")},
+		{trial{name: "pushes forbidden", may: both, must: true, texts: []string{"NOPERM", "timeout"}}, rights("rpush")},
+		{trial{name: "pops forbidden", may: both, must: true, texts: []string{"NOPERM", "timeout"}}, rights("blpop", "blmpop", "lpop")},
 		{trial{name: "reads forbidden", may: both}, rights("blmove", "brpoplpush", "lrange", "ltrim", "exists", "lindex")},
 		{trial{name: "writes paused", may: harmless}, often("client", "pause", 30, "write")},
 		{trial{name: "flushed", may: losses}, often("flushall")},

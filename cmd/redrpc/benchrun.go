@@ -59,7 +59,7 @@ func (m *measuring) config(ctx context.Context, model bench.Model, note string) 
 		Model:     model,
 		Seed:      m.pace.seed,
 		Warmup:    m.pace.warmup,
-		Drain:     m.system.timeout + time.Second, // so that each call ends by its own time-out
+		Drain:     m.system.timeout + time.Second, // so that each call ends by its own timeout
 		Classify:  m.sys.classifier(),
 		Censored:  []string{kindTimeout, kindTimeoutUnsent},
 		Gauges:    m.sys.gauges(),

@@ -44,7 +44,7 @@ Exit codes: 0 there is a result, 1 the call was not sent (it is safe to repeat),
 flag or argument, 5 the function failed, 6 no result came (the function may have run).
 
 With --async the call is only put into its queue, and its ID is printed. Its result and
-its error are given up, and so is the time-out: it runs whenever a server gets to it,
+its error are given up, and so is the timeout: it runs whenever a server gets to it,
 which may be never, if none does before the queue expires, 120 s after the last call.
 If that fails the exit code is 1 if it is certain that the call was not sent, else 6.`,
 		Example: `  redrpc call add a:=1 b:=2

@@ -265,7 +265,7 @@ func TestServeExec(t *testing.T) {
 	redrpc(t, "serve", "--redis", url, "--exec", "f=true", "--exec", "f=true").want(t, exitUsage, `expected each function once, got "f" again`)
 }
 
-// Calls of the old ports tell no time-out. Programs that hang on them do not keep the
+// Calls of the old ports tell no timeout. Programs that hang on them do not keep the
 // workers for ever, and the caller learns why there is no result.
 func TestServeExecOfAnOldPort(t *testing.T) {
 	rdb, url := startRedis(t)

@@ -117,11 +117,11 @@ func TestBenchWithARedisThatHangs(t *testing.T) {
 				t.Errorf("expected the report before the keys are deleted, got %s", report)
 			}
 			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("the report came after %v, expected at most a second's time-out and a little more", took)
+				t.Errorf("the report came after %v, expected at most a second's timeout and a little more", took)
 			}
 			r.wait()
 			if took := time.Since(began); took > 10*time.Second {
-				t.Errorf("the run ended after %v, expected a second's time-out, 3 s of cleaning up and a little more", took)
+				t.Errorf("the run ended after %v, expected a second's timeout, 3 s of cleaning up and a little more", took)
 			}
 			if !strings.Contains(r.stderr.String(), "could not all be deleted, they expire within two minutes") {
 				t.Errorf("nothing of the keys that are left: %s", r.stderr.String())

@@ -36,7 +36,7 @@ func TestServeAndCall(t *testing.T) {
 		{[]string{"add", "a:=1e999", "b:=1"}, "", "expected two numbers"},
 		{[]string{"sleep", "seconds:=0.001"}, "0.001", ""},
 		{[]string{"sleep", "seconds:=-1"}, "", "seconds: expected a number from 0 to 3600, got -1"},
-		{[]string{"sleep", "seconds:=60", "--timeout", "100ms"}, "", "time-out of 100ms reached: is sleep served under the prefix redis_rpc at " + url},
+		{[]string{"sleep", "seconds:=60", "--timeout", "100ms"}, "", "timeout of 100ms reached: is sleep served under the prefix redis_rpc at " + url},
 		{[]string{"fail"}, "", "failed, as asked"},
 		{[]string{"fail", "message=no\x1b[2J good"}, "", "no?[2J good"},
 		{[]string{"nobody", "--timeout", "100ms"}, "", "is nobody served under the prefix redis_rpc at " + url},

@@ -2,7 +2,7 @@
 
     peer.py URL PREFIX serve     serves until it is killed; says "ready" first
     peer.py URL PREFIX call      reads calls from standard input, one JSON array
-                                 [function, arguments, time-out in seconds] a line,
+                                 [function, arguments, timeout in seconds] a line,
                                  and writes one outcome a line: {"res": value},
                                  {"err": text, "tb": text} or {"timeout": true};
                                  null for a function asks for the IDs of the servers
