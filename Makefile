@@ -79,7 +79,7 @@ systems-quick: ## run these programs on the broker only
 	$(SYSTEMS) -count=1 -short ./...
 
 differential: ## compare the broker with redis-server over 1,000,000 random commands, or more until it has seen all
-	GOGC=800 go test ./broker -run '^TestDifferential$$' -v -timeout 1h -differential.commands 1000000
+	GOGC=800 go test ./broker -run '^TestDifferential$$' -v -timeout 2h -differential.commands 1000000 -differential.servers 3
 
 results: ## measure the broker beside redis-server and miniredis: results/broker.md (QUICK=1: a look, in bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers $(if $(QUICK),-quick -out ../../bin)

@@ -4,6 +4,7 @@ package broker
 
 import (
 	"flag"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -24,6 +25,7 @@ import (
 var (
 	differentialSeed     = flag.Uint64("differential.seed", 0, "seed of the differential test; 0 chooses one")
 	differentialCommands = flag.Int("differential.commands", 1_000, "how many commands the differential test sends at least; it goes on until each ending of each row was seen a thousandth as often")
+	differentialServers  = flag.Int("differential.servers", 1, "how many redis-servers are compared at the same time, each with its part of the commands")
 )
 
 // maxDifferences is how many differences are looked into before the test gives up.
@@ -40,15 +42,27 @@ func TestDifferential(t *testing.T) {
 			t.Errorf("the grammar of the differential test has a rule for %s, which is no command", name)
 		}
 	}
-	d := newComparison(t, *differentialCommands/1000)
 	seed := *differentialSeed
 	if seed == 0 {
 		seed = rand.Uint64()
 	}
+	commands := *differentialCommands / *differentialServers
+	for i := range *differentialServers {
+		t.Run(fmt.Sprintf("redis-server %d", i+1), func(t *testing.T) {
+			t.Parallel()
+			playRounds(t, seed+uint64(i)<<32, commands, (commands+999)/1000)
+		})
+	}
+}
+
+// playRounds compares so many commands or more, until each ending has been seen as often as
+// share says.
+func playRounds(t *testing.T, seed uint64, commands, share int) {
+	d := newComparison(t, share)
 	began, differences := time.Now(), 0
 	goesOn := func() bool {
 		lacks := d.coverage.review()
-		return d.sent < *differentialCommands || lacks && d.sent < 40**differentialCommands
+		return d.sent < commands || lacks && d.sent < 40*commands
 	}
 	for round := uint64(0); goesOn() && differences < maxDifferences; round++ {
 		d.password = ""
