@@ -179,8 +179,8 @@ func Plan(ctx context.Context, o PlanOptions) (*Needed, error) {
 	return n, nil
 }
 
-// predict simulates a number of workers, 0 being as many as there are calls. What it says is
-// of no use if ctx has ended.
+// predict simulates a number of workers, 0 being as many as there are calls. If ctx ends
+// first the prediction is incomplete, and the caller must discard it.
 func (o *PlanOptions) predict(ctx context.Context, workers int) Prediction {
 	p := Prediction{Workers: workers}
 	if workers > 0 {

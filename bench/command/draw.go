@@ -2,9 +2,10 @@ package command
 
 import "math"
 
-// A draw is a stream of random numbers that depends on a seed and the number of a command
-// alone, so that a command is the same whoever sends it, and when: SplitMix64 (Steele, Lea
-// and Flood, Fast Splittable Pseudorandom Number Generators, 2014).
+// A draw is a stream of random numbers that depends only on a seed and the number of a
+// command. A command therefore has the same keys and data on any connection and at any
+// time. The generator is SplitMix64 (Steele, Lea and Flood, Fast Splittable Pseudorandom
+// Number Generators, 2014).
 type draw struct{ state uint64 }
 
 const golden = 0x9e3779b97f4a7c15

@@ -2,9 +2,9 @@
 //
 // A Load has connections to one Redis, to the master that Sentinel names, or to the
 // masters of a Cluster. Its Do, which is a Config.Do of package bench, sends one command
-// and waits for its reply. Commands are text with places, as memtier_benchmark has them:
-// __key__ is the number of a key, and __data__ bytes. Which they are depends on the seed
-// and the number of the command alone, so one seed gives the same load, whoever sends it.
+// and waits for its reply. Commands are text with the placeholders of memtier_benchmark:
+// __key__ is the number of a key, and __data__ bytes. Both depend only on the seed and the
+// number of the command: two runs with the same seed send the same commands.
 //
 // All arguments that are keys, as COMMAND GETKEYS tells, get the prefix of the Load, so
 // that its keys are told from those of others, and can be deleted.

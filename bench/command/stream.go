@@ -13,8 +13,8 @@ import (
 )
 
 // A stream is a connection on which replies come in the order of their requests. With a
-// pipeline two goroutines read and write it for all who have requests on it. Without one
-// whoever has a request does so itself, since to switch goroutines costs more than that.
+// pipeline, one goroutine writes all requests and another reads all replies. Without one,
+// the goroutine that sends a request also reads its reply, which saves a context switch.
 type stream struct {
 	net.Conn
 	replies *replyReader
