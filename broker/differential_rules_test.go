@@ -403,11 +403,20 @@ var avoided = []struct {
 // error number behind in redis-server, which SORT takes for its own.
 func overflows(args []string) bool {
 	row := rowOf(args)
-	isScan, isScored := strings.HasSuffix(row, "scan"), strings.HasPrefix(row, "z") || strings.HasPrefix(row, "geo")
+	isScan, isScored, isStream := strings.HasSuffix(row, "scan"), strings.HasPrefix(row, "z") || strings.HasPrefix(row, "geo"), strings.HasPrefix(row, "x")
 	return slices.ContainsFunc(args, func(arg string) bool {
+		if isStream && slices.ContainsFunc(strings.Split(strings.TrimLeft(arg, "("), "-"), beyondIDs) {
+			return true
+		}
 		_, fits := resp.ParseCursor([]byte(arg))
 		return strings.Contains(strings.ToLower(arg), "e4932") || slices.Contains(beyondFloats, arg) || isScored && slices.Contains(beyondDoubles, arg) || isScan && !fits && strings.Trim(arg, "0123456789") == ""
 	})
+}
+
+// beyondIDs reports whether a part of a stream's ID is out of range.
+func beyondIDs(part string) bool {
+	_, fits := resp.ParseCursor([]byte(part))
+	return part != "" && !fits && strings.Trim(part, "0123456789") == ""
 }
 
 // beyondFloats are words that are no long doubles.

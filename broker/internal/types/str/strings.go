@@ -216,10 +216,13 @@ func setExpiring(c *keyspace.Call, args [][]byte, unit keyspace.TimeUnit) resp.R
 }
 
 // setFirstExpiry sets when an entry expires that has just been written, in
-// milliseconds since 1970. It may do so at once.
+// milliseconds since 1970. It may do so at once, of which clients hear after the reply.
 func setFirstExpiry(c *keyspace.Call, e *keyspace.Entry, at int64) {
 	c.Notify(c.DB, []byte(e.Key), keyspace.GenericEvent, "expire")
 	if at <= c.Milliseconds() {
+		if c.Place == 0 {
+			c.AnswerFirst()
+		}
 		e.Due()
 	} else {
 		c.SetExpiry(e, at)
