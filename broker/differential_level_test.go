@@ -277,12 +277,15 @@ func selectClientFields(lines string) string {
 	return strings.Join(kept, " ")
 }
 
-// knownCommands reduces what COMMAND and its sub-commands answer to the commands
-// that the broker has.
+// knownCommands sorts what COMMAND and its sub-commands answer, without prose. What names
+// anything but commands is the reply to another command of the transaction.
 func (v *answer) knownCommands() {
 	known := func(name string) bool { return table.Named([]byte(name)) != nil }
+	if slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind == '$' && item.text != "" && !known(item.text) }) {
+		return
+	}
 	var kept []*answer
-	for i, item := range v.items {
+	for _, item := range v.items {
 		switch {
 		case item.kind == '*' && len(item.items) == 10: // COMMAND, COMMAND INFO
 			if known(item.items[0].text) {
@@ -294,15 +297,7 @@ func (v *answer) knownCommands() {
 				item.items[9].knownCommands()
 				kept = append(kept, item)
 			}
-		case item.kind == '$' && i+1 < len(v.items) && (v.items[i+1].kind == '%' || v.items[i+1].kind == '*'): // COMMAND DOCS
-			if known(item.text) {
-				kept = append(kept, item)
-			}
-		case item.kind == '$' && item.text != "": // COMMAND LIST
-			if known(item.text) {
-				kept = append(kept, item)
-			}
-		case item.kind == '_' || item.kind == '$': // COMMAND INFO of what does not exist
+		case item.kind == '_' || item.kind == '$': // COMMAND DOCS and LIST, COMMAND INFO of what does not exist
 			kept = append(kept, item)
 		}
 	}
