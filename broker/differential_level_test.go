@@ -281,7 +281,7 @@ func selectClientFields(lines string) string {
 // anything but commands is the reply to another command of the transaction.
 func (v *answer) knownCommands() {
 	known := func(name string) bool { return table.Named([]byte(name)) != nil }
-	if slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind == '$' && item.text != "" && !known(item.text) }) {
+	if slices.ContainsFunc(v.items, func(item *answer) bool { return item.kind == '$' && !item.null && item.text != "" && !known(item.text) }) {
 		return
 	}
 	var kept []*answer
