@@ -29,14 +29,18 @@ import (
 // and replies are text.
 type sequential struct {
 	name     string
-	commands []string // with v a value, n a small number, f one of three names
-	apply    func(state string, args []string) (reply, next string)
+	begin    []string // commands before all others
+	commands []string // with v a value, n a small number, f one of three names, i an ID that grows
+
+	// apply returns the reply to a command. What a client saw, or unknown, is only of use where
+	// the server is free to choose.
+	apply func(state string, args []string, saw string) (reply, next string)
 }
 
 const compareAndSet = "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('SET', KEYS[1], ARGV[2]) return 1 end return 0"
 
 var sequentials = []sequential{
-	{"string", []string{"SET k v", "GET k", "APPEND k v", "GETDEL k", "GETSET k v", "SETNX k v", "cas k v v", "swap k v"}, func(s string, args []string) (string, string) {
+	{"string", nil, []string{"SET k v", "GET k", "APPEND k v", "GETDEL k", "GETSET k v", "SETNX k v", "cas k v v", "swap k v"}, func(s string, args []string, _ string) (string, string) {
 		old := cmp.Or(s, "nil")
 		switch args[0] {
 		case "SET":
@@ -62,7 +66,7 @@ var sequentials = []sequential{
 		}
 		return old, args[2] // GETSET
 	}},
-	{"list", []string{"RPUSH k v", "RPUSH k v", "LPUSH k v", "LPOP k", "RPOP k", "LLEN k", "LMOVE k k LEFT RIGHT", "LRANGE k 0 -1", "BLPOP k 0.001"}, func(s string, args []string) (string, string) {
+	{"list", nil, []string{"RPUSH k v", "RPUSH k v", "LPUSH k v", "LPOP k", "RPOP k", "LLEN k", "LMOVE k k LEFT RIGHT", "LRANGE k 0 -1", "BLPOP k 0.001"}, func(s string, args []string, _ string) (string, string) {
 		l := strings.Fields(s)
 		switch args[0] {
 		case "RPUSH":
@@ -89,10 +93,10 @@ var sequentials = []sequential{
 		}
 		return l[0], strings.Join(l[1:], " ") // LPOP
 	}},
-	{"hash", []string{"HSET k f n", "HGET k f", "HDEL k f", "HINCRBY k f n", "HLEN k", "HSETNX k f n"}, func(s string, args []string) (string, string) {
+	{"hash", nil, []string{"HSET k f n", "HGET k f", "HDEL k f", "HINCRBY k f n", "HLEN k", "HSETNX k f n"}, func(s string, args []string, _ string) (string, string) {
 		return onPairs(s, args[2:], args[0])
 	}},
-	{"sorted set", []string{"ZADD k n f", "ZSCORE k f", "ZREM k f", "ZINCRBY k n f", "ZCARD k", "ZPOPMIN k"}, func(s string, args []string) (string, string) {
+	{"sorted set", nil, []string{"ZADD k n f", "ZSCORE k f", "ZREM k f", "ZINCRBY k n f", "ZCARD k", "ZPOPMIN k"}, func(s string, args []string, _ string) (string, string) {
 		switch rest := slices.Clone(args[2:]); args[0] {
 		case "ZPOPMIN":
 			var least []string
@@ -115,6 +119,12 @@ var sequentials = []sequential{
 			return onPairs(s, rest, map[string]string{"ZSCORE": "HGET", "ZREM": "HDEL", "ZCARD": "HLEN"}[args[0]])
 		}
 	}},
+	{"stream", nil, []string{"XADD k i f v", "XADD k i* f v", "XADD k i f v", "XLEN k", "XRANGE k - +", "XRANGE k i +", "XREVRANGE k + - COUNT 1", "XDEL k i", "XTRIM k MAXLEN n", "XTRIM k MINID i", "XREAD COUNT 1 STREAMS k i"}, onStream},
+	{"stream of automatic IDs", nil, []string{"XADD k * f v", "XADD k MAXLEN 3 * f v", "XLEN k", "XRANGE k - +", "XREVRANGE k + - COUNT 1", "XTRIM k MAXLEN n"}, onAutomaticIDs},
+	{"consumer group", []string{"XGROUP CREATE k g 0 MKSTREAM"}, []string{
+		"XADD k i* f v", "XADD k i* f v", "XREADGROUP GROUP g f COUNT 1 STREAMS k >", "XREADGROUP GROUP g f BLOCK 1 STREAMS k >", "XREADGROUP GROUP g f STREAMS k 0",
+		"XACK k g i", "XACK k g i", "XPENDING k g", "XCLAIM k g f 0 i JUSTID", "XAUTOCLAIM k g f 0 i JUSTID", "XGROUP DELCONSUMER k g f", "XDEL k i",
+	}, onStream},
 }
 
 func atoi(s string) int {
@@ -171,9 +181,15 @@ const unknown = "?" // the reply was lost
 
 func (q sequential) model() porcupine.Model {
 	return porcupine.Model{
-		Init: func() any { return "" },
+		Init: func() any {
+			state := ""
+			for _, command := range q.begin {
+				_, state = q.apply(state, strings.Fields(command), unknown)
+			}
+			return state
+		},
 		Step: func(state, input, output any) (bool, any) {
-			reply, next := q.apply(state.(string), input.([]string))
+			reply, next := q.apply(state.(string), input.([]string), output.(string))
 			return output == unknown || reply == output, next
 		},
 		DescribeOperation: func(input, output any) string { return fmt.Sprint(input, " -> ", output) },
@@ -182,18 +198,27 @@ func (q sequential) model() porcupine.Model {
 
 // record lets clients send random commands at the same time, and returns what they saw.
 func (q sequential) record(t *testing.T, clients, commands int, seed uint64, dial func() net.Conn) []porcupine.Operation {
+	connect := func() *redis.Client {
+		return redis.NewClient(&redis.Options{
+			Dialer:     func(context.Context, string, string) (net.Conn, error) { return dial(), nil },
+			MaxRetries: -1, PoolSize: 1, DisableIdentity: true, ContextTimeoutEnabled: true,
+		})
+	}
+	first := connect()
+	defer first.Close()
+	for _, command := range q.begin {
+		for q.send(t, first, strings.Fields(command)) == unknown { // the model has it done once or more
+		}
+	}
 	begun := time.Now()
 	histories := make([][]porcupine.Operation, clients)
 	var running sync.WaitGroup
 	for c := range clients {
 		running.Go(func() {
-			rdb := redis.NewClient(&redis.Options{
-				Dialer:     func(context.Context, string, string) (net.Conn, error) { return dial(), nil },
-				MaxRetries: -1, PoolSize: 1, DisableIdentity: true, ContextTimeoutEnabled: true,
-			})
+			rdb := connect()
 			defer rdb.Close()
 			random := rand.New(rand.NewPCG(seed, uint64(c)))
-			for range commands {
+			for n := range commands {
 				args := strings.Fields(q.commands[random.IntN(len(q.commands))])
 				for i, arg := range args {
 					switch arg {
@@ -203,6 +228,10 @@ func (q sequential) record(t *testing.T, clients, commands int, seed uint64, dia
 						args[i] = strconv.Itoa(random.IntN(4))
 					case "f":
 						args[i] = string(rune('x' + random.IntN(3)))
+					case "i":
+						args[i] = fmt.Sprintf("%d-%d", 1+n/5, random.IntN(3))
+					case "i*":
+						args[i] = fmt.Sprintf("%d-*", 1+n/5)
 					}
 				}
 				op := porcupine.Operation{ClientId: c, Input: args, Call: time.Since(begun).Nanoseconds()}
@@ -257,11 +286,11 @@ func (q sequential) send(t *testing.T, rdb *redis.Client, args []string) string 
 	}
 	if err != nil {
 		if replied, ok := errors.AsType[redis.Error](err); ok {
-			t.Errorf("%q: %v", args, replied)
+			return replied.Error()
 		}
 		return unknown
 	}
-	if pair, ok := reply.([]any); ok && len(pair) == 1 { // ZPOPMIN with RESP3
+	if pair, ok := reply.([]any); ok && len(pair) == 1 && args[0] == "ZPOPMIN" { // with RESP3
 		if inner, ok := pair[0].([]any); ok {
 			reply = inner
 		}
@@ -331,18 +360,42 @@ func TestLinearizableOnRedis(t *testing.T) {
 	}
 }
 
-// A reply that no order explains is found.
+// A reply that no order explains is found: the last one of each of these.
 func TestLinearizableFindsWhatIsNot(t *testing.T) {
-	history := []porcupine.Operation{
-		{ClientId: 0, Input: []string{"SET", "k", "a"}, Call: 0, Output: "OK", Return: 1},
-		{ClientId: 1, Input: []string{"SET", "k", "b"}, Call: 2, Output: unknown, Return: math.MaxInt64},
-		{ClientId: 2, Input: []string{"GET", "k"}, Call: 3, Output: "b", Return: 4},
-		{ClientId: 2, Input: []string{"GET", "k"}, Call: 5, Output: "a", Return: 6},
-	}
-	if got := porcupine.CheckOperations(sequentials[0].model(), history); got {
-		t.Error("a value that was there, was replaced and came back is taken for right")
-	}
-	if got := porcupine.CheckOperations(sequentials[0].model(), history[:3]); !got {
-		t.Error("a lost reply to a command that was carried out is taken for wrong")
+	for _, c := range []struct{ name, history string }{
+		{"string", "SET k a -> OK, GET k -> b"},
+		{"string", "SET k a -> OK, SET k b -> ?, GET k -> b, GET k -> a"},
+		{"string", "SET k a -> OK, cas k a b -> 1, cas k a c -> 1"},
+		{"list", "RPUSH k a -> 1, LPOP k -> a, LPOP k -> a"},
+		{"hash", "HINCRBY k x 1 -> 1, HINCRBY k x 1 -> 1"},
+		{"sorted set", "ZADD k 1 x -> 1, ZADD k 0 y -> 1, ZPOPMIN k -> [x 1]"},
+		{"stream", "XADD k 1-* x a -> 1-0, XADD k 1-* x a -> 1-0"},
+		{"stream", "XADD k 1-1 x a -> 1-1, XDEL k 1-1 -> 1, XADD k 1-1 x a -> 1-1"},
+		{"stream", "XADD k 1-1 x a -> ?, XLEN k -> 1, XTRIM k MAXLEN 0 -> 0"},
+		{"stream", "XADD k 1-1 x a -> 1-1, XRANGE k - + -> [[1-1 [x b]]]"},
+		{"stream", "XADD k 1-1 x a -> 1-1, XADD k 2-0 x b -> 2-0, XREAD COUNT 1 STREAMS k 1-0 -> map[k:[[2-0 [x b]]]]"},
+		{"stream of automatic IDs", "XADD k * x a -> 7-1, XADD k * x b -> 7-0"},
+		{"stream of automatic IDs", "XADD k * x a -> ?, XRANGE k - + -> [[7-1 [x a]]], XRANGE k - + -> [[7-2 [x a]]]"},
+		{"stream of automatic IDs", "XADD k * x a -> ?, XREVRANGE k + - COUNT 1 -> [[7-1 [x a]]], XADD k * x b -> 6-0"},
+		{"consumer group", "XADD k 1-* x a -> 1-0, XREADGROUP GROUP g x COUNT 1 STREAMS k > -> map[k:[[1-0 [x a]]]], XREADGROUP GROUP g y COUNT 1 STREAMS k > -> map[k:[[1-0 [x a]]]]"},
+		{"consumer group", "XADD k 1-* x a -> 1-0, XREADGROUP GROUP g x STREAMS k > -> ?, XACK k g 1-0 -> 1, XACK k g 1-0 -> 1"},
+		{"consumer group", "XADD k 1-* x a -> 1-0, XREADGROUP GROUP g x STREAMS k > -> ?, XPENDING k g -> [1 1-0 1-0 [[x 1]]], XCLAIM k g y 0 1-0 JUSTID -> [1-0], XPENDING k g -> [1 1-0 1-0 [[x 1]]]"},
+	} {
+		i := slices.IndexFunc(sequentials, func(q sequential) bool { return q.name == c.name })
+		var history []porcupine.Operation
+		for n, line := range strings.Split(c.history, ", ") {
+			command, reply, _ := strings.Cut(line, " -> ")
+			op := porcupine.Operation{Input: strings.Fields(command), Call: int64(2 * n), Output: reply, Return: int64(2*n + 1)}
+			if reply == unknown {
+				op.ClientId, op.Return = 1, math.MaxInt64
+			}
+			history = append(history, op)
+		}
+		if got := porcupine.CheckOperations(sequentials[i].model(), history); got {
+			t.Errorf("%s: %s: the last reply is taken for right", c.name, c.history)
+		}
+		if got := porcupine.CheckOperations(sequentials[i].model(), history[:len(history)-1]); !got {
+			t.Errorf("%s: %s: without the last it is taken for wrong", c.name, c.history)
+		}
 	}
 }
