@@ -108,7 +108,8 @@ func (g *generator) next(b *round) []step {
 // range was or will be met in this round, which SORT would take for its own; they may
 // serve several clients by a SWAPDB, or one from several keys, which redis-server does
 // in the order of a hash table; members that SPOP has chosen may be asked for before the
-// test has made them equal; or they look for members between two in a large sorted set whose
+// test has made them equal; or a pause ends before other commands, while redis-server tells of keys
+// that have expired in it only afterwards; or they look for members between two in a large sorted set whose
 // scores are not equal, or for the weights of members, see isLexUnclear and isSortUnclear.
 func (g *generator) isUnclear(steps []step) bool {
 	if g.popsUnseen(steps) {
@@ -126,6 +127,10 @@ func (g *generator) isUnclear(steps []step) bool {
 	b := g.round.subject
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	unpauses := slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == "client|unpause" })
+	if unpauses && (len(steps) > 1 || sessionOf(c.broker).transaction.open) {
+		return true
+	}
 	swaps := slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == "swapdb" })
 	if rowOf(steps[0].args) == "exec" {
 		swaps = slices.ContainsFunc(sessionOf(c.broker).transaction.queue, func(q queuedCommand) bool { return q.command.Name == "swapdb" })

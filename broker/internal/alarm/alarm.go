@@ -3,6 +3,7 @@ package alarm
 
 import (
 	"iter"
+	"math"
 	"slices"
 )
 
@@ -14,6 +15,9 @@ type Alarm struct {
 	number uint32 // of alarms for the same time, the one that was set first comes first
 	Owner  Owner
 }
+
+// Never is the time of alarms that do not go off: the last time there is, in the year 2262.
+const Never = math.MaxInt64
 
 // An Owner of an alarm does what is due. Its alarm is not set any more.
 type Owner interface{ Due() }
@@ -63,9 +67,9 @@ func (h *Queue) At(i int) *Alarm { return h.heap[i] }
 // All lists the alarms that are set, the earliest first, the others in no order.
 func (h *Queue) All() iter.Seq[*Alarm] { return slices.Values(h.heap) }
 
-// First returns the earliest alarm, or nil.
+// First returns the alarm that goes off next, or nil.
 func (h *Queue) First() *Alarm {
-	if len(h.heap) == 0 {
+	if len(h.heap) == 0 || h.heap[0].At == Never {
 		return nil
 	}
 	return h.heap[0]

@@ -178,11 +178,15 @@ func (k *Keyspace) SetExpiry(e *Entry, at int64) {
 		e.DB.expiring++
 	}
 	e.ExpiresAt = at
-	if at <= math.MaxInt64/int64(time.Millisecond) {
-		k.Alarms.Set(&e.alarm, e, at*int64(time.Millisecond))
-	} else { // some time after the year 2262
-		k.Alarms.Clear(&e.alarm)
+	k.Alarms.Set(&e.alarm, e, e.alarmTime())
+}
+
+// alarmTime is when an entry expires, in nanoseconds since 1970, as far as that can be told.
+func (e *Entry) alarmTime() int64 {
+	if e.ExpiresAt > math.MaxInt64/int64(time.Millisecond) {
+		return alarm.Never
 	}
+	return e.ExpiresAt * int64(time.Millisecond)
 }
 
 // Persist removes an entry's expiry. It reports whether it had one.
@@ -344,7 +348,7 @@ func (k *Keyspace) checkEntry(d *DB, e *Entry) error {
 	switch {
 	case d.Get(e.Key) != e || e.DB != d:
 		return errors.New("it is not where it belongs")
-	case e.ExpiresAt == 0 && e.alarm.IsSet(), e.ExpiresAt != 0 && e.ExpiresAt <= math.MaxInt64/int64(time.Millisecond) && e.alarm.At != e.ExpiresAt*int64(time.Millisecond):
+	case e.alarm.IsSet() != (e.ExpiresAt != 0), e.alarm.IsSet() && e.alarm.At != e.alarmTime():
 		return fmt.Errorf("it expires at %d ms, its alarm is set for %d ns", e.ExpiresAt, e.alarm.At)
 	case k.MaxMemory > 0 && e.bytes != e.Footprint():
 		return fmt.Errorf("it counts %d bytes, and takes %d", e.bytes, e.Footprint())

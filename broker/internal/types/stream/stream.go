@@ -282,7 +282,7 @@ func (s *stream) findFirst() {
 // trim removes the oldest entries. It returns how many.
 func (s *stream) trim(o *trimming) (removed int) {
 	defer func() {
-		if removed > 0 {
+		if removed > 0 || s.length == 0 { // RESTORE leaves another ID for none
 			s.findFirst()
 		}
 	}()
