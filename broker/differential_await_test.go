@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -107,12 +108,12 @@ func (b *Broker) dueSoon() time.Duration {
 
 // lists returns the lines of CLIENT LIST of both servers, when all blocked clients
 // have timed out that are to do so soon. One that is blocked again by what it had
-// sent behind has to be so in redis-server, too.
+// sent behind has to be so in redis-server, too, and one that is closed has to be gone.
 func (b *round) lists() (redis, broker []string) {
 	for range 100 {
 		redis, broker = b.await(), strings.Split(b.list(b.broker), "\n")
 		in, ahead := waiting(redis), waiting(broker)
-		behind := len(in) > len(ahead)
+		behind := len(in) > len(ahead) || len(slices.DeleteFunc(slices.Clone(redis), isClosing)) > len(broker)
 		for id, command := range in {
 			behind = behind || ahead[id] != "" && ahead[id] != command
 		}

@@ -128,9 +128,11 @@ func (d *comparison) playRound(next func(*round) []step, record *[]string) (made
 	b.broker.expect(d, "+OK", "AUTH", "control", "")
 	d.makeUsers(b.broker)
 	d.redis.do(d, "SCAN", "0") // leaves no error number behind
-	d.redis.expect(d, "+OK", "CONFIG", "RESETSTAT")
 	b.broker.expect(d, "+OK", "CONFIG", "SET", "slowlog-log-slower-than", "-1")
-	b.broker.expect(d, "+OK", "CONFIG", "RESETSTAT")
+	for _, server := range []*wire{d.redis, b.broker} {
+		server.expect(d, "+OK", "SLOWLOG", "RESET")
+		server.expect(d, "+OK", "CONFIG", "RESETSTAT")
+	}
 	for i := range b.clients {
 		b.clients[i] = &pairedClient{name: string(rune('a' + i))}
 		b.connect(b.clients[i])
