@@ -127,13 +127,18 @@ func (g *generator) isUnclear(steps []step) bool {
 	b := g.round.subject
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	unpauses := slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == "client|unpause" })
-	if unpauses && (len(steps) > 1 || sessionOf(c.broker).transaction.open) {
-		return true
+	has := func(row string) bool {
+		return slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == row })
 	}
-	swaps := slices.ContainsFunc(steps, func(s step) bool { return rowOf(s.args) == "swapdb" })
+	swaps, unpauses := has("swapdb"), has("client|unpause") && len(steps) > 1
 	if rowOf(steps[0].args) == "exec" {
-		swaps = slices.ContainsFunc(sessionOf(c.broker).transaction.queue, func(q queuedCommand) bool { return q.command.Name == "swapdb" })
+		for _, q := range sessionOf(c.broker).transaction.queue {
+			swaps = swaps || q.command.Name == "swapdb"
+			unpauses = unpauses || q.command.Name == "client|unpause"
+		}
+	}
+	if unpauses && b.pause.mode != notPaused {
+		return true
 	}
 	if commands := c.commands(steps); isLexUnclear(b, commands) || isSortUnclear(b, commands) {
 		return true
