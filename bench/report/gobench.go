@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"redrpc/internal/figure"
+	"redrpc/internal/terminal"
 )
 
 // WriteGoBench writes the run in Go's benchmark format, which benchstat compares: one
@@ -27,7 +28,7 @@ func (r Report) WriteGoBench(w io.Writer, name string) error {
 	if e := r.Environment; e != nil {
 		for _, c := range [][2]string{{"goos", e.OS}, {"goarch", e.Arch}, {"cpu", e.CPU}} {
 			if c[1] != "" {
-				fmt.Fprintf(&b, "%s: %s\n", c[0], printable(c[1]))
+				fmt.Fprintf(&b, "%s: %s\n", c[0], terminal.Quoted(c[1]))
 			}
 		}
 		if e.GOMAXPROCS > 1 {
@@ -35,7 +36,7 @@ func (r Report) WriteGoBench(w io.Writer, name string) error {
 		}
 	}
 	if o := r.Objective; o != nil {
-		fmt.Fprintf(&b, "slo: %s %s\n", printable(o.SLO), o.Outcome)
+		fmt.Fprintf(&b, "slo: %s %s\n", terminal.Quoted(o.SLO), o.Outcome)
 	}
 	load := fmt.Sprintf("callers=%d", r.Callers)
 	if r.OpenLoop {

@@ -10,6 +10,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"redrpc/bench"
+	"redrpc/internal/terminal"
 )
 
 const nsPerMS = 1e6
@@ -119,7 +120,7 @@ func (r Report) alarmLines() []string {
 		return lines
 	}
 	for _, reason := range append([]string{""}, r.Verdict.Reasons...) {
-		lines = append(lines, strings.TrimSuffix(title+": "+printable(reason), ": "))
+		lines = append(lines, strings.TrimSuffix(title+": "+terminal.Quoted(reason), ": "))
 	}
 	return lines
 }

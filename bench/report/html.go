@@ -11,6 +11,7 @@ import (
 
 	"redrpc/bench"
 	"redrpc/internal/figure"
+	"redrpc/internal/terminal"
 )
 
 const footer = "Response time is measured from the intended send time of a call, as users see it, which avoids coordinated omission; service time from the actual one. " +
@@ -234,7 +235,7 @@ func (r Report) errorSection() section {
 			}
 		}
 		width := 100 * float64(n) / float64(r.Errors)
-		t.Rows = append(t.Rows, []cell{{Text: kind, Message: short(printable(r.ErrorSamples[kind]), 300)},
+		t.Rows = append(t.Rows, []cell{{Text: kind, Message: short(terminal.Quoted(r.ErrorSamples[kind]), 300)},
 			{Bar: true, Width: min(100, max(0, width)), Color: colorErrors, Class: "share", Text: figure.Percent(width / 100)},
 			{Text: figure.Grouped(n)}, {Text: figure.Percent(float64(n) / float64(max(1, r.Calls+r.Errors)))}, {Text: p50}})
 	}
@@ -303,7 +304,7 @@ func (r Report) runSection() section {
 	t := table{Title: "Run", Text: true}
 	add := func(name, text string) {
 		if text != "" {
-			t.Rows = append(t.Rows, []cell{{Text: words(name)}, {Text: short(printable(text), 2000)}})
+			t.Rows = append(t.Rows, []cell{{Text: words(name)}, {Text: short(terminal.Quoted(text), 2000)}})
 		}
 	}
 	for _, set := range r.Settings {
@@ -334,7 +335,7 @@ func (r Report) runSection() section {
 		add("memory", fmt.Sprintf("%.1f GiB", float64(e.MemoryBytes)/(1<<30)))
 	}
 	if len(e.Command) > 0 {
-		t.Rows = append(t.Rows, []cell{{Text: "command"}, {Text: short(printable(strings.Join(e.Command, " ")), 2000), Code: true}})
+		t.Rows = append(t.Rows, []cell{{Text: "command"}, {Text: short(terminal.Quoted(strings.Join(e.Command, " ")), 2000), Code: true}})
 	}
 	for _, set := range e.More {
 		add(set.words())

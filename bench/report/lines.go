@@ -5,9 +5,7 @@ import (
 	"io"
 	"math"
 	"os"
-	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"golang.org/x/term"
@@ -85,14 +83,6 @@ func wrap(text string, n int) []string {
 func short(s string, n int) string {
 	if runes := []rune(s); len(runes) > n {
 		return string(runes[:n-1]) + "…"
-	}
-	return s
-}
-
-// printable is s with what could move a terminal's cursor escaped.
-func printable(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(s)
 	}
 	return s
 }

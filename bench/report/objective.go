@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"redrpc/bench/capacity"
+	"redrpc/internal/terminal"
 )
 
 // objectiveTitle is the headline of an outcome.
@@ -41,5 +42,5 @@ func (r Report) objectiveLine() string {
 		return ""
 	}
 	b := objectiveBanner(r.Objective)
-	return b.Title + ": " + printable(b.Text) + ": " + printable(strings.Join(b.Reasons, "; "))
+	return b.Title + ": " + terminal.Quoted(b.Text) + ": " + terminal.Quoted(strings.Join(b.Reasons, "; "))
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"unicode/utf8"
+
+	"redrpc/internal/terminal"
 )
 
 // writeText writes what the page says for a terminal, without its charts. As in the text of
@@ -47,7 +49,7 @@ func (p *page) writeTo(l *lines) {
 	if len(p.Sections) > 0 && len(p.Banners())+len(p.Tiles) > 0 {
 		l.blank()
 		for _, b := range p.Banners() {
-			l.line(strings.ToUpper(b.Title), "%s", printable(b.Text))
+			l.line(strings.ToUpper(b.Title), "%s", terminal.Quoted(b.Text))
 		}
 		for _, t := range p.Tiles[:min(1, len(p.Tiles))] {
 			l.tile(t)
@@ -60,7 +62,7 @@ func (l *lines) tile(t tile) {
 	if t.More != "" {
 		value += "  (" + t.More + ")"
 	}
-	l.line(strings.ToLower(t.Name), "%s", printable(value))
+	l.line(strings.ToLower(t.Name), "%s", terminal.Quoted(value))
 }
 
 // banner writes one between two bars if it is bad news.
@@ -69,9 +71,9 @@ func (l *lines) banner(b *banner) {
 	if loud {
 		l.b.WriteString(strings.Repeat("▄", l.width) + "\n")
 	}
-	l.line(strings.ToUpper(b.Title), "%s", printable(b.Text))
+	l.line(strings.ToUpper(b.Title), "%s", terminal.Quoted(b.Text))
 	for _, reason := range b.Reasons {
-		l.line("", "- %s", printable(reason))
+		l.line("", "- %s", terminal.Quoted(reason))
 	}
 	if loud {
 		l.b.WriteString(strings.Repeat("▀", l.width) + "\n")
@@ -80,7 +82,7 @@ func (l *lines) banner(b *banner) {
 }
 
 func (l *lines) paragraph(text string) {
-	for _, part := range wrap(printable(text), l.width) {
+	for _, part := range wrap(terminal.Quoted(text), l.width) {
 		l.b.WriteString(part + "\n")
 	}
 }
@@ -149,7 +151,7 @@ func (l *lines) cells(t table, small bool) [][]string {
 			if small {
 				text += " " + c.Small
 			}
-			if text = printable(strings.TrimSpace(text)); c.Bar {
+			if text = terminal.Quoted(strings.TrimSpace(text)); c.Bar {
 				text = bar(c.Width/100, 16)
 			}
 			row = append(row, text)

@@ -9,6 +9,7 @@ import (
 
 	"redrpc/bench"
 	"redrpc/internal/figure"
+	"redrpc/internal/terminal"
 )
 
 const (
@@ -48,7 +49,7 @@ func (r Report) writeTo(l *lines) {
 		l.line(title, "see the top")
 	}
 	if o := r.Objective; o != nil {
-		l.line(objectiveTitle(o.Outcome), "%s", printable(o.SLO))
+		l.line(objectiveTitle(o.Outcome), "%s", terminal.Quoted(o.SLO))
 	}
 }
 
@@ -76,7 +77,7 @@ func (r Report) writeAlarm(l *lines) {
 	l.b.WriteString(strings.Repeat("▄", l.width) + "\n")
 	l.line(title, "%s", what)
 	for _, reason := range r.Verdict.Reasons {
-		l.line("", "- %s", printable(reason))
+		l.line("", "- %s", terminal.Quoted(reason))
 	}
 	l.b.WriteString(rule)
 	l.blank()
@@ -84,7 +85,7 @@ func (r Report) writeAlarm(l *lines) {
 
 // writeAnswer writes what the run found, in a few lines.
 func (r Report) writeAnswer(l *lines) {
-	model := printable(r.load())
+	model := terminal.Quoted(r.load())
 	switch {
 	case !r.OpenLoop:
 		model += fmt.Sprintf(", %s callers", figure.Grouped(int64(r.Callers)))
@@ -147,10 +148,10 @@ func (r Report) writeSettings(l *lines) {
 	}
 	for _, s := range r.Settings {
 		name, text := s.words()
-		l.line(printable(name), "%s", printable(text))
+		l.line(terminal.Quoted(name), "%s", terminal.Quoted(text))
 	}
 	if e := r.Environment; e != nil {
-		l.line("environment", "%s", printable(e.summary()))
+		l.line("environment", "%s", terminal.Quoted(e.summary()))
 	}
 }
 
@@ -180,9 +181,9 @@ func (r Report) writeCounts(l *lines) {
 		if i == 0 {
 			name = "errors by kind"
 		}
-		text := fmt.Sprintf("%s  %s", figure.Grouped(r.ErrorsByKind[kind]), printable(kind))
+		text := fmt.Sprintf("%s  %s", figure.Grouped(r.ErrorsByKind[kind]), terminal.Quoted(kind))
 		if sample := r.ErrorSamples[kind]; sample != "" {
-			text += ", such as: " + short(printable(sample), 300)
+			text += ", such as: " + short(terminal.Quoted(sample), 300)
 		}
 		l.line(name, "%s", text)
 	}
@@ -227,10 +228,10 @@ func (r Report) writeLimits(l *lines) {
 		}
 		columns := min(20, l.width-indent-35)
 		l.row(name, "%8s  %-*s  %s", figure.Percent(u.Busy), columns, bar(u.Busy, columns),
-			short(fmt.Sprintf("%s, of %s", printable(u.Name), figure.Rate(u.Capacity)), l.width-indent-columns-12))
+			short(fmt.Sprintf("%s, of %s", terminal.Quoted(u.Name), figure.Rate(u.Capacity)), l.width-indent-columns-12))
 	}
 	if r.Bottleneck != "" {
-		l.line("bottleneck", "%s", printable(r.Bottleneck))
+		l.line("bottleneck", "%s", terminal.Quoted(r.Bottleneck))
 	}
 	if r.Verdict.State == "" {
 		return
@@ -238,15 +239,15 @@ func (r Report) writeLimits(l *lines) {
 	l.blank()
 	l.line("checks", "%s", r.verdict())
 	for _, reason := range r.Verdict.Reasons {
-		l.line("", "- %s", printable(reason))
+		l.line("", "- %s", terminal.Quoted(reason))
 	}
 	var fine []string
 	for _, c := range r.Verdict.Checks {
 		switch c.Is {
 		case bench.OK:
-			fine = append(fine, printable(checkName(c)))
+			fine = append(fine, terminal.Quoted(checkName(c)))
 		case bench.Warning, bench.Unknown:
-			l.line("", "%s: %s: %s", printable(string(c.Is)), printable(checkName(c)), printable(c.Text))
+			l.line("", "%s: %s: %s", terminal.Quoted(string(c.Is)), terminal.Quoted(checkName(c)), terminal.Quoted(c.Text))
 		}
 	}
 	if len(fine) > 0 {

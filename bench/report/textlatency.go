@@ -9,6 +9,7 @@ import (
 
 	"redrpc/bench"
 	"redrpc/internal/figure"
+	"redrpc/internal/terminal"
 )
 
 // A figureOf is one figure of a Latency. Its key is its JSON name.
@@ -154,7 +155,7 @@ func (r Report) writeLabels(l *lines) {
 			calls += share(of.Calls, r.Calls)
 		}
 		l.row(fmt.Sprintf("  %d", i+1), "%s  %s", row, calls)
-		l.line("", "%s", short(printable(of.Name), 80))
+		l.line("", "%s", short(terminal.Quoted(of.Name), 80))
 	}
 }
 
@@ -178,7 +179,7 @@ func (r Report) writePhases(l *lines) {
 			columns := min(20, l.width-indent-9*len(l.brief())-9)
 			row += fmt.Sprintf("  %-*s %s", columns, bar(*mean/total, columns), figure.Percent(*mean/total))
 		}
-		l.row("  "+printable(p.Name), "%s", row)
+		l.row("  "+terminal.Quoted(p.Name), "%s", row)
 	}
 }
 
@@ -242,7 +243,7 @@ func (r Report) writeOverTime(l *lines) {
 	row("p99", us, func(i bench.Interval) float64 { return known(i.Latency.P99) })
 	row("in flight", figure.Rate, func(i bench.Interval) float64 { return float64(i.InFlight) })
 	for _, name := range slices.Sorted(maps.Keys(gauges)) {
-		row(printable(name), figure.Rate, func(i bench.Interval) float64 { return i.Gauges[name] })
+		row(terminal.Quoted(name), figure.Rate, func(i bench.Interval) float64 { return i.Gauges[name] })
 	}
 }
 

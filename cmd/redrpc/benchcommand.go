@@ -12,6 +12,7 @@ import (
 	"redrpc/bench"
 	"redrpc/bench/command"
 	"redrpc/bench/report"
+	"redrpc/internal/terminal"
 )
 
 // commandFlags are the flags of a load of Redis commands instead of calls.
@@ -157,7 +158,7 @@ func (sys *system) startCommands(ctx context.Context, f *systemFlags, opt *redis
 	sys.closers = append(sys.closers, sys.load.Close)
 	notes, err := sys.load.Prepare(ctx)
 	for _, note := range notes {
-		fmt.Fprintf(log, "note: %s\n", clean(note))
+		fmt.Fprintf(log, "note: %s\n", terminal.Text(note))
 	}
 	if ctx.Err() != nil {
 		return errors.New("interrupted before the run")

@@ -14,6 +14,7 @@ import (
 	"redrpc/bench"
 	"redrpc/bench/capacity"
 	"redrpc/bench/report"
+	"redrpc/internal/terminal"
 )
 
 // readFlags are the flags of the sub-commands that read reports and measure nothing.
@@ -116,7 +117,7 @@ func first(told io.Writer, errs ...error) error {
 	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
 	for i, err := range errs {
 		if i > 0 {
-			fmt.Fprintf(told, "redrpc: %s\n", clean(err.Error()))
+			fmt.Fprintf(told, "redrpc: %s\n", terminal.Text(err.Error()))
 		}
 	}
 	if len(errs) == 0 {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"redrpc/bench/report"
+	"redrpc/internal/terminal"
 )
 
 // A form is one in which a report can be written, by its name.
@@ -118,7 +119,7 @@ func (f *reportFlags) write(w writers, stdout, told io.Writer) error {
 		if err := o.write(w[formats[i]]); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", formats[i], err))
 		} else if o.path != "" {
-			fmt.Fprintf(told, "report written to %s\n", o.path)
+			fmt.Fprintf(told, "report written to %s\n", terminal.Text(o.path))
 		}
 	}
 	return errors.Join(errs...)

@@ -11,6 +11,7 @@ import (
 	"redrpc/bench"
 	"redrpc/bench/capacity"
 	"redrpc/bench/report"
+	"redrpc/internal/terminal"
 )
 
 // A measuring is a system that is assembled, and how it is measured: once, or again and
@@ -45,7 +46,7 @@ func measure(ctx context.Context, f *systemFlags, pace *paceFlags, open bool, at
 	err = do(&measuring{f, pace, sys, live, replay})
 	// After the report, which nobody is to wait for longer than needed.
 	if err := sys.close(live); err != nil {
-		fmt.Fprintf(live, "redrpc: %s\n", clean(err.Error()))
+		fmt.Fprintf(live, "redrpc: %s\n", terminal.Text(err.Error()))
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 	"redrpc/bench"
 	"redrpc/bench/capacity"
 	"redrpc/internal/figure"
+	"redrpc/internal/terminal"
 )
 
 // A trialTimeout is the default of --timeout where many runs are made: calls of an
@@ -40,7 +41,7 @@ func (m *measuring) trial(arrivals string) capacity.Trial {
 
 // tell writes a line about a trial that has ended.
 func (m *measuring) tell(format string, args ...any) {
-	fmt.Fprintf(m.live, "%s\n", clean(fmt.Sprintf(format, args...)))
+	fmt.Fprintf(m.live, "%s\n", terminal.Text(fmt.Sprintf(format, args...)))
 }
 
 // loads takes numbers by commas, and geometric rows such as 100..1600/5, which is 100,

@@ -12,6 +12,7 @@ import (
 	"redrpc/bench/capacity"
 	"redrpc/bench/report"
 	"redrpc/internal/figure"
+	"redrpc/internal/terminal"
 )
 
 const exitCodesHelp = `Exit codes: 0 fine, 1 could not run or nothing succeeded, 2 wrong flag or argument,
@@ -97,7 +98,7 @@ func runEnded(res *bench.Result, objective *capacity.Objective, told io.Writer) 
 // objectiveEnded tells the findings, too.
 func objectiveEnded(o *capacity.Objective, told io.Writer) error {
 	for _, f := range o.Findings {
-		fmt.Fprintf(told, "SLO %s: %s\n", f.Term, clean(f.Text))
+		fmt.Fprintf(told, "SLO %s: %s\n", f.Term, terminal.Text(f.Text))
 	}
 	switch reasons := strings.Join(o.Reasons, "; "); o.Outcome {
 	case capacity.Met:

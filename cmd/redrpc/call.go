@@ -81,7 +81,7 @@ If that fails the exit code is 1 if it is certain that the call was not sent, el
 			}
 			result, err := call(cmd.Context(), redisOpt, opt, fn, kw)
 			if remote, ok := errors.AsType[*rpc.RemoteError](err); ok && remote.Traceback != "" {
-				fmt.Fprintln(cmd.ErrOrStderr(), clean(strings.TrimRight(remote.Traceback, "\n")))
+				fmt.Fprintln(cmd.ErrOrStderr(), terminal.Text(strings.TrimRight(remote.Traceback, "\n")))
 			}
 			if err != nil {
 				return callError(err)

@@ -171,12 +171,6 @@ func withInspector(ctx context.Context, redisOpt *redis.Options, prefix string, 
 	return use(inspector)
 }
 
-// cell makes of text, which others may have written, something for one cell of a
-// table.
-func cell(text string) string {
-	return strings.NewReplacer("\n", "?", "\t", "?").Replace(clean(text))
-}
-
 // widest is how many columns a cell takes that is not the last of its row.
 const widest = 40
 
@@ -186,7 +180,7 @@ func table(rows [][]string) string {
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, text := range row {
-			text = cell(text)
+			text = terminal.Line(text)
 			if i < len(row)-1 {
 				text = runewidth.Truncate(text, widest, "…")
 			}

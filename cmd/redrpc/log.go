@@ -5,17 +5,19 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+
+	"redrpc/internal/terminal"
 )
 
 // newLog logs to w what is of a level, or worse.
 func newLog(w io.Writer, level slog.Level) *slog.Logger {
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+	return slog.New(slog.NewTextHandler(terminal.Writer(w), &slog.HandlerOptions{Level: level}))
 }
 
 // newBriefLog logs to w the first record of each message, so that a Redis that is
 // gone does not fill the screen a thousand times a second.
 func newBriefLog(w io.Writer) *slog.Logger {
-	return slog.New(firstOfEach{slog.NewTextHandler(w, nil), new(sync.Map)})
+	return slog.New(firstOfEach{slog.NewTextHandler(terminal.Writer(w), nil), new(sync.Map)})
 }
 
 type firstOfEach struct {

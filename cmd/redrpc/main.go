@@ -11,9 +11,10 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
-	"unicode"
 
 	"github.com/spf13/cobra"
+
+	"redrpc/internal/terminal"
 )
 
 // Exit codes.
@@ -54,7 +55,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, getenv fu
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(stderr, "redrpc: %s\n", clean(err.Error()))
+	fmt.Fprintf(stderr, "redrpc: %s\n", terminal.Text(err.Error()))
 	if !started || errors.As(err, new(usageError)) {
 		return exitUsage
 	}
@@ -147,14 +148,4 @@ func checkOwnArgs(root *cobra.Command) {
 			}
 		}
 	}
-}
-
-// clean takes from text, which others may have written, its power over a terminal.
-func clean(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, text)
 }

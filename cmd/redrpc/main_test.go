@@ -12,13 +12,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"unicode"
+	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"go.uber.org/goleak"
 
 	"redrpc/internal/redistest"
+	"redrpc/internal/terminal"
 )
 
 // asCommand makes the test program the command itself, for the tests of signals.
@@ -48,14 +49,20 @@ func redrpcIn(t *testing.T, ctx context.Context, env map[string]string, args ...
 	var stdout, stderr bytes.Buffer
 	code := run(ctx, args, &stdout, &stderr, func(name string) string { return env[name] })
 	for _, text := range []string{stdout.String(), stderr.String()} {
-		if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }); i >= 0 {
-			t.Errorf("a control character at %d of %q", i, text)
-		}
+		checkSafe(t, text)
 		if strings.Contains(text, "secret") {
 			t.Errorf("a password is printed: %s", text)
 		}
 	}
 	return result{code, stdout.String(), stderr.String()}
+}
+
+// checkSafe checks that text has no power over a terminal.
+func checkSafe(t *testing.T, text string) {
+	t.Helper()
+	if i := strings.IndexFunc(text, func(r rune) bool { return r != '\n' && r != '\t' && !terminal.IsSafe(r) }); i >= 0 || !utf8.ValidString(text) {
+		t.Errorf("an unsafe character at %d of %q", i, text)
+	}
 }
 
 // want checks the exit code and that stderr holds the texts.

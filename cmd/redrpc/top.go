@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"redrpc/internal/terminal"
 	"redrpc/rpc"
 )
 
@@ -52,7 +53,7 @@ the queues.`,
 			if err != nil {
 				return err
 			}
-			title := fmt.Sprintf("%s, prefix %s, every %v", where(redisOpt), clean(prefix), interval)
+			title := fmt.Sprintf("%s, prefix %s, every %v", where(redisOpt), terminal.Line(prefix), interval)
 			return withInspector(cmd.Context(), redisOpt, prefix, func(i *rpc.Inspector) error {
 				return top(cmd.Context(), i, newScreen(cmd.OutOrStdout(), getenv), title, interval, times)
 			})
@@ -131,7 +132,7 @@ func (b *board) look(now time.Time, l *rpc.Overview) {
 func (b *board) text(trouble error) string {
 	var out bytes.Buffer
 	if trouble != nil {
-		fmt.Fprintf(&out, "as of %s, now: %s\n", b.at.Format(time.TimeOnly), cell(trouble.Error()))
+		fmt.Fprintf(&out, "as of %s, now: %s\n", b.at.Format(time.TimeOnly), terminal.Line(trouble.Error()))
 	}
 	rows := slices.SortedFunc(maps.Values(b.functions), func(x, y rowOfTop) int {
 		return cmp.Or(cmp.Compare(y.Depth, x.Depth), cmp.Compare(y.Rate.Calls, x.Rate.Calls), cmp.Compare(x.Func, y.Func))

@@ -4,14 +4,15 @@ package quote
 
 import (
 	"bytes"
-	"unicode"
 	"unicode/utf8"
+
+	"redrpc/internal/terminal"
 )
 
 // Append appends a word as a client would type it: as it is, if all of it can be
 // read, else in the quotes that change less of it.
 func Append(out, word []byte) []byte {
-	readable := bytes.IndexFunc(word, func(c rune) bool { return c == utf8.RuneError || !unicode.IsPrint(c) }) < 0
+	readable := bytes.IndexFunc(word, func(c rune) bool { return !isReadable(c) }) < 0
 	switch {
 	case readable && len(word) > 0 && !bytes.ContainsAny(word, ` "'\`):
 		return append(out, word...)
@@ -32,7 +33,7 @@ func Append(out, word []byte) []byte {
 			out = append(out, `\r`...)
 		case c == '\t':
 			out = append(out, `\t`...)
-		case c != utf8.RuneError && unicode.IsPrint(c):
+		case isReadable(c):
 			out = append(out, word[:size]...)
 		default:
 			for _, b := range word[:size] {
@@ -44,6 +45,8 @@ func Append(out, word []byte) []byte {
 	}
 	return append(out, '"')
 }
+
+func isReadable(c rune) bool { return c != utf8.RuneError && terminal.IsSafe(c) }
 
 // Split splits a line into words, which may be quoted as in C ("\x00\n") or
 // literally ('it\'s'). It reports false for a quote that is not closed, or that
