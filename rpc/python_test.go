@@ -51,7 +51,7 @@ func startPeer(t *testing.T, python, addr, prefix, mode string) *peer {
 	cmd.Stderr = os.Stderr
 	in, err1 := cmd.StdinPipe()
 	out, err2 := cmd.StdoutPipe()
-	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
+	if err := errors.Join(err1, err2, redistest.StartProgram(t, cmd)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"redrpc/internal/redistest"
 	"redrpc/rpc"
 )
 
@@ -42,7 +43,7 @@ func startProcess(t *testing.T, args ...string) *process {
 	caught := make(chan os.Signal, 1)
 	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	defer signal.Stop(caught)
-	if err := p.Start(); err != nil {
+	if err := redistest.StartProgram(t, p.Cmd); err != nil {
 		t.Fatal(err)
 	}
 	hangs := time.AfterFunc(2*time.Minute, func() { _ = p.Process.Kill() })

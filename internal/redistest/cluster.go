@@ -129,7 +129,7 @@ func FinishMove(t testing.TB, from, to *Server, slot int) {
 	defer rdb.Close()
 	for start := time.Now(); ; {
 		keys, err := rdb.ClusterGetKeysInSlot(context.Background(), slot, 100).Result()
-		if err != nil || time.Since(start) > 10*time.Second {
+		if err != nil || time.Since(start) > patience {
 			t.Fatalf("moving slot %d: %d keys are left, %v", slot, len(keys), err)
 		}
 		if len(keys) == 0 {
@@ -149,7 +149,7 @@ func FinishMove(t testing.TB, from, to *Server, slot int) {
 			agreed++
 			continue
 		}
-		if agreed = 0; time.Since(start) > 10*time.Second {
+		if agreed = 0; time.Since(start) > patience {
 			t.Fatalf("the nodes do not agree whose slot %d is", slot)
 		}
 		to.do(t, "cluster", "setslot", slot, "node", target)

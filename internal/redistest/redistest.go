@@ -10,18 +10,15 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-// RequireEnv names the environment variable that lists, separated by commas,
-// the programs whose absence fails a test.
-const RequireEnv = "REDRPC_REQUIRE"
+// patience is the limit for what has to happen, however busy the machine is.
+const patience = time.Minute
 
 // Server is a running redis-server that keeps nothing on disk.
 type Server struct {
@@ -43,7 +40,7 @@ func Start(t testing.TB, args ...string) *Server {
 	for range 5 { // the port may be taken between choosing and binding it
 		s, err := prepare(path, t.TempDir(), args)
 		if err == nil {
-			err = s.start(&log)
+			err = s.start(t, &log)
 		}
 		if err == nil {
 			t.Cleanup(s.Stop)
@@ -83,14 +80,14 @@ func prepare(path, dir string, args []string) (*Server, error) {
 }
 
 // start starts the process and waits until it is ready.
-func (s *Server) start(log *strings.Builder) error {
+func (s *Server) start(t testing.TB, log *strings.Builder) error {
 	s.cmd, s.exited = exec.Command(s.path, s.args...), make(chan struct{})
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
 		return err
 	}
 	s.cmd.Stderr = s.cmd.Stdout
-	if err := s.cmd.Start(); err != nil {
+	if err := StartProgram(t, s.cmd); err != nil {
 		return err
 	}
 	ready, exited := make(chan bool, 1), s.exited
@@ -120,9 +117,9 @@ func (s *Server) start(log *strings.Builder) error {
 		}
 		<-s.exited
 		return fmt.Errorf("redis-server on %s exited", s.Addr)
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		s.Stop()
-		return fmt.Errorf("redis-server on %s was not ready within 10 s", s.Addr)
+		return fmt.Errorf("redis-server on %s was not ready within %v", s.Addr, patience)
 	}
 }
 
@@ -131,7 +128,7 @@ func (s *Server) start(log *strings.Builder) error {
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	var log strings.Builder
-	if err := s.start(&log); err != nil {
+	if err := s.start(t, &log); err != nil {
 		t.Fatalf("%v:\n%s", err, log.String())
 	}
 }
@@ -140,40 +137,6 @@ func (s *Server) Restart(t testing.TB) {
 func (s *Server) Stop() {
 	_ = s.cmd.Process.Kill() // fails only if it is gone already
 	<-s.exited
-}
-
-// Program returns the path of a program that the test needs, or ends the test:
-// skipped, or failed where RequireEnv asks for it.
-func Program(t testing.TB, name string) string {
-	t.Helper()
-	path, err := exec.LookPath(name)
-	if err != nil {
-		Missing(t, name)
-	}
-	return path
-}
-
-// Python returns a python3 that can import a module, or ends the test like Program. What
-// is missing is Debian's package of the module, such as python3-redis.
-func Python(t testing.TB, module string) string {
-	t.Helper()
-	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if path, err := exec.LookPath(name); err == nil && exec.Command(path, "-c", "import "+module).Run() == nil {
-			return path
-		}
-	}
-	Missing(t, "python3-"+strings.ReplaceAll(module, "_", "-"))
-	return ""
-}
-
-// Missing ends a test that needs what this machine lacks.
-func Missing(t testing.TB, name string) {
-	t.Helper()
-	required := strings.Split(os.Getenv(RequireEnv), ",")
-	if slices.Contains(required, name) || slices.Contains(required, "all") {
-		t.Fatalf("%s is not installed, and %s=%s says that it must be", name, RequireEnv, os.Getenv(RequireEnv))
-	}
-	t.Skipf("LEFT OUT: %s is not installed", name)
 }
 
 // freePort returns a port that nobody has now. It is below those that systems give to

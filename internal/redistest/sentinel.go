@@ -72,7 +72,7 @@ func startSentinel(t testing.TB, config string) *Server {
 			t.Fatal(err)
 		}
 		s.args = []string{file, "--sentinel"}
-		if err := s.start(&log); err == nil {
+		if err := s.start(t, &log); err == nil {
 			t.Cleanup(s.Stop)
 			return s
 		}
@@ -91,7 +91,7 @@ func await(t testing.TB, s *Server, what string, is func(string) bool, command .
 		if err == nil && is(text) {
 			return
 		}
-		if time.Since(start) > 20*time.Second {
+		if time.Since(start) > patience {
 			t.Fatalf("waited too long for %s: got %s, %v", what, text, err)
 		}
 	}
