@@ -285,3 +285,33 @@ func TestTroubleshooting(t *testing.T) {
 		t.Errorf("expected more, got %d", seen)
 	}
 }
+
+// The files and functions that docs/architecture.md names are there.
+func TestNamesInArchitecture(t *testing.T) {
+	page, seen := read(t, "docs/architecture.md"), 0
+	sources := map[string]string{}
+	for _, path := range files(t, ".go") {
+		sources[path] = read(t, path)
+	}
+	for _, cited := range regexp.MustCompile("`([a-z/_]+\\.go)`(?: \\(([^()]*)\\))?").FindAllStringSubmatch(page, -1) {
+		seen++
+		var text string
+		for path, source := range sources {
+			if path == cited[1] || strings.HasSuffix(path, "/"+cited[1]) {
+				text += source
+			}
+		}
+		if text == "" {
+			t.Errorf("there is no %s", cited[1])
+			continue
+		}
+		for _, name := range regexp.MustCompile("`(?:\\w+\\.)?(\\w+)`").FindAllStringSubmatch(cited[2], -1) {
+			if !regexp.MustCompile(`\b` + name[1] + `\b`).MatchString(text) {
+				t.Errorf("%s has no %s", cited[1], name[1])
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("expected more files, got %d", seen)
+	}
+}
