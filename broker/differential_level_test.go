@@ -24,6 +24,32 @@ var cursorShown = regexp.MustCompile(`^((?i:"scan"|"[hsz]scan" "(?:[^"\\]|\\.)*"
 // isShown reports whether a value is a command that MONITOR shows.
 func (v *answer) isShown() bool { return v.kind == '+' && shown.MatchString(v.text) }
 
+// tellsOfExpiry reports whether a value says that a key has expired.
+func (v *answer) tellsOfExpiry() bool {
+	return v.isPush() && slices.ContainsFunc(v.items[1:], func(item *answer) bool { return item.text == "expired" || strings.HasSuffix(item.text, ":expired") })
+}
+
+// pushesFirst puts pushes before the commands that MONITOR shows in between.
+func pushesFirst(values []*answer) {
+	comesFirst := func(a, b *answer) int {
+		switch {
+		case a.isPush() && b.isShown():
+			return -1
+		case a.isShown() && b.isPush():
+			return 1
+		}
+		return 0
+	}
+	for from := 0; from < len(values); from++ {
+		to := from
+		for to < len(values) && (values[to].isPush() || values[to].isShown()) {
+			to++
+		}
+		slices.SortStableFunc(values[from:to], comesFirst)
+		from = to
+	}
+}
+
 // levelShown keeps of commands that MONITOR shows what must be equal. Of AUTH and HELLO
 // redis-server hides the password unless something is wrong before it.
 func levelShown(values []*answer) {

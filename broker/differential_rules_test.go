@@ -236,6 +236,12 @@ var rules = []rule{
 			}
 		})
 	}},
+	{"", "redis-server tells of a key that has expired between any two commands that MONITOR shows", func(_ []string, redis, broker []*answer) {
+		if slices.ContainsFunc(redis, (*answer).tellsOfExpiry) {
+			pushesFirst(redis)
+			pushesFirst(broker)
+		}
+	}},
 	{"", "the servers are asked a moment apart, and clients have other addresses", func(_ []string, redis, broker []*answer) {
 		levelShown(redis)
 		levelShown(broker)
