@@ -105,10 +105,10 @@ func TestOverloadWithTimeOutsIsDiverging(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			res := measure(t, t.Context(), Config{
 				Model: OpenLoop{Profile: Constant(c.rate)}, Call: timeOut(queue(100, 1)), Warmup: 3 * time.Second, Duration: 10 * time.Second,
-				Censored: []string{"timeout"}, Classify: func(error) string { return "timeout" },
+				TimeoutKinds: []string{"timeout"}, Classify: func(error) string { return "timeout" },
 			})
 			time.Sleep(time.Minute) // until the last call's turn has come
-			if got := checkOf(t, res, "given_up"); got.Is != c.is || res.Verdict.State != c.state || (res.Latency.P50 == nil) != (c.state == Diverging) {
+			if got := checkOf(t, res, "given_up"); got.Result != c.is || res.Verdict.State != c.state || (res.Latency.P50 == nil) != (c.state == Diverging) {
 				t.Errorf("at %v calls/s: %+v, %+v, p50 %v", c.rate, got, res.Verdict, res.Latency.P50)
 			}
 		})
@@ -124,7 +124,7 @@ func TestGivenUp(t *testing.T) {
 		for _, model := range []Model{ClosedLoop{}, OpenLoop{Profile: Constant(10)}} {
 			synctest.Test(t, func(t *testing.T) {
 				res := measure(t, t.Context(), Config{
-					Model: model, Calls: int64(c.answered + c.givenUp), Classify: func(error) string { return "timeout" }, Censored: []string{"timeout"},
+					Model: model, Calls: int64(c.answered + c.givenUp), Classify: func(error) string { return "timeout" }, TimeoutKinds: []string{"timeout"},
 					Do: func(_ context.Context, a *Attempt) error {
 						if time.Sleep(ms); a.Number < int64(c.givenUp) {
 							return context.DeadlineExceeded

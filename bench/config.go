@@ -78,10 +78,10 @@ type Config struct {
 	// at once.
 	Classify func(error) string
 
-	// Censored are the kinds of errors, beside Unfinished, that mean that a call
-	// was given up at a limit, such as a timeout: had it not been, it would have
+	// TimeoutKinds are the kinds of errors, beside Unfinished, that mean that a call
+	// timed out: had it not, it would have
 	// taken at least as long.
-	Censored []string
+	TimeoutKinds []string
 
 	// InProcess tells that who answers the calls runs in this process, too. Then
 	// it is no fault of the generator that the process is busy.

@@ -52,7 +52,7 @@ func ExampleRun_openLoop() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(res.Calls, "calls,", res.Missed, "missed, p99 known:", res.Latency.P99 != nil)
+	fmt.Println(res.Calls, "calls,", res.Dropped, "missed, p99 known:", res.Latency.P99 != nil)
 	// Output: 600 calls, 0 missed, p99 known: true
 }
 

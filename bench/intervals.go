@@ -7,14 +7,14 @@ import (
 
 // marks are where the counters stood when an interval began.
 type marks struct {
-	at                     time.Duration
-	intended, sent, missed int64
+	at                      time.Duration
+	intended, sent, dropped int64
 }
 
 func (r *run) mark() marks {
 	intended, _ := r.underWay()
-	m := marks{at: r.elapsed(), sent: r.sent(), missed: r.missed.Load()}
-	m.intended = intended + m.missed
+	m := marks{at: r.elapsed(), sent: r.sent(), dropped: r.dropped.Load()}
+	m.intended = intended + m.dropped
 	return m
 }
 
@@ -47,7 +47,7 @@ func (r *run) interval(began, ended marks) Interval {
 		Draining:  r.draining && began.at >= min(r.closed.at, r.closes()),
 		Intended:  ended.intended - began.intended,
 		Sent:      ended.sent - began.sent,
-		Missed:    ended.missed - began.missed,
+		Dropped:   ended.dropped - began.dropped,
 		InFlight:  r.inFlight(),
 		Errors:    make(map[string]int64),
 		Gauges:    make(map[string]float64),
@@ -59,7 +59,7 @@ func (r *run) interval(began, ended marks) Interval {
 	if warmup := &r.recent.warmup; i.WarmingUp {
 		of = warmup
 	} else {
-		i.WarmupCalls = warmup.response.Count
+		i.LateWarmupCalls = warmup.response.Count
 		warmup.reset()
 	}
 	defer of.reset()
@@ -68,12 +68,12 @@ func (r *run) interval(began, ended marks) Interval {
 			i.Errors[kind] = s.Count
 		}
 	}
-	i.Response = of.response.compact()
-	i.ServiceSamples = i.Response
+	i.ResponseSamples = of.response.compact()
+	i.ServiceSamples = i.ResponseSamples
 	if r.cfg.open() {
 		i.ServiceSamples = of.service.compact()
 	}
-	i.Calls = i.Response.Count
+	i.Calls = i.ResponseSamples.Count
 	i.Latency, i.Service = figures(&of.response), figures(&of.service)
 	if !r.cfg.open() {
 		i.Service = i.Latency
@@ -119,8 +119,8 @@ func (r *run) widen() {
 func (i *Interval) add(from *Interval) {
 	i.Intended += from.Intended
 	i.Sent += from.Sent
-	i.Missed += from.Missed
-	i.WarmupCalls += from.WarmupCalls
+	i.Dropped += from.Dropped
+	i.LateWarmupCalls += from.LateWarmupCalls
 	i.Errors = maps.Clone(i.Errors)
 	for kind, n := range from.Errors {
 		i.Errors[kind] += n
@@ -128,15 +128,15 @@ func (i *Interval) add(from *Interval) {
 	if from.Calls == 0 {
 		return
 	}
-	response := sum(i.Response, from.Response)
-	if i.ServiceSamples == i.Response { // as in a closed loop
+	response := sum(i.ResponseSamples, from.ResponseSamples)
+	if i.ServiceSamples == i.ResponseSamples { // as in a closed loop
 		i.ServiceSamples = response
 	} else {
 		i.ServiceSamples = sum(i.ServiceSamples, from.ServiceSamples)
 	}
-	i.Response = response
-	i.Calls = i.Response.Count
-	i.Latency, i.Service = figures(i.Response), figures(i.ServiceSamples)
+	i.ResponseSamples = response
+	i.Calls = i.ResponseSamples.Count
+	i.Latency, i.Service = figures(i.ResponseSamples), figures(i.ServiceSamples)
 }
 
 // sum is of samples that stay as they are.

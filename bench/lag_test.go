@@ -51,8 +51,8 @@ func TestAllAreSentAt10000CallsASecond(t *testing.T) {
 		"nothing": func(context.Context) error { return nil }, "echo": echo(t),
 	} {
 		t.Run(name, func(t *testing.T) {
-			if res := shortRun(t, call); res.Intended != 1000 || res.Errors > 0 || res.Missed > 0 {
-				t.Errorf("%d calls, %d errors, %d missed; expected 1,000, 0 and 0", res.Intended, res.Errors, res.Missed)
+			if res := shortRun(t, call); res.Intended != 1000 || res.Errors > 0 || res.Dropped > 0 {
+				t.Errorf("%d calls, %d errors, %d missed; expected 1,000, 0 and 0", res.Intended, res.Errors, res.Dropped)
 			}
 		})
 	}
@@ -85,8 +85,8 @@ func BenchmarkLag(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				if res.Errors > 0 || res.Missed > 0 {
-					b.Errorf("%d errors, %d missed", res.Errors, res.Missed)
+				if res.Errors > 0 || res.Dropped > 0 {
+					b.Errorf("%d errors, %d missed", res.Errors, res.Dropped)
 				}
 				b.ReportMetric(*res.Lag.P50, "us-p50-lag")
 				b.ReportMetric(*res.Lag.P99, "us-p99-lag")

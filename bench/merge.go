@@ -138,7 +138,7 @@ func merge(parts []*Result) *Result {
 		IntervalS:    first.IntervalS,
 		Samples:      ResultSamples{Phases: make(map[string]*Samples), Labels: make(map[string]*Samples), Errors: make(map[string]*Samples)},
 	}
-	var phases, labels, censored []string
+	var phases, labels, timeouts []string
 	for _, p := range first.Phases {
 		phases = append(phases, p.Name)
 	}
@@ -150,7 +150,7 @@ func merge(parts []*Result) *Result {
 		res.Callers += p.Callers
 		res.MaxInFlight += p.MaxInFlight
 		res.OfferedRate += p.OfferedRate
-		res.Missed += p.Missed
+		res.Dropped += p.Dropped
 		res.Completed += p.Completed
 		res.Warmup.Calls += p.Warmup.Calls
 		res.Warmup.Errors += p.Warmup.Errors
@@ -162,8 +162,8 @@ func merge(parts []*Result) *Result {
 		for kind, text := range p.ErrorSamples {
 			res.ErrorSamples[kind] = cmp.Or(res.ErrorSamples[kind], text)
 		}
-		if p.Censored != nil {
-			censored = append(censored, p.Censored.Kinds...)
+		if p.TimedOut != nil {
+			timeouts = append(timeouts, p.TimedOut.Kinds...)
 		}
 		for name, v := range p.Counters {
 			if old, ok := res.Counters[name]; !ok || v > old {
@@ -185,7 +185,7 @@ func merge(parts []*Result) *Result {
 			res.Samples.Labels[name] = new(Samples)
 		}
 	}
-	res.read(phases, labels, censored)
+	res.read(phases, labels, timeouts)
 	if res.DurationS = closes - opens; len(parts) == 1 {
 		res.DurationS = first.DurationS // without rounding
 	}
@@ -302,8 +302,8 @@ func (res *Result) mergeVerdicts(parts []*Result) {
 		for _, reason := range p.Verdict.Reasons {
 			v.Reasons = append(v.Reasons, prefix+reason)
 		}
-		if p.Verdict.Disturbed != "" && v.Disturbed == "" {
-			v.Disturbed = prefix + p.Verdict.Disturbed
+		if p.Verdict.Disturbance != "" && v.Disturbance == "" {
+			v.Disturbance = prefix + p.Verdict.Disturbance
 		}
 		if p.Bottleneck != "" && !slices.Contains(gave, p.Bottleneck) {
 			gave = append(gave, p.Bottleneck)
@@ -317,7 +317,7 @@ func (res *Result) mergeVerdicts(parts []*Result) {
 			switch {
 			case i < 0:
 				v.Checks = append(v.Checks, c)
-			case slices.Index(outcomes, c.Is) > slices.Index(outcomes, v.Checks[i].Is):
+			case slices.Index(outcomes, c.Result) > slices.Index(outcomes, v.Checks[i].Result):
 				v.Checks[i] = c
 			}
 		}

@@ -18,7 +18,7 @@ func through(t *testing.T, n int, calls []call) []*Result {
 	var results []*Result
 	for instance := range n {
 		cfg := Config{Call: takes(0), Model: OpenLoop{Profile: Constant(100)}, Instance: instance, Instances: n,
-			Warmup: 5 * time.Second, Duration: 55 * time.Second, Labels: []string{"get", "set"}, Censored: []string{"timeout"}}
+			Warmup: 5 * time.Second, Duration: 55 * time.Second, Labels: []string{"get", "set"}, TimeoutKinds: []string{"timeout"}}
 		if err := cfg.check(); err != nil {
 			t.Fatal(err)
 		}
@@ -90,7 +90,7 @@ func TestMergedIsTheWhole(t *testing.T) {
 			t.Errorf("%s is %.300v, expected %.300v", key, got[key], want[key])
 		}
 	}
-	if whole.Calls < 5000 || whole.Errors < 50 || whole.Censored.Calls != whole.Errors || whole.Phases[0].Calls < 5000 || whole.Latency.P999 == nil {
+	if whole.Calls < 5000 || whole.Errors < 50 || whole.TimedOut.Calls != whole.Errors || whole.Phases[0].Calls < 5000 || whole.Latency.P999 == nil {
 		t.Errorf("the whole: %d calls, %d errors, %+v", whole.Calls, whole.Errors, whole.Phases)
 	}
 	if math.Abs(merged.OfferedRate-whole.OfferedRate) > 1e-9 {
@@ -128,7 +128,7 @@ func TestMergeOfRuns(t *testing.T) {
 	}
 	for n, i := range merged.Intervals {
 		w := whole.Intervals[n]
-		if i.Calls != w.Calls || i.Intended != w.Intended || i.Response.Count != i.Calls || i.WarmingUp != w.WarmingUp || i.Draining != w.Draining || i.Gauges["depth"] != 13 {
+		if i.Calls != w.Calls || i.Intended != w.Intended || i.ResponseSamples.Count != i.Calls || i.WarmingUp != w.WarmingUp || i.Draining != w.Draining || i.Gauges["depth"] != 13 {
 			t.Errorf("interval %d: %d calls of %d, %v %v, %v; expected %d of %d, %v %v", n, i.Calls, i.Intended, i.WarmingUp, i.Draining, i.Gauges, w.Calls, w.Intended, w.WarmingUp, w.Draining)
 		}
 	}

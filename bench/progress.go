@@ -23,7 +23,7 @@ type Progress struct {
 	Rate, TargetRate float64
 
 	InFlight int64 // calls that are due and have not ended
-	Missed   int64 // calls that were never sent
+	Dropped  int64 // calls that were never sent
 
 	// As in Result, so far.
 	Calls   int64
@@ -39,8 +39,8 @@ func (p Progress) String() string {
 		fmt.Fprintf(&b, " (target %s/s)", figure.Rate(p.TargetRate))
 	}
 	fmt.Fprintf(&b, "  in flight %s", figure.Grouped(p.InFlight))
-	if p.Missed > 0 {
-		fmt.Fprintf(&b, "  dropped %s", figure.Grouped(p.Missed))
+	if p.Dropped > 0 {
+		fmt.Fprintf(&b, "  dropped %s", figure.Grouped(p.Dropped))
 	}
 	if p.WarmingUp {
 		b.WriteString("  warming up")
@@ -75,7 +75,7 @@ func (r *run) progress() Progress {
 		WarmingUp: now.at < r.cfg.Warmup,
 		Draining:  r.draining,
 		InFlight:  r.inFlight(),
-		Missed:    m.missed,
+		Dropped:   m.dropped,
 		Calls:     t.window.response.Count,
 		Errors:    t.window.failed(),
 		Latency:   figures(&t.window.response),

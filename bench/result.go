@@ -21,7 +21,7 @@ const Schema = 1
 // A call belongs to the period in which it was intended. Those of the warm-up are
 // only in Warmup, even if they ended later. Each of those of the measured window,
 // which begins when the warm-up ends, is counted once: in Calls, in Errors, or, if
-// it was never sent, in Missed. Only Completed, and so Throughput, is by when calls
+// it was never sent, in Dropped. Only Completed, and so Throughput, is by when calls
 // ended.
 type Result struct {
 	Schema    int       `json:"schema"`
@@ -36,10 +36,10 @@ type Result struct {
 	Instances   int     `json:"instances"`    // that share the load, 1 or more
 	OfferedRate float64 `json:"offered_rate"` // intended calls a second of the window; 0 in a closed loop
 
-	Intended int64 `json:"intended"` // calls of the window: Calls + Errors + Missed
+	Intended int64 `json:"intended"` // calls of the window: Calls + Errors + Dropped
 	Calls    int64 `json:"calls"`    // answered with success
 	Errors   int64 `json:"errors"`   // failed or unfinished
-	Missed   int64 `json:"missed"`   // never sent: MaxInFlight were in flight, or the run ended first
+	Dropped  int64 `json:"missed"`   // never sent: MaxInFlight were in flight, or the run ended first
 
 	ErrorsByKind map[string]int64  `json:"errors_by_kind"` // adds up to Errors
 	ErrorSamples map[string]string `json:"error_samples"`  // one message of each kind
@@ -80,9 +80,9 @@ type Result struct {
 	// not told apart.
 	Labels []Label `json:"labels,omitempty"`
 
-	// Censored is about calls that were given up: they would have taken at least as
+	// TimedOut is about calls that timed out: they would have taken at least as
 	// long as they did. It is nil if there were none.
-	Censored *Censored `json:"censored"`
+	TimedOut *TimedOut `json:"censored"`
 
 	// Unrecorded counts the calls that took more than an hour. The percentiles
 	// that they would decide are null; Max and Mean include them.
@@ -130,12 +130,12 @@ type Phase struct {
 	Latency Latency `json:"latency_us"`
 }
 
-// Censored is the response time of all calls that succeeded or were given up, the
+// TimedOut is the response time of all calls that succeeded or timed out, the
 // latter counted with what they waited. A percentile that reaches AtLeast says no
 // more than that: the call's end was not seen.
-type Censored struct {
+type TimedOut struct {
 	Kinds   []string `json:"kinds"` // of errors, of those that there were
-	Calls   int64    `json:"calls"` // given up
+	Calls   int64    `json:"calls"` // that timed out
 	AtLeast float64  `json:"at_least_us"`
 	Latency Latency  `json:"latency_us"`
 }
@@ -149,10 +149,10 @@ type Verdict struct {
 	Reasons []string `json:"reasons"` // sentences; empty if Valid
 	Checks  []Check  `json:"checks"`
 
-	// Disturbed says how much of the machine's processors others used, if that was so
+	// Disturbance says how much of the machine's processors others used, if that was so
 	// much that what is late may be so for want of one. It is empty if they did not, or
 	// if those that answer the calls may be among them.
-	Disturbed string `json:"disturbed,omitempty"`
+	Disturbance string `json:"disturbed,omitempty"`
 }
 
 // A State is the outcome of a Verdict.
@@ -167,9 +167,9 @@ const (
 
 // A Check is one thing that a run looked at to judge itself.
 type Check struct {
-	Name string      `json:"name"` // such as "lag", "stationary", "littles_law"
-	Is   CheckResult `json:"is"`
-	Text string      `json:"text"` // what was found, with figures, a sentence
+	Name   string      `json:"name"` // such as "lag", "stationary", "littles_law"
+	Result CheckResult `json:"is"`
+	Text   string      `json:"text"` // what was found, with figures, a sentence
 }
 
 // A CheckResult is how a Check ended: OK, Warning (read the figures with care),
@@ -205,20 +205,20 @@ type Interval struct {
 	Sent     int64            `json:"sent"`
 	Calls    int64            `json:"calls"`
 	Errors   map[string]int64 `json:"errors"` // by kind
-	Missed   int64            `json:"missed"`
+	Dropped  int64            `json:"missed"`
 	InFlight int64            `json:"in_flight"` // at its end
 
-	// WarmupCalls are those of the warm-up that were answered in it after the window
+	// LateWarmupCalls are those of the warm-up that were answered in it after the window
 	// had opened. They are in no other figure but the rate at which calls were answered.
-	WarmupCalls int64 `json:"warmup_calls"`
+	LateWarmupCalls int64 `json:"warmup_calls"`
 
 	Gauges map[string]float64 `json:"gauges"` // at its end, such as "queue depth"
 
 	Latency Latency `json:"latency_us"` // response time of Calls
 	Service Latency `json:"service_us"`
 
-	Response       *Samples `json:"response"`
-	ServiceSamples *Samples `json:"service"`
+	ResponseSamples *Samples `json:"response"`
+	ServiceSamples  *Samples `json:"service"`
 }
 
 // Rate is how many calls a second were answered with success, whenever they were sent.
@@ -226,7 +226,7 @@ func (i *Interval) Rate() float64 {
 	if i.EndS <= i.StartS {
 		return 0
 	}
-	return float64(i.Calls+i.WarmupCalls) / (i.EndS - i.StartS)
+	return float64(i.Calls+i.LateWarmupCalls) / (i.EndS - i.StartS)
 }
 
 // Warmup is what is known of the calls sent before the measured window. Calls

@@ -86,8 +86,8 @@ func TestLatencyBeyondTheHistogram(t *testing.T) {
 	}
 	total.Add(&part)
 	l := figures(&total)
-	if total.Beyond != 50 || *l.Max != *microseconds(3 * time.Hour) {
-		t.Errorf("%d beyond, max %v: expected 50 and 3 h", total.Beyond, *l.Max)
+	if total.Unrecorded != 50 || *l.Max != *microseconds(3 * time.Hour) {
+		t.Errorf("%d beyond, max %v: expected 50 and 3 h", total.Unrecorded, *l.Max)
 	}
 	if l.P50 == nil || l.P95 != nil || l.P99 != nil {
 		t.Errorf("p50 %v, p95 %v, p99 %v: expected a number and two nil", l.P50, l.P95, l.P99)

@@ -55,7 +55,7 @@ type run struct {
 	spun           atomic.Int64 // time spent reading the clock
 	released       atomic.Int64 // calls
 	ended          atomic.Int64 // of these
-	missed         atomic.Int64 // never sent
+	dropped        atomic.Int64 // never sent
 	missedMeasured atomic.Int64 // of these, in the window
 	offeredUntil   atomic.Int64 // when the last call was intended, or the one after it, if Calls is set
 

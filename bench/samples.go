@@ -20,10 +20,10 @@ import (
 // histogram, which is HdrHistogram's compressed V2 encoding in base64. They are
 // not safe for concurrent use.
 type Samples struct {
-	Count    int64
-	Beyond   int64 // of Count, those of more than an hour, which are not in the histogram
-	Min, Max time.Duration
-	Sum      time.Duration
+	Count      int64
+	Unrecorded int64 // of Count, those of more than an hour, which are not in the histogram
+	Min, Max   time.Duration
+	Sum        time.Duration
 
 	// counts are those of the histogram, whose buckets are HdrHistogram's; from
 	// low to before high are those that may not be 0. They are nil if encoded has them, or there
@@ -55,7 +55,7 @@ func (s *Samples) Record(d time.Duration) {
 	s.Sum += d
 	s.Count++
 	if d > longest {
-		s.Beyond++
+		s.Unrecorded++
 		return
 	}
 	if s.counts == nil {
@@ -93,7 +93,7 @@ func (s *Samples) Add(from *Samples) {
 	}
 	s.Sum += from.Sum
 	s.Count += from.Count
-	s.Beyond += from.Beyond
+	s.Unrecorded += from.Unrecorded
 }
 
 // Reset forgets all and keeps the memory.
@@ -113,7 +113,7 @@ func (s *Samples) Mean() time.Duration {
 }
 
 // Rank returns the one of this rank in order of time, 1 being the least, and false
-// if there is none, or it is among those Beyond, of which only the greatest is
+// if there is none, or it is among those Unrecorded, of which only the greatest is
 // known.
 func (s *Samples) Rank(rank int64) (time.Duration, bool) {
 	switch {
@@ -157,7 +157,7 @@ func (s *Samples) open() {
 	}
 }
 
-// Histogram returns a histogram of all but those Beyond.
+// Histogram returns a histogram of all but those Unrecorded.
 func (s *Samples) Histogram() *hdrhistogram.Histogram {
 	counts, _, _ := s.all()
 	return hdrhistogram.Import(&hdrhistogram.Snapshot{
@@ -193,18 +193,18 @@ func (s *Samples) compact() *Samples {
 
 // samplesJSON is Samples as JSON.
 type samplesJSON struct {
-	Count     int64  `json:"count"`
-	Beyond    int64  `json:"beyond"`
-	MinNS     int64  `json:"min_ns"`
-	MaxNS     int64  `json:"max_ns"`
-	SumNS     int64  `json:"sum_ns"`
-	Histogram string `json:"histogram"`
+	Count      int64  `json:"count"`
+	Unrecorded int64  `json:"beyond"`
+	MinNS      int64  `json:"min_ns"`
+	MaxNS      int64  `json:"max_ns"`
+	SumNS      int64  `json:"sum_ns"`
+	Histogram  string `json:"histogram"`
 }
 
 // MarshalJSON writes the object that Samples describes.
 func (s *Samples) MarshalJSON() ([]byte, error) {
 	c := s.compact()
-	return json.Marshal(samplesJSON{c.Count, c.Beyond, int64(c.Min), int64(c.Max), int64(c.Sum), string(c.encoded)})
+	return json.Marshal(samplesJSON{c.Count, c.Unrecorded, int64(c.Min), int64(c.Max), int64(c.Sum), string(c.encoded)})
 }
 
 // UnmarshalJSON reads the object that Samples describes, and refuses one that
@@ -215,7 +215,7 @@ func (s *Samples) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	var recorded int64
-	c := Samples{Count: j.Count, Beyond: j.Beyond, Min: time.Duration(j.MinNS), Max: time.Duration(j.MaxNS), Sum: time.Duration(j.SumNS)}
+	c := Samples{Count: j.Count, Unrecorded: j.Unrecorded, Min: time.Duration(j.MinNS), Max: time.Duration(j.MaxNS), Sum: time.Duration(j.SumNS)}
 	if j.Histogram != "" {
 		counts, err := decode([]byte(j.Histogram))
 		if err != nil {
@@ -229,9 +229,9 @@ func (s *Samples) UnmarshalJSON(text []byte) error {
 		}
 		c.encoded = []byte(j.Histogram)
 	}
-	if j.Count < 0 || j.Beyond < 0 || recorded != j.Count-j.Beyond || j.MinNS > j.MaxNS {
+	if j.Count < 0 || j.Unrecorded < 0 || recorded != j.Count-j.Unrecorded || j.MinNS > j.MaxNS {
 		return fmt.Errorf("bench: samples: expected a histogram of count-beyond samples and min_ns <= max_ns, got count %d, beyond %d, a histogram of %d, min_ns %d, max_ns %d",
-			j.Count, j.Beyond, recorded, j.MinNS, j.MaxNS)
+			j.Count, j.Unrecorded, recorded, j.MinNS, j.MaxNS)
 	}
 	*s = c
 	return nil

@@ -41,8 +41,8 @@ func TestSamplesAddUp(t *testing.T) {
 	if got, err := json.Marshal(sum); err != nil || string(got) != string(want) {
 		t.Errorf("sum is %s, %v; expected %s", got, err, want)
 	}
-	if all.Beyond != 1 || all.Max != 2*time.Hour {
-		t.Errorf("%d beyond, max %v", all.Beyond, all.Max)
+	if all.Unrecorded != 1 || all.Max != 2*time.Hour {
+		t.Errorf("%d beyond, max %v", all.Unrecorded, all.Max)
 	}
 	if _, ok := all.Rank(all.Count - 1); !ok {
 		t.Error("the last sample of the histogram has no value")

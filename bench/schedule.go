@@ -98,7 +98,7 @@ func (r *run) mine(number int64) bool {
 }
 
 func (r *run) miss(intended time.Duration) {
-	r.missed.Add(1)
+	r.dropped.Add(1)
 	if intended >= r.cfg.Warmup {
 		r.missedMeasured.Add(1)
 	}
@@ -117,7 +117,7 @@ func (r *run) missRest(m OpenLoop, number int64, at time.Duration, measured int6
 	if r.cfg.Calls > 0 {
 		end = min(end, opens+r.cfg.Calls)
 	}
-	r.missed.Add(r.share(number, end))
+	r.dropped.Add(r.share(number, end))
 	r.missedMeasured.Add(r.share(max(number, opens), end))
 	until, ok := m.Profile.When(m.Profile.Calls(at) + float64(end-number))
 	if !ok {

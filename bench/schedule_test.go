@@ -53,9 +53,9 @@ func TestOpenLoop(t *testing.T) {
 				calls := make(map[int64]time.Duration)
 				c.cfg.Do = timesOf(calls, 15*ms)
 				res := measure(t, t.Context(), c.cfg)
-				if !res.OpenLoop || res.Calls != c.intended || res.Intended != c.intended || res.Missed != 0 || res.Warmup.Calls != c.warmup {
+				if !res.OpenLoop || res.Calls != c.intended || res.Intended != c.intended || res.Dropped != 0 || res.Warmup.Calls != c.warmup {
 					t.Errorf("open %v, %d calls of %d, %d missed, %d in the warm-up; expected true, %d, %[6]d, 0, %d", res.OpenLoop,
-						res.Calls, res.Intended, res.Missed, res.Warmup.Calls, c.intended, c.warmup)
+						res.Calls, res.Intended, res.Dropped, res.Warmup.Calls, c.intended, c.warmup)
 				}
 				if res.DurationS != c.seconds || res.Completed != c.completed || math.Abs(res.Throughput-c.throughput) > 1e-9 || res.ThroughputMargin != 0 {
 					t.Errorf("%v s, %d completed, %v calls/s give or take %v; expected %v, %d, %v, 0", res.DurationS, res.Completed,
@@ -112,15 +112,15 @@ func TestMissed(t *testing.T) {
 		res := measure(t, t.Context(), Config{
 			Model: OpenLoop{Profile: Constant(100)}, Warmup: 100 * ms, Duration: time.Second, MaxInFlight: 5, Call: takes(95 * ms), Interval: 333 * ms,
 		})
-		if res.Calls != 50 || res.Missed != 50 || res.Intended != 100 || res.Errors != 0 || res.MaxInFlight != 5 {
-			t.Errorf("%d calls, %d missed of %d", res.Calls, res.Missed, res.Intended)
+		if res.Calls != 50 || res.Dropped != 50 || res.Intended != 100 || res.Errors != 0 || res.MaxInFlight != 5 {
+			t.Errorf("%d calls, %d missed of %d", res.Calls, res.Dropped, res.Intended)
 		}
 		if res.Verdict.State != Invalid || !strings.Contains(strings.Join(res.Verdict.Reasons, " "), "50 of 100 calls were dropped") {
 			t.Errorf("verdict: %+v", res.Verdict)
 		}
 		var intended, sent, missed int64
 		for _, i := range res.Intervals {
-			intended, sent, missed = intended+i.Intended, sent+i.Sent, missed+i.Missed
+			intended, sent, missed = intended+i.Intended, sent+i.Sent, missed+i.Dropped
 		}
 		if intended != 110 || sent != 55 || missed != 55 {
 			t.Errorf("in all intervals %d intended, %d sent, %d missed, expected 110, 55 and 55", intended, sent, missed)
@@ -134,8 +134,8 @@ func TestOpenLoopInterrupt(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 255*ms)
 		defer cancel()
 		res := measure(t, ctx, Config{Model: OpenLoop{Profile: Constant(100)}, Warmup: 100 * ms, Duration: time.Hour, Call: takes(15 * ms)})
-		if !res.Interrupted || res.Calls != 16 || res.Missed != 0 || res.DurationS != 0.155 || res.Verdict.State != Valid {
-			t.Errorf("interrupted %v, %d calls, %d missed in %v s, %v", res.Interrupted, res.Calls, res.Missed, res.DurationS, res.Verdict)
+		if !res.Interrupted || res.Calls != 16 || res.Dropped != 0 || res.DurationS != 0.155 || res.Verdict.State != Valid {
+			t.Errorf("interrupted %v, %d calls, %d missed in %v s, %v", res.Interrupted, res.Calls, res.Dropped, res.DurationS, res.Verdict)
 		}
 	})
 }
@@ -144,7 +144,7 @@ func TestOpenLoopDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		res := measure(t, t.Context(), Config{
-			Model: OpenLoop{Profile: Constant(20)}, Duration: time.Second, Drain: 2 * time.Second, Censored: []string{"timeout"},
+			Model: OpenLoop{Profile: Constant(20)}, Duration: time.Second, Drain: 2 * time.Second, TimeoutKinds: []string{"timeout"},
 			Do: func(ctx context.Context, a *Attempt) error {
 				switch a.Number {
 				case 3:
@@ -166,7 +166,7 @@ func TestOpenLoopDrain(t *testing.T) {
 		if res.Calls != 17 || res.Errors != 3 || res.ErrorsByKind[Unfinished] != 1 || res.ErrorsByKind["timeout"] != 1 || res.ErrorsByKind["refused"] != 1 {
 			t.Errorf("%d calls, errors %v", res.Calls, res.ErrorsByKind)
 		}
-		c := res.Censored
+		c := res.TimedOut
 		if c == nil || c.Calls != 2 || c.AtLeast != 500e3 || *c.Latency.Max != 2.85e6 || *c.Latency.P50 != 0 || *res.Latency.Max != 0 {
 			t.Errorf("censored: %+v", c)
 		}
@@ -257,7 +257,7 @@ func TestIntervals(t *testing.T) {
 		}
 		var calls, all int64
 		for n, i := range res.Intervals {
-			all += i.Calls + i.WarmupCalls
+			all += i.Calls + i.LateWarmupCalls
 			if !i.WarmingUp {
 				calls += i.Calls
 			}
@@ -265,10 +265,10 @@ func TestIntervals(t *testing.T) {
 				t.Errorf("interval %d: %+v", n, i)
 			}
 		}
-		if i := res.Intervals[1]; i.Intended < 99 || i.Intended > 101 || i.InFlight < 25 || i.InFlight > 26 || *i.Latency.P50 != 255e3 || i.Response.Count != i.Calls {
+		if i := res.Intervals[1]; i.Intended < 99 || i.Intended > 101 || i.InFlight < 25 || i.InFlight > 26 || *i.Latency.P50 != 255e3 || i.ResponseSamples.Count != i.Calls {
 			t.Errorf("the second one: %+v", i)
 		}
-		if calls != res.Calls || all != res.Calls+res.Warmup.Calls || res.Intervals[1].WarmupCalls < 25 {
+		if calls != res.Calls || all != res.Calls+res.Warmup.Calls || res.Intervals[1].LateWarmupCalls < 25 {
 			t.Errorf("%d measured calls in intervals, %d with those of the warm-up, expected %d and %d", calls, all, res.Calls, res.Calls+res.Warmup.Calls)
 		}
 		if len(res.Resources) != 1 || math.Abs(res.Resources[0].Busy-2./2/4) > 0.5/4 || res.Counters["gets"] < 10 || res.Counters["gets"] > 30 {
@@ -303,7 +303,7 @@ func TestIntervalsAreOfOnePeriod(t *testing.T) {
 				res := measure(t, t.Context(), Config{Model: model, Warmup: warmup, Duration: 2500 * ms, Call: takes(90 * ms)})
 				var measured, warm, late int64
 				for n, i := range res.Intervals {
-					if late += i.WarmupCalls; i.WarmingUp {
+					if late += i.LateWarmupCalls; i.WarmingUp {
 						warm += i.Calls
 					} else {
 						measured += i.Calls
@@ -391,7 +391,7 @@ func TestLongRunsHaveFewIntervals(t *testing.T) {
 	defer r.ticker.Stop()
 	ends := []float64{3, 13, 20, 30, 40, 50, 53}
 	for n, end := range ends {
-		i := Interval{EndS: end, WarmingUp: n < 3, Draining: n == 6, Calls: 1, Intended: 2, InFlight: int64(n), Response: one, ServiceSamples: one}
+		i := Interval{EndS: end, WarmingUp: n < 3, Draining: n == 6, Calls: 1, Intended: 2, InFlight: int64(n), ResponseSamples: one, ServiceSamples: one}
 		if n > 0 {
 			i.StartS = ends[n-1]
 		}

@@ -25,7 +25,7 @@ func (r *run) result(interrupted bool) *Result {
 		Seed:         r.cfg.Seed,
 		Instance:     r.cfg.Instance,
 		Instances:    r.cfg.Instances,
-		Missed:       r.missedMeasured.Load(),
+		Dropped:      r.missedMeasured.Load(),
 		ErrorSamples: make(map[string]string),
 		Completed:    completed,
 		DurationS:    max(0, end-r.cfg.Warmup).Seconds(),
@@ -67,7 +67,7 @@ func (r *run) result(interrupted bool) *Result {
 			res.Samples.Errors[kind], res.ErrorSamples[kind] = s, w.texts[kind]
 		}
 	}
-	res.read(r.cfg.Phases, r.cfg.Labels, append([]string{Unfinished}, r.cfg.Censored...))
+	res.read(r.cfg.Phases, r.cfg.Labels, append([]string{Unfinished}, r.cfg.TimeoutKinds...))
 	if res.DurationS > 0 {
 		res.Throughput = float64(res.Completed) / res.DurationS
 		res.ThroughputMargin = cut / res.DurationS
@@ -89,16 +89,16 @@ func (r *run) offered() time.Duration {
 }
 
 // read reads off the samples all that they say.
-func (res *Result) read(phases, labels, censored []string) {
+func (res *Result) read(phases, labels, timeouts []string) {
 	s := res.Samples
 	res.Calls, res.Errors, res.ErrorsByKind = s.Response.Count, 0, make(map[string]int64)
 	for kind, e := range s.Errors {
 		res.Errors += e.Count
 		res.ErrorsByKind[kind] = e.Count
 	}
-	res.Intended = res.Calls + res.Errors + res.Missed
+	res.Intended = res.Calls + res.Errors + res.Dropped
 	res.Latency, res.Service, res.Lag = sureFigures(s.Response), sureFigures(s.Service), sureFigures(s.Lag)
-	res.Unrecorded = s.Response.Beyond
+	res.Unrecorded = s.Response.Unrecorded
 	res.Phases = []Phase{}
 	for _, name := range phases {
 		p := s.Phases[name]
@@ -109,19 +109,19 @@ func (res *Result) read(phases, labels, censored []string) {
 		l := s.Labels[name]
 		res.Labels = append(res.Labels, Label{Name: name, Calls: l.Count, Latency: sureFigures(l)})
 	}
-	res.Censored = nil
+	res.TimedOut = nil
 	given, kinds := new(Samples), []string{}
 	for _, kind := range sortedKeys(s.Errors) {
-		if slices.Contains(censored, kind) {
+		if slices.Contains(timeouts, kind) {
 			kinds = append(kinds, kind)
 			given.Add(s.Errors[kind])
 		}
 	}
 	if given.Count > 0 {
-		c := &Censored{Kinds: kinds, Calls: given.Count, AtLeast: *microseconds(given.Min)}
+		c := &TimedOut{Kinds: kinds, Calls: given.Count, AtLeast: *microseconds(given.Min)}
 		given.Add(s.Response)
 		c.Latency = sureFigures(given)
-		res.Censored = c
+		res.TimedOut = c
 	}
 }
 

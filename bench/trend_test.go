@@ -105,7 +105,7 @@ func TestBehindButNoOverload(t *testing.T) {
 		}
 		r.collect()
 		res := r.result(false)
-		if got := checkOf(t, res, c.check); res.Verdict.State != c.want || got.Is != c.is || !strings.Contains(got.Text, c.text) {
+		if got := checkOf(t, res, c.check); res.Verdict.State != c.want || got.Result != c.is || !strings.Contains(got.Text, c.text) {
 			t.Errorf("%s: %s, %+v; expected %s, %s: %s", c.name, res.Verdict.State, got, c.want, c.is, c.text)
 		}
 	}

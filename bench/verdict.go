@@ -47,9 +47,9 @@ func (r *run) judge(res *Result) {
 	v := &res.Verdict
 	*v = Verdict{State: Valid, Reasons: []string{}, Checks: []Check{}}
 	v.add(res.checkSamples())
-	v.add(res.checkGivenUp())
+	v.add(res.checkTimeouts())
 	if res.OpenLoop {
-		v.add(res.checkMissed())
+		v.add(res.checkDropped())
 		v.add(r.checkLag(res))
 		v.add(r.checkBacklog(res))
 	}
@@ -69,7 +69,7 @@ func (r *run) judge(res *Result) {
 // diverging, in which case it is no use to anybody already.
 func (v *Verdict) add(c Check) {
 	v.Checks = append(v.Checks, c)
-	if c.Is != Failed {
+	if c.Result != Failed {
 		return
 	}
 	v.Reasons = append(v.Reasons, c.Text)
@@ -91,8 +91,8 @@ func (res *Result) withholdPercentiles() {
 	for i := range res.Labels {
 		res.Labels[i].Latency = res.Labels[i].Latency.withoutPercentiles()
 	}
-	if res.Censored != nil {
-		res.Censored.Latency = res.Censored.Latency.withoutPercentiles()
+	if res.TimedOut != nil {
+		res.TimedOut.Latency = res.TimedOut.Latency.withoutPercentiles()
 	}
 }
 
@@ -150,15 +150,15 @@ func (res *Result) checkSamples() Check {
 	return Check{"samples", Warning, fmt.Sprintf("%s calls are too few for some percentiles: %s", figure.Grouped(res.Calls), strings.Join(missing, ", "))}
 }
 
-// checkGivenUp is about calls whose ends were not seen. Where calls are given up after a
-// time no backlog grows without bound: an overload shows in those given up instead. A
+// checkTimeouts is about calls whose ends were not seen. Where calls time out no
+// backlog grows without bound: an overload shows in those that do instead. A
 // share of windowShare is too much of any number of calls, since what the others took
 // then says little of what users wait.
-func (res *Result) checkGivenUp() Check {
-	if res.Censored == nil {
+func (res *Result) checkTimeouts() Check {
+	if res.TimedOut == nil {
 		return Check{"given_up", OK, "no call timed out"}
 	}
-	n, least := res.Censored.Calls, time.Duration(res.Censored.AtLeast*float64(time.Microsecond))
+	n, least := res.TimedOut.Calls, time.Duration(res.TimedOut.AtLeast*float64(time.Microsecond))
 	share := float64(n) / float64(res.Calls+res.Errors)
 	text := fmt.Sprintf("%s calls, %s of those sent, timed out after %s or more", figure.Grouped(n), figure.Percent(share), figure.Duration(least))
 	if share >= windowShare {
@@ -167,12 +167,12 @@ func (res *Result) checkGivenUp() Check {
 	return Check{"given_up", Warning, text + ": percentiles are of the others"}
 }
 
-func (res *Result) checkMissed() Check {
-	if res.Missed == 0 {
+func (res *Result) checkDropped() Check {
+	if res.Dropped == 0 {
 		return Check{"missed", OK, "every call was sent"}
 	}
 	return Check{"missed", Failed, fmt.Sprintf("%s of %s calls were dropped, as %s were in flight or the run ended first",
-		figure.Grouped(res.Missed), figure.Grouped(res.Intended), figure.Grouped(int64(res.MaxInFlight)))}
+		figure.Grouped(res.Dropped), figure.Grouped(res.Intended), figure.Grouped(int64(res.MaxInFlight)))}
 }
 
 func (r *run) checkLag(res *Result) Check {
@@ -231,7 +231,7 @@ func (r *run) checkMachine(v *Verdict) Check {
 		}
 	}
 	if r.cfg.InProcess && strangers >= strangersShare*processors {
-		v.Disturbed = text
+		v.Disturbance = text
 	}
 	return Check{"machine", Warning, text}
 }

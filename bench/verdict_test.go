@@ -48,7 +48,7 @@ func TestVerdict(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				res := measure(t, t.Context(), c.cfg)
-				if got := checkOf(t, res, c.check); got.Is != c.is || !strings.Contains(got.Text, c.text) {
+				if got := checkOf(t, res, c.check); got.Result != c.is || !strings.Contains(got.Text, c.text) {
 					t.Errorf("got %+v, expected %s: %s", got, c.is, c.text)
 				}
 				if res.Verdict.State != Valid {
@@ -169,7 +169,7 @@ func TestVerdictOnTheProcess(t *testing.T) {
 			case want == Failed:
 				state = Invalid
 			}
-			if got := checkOf(t, res, c.check); got.Is != want || !strings.Contains(got.Text, c.text) || res.Verdict.State != state {
+			if got := checkOf(t, res, c.check); got.Result != want || !strings.Contains(got.Text, c.text) || res.Verdict.State != state {
 				t.Errorf("%s, in process %v: %+v, %s; expected %s, %s, %s", c.name, inProcess, got, res.Verdict.State, want, c.text, state)
 			}
 			if busy := c.name == "busy"; busy != strings.HasPrefix(res.Bottleneck, "generator CPU, busy for 95 %") {
@@ -199,8 +199,8 @@ func TestDisturbed(t *testing.T) {
 		r.opened = meters{read: true, at: time.Second, machine: time.Hour, used: []time.Duration{time.Minute}}
 		r.closed = meters{read: true, at: 11 * time.Second, machine: time.Hour + c.machine, own: c.own, used: []time.Duration{time.Minute + c.resource}}
 		var v Verdict
-		if check := r.checkMachine(&v); (v.Disturbed != "") != c.disturbed || check.Is == Failed {
-			t.Errorf("%s: %+v, disturbed %q", c.name, check, v.Disturbed)
+		if check := r.checkMachine(&v); (v.Disturbance != "") != c.disturbed || check.Result == Failed {
+			t.Errorf("%s: %+v, disturbed %q", c.name, check, v.Disturbance)
 		}
 	}
 }

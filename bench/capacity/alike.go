@@ -127,7 +127,7 @@ func Interleave(ctx context.Context, pairs int, seed uint64, drain Drain, a, b f
 				return context.Cause(ctx) // it was cut short
 			}
 			if err == nil {
-				err = new(fruit).succeeds(res)
+				err = new(anySuccess).succeeds(res)
 			}
 			if invalid := err == nil && res.Verdict.State == bench.Invalid; invalid && attempt == 0 {
 				continue

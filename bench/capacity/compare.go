@@ -28,13 +28,13 @@ type CompareOptions struct {
 	// Metrics are what to compare. None is throughput, p50, p95, p99 and errors.
 	Metrics []Metric
 
-	// Matters is the least relative difference that is called better or worse, however
+	// MinEffect is the least relative difference that is called better or worse, however
 	// certain a smaller one is. 0 is 0.01.
-	Matters float64
+	MinEffect float64
 
-	// MattersErrors is that of errors, as a difference of shares of all calls. 0 is 0.001:
+	// MinEffectErrors is that of errors, as a difference of shares of all calls. 0 is 0.001:
 	// 0.1 percentage points.
-	MattersErrors float64
+	MinEffectErrors float64
 
 	// Confidence is that of all verdicts together: that none of them is better or
 	// worse by chance. 0 is 0.95.
@@ -45,10 +45,10 @@ var defaultMetrics = []Metric{Throughput, P50, P95, P99, Errors}
 
 func (o *CompareOptions) check() error {
 	switch {
-	case !(o.Matters >= 0 && o.Matters < 1):
-		return wrong("CompareOptions.Matters", "a share below 1, or 0 for 0.01", o.Matters)
-	case !(o.MattersErrors >= 0 && o.MattersErrors < 1):
-		return wrong("CompareOptions.MattersErrors", "a share below 1, or 0 for 0.001", o.MattersErrors)
+	case !(o.MinEffect >= 0 && o.MinEffect < 1):
+		return wrong("CompareOptions.MinEffect", "a share below 1, or 0 for 0.01", o.MinEffect)
+	case !(o.MinEffectErrors >= 0 && o.MinEffectErrors < 1):
+		return wrong("CompareOptions.MinEffectErrors", "a share below 1, or 0 for 0.001", o.MinEffectErrors)
 	case !(o.Confidence >= 0 && o.Confidence < 1):
 		return wrong("CompareOptions.Confidence", "a share below 1, or 0 for 0.95", o.Confidence)
 	}
@@ -63,8 +63,8 @@ func (o *CompareOptions) check() error {
 	if len(o.Metrics) == 0 {
 		o.Metrics = defaultMetrics
 	}
-	def(&o.Matters, 0.01)
-	def(&o.MattersErrors, 0.001)
+	def(&o.MinEffect, 0.01)
+	def(&o.MinEffectErrors, 0.001)
 	def(&o.Confidence, 0.95)
 	return nil
 }
@@ -80,8 +80,8 @@ const (
 	Unknown      Judgement = "unknown"
 )
 
-// A Contrast is B against A in one metric.
-type Contrast struct {
+// A MetricComparison is B against A in one metric.
+type MetricComparison struct {
 	Metric    Metric    `json:"metric"`
 	Judgement Judgement `json:"judgement"`
 	Text      string    `json:"text"` // a sentence that names the metric
@@ -91,16 +91,16 @@ type Contrast struct {
 	A *float64 `json:"a"`
 	B *float64 `json:"b"`
 
-	// Effect is by how much B is greater, as a share of A (-0.1: 10 % less), and Low and High
-	// are its interval, at the confidence of the whole comparison or more. Of errors it is the
+	// Effect is by how much B is greater, as a share of A (-0.1: 10 % less), and EffectLow
+	// and EffectHigh are its interval, at the confidence of the whole comparison or more. Of errors it is the
 	// difference of the shares, not relative. They are nil if not known, or endless.
-	Effect *float64 `json:"effect"`
-	Low    *float64 `json:"low"`
-	High   *float64 `json:"high"`
+	Effect     *float64 `json:"effect"`
+	EffectLow  *float64 `json:"low"`
+	EffectHigh *float64 `json:"high"`
 
 	// P is the probability of such a difference by chance, corrected for the number of
 	// metrics, and Superiority that a run of B is greater than one of A.
-	P           float64 `json:"p"`
+	PValue      float64 `json:"p"`
 	Superiority float64 `json:"superiority"`
 
 	shift float64 // Effect before it was made relative; its sign if that is endless
@@ -108,44 +108,44 @@ type Contrast struct {
 
 // A ComparedRun is what a comparison keeps of a run.
 type ComparedRun struct {
-	Side       string         `json:"side"` // "A" or "B"
-	StartedAt  time.Time      `json:"started_at"`
-	State      bench.State    `json:"state"`
-	Disturbed  bool           `json:"disturbed"` // others used the machine
-	Throughput float64        `json:"throughput"`
-	ErrorShare float64        `json:"error_share"`
-	Latency    bench.Latency  `json:"latency_us"`
-	Response   *bench.Samples `json:"response"`
+	Side        string         `json:"side"` // "A" or "B"
+	StartedAt   time.Time      `json:"started_at"`
+	State       bench.State    `json:"state"`
+	Disturbance bool           `json:"disturbed"` // others used the machine
+	Throughput  float64        `json:"throughput"`
+	ErrorShare  float64        `json:"error_share"`
+	Latency     bench.Latency  `json:"latency_us"`
+	Response    *bench.Samples `json:"response"`
 }
 
 // A Comparison is B against A.
 type Comparison struct {
-	A         string     `json:"a"`
-	B         string     `json:"b"`
-	RunsA     int        `json:"runs_a"`
-	RunsB     int        `json:"runs_b"`
-	Contrasts []Contrast `json:"contrasts"`
+	A       string             `json:"a"`
+	B       string             `json:"b"`
+	RunsA   int                `json:"runs_a"`
+	RunsB   int                `json:"runs_b"`
+	Metrics []MetricComparison `json:"contrasts"`
 
-	// Matters and MattersErrors are the options'.
-	Matters       float64 `json:"matters"`
-	MattersErrors float64 `json:"matters_errors"`
+	// MinEffect and MinEffectErrors are the options'.
+	MinEffect       float64 `json:"matters"`
+	MinEffectErrors float64 `json:"matters_errors"`
 
-	// TookTurns tells that the runs of both sides did. If not, what changed on the machine
+	// Interleaved tells that the runs of both sides took turns. If not, what changed on the machine
 	// meanwhile looks like a difference.
-	TookTurns bool `json:"took_turns"`
+	Interleaved bool `json:"took_turns"`
 
 	// Differences are the settings that the sides do not share, as was allowed.
 	Differences []Difference `json:"differences"`
 
-	// Stopped says why there is no answer; it is empty if there is one.
-	Stopped string `json:"stopped"`
+	// StopReason says why there is no answer; it is empty if there is one.
+	StopReason string `json:"stopped"`
 
 	Runs []ComparedRun `json:"runs"` // in the order in which they were made
 }
 
 // Is tells if any metric was judged so.
 func (c *Comparison) Is(j Judgement) bool {
-	return slices.ContainsFunc(c.Contrasts, func(x Contrast) bool { return x.Judgement == j })
+	return slices.ContainsFunc(c.Metrics, func(x MetricComparison) bool { return x.Judgement == j })
 }
 
 // Compare says in which metrics B is better or worse than A, from repeated runs of both that
@@ -154,7 +154,7 @@ func (c *Comparison) Is(j Judgement) bool {
 //
 // A difference is one if the Mann-Whitney test of the runs is significant after
 // Holm's correction for the number of metrics, and if the Hodges-Lehmann estimate of it is
-// at least Matters. The estimate is of the ratio, by logarithms. With fewer runs than can
+// at least MinEffect. The estimate is of the ratio, by logarithms. With fewer runs than can
 // ever be significant, as RunsNeeded says, it refuses.
 //
 // Times of a run in which calls piled up are endless, which is worse than any that ends.
@@ -182,17 +182,17 @@ func Compare(a, b Side, o CompareOptions) (*Comparison, error) {
 		return nil, wrong("the number of runs", fmt.Sprintf("%d on each side, to tell anything about %d metrics", need, len(o.Metrics)), have)
 	}
 	c := compared(a, b)
-	c.Matters, c.MattersErrors, c.Differences = o.Matters, o.MattersErrors, differ
+	c.MinEffect, c.MinEffectErrors, c.Differences = o.MinEffect, o.MinEffectErrors, differ
 	for _, m := range o.Metrics {
-		x, err := contrast(m, a.Runs, b.Runs, 1-alpha)
+		x, err := compareMetric(m, a.Runs, b.Runs, 1-alpha)
 		if err != nil {
 			return nil, err
 		}
-		c.Contrasts = append(c.Contrasts, x)
+		c.Metrics = append(c.Metrics, x)
 	}
-	holm(c.Contrasts)
-	for i := range c.Contrasts {
-		c.Contrasts[i].judge(o)
+	holm(c.Metrics)
+	for i := range c.Metrics {
+		c.Metrics[i].judge(o)
 	}
 	return c, nil
 }
@@ -201,28 +201,28 @@ func Compare(a, b Side, o CompareOptions) (*Comparison, error) {
 // stopped for a reason. It judges nothing, and keeps what was measured.
 func Incomplete(a, b Side, why string) *Comparison {
 	c := compared(a, b)
-	c.Stopped = why
+	c.StopReason = why
 	return c
 }
 
 func compared(a, b Side) *Comparison {
-	c := &Comparison{A: a.Name, B: b.Name, RunsA: len(a.Runs), RunsB: len(b.Runs), Contrasts: []Contrast{}, Differences: []Difference{}, Runs: []ComparedRun{}}
+	c := &Comparison{A: a.Name, B: b.Name, RunsA: len(a.Runs), RunsB: len(b.Runs), Metrics: []MetricComparison{}, Differences: []Difference{}, Runs: []ComparedRun{}}
 	for name, side := range map[string]Side{"A": a, "B": b} {
 		for _, r := range side.Runs {
 			share, _ := failed(r)
-			c.Runs = append(c.Runs, ComparedRun{name, r.StartedAt, r.Verdict.State, r.Verdict.Disturbed != "", r.Throughput, share, r.Latency, r.Samples.Response})
+			c.Runs = append(c.Runs, ComparedRun{name, r.StartedAt, r.Verdict.State, r.Verdict.Disturbance != "", r.Throughput, share, r.Latency, r.Samples.Response})
 		}
 	}
 	slices.SortStableFunc(c.Runs, func(a, b ComparedRun) int {
 		return cmp.Or(a.StartedAt.Compare(b.StartedAt), cmp.Compare(a.Side, b.Side))
 	})
-	c.TookTurns = tookTurns(c.Runs)
+	c.Interleaved = interleaved(c.Runs)
 	return c
 }
 
-// tookTurns tells if no side was ever ahead by more than a run, beyond those that it has
+// interleaved tells if no side was ever ahead by more than a run, beyond those that it has
 // more.
-func tookTurns(runs []ComparedRun) bool {
+func interleaved(runs []ComparedRun) bool {
 	ahead, most, least := 0, 0, 0
 	for _, r := range runs {
 		if r.StartedAt.IsZero() {
@@ -297,11 +297,11 @@ func runsFor(alpha float64) int {
 	return n
 }
 
-// contrast measures the difference. Its P is not yet corrected; it is NaN if the metric is
+// compareMetric measures the difference. Its P is not yet corrected; it is NaN if the metric is
 // not known.
-func contrast(m Metric, a, b []*bench.Result, confidence float64) (Contrast, error) {
-	x := Contrast{Metric: m, P: math.NaN()}
-	say := func(format string, args ...any) (Contrast, error) {
+func compareMetric(m Metric, a, b []*bench.Result, confidence float64) (MetricComparison, error) {
+	x := MetricComparison{Metric: m, PValue: math.NaN()}
+	say := func(format string, args ...any) (MetricComparison, error) {
 		x.Text = string(m) + ": unknown: " + fmt.Sprintf(format, args...)
 		return x, nil
 	}
@@ -342,13 +342,13 @@ func contrast(m Metric, a, b []*bench.Result, confidence float64) (Contrast, err
 	if err != nil {
 		return x, fmt.Errorf("capacity: %s: %w", m, err)
 	}
-	x.P, x.Superiority = test.P, test.Superiority
+	x.PValue, x.Superiority = test.P, test.Superiority
 	shift, err := stats.HodgesLehmann(as, bs, confidence)
 	if err != nil {
 		return x, fmt.Errorf("capacity: %s: %w", m, err)
 	}
 	x.shift = shift.Estimate
-	for to, v := range map[**float64]float64{&x.Effect: shift.Estimate, &x.Low: shift.Low, &x.High: shift.High} {
+	for to, v := range map[**float64]float64{&x.Effect: shift.Estimate, &x.EffectLow: shift.Low, &x.EffectHigh: shift.High} {
 		if math.Abs(v) < endlessLog/2 {
 			*to = finite(relative(v))
 		}
@@ -387,33 +387,33 @@ func values(m Metric, runs []*bench.Result) []float64 {
 
 // holm makes each P the one that belongs to all of them together: Holm, A Simple
 // Sequentially Rejective Multiple Test Procedure, 1979.
-func holm(contrasts []Contrast) {
-	var known []*Contrast
+func holm(contrasts []MetricComparison) {
+	var known []*MetricComparison
 	for i := range contrasts {
-		if !math.IsNaN(contrasts[i].P) {
+		if !math.IsNaN(contrasts[i].PValue) {
 			known = append(known, &contrasts[i])
 		}
 	}
-	slices.SortFunc(known, func(a, b *Contrast) int { return cmp.Compare(a.P, b.P) })
+	slices.SortFunc(known, func(a, b *MetricComparison) int { return cmp.Compare(a.PValue, b.PValue) })
 	var greatest float64
 	for i, x := range known {
-		greatest = max(greatest, min(1, x.P*float64(len(known)-i)))
-		x.P = greatest
+		greatest = max(greatest, min(1, x.PValue*float64(len(known)-i)))
+		x.PValue = greatest
 	}
 }
 
 // judge decides.
-func (x *Contrast) judge(o CompareOptions) {
-	if math.IsNaN(x.P) {
-		x.Judgement, x.P = Unknown, 1
+func (x *MetricComparison) judge(o CompareOptions) {
+	if math.IsNaN(x.PValue) {
+		x.Judgement, x.PValue = Unknown, 1
 		return
 	}
-	least, unit := o.Matters, " %"
+	least, unit := o.MinEffect, " %"
 	if x.Metric == Errors {
-		least, unit = o.MattersErrors, " percentage points"
+		least, unit = o.MinEffectErrors, " percentage points"
 	}
 	x.Judgement = NoDifference
-	sure, matters := x.P <= 1-o.Confidence, x.Effect == nil || math.Abs(*x.Effect) >= least
+	sure, matters := x.PValue <= 1-o.Confidence, x.Effect == nil || math.Abs(*x.Effect) >= least
 	if sure && matters {
 		x.Judgement = Worse
 		if (x.shift > 0) == (x.Metric == Throughput) {
@@ -422,9 +422,9 @@ func (x *Contrast) judge(o CompareOptions) {
 	}
 	x.Text = fmt.Sprintf("%s: %s -> %s", x.Metric, x.Metric.orEndless(x.A), x.Metric.orEndless(x.B))
 	if x.Effect != nil {
-		x.Text += fmt.Sprintf(": %+.3g%s, %s to %s", 100**x.Effect, unit, signedOr(x.Low, "less"), signedOr(x.High, "more"))
+		x.Text += fmt.Sprintf(": %+.3g%s, %s to %s", 100**x.Effect, unit, signedOr(x.EffectLow, "less"), signedOr(x.EffectHigh, "more"))
 	}
-	x.Text += fmt.Sprintf(", p %.2g", x.P)
+	x.Text += fmt.Sprintf(", p %.2g", x.PValue)
 	if sure && !matters {
 		x.Text += fmt.Sprintf("; it takes %.3g%s to matter", 100*least, unit)
 	}

@@ -52,10 +52,10 @@ func TestCompare(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(got.Contrasts) != 5 || got.A != "old" || got.RunsB != 6 {
+		if len(got.Metrics) != 5 || got.A != "old" || got.RunsB != 6 {
 			t.Errorf("%s: %+v", c.name, got)
 		}
-		for _, x := range got.Contrasts {
+		for _, x := range got.Metrics {
 			want, effect := c.judgement, c.factor-1
 			switch x.Metric {
 			case Errors:
@@ -63,7 +63,7 @@ func TestCompare(t *testing.T) {
 			case Throughput:
 				effect = 1/c.factor - 1
 			}
-			if x.Judgement != want || x.Low == nil || x.High == nil || math.Abs(*x.Effect-effect) > 5*c.noise || *x.Low > *x.Effect || *x.High < *x.Effect {
+			if x.Judgement != want || x.EffectLow == nil || x.EffectHigh == nil || math.Abs(*x.Effect-effect) > 5*c.noise || *x.EffectLow > *x.Effect || *x.EffectHigh < *x.Effect {
 				t.Errorf("%s: %+v; expected %s by %v", c.name, x, want, effect)
 			}
 		}
@@ -95,7 +95,7 @@ func TestCompareText(t *testing.T) {
 		"throughput: 100/s -> 100/s: +0 %, +0 to +0, p 1",
 		"p99: unknown: 12 of 12 runs do not have it, as they have too few calls",
 	}
-	for i, x := range got.Contrasts {
+	for i, x := range got.Metrics {
 		if x.Text != want[i] || x.Judgement != []Judgement{Worse, Worse, NoDifference, Unknown}[i] {
 			t.Errorf("%s: %s, %q; expected %q", x.Metric, x.Judgement, x.Text, want[i])
 		}
@@ -126,7 +126,7 @@ func TestCompareWhatPilesUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if x := got.Contrasts[0]; x.Judgement != c.judgement || x.Text != c.text {
+		if x := got.Metrics[0]; x.Judgement != c.judgement || x.Text != c.text {
 			t.Errorf("%d and %d: %s, %q; expected %s, %q", c.a, c.b, x.Judgement, x.Text, c.judgement, c.text)
 		}
 		if _, err := json.Marshal(got); err != nil {
@@ -146,8 +146,8 @@ func TestCompareErrors(t *testing.T) {
 			r.Calls, r.Errors = 10_000-errors, errors
 		}
 		got, err := Compare(a, b, CompareOptions{Metrics: []Metric{Errors}})
-		if err != nil || got.Contrasts[0].Text != want || got.Is(Worse) != (errors == 90) {
-			t.Errorf("got %q, %v; expected %q", got.Contrasts[0].Text, err, want)
+		if err != nil || got.Metrics[0].Text != want || got.Is(Worse) != (errors == 90) {
+			t.Errorf("got %q, %v; expected %q", got.Metrics[0].Text, err, want)
 		}
 	}
 }
@@ -163,11 +163,11 @@ func TestTookTurns(t *testing.T) {
 				b.Runs = append(b.Runs, r)
 			}
 		}
-		if got := Incomplete(a, b, "why"); got.TookTurns != want || len(got.Runs) != len(order) || got.Runs[1].Side != order[1:2] || got.Stopped != "why" {
-			t.Errorf("%s: took turns %v, runs %+v", order, got.TookTurns, got.Runs)
+		if got := Incomplete(a, b, "why"); got.Interleaved != want || len(got.Runs) != len(order) || got.Runs[1].Side != order[1:2] || got.StopReason != "why" {
+			t.Errorf("%s: took turns %v, runs %+v", order, got.Interleaved, got.Runs)
 		}
 		a.Runs[0].StartedAt = time.Time{}
-		if Incomplete(a, b, "").TookTurns {
+		if Incomplete(a, b, "").Interleaved {
 			t.Errorf("%s without a time took turns", order)
 		}
 	}
@@ -218,11 +218,11 @@ func TestCompareOfEquals(t *testing.T) {
 }
 
 func TestHolm(t *testing.T) {
-	xs := []Contrast{{P: 0.01}, {P: 0.04}, {P: math.NaN()}, {P: 0.03}, {P: 0.005}}
+	xs := []MetricComparison{{PValue: 0.01}, {PValue: 0.04}, {PValue: math.NaN()}, {PValue: 0.03}, {PValue: 0.005}}
 	holm(xs)
 	for i, want := range []float64{0.03, 0.06, math.NaN(), 0.06, 0.02} {
-		if math.Abs(xs[i].P-want) > 1e-12 || math.IsNaN(xs[i].P) != math.IsNaN(want) {
-			t.Errorf("%d: %v, expected %v", i, xs[i].P, want)
+		if math.Abs(xs[i].PValue-want) > 1e-12 || math.IsNaN(xs[i].PValue) != math.IsNaN(want) {
+			t.Errorf("%d: %v, expected %v", i, xs[i].PValue, want)
 		}
 	}
 }
@@ -264,7 +264,7 @@ func TestCompareRefuses(t *testing.T) {
 		{"no result", Side{Name: "B", Runs: make([]*bench.Result, 5)}, CompareOptions{}, "run 1 of B: expected a result, got nil"},
 		{"no JSON", side(5, func(_ int, s *Side, _ *bench.Result) { s.Settings["f"] = func() {} }), CompareOptions{}, "settings of B: f: json: unsupported type"},
 		{"confidence", side(5, nil), CompareOptions{Confidence: 1}, "CompareOptions.Confidence: expected"},
-		{"matters", side(5, nil), CompareOptions{Matters: -1}, "CompareOptions.Matters: expected"},
+		{"matters", side(5, nil), CompareOptions{MinEffect: -1}, "CompareOptions.MinEffect: expected"},
 		{"metric", side(5, nil), CompareOptions{Metrics: []Metric{"p42"}}, "CompareOptions.Metrics: expected one of"},
 		{"metric twice", side(5, nil), CompareOptions{Metrics: []Metric{P50, P50}}, "CompareOptions.Metrics: expected each once, got p50"},
 	} {

@@ -56,10 +56,10 @@ func ExampleSearch() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Printf("at least %.0f/s\n", found.Met)
-	fmt.Println("too much:", found.Limit)
-	for _, p := range found.Probes {
-		fmt.Printf("%.0f/s for %v: %s\n", p.Load, p.Length, p.Outcome)
+	fmt.Printf("at least %.0f/s\n", found.HighestMet)
+	fmt.Println("too much:", found.LimitingFactor)
+	for _, p := range found.Trials {
+		fmt.Printf("%.0f/s for %v: %s\n", p.Rate, p.Duration, p.Outcome)
 	}
 	// Output:
 	// at least 673/s
@@ -143,9 +143,9 @@ func ExamplePlan() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Printf("%d workers, of which %.0f are busy\n", needed.Workers, needed.Busy)
+	fmt.Printf("%d workers, of which %.0f are busy\n", needed.Workers, needed.OfferedLoad)
 	for _, p := range needed.Predictions {
-		fmt.Printf("%d workers: %s\n", p.Workers, p.Findings[0].Text)
+		fmt.Printf("%d workers: %s\n", p.Workers, p.Terms[0].Text)
 	}
 	for _, a := range needed.Assumptions[:3] {
 		fmt.Println("-", a)
@@ -184,7 +184,7 @@ func ExampleCompare() {
 		fmt.Println(err)
 		return
 	}
-	for _, x := range c.Contrasts {
+	for _, x := range c.Metrics {
 		fmt.Printf("%s: %s\n", x.Judgement, x.Text)
 	}
 	// Output:

@@ -68,11 +68,11 @@ func (m Metric) Of(res *bench.Result) (float64, bool) {
 
 // failed is the share of the calls that did not succeed.
 func failed(res *bench.Result) (float64, bool) {
-	all := res.Calls + res.Errors + res.Missed
+	all := res.Calls + res.Errors + res.Dropped
 	if all == 0 {
 		return 0, false
 	}
-	return float64(res.Errors+res.Missed) / float64(all), true
+	return float64(res.Errors+res.Dropped) / float64(all), true
 }
 
 // format writes a value of the metric for people.

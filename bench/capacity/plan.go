@@ -29,8 +29,8 @@ type PlanOptions struct {
 	// as a Poisson process, which is what many independent callers make.
 	ConstantArrivals bool
 
-	// Most is the greatest number of workers to consider. 0 is 10,000.
-	Most int
+	// MaxWorkers is the greatest number of workers to consider. 0 is 10,000.
+	MaxWorkers int
 
 	// Calls is how many are simulated for each number of workers, a tenth of them at
 	// the start being left out. 0 is 1,000,000.
@@ -49,12 +49,12 @@ func (o *PlanOptions) check() error {
 		return wrong("PlanOptions.Rate", "calls per second", o.Rate)
 	case o.Run.Mean() <= 0:
 		return wrong("PlanOptions.Run", "times above 0", o.Run)
-	case o.Most < 0:
-		return wrong("PlanOptions.Most", "1 or more, or 0 for 10,000", o.Most)
+	case o.MaxWorkers < 0:
+		return wrong("PlanOptions.MaxWorkers", "1 or more, or 0 for 10,000", o.MaxWorkers)
 	case o.Calls < 0:
 		return wrong("PlanOptions.Calls", "1 or more, or 0 for 1,000,000", o.Calls)
 	}
-	def(&o.Most, 10_000)
+	def(&o.MaxWorkers, 10_000)
 	def(&o.Calls, 1_000_000)
 	if need := 2 * int(o.SLO.Needs()); o.Calls < need {
 		return wrong("PlanOptions.Calls", fmt.Sprintf("%d or more for %v", need, o.SLO), o.Calls)
@@ -64,31 +64,31 @@ func (o *PlanOptions) check() error {
 
 // A Prediction is what a number of workers does with the load.
 type Prediction struct {
-	Workers     int       `json:"workers"`
-	Utilisation float64   `json:"utilisation"` // share of their time that the workers are busy
-	Met         bool      `json:"met"`
-	Findings    []Finding `json:"findings"`
+	Workers     int          `json:"workers"`
+	Utilization float64      `json:"utilisation"` // share of their time that the workers are busy
+	Met         bool         `json:"met"`
+	Terms       []TermResult `json:"findings"`
 
 	// The response time, and how long calls wait for a worker. They are nil if the
-	// workers cannot keep up, or so barely that there is no telling, as Why says.
+	// workers cannot keep up, or so barely that there is no telling, as Reason says.
 	Latency *bench.Latency `json:"latency_us"`
 	Wait    *bench.Latency `json:"wait_us"`
-	Why     string         `json:"why"`
+	Reason  string         `json:"why"`
 }
 
-// A Needed is the answer of a plan.
-type Needed struct {
+// A PlanResult is the answer of a plan.
+type PlanResult struct {
 	Rate float64 `json:"rate"`
 	SLO  string  `json:"slo"`
 
-	// Workers is the least number that meets the SLO. It is 0 if none does, and Why then
+	// Workers is the least number that meets the SLO. It is 0 if none does, and Reason then
 	// says why.
 	Workers int    `json:"workers"`
-	Why     string `json:"why"`
+	Reason  string `json:"why"`
 
-	// Busy is how many workers the calls keep busy on average: Rate times the mean
+	// OfferedLoad is how many workers the calls keep busy on average, in erlangs: Rate times the mean
 	// of Run. It takes more than that to keep up at all.
-	Busy float64 `json:"busy"`
+	OfferedLoad float64 `json:"busy"`
 
 	// Predictions are of the numbers of workers that were tried, the least first.
 	Predictions []Prediction `json:"predictions"`
@@ -103,7 +103,7 @@ type Needed struct {
 
 // A PlanCheck is a run that was to confirm a plan.
 type PlanCheck struct {
-	LengthS    float64       `json:"length_s"`
+	DurationS  float64       `json:"length_s"`
 	Throughput float64       `json:"throughput"`
 	Latency    bench.Latency `json:"latency_us"`
 	Errors     int64         `json:"errors"`
@@ -123,15 +123,15 @@ func Checked(slo SLO, res *bench.Result) *PlanCheck {
 // It agrees with Erlang's formulas where there are some (M/M/k and M/D/1). It is only as good
 // as its assumptions, which it states: foremost that Run does not grow with the load, as it does
 // where workers share processors. Check the answer by a measured run.
-func Plan(ctx context.Context, o PlanOptions) (*Needed, error) {
+func Plan(ctx context.Context, o PlanOptions) (*PlanResult, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	n := &Needed{Rate: o.Rate, SLO: o.SLO.String(), Busy: o.Rate * o.Run.Mean().Seconds(), Assumptions: o.assumptions()}
+	n := &PlanResult{Rate: o.Rate, SLO: o.SLO.String(), OfferedLoad: o.Rate * o.Run.Mean().Seconds(), Assumptions: o.assumptions()}
 	if endless := o.predict(ctx, 0); ctx.Err() == nil && !endless.Met {
-		for _, f := range endless.Findings {
+		for _, f := range endless.Terms {
 			if !f.Met {
-				n.Why = fmt.Sprintf("no number of workers does: when no call waits, %s", f.Text)
+				n.Reason = fmt.Sprintf("no number of workers does: when no call waits, %s", f.Text)
 			}
 		}
 		return n, nil
@@ -145,12 +145,12 @@ func Plan(ctx context.Context, o PlanOptions) (*Needed, error) {
 	}
 	// With more workers each of the same calls waits no longer, so what meets the SLO
 	// does with more, too.
-	low, high := int(n.Busy), 0 // low cannot keep up; high is not known
-	for step := 1; high != low+1 && low < o.Most; {
+	low, high := int(n.OfferedLoad), 0 // low cannot keep up; high is not known
+	for step := 1; high != low+1 && low < o.MaxWorkers; {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		next := min(low+step, o.Most)
+		next := min(low+step, o.MaxWorkers)
 		if high > 0 {
 			next = (low + high) / 2
 		}
@@ -167,7 +167,7 @@ func Plan(ctx context.Context, o PlanOptions) (*Needed, error) {
 	if n.Workers = high; high > 0 {
 		met(high + 1) // what one more would do
 	} else {
-		n.Why = fmt.Sprintf("%d workers do not", o.Most)
+		n.Reason = fmt.Sprintf("%d workers do not", o.MaxWorkers)
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
@@ -184,19 +184,19 @@ func Plan(ctx context.Context, o PlanOptions) (*Needed, error) {
 func (o *PlanOptions) predict(ctx context.Context, workers int) Prediction {
 	p := Prediction{Workers: workers}
 	if workers > 0 {
-		p.Utilisation = o.Rate * o.Run.Mean().Seconds() / float64(workers)
+		p.Utilization = o.Rate * o.Run.Mean().Seconds() / float64(workers)
 	}
-	if p.Utilisation >= 1 {
-		p.Why = "the workers cannot keep up: they are busy all the time"
+	if p.Utilization >= 1 {
+		p.Reason = "the workers cannot keep up: they are busy all the time"
 		return p
 	}
 	// A line remembers how it was for about this many calls: the relaxation time of
 	// M/M/1 (Cohen, The Single Server Queue, 1982), or what is in the workers. The simulation
 	// has to be many times as long.
-	root := math.Sqrt(p.Utilisation)
-	memory := max(p.Utilisation/((1-root)*(1-root)), o.Rate*o.Run.Mean().Seconds())
+	root := math.Sqrt(p.Utilization)
+	memory := max(p.Utilization/((1-root)*(1-root)), o.Rate*o.Run.Mean().Seconds())
 	if workers > 0 && 100*memory > float64(o.Calls) {
-		p.Why = fmt.Sprintf("the workers barely keep up: %.1f %% of their time is too much to be simulated by so few calls", 100*p.Utilisation)
+		p.Reason = fmt.Sprintf("the workers barely keep up: %.1f %% of their time is too much to be simulated by so few calls", 100*p.Utilization)
 		return p
 	}
 	response, waits := bench.NewSamples(), bench.NewSamples()
@@ -211,7 +211,7 @@ func (o *PlanOptions) predict(ctx context.Context, workers int) Prediction {
 		}
 	}
 	p.Latency, p.Wait = latencies(response), latencies(waits)
-	p.Findings = o.SLO.Check(&bench.Result{
+	p.Terms = o.SLO.Check(&bench.Result{
 		Calls:      response.Count,
 		DurationS:  float64(response.Count) / o.Rate,
 		Throughput: o.Rate,
@@ -219,7 +219,7 @@ func (o *PlanOptions) predict(ctx context.Context, workers int) Prediction {
 		Samples:    bench.ResultSamples{Response: response},
 		Verdict:    bench.Verdict{State: bench.Valid},
 	})
-	p.Met = !slices.ContainsFunc(p.Findings, func(f Finding) bool { return !f.Met })
+	p.Met = !slices.ContainsFunc(p.Terms, func(f TermResult) bool { return !f.Met })
 	return p
 }
 

@@ -80,11 +80,11 @@ func TestPlan(t *testing.T) {
 		want++
 	}
 	n, err := Plan(t.Context(), o)
-	if err != nil || n.Workers != want || n.Busy != 10 || n.Why != "" || n.SLO != "mean=12ms" {
+	if err != nil || n.Workers != want || n.OfferedLoad != 10 || n.Reason != "" || n.SLO != "mean=12ms" {
 		t.Fatalf("%+v, %v; expected %d workers", n, err, want)
 	}
 	for i, p := range n.Predictions {
-		if p.Met != (p.Workers >= want) || p.Utilisation != 10/float64(p.Workers) || i > 0 && p.Workers <= n.Predictions[i-1].Workers {
+		if p.Met != (p.Workers >= want) || p.Utilization != 10/float64(p.Workers) || i > 0 && p.Workers <= n.Predictions[i-1].Workers {
 			t.Errorf("%+v", p)
 		}
 		if p.Latency != nil && !near(*p.Latency.Mean, 1e6*(0.010+wait(p.Workers)), 0.02) {
@@ -120,14 +120,14 @@ func TestPlanEdges(t *testing.T) {
 		{"one is enough", PlanOptions{Rate: 1, SLO: slo(t, "p99=11ms"), Run: Constant(ms)}, 1, ""},
 		{"never", PlanOptions{Rate: 1000, SLO: slo(t, "p99=20ms"), Run: Constant(10 * ms), Overhead: Constant(15 * ms)}, 0,
 			"no number of workers does: when no call waits, p99 25.0ms, more than 20ms"},
-		{"not as many", PlanOptions{Rate: 1000, SLO: slo(t, "p99=20ms"), Run: Constant(10 * ms), Most: 10}, 0, "10 workers do not"},
-		{"throughput and errors", PlanOptions{Rate: 1000, SLO: slo(t, "throughput=1000/s,errors=0,p99=100ms"), Run: Constant(10 * ms), Most: 20}, 11, ""},
-		{"too much throughput", PlanOptions{Rate: 1000, SLO: slo(t, "throughput=1001/s"), Run: Constant(10 * ms), Most: 20}, 0, "throughput 1,000/s, less than 1001/s"},
+		{"not as many", PlanOptions{Rate: 1000, SLO: slo(t, "p99=20ms"), Run: Constant(10 * ms), MaxWorkers: 10}, 0, "10 workers do not"},
+		{"throughput and errors", PlanOptions{Rate: 1000, SLO: slo(t, "throughput=1000/s,errors=0,p99=100ms"), Run: Constant(10 * ms), MaxWorkers: 20}, 11, ""},
+		{"too much throughput", PlanOptions{Rate: 1000, SLO: slo(t, "throughput=1001/s"), Run: Constant(10 * ms), MaxWorkers: 20}, 0, "throughput 1,000/s, less than 1001/s"},
 		{"hundreds", PlanOptions{Rate: 100_000, SLO: slo(t, "p99=11ms"), Run: Constant(10 * ms), ConstantArrivals: true, Calls: 300_000}, 1037, ""},
 	} {
 		c.o.Calls = cmp.Or(c.o.Calls, 100_000)
 		n, err := Plan(t.Context(), c.o)
-		if err != nil || n.Workers != c.workers || !strings.Contains(n.Why, c.why) || (n.Why == "") != (c.why == "") {
+		if err != nil || n.Workers != c.workers || !strings.Contains(n.Reason, c.why) || (n.Reason == "") != (c.why == "") {
 			t.Errorf("%s: %+v, %v; expected %d, %q", c.name, n, err, c.workers, c.why)
 		}
 	}
@@ -141,7 +141,7 @@ func TestPlanEdges(t *testing.T) {
 		"PlanOptions.SLO: expected one term or more":           {Rate: 1, Run: Constant(1)},
 		"PlanOptions.Rate: expected calls per second, got 0":   {SLO: ok, Run: Constant(1)},
 		"PlanOptions.Run: expected times above 0, got none":    {SLO: ok, Rate: 1},
-		"PlanOptions.Most: expected":                           {SLO: ok, Rate: 1, Run: Constant(1), Most: -1},
+		"PlanOptions.MaxWorkers: expected":                     {SLO: ok, Rate: 1, Run: Constant(1), MaxWorkers: -1},
 		"PlanOptions.Calls: expected 1 or more":                {SLO: ok, Rate: 1, Run: Constant(1), Calls: -1},
 		"PlanOptions.Calls: expected 598 or more for p99=20ms": {SLO: ok, Rate: 1, Run: Constant(1), Calls: 10},
 	} {
@@ -249,9 +249,9 @@ func TestPlanAgainstWorkers(t *testing.T) {
 		}
 		p := o.predict(t.Context(), c.workers)
 		want := latencies(measured)
-		if p.Utilisation > 0.8 || !near(*p.Latency.P99, *want.P99, 0.2) || !near(*p.Latency.P50, *want.P50, 0.2) {
+		if p.Utilization > 0.8 || !near(*p.Latency.P99, *want.P99, 0.2) || !near(*p.Latency.P50, *want.P50, 0.2) {
 			t.Errorf("%+v, %.2f busy: predicted a p50 of %v and a p99 of %v, measured %v and %v",
-				c, p.Utilisation, *p.Latency.P50, *p.Latency.P99, *want.P50, *want.P99)
+				c, p.Utilization, *p.Latency.P50, *p.Latency.P99, *want.P50, *want.P99)
 		}
 	}
 }

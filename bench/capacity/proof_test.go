@@ -94,12 +94,12 @@ func TestSearchOfAServer(t *testing.T) {
 			t.Fatalf("%+v, %v", found, err)
 		}
 		want := workers / found.Best.Samples.Phases["run"].Mean().Seconds()
-		if !near(found.Met, want, 0.05) || !found.Confirmed || took > 2*time.Minute {
-			t.Errorf("after %v: met %v, missed %v, confirmed %v, %q, %q; expected %v", took, found.Met, found.Missed, found.Confirmed, found.Limit, found.Stopped, want)
+		if !near(found.HighestMet, want, 0.05) || !found.Confirmed || took > 2*time.Minute {
+			t.Errorf("after %v: met %v, missed %v, confirmed %v, %q, %q; expected %v", took, found.HighestMet, found.LowestMissed, found.Confirmed, found.LimitingFactor, found.StopReason, want)
 		}
-		for _, probe := range found.Probes {
+		for _, probe := range found.Trials {
 			if probe.Outcome != Met && probe.Outcome != Missed {
-				t.Errorf("%v/s: %s, %q", probe.Load, probe.Outcome, probe.Reasons)
+				t.Errorf("%v/s: %s, %q", probe.Rate, probe.Outcome, probe.Reasons)
 			}
 		}
 	})

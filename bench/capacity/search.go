@@ -17,20 +17,20 @@ type SearchOptions struct {
 	// SLO is what a rate has to meet.
 	SLO SLO
 
-	// Start is the first rate, in calls per second. 0 is 100, or as many as Length
+	// Start is the first rate, in calls per second. 0 is 100, or as many as Duration
 	// needs to support the SLO's percentiles.
 	Start float64
 
-	// Most is the greatest rate to try. 0 is no limit.
-	Most float64
+	// MaxRate is the greatest rate to try. 0 is no limit.
+	MaxRate float64
 
 	// Precision is how near the two bounds have to come, as a share: 0.02 means that
 	// the rate that missed is at most 2 % above the one that met. 0 is 0.02.
 	Precision float64
 
-	// Length is the measured window of a probe, made longer for rates that are too low
+	// Duration is the measured window of a trial, made longer for rates that are too low
 	// for the SLO's percentiles. 0 is 3 s.
-	Length time.Duration
+	Duration time.Duration
 
 	// Confirm is that of the last trial, which is to confirm the answer. 0 is 15 s.
 	Confirm time.Duration
@@ -39,8 +39,8 @@ type SearchOptions struct {
 	// end when its context has. It is kept free for Confirm. 0 is 110 s.
 	Budget time.Duration
 
-	// Probes is how many trials there are at most. 0 is 60.
-	Probes int
+	// MaxTrials is how many trials there are at most. 0 is 60.
+	MaxTrials int
 
 	// Retries is how often a trial is repeated that is no use: too short to tell, or
 	// spoiled. After that its rate is out of reach. Negative is never. 0 is 1.
@@ -50,7 +50,7 @@ type SearchOptions struct {
 	Drain Drain
 
 	// Progress, if not nil, is called after each trial.
-	Progress func(Probe)
+	Progress func(SearchTrial)
 }
 
 func (o *SearchOptions) check() error {
@@ -60,33 +60,33 @@ func (o *SearchOptions) check() error {
 	switch {
 	case o.Start != 0 && !positive(o.Start):
 		return wrong("SearchOptions.Start", "calls per second, or 0 for the default", o.Start)
-	case o.Most != 0 && !positive(o.Most):
-		return wrong("SearchOptions.Most", "calls per second, or 0 for no limit", o.Most)
+	case o.MaxRate != 0 && !positive(o.MaxRate):
+		return wrong("SearchOptions.MaxRate", "calls per second, or 0 for no limit", o.MaxRate)
 	case !(o.Precision >= 0 && o.Precision < 1):
 		return wrong("SearchOptions.Precision", "a share below 1, or 0 for 0.02", o.Precision)
-	case o.Length < 0:
-		return wrong("SearchOptions.Length", "more than 0, or 0 for 3 s", o.Length)
+	case o.Duration < 0:
+		return wrong("SearchOptions.Duration", "more than 0, or 0 for 3 s", o.Duration)
 	case o.Confirm < 0:
 		return wrong("SearchOptions.Confirm", "more than 0, or 0 for 15 s", o.Confirm)
 	case o.Budget < 0:
 		return wrong("SearchOptions.Budget", "more than 0, or 0 for 110 s", o.Budget)
-	case o.Probes < 0:
-		return wrong("SearchOptions.Probes", "1 or more, or 0 for 60", o.Probes)
+	case o.MaxTrials < 0:
+		return wrong("SearchOptions.MaxTrials", "1 or more, or 0 for 60", o.MaxTrials)
 	}
 	def(&o.Precision, 0.02)
-	def(&o.Length, 3*time.Second)
+	def(&o.Duration, 3*time.Second)
 	def(&o.Confirm, 15*time.Second)
 	def(&o.Budget, 110*time.Second)
-	def(&o.Probes, 60)
+	def(&o.MaxTrials, 60)
 	def(&o.Retries, 1)
-	def(&o.Start, max(100, o.calls()/o.Length.Seconds()))
-	if o.Most > 0 {
-		o.Start = min(o.Start, o.Most)
+	def(&o.Start, max(100, o.calls()/o.Duration.Seconds()))
+	if o.MaxRate > 0 {
+		o.Start = min(o.Start, o.MaxRate)
 	}
 	return nil
 }
 
-// calls is how many a probe has to make, with some to spare for random arrivals.
+// calls is how many a trial has to make, with some to spare for random arrivals.
 func (o *SearchOptions) calls() float64 {
 	n := float64(o.SLO.Needs())
 	return n + 4*math.Sqrt(n)
@@ -105,10 +105,10 @@ func def[T comparable](field *T, value T) {
 	}
 }
 
-// An Outcome is how a probe ended.
+// An Outcome is how a trial ended.
 type Outcome string
 
-// The outcomes of a Probe.
+// The outcomes of a SearchTrial.
 const (
 	Met         Outcome = "met"
 	Missed      Outcome = "missed"      // the SLO, or the calls piled up
@@ -117,45 +117,46 @@ const (
 	Interrupted Outcome = "interrupted" // there was no time left
 )
 
-// A Probe is a trial of a search.
-type Probe struct {
-	Load     float64       `json:"load"`
-	Length   time.Duration `json:"length_ns"`
-	Confirms bool          `json:"confirms"` // it was the long one
-	Outcome  Outcome       `json:"outcome"`
-	Spoiled  bool          `json:"spoiled"` // it was not valid, though it may have Met
-	Findings []Finding     `json:"findings"`
-	Reasons  []string      `json:"reasons"` // of what is not Met
+// A SearchTrial is one trial of a search.
+type SearchTrial struct {
+	Rate         float64       `json:"load"`
+	Duration     time.Duration `json:"length_ns"`
+	Confirmation bool          `json:"confirms"` // it was the long one
+	Outcome      Outcome       `json:"outcome"`
+	Invalid      bool          `json:"spoiled"` // it was not valid, though it may have Met
+	Terms        []TermResult  `json:"findings"`
+	Reasons      []string      `json:"reasons"` // of what is not Met
 
-	// Disturbed says how others used the machine meanwhile, as the result's verdict does.
-	Disturbed string        `json:"disturbed,omitempty"`
-	Result    *bench.Result `json:"-"`
+	// Disturbance says how others used the machine meanwhile, as the result's verdict does.
+	Disturbance string        `json:"disturbed,omitempty"`
+	Result      *bench.Result `json:"-"`
 }
 
-// A Found is what a search found.
-type Found struct {
+// A SearchResult is what a search found.
+type SearchResult struct {
 	SLO string `json:"slo"`
 
-	// Met is the greatest rate that met the SLO, in the long trial if Confirmed, and 0 if
-	// none did. Missed is the lowest one above it that was seen to miss it, 0 if there is
+	// HighestMet is the greatest rate that met the SLO, in the long trial if Confirmed, and 0 if
+	// none did. LowestMissed is the lowest one above it that was seen to miss it, 0 if there is
 	// none: a trial that says nothing is no bound. In JSON 0 is null.
-	Met       float64 `json:"met"`
-	Missed    float64 `json:"missed"`
-	Confirmed bool    `json:"confirmed"`
+	HighestMet   float64 `json:"met"`
+	LowestMissed float64 `json:"missed"`
+	Confirmed    bool    `json:"confirmed"`
 
-	// Limit says in words what came in the way of more than Met: what Missed, or Most.
-	// Stopped says why the search ended before it was done; it is empty if it was.
-	Limit   string `json:"limit"`
-	Stopped string `json:"stopped"`
+	// LimitingFactor says in words why it is not more than HighestMet: what missed the SLO, or
+	// MaxRate.
+	// StopReason says why the search ended before it was done; it is empty if it was.
+	LimitingFactor string `json:"limit"`
+	StopReason     string `json:"stopped"`
 
-	// Probes are all trials, in order, and Best is the result of that at Met, nil if there is none.
-	Probes []Probe       `json:"probes"`
+	// Trials are in order, and Best is the result of that at HighestMet, nil if there is none.
+	Trials []SearchTrial `json:"probes"`
 	Best   *bench.Result `json:"best"`
 }
 
 // MarshalJSON writes bounds that there are not as null.
-func (f Found) MarshalJSON() ([]byte, error) {
-	type found Found
+func (f SearchResult) MarshalJSON() ([]byte, error) {
+	type found SearchResult
 	bound := func(rate float64) *float64 {
 		if rate == 0 {
 			return nil
@@ -167,7 +168,7 @@ func (f Found) MarshalJSON() ([]byte, error) {
 		Met    *float64 `json:"met"`
 		Missed *float64 `json:"missed"`
 		found
-	}{f.SLO, bound(f.Met), bound(f.Missed), found(f)})
+	}{f.SLO, bound(f.HighestMet), bound(f.LowestMissed), found(f)})
 }
 
 // An Answer is what a search knows in the end.
@@ -175,24 +176,24 @@ type Answer string
 
 // The answers of a search.
 const (
-	Confirmed   Answer = "confirmed"   // Met is the answer
-	Unconfirmed Answer = "unconfirmed" // Met did in a short trial only
+	Confirmed   Answer = "confirmed"   // HighestMet is the answer
+	Unconfirmed Answer = "unconfirmed" // HighestMet did in a short trial only
 	NotMet      Answer = "not met"     // the lowest rate that was tried missed the SLO
 	NoAnswer    Answer = "no answer"   // what was measured does not tell
 )
 
 // Answer says what the search knows.
-func (f *Found) Answer() Answer {
+func (f *SearchResult) Answer() Answer {
 	switch {
 	case f.Confirmed:
 		return Confirmed
-	case f.Met > 0:
+	case f.HighestMet > 0:
 		return Unconfirmed
 	}
-	var lowest *Probe
-	for i, p := range f.Probes {
-		if lowest == nil || p.Load <= lowest.Load {
-			lowest = &f.Probes[i] // the last trial of a rate counts
+	var lowest *SearchTrial
+	for i, p := range f.Trials {
+		if lowest == nil || p.Rate <= lowest.Rate {
+			lowest = &f.Trials[i] // the last trial of a rate counts
 		}
 	}
 	if lowest != nil && lowest.Outcome == Missed {
@@ -212,13 +213,13 @@ func (f *Found) Answer() Answer {
 // If it missed, and all that was wrong is that as many calls were in flight as may be, it
 // has missed if so many at such a rate take longer than the SLO allows. Otherwise, and if it
 // missed while others used the machine, it says nothing: it is repeated, later once more, and
-// then its rate is out of reach, as Limit says: what the generator cannot do is no fault of the
+// then its rate is out of reach, as LimitingFactor says: what the generator cannot do is no fault of the
 // system. Only a valid trial confirms.
 //
 // A search that runs out of time or trials returns what it knows, without an error. If
 // ctx ends or a trial fails, it does so with the error, and if no call of the first trial
 // succeeds, with one that matches ErrNoSuccess.
-func Search(ctx context.Context, trial Trial, o SearchOptions) (*Found, error) {
+func Search(ctx context.Context, trial Trial, o SearchOptions) (*SearchResult, error) {
 	if trial == nil {
 		return nil, wrong("trial", "a function", "nil")
 	}
@@ -231,24 +232,24 @@ func Search(ctx context.Context, trial Trial, o SearchOptions) (*Found, error) {
 		SearchOptions: o,
 		trial:         trial,
 		deadline:      time.Now().Add(o.Budget),
-		found:         &Found{SLO: o.SLO.String()},
+		result:        &SearchResult{SLO: o.SLO.String()},
 		high:          math.Inf(1),
-		last:          map[float64]Probe{},
+		last:          map[float64]SearchTrial{},
 		visits:        map[float64]int{},
 		overhead:      time.Second,
 	}
 	err := s.run(within)
 	if ctx.Err() != nil {
 		err = context.Cause(ctx)
-		s.found.Stopped = "it was interrupted"
+		s.result.StopReason = "it was interrupted"
 	} else if within.Err() != nil {
 		err = nil // the time is up
-		s.found.Stopped = s.timeUp()
+		s.result.StopReason = s.timeUp()
 	} else if err != nil {
-		s.found.Stopped = err.Error()
+		s.result.StopReason = err.Error()
 	}
 	s.conclude()
-	return s.found, err
+	return s.result, err
 }
 
 // A search is one Search under way.
@@ -256,13 +257,13 @@ type search struct {
 	SearchOptions
 	trial    Trial
 	deadline time.Time
-	found    *Found
+	result   *SearchResult
 
-	low, high float64           // bounds: the greatest rate that met, and the least above it that did not
-	last      map[float64]Probe // of each rate, the last one
-	visits    map[float64]int   // of each rate, but for repeated trials
-	overhead  time.Duration     // the most that a trial took beyond its window
-	fruit                       // of all trials
+	low, high  float64                 // bounds: the greatest rate that met, and the least above it that did not
+	last       map[float64]SearchTrial // of each rate, the last one
+	visits     map[float64]int         // of each rate, but for repeated trials
+	overhead   time.Duration           // the most that a trial took beyond its window
+	anySuccess                         // of all trials
 }
 
 // run returns when there is nothing left to try, and an error if it could not go on.
@@ -277,15 +278,15 @@ func (s *search) run(ctx context.Context) error {
 		case err != nil:
 			return err
 		case p.Outcome == Interrupted:
-			s.found.Stopped = s.timeUp()
+			s.result.StopReason = s.timeUp()
 			return nil
 		}
 		s.last[load] = p
 		s.visits[load]++
 		s.bound()
 		if confirms && p.Outcome == Met {
-			if s.found.Confirmed = !p.Spoiled; p.Spoiled {
-				s.found.Stopped = "the long trial met the objective, but it was spoiled: " + p.Reasons[0]
+			if s.result.Confirmed = !p.Invalid; p.Invalid {
+				s.result.StopReason = "the long trial met the objective, but it was spoiled: " + p.Reasons[0]
 			}
 			return nil
 		}
@@ -310,7 +311,7 @@ func (s *search) bound() {
 // next says what to try, and 0 if that is all. Confirming comes when the bounds are
 // near, and before the time is too short for it.
 func (s *search) next() (load float64, confirms bool) {
-	near := s.low > 0 && (s.high/s.low <= 1+s.Precision || s.Most > 0 && s.low >= s.Most)
+	near := s.low > 0 && (s.high/s.low <= 1+s.Precision || s.MaxRate > 0 && s.low >= s.MaxRate)
 	switch {
 	case len(s.last) == 0:
 		load = s.Start
@@ -322,25 +323,25 @@ func (s *search) next() (load float64, confirms bool) {
 		return s.confirming()
 	case math.IsInf(s.high, 1):
 		load = 2 * s.low
-		if s.Most > 0 {
-			load = min(load, s.Most)
+		if s.MaxRate > 0 {
+			load = min(load, s.MaxRate)
 		}
 	default:
 		load = math.Sqrt(s.low * s.high)
 	}
-	need := s.cost(s.length(load, s.Length))
+	need := s.cost(s.length(load, s.Duration))
 	if s.low > 0 {
 		need += s.cost(s.length(s.low, s.Confirm))
 	}
-	if len(s.found.Probes)+1 >= s.Probes && s.low > 0 || time.Until(s.deadline) < need {
+	if len(s.result.Trials)+1 >= s.MaxTrials && s.low > 0 || time.Until(s.deadline) < need {
 		if s.low > 0 {
 			return s.confirming()
 		}
-		s.found.Stopped = s.timeUp()
+		s.result.StopReason = s.timeUp()
 		return 0, false
 	}
-	if len(s.found.Probes) >= s.Probes {
-		s.found.Stopped = fmt.Sprintf("the search ended after %d trials", s.Probes)
+	if len(s.result.Trials) >= s.MaxTrials {
+		s.result.StopReason = fmt.Sprintf("the search ended after %d trials", s.MaxTrials)
 		return 0, false
 	}
 	return load, false
@@ -355,11 +356,11 @@ func (s *search) again(near bool) bool {
 	if !ok || s.visits[s.high] > 1 || p.Outcome == Missed && p.Result.Verdict.State == bench.Diverging {
 		return false
 	}
-	for _, before := range s.found.Probes {
+	for _, before := range s.result.Trials {
 		switch {
 		case before.Outcome == Met:
 			return near
-		case before.Load == s.high:
+		case before.Rate == s.high:
 			return near || p.Outcome != Missed
 		}
 	}
@@ -369,11 +370,11 @@ func (s *search) again(near bool) bool {
 // confirming is next, once only the confirmation is left.
 func (s *search) confirming() (float64, bool) {
 	switch {
-	case len(s.found.Probes) >= s.Probes:
-		s.found.Stopped = fmt.Sprintf("the search ended after %d trials", s.Probes)
+	case len(s.result.Trials) >= s.MaxTrials:
+		s.result.StopReason = fmt.Sprintf("the search ended after %d trials", s.MaxTrials)
 		return 0, false
 	case time.Until(s.deadline) < s.cost(s.length(s.low, s.Confirm)):
-		s.found.Stopped = s.timeUp()
+		s.result.StopReason = s.timeUp()
 		return 0, false
 	}
 	return s.low, true
@@ -386,18 +387,18 @@ func (s *search) timeUp() string {
 }
 
 // try measures a load, again if the measurement is no use.
-func (s *search) try(ctx context.Context, load float64, confirms bool) (Probe, error) {
-	least := s.Length
+func (s *search) try(ctx context.Context, load float64, confirms bool) (SearchTrial, error) {
+	least := s.Duration
 	if confirms {
 		least = s.Confirm
 	}
-	p := Probe{Load: load, Length: s.length(load, least), Confirms: confirms}
+	p := SearchTrial{Rate: load, Duration: s.length(load, least), Confirmation: confirms}
 	for attempt := 0; ; attempt++ {
 		if err := s.Drain.wait(ctx); err != nil {
 			return p, err
 		}
 		began := time.Now()
-		res, err := s.trial(ctx, load, p.Length)
+		res, err := s.trial(ctx, load, p.Duration)
 		if err == nil && res == nil {
 			err = errors.New("expected a result or an error, got neither")
 		}
@@ -407,31 +408,31 @@ func (s *search) try(ctx context.Context, load float64, confirms bool) (Probe, e
 		if err := s.succeeds(res); err != nil {
 			return p, fmt.Errorf("capacity: trial at %s: %w", Throughput.format(load), err)
 		}
-		s.overhead = max(s.overhead, time.Since(began)-p.Length)
+		s.overhead = max(s.overhead, time.Since(began)-p.Duration)
 		p.judge(s.SLO, res)
-		s.found.Probes = append(s.found.Probes, p)
+		s.result.Trials = append(s.result.Trials, p)
 		if s.Progress != nil {
 			s.Progress(p)
 		}
-		again := p.Outcome == Invalid || p.Outcome == Undecided || confirms && p.Spoiled && p.Outcome == Met
-		if !again || attempt >= s.Retries || len(s.found.Probes) >= s.Probes {
+		again := p.Outcome == Invalid || p.Outcome == Undecided || confirms && p.Invalid && p.Outcome == Met
+		if !again || attempt >= s.Retries || len(s.result.Trials) >= s.MaxTrials {
 			return p, nil
 		}
 		if p.Outcome == Undecided {
-			p.Length *= 2
+			p.Duration *= 2
 		}
-		if time.Until(s.deadline) < s.cost(p.Length) {
-			return s.found.Probes[len(s.found.Probes)-1], nil
+		if time.Until(s.deadline) < s.cost(p.Duration) {
+			return s.result.Trials[len(s.result.Trials)-1], nil
 		}
 	}
 }
 
 // judge fills in what a result says.
-func (p *Probe) judge(slo SLO, res *bench.Result) {
-	p.Result, p.Findings, p.Reasons = res, slo.Check(res), nil
-	p.Spoiled, p.Disturbed = res.Verdict.State == bench.Invalid, res.Verdict.Disturbed
+func (p *SearchTrial) judge(slo SLO, res *bench.Result) {
+	p.Result, p.Terms, p.Reasons = res, slo.Check(res), nil
+	p.Invalid, p.Disturbance = res.Verdict.State == bench.Invalid, res.Verdict.Disturbance
 	defer func() {
-		if why := excuse(p.Findings, res); p.Outcome == Missed && why != "" {
+		if why := excuse(p.Terms, res); p.Outcome == Missed && why != "" {
 			p.Outcome, p.Reasons = Invalid, append([]string{why}, p.Reasons...)
 		}
 	}()
@@ -444,7 +445,7 @@ func (p *Probe) judge(slo SLO, res *bench.Result) {
 		return
 	}
 	p.Outcome = Met
-	for _, f := range p.Findings {
+	for _, f := range p.Terms {
 		switch {
 		case f.Known && !f.Met:
 			p.Outcome = Missed
@@ -453,16 +454,16 @@ func (p *Probe) judge(slo SLO, res *bench.Result) {
 			p.Outcome = Undecided
 		}
 	}
-	for _, f := range p.Findings {
+	for _, f := range p.Terms {
 		if p.Outcome == Undecided && !f.Known {
 			p.Reasons = append(p.Reasons, f.Text)
 		}
 	}
-	if !p.Spoiled {
+	if !p.Invalid {
 		return
 	}
 	failed := failedChecks(res.Verdict)
-	missed := p.Outcome == Missed && within(failed, overload) && slo.exceededBy(float64(res.MaxInFlight)/p.Load)
+	missed := p.Outcome == Missed && within(failed, overload) && slo.exceededBy(float64(res.MaxInFlight)/p.Rate)
 	if !missed && !(p.Outcome == Met && within(failed, worsening)) {
 		p.Outcome = Invalid
 	}
@@ -483,7 +484,7 @@ var (
 func failedChecks(v bench.Verdict) []string {
 	var names []string
 	for _, c := range v.Checks {
-		if c.Is == bench.Failed {
+		if c.Result == bench.Failed {
 			names = append(names, c.Name)
 		}
 	}
@@ -503,23 +504,23 @@ func (s SLO) exceededBy(seconds float64) bool {
 
 // conclude reads the answer off the bounds.
 func (s *search) conclude() {
-	f := s.found
-	f.Met = s.low
+	f := s.result
+	f.HighestMet = s.low
 	for load, p := range s.last {
-		if p.Outcome == Missed && load > s.low && (f.Missed == 0 || load < f.Missed) {
-			f.Missed = load
+		if p.Outcome == Missed && load > s.low && (f.LowestMissed == 0 || load < f.LowestMissed) {
+			f.LowestMissed = load
 		}
 	}
-	for _, p := range f.Probes {
-		if p.Outcome == Met && p.Load == f.Met {
+	for _, p := range f.Trials {
+		if p.Outcome == Met && p.Rate == f.HighestMet {
 			f.Best = p.Result // the last one is the longest
 		}
 	}
 	switch {
 	case !math.IsInf(s.high, 1):
 		p := s.last[s.high]
-		f.Limit = Throughput.format(s.high) + word(p.Outcome == Missed, ": ", ": could not be measured: ") + p.Reasons[0]
-	case s.Most > 0 && f.Met >= s.Most:
-		f.Limit = fmt.Sprintf("%s was the most to try", Throughput.format(s.Most))
+		f.LimitingFactor = Throughput.format(s.high) + word(p.Outcome == Missed, ": ", ": could not be measured: ") + p.Reasons[0]
+	case s.MaxRate > 0 && f.HighestMet >= s.MaxRate:
+		f.LimitingFactor = fmt.Sprintf("%s was the most to try", Throughput.format(s.MaxRate))
 	}
 }

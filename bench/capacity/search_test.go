@@ -41,19 +41,19 @@ func TestSearchFindsTheCapacity(t *testing.T) {
 		limit := SLO{{P99, float64((c.run + 20*ms).Microseconds())}}
 		found, err := Search(t.Context(), sys.trial, SearchOptions{SLO: limit, Start: c.start, Budget: time.Hour})
 		want := float64(c.workers) / c.run.Seconds()
-		if err != nil || !near(found.Met, want, 0.05) || !found.Confirmed || found.Stopped != "" || found.Best == nil {
+		if err != nil || !near(found.HighestMet, want, 0.05) || !found.Confirmed || found.StopReason != "" || found.Best == nil {
 			t.Errorf("%+v: %+v, %v; expected %v", c, found, err, want)
 			continue
 		}
-		if found.Missed <= found.Met || found.Missed > found.Met*1.021 {
-			t.Errorf("%+v: met %v and missed %v, expected them within 2 %%", c, found.Met, found.Missed)
+		if found.LowestMissed <= found.HighestMet || found.LowestMissed > found.HighestMet*1.021 {
+			t.Errorf("%+v: met %v and missed %v, expected them within 2 %%", c, found.HighestMet, found.LowestMissed)
 		}
-		last := found.Probes[len(found.Probes)-1]
-		if !last.Confirms || last.Outcome != Met || last.Load != found.Met || last.Length < 15*time.Second || last.Result != found.Best {
+		last := found.Trials[len(found.Trials)-1]
+		if !last.Confirmation || last.Outcome != Met || last.Rate != found.HighestMet || last.Duration < 15*time.Second || last.Result != found.Best {
 			t.Errorf("%+v: the last probe was %+v", c, last)
 		}
-		if !strings.Contains(found.Limit, "more calls came than were answered") && !strings.Contains(found.Limit, "p99") {
-			t.Errorf("%+v: limit %q", c, found.Limit)
+		if !strings.Contains(found.LimitingFactor, "more calls came than were answered") && !strings.Contains(found.LimitingFactor, "p99") {
+			t.Errorf("%+v: limit %q", c, found.LimitingFactor)
 		}
 	}
 }
@@ -62,8 +62,8 @@ func TestSearchFindsTheCapacity(t *testing.T) {
 // ln(100)/(mu-lambda).
 func TestSearchMeetsTheObjective(t *testing.T) {
 	sys := &system{workers: 1, run: Exponential(ms), random: true, seed: 1}
-	found, err := Search(t.Context(), sys.trial, SearchOptions{SLO: slo(t, "p99=20ms"), Length: 300 * time.Second, Confirm: 300 * time.Second, Budget: time.Hour})
-	if want := 1000 - 4.605/0.020; err != nil || !near(found.Met, want, 0.05) || !found.Confirmed {
+	found, err := Search(t.Context(), sys.trial, SearchOptions{SLO: slo(t, "p99=20ms"), Duration: 300 * time.Second, Confirm: 300 * time.Second, Budget: time.Hour})
+	if want := 1000 - 4.605/0.020; err != nil || !near(found.HighestMet, want, 0.05) || !found.Confirmed {
 		t.Errorf("%+v, %v; expected about %v", found, err, want)
 	}
 }
@@ -75,8 +75,8 @@ func TestSearchKeepsItsBudget(t *testing.T) {
 		sys := &system{workers: 80, run: Constant(10 * ms), sleeps: true}
 		began := time.Now()
 		found, err := Search(t.Context(), sys.trial, SearchOptions{SLO: slo(t, "p99=30ms")})
-		if took := time.Since(began); err != nil || !found.Confirmed || !near(found.Met, 8000, 0.05) || took > 2*time.Minute {
-			t.Errorf("after %v: met %v, confirmed %v, %v", took, found.Met, found.Confirmed, err)
+		if took := time.Since(began); err != nil || !found.Confirmed || !near(found.HighestMet, 8000, 0.05) || took > 2*time.Minute {
+			t.Errorf("after %v: met %v, confirmed %v, %v", took, found.HighestMet, found.Confirmed, err)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestSearchKeepsItsBudget(t *testing.T) {
 			return nil
 		}})
 		// There is time for the bounds to be 4,525 and 9,050, and for confirming.
-		if took := time.Since(began); err != nil || !found.Confirmed || found.Met > 8000 || found.Met < 4000 || took > 50*time.Second {
+		if took := time.Since(began); err != nil || !found.Confirmed || found.HighestMet > 8000 || found.HighestMet < 4000 || took > 50*time.Second {
 			t.Errorf("after %v: %+v, %v", took, found, err)
 		}
 	})
@@ -98,7 +98,7 @@ func TestSearchKeepsItsBudget(t *testing.T) {
 			return nil, ctx.Err()
 		}
 		found, err := Search(t.Context(), hangs, SearchOptions{SLO: slo(t, "p99=30ms"), Budget: time.Minute})
-		if took := time.Since(began); err != nil || found.Met != 0 || found.Stopped != "no time was left of the budget of 1m0s" || took != time.Minute {
+		if took := time.Since(began); err != nil || found.HighestMet != 0 || found.StopReason != "no time was left of the budget of 1m0s" || took != time.Minute {
 			t.Errorf("after %v: %+v, %v", took, found, err)
 		}
 	})
@@ -126,7 +126,7 @@ func invalid() *bench.Result {
 // late is one that met the objective although the generator was late.
 func late() *bench.Result {
 	r := invalid()
-	r.Verdict.Checks = []bench.Check{{Name: "stationary", Is: bench.Warning}, {Name: "lag", Is: bench.Failed}, {Name: "missed", Is: bench.OK}}
+	r.Verdict.Checks = []bench.Check{{Name: "stationary", Result: bench.Warning}, {Name: "lag", Result: bench.Failed}, {Name: "missed", Result: bench.OK}}
 	return r
 }
 
@@ -155,13 +155,13 @@ func TestSearchOrder(t *testing.T) {
 			[]float64{100, 200, 400, 800, 565.685, 565.685, 400}, 400, 565.685, true, "566/s: p99 99.0ms, more than 20ms", ""},
 		{"halves", upTo(30), SearchOptions{Precision: 0.5},
 			[]float64{100, 50, 25, 35.355, 35.355, 25}, 25, 35.355, true, "35.4/s: p99 99.0ms, more than 20ms", ""},
-		{"never misses", upTo(1e9), SearchOptions{Most: 300},
+		{"never misses", upTo(1e9), SearchOptions{MaxRate: 300},
 			[]float64{100, 200, 300, 300}, 300, 0, true, "300/s was the most to try", ""},
-		{"starts above the most", upTo(1e9), SearchOptions{Start: 1e6, Most: 300},
+		{"starts above the most", upTo(1e9), SearchOptions{Start: 1e6, MaxRate: 300},
 			[]float64{300, 300}, 300, 0, true, "300/s was the most to try", ""},
-		{"never meets", upTo(0), SearchOptions{Probes: 3},
+		{"never meets", upTo(0), SearchOptions{MaxTrials: 3},
 			[]float64{100, 50, 25}, 0, 25, false, "25/s: p99 99.0ms, more than 20ms", "the search ended after 3 trials"},
-		{"few trials", upTo(1e9), SearchOptions{Probes: 3},
+		{"few trials", upTo(1e9), SearchOptions{MaxTrials: 3},
 			[]float64{100, 200, 200}, 200, 0, true, "", ""},
 		{"confirming fails", func(n int, load float64, length time.Duration) *bench.Result {
 			if length > 10*time.Second && load > 300 {
@@ -201,8 +201,8 @@ func TestSearchOrder(t *testing.T) {
 				return good()
 			}
 			r := invalid()
-			r.Missed, r.MaxInFlight = 500, 10_000
-			r.Verdict.Checks = []bench.Check{{Name: "lag", Is: bench.OK}, {Name: "missed", Is: bench.Failed}}
+			r.Dropped, r.MaxInFlight = 500, 10_000
+			r.Verdict.Checks = []bench.Check{{Name: "lag", Result: bench.OK}, {Name: "missed", Result: bench.Failed}}
 			r.Verdict.Reasons = []string{"500 calls were dropped"}
 			return r
 		}, SearchOptions{Precision: 0.5},
@@ -212,14 +212,14 @@ func TestSearchOrder(t *testing.T) {
 				return late()
 			}
 			return good()
-		}, SearchOptions{Most: 200},
+		}, SearchOptions{MaxRate: 200},
 			[]float64{100, 200, 200, 200}, 200, 0, false, "200/s was the most to try", "the long trial met the objective, but it was spoiled: sent too late"},
 		{"another reason beside", func(n int, load float64, length time.Duration) *bench.Result {
 			if load < 150 {
 				return good()
 			}
 			r := late()
-			r.Verdict.Checks = append(r.Verdict.Checks, bench.Check{Name: "littles_law", Is: bench.Failed})
+			r.Verdict.Checks = append(r.Verdict.Checks, bench.Check{Name: "littles_law", Result: bench.Failed})
 			return r
 		}, SearchOptions{Precision: 0.9, Retries: -1},
 			[]float64{100, 200, 141.421, 200, 141.421}, 141.421, 0, true, "200/s: could not be measured: sent too late", ""},
@@ -260,19 +260,19 @@ func TestSearchOrder(t *testing.T) {
 			return good()
 		}, SearchOptions{Precision: 0.9, Retries: -1},
 			[]float64{100, 200, 400, 282.843, 282.843, 200}, 200, 0, true, "could not be measured", ""},
-		{"nothing could be measured", func(int, float64, time.Duration) *bench.Result { return invalid() }, SearchOptions{Probes: 4},
+		{"nothing could be measured", func(int, float64, time.Duration) *bench.Result { return invalid() }, SearchOptions{MaxTrials: 4},
 			[]float64{100, 100, 50, 50}, 0, 0, false, "50/s: could not be measured: sent too late", "the search ended after 4 trials"},
 		{"few may be in flight", func(int, float64, time.Duration) *bench.Result {
 			r := invalid()
-			r.Missed, r.MaxInFlight = 500, 1
-			r.Verdict.Checks = []bench.Check{{Name: "missed", Is: bench.Failed}}
+			r.Dropped, r.MaxInFlight = 500, 1
+			r.Verdict.Checks = []bench.Check{{Name: "missed", Result: bench.Failed}}
 			return r
-		}, SearchOptions{Probes: 2}, []float64{100, 100}, 0, 0, false, "100/s: could not be measured: sent too late", "the search ended after 2 trials"},
+		}, SearchOptions{MaxTrials: 2}, []float64{100, 100}, 0, 0, false, "100/s: could not be measured: sent too late", "the search ended after 2 trials"},
 		{"others use the machine", func(n int, load float64, length time.Duration) *bench.Result {
 			r := upTo(250)(n, load, length)
 			if n < 4 {
 				least := 1.
-				r.Verdict.Disturbed, r.Latency.Min = "other processes used both processors", &least
+				r.Verdict.Disturbance, r.Latency.Min = "other processes used both processors", &least
 			}
 			if n == 3 {
 				r.Verdict.State = bench.Diverging
@@ -293,8 +293,8 @@ func TestSearchOrder(t *testing.T) {
 			c.o.SLO = slo(t, "p99=20ms")
 			def(&c.o.Start, 100)
 			c.o.Budget = time.Hour
-			var seen []Probe
-			c.o.Progress = func(p Probe) { seen = append(seen, p) }
+			var seen []SearchTrial
+			c.o.Progress = func(p SearchTrial) { seen = append(seen, p) }
 			found, err := Search(t.Context(), s.trial, c.o)
 			if err != nil {
 				t.Fatal(err)
@@ -302,14 +302,14 @@ func TestSearchOrder(t *testing.T) {
 			if fmt.Sprintf("%.3f", s.loads) != fmt.Sprintf("%.3f", c.loads) {
 				t.Errorf("tried %.3f, expected %.3f", s.loads, c.loads)
 			}
-			if !near(found.Met, c.met, 1e-3) || !near(found.Missed, c.missed, 1e-3) || found.Confirmed != c.confirmed {
-				t.Errorf("met %v, missed %v, confirmed %v; expected %v, %v, %v", found.Met, found.Missed, found.Confirmed, c.met, c.missed, c.confirmed)
+			if !near(found.HighestMet, c.met, 1e-3) || !near(found.LowestMissed, c.missed, 1e-3) || found.Confirmed != c.confirmed {
+				t.Errorf("met %v, missed %v, confirmed %v; expected %v, %v, %v", found.HighestMet, found.LowestMissed, found.Confirmed, c.met, c.missed, c.confirmed)
 			}
-			if !strings.Contains(found.Limit, c.limit) || found.Limit == "" != (c.limit == "") || found.Stopped != c.stopped {
-				t.Errorf("limit %q, stopped %q; expected %q, %q", found.Limit, found.Stopped, c.limit, c.stopped)
+			if !strings.Contains(found.LimitingFactor, c.limit) || found.LimitingFactor == "" != (c.limit == "") || found.StopReason != c.stopped {
+				t.Errorf("limit %q, stopped %q; expected %q, %q", found.LimitingFactor, found.StopReason, c.limit, c.stopped)
 			}
-			if len(found.Probes) != len(s.loads) || len(seen) != len(s.loads) || (found.Best != nil) != (c.met > 0) {
-				t.Errorf("%d probes, %d told, best %v; expected %d", len(found.Probes), len(seen), found.Best, len(s.loads))
+			if len(found.Trials) != len(s.loads) || len(seen) != len(s.loads) || (found.Best != nil) != (c.met > 0) {
+				t.Errorf("%d probes, %d told, best %v; expected %d", len(found.Trials), len(seen), found.Best, len(s.loads))
 			}
 		})
 	}
@@ -325,7 +325,7 @@ func TestSearchFails(t *testing.T) {
 		}
 		return sys.trial(ctx, load, d)
 	}, SearchOptions{SLO: slo(t, "p99=30ms")})
-	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "trial at") || found.Met == 0 || len(found.Probes) != 2 {
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), "trial at") || found.HighestMet == 0 || len(found.Trials) != 2 {
 		t.Errorf("%+v, %v", found, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -333,7 +333,7 @@ func TestSearchFails(t *testing.T) {
 		cancel()
 		return &bench.Result{Interrupted: true}, nil
 	}, SearchOptions{SLO: slo(t, "p99=30ms")})
-	if !errors.Is(err, context.Canceled) || len(found.Probes) != 1 || found.Probes[0].Outcome != Interrupted {
+	if !errors.Is(err, context.Canceled) || len(found.Trials) != 1 || found.Trials[0].Outcome != Interrupted {
 		t.Errorf("%+v, %v", found, err)
 	}
 	if _, err = Search(t.Context(), sys.trial, SearchOptions{SLO: slo(t, "p99=30ms"), Drain: func(context.Context) error { return broken }}); !errors.Is(err, broken) {
@@ -351,12 +351,12 @@ func TestSearchOptions(t *testing.T) {
 		"SearchOptions.SLO: expected one of":                          {SLO: SLO{{"p42", 1}}},
 		"SearchOptions.SLO: expected a limit above 0 for p99, got -1": {SLO: SLO{{P99, -1}}},
 		"SearchOptions.Start: expected calls per second":              {SLO: ok, Start: -1},
-		"SearchOptions.Most: expected":                                {SLO: ok, Most: -1},
+		"SearchOptions.MaxRate: expected":                             {SLO: ok, MaxRate: -1},
 		"SearchOptions.Precision: expected":                           {SLO: ok, Precision: 1},
-		"SearchOptions.Length: expected":                              {SLO: ok, Length: -1},
+		"SearchOptions.Duration: expected":                            {SLO: ok, Duration: -1},
 		"SearchOptions.Confirm: expected":                             {SLO: ok, Confirm: -1},
 		"SearchOptions.Budget: expected":                              {SLO: ok, Budget: -1},
-		"SearchOptions.Probes: expected":                              {SLO: ok, Probes: -1},
+		"SearchOptions.MaxTrials: expected":                           {SLO: ok, MaxTrials: -1},
 	} {
 		if _, err := Search(t.Context(), (&system{}).trial, o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, expected %q", err, want)
@@ -368,20 +368,20 @@ func TestSearchOptions(t *testing.T) {
 }
 
 func TestAnswer(t *testing.T) {
-	for want, f := range map[Answer]Found{
-		Confirmed:   {Met: 10, Confirmed: true},
-		Unconfirmed: {Met: 10},
-		NotMet:      {Missed: 10, Probes: []Probe{{Load: 20, Outcome: Invalid}, {Load: 10, Outcome: Invalid}, {Load: 10, Outcome: Missed}}},
-		NoAnswer:    {Missed: 20, Probes: []Probe{{Load: 20, Outcome: Missed}, {Load: 10, Outcome: Missed}, {Load: 10, Outcome: Invalid}}},
+	for want, f := range map[Answer]SearchResult{
+		Confirmed:   {HighestMet: 10, Confirmed: true},
+		Unconfirmed: {HighestMet: 10},
+		NotMet:      {LowestMissed: 10, Trials: []SearchTrial{{Rate: 20, Outcome: Invalid}, {Rate: 10, Outcome: Invalid}, {Rate: 10, Outcome: Missed}}},
+		NoAnswer:    {LowestMissed: 20, Trials: []SearchTrial{{Rate: 20, Outcome: Missed}, {Rate: 10, Outcome: Missed}, {Rate: 10, Outcome: Invalid}}},
 	} {
 		if got := f.Answer(); got != want {
 			t.Errorf("%+v: got %s, expected %s", f, got, want)
 		}
 	}
-	if got := (&Found{}).Answer(); got != NoAnswer {
+	if got := (&SearchResult{}).Answer(); got != NoAnswer {
 		t.Errorf("without trials: got %s", got)
 	}
-	text, err := json.Marshal(Found{SLO: "p99=1ms", Met: 10, Stopped: "so"})
+	text, err := json.Marshal(SearchResult{SLO: "p99=1ms", HighestMet: 10, StopReason: "so"})
 	if want := `{"slo":"p99=1ms","met":10,"missed":null,"confirmed":false,"limit":"","stopped":"so","probes":null,"best":null}`; err != nil || string(text) != want {
 		t.Errorf("got %s, %v; expected %s", text, err, want)
 	}

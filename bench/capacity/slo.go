@@ -129,8 +129,8 @@ func (s SLO) Needs() int64 {
 	return n
 }
 
-// A Finding is what a result says about a term.
-type Finding struct {
+// A TermResult is what a result says about a term.
+type TermResult struct {
 	Term  Term     `json:"term"`
 	Value *float64 `json:"value"` // in the metric's unit; nil if it has none
 	Known bool     `json:"known"` // whether it could be told
@@ -143,17 +143,17 @@ type Finding struct {
 // A percentile is here of all calls that were intended, those that failed or were never sent
 // counting as endless: p99=20ms means that 99 of 100 users had their answer within
 // 20 ms, so failing fast does not help. Mean and max are of the calls that succeeded.
-func (s SLO) Check(res *bench.Result) []Finding {
-	findings := make([]Finding, len(s))
+func (s SLO) Check(res *bench.Result) []TermResult {
+	findings := make([]TermResult, len(s))
 	for i, t := range s {
 		findings[i] = t.check(res)
 	}
 	return findings
 }
 
-func (t Term) check(res *bench.Result) Finding {
-	f := Finding{Term: t}
-	say := func(format string, args ...any) Finding {
+func (t Term) check(res *bench.Result) TermResult {
+	f := TermResult{Term: t}
+	say := func(format string, args ...any) TermResult {
 		f.Text = string(t.Metric) + " " + fmt.Sprintf(format, args...)
 		return f
 	}
@@ -163,14 +163,14 @@ func (t Term) check(res *bench.Result) Finding {
 		return say("grows for as long as one measures")
 	}
 	if permille := t.Metric.permille(); permille > 0 {
-		all := res.Calls + res.Errors + res.Missed
+		all := res.Calls + res.Errors + res.Dropped
 		if need := bench.MinSamples(float64(permille) / 1000); all < need {
 			return say("unknown: it needs %d calls, and there were %d", need, all)
 		}
 		rank := (all*permille + 999) / 1000
 		if rank > res.Calls {
 			f.Known = true
-			return say("endless: %d of %d calls failed", res.Errors+res.Missed, all)
+			return say("endless: %d of %d calls failed", res.Errors+res.Dropped, all)
 		}
 		if rank != (res.Calls*permille+999)/1000 || !ok {
 			var d time.Duration

@@ -78,7 +78,7 @@ func TestCheckSLO(t *testing.T) {
 	diverging := result(0, repeat(1000, 1)...)
 	diverging.Verdict.State = bench.Diverging
 	missed := result(0, repeat(970, 1)...)
-	missed.Missed = 30
+	missed.Dropped = 30
 	for _, c := range []struct {
 		name string
 		slo  string
@@ -133,12 +133,12 @@ func TestJudge(t *testing.T) {
 	}{
 		{"met", "p99=2ms", nil, Met, ""},
 		{"missed", "p99=500us", nil, Missed, "p99 1.00ms, more than 500µs"},
-		{"met all the same", "p99=2ms", func(r *bench.Result) { r.Verdict.Disturbed = others }, Met, ""},
-		{"disturbed", "p99=999us", func(r *bench.Result) { r.Verdict.Disturbed, *r.Latency.Min = others, 900 }, Invalid, "others used the machine: " + others},
-		{"disturbed, but by far", "p99=500us", func(r *bench.Result) { r.Verdict.Disturbed = others }, Missed, "p99 1.00ms"},
-		{"disturbed, and refused", "errors=1%", func(r *bench.Result) { r.Verdict.Disturbed, r.Errors = others, 100 }, Missed, "errors 9.1 %"},
+		{"met all the same", "p99=2ms", func(r *bench.Result) { r.Verdict.Disturbance = others }, Met, ""},
+		{"disturbed", "p99=999us", func(r *bench.Result) { r.Verdict.Disturbance, *r.Latency.Min = others, 900 }, Invalid, "others used the machine: " + others},
+		{"disturbed, but by far", "p99=500us", func(r *bench.Result) { r.Verdict.Disturbance = others }, Missed, "p99 1.00ms"},
+		{"disturbed, and refused", "errors=1%", func(r *bench.Result) { r.Verdict.Disturbance, r.Errors = others, 100 }, Missed, "errors 9.1 %"},
 		{"disturbed, and too late", "errors=1%", func(r *bench.Result) {
-			r.Verdict.Disturbed, r.Errors, r.Censored = others, 100, &bench.Censored{Calls: 95}
+			r.Verdict.Disturbance, r.Errors, r.TimedOut = others, 100, &bench.TimedOut{Calls: 95}
 		}, Invalid, "others used"},
 		{"few", "p999=2ms", nil, Undecided, "p999 unknown"},
 		{"few, and missed", "p999=2ms,p50=500us", nil, Missed, "p50 1.00ms"},

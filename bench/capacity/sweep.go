@@ -26,8 +26,8 @@ type SweepOptions struct {
 	// rates of an open one: then the Universal Scalability Law is fitted, too.
 	Callers bool
 
-	// Length is the measured window of each trial. 0 is 5 s.
-	Length time.Duration
+	// Duration is the measured window of each trial. 0 is 5 s.
+	Duration time.Duration
 
 	// Knee is the metric whose knee is looked for. Empty is P99.
 	Knee Metric
@@ -54,10 +54,10 @@ func (o *SweepOptions) check() error {
 			return wrong("SweepOptions.Loads", "whole numbers of callers", l)
 		}
 	}
-	if o.Length < 0 {
-		return wrong("SweepOptions.Length", "more than 0, or 0 for 5 s", o.Length)
+	if o.Duration < 0 {
+		return wrong("SweepOptions.Duration", "more than 0, or 0 for 5 s", o.Duration)
 	}
-	def(&o.Length, 5*time.Second)
+	def(&o.Duration, 5*time.Second)
 	def(&o.Knee, P99)
 	def(&o.Retries, 1)
 	if m, err := parseMetric(string(o.Knee)); err != nil || !m.isTime() {
@@ -77,25 +77,25 @@ type SweepPoint struct {
 	Result     *bench.Result `json:"-"`
 }
 
-// A Curve is what a sweep found.
-type Curve struct {
+// A SweepResult is what a sweep found.
+type SweepResult struct {
 	Callers bool         `json:"callers"` // the loads are callers, else calls per second
 	Points  []SweepPoint `json:"points"`  // by load
 
-	// Knee is the load from which KneeOf rises steeply. It is nil if there is
-	// none, and KneeWhy then says why.
-	KneeOf  Metric   `json:"knee_of"`
-	Knee    *float64 `json:"knee"`
-	KneeWhy string   `json:"knee_why"`
+	// Knee is the load from which KneeMetric rises steeply. It is nil if there is
+	// none, and KneeReason then says why.
+	KneeMetric Metric   `json:"knee_of"`
+	Knee       *float64 `json:"knee"`
+	KneeReason string   `json:"knee_why"`
 
 	// USL is the law fitted to the throughput of the valid points. It is nil if there
-	// is none, and USLWhy then says why.
-	USL    *stats.USL `json:"usl"`
-	USLWhy string     `json:"usl_why"`
+	// is none, and USLReason then says why.
+	USL       *stats.USL `json:"usl"`
+	USLReason string     `json:"usl_why"`
 
-	// Stopped says why the sweep ended before all loads were measured; it is empty if it
+	// StopReason says why the sweep ended before all loads were measured; it is empty if it
 	// did not.
-	Stopped string `json:"stopped"`
+	StopReason string `json:"stopped"`
 }
 
 // Sweep measures the system at each load, and returns its curve of throughput and
@@ -104,20 +104,20 @@ type Curve struct {
 //
 // If ctx ends or a trial fails, the curve has the points so far. If no call of the first
 // trial succeeds the error matches ErrNoSuccess.
-func Sweep(ctx context.Context, trial Trial, o SweepOptions) (*Curve, error) {
+func Sweep(ctx context.Context, trial Trial, o SweepOptions) (*SweepResult, error) {
 	if trial == nil {
 		return nil, wrong("trial", "a function", "nil")
 	}
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	c := &Curve{Callers: o.Callers, KneeOf: o.Knee}
+	c := &SweepResult{Callers: o.Callers, KneeMetric: o.Knee}
 	err := c.measure(ctx, trial, o)
 	switch {
 	case ctx.Err() != nil:
-		c.Stopped = "it was interrupted"
+		c.StopReason = "it was interrupted"
 	case err != nil:
-		c.Stopped = err.Error()
+		c.StopReason = err.Error()
 	}
 	slices.SortStableFunc(c.Points, func(a, b SweepPoint) int { return cmp.Compare(a.Load, b.Load) })
 	c.knee()
@@ -125,17 +125,17 @@ func Sweep(ctx context.Context, trial Trial, o SweepOptions) (*Curve, error) {
 	return c, err
 }
 
-func (c *Curve) measure(ctx context.Context, trial Trial, o SweepOptions) error {
+func (c *SweepResult) measure(ctx context.Context, trial Trial, o SweepOptions) error {
 	loads := slices.Clone(o.Loads)
 	rng := rand.New(rand.NewPCG(o.Seed, 0))
 	rng.Shuffle(len(loads), func(i, j int) { loads[i], loads[j] = loads[j], loads[i] })
-	var some fruit
+	var some anySuccess
 	for i, load := range loads {
 		for attempt := 0; ; attempt++ {
 			if err := o.Drain.wait(ctx); err != nil {
 				return err
 			}
-			res, err := trial(ctx, load, o.Length)
+			res, err := trial(ctx, load, o.Duration)
 			if err == nil && res == nil {
 				err = errors.New("expected a result or an error, got neither")
 			}
@@ -166,11 +166,11 @@ func (c *Curve) measure(ctx context.Context, trial Trial, o SweepOptions) error 
 
 // knee looks at the points that have a latency. One load's are put together as their
 // median.
-func (c *Curve) knee() {
+func (c *SweepResult) knee() {
 	var x, y []float64
 	var same []float64
 	for _, p := range c.Points {
-		v, ok := c.KneeOf.Of(p.Result)
+		v, ok := c.KneeMetric.Of(p.Result)
 		if !ok || p.Verdict.State == bench.Invalid {
 			continue
 		}
@@ -181,24 +181,24 @@ func (c *Curve) knee() {
 		y[len(y)-1] = stats.Median(same)
 	}
 	if len(x) < 4 {
-		c.KneeWhy = fmt.Sprintf("it needs 4 loads with a %s, and there are %d", c.KneeOf, len(x))
+		c.KneeReason = fmt.Sprintf("it needs 4 loads with a %s, and there are %d", c.KneeMetric, len(x))
 		return
 	}
 	i, ok, err := stats.Knee(x, y)
 	switch {
 	case err != nil:
-		c.KneeWhy = err.Error()
+		c.KneeReason = err.Error()
 	case !ok:
-		c.KneeWhy = "the curve is about straight: the loads do not reach the knee"
+		c.KneeReason = "the curve is about straight: the loads do not reach the knee"
 	default:
 		c.Knee = &x[i]
 	}
 }
 
 // fit is of numbers of callers only: of rates the throughput is what was offered.
-func (c *Curve) fit() {
+func (c *SweepResult) fit() {
 	if !c.Callers {
-		c.USLWhy = "the law is about numbers of callers, and the loads are rates"
+		c.USLReason = "the law is about numbers of callers, and the loads are rates"
 		return
 	}
 	var points []stats.Point
@@ -209,7 +209,7 @@ func (c *Curve) fit() {
 	}
 	u, err := stats.FitUSL(points)
 	if err != nil {
-		c.USLWhy = err.Error()
+		c.USLReason = err.Error()
 		return
 	}
 	c.USL = &u

@@ -17,7 +17,7 @@ func TestSweepOfCallers(t *testing.T) {
 	law := stats.USL{Lambda: 1000, Sigma: 0.05, Kappa: 0.0005}
 	loads := []float64{64, 1, 2, 4, 8, 16, 32}
 	curve, err := Sweep(t.Context(), closed(law), SweepOptions{Loads: loads, Callers: true, Seed: 7})
-	if err != nil || curve.USL == nil || curve.USLWhy != "" {
+	if err != nil || curve.USL == nil || curve.USLReason != "" {
 		t.Fatalf("%+v, %v", curve, err)
 	}
 	if u := curve.USL; !near(u.Lambda, 1000, 1e-4) || !near(u.Sigma, 0.05, 1e-3) || !near(u.Kappa, 0.0005, 1e-3) || !near(u.PeakN, math.Sqrt(0.95/0.0005), 1e-3) {
@@ -49,10 +49,10 @@ func TestSweepOfRates(t *testing.T) {
 	sys := &system{workers: 8, run: Exponential(10 * ms), random: true}
 	drains := 0
 	curve, err := Sweep(t.Context(), sys.trial, SweepOptions{
-		Loads: []float64{100, 200, 300, 400, 500, 600, 700, 760, 900, 1000}, Length: 20 * time.Second,
+		Loads: []float64{100, 200, 300, 400, 500, 600, 700, 760, 900, 1000}, Duration: 20 * time.Second,
 		Drain: func(context.Context) error { drains++; return nil },
 	})
-	if err != nil || curve.Knee == nil || *curve.Knee < 400 || *curve.Knee > 700 || curve.USL != nil || curve.USLWhy == "" {
+	if err != nil || curve.Knee == nil || *curve.Knee < 400 || *curve.Knee > 700 || curve.USL != nil || curve.USLReason == "" {
 		t.Errorf("%+v, %v", curve, err)
 	}
 	if drains != 10 || sys.trials != 10 {
@@ -64,11 +64,11 @@ func TestSweepOfRates(t *testing.T) {
 		}
 	}
 	flat, err := Sweep(t.Context(), (&system{workers: 8, run: Constant(10 * ms)}).trial, SweepOptions{Loads: []float64{100, 200, 300, 400}})
-	if err != nil || flat.Knee != nil || !strings.Contains(flat.KneeWhy, "straight") {
+	if err != nil || flat.Knee != nil || !strings.Contains(flat.KneeReason, "straight") {
 		t.Errorf("%+v, %v", flat, err)
 	}
 	few, err := Sweep(t.Context(), sys.trial, SweepOptions{Loads: []float64{100, 200, 300, 900}})
-	if err != nil || few.Knee != nil || few.KneeWhy != "it needs 4 loads with a p99, and there are 3" {
+	if err != nil || few.Knee != nil || few.KneeReason != "it needs 4 loads with a p99, and there are 3" {
 		t.Errorf("%+v, %v", few, err)
 	}
 }
@@ -108,7 +108,7 @@ func TestSweepFails(t *testing.T) {
 		"SweepOptions.Loads: expected one load or more":            {},
 		"SweepOptions.Loads: expected loads above 0, got -1":       {Loads: []float64{1, -1}},
 		"SweepOptions.Loads: expected whole numbers of callers":    {Loads: []float64{1.5}, Callers: true},
-		"SweepOptions.Length: expected more than 0":                {Loads: []float64{1}, Length: -1},
+		"SweepOptions.Duration: expected more than 0":              {Loads: []float64{1}, Duration: -1},
 		"SweepOptions.Knee: expected a time such as p99":           {Loads: []float64{1}, Knee: Throughput},
 		"SweepOptions.Knee: expected a time such as p99, got p12!": {Loads: []float64{1}, Knee: "p12!"},
 	} {

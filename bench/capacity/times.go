@@ -71,8 +71,8 @@ func FromSamples(s *bench.Samples) (Times, error) {
 	switch {
 	case s == nil || s.Count == 0:
 		return Times{}, wrong("samples", "one or more", "none")
-	case s.Beyond > 0:
-		return Times{}, wrong("samples", "none of more than an hour", s.Beyond)
+	case s.Unrecorded > 0:
+		return Times{}, wrong("samples", "none of more than an hour", s.Unrecorded)
 	}
 	var values []float64
 	var upTo []int64 // how many are at most the value

@@ -32,11 +32,11 @@ type Trial func(ctx context.Context, load float64, length time.Duration) (*bench
 // loads are not worth a trial.
 var ErrNoSuccess = errors.New("no call succeeded")
 
-// fruit tells if any trial so far had a call that succeeded.
-type fruit bool
+// anySuccess tells if any trial so far had a call that succeeded.
+type anySuccess bool
 
 // succeeds takes a result in, and returns an error if no call has succeeded so far.
-func (f *fruit) succeeds(res *bench.Result) error {
+func (f *anySuccess) succeeds(res *bench.Result) error {
 	*f = *f || res.Calls+res.Warmup.Calls > 0
 	if bool(*f) || res.Interrupted || res.Errors+res.Warmup.Errors == 0 {
 		return nil

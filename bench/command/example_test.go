@@ -37,12 +37,12 @@ func Example() {
 	_, err = load.Prepare(ctx)
 	check(err)
 	res, err := bench.Run(ctx, bench.Config{
-		Do:        load.Do,
-		Classify:  command.Kind,
-		Censored:  []string{command.KindTimeout},
-		Model:     bench.OpenLoop{Profile: bench.Constant(2000), Arrivals: bench.Poisson},
-		Calls:     400,
-		InProcess: true,
+		Do:           load.Do,
+		Classify:     command.Kind,
+		TimeoutKinds: []string{command.KindTimeout},
+		Model:        bench.OpenLoop{Profile: bench.Constant(2000), Arrivals: bench.Poisson},
+		Calls:        400,
+		InProcess:    true,
 	})
 	check(err)
 	check(load.Delete(ctx))

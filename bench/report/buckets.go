@@ -18,7 +18,7 @@ type bucket struct {
 // be counted beside the end of its range by that much. Samples beyond the histogram
 // are in none.
 func buckets(s *bench.Samples, limit int, edgesOf func(low, high float64, limit int) []float64) []bucket {
-	if s == nil || s.Count-s.Beyond <= 0 {
+	if s == nil || s.Count-s.Unrecorded <= 0 {
 		return nil
 	}
 	bars := s.Histogram().Distribution()

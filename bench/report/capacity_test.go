@@ -38,7 +38,7 @@ func of(mean time.Duration, seed uint64) (*bench.Samples, bench.Latency) {
 
 func sweepSample(t testing.TB, callers bool) Sweep {
 	t.Helper()
-	curve := &capacity.Curve{Callers: callers, KneeOf: capacity.P99}
+	curve := &capacity.SweepResult{Callers: callers, KneeMetric: capacity.P99}
 	var points []stats.Point
 	for i, load := range []float64{1, 2, 4, 8, 16, 32, 64} {
 		x := 900 * load / (1 + 0.04*(load-1) + 0.0005*load*(load-1)) * (1 + 0.01*float64(i%3-1))
@@ -60,7 +60,7 @@ func sweepSample(t testing.TB, callers bool) Sweep {
 		curve.USL = &u
 	} else {
 		last.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the backlog grew"}}
-		curve.USLWhy = "the loads are rates, not callers"
+		curve.USLReason = "the loads are rates, not callers"
 	}
 	knee := curve.Points[4].Load
 	curve.Knee = &knee
@@ -68,22 +68,22 @@ func sweepSample(t testing.TB, callers bool) Sweep {
 }
 
 func searchSample() Search {
-	found := &capacity.Found{SLO: "p99=20ms,errors=0.1%", Met: 3000, Missed: 3125, Confirmed: true, Limit: "p99 21.3ms, more than 20ms"}
+	found := &capacity.SearchResult{SLO: "p99=20ms,errors=0.1%", HighestMet: 3000, LowestMissed: 3125, Confirmed: true, LimitingFactor: "p99 21.3ms, more than 20ms"}
 	for i, load := range []float64{1000, 2000, 4000, 3000, 3500, 3250, 3125, 3000} {
 		value := 2000 * 4000 / max(4100-load, 300)
-		p := capacity.Probe{Load: load, Length: 5 * time.Second, Outcome: capacity.Met, Findings: []capacity.Finding{
+		p := capacity.SearchTrial{Rate: load, Duration: 5 * time.Second, Outcome: capacity.Met, Terms: []capacity.TermResult{
 			{Term: capacity.Term{Metric: capacity.P99, Limit: 20_000}, Value: &value, Known: true, Met: true, Text: "p99 12ms, at most 20ms"},
 			{Term: capacity.Term{Metric: capacity.Errors, Limit: 0.001}, Known: true, Met: true, Text: "errors 0 %, at most 0.1 %"}}}
 		if load > 3000 {
 			p.Outcome, p.Reasons = capacity.Missed, []string{"p99 21.3ms, more than 20ms"}
 		}
 		if i == 5 {
-			p.Outcome, p.Reasons, p.Findings = capacity.Invalid, []string{"the generator was late"}, nil
+			p.Outcome, p.Reasons, p.Terms = capacity.Invalid, []string{"the generator was late"}, nil
 		}
 		if i == 7 {
-			p.Confirms, p.Length = true, 30*time.Second
+			p.Confirmation, p.Duration = true, 30*time.Second
 		}
-		found.Probes = append(found.Probes, p)
+		found.Trials = append(found.Trials, p)
 	}
 	found.Best = sample().Result
 	return Search{aboutSample(), found}
@@ -91,11 +91,11 @@ func searchSample() Search {
 
 func comparisonSample() Comparison {
 	num := func(v float64) *float64 { return &v }
-	c := &capacity.Comparison{A: "main", B: "faster codec", RunsA: 5, RunsB: 5, Matters: 0.01, MattersErrors: 0.001, TookTurns: true, Contrasts: []capacity.Contrast{
-		{Metric: capacity.P99, Judgement: capacity.Worse, Text: "p99: 11.8ms -> 13.2ms", A: num(11_800), B: num(13_200), Effect: num(0.12), Low: num(0.08), High: num(0.16), P: 0.008, Superiority: 1},
-		{Metric: capacity.Throughput, Judgement: capacity.NoDifference, Text: "throughput: the same", A: num(5000), B: num(5010), Effect: num(0.002), Low: num(-0.01), High: num(0.012), P: 0.8},
-		{Metric: capacity.P50, Judgement: capacity.Better, Text: "p50: 5 % less", A: num(3000), B: num(2850), Effect: num(-0.05), Low: num(-0.07), High: num(-0.03), P: 0.02},
-		{Metric: capacity.P95, Judgement: capacity.Worse, Text: "p95: 9.00ms -> calls pile up", A: num(9000), P: 0.008},
+	c := &capacity.Comparison{A: "main", B: "faster codec", RunsA: 5, RunsB: 5, MinEffect: 0.01, MinEffectErrors: 0.001, Interleaved: true, Metrics: []capacity.MetricComparison{
+		{Metric: capacity.P99, Judgement: capacity.Worse, Text: "p99: 11.8ms -> 13.2ms", A: num(11_800), B: num(13_200), Effect: num(0.12), EffectLow: num(0.08), EffectHigh: num(0.16), PValue: 0.008, Superiority: 1},
+		{Metric: capacity.Throughput, Judgement: capacity.NoDifference, Text: "throughput: the same", A: num(5000), B: num(5010), Effect: num(0.002), EffectLow: num(-0.01), EffectHigh: num(0.012), PValue: 0.8},
+		{Metric: capacity.P50, Judgement: capacity.Better, Text: "p50: 5 % less", A: num(3000), B: num(2850), Effect: num(-0.05), EffectLow: num(-0.07), EffectHigh: num(-0.03), PValue: 0.02},
+		{Metric: capacity.P95, Judgement: capacity.Worse, Text: "p95: 9.00ms -> calls pile up", A: num(9000), PValue: 0.008},
 		{Metric: capacity.P999, Judgement: capacity.Unknown, Text: "p999: unknown: 3 of 10 runs do not have it, as they have too few calls"},
 	}, Differences: []capacity.Difference{{Name: "server_workers", A: "4", B: "16"}}}
 	for i := range uint64(10) {
@@ -107,12 +107,12 @@ func comparisonSample() Comparison {
 }
 
 func planSample() Plan {
-	n := &capacity.Needed{Rate: 800, SLO: "p99=20ms", Workers: 6, Busy: 4.0, Assumptions: []string{
+	n := &capacity.PlanResult{Rate: 800, SLO: "p99=20ms", Workers: 6, OfferedLoad: 4.0, Assumptions: []string{
 		"Calls arrive as by Poisson's process.", "The time that a call runs does not grow with the load, " + strings.Repeat("as it does elsewhere ", 8)}}
 	for w := 4; w <= 8; w++ {
-		p := capacity.Prediction{Workers: w, Utilisation: 4.0 / float64(w), Met: w >= 6}
+		p := capacity.Prediction{Workers: w, Utilization: 4.0 / float64(w), Met: w >= 6}
 		if w == 4 {
-			p.Why = "the workers cannot keep up"
+			p.Reason = "the workers cannot keep up"
 		} else {
 			_, l := of(time.Duration(30/(w-4))*time.Millisecond, uint64(w))
 			_, wait := of(time.Duration(20/(w-4))*time.Millisecond, uint64(w))
@@ -148,7 +148,7 @@ func TestJSONOfSeveralRuns(t *testing.T) {
 		Schema      int
 		Run         map[string]any
 		Environment *Environment
-		Sweep       capacity.Curve
+		Sweep       capacity.SweepResult
 	}
 	want := sweepSample(t, true)
 	if err := json.Unmarshal([]byte(written(t, want.WriteJSON)), &got); err != nil {
@@ -161,7 +161,7 @@ func TestJSONOfSeveralRuns(t *testing.T) {
 
 // Nothing panics on what has nothing in it.
 func TestSeveralRunsOfNothing(t *testing.T) {
-	for _, w := range []writer{Sweep{Curve: &capacity.Curve{}}, Search{Found: &capacity.Found{}}, Comparison{Comparison: &capacity.Comparison{}}, Plan{Needed: &capacity.Needed{}}} {
+	for _, w := range []writer{Sweep{SweepResult: &capacity.SweepResult{}}, Search{SearchResult: &capacity.SearchResult{}}, Comparison{Comparison: &capacity.Comparison{}}, Plan{PlanResult: &capacity.PlanResult{}}} {
 		written(t, w.WriteText)
 		written(t, w.WriteJSON)
 		written(t, w.WriteHTML)
@@ -173,7 +173,7 @@ func TestSeveralRunsOfNothing(t *testing.T) {
 func TestSearchWithoutAnAnswer(t *testing.T) {
 	for outcome, title := range map[capacity.Outcome]string{capacity.Interrupted: "NO ANSWER", capacity.Invalid: "NO ANSWER", capacity.Missed: "NOT MET"} {
 		var b strings.Builder
-		s := Search{Found: &capacity.Found{SLO: "p99=20ms", Probes: []capacity.Probe{{Load: 100, Outcome: outcome}}}}
+		s := Search{SearchResult: &capacity.SearchResult{SLO: "p99=20ms", Trials: []capacity.SearchTrial{{Rate: 100, Outcome: outcome}}}}
 		if err := s.WriteText(&b); err != nil || !strings.Contains(b.String(), title) {
 			t.Errorf("%v: %v, got\n%s\nexpected %q", outcome, err, b.String(), title)
 		}

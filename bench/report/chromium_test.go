@@ -318,10 +318,10 @@ type testPage struct {
 func pages(t testing.TB) map[string]testPage {
 	diverging, invalid, hostile := sample(), sample(), sample()
 	diverging.Verdict = bench.Verdict{State: bench.Diverging, Reasons: []string{"the backlog grew by 120 calls per second"}}
-	invalid.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"the generator was late"}, Checks: []bench.Check{{Name: "lag", Is: bench.Failed, Text: "p99 34ms"}}}
+	invalid.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"the generator was late"}, Checks: []bench.Check{{Name: "lag", Result: bench.Failed, Text: "p99 34ms"}}}
 	twoBanners := objective(invalid)
 	missed := *twoBanners.Result
-	missed.Missed, twoBanners.Result = 1200, &missed
+	missed.Dropped, twoBanners.Result = 1200, &missed
 	evil := `</script><img src=x onerror=alert(1)>"'<b>&amp;` + strings.Repeat("long", 50)
 	hostile.Model, hostile.Bottleneck = evil, evil
 	hostile.ErrorsByKind, hostile.ErrorSamples = map[string]int64{evil: 5}, map[string]string{evil: evil}
@@ -330,8 +330,8 @@ func pages(t testing.TB) map[string]testPage {
 	hostile.Intervals[10].Gauges = map[string]float64{evil: 4, "far": 1e9}
 	hostile.Counters = map[string]float64{evil: 1}
 	evilSearch, evilComparison := searchSample(), comparisonSample()
-	evilSearch.SLO, evilSearch.Limit, evilSearch.Probes[0].Outcome = evil, evil, capacity.Outcome(evil)
-	evilComparison.Comparison.A, evilComparison.Contrasts[0].Text = evil, evil
+	evilSearch.SLO, evilSearch.LimitingFactor, evilSearch.Trials[0].Outcome = evil, evil, capacity.Outcome(evil)
+	evilComparison.Comparison.A, evilComparison.Metrics[0].Text = evil, evil
 	return map[string]testPage{
 		"sweep":           {sweepSample(t, true).WriteHTML, 4, []string{"Knee", "Contention", "over the callers"}},
 		"rates":           {sweepSample(t, false).WriteHTML, 4, []string{"diverging", "No law of scaling: the loads are rates"}},

@@ -32,10 +32,10 @@ func (c Comparison) page() *page {
 		Answer:    c.banner(),
 		Footer:    footer,
 	}
-	if c.TookTurns {
+	if c.Interleaved {
 		p.Subtitles[0] = fmt.Sprintf("%d and %d interleaved runs; differences with 95 %% confidence intervals", c.RunsB, c.RunsA)
 	}
-	for _, x := range c.Contrasts {
+	for _, x := range c.Metrics {
 		if x.Judgement == capacity.Unknown {
 			continue
 		}
@@ -49,7 +49,7 @@ func (c Comparison) page() *page {
 		{Title: "Differences", Note: c.least(), Tables: []table{c.table()}},
 		{Title: "Runs", Charts: []*chart{c.percentiles(), c.turns()}, Tables: []table{c.runs()}},
 	}
-	if len(c.Contrasts) == 0 {
+	if len(c.Metrics) == 0 {
 		p.Sections = p.Sections[1:]
 	}
 	if len(c.Differences) > 0 {
@@ -72,17 +72,17 @@ func orNothing(s string) string {
 
 // least says what it takes to be a difference.
 func (c Comparison) least() string {
-	if c.Matters == 0 {
+	if c.MinEffect == 0 {
 		return ""
 	}
-	return fmt.Sprintf("Differences below %s are not relevant, nor are those of the error rate below %.3g percentage points.", figure.Percent(c.Matters), 100*c.MattersErrors)
+	return fmt.Sprintf("Differences below %s are not relevant, nor are those of the error rate below %.3g percentage points.", figure.Percent(c.MinEffect), 100*c.MinEffectErrors)
 }
 
 func (c Comparison) banner() *banner {
 	b := &banner{Class: "valid", Title: "No difference", Text: "No relevant difference was found."}
 	switch {
-	case c.Stopped != "":
-		b.Class, b.Title, b.Text = "bad", "NO ANSWER", sentence(c.Stopped)
+	case c.StopReason != "":
+		b.Class, b.Title, b.Text = "bad", "NO ANSWER", sentence(c.StopReason)
 	case c.Is(capacity.Worse):
 		b.Class, b.Title, b.Text = "bad", "WORSE", c.Comparison.B+" is worse than "+c.Comparison.A+"."
 	case c.Is(capacity.Better):
@@ -90,17 +90,17 @@ func (c Comparison) banner() *banner {
 	case c.Is(capacity.Unknown):
 		b.Class, b.Title, b.Text = "warning", "Unknown", "Not every metric could be compared."
 	}
-	for _, x := range c.Contrasts {
+	for _, x := range c.Metrics {
 		if x.Judgement != capacity.NoDifference {
 			b.Reasons = append(b.Reasons, x.Text)
 		}
 	}
-	if !c.TookTurns {
+	if !c.Interleaved {
 		b.Reasons = append(b.Reasons, "the runs were not interleaved, so a change on the machine between them looks like a difference")
 	}
 	disturbed := 0
 	for _, r := range c.Runs {
-		if r.Disturbed {
+		if r.Disturbance {
 			disturbed++
 		}
 	}
@@ -120,7 +120,7 @@ func signed(share *float64) string {
 
 func (c Comparison) table() table {
 	t := table{Title: "By metric", Head: []string{"", c.Comparison.A, c.Comparison.B, "difference", "95 % CI", "p", "judgement"}}
-	for _, x := range c.Contrasts {
+	for _, x := range c.Metrics {
 		class := map[capacity.Judgement]string{capacity.Better: "is-ok", capacity.Worse: "is-failed", capacity.Unknown: "is-warning"}[x.Judgement]
 		if x.Judgement == capacity.Unknown {
 			t.Rows = append(t.Rows, append(plain(metricName(x.Metric), "-", "-", "-", "-", "-"), cell{Text: string(x.Judgement), Class: class}))
@@ -128,10 +128,10 @@ func (c Comparison) table() table {
 		}
 		between := ""
 		if x.Effect != nil {
-			between = signed(x.Low) + " to " + signed(x.High)
+			between = signed(x.EffectLow) + " to " + signed(x.EffectHigh)
 		}
 		t.Rows = append(t.Rows, append(plain(metricName(x.Metric), medianText(x.Metric, x.A), medianText(x.Metric, x.B), signed(x.Effect),
-			between, fmt.Sprintf("%.2g", x.P)), cell{Text: string(x.Judgement), Class: class}))
+			between, fmt.Sprintf("%.2g", x.PValue)), cell{Text: string(x.Judgement), Class: class}))
 	}
 	return t
 }

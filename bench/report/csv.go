@@ -51,7 +51,7 @@ func (r Report) WriteCSV(w io.Writer) error {
 	out.Write(header) // Error has its error
 	for _, i := range r.Intervals {
 		row := []string{number(i.StartS), number(i.EndS), period(i), whole(i.Intended), whole(i.Sent), whole(i.Calls),
-			number(i.Rate()), whole(i.Missed), whole(i.InFlight), whole(i.WarmupCalls)}
+			number(i.Rate()), whole(i.Dropped), whole(i.InFlight), whole(i.LateWarmupCalls)}
 		for _, l := range []*bench.Latency{&i.Latency, &i.Service} {
 			for _, f := range figures {
 				if us := f.of(l); us != nil {

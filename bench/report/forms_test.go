@@ -94,7 +94,7 @@ func TestWriteHLog(t *testing.T) {
 		if want := r.StartedAt.Add(time.Duration(i.StartS * float64(time.Second))).UnixMilli(); h.StartTimeMs() != want || h.EndTimeMs() != want+1000 {
 			t.Errorf("line %d is from %d to %d, expected from %d on for 1 s", n, h.StartTimeMs(), h.EndTimeMs(), want)
 		}
-		s := []*bench.Samples{i.Response, i.ServiceSamples}[n%2]
+		s := []*bench.Samples{i.ResponseSamples, i.ServiceSamples}[n%2]
 		if !h.Equals(s.Histogram()) {
 			t.Errorf("line %d is another histogram", n)
 		}

@@ -56,7 +56,7 @@ func (r Report) WriteHLog(w io.Writer) error {
 		for _, s := range []struct {
 			tag string
 			of  *bench.Samples
-		}{{"response", i.Response}, {"service", i.ServiceSamples}} {
+		}{{"response", i.ResponseSamples}, {"service", i.ServiceSamples}} {
 			if s.of == nil {
 				continue
 			}
@@ -91,7 +91,7 @@ func (r Report) WriteHGRM(w io.Writer, of string) error {
 	maps.Copy(s, r.Samples.Phases)
 	maps.Copy(s, map[string]*bench.Samples{"response": r.Samples.Response, "service": r.Samples.Service, "lag": r.Samples.Lag})
 	switch {
-	case s[of] == nil || s[of].Count == s[of].Beyond:
+	case s[of] == nil || s[of].Count == s[of].Unrecorded:
 		names := slices.DeleteFunc(slices.Sorted(maps.Keys(s)), func(name string) bool { return s[name] == nil })
 		return fmt.Errorf("report: percentile distribution: %w: expected one of %s, got %.40q", ErrNoFigures, strings.Join(names, ", "), of)
 	case r.Verdict.State == bench.Diverging:

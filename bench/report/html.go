@@ -73,7 +73,7 @@ func (r Report) banner() *banner {
 	b := &banner{Reasons: slices.Clone(r.Verdict.Reasons)}
 	warnings := 0
 	for _, c := range r.Verdict.Checks {
-		if c.Is == bench.Warning && r.Verdict.State == bench.Valid {
+		if c.Result == bench.Warning && r.Verdict.State == bench.Valid {
 			warnings++
 			b.Reasons = append(b.Reasons, c.Text)
 		}
@@ -86,7 +86,7 @@ func (r Report) banner() *banner {
 	case bench.Valid:
 		b.Class, b.Title, b.Text = "valid", "Valid", "The run found nothing wrong with itself."
 		switch {
-		case r.Verdict.Disturbed != "":
+		case r.Verdict.Disturbance != "":
 			b.Class, b.Title, b.Text = "warning", "Valid, but others used the machine", "What is slow here may be fast on a quiet one."
 		case warnings == 1:
 			b.Class, b.Title, b.Text = "warning", "Valid, with a warning", "Read the figures with care:"
@@ -123,8 +123,8 @@ func (r Report) tiles() []tile {
 		tiles = append(tiles, figureTile("Response "+f.name, figure.Microseconds(value), more))
 	}
 	tiles = append(tiles, tile{"Errors", figure.Grouped(r.Errors), "", errorsMore(r)})
-	if r.Missed > 0 {
-		tiles = append(tiles, tile{"Dropped", figure.Grouped(r.Missed), "", "never sent" + share(r.Missed, r.Intended)})
+	if r.Dropped > 0 {
+		tiles = append(tiles, tile{"Dropped", figure.Grouped(r.Dropped), "", "never sent" + share(r.Dropped, r.Intended)})
 	}
 	if len(r.Resources) > 0 {
 		u := r.Resources[0]
@@ -158,7 +158,7 @@ func (r Report) latencySection() section {
 		}
 		t.Rows = append(t.Rows, row)
 	}
-	if c := r.Censored; c != nil {
+	if c := r.TimedOut; c != nil {
 		t.Note = fmt.Sprintf("%s calls timed out and are not in these times; the shortest of them waited %s.",
 			figure.Grouped(c.Calls), figure.Microseconds(&c.AtLeast))
 	}
@@ -293,7 +293,7 @@ func (r Report) checkSection() section {
 	}
 	t := table{Title: "Checks", Text: true}
 	for _, c := range r.Verdict.Checks {
-		t.Rows = append(t.Rows, []cell{{Text: checkName(c)}, {Text: string(c.Is), Class: "is-" + string(c.Is)}, {Text: c.Text}})
+		t.Rows = append(t.Rows, []cell{{Text: checkName(c)}, {Text: string(c.Result), Class: "is-" + string(c.Result)}, {Text: c.Text}})
 	}
 	s.Tables = []table{t}
 	return s

@@ -228,8 +228,8 @@ func (r Report) timeSection() section {
 		color := []int{colorErrors, colorService, colorMore + 1, colorMore + 2, colorLag, colorMore}[n%6]
 		failed = append(failed, line(kind, color, func(i bench.Interval) float64 { return float64(i.Errors[kind]) }))
 	}
-	if r.Missed > 0 {
-		failed = append(failed, line("dropped", colorLag, func(i bench.Interval) float64 { return float64(i.Missed) }))
+	if r.Dropped > 0 {
+		failed = append(failed, line("dropped", colorLag, func(i bench.Interval) float64 { return float64(i.Dropped) }))
 	}
 	if len(failed) > 0 {
 		add("Errors", "", axis{Label: "calls in each interval", Scale: "linear", Format: "number"}, failed...)
@@ -325,8 +325,8 @@ func together(parts []bench.Interval) bench.Interval {
 	sum.Errors, sum.Gauges = maps.Clone(sum.Errors), maps.Clone(sum.Gauges)
 	response, service := bench.NewSamples(), bench.NewSamples()
 	for n, p := range parts {
-		if p.Response != nil {
-			response.Add(p.Response)
+		if p.ResponseSamples != nil {
+			response.Add(p.ResponseSamples)
 		}
 		if p.ServiceSamples != nil {
 			service.Add(p.ServiceSamples)
@@ -334,7 +334,7 @@ func together(parts []bench.Interval) bench.Interval {
 		if n == 0 {
 			continue
 		}
-		sum.Intended, sum.Sent, sum.Calls, sum.Missed = sum.Intended+p.Intended, sum.Sent+p.Sent, sum.Calls+p.Calls, sum.Missed+p.Missed
+		sum.Intended, sum.Sent, sum.Calls, sum.Dropped = sum.Intended+p.Intended, sum.Sent+p.Sent, sum.Calls+p.Calls, sum.Dropped+p.Dropped
 		sum.InFlight = max(sum.InFlight, p.InFlight)
 		for kind, c := range p.Errors {
 			if sum.Errors == nil {
@@ -351,7 +351,7 @@ func together(parts []bench.Interval) bench.Interval {
 			}
 		}
 	}
-	sum.Response, sum.ServiceSamples = response, service
+	sum.ResponseSamples, sum.ServiceSamples = response, service
 	sum.Latency, sum.Service = drawn(response), drawn(service)
 	return sum
 }

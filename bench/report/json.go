@@ -79,13 +79,13 @@ func ReadAny(from io.Reader) (Document, error) {
 		return nil, fmt.Errorf("report: expected at most %d bytes, got more", MaxBytes)
 	}
 	var of struct {
-		Schema      *int64               `json:"schema"`
-		Run         Settings             `json:"run"`
-		Environment *Environment         `json:"environment"`
-		Sweep       *capacity.Curve      `json:"sweep"`
-		Search      *capacity.Found      `json:"search"`
-		Plan        *capacity.Needed     `json:"plan"`
-		Comparison  *capacity.Comparison `json:"comparison"`
+		Schema      *int64                 `json:"schema"`
+		Run         Settings               `json:"run"`
+		Environment *Environment           `json:"environment"`
+		Sweep       *capacity.SweepResult  `json:"sweep"`
+		Search      *capacity.SearchResult `json:"search"`
+		Plan        *capacity.PlanResult   `json:"plan"`
+		Comparison  *capacity.Comparison   `json:"comparison"`
 	}
 	err = json.Unmarshal(text, &of)
 	about := About{of.Run, of.Environment}
@@ -136,7 +136,7 @@ func check(r *bench.Result) error {
 		name  string
 		value float64
 	}{
-		{"calls", float64(r.Calls)}, {"errors", float64(r.Errors)}, {"missed", float64(r.Missed)}, {"intended", float64(r.Intended)},
+		{"calls", float64(r.Calls)}, {"errors", float64(r.Errors)}, {"missed", float64(r.Dropped)}, {"intended", float64(r.Intended)},
 		{"completed", float64(r.Completed)}, {"duration_s", r.DurationS}, {"throughput", r.Throughput},
 		{"callers", float64(r.Callers)}, {"warmup.duration_s", r.Warmup.DurationS},
 	} {

@@ -28,7 +28,7 @@ func objectiveBanner(o *capacity.Objective) *banner {
 		b.Class = "bad"
 		b.Reasons = append(b.Reasons, o.Reasons...)
 	}
-	for _, f := range o.Findings {
+	for _, f := range o.Terms {
 		if o.Outcome == capacity.Met || f.Met {
 			b.Reasons = append(b.Reasons, f.Text)
 		}

@@ -11,14 +11,14 @@ import (
 // A Plan says how many workers a rate needs, by simulation, and of what it was reckoned.
 type Plan struct {
 	About
-	*capacity.Needed
+	*capacity.PlanResult
 }
 
 // WriteText writes it for people, as wide as that of a Report.
 func (p Plan) WriteText(w io.Writer) error { return p.page().writeText(w) }
 
 // WriteJSON writes the objects "run" and "environment", as of a Report, and "plan".
-func (p Plan) WriteJSON(w io.Writer) error { return p.writeJSON(w, "plan", p.Needed) }
+func (p Plan) WriteJSON(w io.Writer) error { return p.writeJSON(w, "plan", p.PlanResult) }
 
 // WriteHTML writes a page for a browser that works offline.
 func (p Plan) WriteHTML(w io.Writer) error { return p.page().write(w) }
@@ -28,15 +28,15 @@ func (p Plan) page() *page {
 		Title:     fmt.Sprintf("Workers for %s calls/s with %s", figure.Rate(p.Rate), p.SLO),
 		Subtitles: []string{"A prediction by simulation, not a measurement: check it by a run."},
 		Footer:    footer,
-		Tiles:     []tile{{"Workers", fmt.Sprint(p.Workers), "", p.SLO}, {"Offered load", figure.Rate(p.Busy), "erlangs", "workers busy on average: more are needed to keep up"}},
+		Tiles:     []tile{{"Workers", fmt.Sprint(p.Workers), "", p.SLO}, {"Offered load", figure.Rate(p.OfferedLoad), "erlangs", "workers busy on average: more are needed to keep up"}},
 	}
 	if p.Workers == 0 {
-		out.Verdict = &banner{Class: "bad", Title: "NOT MET", Text: sentence(p.Why)}
+		out.Verdict = &banner{Class: "bad", Title: "NOT MET", Text: sentence(p.Reason)}
 		out.Tiles[0].Value = "-"
 	}
 	if c := p.Check; c != nil {
 		out.Answer = objectiveBanner(&c.Objective)
-		out.Answer.Text = fmt.Sprintf("%s, measured for %s s with %d workers at %s calls/s: %s, p50 %s, p99 %s, %s errors.", c.Objective.SLO, figure.Rate(c.LengthS),
+		out.Answer.Text = fmt.Sprintf("%s, measured for %s s with %d workers at %s calls/s: %s, p50 %s, p99 %s, %s errors.", c.Objective.SLO, figure.Rate(c.DurationS),
 			p.Workers, figure.Rate(p.Rate), c.Verdict.State, figure.Microseconds(c.Latency.P50), figure.Microseconds(c.Latency.P99), figure.Grouped(c.Errors))
 		out.Subtitles = []string{"A prediction by simulation, and a run that checked it."}
 	}
@@ -44,7 +44,7 @@ func (p Plan) page() *page {
 	wait := series{Name: "wait p99", Kind: "line", Color: colorService, Dashed: true, Dots: true}
 	t := table{Title: "By workers", Head: []string{"workers", "busy", "p50", "p99", "p99.9", "wait p99", "objective"}}
 	for _, x := range p.Predictions {
-		row := plain(fmt.Sprint(x.Workers), figure.Percent(x.Utilisation), "-", "-", "-", "-")
+		row := plain(fmt.Sprint(x.Workers), figure.Percent(x.Utilization), "-", "-", "-", "-")
 		if l := x.Latency; l != nil {
 			row[2].Text, row[3].Text, row[4].Text = figure.Microseconds(l.P50), figure.Microseconds(l.P99), figure.Microseconds(l.P999)
 			response.X, response.Y = append(response.X, float64(x.Workers)), append(response.Y, known(l.P99))

@@ -67,9 +67,9 @@ func sample() Report {
 		},
 		Counters: map[string]float64{"rpush calls": 18_004, "lpop calls": 18_010, "used_cpu_user s": 4.2},
 		Verdict: bench.Verdict{State: bench.Valid, Checks: []bench.Check{
-			{Name: "lag", Is: bench.OK, Text: "p99 of sent - intended was 81µs, at most 1ms is fine"},
-			{Name: "littles_law", Is: bench.OK, Text: "in flight was 6.1, rate times response time is 6.0"},
-			{Name: "stationary", Is: bench.Warning, Text: "the second half was 4.1 % slower than the first"},
+			{Name: "lag", Result: bench.OK, Text: "p99 of sent - intended was 81µs, at most 1ms is fine"},
+			{Name: "littles_law", Result: bench.OK, Text: "in flight was 6.1, rate times response time is 6.0"},
+			{Name: "stationary", Result: bench.Warning, Text: "the second half was 4.1 % slower than the first"},
 		}},
 	}
 	for n := range 20 {
@@ -104,7 +104,7 @@ func sample() Report {
 				of[p].Record(d)
 			}
 		}
-		i.Calls, i.Response, i.ServiceSamples = ir.Count, ir, is
+		i.Calls, i.ResponseSamples, i.ServiceSamples = ir.Count, ir, is
 		i.Latency, i.Service = latencyOf(ir), latencyOf(is)
 		i.InFlight += int64(2 + rng.IntN(9))
 		if n == 10 {
@@ -118,7 +118,7 @@ func sample() Report {
 	for range 3 {
 		timeouts.Record(time.Second)
 	}
-	res.Calls, res.Errors, res.Missed = response.Count, 5, 0
+	res.Calls, res.Errors, res.Dropped = response.Count, 5, 0
 	res.Intended = res.Calls + res.Errors
 	res.Completed = res.Calls - 4
 	res.Throughput = float64(res.Completed) / res.DurationS
@@ -126,7 +126,7 @@ func sample() Report {
 	censored := bench.NewSamples()
 	censored.Add(response)
 	censored.Add(timeouts)
-	res.Censored = &bench.Censored{Calls: 3, AtLeast: 1e6, Latency: latencyOf(censored)}
+	res.TimedOut = &bench.TimedOut{Calls: 3, AtLeast: 1e6, Latency: latencyOf(censored)}
 	for _, p := range phases {
 		res.Phases = append(res.Phases, bench.Phase{Name: p, Calls: of[p].Count, Latency: latencyOf(of[p])})
 	}

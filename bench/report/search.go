@@ -13,7 +13,7 @@ import (
 // run to find it.
 type Search struct {
 	About
-	*capacity.Found
+	*capacity.SearchResult
 }
 
 // WriteText writes it for people, as wide as that of a Report.
@@ -21,7 +21,7 @@ func (s Search) WriteText(w io.Writer) error { return s.page().writeText(w) }
 
 // WriteJSON writes the objects "run" and "environment", as of a Report, and "search".
 func (s Search) WriteJSON(w io.Writer) error {
-	found := *s.Found
+	found := *s.SearchResult
 	if found.Best != nil {
 		found.Best = Report{Result: found.Best}.Redacted().Result
 	}
@@ -34,7 +34,7 @@ func (s Search) WriteHTML(w io.Writer) error { return s.page().write(w) }
 func (s Search) page() *page {
 	p := &page{
 		Title:     "Capacity: maximum rate that meets " + s.SLO,
-		Subtitles: []string{fmt.Sprintf("%d trials", len(s.Probes))},
+		Subtitles: []string{fmt.Sprintf("%d trials", len(s.Trials))},
 		Verdict:   s.banner(),
 		Footer:    footer,
 		Sections: []section{
@@ -42,17 +42,17 @@ func (s Search) page() *page {
 		},
 	}
 	p.Tiles = []tile{{"Meets it", "-", "", s.SLO}}
-	if s.Met > 0 {
-		p.Tiles[0].Value, p.Tiles[0].Unit = figure.Rate(s.Met), "calls/s"
+	if s.HighestMet > 0 {
+		p.Tiles[0].Value, p.Tiles[0].Unit = figure.Rate(s.HighestMet), "calls/s"
 	}
-	if s.Missed > 0 {
-		p.Tiles = append(p.Tiles, tile{"Misses it", figure.Rate(s.Missed), "calls/s", "lowest rate that missed it"})
+	if s.LowestMissed > 0 {
+		p.Tiles = append(p.Tiles, tile{"Misses it", figure.Rate(s.LowestMissed), "calls/s", "lowest rate that missed it"})
 	}
 	if s.Best != nil {
 		best := Report{Result: s.Best}.Redacted()
 		p.Tiles = append(p.Tiles, best.tiles()[1:]...)
 		l := best.latencySection()
-		l.Title = fmt.Sprintf("Latency at %s calls/s", figure.Rate(s.Met))
+		l.Title = fmt.Sprintf("Latency at %s calls/s", figure.Rate(s.HighestMet))
 		p.Sections = append(p.Sections, l, best.timeSection(), best.phaseSection(), best.resourceSection())
 	}
 	p.Sections = append(p.Sections, s.About.section())
@@ -67,32 +67,32 @@ func (s Search) banner() *banner {
 	case capacity.NotMet:
 		b.Class, b.Title, b.Text = "bad", "NOT MET", "No rate that was tried meets "+s.SLO+"."
 	case capacity.Confirmed:
-		b.Class, b.Title, b.Text = "valid", "Confirmed", fmt.Sprintf("A long trial of its own meets %s at %s calls/s.", s.SLO, figure.Rate(s.Met))
+		b.Class, b.Title, b.Text = "valid", "Confirmed", fmt.Sprintf("A long trial of its own meets %s at %s calls/s.", s.SLO, figure.Rate(s.HighestMet))
 	default:
-		b.Text = fmt.Sprintf("%s calls/s met %s in a short trial only.", figure.Rate(s.Met), s.SLO)
+		b.Text = fmt.Sprintf("%s calls/s met %s in a short trial only.", figure.Rate(s.HighestMet), s.SLO)
 	}
-	if s.Limit != "" {
-		b.Reasons = append(b.Reasons, "limiting factor: "+s.Limit)
+	if s.LimitingFactor != "" {
+		b.Reasons = append(b.Reasons, "limiting factor: "+s.LimitingFactor)
 	}
-	if s.Stopped != "" {
-		b.Reasons = append(b.Reasons, "the search stopped early: "+s.Stopped)
+	if s.StopReason != "" {
+		b.Reasons = append(b.Reasons, "the search stopped early: "+s.StopReason)
 	}
 	var others []string
-	for _, p := range s.Probes {
-		if p.Disturbed != "" {
-			others = append(others, p.Disturbed)
+	for _, p := range s.Trials {
+		if p.Disturbance != "" {
+			others = append(others, p.Disturbance)
 		}
 	}
-	b.disturbed(others, len(s.Probes))
+	b.disturbed(others, len(s.Trials))
 	return b
 }
 
 // byOutcome shares points out among the series of their outcomes.
-func (s Search) byOutcome(at func(int, capacity.Probe) (x, y float64, ok bool)) []series {
+func (s Search) byOutcome(at func(int, capacity.SearchTrial) (x, y float64, ok bool)) []series {
 	met := series{Name: "met", Kind: "points", Color: colorMore}
 	missed := series{Name: "missed", Kind: "points", Color: colorErrors}
 	other := series{Name: "neither", Kind: "points", Color: colorLag, Hollow: true}
-	for n, p := range s.Probes {
+	for n, p := range s.Trials {
 		to := &other
 		switch p.Outcome {
 		case capacity.Met:
@@ -108,16 +108,16 @@ func (s Search) byOutcome(at func(int, capacity.Probe) (x, y float64, ok bool)) 
 }
 
 func (s Search) orderChart() *chart {
-	if len(s.Probes) == 0 {
+	if len(s.Trials) == 0 {
 		return nil
 	}
-	c := &chart{Title: "Rates in the order in which they were tried", X: axis{Label: "trial", Scale: "linear", Format: "number", Max: float64(len(s.Probes)) + 0.5},
-		Y: axis{Label: "calls per second", Scale: "linear", Format: "number"}, Summary: fmt.Sprintf("%d trials; %s calls/s met the objective.", len(s.Probes), figure.Rate(s.Met))}
-	c.Series = s.byOutcome(func(n int, p capacity.Probe) (float64, float64, bool) { return float64(n + 1), p.Load, true })
-	if s.Met > 0 {
+	c := &chart{Title: "Rates in the order in which they were tried", X: axis{Label: "trial", Scale: "linear", Format: "number", Max: float64(len(s.Trials)) + 0.5},
+		Y: axis{Label: "calls per second", Scale: "linear", Format: "number"}, Summary: fmt.Sprintf("%d trials; %s calls/s met the objective.", len(s.Trials), figure.Rate(s.HighestMet))}
+	c.Series = s.byOutcome(func(n int, p capacity.SearchTrial) (float64, float64, bool) { return float64(n + 1), p.Rate, true })
+	if s.HighestMet > 0 {
 		line := series{Name: "highest that met", Kind: "line", Color: colorMore, Dashed: true}
-		for n := range s.Probes {
-			line.X, line.Y = append(line.X, float64(n+1)), append(line.Y, s.Met)
+		for n := range s.Trials {
+			line.X, line.Y = append(line.X, float64(n+1)), append(line.Y, s.HighestMet)
 		}
 		c.Series = append([]series{line}, c.Series...)
 	}
@@ -128,8 +128,8 @@ func (s Search) orderChart() *chart {
 func (s Search) valueChart() *chart {
 	term := -1
 	var of capacity.Term
-	for _, p := range s.Probes {
-		for i, f := range p.Findings {
+	for _, p := range s.Trials {
+		for i, f := range p.Terms {
 			if term < 0 && f.Term.Metric != capacity.Errors && f.Term.Metric != capacity.Throughput {
 				term, of = i, f.Term
 			}
@@ -140,16 +140,16 @@ func (s Search) valueChart() *chart {
 	}
 	c := &chart{Title: metricName(of.Metric) + " over the rate", X: axis{Label: "calls/s", Scale: "linear", Format: "number"},
 		Y: axis{Label: "latency", Scale: "log", Format: "us"}, Summary: fmt.Sprintf("%s over the rate; the limit is %s.", metricName(of.Metric), metricText(of.Metric, of.Limit))}
-	c.Series = s.byOutcome(func(_ int, p capacity.Probe) (float64, float64, bool) {
-		if term >= len(p.Findings) || p.Findings[term].Value == nil {
+	c.Series = s.byOutcome(func(_ int, p capacity.SearchTrial) (float64, float64, bool) {
+		if term >= len(p.Terms) || p.Terms[term].Value == nil {
 			return 0, 0, false
 		}
-		return p.Load, *p.Findings[term].Value, true
+		return p.Rate, *p.Terms[term].Value, true
 	})
 	limit := series{Name: "limit", Kind: "line", Color: colorErrors, Dashed: true}
 	var loads span
-	for _, p := range s.Probes {
-		loads.add(p.Load)
+	for _, p := range s.Trials {
+		loads.add(p.Rate)
 	}
 	limit.X, limit.Y = []float64{loads.low, loads.high}, gaps{of.Limit, of.Limit}
 	c.Series = append([]series{limit}, c.Series...)
@@ -158,7 +158,7 @@ func (s Search) valueChart() *chart {
 
 func (s Search) table() table {
 	t := table{Title: "In order", Text: true, Head: []string{"trial", "outcome", "calls/s", "for", "found"}}
-	for n, p := range s.Probes {
+	for n, p := range s.Trials {
 		outcome := cell{Text: string(p.Outcome)}
 		switch p.Outcome {
 		case capacity.Met:
@@ -169,17 +169,17 @@ func (s Search) table() table {
 			outcome.Class = "is-warning"
 		}
 		var found []string
-		for _, f := range p.Findings {
+		for _, f := range p.Terms {
 			found = append(found, f.Text)
 		}
 		if len(p.Reasons) > 0 {
 			found = p.Reasons
 		}
-		length := figure.Duration(p.Length)
-		if p.Confirms {
+		length := figure.Duration(p.Duration)
+		if p.Confirmation {
 			length += ", to confirm"
 		}
-		t.Rows = append(t.Rows, []cell{{Text: fmt.Sprint(n + 1)}, outcome, {Text: figure.Rate(p.Load)}, {Text: length}, {Text: strings.Join(found, "; ")}})
+		t.Rows = append(t.Rows, []cell{{Text: fmt.Sprint(n + 1)}, outcome, {Text: figure.Rate(p.Rate)}, {Text: length}, {Text: strings.Join(found, "; ")}})
 	}
 	return t
 }

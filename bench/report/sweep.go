@@ -14,14 +14,14 @@ import (
 // A Sweep is a curve of throughput and latency over loads, and what was run to get it.
 type Sweep struct {
 	About
-	*capacity.Curve
+	*capacity.SweepResult
 }
 
 // WriteText writes it for people, as wide as that of a Report.
 func (s Sweep) WriteText(w io.Writer) error { return s.page().writeText(w) }
 
 // WriteJSON writes the objects "run" and "environment", as of a Report, and "sweep".
-func (s Sweep) WriteJSON(w io.Writer) error { return s.writeJSON(w, "sweep", s.Curve) }
+func (s Sweep) WriteJSON(w io.Writer) error { return s.writeJSON(w, "sweep", s.SweepResult) }
 
 // WriteHTML writes a page for a browser that works offline.
 func (s Sweep) WriteHTML(w io.Writer) error { return s.page().write(w) }
@@ -42,11 +42,11 @@ func (s Sweep) page() *page {
 		p.Subtitles = append(p.Subtitles, sentence(closedLoopHides))
 	}
 	why := ""
-	if s.Knee == nil && s.KneeWhy != "" {
-		why = "No knee: " + s.KneeWhy + ". "
+	if s.Knee == nil && s.KneeReason != "" {
+		why = "No knee: " + s.KneeReason + ". "
 	}
-	if s.USL == nil && s.USLWhy != "" {
-		why += "No law of scaling: " + s.USLWhy + "."
+	if s.USL == nil && s.USLReason != "" {
+		why += "No law of scaling: " + s.USLReason + "."
 	}
 	p.Sections = []section{
 		{Title: "Curves", Note: why, Charts: s.charts(load, unit)},
@@ -64,14 +64,14 @@ func (s Sweep) banner() *banner {
 		if p.Verdict.State == bench.Invalid {
 			invalid++
 		}
-		if p.Verdict.Disturbed != "" {
-			others = append(others, p.Verdict.Disturbed)
+		if p.Verdict.Disturbance != "" {
+			others = append(others, p.Verdict.Disturbance)
 		}
 	}
 	b := &banner{Class: "warning", Title: "Disturbed", Text: "What is slow here may be fast on a quiet machine."}
 	switch {
-	case s.Stopped != "":
-		b.Class, b.Title, b.Text = "bad", "STOPPED EARLY", "Not all loads were measured: "+s.Stopped+"."
+	case s.StopReason != "":
+		b.Class, b.Title, b.Text = "bad", "STOPPED EARLY", "Not all loads were measured: "+s.StopReason+"."
 	case invalid > 0 && invalid == len(s.Points):
 		b.Class, b.Title, b.Text = "bad", "INVALID", "No trial is valid."
 	case invalid > 0:
@@ -95,7 +95,7 @@ func (s Sweep) tiles(unit string) []tile {
 		tiles = append(tiles, tile{"Max throughput", figure.Rate(best.Throughput), "calls/s", "at " + figure.Rate(best.Load) + " " + unit})
 	}
 	if s.Knee != nil {
-		tiles = append(tiles, tile{"Knee", figure.Rate(*s.Knee), unit, "from where " + metricName(s.KneeOf) + " rises steeply"})
+		tiles = append(tiles, tile{"Knee", figure.Rate(*s.Knee), unit, "from where " + metricName(s.KneeMetric) + " rises steeply"})
 	}
 	if u := s.USL; u != nil {
 		tiles = append(tiles,
@@ -197,7 +197,7 @@ func (s Sweep) table(load string) table {
 func stateCell(v bench.Verdict) cell {
 	class := map[bench.State]string{bench.Valid: "is-ok", bench.Invalid: "is-failed", bench.Diverging: "is-failed"}[v.State]
 	text := string(v.State)
-	if v.Disturbed != "" {
+	if v.Disturbance != "" {
 		text += ", others used the machine"
 	}
 	if v.State == bench.Invalid {

@@ -108,8 +108,8 @@ func (r Report) writeAnswer(l *lines) {
 		l.line("response time", "%s", strings.Join(times, ", "))
 	}
 	l.line("errors", "%s%s", figure.Grouped(r.Errors), share(r.Errors, r.Calls+r.Errors))
-	if r.Missed > 0 {
-		l.line("dropped", "%s%s, never sent", figure.Grouped(r.Missed), share(r.Missed, r.Intended))
+	if r.Dropped > 0 {
+		l.line("dropped", "%s%s, never sent", figure.Grouped(r.Dropped), share(r.Dropped, r.Intended))
 	}
 	if r.Verdict.State != "" {
 		l.line("verdict", "%s", r.verdict())
@@ -119,12 +119,12 @@ func (r Report) writeAnswer(l *lines) {
 // verdict is the state, and how many warnings there are with it.
 func (r Report) verdict() string {
 	state := strings.ToUpper(string(r.Verdict.State))
-	if r.Verdict.Disturbed != "" {
+	if r.Verdict.Disturbance != "" {
 		state += ", but others used the machine"
 	}
 	warnings := 0
 	for _, c := range r.Verdict.Checks {
-		if c.Is == bench.Warning && r.Verdict.State == bench.Valid {
+		if c.Result == bench.Warning && r.Verdict.State == bench.Valid {
 			warnings++
 		}
 	}
@@ -243,11 +243,11 @@ func (r Report) writeLimits(l *lines) {
 	}
 	var fine []string
 	for _, c := range r.Verdict.Checks {
-		switch c.Is {
+		switch c.Result {
 		case bench.OK:
 			fine = append(fine, terminal.Quoted(checkName(c)))
 		case bench.Warning, bench.Unknown:
-			l.line("", "%s: %s: %s", terminal.Quoted(string(c.Is)), terminal.Quoted(checkName(c)), terminal.Quoted(c.Text))
+			l.line("", "%s: %s: %s", terminal.Quoted(string(c.Result)), terminal.Quoted(checkName(c)), terminal.Quoted(c.Text))
 		}
 	}
 	if len(fine) > 0 {

@@ -97,7 +97,7 @@ func (r Report) writeLatency(l *lines) {
 	} else {
 		l.line("", "%s", closedLoopHides)
 	}
-	if c := r.Censored; c != nil {
+	if c := r.TimedOut; c != nil {
 		l.line("timed out", "%s calls, not in these times; the shortest of them waited %s", figure.Grouped(c.Calls), figure.Microseconds(&c.AtLeast))
 	}
 	if r.Unrecorded > 0 {

@@ -19,19 +19,19 @@ import (
 
 // compareFlags are the flags of redrpc bench compare.
 type compareFlags struct {
-	out       reportFlags
-	a, b      []string // words of flags
-	runs      int
-	seed      uint64
-	metrics   []capacity.Metric
-	percent   float64 // that matter
-	points    float64 // percentage points of errors that matter
-	mayDiffer []string
-	getenv    func(string) string
+	out             reportFlags
+	a, b            []string // words of flags
+	runs            int
+	seed            uint64
+	metrics         []capacity.Metric
+	minEffect       float64 // that matter
+	minEffectErrors float64 // percentage points of errors that matter
+	mayDiffer       []string
+	getenv          func(string) string
 }
 
 func newCompare(getenv func(string) string) *cobra.Command {
-	f := &compareFlags{runs: 6, seed: 1, percent: 1, points: 0.1, getenv: getenv}
+	f := &compareFlags{runs: 6, seed: 1, minEffect: 1, minEffectErrors: 0.1, getenv: getenv}
 	cmd := &cobra.Command{
 		Use:   "compare A B | compare --a FLAGS --b FLAGS [-- FLAGS]",
 		Short: "Compare two versions statistically",
@@ -61,8 +61,8 @@ judgements on all metrics together have a confidence of 95 %.
 	flags.Var(count(&f.runs, 1, 1000), "runs", "runs of each side")
 	flags.Var(seed(&f.seed), "seed", "random seed of the order of the runs")
 	flags.Var(metricList(&f.metrics), "metrics", "what to compare: p50, p90, p95, p99, p999, mean, max, errors, throughput (default throughput,p50,p95,p99,errors)")
-	flags.Var(percentage(&f.percent), "min-effect", "smallest relevant difference, in percent")
-	flags.Var(percentage(&f.points), "min-effect-errors", "smallest relevant difference of the error rate, in percentage points")
+	flags.Var(percentage(&f.minEffect), "min-effect", "smallest relevant difference, in percent")
+	flags.Var(percentage(&f.minEffectErrors), "min-effect-errors", "smallest relevant difference of the error rate, in percentage points")
 	flags.Var(nameList(&f.mayDiffer), "may-differ", "settings, by their names in the reports, in which the sides may differ")
 	f.out.register(cmd, answerForms)
 	return cmd
@@ -178,7 +178,7 @@ func (f *compareFlags) run(cmd *cobra.Command, args []string, live *liveLine) er
 	if err != nil {
 		return invalidCoded(err)
 	}
-	c, err := capacity.Compare(a.Side, b.Side, capacity.CompareOptions{MayDiffer: may, Metrics: f.metrics, Matters: f.percent / 100, MattersErrors: f.points / 100})
+	c, err := capacity.Compare(a.Side, b.Side, capacity.CompareOptions{MayDiffer: may, Metrics: f.metrics, MinEffect: f.minEffect / 100, MinEffectErrors: f.minEffectErrors / 100})
 	if different, ok := errors.AsType[*capacity.DifferentError](err); ok {
 		var names []string
 		for _, d := range different.Differences {

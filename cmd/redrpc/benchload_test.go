@@ -126,7 +126,7 @@ func TestBenchSLO(t *testing.T) {
 func TestBenchMissedCalls(t *testing.T) {
 	r := redrpc(t, "bench", "--rate", "1000", "--max-in-flight", "1", "--func", "sleep", "--calls", "50", "--warmup", "0s", "--spin", "off", "-o", "json")
 	r.want(t, exitInvalid, "the measurement is invalid: ", "were dropped")
-	if res := readRun(t, r.stdout); res.Missed == 0 {
+	if res := readRun(t, r.stdout); res.Dropped == 0 {
 		t.Errorf("%+v", res.Verdict)
 	}
 }

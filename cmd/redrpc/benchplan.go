@@ -72,7 +72,7 @@ Here 3 means that no number of workers meets the SLO, or that the check missed i
 	flags.VarP(count(&f.callers, 1, 1000), "concurrency", "c", "callers of the measurement, few enough that calls do not wait for each other")
 	flags.VarP(positive(&f.duration), "duration", "d", "length of the measurement (default 5s, or as long as the SLO needs)")
 	flags.Var(positive(&f.check), "check", "then measure the rate with that number of workers, for this time")
-	flags.Var(count(&f.o.Most, 1, 100_000), "max-workers", "maximum number of workers to consider (default 10000)")
+	flags.Var(count(&f.o.MaxWorkers, 1, 100_000), "max-workers", "maximum number of workers to consider (default 10000)")
 	flags.Var(count(&f.o.Calls, 1000, 1_000_000_000), "simulate", "calls to simulate for each number of workers (default 1000000)")
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, 5*time.Second)
@@ -144,16 +144,16 @@ func (f *planFlags) run(ctx context.Context, stdin io.Reader, stdout io.Writer, 
 			return err
 		}
 	}
-	needed, err := capacity.Plan(ctx, f.o)
+	plan, err := capacity.Plan(ctx, f.o)
 	if err != nil {
 		return err
 	}
 	about.Settings = append(about.Settings, report.Setting{Name: "arrivals", Value: f.arrivals})
 	var failed error
-	if needed.Workers > 0 && f.check > 0 {
-		failed = f.measureAnswer(ctx, needed, live)
+	if plan.Workers > 0 && f.check > 0 {
+		failed = f.measureAnswer(ctx, plan, live)
 	}
-	return first(live, failed, f.out.end(report.Plan{About: about, Needed: needed}, stdout, live))
+	return first(live, failed, f.out.end(report.Plan{About: about, PlanResult: plan}, stdout, live))
 }
 
 // lengthFor is how long to measure again, as there were too few calls for the SLO. It is 0 if
@@ -226,17 +226,17 @@ func sums(a, b *bench.Samples, seed uint64) []time.Duration {
 
 // measureAnswer sends the rate to so many workers as the plan says, and adds what was
 // measured to it.
-func (f *planFlags) measureAnswer(ctx context.Context, needed *capacity.Needed, live *liveLine) error {
+func (f *planFlags) measureAnswer(ctx context.Context, plan *capacity.PlanResult, live *liveLine) error {
 	with := f.system
-	with.workers = needed.Workers
+	with.workers = plan.Workers
 	return measure(ctx, &with, &f.pace, true, f.pace.maxInFlight, nil, live, func(m *measuring) error {
-		cfg := m.config(ctx, atRate(f.o.Rate, f.arrivals), fmt.Sprintf("checking %d workers:", needed.Workers))
+		cfg := m.config(ctx, atRate(f.o.Rate, f.arrivals), fmt.Sprintf("checking %d workers:", plan.Workers))
 		cfg.Duration = f.check
 		res, err := m.run(ctx, cfg)
 		if err := errors.Join(err, ctx.Err()); err != nil {
 			return err
 		}
-		needed.Check = capacity.Checked(f.slo, res)
+		plan.Check = capacity.Checked(f.slo, res)
 		return nil
 	})
 }

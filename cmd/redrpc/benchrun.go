@@ -56,16 +56,16 @@ func measure(ctx context.Context, f *systemFlags, pace *paceFlags, open bool, at
 func (m *measuring) config(ctx context.Context, model bench.Model, note string) bench.Config {
 	told := false
 	cfg := bench.Config{
-		Do:        m.sys.caller(m.system, m.replay),
-		Model:     model,
-		Seed:      m.pace.seed,
-		Warmup:    m.pace.warmup,
-		Drain:     m.system.timeout + time.Second, // so that each call ends by its own timeout
-		Classify:  m.sys.classifier(),
-		Censored:  []string{kindTimeout, kindTimeoutUnsent},
-		Gauges:    m.sys.gauges(),
-		Resources: m.sys.resources(m.system.workers),
-		Counters:  m.sys.commandStats,
+		Do:           m.sys.caller(m.system, m.replay),
+		Model:        model,
+		Seed:         m.pace.seed,
+		Warmup:       m.pace.warmup,
+		Drain:        m.system.timeout + time.Second, // so that each call ends by its own timeout
+		Classify:     m.sys.classifier(),
+		TimeoutKinds: []string{kindTimeout, kindTimeoutUnsent},
+		Gauges:       m.sys.gauges(),
+		Resources:    m.sys.resources(m.system.workers),
+		Counters:     m.sys.commandStats,
 		Progress: func(p bench.Progress) {
 			if ctx.Err() != nil && p.Draining && !told {
 				told = true

@@ -29,7 +29,7 @@ type searchFlags struct {
 
 func newSearch(getenv func(string) string) *cobra.Command {
 	f := &searchFlags{arrivals: "poisson", percent: 5}
-	f.o = capacity.SearchOptions{Length: 3 * time.Second, Confirm: 10 * time.Second, Budget: 110 * time.Second}
+	f.o = capacity.SearchOptions{Duration: 3 * time.Second, Confirm: 10 * time.Second, Budget: 110 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "search --slo TERMS",
 		Short: "Find the maximum rate that meets an SLO",
@@ -68,9 +68,9 @@ trials were inconclusive.`,
 	flags.Var(slo(&f.slo), "slo", "what to meet: p50, p90, p95, p99, p999, mean or max with a time, errors with a percentage, throughput with calls/s")
 	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "arrivals at a constant rate, or a Poisson process as of many independent users")
 	flags.Var(rate(&f.o.Start), "start", "first rate (default a quarter of the throughput of 16 callers in a closed loop)")
-	flags.Var(rate(&f.o.Most), "max-rate", "maximum rate to try (default no limit)")
+	flags.Var(rate(&f.o.MaxRate), "max-rate", "maximum rate to try (default no limit)")
 	flags.Var(percentage(&f.percent), "precision", "how close the two bounds must be, in percent")
-	flags.VarP(positive(&f.o.Length), "duration", "d", "length of the measured window of each trial")
+	flags.VarP(positive(&f.o.Duration), "duration", "d", "length of the measured window of each trial")
 	flags.Var(positive(&f.o.Confirm), "confirm", "length of the run that confirms the result")
 	flags.Var(positive(&f.o.Budget), "budget", "maximum duration of the search")
 	f.pace.register(cmd)
@@ -85,24 +85,24 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 	}
 	return measure(ctx, &f.system, &f.pace, true, f.pace.maxInFlight, nil, live, func(m *measuring) error {
 		f.o.SLO, f.o.Precision, f.o.Drain = f.slo, f.percent/100, m.sys.drained
-		f.o.Progress = func(p capacity.Probe) {
+		f.o.Progress = func(p capacity.SearchTrial) {
 			why := strings.Join(p.Reasons, "; ")
 			if why == "" {
-				why = findings(p.Findings)
+				why = termTexts(p.Terms)
 			}
-			m.tell("%s/s for %s: %s: %s", figure.Rate(p.Load), figure.Duration(p.Length), p.Outcome, why)
+			m.tell("%s/s for %s: %s: %s", figure.Rate(p.Rate), figure.Duration(p.Duration), p.Outcome, why)
 		}
 		if err := f.begin(ctx, m); err != nil {
 			return err
 		}
-		found, err := capacity.Search(ctx, m.trial(f.arrivals), f.o)
-		if found == nil || errors.Is(err, capacity.ErrNoSuccess) {
+		result, err := capacity.Search(ctx, m.trial(f.arrivals), f.o)
+		if result == nil || errors.Is(err, capacity.ErrNoSuccess) {
 			return err
 		}
 		if ctx.Err() != nil {
 			err = nil // the report says it
 		}
-		ended := f.out.end(report.Search{About: m.about(report.Setting{Name: "arrivals", Value: f.arrivals}), Found: found}, stdout, live)
+		ended := f.out.end(report.Search{About: m.about(report.Setting{Name: "arrivals", Value: f.arrivals}), SearchResult: result}, stdout, live)
 		return first(live, err, ended)
 	})
 }
@@ -126,14 +126,14 @@ func (f *searchFlags) begin(ctx context.Context, m *measuring) error {
 		return nil
 	}
 	f.o.Start = res.Throughput / 4
-	if f.o.Most > 0 {
-		f.o.Start = min(f.o.Start, f.o.Most)
+	if f.o.MaxRate > 0 {
+		f.o.Start = min(f.o.Start, f.o.MaxRate)
 	}
 	m.tell("calibration: %d closed-loop callers, %s/s", cfg.Callers, figure.Rate(res.Throughput))
 	return nil
 }
 
-func findings(all []capacity.Finding) string {
+func termTexts(all []capacity.TermResult) string {
 	var texts []string
 	for _, f := range all {
 		texts = append(texts, f.Text)

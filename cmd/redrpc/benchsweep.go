@@ -29,7 +29,7 @@ type sweepFlags struct {
 
 func newSweep(getenv func(string) string) *cobra.Command {
 	f := &sweepFlags{arrivals: "poisson", knee: string(capacity.P99)}
-	f.o.Length = 3 * time.Second
+	f.o.Duration = 3 * time.Second
 	cmd := &cobra.Command{
 		Use:   "sweep",
 		Short: "Measure throughput and latency at many loads",
@@ -70,7 +70,7 @@ What to call, and through which Redis, is said as to redrpc bench.
 	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "with --rates: arrivals at a constant rate, or a Poisson process as of many independent users")
 	metrics := []string{string(capacity.P50), string(capacity.P90), string(capacity.P95), string(capacity.P99), string(capacity.P999), string(capacity.Mean)}
 	flags.Var(oneOf(&f.knee, metrics...), "knee", "latency metric of which to find the knee")
-	flags.VarP(positive(&f.o.Length), "duration", "d", "length of the measured window at each load")
+	flags.VarP(positive(&f.o.Duration), "duration", "d", "length of the measured window at each load")
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, trialTimeout)
 	f.out.register(cmd, answerForms)
@@ -102,8 +102,8 @@ func (f *sweepFlags) run(ctx context.Context, stdout io.Writer, live *liveLine) 
 			m.tell("%d of %d: %s %s: %s/s, p50 %s, p99 %s, %s", done, len(f.o.Loads), figure.Rate(p.Load), unit, figure.Rate(p.Throughput),
 				figure.Microseconds(p.Latency.P50), figure.Microseconds(p.Latency.P99), p.Verdict.State)
 		}
-		curve, err := capacity.Sweep(ctx, m.trial(arrivals), f.o)
-		if curve == nil || len(curve.Points) == 0 {
+		result, err := capacity.Sweep(ctx, m.trial(arrivals), f.o)
+		if result == nil || len(result.Points) == 0 {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -113,7 +113,7 @@ func (f *sweepFlags) run(ctx context.Context, stdout io.Writer, live *liveLine) 
 		if arrivals != "" {
 			more = append(more, report.Setting{Name: "arrivals", Value: arrivals})
 		}
-		ended := f.out.end(report.Sweep{About: m.about(more...), Curve: curve}, stdout, live)
+		ended := f.out.end(report.Sweep{About: m.about(more...), SweepResult: result}, stdout, live)
 		return first(live, err, ended)
 	})
 }

@@ -68,11 +68,11 @@ func ended(doc report.Document, told io.Writer) error {
 	case report.Report:
 		return runEnded(d.Result, d.Objective, told)
 	case report.Sweep:
-		return sweepEnded(d.Curve)
+		return sweepEnded(d.SweepResult)
 	case report.Search:
-		return searchEnded(d.Found)
+		return searchEnded(d.SearchResult)
 	case report.Plan:
-		return planEnded(d.Needed, told)
+		return planEnded(d.PlanResult, told)
 	case report.Comparison:
 		return comparisonEnded(d.Comparison)
 	}
@@ -97,7 +97,7 @@ func runEnded(res *bench.Result, objective *capacity.Objective, told io.Writer) 
 
 // objectiveEnded tells the findings, too.
 func objectiveEnded(o *capacity.Objective, told io.Writer) error {
-	for _, f := range o.Findings {
+	for _, f := range o.Terms {
 		fmt.Fprintf(told, "SLO %s: %s\n", f.Term, terminal.Text(f.Text))
 	}
 	switch reasons := strings.Join(o.Reasons, "; "); o.Outcome {
@@ -110,24 +110,24 @@ func objectiveEnded(o *capacity.Objective, told io.Writer) error {
 	}
 }
 
-func sweepEnded(c *capacity.Curve) error {
+func sweepEnded(c *capacity.SweepResult) error {
 	valid := slices.ContainsFunc(c.Points, func(p capacity.SweepPoint) bool { return p.Verdict.State != bench.Invalid })
 	switch {
-	case c.Stopped != "":
-		return codedf(exitInvalid, "the sweep stopped after %d loads: %s", len(c.Points), c.Stopped)
+	case c.StopReason != "":
+		return codedf(exitInvalid, "the sweep stopped after %d loads: %s", len(c.Points), c.StopReason)
 	case !valid:
 		return codedf(exitInvalid, "the measurement is invalid at every load")
 	}
 	return nil
 }
 
-func searchEnded(f *capacity.Found) error {
-	why := joinedText("; ", f.Limit, f.Stopped)
+func searchEnded(f *capacity.SearchResult) error {
+	why := joinedText("; ", f.LimitingFactor, f.StopReason)
 	switch f.Answer() {
 	case capacity.Confirmed:
 		return nil
 	case capacity.Unconfirmed:
-		return codedf(exitInvalid, "%s/s met the SLO %s, but was not confirmed: %s", figure.Rate(f.Met), f.SLO, f.Stopped)
+		return codedf(exitInvalid, "%s/s met the SLO %s, but was not confirmed: %s", figure.Rate(f.HighestMet), f.SLO, f.StopReason)
 	case capacity.NotMet:
 		return codedf(exitMissed, "no rate met the SLO %s: %s", f.SLO, why)
 	default:
@@ -135,10 +135,10 @@ func searchEnded(f *capacity.Found) error {
 	}
 }
 
-func planEnded(n *capacity.Needed, told io.Writer) error {
+func planEnded(n *capacity.PlanResult, told io.Writer) error {
 	switch {
 	case n.Workers == 0:
-		return codedf(exitMissed, "%s/s with %s: %s", figure.Rate(n.Rate), n.SLO, n.Why)
+		return codedf(exitMissed, "%s/s with %s: %s", figure.Rate(n.Rate), n.SLO, n.Reason)
 	case n.Check != nil:
 		return objectiveEnded(&n.Check.Objective, told)
 	}
@@ -147,14 +147,14 @@ func planEnded(n *capacity.Needed, told io.Writer) error {
 
 func comparisonEnded(c *capacity.Comparison) error {
 	var worse []string
-	for _, x := range c.Contrasts {
+	for _, x := range c.Metrics {
 		if x.Judgement == capacity.Worse {
 			worse = append(worse, x.Text)
 		}
 	}
 	switch {
-	case c.Stopped != "":
-		return codedf(exitInvalid, "no answer: %s", c.Stopped)
+	case c.StopReason != "":
+		return codedf(exitInvalid, "no answer: %s", c.StopReason)
 	case worse != nil:
 		return codedf(exitMissed, "%s is worse than %s: %s", c.B, c.A, strings.Join(worse, "; "))
 	}
