@@ -108,7 +108,7 @@ func TestOverloadWithTimeOutsIsDiverging(t *testing.T) {
 				TimeoutKinds: []string{"timeout"}, Classify: func(error) string { return "timeout" },
 			})
 			time.Sleep(time.Minute) // until the last call's turn has come
-			if got := checkOf(t, res, "given_up"); got.Result != c.is || res.Verdict.State != c.state || (res.Latency.P50 == nil) != (c.state == Diverging) {
+			if got := checkOf(t, res, "timeouts"); got.Result != c.is || res.Verdict.State != c.state || (res.Latency.P50 == nil) != (c.state == Diverging) {
 				t.Errorf("at %v calls/s: %+v, %+v, p50 %v", c.rate, got, res.Verdict, res.Latency.P50)
 			}
 		})

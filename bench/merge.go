@@ -238,12 +238,12 @@ func mergeUsage(parts []*Result) []Usage {
 			switch {
 			case i < 0:
 				all = append(all, u)
-			case u.Busy > all[i].Busy:
+			case u.Utilization > all[i].Utilization:
 				all[i] = u
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b Usage) int { return cmp.Compare(b.Busy, a.Busy) })
+	slices.SortStableFunc(all, func(a, b Usage) int { return cmp.Compare(b.Utilization, a.Utilization) })
 	return all
 }
 

@@ -8,7 +8,7 @@ const Unfinished = "unfinished"
 
 // Schema is the version of the JSON that a Result is written as. A name may be added
 // in it; one that is removed or changes its meaning makes a new version.
-const Schema = 1
+const Schema = 2
 
 // A Result is what a run measured. Its JSON names are stable.
 //
@@ -32,14 +32,14 @@ type Result struct {
 	Callers     int     `json:"callers"`       // of a closed loop, else 0
 	MaxInFlight int     `json:"max_in_flight"` // of an open loop, else 0
 	Seed        uint64  `json:"seed"`
-	Instance    int     `json:"instance"`     // of Instances, from 0
-	Instances   int     `json:"instances"`    // that share the load, 1 or more
-	OfferedRate float64 `json:"offered_rate"` // intended calls a second of the window; 0 in a closed loop
+	Instance    int     `json:"instance"`           // of Instances, from 0
+	Instances   int     `json:"instances"`          // that share the load, 1 or more
+	OfferedRate float64 `json:"offered_rate_per_s"` // intended calls a second of the window; 0 in a closed loop
 
 	Intended int64 `json:"intended"` // calls of the window: Calls + Errors + Dropped
 	Calls    int64 `json:"calls"`    // answered with success
 	Errors   int64 `json:"errors"`   // failed or unfinished
-	Dropped  int64 `json:"missed"`   // never sent: MaxInFlight were in flight, or the run ended first
+	Dropped  int64 `json:"dropped"`  // never sent: MaxInFlight were in flight, or the run ended first
 
 	ErrorsByKind map[string]int64  `json:"errors_by_kind"` // adds up to Errors
 	ErrorSamples map[string]string `json:"error_samples"`  // one message of each kind
@@ -59,13 +59,13 @@ type Result struct {
 	// in flight when it closes, so in a steady closed loop this is the rate
 	// whatever the calls' latency. Without a warm-up it includes the start, when
 	// nothing is about to end.
-	Throughput float64 `json:"throughput"`
+	Throughput float64 `json:"throughput_per_s"`
 
 	// ThroughputMargin is about how far Throughput can be from the rate of a long
 	// run, as the window cuts one call of each caller: Callers/DurationS, in calls
 	// per second. It is 0 with Config.Calls, which cuts none, in an open loop, and
 	// if the window never opened.
-	ThroughputMargin float64 `json:"throughput_margin"`
+	ThroughputMargin float64 `json:"throughput_margin_per_s"`
 
 	// Of Calls alone, never of Errors; Lag of every call that was sent.
 	Latency Latency `json:"latency_us"` // response time
@@ -82,7 +82,7 @@ type Result struct {
 
 	// TimedOut is about calls that timed out: they would have taken at least as
 	// long as they did. It is nil if there were none.
-	TimedOut *TimedOut `json:"censored"`
+	TimedOut *TimedOut `json:"timed_out"`
 
 	// Unrecorded counts the calls that took more than an hour. The percentiles
 	// that they would decide are null; Max and Mean include them.
@@ -152,7 +152,7 @@ type Verdict struct {
 	// Disturbance says how much of the machine's processors others used, if that was so
 	// much that what is late may be so for want of one. It is empty if they did not, or
 	// if those that answer the calls may be among them.
-	Disturbance string `json:"disturbed,omitempty"`
+	Disturbance string `json:"disturbance,omitempty"`
 }
 
 // A State is the outcome of a Verdict.
@@ -168,7 +168,7 @@ const (
 // A Check is one thing that a run looked at to judge itself.
 type Check struct {
 	Name   string      `json:"name"` // such as "lag", "stationary", "littles_law"
-	Result CheckResult `json:"is"`
+	Result CheckResult `json:"result"`
 	Text   string      `json:"text"` // what was found, with figures, a sentence
 }
 
@@ -186,9 +186,9 @@ const (
 
 // Usage is how busy a resource was.
 type Usage struct {
-	Name     string  `json:"name"`     // such as "redis main thread"
-	Capacity float64 `json:"capacity"` // seconds of it that a second has: cores, workers
-	Busy     float64 `json:"busy"`     // share of it that was used, 0 to 1
+	Name        string  `json:"name"`        // such as "redis main thread"
+	Capacity    float64 `json:"capacity"`    // seconds of it that a second has: cores, workers
+	Utilization float64 `json:"utilization"` // share of it that was used, 0 to 1
 }
 
 // An Interval is a part of a run. Calls and times are of those that ended in it, and of
@@ -205,20 +205,20 @@ type Interval struct {
 	Sent     int64            `json:"sent"`
 	Calls    int64            `json:"calls"`
 	Errors   map[string]int64 `json:"errors"` // by kind
-	Dropped  int64            `json:"missed"`
+	Dropped  int64            `json:"dropped"`
 	InFlight int64            `json:"in_flight"` // at its end
 
 	// LateWarmupCalls are those of the warm-up that were answered in it after the window
 	// had opened. They are in no other figure but the rate at which calls were answered.
-	LateWarmupCalls int64 `json:"warmup_calls"`
+	LateWarmupCalls int64 `json:"late_warmup_calls"`
 
 	Gauges map[string]float64 `json:"gauges"` // at its end, such as "queue depth"
 
 	Latency Latency `json:"latency_us"` // response time of Calls
 	Service Latency `json:"service_us"`
 
-	ResponseSamples *Samples `json:"response"`
-	ServiceSamples  *Samples `json:"service"`
+	ResponseSamples *Samples `json:"response_samples"`
+	ServiceSamples  *Samples `json:"service_samples"`
 }
 
 // Rate is how many calls a second were answered with success, whenever they were sent.

@@ -194,7 +194,7 @@ func (s *Samples) compact() *Samples {
 // samplesJSON is Samples as JSON.
 type samplesJSON struct {
 	Count      int64  `json:"count"`
-	Unrecorded int64  `json:"beyond"`
+	Unrecorded int64  `json:"unrecorded"`
 	MinNS      int64  `json:"min_ns"`
 	MaxNS      int64  `json:"max_ns"`
 	SumNS      int64  `json:"sum_ns"`
@@ -230,7 +230,7 @@ func (s *Samples) UnmarshalJSON(text []byte) error {
 		c.encoded = []byte(j.Histogram)
 	}
 	if j.Count < 0 || j.Unrecorded < 0 || recorded != j.Count-j.Unrecorded || j.MinNS > j.MaxNS {
-		return fmt.Errorf("bench: samples: expected a histogram of count-beyond samples and min_ns <= max_ns, got count %d, beyond %d, a histogram of %d, min_ns %d, max_ns %d",
+		return fmt.Errorf("bench: samples: expected a histogram of count-unrecorded samples and min_ns <= max_ns, got count %d, unrecorded %d, a histogram of %d, min_ns %d, max_ns %d",
 			j.Count, j.Unrecorded, recorded, j.MinNS, j.MaxNS)
 	}
 	*s = c

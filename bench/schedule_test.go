@@ -271,7 +271,7 @@ func TestIntervals(t *testing.T) {
 		if calls != res.Calls || all != res.Calls+res.Warmup.Calls || res.Intervals[1].LateWarmupCalls < 25 {
 			t.Errorf("%d measured calls in intervals, %d with those of the warm-up, expected %d and %d", calls, all, res.Calls, res.Calls+res.Warmup.Calls)
 		}
-		if len(res.Resources) != 1 || math.Abs(res.Resources[0].Busy-2./2/4) > 0.5/4 || res.Counters["gets"] < 10 || res.Counters["gets"] > 30 {
+		if len(res.Resources) != 1 || math.Abs(res.Resources[0].Utilization-2./2/4) > 0.5/4 || res.Counters["gets"] < 10 || res.Counters["gets"] > 30 {
 			t.Errorf("resources %+v, counters %v", res.Resources, res.Counters)
 		}
 	})

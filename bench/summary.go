@@ -136,7 +136,7 @@ func (r *run) usage() []Usage {
 		return usage
 	}
 	add := func(name string, capacity float64, used time.Duration) {
-		usage = append(usage, Usage{Name: name, Capacity: capacity, Busy: max(0, used.Seconds()/passed/capacity)})
+		usage = append(usage, Usage{Name: name, Capacity: capacity, Utilization: max(0, used.Seconds()/passed/capacity)})
 	}
 	for i, res := range r.cfg.Resources {
 		add(res.Name, res.Capacity, r.closed.used[i]-r.opened.used[i])
@@ -144,7 +144,7 @@ func (r *run) usage() []Usage {
 	if n := r.closed.processors; n > 0 {
 		add(generator, float64(n), r.closed.processor-r.opened.processor)
 	}
-	slices.SortStableFunc(usage, func(a, b Usage) int { return cmp.Compare(b.Busy, a.Busy) })
+	slices.SortStableFunc(usage, func(a, b Usage) int { return cmp.Compare(b.Utilization, a.Utilization) })
 	return usage
 }
 

@@ -74,7 +74,7 @@ func (v *Verdict) add(c Check) {
 	}
 	v.Reasons = append(v.Reasons, c.Text)
 	switch {
-	case c.Name == "backlog" || c.Name == "given_up":
+	case c.Name == "backlog" || c.Name == "timeouts":
 		v.State = Diverging
 	case v.State == Valid:
 		v.State = Invalid
@@ -156,22 +156,22 @@ func (res *Result) checkSamples() Check {
 // then says little of what users wait.
 func (res *Result) checkTimeouts() Check {
 	if res.TimedOut == nil {
-		return Check{"given_up", OK, "no call timed out"}
+		return Check{"timeouts", OK, "no call timed out"}
 	}
 	n, least := res.TimedOut.Calls, time.Duration(res.TimedOut.AtLeast*float64(time.Microsecond))
 	share := float64(n) / float64(res.Calls+res.Errors)
 	text := fmt.Sprintf("%s calls, %s of those sent, timed out after %s or more", figure.Grouped(n), figure.Percent(share), figure.Duration(least))
 	if share >= windowShare {
-		return Check{"given_up", Failed, "more calls were sent than are answered: " + text + "; what the others took says little of what users wait"}
+		return Check{"timeouts", Failed, "more calls were sent than are answered: " + text + "; what the others took says little of what users wait"}
 	}
-	return Check{"given_up", Warning, text + ": percentiles are of the others"}
+	return Check{"timeouts", Warning, text + ": percentiles are of the others"}
 }
 
 func (res *Result) checkDropped() Check {
 	if res.Dropped == 0 {
-		return Check{"missed", OK, "every call was sent"}
+		return Check{"dropped", OK, "every call was sent"}
 	}
-	return Check{"missed", Failed, fmt.Sprintf("%s of %s calls were dropped, as %s were in flight or the run ended first",
+	return Check{"dropped", Failed, fmt.Sprintf("%s of %s calls were dropped, as %s were in flight or the run ended first",
 		figure.Grouped(res.Dropped), figure.Grouped(res.Intended), figure.Grouped(int64(res.MaxInFlight)))}
 }
 
@@ -196,10 +196,10 @@ func (r *run) checkProcessor(res *Result) Check {
 	for _, u := range res.Resources {
 		if u.Name == generator {
 			is := OK
-			if u.Busy >= busyShare {
+			if u.Utilization >= busyShare {
 				is = r.mildly(Failed)
 			}
-			return Check{"cpu", is, fmt.Sprintf("the process of the generator used %.2f of %.0f processors", u.Busy*u.Capacity, u.Capacity)}
+			return Check{"cpu", is, fmt.Sprintf("the process of the generator used %.2f of %.0f processors", u.Utilization*u.Capacity, u.Capacity)}
 		}
 	}
 	return Check{"cpu", Unknown, "what the process of the generator used is not known"}
@@ -314,8 +314,8 @@ func (res *Result) bottleneck() string {
 		grew = res.grownGauges()
 	}
 	var busy string
-	if len(res.Resources) > 0 && res.Resources[0].Busy >= busyShare {
-		busy = fmt.Sprintf("%s, busy for %s of the time", res.Resources[0].Name, figure.Percent(res.Resources[0].Busy))
+	if len(res.Resources) > 0 && res.Resources[0].Utilization >= busyShare {
+		busy = fmt.Sprintf("%s, busy for %s of the time", res.Resources[0].Name, figure.Percent(res.Resources[0].Utilization))
 	}
 	switch {
 	case busy != "" && grew != nil:

@@ -83,6 +83,7 @@ const (
 // A MetricComparison is B against A in one metric.
 type MetricComparison struct {
 	Metric    Metric    `json:"metric"`
+	Unit      string    `json:"unit"` // of A and B, as that of a Term
 	Judgement Judgement `json:"judgement"`
 	Text      string    `json:"text"` // a sentence that names the metric
 
@@ -95,12 +96,12 @@ type MetricComparison struct {
 	// and EffectHigh are its interval, at the confidence of the whole comparison or more. Of errors it is the
 	// difference of the shares, not relative. They are nil if not known, or endless.
 	Effect     *float64 `json:"effect"`
-	EffectLow  *float64 `json:"low"`
-	EffectHigh *float64 `json:"high"`
+	EffectLow  *float64 `json:"effect_low"`
+	EffectHigh *float64 `json:"effect_high"`
 
 	// P is the probability of such a difference by chance, corrected for the number of
 	// metrics, and Superiority that a run of B is greater than one of A.
-	PValue      float64 `json:"p"`
+	PValue      float64 `json:"p_value"`
 	Superiority float64 `json:"superiority"`
 
 	shift float64 // Effect before it was made relative; its sign if that is endless
@@ -111,8 +112,8 @@ type ComparedRun struct {
 	Side        string         `json:"side"` // "A" or "B"
 	StartedAt   time.Time      `json:"started_at"`
 	State       bench.State    `json:"state"`
-	Disturbance bool           `json:"disturbed"` // others used the machine
-	Throughput  float64        `json:"throughput"`
+	Disturbance string         `json:"disturbance,omitempty"` // how others used the machine, as the verdict says
+	Throughput  float64        `json:"throughput_per_s"`
 	ErrorShare  float64        `json:"error_share"`
 	Latency     bench.Latency  `json:"latency_us"`
 	Response    *bench.Samples `json:"response"`
@@ -124,21 +125,21 @@ type Comparison struct {
 	B       string             `json:"b"`
 	RunsA   int                `json:"runs_a"`
 	RunsB   int                `json:"runs_b"`
-	Metrics []MetricComparison `json:"contrasts"`
+	Metrics []MetricComparison `json:"metrics"`
 
 	// MinEffect and MinEffectErrors are the options'.
-	MinEffect       float64 `json:"matters"`
-	MinEffectErrors float64 `json:"matters_errors"`
+	MinEffect       float64 `json:"min_effect"`
+	MinEffectErrors float64 `json:"min_effect_errors"`
 
 	// Interleaved tells that the runs of both sides took turns. If not, what changed on the machine
 	// meanwhile looks like a difference.
-	Interleaved bool `json:"took_turns"`
+	Interleaved bool `json:"interleaved"`
 
 	// Differences are the settings that the sides do not share, as was allowed.
 	Differences []Difference `json:"differences"`
 
 	// StopReason says why there is no answer; it is empty if there is one.
-	StopReason string `json:"stopped"`
+	StopReason string `json:"stop_reason"`
 
 	Runs []ComparedRun `json:"runs"` // in the order in which they were made
 }
@@ -210,7 +211,7 @@ func compared(a, b Side) *Comparison {
 	for name, side := range map[string]Side{"A": a, "B": b} {
 		for _, r := range side.Runs {
 			share, _ := failed(r)
-			c.Runs = append(c.Runs, ComparedRun{name, r.StartedAt, r.Verdict.State, r.Verdict.Disturbance != "", r.Throughput, share, r.Latency, r.Samples.Response})
+			c.Runs = append(c.Runs, ComparedRun{name, r.StartedAt, r.Verdict.State, r.Verdict.Disturbance, r.Throughput, share, r.Latency, r.Samples.Response})
 		}
 	}
 	slices.SortStableFunc(c.Runs, func(a, b ComparedRun) int {
@@ -300,7 +301,7 @@ func runsFor(alpha float64) int {
 // compareMetric measures the difference. Its P is not yet corrected; it is NaN if the metric is
 // not known.
 func compareMetric(m Metric, a, b []*bench.Result, confidence float64) (MetricComparison, error) {
-	x := MetricComparison{Metric: m, PValue: math.NaN()}
+	x := MetricComparison{Metric: m, Unit: m.Unit(), PValue: math.NaN()}
 	say := func(format string, args ...any) (MetricComparison, error) {
 		x.Text = string(m) + ": unknown: " + fmt.Sprintf(format, args...)
 		return x, nil

@@ -59,19 +59,19 @@ func ExampleSearch() {
 	fmt.Printf("at least %.0f/s\n", found.HighestMet)
 	fmt.Println("too much:", found.LimitingFactor)
 	for _, p := range found.Trials {
-		fmt.Printf("%.0f/s for %v: %s\n", p.Rate, p.Duration, p.Outcome)
+		fmt.Printf("%.0f/s for %v s: %s\n", p.Rate, p.DurationS, p.Outcome)
 	}
 	// Output:
 	// at least 673/s
 	// too much: 734/s: p99 24.8ms, more than 20ms
-	// 200/s for 3s: met
-	// 400/s for 3s: met
-	// 800/s for 3s: missed
-	// 566/s for 3s: met
-	// 673/s for 3s: met
-	// 734/s for 3s: missed
-	// 734/s for 3s: missed
-	// 673/s for 15s: met
+	// 200/s for 3 s: met
+	// 400/s for 3 s: met
+	// 800/s for 3 s: missed
+	// 566/s for 3 s: met
+	// 673/s for 3 s: met
+	// 734/s for 3 s: missed
+	// 734/s for 3 s: missed
+	// 673/s for 15 s: met
 }
 
 func ExampleSweep() {

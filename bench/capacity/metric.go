@@ -75,6 +75,17 @@ func failed(res *bench.Result) (float64, bool) {
 	return float64(res.Errors+res.Dropped) / float64(all), true
 }
 
+// Unit is the metric's, as at the end of JSON names: "us", "share" or "per_s".
+func (m Metric) Unit() string {
+	switch m {
+	case Errors:
+		return "share"
+	case Throughput:
+		return "per_s"
+	}
+	return "us"
+}
+
 // format writes a value of the metric for people.
 func (m Metric) format(v float64) string {
 	switch m {

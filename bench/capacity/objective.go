@@ -10,7 +10,7 @@ type Objective struct {
 	// missed the SLO while others used the machine.
 	Outcome Outcome      `json:"outcome"`
 	Reasons []string     `json:"reasons"` // of what is not Met
-	Terms   []TermResult `json:"findings"`
+	Terms   []TermResult `json:"terms"`
 }
 
 // Judge says whether a run met all terms. Where calls pile up it has not, whatever the terms.

@@ -65,30 +65,30 @@ func (o *PlanOptions) check() error {
 // A Prediction is what a number of workers does with the load.
 type Prediction struct {
 	Workers     int          `json:"workers"`
-	Utilization float64      `json:"utilisation"` // share of their time that the workers are busy
+	Utilization float64      `json:"utilization"` // share of their time that the workers are busy
 	Met         bool         `json:"met"`
-	Terms       []TermResult `json:"findings"`
+	Terms       []TermResult `json:"terms"`
 
 	// The response time, and how long calls wait for a worker. They are nil if the
 	// workers cannot keep up, or so barely that there is no telling, as Reason says.
 	Latency *bench.Latency `json:"latency_us"`
 	Wait    *bench.Latency `json:"wait_us"`
-	Reason  string         `json:"why"`
+	Reason  string         `json:"reason"`
 }
 
 // A PlanResult is the answer of a plan.
 type PlanResult struct {
-	Rate float64 `json:"rate"`
+	Rate float64 `json:"rate_per_s"`
 	SLO  string  `json:"slo"`
 
 	// Workers is the least number that meets the SLO. It is 0 if none does, and Reason then
 	// says why.
 	Workers int    `json:"workers"`
-	Reason  string `json:"why"`
+	Reason  string `json:"reason"`
 
 	// OfferedLoad is how many workers the calls keep busy on average, in erlangs: Rate times the mean
 	// of Run. It takes more than that to keep up at all.
-	OfferedLoad float64 `json:"busy"`
+	OfferedLoad float64 `json:"offered_load_erlangs"`
 
 	// Predictions are of the numbers of workers that were tried, the least first.
 	Predictions []Prediction `json:"predictions"`
@@ -103,8 +103,8 @@ type PlanResult struct {
 
 // A PlanCheck is a run that was to confirm a plan.
 type PlanCheck struct {
-	DurationS  float64       `json:"length_s"`
-	Throughput float64       `json:"throughput"`
+	DurationS  float64       `json:"duration_s"`
+	Throughput float64       `json:"throughput_per_s"`
 	Latency    bench.Latency `json:"latency_us"`
 	Errors     int64         `json:"errors"`
 	Verdict    bench.Verdict `json:"verdict"`

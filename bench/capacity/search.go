@@ -119,16 +119,16 @@ const (
 
 // A SearchTrial is one trial of a search.
 type SearchTrial struct {
-	Rate         float64       `json:"load"`
-	Duration     time.Duration `json:"length_ns"`
-	Confirmation bool          `json:"confirms"` // it was the long one
-	Outcome      Outcome       `json:"outcome"`
-	Invalid      bool          `json:"spoiled"` // it was not valid, though it may have Met
-	Terms        []TermResult  `json:"findings"`
-	Reasons      []string      `json:"reasons"` // of what is not Met
+	Rate         float64      `json:"rate_per_s"`
+	DurationS    float64      `json:"duration_s"`
+	Confirmation bool         `json:"confirmation"` // it was the long one
+	Outcome      Outcome      `json:"outcome"`
+	Invalid      bool         `json:"invalid"` // it was not valid, though it may have Met
+	Terms        []TermResult `json:"terms"`
+	Reasons      []string     `json:"reasons"` // of what is not Met
 
 	// Disturbance says how others used the machine meanwhile, as the result's verdict does.
-	Disturbance string        `json:"disturbed,omitempty"`
+	Disturbance string        `json:"disturbance,omitempty"`
 	Result      *bench.Result `json:"-"`
 }
 
@@ -139,18 +139,17 @@ type SearchResult struct {
 	// HighestMet is the greatest rate that met the SLO, in the long trial if Confirmed, and 0 if
 	// none did. LowestMissed is the lowest one above it that was seen to miss it, 0 if there is
 	// none: a trial that says nothing is no bound. In JSON 0 is null.
-	HighestMet   float64 `json:"met"`
-	LowestMissed float64 `json:"missed"`
+	HighestMet   float64 `json:"highest_met_per_s"`
+	LowestMissed float64 `json:"lowest_missed_per_s"`
 	Confirmed    bool    `json:"confirmed"`
 
 	// LimitingFactor says in words why it is not more than HighestMet: what missed the SLO, or
-	// MaxRate.
-	// StopReason says why the search ended before it was done; it is empty if it was.
-	LimitingFactor string `json:"limit"`
-	StopReason     string `json:"stopped"`
+	// MaxRate. StopReason says why the search ended before it was done; it is empty if it was.
+	LimitingFactor string `json:"limiting_factor"`
+	StopReason     string `json:"stop_reason"`
 
 	// Trials are in order, and Best is the result of that at HighestMet, nil if there is none.
-	Trials []SearchTrial `json:"probes"`
+	Trials []SearchTrial `json:"trials"`
 	Best   *bench.Result `json:"best"`
 }
 
@@ -165,8 +164,8 @@ func (f SearchResult) MarshalJSON() ([]byte, error) {
 	}
 	return json.Marshal(struct {
 		SLO    string   `json:"slo"`
-		Met    *float64 `json:"met"`
-		Missed *float64 `json:"missed"`
+		Met    *float64 `json:"highest_met_per_s"`
+		Missed *float64 `json:"lowest_missed_per_s"`
 		found
 	}{f.SLO, bound(f.HighestMet), bound(f.LowestMissed), found(f)})
 }
@@ -392,13 +391,15 @@ func (s *search) try(ctx context.Context, load float64, confirms bool) (SearchTr
 	if confirms {
 		least = s.Confirm
 	}
-	p := SearchTrial{Rate: load, Duration: s.length(load, least), Confirmation: confirms}
+	length := s.length(load, least)
+	p := SearchTrial{Rate: load, Confirmation: confirms}
 	for attempt := 0; ; attempt++ {
 		if err := s.Drain.wait(ctx); err != nil {
 			return p, err
 		}
 		began := time.Now()
-		res, err := s.trial(ctx, load, p.Duration)
+		p.DurationS = length.Seconds()
+		res, err := s.trial(ctx, load, length)
 		if err == nil && res == nil {
 			err = errors.New("expected a result or an error, got neither")
 		}
@@ -408,7 +409,7 @@ func (s *search) try(ctx context.Context, load float64, confirms bool) (SearchTr
 		if err := s.succeeds(res); err != nil {
 			return p, fmt.Errorf("capacity: trial at %s: %w", Throughput.format(load), err)
 		}
-		s.overhead = max(s.overhead, time.Since(began)-p.Duration)
+		s.overhead = max(s.overhead, time.Since(began)-length)
 		p.judge(s.SLO, res)
 		s.result.Trials = append(s.result.Trials, p)
 		if s.Progress != nil {
@@ -419,9 +420,9 @@ func (s *search) try(ctx context.Context, load float64, confirms bool) (SearchTr
 			return p, nil
 		}
 		if p.Outcome == Undecided {
-			p.Duration *= 2
+			length *= 2
 		}
-		if time.Until(s.deadline) < s.cost(p.Duration) {
+		if time.Until(s.deadline) < s.cost(length) {
 			return s.result.Trials[len(s.result.Trials)-1], nil
 		}
 	}
@@ -477,8 +478,8 @@ func (p *SearchTrial) judge(slo SLO, res *bench.Result) {
 // been, never better: calls that were sent late, handled late or never sent. And of those
 // that fail because of the system: as many calls were in flight as may be.
 var (
-	worsening = []string{"lag", "missed", "cpu", "gc", "scheduler"}
-	overload  = []string{"missed"}
+	worsening = []string{"lag", "dropped", "cpu", "gc", "scheduler"}
+	overload  = []string{"dropped"}
 )
 
 func failedChecks(v bench.Verdict) []string {

@@ -49,8 +49,8 @@ func TestSearchFindsTheCapacity(t *testing.T) {
 			t.Errorf("%+v: met %v and missed %v, expected them within 2 %%", c, found.HighestMet, found.LowestMissed)
 		}
 		last := found.Trials[len(found.Trials)-1]
-		if !last.Confirmation || last.Outcome != Met || last.Rate != found.HighestMet || last.Duration < 15*time.Second || last.Result != found.Best {
-			t.Errorf("%+v: the last probe was %+v", c, last)
+		if !last.Confirmation || last.Outcome != Met || last.Rate != found.HighestMet || last.DurationS < 15 || last.Result != found.Best {
+			t.Errorf("%+v: the last trial was %+v", c, last)
 		}
 		if !strings.Contains(found.LimitingFactor, "more calls came than were answered") && !strings.Contains(found.LimitingFactor, "p99") {
 			t.Errorf("%+v: limit %q", c, found.LimitingFactor)
@@ -126,7 +126,7 @@ func invalid() *bench.Result {
 // late is one that met the objective although the generator was late.
 func late() *bench.Result {
 	r := invalid()
-	r.Verdict.Checks = []bench.Check{{Name: "stationary", Result: bench.Warning}, {Name: "lag", Result: bench.Failed}, {Name: "missed", Result: bench.OK}}
+	r.Verdict.Checks = []bench.Check{{Name: "stationary", Result: bench.Warning}, {Name: "lag", Result: bench.Failed}, {Name: "dropped", Result: bench.OK}}
 	return r
 }
 
@@ -202,7 +202,7 @@ func TestSearchOrder(t *testing.T) {
 			}
 			r := invalid()
 			r.Dropped, r.MaxInFlight = 500, 10_000
-			r.Verdict.Checks = []bench.Check{{Name: "lag", Result: bench.OK}, {Name: "missed", Result: bench.Failed}}
+			r.Verdict.Checks = []bench.Check{{Name: "lag", Result: bench.OK}, {Name: "dropped", Result: bench.Failed}}
 			r.Verdict.Reasons = []string{"500 calls were dropped"}
 			return r
 		}, SearchOptions{Precision: 0.5},
@@ -265,7 +265,7 @@ func TestSearchOrder(t *testing.T) {
 		{"few may be in flight", func(int, float64, time.Duration) *bench.Result {
 			r := invalid()
 			r.Dropped, r.MaxInFlight = 500, 1
-			r.Verdict.Checks = []bench.Check{{Name: "missed", Result: bench.Failed}}
+			r.Verdict.Checks = []bench.Check{{Name: "dropped", Result: bench.Failed}}
 			return r
 		}, SearchOptions{MaxTrials: 2}, []float64{100, 100}, 0, 0, false, "100/s: could not be measured: sent too late", "the search ended after 2 trials"},
 		{"others use the machine", func(n int, load float64, length time.Duration) *bench.Result {
@@ -382,7 +382,7 @@ func TestAnswer(t *testing.T) {
 		t.Errorf("without trials: got %s", got)
 	}
 	text, err := json.Marshal(SearchResult{SLO: "p99=1ms", HighestMet: 10, StopReason: "so"})
-	if want := `{"slo":"p99=1ms","met":10,"missed":null,"confirmed":false,"limit":"","stopped":"so","probes":null,"best":null}`; err != nil || string(text) != want {
+	if want := `{"slo":"p99=1ms","highest_met_per_s":10,"lowest_missed_per_s":null,"confirmed":false,"limiting_factor":"","stop_reason":"so","trials":null,"best":null}`; err != nil || string(text) != want {
 		t.Errorf("got %s, %v; expected %s", text, err, want)
 	}
 }

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"strconv"
@@ -18,6 +19,15 @@ type SLO []Term
 type Term struct {
 	Metric Metric  `json:"metric"`
 	Limit  float64 `json:"limit"`
+}
+
+// MarshalJSON adds the unit.
+func (t Term) MarshalJSON() ([]byte, error) {
+	type term Term
+	return json.Marshal(struct {
+		term
+		Unit string `json:"unit"`
+	}{term(t), t.Metric.Unit()})
 }
 
 func (t Term) String() string { return string(t.Metric) + "=" + t.limit() }

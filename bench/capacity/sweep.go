@@ -70,32 +70,41 @@ func (o *SweepOptions) check() error {
 type SweepPoint struct {
 	Load       float64       `json:"load"`
 	Order      int           `json:"order"` // in which it was measured, from 0
-	Throughput float64       `json:"throughput"`
+	Throughput float64       `json:"throughput_per_s"`
 	Latency    bench.Latency `json:"latency_us"`
 	ErrorShare float64       `json:"error_share"`
 	Verdict    bench.Verdict `json:"verdict"`
 	Result     *bench.Result `json:"-"`
 }
 
+// A LoadUnit is what the loads of a sweep are.
+type LoadUnit string
+
+// The units of loads: callers of a closed loop, or calls per second of an open one.
+const (
+	LoadOfCallers LoadUnit = "callers"
+	LoadOfRates   LoadUnit = "calls_per_s"
+)
+
 // A SweepResult is what a sweep found.
 type SweepResult struct {
-	Callers bool         `json:"callers"` // the loads are callers, else calls per second
-	Points  []SweepPoint `json:"points"`  // by load
+	LoadUnit LoadUnit     `json:"load_unit"`
+	Points   []SweepPoint `json:"points"` // by load
 
 	// Knee is the load from which KneeMetric rises steeply. It is nil if there is
 	// none, and KneeReason then says why.
-	KneeMetric Metric   `json:"knee_of"`
+	KneeMetric Metric   `json:"knee_metric"`
 	Knee       *float64 `json:"knee"`
-	KneeReason string   `json:"knee_why"`
+	KneeReason string   `json:"knee_reason"`
 
 	// USL is the law fitted to the throughput of the valid points. It is nil if there
 	// is none, and USLReason then says why.
 	USL       *stats.USL `json:"usl"`
-	USLReason string     `json:"usl_why"`
+	USLReason string     `json:"usl_reason"`
 
 	// StopReason says why the sweep ended before all loads were measured; it is empty if it
 	// did not.
-	StopReason string `json:"stopped"`
+	StopReason string `json:"stop_reason"`
 }
 
 // Sweep measures the system at each load, and returns its curve of throughput and
@@ -111,7 +120,10 @@ func Sweep(ctx context.Context, trial Trial, o SweepOptions) (*SweepResult, erro
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	c := &SweepResult{Callers: o.Callers, KneeMetric: o.Knee}
+	c := &SweepResult{LoadUnit: LoadOfRates, KneeMetric: o.Knee}
+	if o.Callers {
+		c.LoadUnit = LoadOfCallers
+	}
 	err := c.measure(ctx, trial, o)
 	switch {
 	case ctx.Err() != nil:
@@ -197,7 +209,7 @@ func (c *SweepResult) knee() {
 
 // fit is of numbers of callers only: of rates the throughput is what was offered.
 func (c *SweepResult) fit() {
-	if !c.Callers {
+	if c.LoadUnit != LoadOfCallers {
 		c.USLReason = "the law is about numbers of callers, and the loads are rates"
 		return
 	}

@@ -36,7 +36,7 @@ func (a About) writeJSON(w io.Writer, name string, found any) error {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(Settings{{"schema", bench.Schema}, {"run", a.Settings}, {"environment", a.Environment}, {name, found}}); err != nil {
+	if err := enc.Encode(Settings{{"schema", bench.Schema}, {"settings", a.Settings}, {"environment", a.Environment}, {name, found}}); err != nil {
 		return fmt.Errorf("report: %s as JSON: %w", name, err)
 	}
 	_, err := w.Write(terminal.JSON(b.Bytes()))

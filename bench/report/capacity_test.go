@@ -38,7 +38,10 @@ func of(mean time.Duration, seed uint64) (*bench.Samples, bench.Latency) {
 
 func sweepSample(t testing.TB, callers bool) Sweep {
 	t.Helper()
-	curve := &capacity.SweepResult{Callers: callers, KneeMetric: capacity.P99}
+	curve := &capacity.SweepResult{LoadUnit: capacity.LoadOfRates, KneeMetric: capacity.P99}
+	if callers {
+		curve.LoadUnit = capacity.LoadOfCallers
+	}
 	var points []stats.Point
 	for i, load := range []float64{1, 2, 4, 8, 16, 32, 64} {
 		x := 900 * load / (1 + 0.04*(load-1) + 0.0005*load*(load-1)) * (1 + 0.01*float64(i%3-1))
@@ -71,7 +74,7 @@ func searchSample() Search {
 	found := &capacity.SearchResult{SLO: "p99=20ms,errors=0.1%", HighestMet: 3000, LowestMissed: 3125, Confirmed: true, LimitingFactor: "p99 21.3ms, more than 20ms"}
 	for i, load := range []float64{1000, 2000, 4000, 3000, 3500, 3250, 3125, 3000} {
 		value := 2000 * 4000 / max(4100-load, 300)
-		p := capacity.SearchTrial{Rate: load, Duration: 5 * time.Second, Outcome: capacity.Met, Terms: []capacity.TermResult{
+		p := capacity.SearchTrial{Rate: load, DurationS: 5, Outcome: capacity.Met, Terms: []capacity.TermResult{
 			{Term: capacity.Term{Metric: capacity.P99, Limit: 20_000}, Value: &value, Known: true, Met: true, Text: "p99 12ms, at most 20ms"},
 			{Term: capacity.Term{Metric: capacity.Errors, Limit: 0.001}, Known: true, Met: true, Text: "errors 0 %, at most 0.1 %"}}}
 		if load > 3000 {
@@ -81,7 +84,7 @@ func searchSample() Search {
 			p.Outcome, p.Reasons, p.Terms = capacity.Invalid, []string{"the generator was late"}, nil
 		}
 		if i == 7 {
-			p.Confirmation, p.Duration = true, 30*time.Second
+			p.Confirmation, p.DurationS = true, 30
 		}
 		found.Trials = append(found.Trials, p)
 	}
@@ -146,7 +149,7 @@ func TestTextOfSeveralRuns(t *testing.T) {
 func TestJSONOfSeveralRuns(t *testing.T) {
 	var got struct {
 		Schema      int
-		Run         map[string]any
+		Settings    map[string]any
 		Environment *Environment
 		Sweep       capacity.SweepResult
 	}
@@ -154,7 +157,7 @@ func TestJSONOfSeveralRuns(t *testing.T) {
 	if err := json.Unmarshal([]byte(written(t, want.WriteJSON)), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Schema != bench.Schema || got.Run["transport"] != "memory" || got.Environment.CPU == "" || len(got.Sweep.Points) != 7 || got.Sweep.USL.Sigma != want.USL.Sigma {
+	if got.Schema != bench.Schema || got.Settings["transport"] != "memory" || got.Environment.CPU == "" || len(got.Sweep.Points) != 7 || got.Sweep.USL.Sigma != want.USL.Sigma {
 		t.Errorf("got %+v", got)
 	}
 }

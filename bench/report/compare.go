@@ -19,7 +19,7 @@ type Comparison struct {
 // WriteText writes it for people, as wide as that of a Report.
 func (c Comparison) WriteText(w io.Writer) error { return c.page().writeText(w) }
 
-// WriteJSON writes the objects "run" and "environment", as of a Report, and "comparison".
+// WriteJSON writes the objects "settings" and "environment", as of a Report, and "comparison".
 func (c Comparison) WriteJSON(w io.Writer) error { return c.writeJSON(w, "comparison", c.Comparison) }
 
 // WriteHTML writes a page for a browser that works offline.
@@ -100,7 +100,7 @@ func (c Comparison) banner() *banner {
 	}
 	disturbed := 0
 	for _, r := range c.Runs {
-		if r.Disturbance {
+		if r.Disturbance != "" {
 			disturbed++
 		}
 	}

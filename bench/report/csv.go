@@ -31,7 +31,7 @@ func (r Report) WriteCSV(w io.Writer) error {
 			gauges[name] = true
 		}
 	}
-	header := []string{"start_s", "end_s", "period", "intended", "sent", "calls", "throughput_per_s", "missed", "in_flight_calls", "late_warmup_calls"}
+	header := []string{"start_s", "end_s", "period", "intended", "sent", "calls", "throughput_per_s", "dropped", "in_flight", "late_warmup_calls"}
 	for _, of := range []string{"response", "service"} {
 		for _, f := range figures {
 			header = append(header, of+"_"+f.key+"_us")
@@ -45,7 +45,7 @@ func (r Report) WriteCSV(w io.Writer) error {
 		header = append(header, "gauge_"+column(name))
 	}
 	if r.Objective != nil {
-		header = append(header, "slo") // of the whole run
+		header = append(header, "slo_outcome") // of the whole run
 	}
 	out := csv.NewWriter(w)
 	out.Write(header) // Error has its error

@@ -61,7 +61,7 @@ func ExampleRead() {
 	fmt.Println(err)
 	// Output:
 	// 3 somebody <nil>
-	// report: expected schema 1, got 99: another version of redrpc wrote it
+	// report: expected schema 2 or older, got 99: a newer version of redrpc wrote it
 }
 
 func ExampleRedactArgs() {
@@ -116,7 +116,7 @@ func ExampleSweep() {
 	knee := 8.0
 	sweep := report.Sweep{
 		About: report.About{Settings: report.Settings{{Name: "function", Value: "echo"}}},
-		SweepResult: &capacity.SweepResult{Callers: true, KneeMetric: capacity.P99, Knee: &knee, USLReason: "fewer than four loads", Points: []capacity.SweepPoint{
+		SweepResult: &capacity.SweepResult{LoadUnit: capacity.LoadOfCallers, KneeMetric: capacity.P99, Knee: &knee, USLReason: "fewer than four loads", Points: []capacity.SweepPoint{
 			{Load: 1, Throughput: 1000, Latency: bench.Latency{P50: ms(1), P99: ms(3)}, Verdict: bench.Verdict{State: bench.Valid}},
 			{Load: 8, Throughput: 6200, Latency: bench.Latency{P50: ms(1.3), P99: ms(4)}, Verdict: bench.Verdict{State: bench.Valid}},
 			{Load: 64, Throughput: 7000, Latency: bench.Latency{P50: ms(9), P99: ms(31)}, Verdict: bench.Verdict{State: bench.Valid}},

@@ -128,7 +128,7 @@ func (r Report) tiles() []tile {
 	}
 	if len(r.Resources) > 0 {
 		u := r.Resources[0]
-		tiles = append(tiles, tile{"Busiest", strings.TrimSuffix(figure.Percent(u.Busy), " %"), "%", u.Name})
+		tiles = append(tiles, tile{"Busiest", strings.TrimSuffix(figure.Percent(u.Utilization), " %"), "%", u.Name})
 	}
 	return tiles
 }
@@ -252,8 +252,8 @@ func (r Report) resourceSection() section {
 		t := table{Title: "Busy in the measured window", Head: []string{"", "", "busy", "of"}}
 		for _, u := range r.Resources {
 			t.Rows = append(t.Rows, []cell{{Text: u.Name},
-				{Bar: true, Width: min(100, max(0, 100*u.Busy)), Class: "share", Text: figure.Percent(u.Busy)},
-				{Text: figure.Percent(u.Busy)}, {Text: figure.Rate(u.Capacity)}})
+				{Bar: true, Width: min(100, max(0, 100*u.Utilization)), Class: "share", Text: figure.Percent(u.Utilization)},
+				{Text: figure.Percent(u.Utilization)}, {Text: figure.Rate(u.Capacity)}})
 		}
 		s.Tables = append(s.Tables, t)
 	}

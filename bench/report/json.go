@@ -26,7 +26,7 @@ var schema string
 // the version bench.Schema.
 func JSONSchema() string { return schema }
 
-// WriteJSON writes the report as one JSON object: the settings as the object "run",
+// WriteJSON writes the report as one JSON object: the settings as the object "settings",
 // then "environment", then the fields of Result.
 func (r Report) WriteJSON(w io.Writer) error {
 	r = r.Redacted()
@@ -34,7 +34,7 @@ func (r Report) WriteJSON(w io.Writer) error {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(document{r.Settings, r.Environment, r.Objective, r.Result}); err != nil {
+	if err := enc.Encode(document(r)); err != nil {
 		return fmt.Errorf("report: as JSON: %w", err)
 	}
 	_, err := w.Write(terminal.JSON(b.Bytes()))
@@ -42,7 +42,7 @@ func (r Report) WriteJSON(w io.Writer) error {
 }
 
 type document struct {
-	Run         Settings            `json:"run"`
+	Settings    Settings            `json:"settings"`
 	Environment *Environment        `json:"environment"`
 	Objective   *capacity.Objective `json:"objective"`
 	*bench.Result
@@ -56,7 +56,7 @@ type Document interface {
 }
 
 // Read reads the report of a run that WriteJSON wrote. Names that it does not know are
-// left out, as later versions of the same schema may have more. The error says what was
+// left out, as later versions of the same schema may have more, and older schemas are read, too. The error says what was
 // expected, whatever the text is; a Report that is returned is safe to write.
 func Read(from io.Reader) (Report, error) {
 	doc, err := ReadAny(from)
@@ -78,9 +78,12 @@ func ReadAny(from io.Reader) (Document, error) {
 	if len(text) > MaxBytes {
 		return nil, fmt.Errorf("report: expected at most %d bytes, got more", MaxBytes)
 	}
+	if text, err = upgraded(text); err != nil {
+		return nil, fmt.Errorf("report: %w", explained(err))
+	}
 	var of struct {
 		Schema      *int64                 `json:"schema"`
-		Run         Settings               `json:"run"`
+		Settings    Settings               `json:"settings"`
 		Environment *Environment           `json:"environment"`
 		Sweep       *capacity.SweepResult  `json:"sweep"`
 		Search      *capacity.SearchResult `json:"search"`
@@ -88,7 +91,7 @@ func ReadAny(from io.Reader) (Document, error) {
 		Comparison  *capacity.Comparison   `json:"comparison"`
 	}
 	err = json.Unmarshal(text, &of)
-	about := About{of.Run, of.Environment}
+	about := About{of.Settings, of.Environment}
 	switch {
 	case err != nil && of.Schema == nil:
 		return nil, fmt.Errorf("report: expected a report of redrpc bench as JSON: %w", explained(err))
@@ -96,8 +99,10 @@ func ReadAny(from io.Reader) (Document, error) {
 		return nil, fmt.Errorf("report: %w", explained(err))
 	case of.Schema == nil:
 		return nil, errors.New(`report: expected a report of redrpc bench as JSON, got an object without "schema"`)
-	case *of.Schema != bench.Schema:
-		return nil, fmt.Errorf("report: expected schema %d, got %d: another version of redrpc wrote it", bench.Schema, *of.Schema)
+	case *of.Schema > bench.Schema:
+		return nil, fmt.Errorf("report: expected schema %d or older, got %d: a newer version of redrpc wrote it", bench.Schema, *of.Schema)
+	case *of.Schema != bench.Schema: // older ones are upgraded
+		return nil, fmt.Errorf("report: expected schema 1 to %d, got %d", bench.Schema, *of.Schema)
 	case of.Sweep != nil:
 		return Sweep{about, of.Sweep}, nil
 	case of.Search != nil:
@@ -119,7 +124,7 @@ func ReadAny(from io.Reader) (Document, error) {
 	if err := check(doc.Result); err != nil {
 		return nil, fmt.Errorf("report: %w", err)
 	}
-	return Report{doc.Run, doc.Environment, doc.Objective, doc.Result}, nil
+	return Report(doc), nil
 }
 
 // explained says where a value has the wrong type, without the names of Go.
@@ -136,7 +141,7 @@ func check(r *bench.Result) error {
 		name  string
 		value float64
 	}{
-		{"calls", float64(r.Calls)}, {"errors", float64(r.Errors)}, {"missed", float64(r.Dropped)}, {"intended", float64(r.Intended)},
+		{"calls", float64(r.Calls)}, {"errors", float64(r.Errors)}, {"dropped", float64(r.Dropped)}, {"intended", float64(r.Intended)},
 		{"completed", float64(r.Completed)}, {"duration_s", r.DurationS}, {"throughput", r.Throughput},
 		{"callers", float64(r.Callers)}, {"warmup.duration_s", r.Warmup.DurationS},
 	} {

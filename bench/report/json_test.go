@@ -30,13 +30,13 @@ func TestWriteJSON(t *testing.T) {
 	for _, calls := range []int{0, 100} {
 		text := asJSON(t, closed(calls))
 		var got struct {
-			Run          map[string]any
+			Settings     map[string]any
 			Calls        *int64
 			Errors       *int64
 			ErrorsByKind map[string]int64 `json:"errors_by_kind"`
 			DurationS    *float64         `json:"duration_s"`
-			Throughput   *float64
-			Latency      map[string]any `json:"latency_us"`
+			Throughput   *float64         `json:"throughput_per_s"`
+			Latency      map[string]any   `json:"latency_us"`
 		}
 		if err := json.Unmarshal([]byte(text), &got); err != nil {
 			t.Fatal(err)
@@ -48,7 +48,7 @@ func TestWriteJSON(t *testing.T) {
 		if !strings.Contains(text, "no <result>") || !strings.Contains(text, `"x": "<&>"`) {
 			t.Errorf("expected <, > and & as they are, got %s", text)
 		}
-		if got.Run["payload_bytes"] != 100.0 || !strings.HasPrefix(text, "{\n  \"run\": {\n    \"transport\": \"memory\",\n    \"redis_version\"") {
+		if got.Settings["payload_bytes"] != 100.0 || !strings.HasPrefix(text, "{\n  \"settings\": {\n    \"transport\": \"memory\",\n    \"redis_version\"") {
 			t.Errorf("settings: got %s", text)
 		}
 		for _, key := range []string{"p50", "p90", "p95", "p99", "p999", "max", "min", "mean"} {
@@ -159,7 +159,7 @@ func TestReportsAreAsTheSchemaSays(t *testing.T) {
 	}
 	open := compiled(t, false)
 	for _, c := range []struct{ key, value, why string }{
-		{"calls", "-1", "minimum"}, {"latency_us", "{}", "missing properties"}, {"schema", "2", "value must be"},
+		{"calls", "-1", "minimum"}, {"latency_us", "{}", "missing properties"}, {"schema", "1", "value must be"},
 		{"verdict", `{"state":"fine","reasons":[],"checks":[]}`, "must be one of"},
 	} {
 		var doc map[string]json.RawMessage
@@ -182,27 +182,30 @@ func TestReportsAreAsTheSchemaSays(t *testing.T) {
 	var empty struct {
 		Version string `json:"$id"`
 	}
-	if err := json.Unmarshal([]byte(JSONSchema()), &empty); err != nil || empty.Version != "urn:redrpc:bench-report:1" || bench.Schema != 1 {
+	if err := json.Unmarshal([]byte(JSONSchema()), &empty); err != nil || empty.Version != "urn:redrpc:bench-report:2" || bench.Schema != 2 {
 		t.Errorf("$id is %q, the version %d", empty.Version, bench.Schema)
 	}
 }
 
 func TestReadSaysWhatIsWrong(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                                "expected a report of redrpc bench as JSON: unexpected end of JSON input",
-		"nonsense":                        "expected a report of redrpc bench as JSON: invalid character",
-		"[]":                              "expected a report of redrpc bench as JSON",
-		"null":                            `got an object without "schema"`,
-		"{}":                              `got an object without "schema"`,
-		`{"schema":0}`:                    "expected schema 1, got 0: another version of redrpc wrote it",
-		`{"schema":1}{"schema":1}`:        "invalid character",
-		`{"schema":1,"calls":"many"}`:     "calls: expected int64, got a string",
-		`{"schema":1,"calls":-5}`:         "calls: expected 0 or more, got -5",
-		`{"schema":1,"run":[1]}`:          "expected an object of settings",
-		`{"schema":1,"duration_s":1e999}`: "duration_s",
-		`{"schema":1,"verdict":{"state":"good\u001b"}}`:                              `verdict.state: expected valid, invalid or diverging, got "good\x1b"`,
-		`{"schema":1,"samples":{"response":{"count":1}}}`:                            "expected a histogram of count-beyond samples",
-		`{"schema":1,"intervals":[{"start_s":0,"end_s":2},{"start_s":1,"end_s":3}]}`: "intervals: expected each to begin where the last one ended",
+		"":                                  "expected a report of redrpc bench as JSON: unexpected end of JSON input",
+		"nonsense":                          "expected a report of redrpc bench as JSON: invalid character",
+		"[]":                                "expected a report of redrpc bench as JSON",
+		"null":                              `got an object without "schema"`,
+		"{}":                                `got an object without "schema"`,
+		`{"schema":0}`:                      "expected schema 1 to 2, got 0",
+		`{"schema":3}`:                      "expected schema 2 or older, got 3: a newer version of redrpc wrote it",
+		`{"schema":1,"verdict":[{"is":1}]}`: "verdict: expected",
+		`{"schema":1,"run":7}`:              "expected an object of settings, got 7",
+		`{"schema":1}{"schema":1}`:          "invalid character",
+		`{"schema":2,"calls":"many"}`:       "calls: expected int64, got a string",
+		`{"schema":2,"calls":-5}`:           "calls: expected 0 or more, got -5",
+		`{"schema":2,"settings":[1]}`:       "expected an object of settings",
+		`{"schema":2,"duration_s":1e999}`:   "duration_s",
+		`{"schema":2,"verdict":{"state":"good\u001b"}}`:                              `verdict.state: expected valid, invalid or diverging, got "good\x1b"`,
+		`{"schema":2,"samples":{"response":{"count":1}}}`:                            "expected a histogram of count-unrecorded samples",
+		`{"schema":2,"intervals":[{"start_s":0,"end_s":2},{"start_s":1,"end_s":3}]}`: "intervals: expected each to begin where the last one ended",
 		strings.Repeat(`{"schema":`, 20_000) + "1" + strings.Repeat("}", 20_000):     "exceeded max depth",
 	} {
 		if _, err := Read(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "report: ") {
@@ -225,7 +228,8 @@ func FuzzRead(f *testing.F) {
 	for _, r := range []Report{closed(0), closed(50)} {
 		f.Add([]byte(asJSON(f, r)))
 	}
-	f.Add([]byte(`{"schema":1,"open_loop":true,"calls":1,"verdict":{"state":"invalid","checks":[{}]},"phases":[{}],"resources":[{"busy":9}],"intervals":[{},{"end_s":1},{},{},{},{}],"censored":{},"environment":{"more":{"a":[1]}}}`))
+	f.Add([]byte(`{"schema":2,"open_loop":true,"calls":1,"verdict":{"state":"invalid","checks":[{}]},"phases":[{}],"resources":[{"utilization":9}],"intervals":[{},{"end_s":1},{},{},{},{}],"timed_out":{},"environment":{"more":{"a":[1]}}}`))
+	f.Add([]byte(`{"schema":1,"run":{"one_process":1},"missed":1,"verdict":{"checks":[{"is":"ok","name":"missed"}]},"intervals":[{"response":null}],"samples":{"phases":{"a":{"beyond":0}}},"search":{"probes":[{"length_ns":"x"}],"best":{}}}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := Read(bytes.NewReader(text))
 		if err != nil {

@@ -17,7 +17,7 @@ type Plan struct {
 // WriteText writes it for people, as wide as that of a Report.
 func (p Plan) WriteText(w io.Writer) error { return p.page().writeText(w) }
 
-// WriteJSON writes the objects "run" and "environment", as of a Report, and "plan".
+// WriteJSON writes the objects "settings" and "environment", as of a Report, and "plan".
 func (p Plan) WriteJSON(w io.Writer) error { return p.writeJSON(w, "plan", p.PlanResult) }
 
 // WriteHTML writes a page for a browser that works offline.

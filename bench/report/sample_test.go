@@ -62,8 +62,8 @@ func sample() Report {
 		ErrorSamples: map[string]string{"timeout": "no <result>\x1b[2J within 1s from redis://u:hunter2@127.0.0.1", "remote_error": "division by zero"},
 		Bottleneck:   "the server's workers: 92 % busy while calls waited in the queue",
 		Resources: []bench.Usage{
-			{Name: "server workers", Capacity: 4, Busy: 0.92}, {Name: "redis main thread", Capacity: 1, Busy: 0.31},
-			{Name: "generator", Capacity: 2, Busy: 0.12},
+			{Name: "server workers", Capacity: 4, Utilization: 0.92}, {Name: "redis main thread", Capacity: 1, Utilization: 0.31},
+			{Name: "generator", Capacity: 2, Utilization: 0.12},
 		},
 		Counters: map[string]float64{"rpush calls": 18_004, "lpop calls": 18_010, "used_cpu_user s": 4.2},
 		Verdict: bench.Verdict{State: bench.Valid, Checks: []bench.Check{

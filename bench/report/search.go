@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"redrpc/bench/capacity"
 	"redrpc/internal/figure"
@@ -19,7 +20,7 @@ type Search struct {
 // WriteText writes it for people, as wide as that of a Report.
 func (s Search) WriteText(w io.Writer) error { return s.page().writeText(w) }
 
-// WriteJSON writes the objects "run" and "environment", as of a Report, and "search".
+// WriteJSON writes the objects "settings" and "environment", as of a Report, and "search".
 func (s Search) WriteJSON(w io.Writer) error {
 	found := *s.SearchResult
 	if found.Best != nil {
@@ -175,7 +176,7 @@ func (s Search) table() table {
 		if len(p.Reasons) > 0 {
 			found = p.Reasons
 		}
-		length := figure.Duration(p.Duration)
+		length := figure.Duration(time.Duration(p.DurationS * float64(time.Second)))
 		if p.Confirmation {
 			length += ", to confirm"
 		}

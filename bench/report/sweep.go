@@ -20,7 +20,7 @@ type Sweep struct {
 // WriteText writes it for people, as wide as that of a Report.
 func (s Sweep) WriteText(w io.Writer) error { return s.page().writeText(w) }
 
-// WriteJSON writes the objects "run" and "environment", as of a Report, and "sweep".
+// WriteJSON writes the objects "settings" and "environment", as of a Report, and "sweep".
 func (s Sweep) WriteJSON(w io.Writer) error { return s.writeJSON(w, "sweep", s.SweepResult) }
 
 // WriteHTML writes a page for a browser that works offline.
@@ -28,7 +28,7 @@ func (s Sweep) WriteHTML(w io.Writer) error { return s.page().write(w) }
 
 func (s Sweep) page() *page {
 	load, unit := "offered load", "calls/s"
-	if s.Callers {
+	if s.LoadUnit == capacity.LoadOfCallers {
 		load, unit = "callers", "callers"
 	}
 	p := &page{
@@ -38,7 +38,7 @@ func (s Sweep) page() *page {
 		Footer:    footer,
 		Tiles:     s.tiles(unit),
 	}
-	if s.Callers {
+	if s.LoadUnit == capacity.LoadOfCallers {
 		p.Subtitles = append(p.Subtitles, sentence(closedLoopHides))
 	}
 	why := ""
@@ -140,7 +140,7 @@ func (s Sweep) charts(load, unit string) []*chart {
 		throughput.Series = append([]series{law}, throughput.Series...)
 		throughput.Note = "The line is Gunther's Universal Scalability Law, fitted to the valid trials."
 	}
-	if !s.Callers {
+	if s.LoadUnit != capacity.LoadOfCallers {
 		throughput.Series = append([]series{offered}, throughput.Series...)
 	}
 	latency := &chart{Title: "Response time", Note: "Bands are 95 % confidence intervals. Diverging trials have no percentiles.",

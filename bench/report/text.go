@@ -227,7 +227,7 @@ func (r Report) writeLimits(l *lines) {
 			name = "busy"
 		}
 		columns := min(20, l.width-indent-35)
-		l.row(name, "%8s  %-*s  %s", figure.Percent(u.Busy), columns, bar(u.Busy, columns),
+		l.row(name, "%8s  %-*s  %s", figure.Percent(u.Utilization), columns, bar(u.Utilization, columns),
 			short(fmt.Sprintf("%s, of %s", terminal.Quoted(u.Name), figure.Rate(u.Capacity)), l.width-indent-columns-12))
 	}
 	if r.Bottleneck != "" {
@@ -256,15 +256,7 @@ func (r Report) writeLimits(l *lines) {
 }
 
 // checkName is the name of a check for people.
-func checkName(c bench.Check) string {
-	switch c.Name {
-	case "given_up":
-		return "timed out"
-	case "missed":
-		return "dropped"
-	}
-	return words(c.Name)
-}
+func checkName(c bench.Check) string { return words(c.Name) }
 
 // words makes a JSON name one to read.
 func words(name string) string { return strings.ReplaceAll(name, "_", " ") }

@@ -18,20 +18,20 @@ type Point struct {
 // (Gunther, A Simple Capacity Model of Massively Parallel Transaction Systems, 1993,
 // and Guerrilla Capacity Planning, 2007).
 type USL struct {
-	Lambda float64 `json:"lambda"` // throughput of one, in calls per second
-	Sigma  float64 `json:"sigma"`  // contention: the share that only one can do at a time
-	Kappa  float64 `json:"kappa"`  // coherence: what each pair costs
+	Lambda float64 `json:"lambda_per_s"` // throughput of one, in calls per second
+	Sigma  float64 `json:"sigma"`        // contention: the share that only one can do at a time
+	Kappa  float64 `json:"kappa"`        // coherence: what each pair costs
 
 	// Residuals are X minus the law's throughput, of each point in the order
 	// given, and R2 is the share of the variance of X that the law explains.
-	Residuals []float64 `json:"residuals"`
+	Residuals []float64 `json:"residuals_per_s"`
 	R2        float64   `json:"r2"`
 
 	// PeakN is where the throughput is greatest, sqrt((1-Sigma)/Kappa), and PeakX how
 	// great it is there. If it never falls PeakN is 0, and PeakX is its limit,
 	// Lambda/Sigma, or 0 if it has none.
 	PeakN float64 `json:"peak_n"`
-	PeakX float64 `json:"peak_x"`
+	PeakX float64 `json:"peak_per_s"`
 }
 
 // At returns the law's throughput at n.

@@ -19,7 +19,7 @@ import (
 
 // A figures is what the JSON report promises to have.
 type figures struct {
-	Run          map[string]any   `json:"run"`
+	Settings     map[string]any   `json:"settings"`
 	Model        string           `json:"model"`
 	Callers      int              `json:"callers"`
 	Calls        *int64           `json:"calls"`
@@ -27,7 +27,7 @@ type figures struct {
 	ErrorsByKind map[string]int64 `json:"errors_by_kind"`
 	DurationS    *float64         `json:"duration_s"`
 	Completed    int64            `json:"completed"`
-	Throughput   *float64         `json:"throughput"`
+	Throughput   *float64         `json:"throughput_per_s"`
 	LatencyUS    map[string]any
 	Latency      json.RawMessage `json:"latency_us"`
 	Interrupted  bool            `json:"interrupted"`
@@ -82,9 +82,9 @@ func testBench(t *testing.T, transport string, broker ...string) {
 			if *f.Errors != 0 || *f.Calls < 20 {
 				t.Errorf("%d calls, errors %v", *f.Calls, f.ErrorsByKind)
 			}
-			version, _ := f.Run["redis_version"].(string)
-			if f.Model != "closed loop" || f.Run["transport"] != transport || strings.Count(version, ".") != 2 {
-				t.Errorf("model %q, transport %q, Redis %q", f.Model, f.Run["transport"], version)
+			version, _ := f.Settings["redis_version"].(string)
+			if f.Model != "closed loop" || f.Settings["transport"] != transport || strings.Count(version, ".") != 2 {
+				t.Errorf("model %q, transport %q, Redis %q", f.Model, f.Settings["transport"], version)
 			}
 			if product := *f.Throughput * *f.DurationS; product < float64(f.Completed)-1 || product > float64(f.Completed)+1 {
 				t.Errorf("%v calls/s for %v s are not %d calls", *f.Throughput, *f.DurationS, f.Completed)
@@ -271,7 +271,7 @@ func TestBenchNoServer(t *testing.T) {
 	if r.code != exitOK && r.code != exitInvalid { // a busy machine
 		t.Fatal(r.stderr)
 	}
-	if f := readReport(t, r.stdout); *f.Calls != 100 || f.Run["server"] != "elsewhere" || f.Run["server_workers"] != nil {
+	if f := readReport(t, r.stdout); *f.Calls != 100 || f.Settings["server"] != "elsewhere" || f.Settings["server_workers"] != nil {
 		t.Errorf("got %s", r.stdout)
 	}
 }

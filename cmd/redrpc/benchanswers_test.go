@@ -102,14 +102,14 @@ func TestBenchCompare(t *testing.T) {
 	r.want(t, exitOK)
 	var got struct {
 		Comparison struct {
-			RunsA     int `json:"runs_a"`
-			Contrasts []struct{ Judgement string }
+			RunsA   int `json:"runs_a"`
+			Metrics []struct{ Judgement string }
 		}
 	}
 	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
 		t.Fatal(err)
 	}
-	if c := got.Comparison; c.RunsA != 4 || len(c.Contrasts) != 1 || c.Contrasts[0].Judgement != "better" {
+	if c := got.Comparison; c.RunsA != 4 || len(c.Metrics) != 1 || c.Metrics[0].Judgement != "better" {
 		t.Errorf("%+v", got)
 	}
 }

@@ -108,12 +108,12 @@ func (f *commandFlags) settings(sys *system) (set report.Settings) {
 		add(name, text)
 	}
 	for _, text := range f.prepare {
-		add("prepared_by", text)
+		add("prepare", text)
 	}
 	add("keys", f.keys)
 	add("key_pattern", f.pattern.String())
 	add("data_bytes", f.data.String())
-	add("connections_each", sys.load.Connections)
+	add("connections_per_node", sys.load.Connections)
 	add("pipeline", f.pipeline)
 	add("protocol", "RESP"+f.protocol)
 	if f.rawKeys {

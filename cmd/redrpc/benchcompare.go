@@ -106,7 +106,7 @@ func nameList(to *[]string) value[[]string] {
 }
 
 // incidental are settings that say nothing of how a run was made.
-var incidental = []string{"prefix", "connections", "note", "redrpc", "slo", "one_process"}
+var incidental = []string{"prefix", "connections", "note", "redrpc", "slo", "process"}
 
 // A side is the runs of A or B, and their settings.
 type side struct {

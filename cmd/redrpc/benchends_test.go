@@ -42,7 +42,7 @@ func TestBenchSearchWithoutAnswer(t *testing.T) {
 		"-d", "100ms", "--warmup", "0s", "--budget", "4s", "-o", "json"}
 	r := redrpc(t, spoiled...)
 	r.want(t, exitInvalid, "no answer")
-	if !strings.Contains(r.stdout, `"missed": null`) || !strings.Contains(r.stdout, `"met": null`) || !strings.Contains(r.stdout, "were dropped") {
+	if !strings.Contains(r.stdout, `"lowest_missed_per_s": null`) || !strings.Contains(r.stdout, `"highest_met_per_s": null`) || !strings.Contains(r.stdout, "were dropped") {
 		t.Errorf("got %s", r.stdout)
 	}
 	path := filepath.Join(t.TempDir(), "search.json")

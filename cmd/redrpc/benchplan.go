@@ -194,8 +194,8 @@ func (f *planFlags) learn(res *bench.Result) error {
 // for much longer than the fastest and for a good part of the time that they ran.
 func waited(res *bench.Result, queue, run, wake *bench.Samples) string {
 	for _, u := range res.Resources {
-		if u.Name == workersName && u.Busy >= 0.5 {
-			return fmt.Sprintf("the server's workers were %s busy", figure.Percent(u.Busy))
+		if u.Name == workersName && u.Utilization >= 0.5 {
+			return fmt.Sprintf("the server's workers were %s busy", figure.Percent(u.Utilization))
 		}
 	}
 	median := func(s *bench.Samples) time.Duration {

@@ -90,7 +90,7 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 			if why == "" {
 				why = termTexts(p.Terms)
 			}
-			m.tell("%s/s for %s: %s: %s", figure.Rate(p.Rate), figure.Duration(p.Duration), p.Outcome, why)
+			m.tell("%s/s for %s: %s: %s", figure.Rate(p.Rate), figure.Duration(time.Duration(p.DurationS*float64(time.Second))), p.Outcome, why)
 		}
 		if err := f.begin(ctx, m); err != nil {
 			return err

@@ -164,7 +164,7 @@ func (f *systemFlags) settings(sys *system) report.Settings {
 		set = append(set, f.callSettings(sys)...)
 	}
 	if shared := f.shared(); shared != "" {
-		add("one_process", shared)
+		add("process", shared)
 	}
 	if sys.note != "" && f.plain {
 		add("note", sys.note)
@@ -203,11 +203,11 @@ func (f *systemFlags) callSettings(sys *system) report.Settings {
 func (f *systemFlags) shared() string {
 	switch {
 	case f.redis == nil && f.commands.given():
-		return "generator and broker share its processors"
+		return "shared by generator and broker"
 	case f.redis == nil:
-		return "generator, server and broker share its processors"
+		return "shared by generator, server and broker"
 	case !f.noServer:
-		return "generator and server share its processors"
+		return "shared by generator and server"
 	}
 	return ""
 }

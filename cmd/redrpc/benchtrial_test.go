@@ -50,16 +50,17 @@ func TestBenchSearch(t *testing.T) {
 		t.Fatal(r.stderr)
 	}
 	var got struct {
-		Run    map[string]any
-		Search struct {
-			Met, Missed float64
-			Confirmed   bool
+		Settings map[string]any
+		Search   struct {
+			Met       float64 `json:"highest_met_per_s"`
+			Missed    float64 `json:"lowest_missed_per_s"`
+			Confirmed bool
 		}
 	}
 	if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
 		t.Fatal(err)
 	}
-	if s := got.Search; r.code == exitOK && !s.Confirmed || s.Met > 150 || r.code == exitOK && (s.Met < 20 || s.Missed > 0 && s.Missed <= s.Met || s.Missed > 1000) || got.Run["arrivals"] != "constant" {
+	if s := got.Search; r.code == exitOK && !s.Confirmed || s.Met > 150 || r.code == exitOK && (s.Met < 20 || s.Missed > 0 && s.Missed <= s.Met || s.Missed > 1000) || got.Settings["arrivals"] != "constant" {
 		t.Errorf("%+v", got)
 	}
 	r = redrpc(t, "bench", "search", "--slo", "p50=1us", "--start", "20", "-d", "100ms", "--confirm", "100ms", "--budget", "2s", "--warmup", "0s", "--func", "sleep", "--spin", "off")
@@ -70,11 +71,11 @@ func TestBenchSearch(t *testing.T) {
 
 func TestBenchSweep(t *testing.T) {
 	for _, c := range []struct {
-		flags   []string
-		callers bool
+		flags []string
+		unit  string
 	}{
-		{[]string{"--concurrency", "1,2,4,8"}, true},
-		{[]string{"--rates", "50,100"}, false},
+		{[]string{"--concurrency", "1,2,4,8"}, "callers"},
+		{[]string{"--rates", "50,100"}, "calls_per_s"},
 	} {
 		r := redrpc(t, append([]string{"bench", "sweep", "--func", "sleep", "--server-workers", "4", "-d", "200ms", "--warmup", "0s", "-o", "json"}, c.flags...)...)
 		if r.code != exitOK && r.code != exitInvalid { // a busy machine spoils open loops
@@ -82,14 +83,17 @@ func TestBenchSweep(t *testing.T) {
 		}
 		var got struct {
 			Sweep struct {
-				Callers bool
-				Points  []struct{ Load, Throughput float64 }
+				Unit   string `json:"load_unit"`
+				Points []struct {
+					Load       float64
+					Throughput float64 `json:"throughput_per_s"`
+				}
 			}
 		}
 		if err := json.Unmarshal([]byte(r.stdout), &got); err != nil {
 			t.Fatal(err)
 		}
-		if p := got.Sweep.Points; got.Sweep.Callers != c.callers || len(p) < 2 || p[0].Load >= p[1].Load || p[0].Throughput <= 0 {
+		if p := got.Sweep.Points; got.Sweep.Unit != c.unit || len(p) < 2 || p[0].Load >= p[1].Load || p[0].Throughput <= 0 {
 			t.Errorf("%v: %+v", c.flags, got)
 		}
 	}

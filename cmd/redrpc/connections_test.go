@@ -55,10 +55,10 @@ func TestBenchKeepsToMaxClients(t *testing.T) {
 			r := redrpc(t, args...)
 			r.want(t, exitOK, c.note)
 			f := readReport(t, r.stdout)
-			note, _ := f.Run["note"].(string)
-			n := f.Run["connections"].(float64)
+			note, _ := f.Settings["note"].(string)
+			n := f.Settings["connections"].(float64)
 			if n > c.connections || n < c.connections/4 || !strings.Contains(note, c.note) || *f.Errors != 0 {
-				t.Errorf("%v connections, errors %v, note %q; expected %v, none, %q", f.Run["connections"], f.ErrorsByKind, note, c.connections, c.note)
+				t.Errorf("%v connections, errors %v, note %q; expected %v, none, %q", f.Settings["connections"], f.ErrorsByKind, note, c.connections, c.note)
 			}
 			if c.note == "" && note != "" {
 				t.Errorf("note %q", note)
