@@ -2,6 +2,8 @@
 
 TOOLS := -modfile=.ci/tools.mod
 FUZZTIME ?= 30s
+DURATION ?= 2m
+SEED ?= 0
 
 # The race detector needs a C compiler; without one the tests run without it.
 RACE := $(if $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" 2>/dev/null),-race)
@@ -81,6 +83,11 @@ systems-quick: ## run these programs on the broker only
 differential: ## compare the broker with redis-server over 1,000,000 random commands, or more until it has seen all
 	GOGC=800 go test ./broker -run '^TestDifferential$$' -v -timeout 2h -differential.commands 1000000 -differential.servers 3
 
+torture: ## let faults happen to Redis, servers, clients and the network for DURATION (2m), and check every call: bin/torture/SEED/report.md
+	go build -o bin/redrpc ./cmd/redrpc
+	go test ./internal/torture -run '^TestTorture$$' -v -count=1 -timeout 12h -torture.duration $(DURATION) \
+		-torture.seed $(SEED) -torture.out $(CURDIR)/bin/torture -torture.redrpc $(CURDIR)/bin/redrpc
+
 results: ## measure the broker beside redis-server and miniredis: results/broker.md (QUICK=1: a look, in bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers $(if $(QUICK),-quick -out ../../bin)
 
@@ -95,4 +102,4 @@ transcripts: ## write what redis-server answers into the broker's transcripts an
 	go test ./broker/internal/lualib -run TestScripts/redis -update
 	go test ./broker/internal/lua -run TestSnippetsOnRedis -update
 
-.PHONY: help build man test race lint check fuzz bench systems systems-quick differential results calls generator transcripts
+.PHONY: help build man test race lint check fuzz bench systems systems-quick differential torture results calls generator transcripts

@@ -223,6 +223,32 @@ func TestLongResultsInFakeTime(t *testing.T) {
 	})
 }
 
+// TestLongResultWithoutNotice: a long result is found on its single-use list before the reply
+// list tells of it. That does not make its server an old one, for whose results each call
+// waits on a connection of its own.
+func TestLongResultWithoutNotice(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
+	client := h.newClient(rpc.ClientOptions{})
+	ended := make(chan error, 1)
+	go func() {
+		ended <- client.Call(context.Background(), "small", rpc.Args{"n": 1}, nil, rpc.Timeout(patience))
+	}()
+	call := h.takeCallWithList("small")
+	h.pushResults(h.resultKey("small", call.ID), fmt.Sprintf(`{"id":%q,"ts":"t","res":%q}`, call.ID, strings.Repeat("x", 100_000)))
+	if err := next(t, ended); err != nil {
+		t.Fatal(err)
+	}
+	h.employ(rpc.ServerOptions{}, small)
+	before := h.stat("commandstats", "cmdstat_blpop:", "calls=") // takeCall made some
+	for n := range 50 {
+		next(t, h.start(context.Background(), client, "small", n, rpc.Timeout(patience))).isResult(t)
+	}
+	if n := h.stat("commandstats", "cmdstat_blpop:", "calls=") - before; n > 0 {
+		t.Errorf("%d calls have waited by BLPOP, want none", n)
+	}
+}
+
 // TestInterceptorThatIgnoresAnEncodingError: where an interceptor ignores that a result
 // cannot be encoded there is none. It is not what the memory was used for before.
 func TestInterceptorThatIgnoresAnEncodingError(t *testing.T) {

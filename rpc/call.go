@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync/atomic"
 	"time"
+
+	"redrpc/rpc/internal/wire"
 )
 
 // A pendingCall is a call on its way, until there is an outcome.
@@ -168,6 +170,18 @@ func (f *calledFunction) answeredByNew() {
 }
 
 func (f *calledFunction) answeredByOld() { f.old.Store(oldMemory) }
+
+// answeredBy is told of a result on a single-use list, where those of old servers come, and
+// of new ones those that are long, which have the call's ID.
+func (f *calledFunction) answeredBy(message []byte) {
+	if len(message) >= longMessage {
+		if _, ok := wire.ResultID(message); ok {
+			f.answeredByNew()
+			return
+		}
+	}
+	f.answeredByOld()
+}
 
 // hasOldServers reports whether old servers are counted on.
 func (f *calledFunction) hasOldServers() bool { return f.old.Load() > 0 }

@@ -116,7 +116,7 @@ func (s *slotClient) lookAtSingleUse(calls []*pendingCall) {
 		}
 		for i, message := range s.readFirst(keys) {
 			if c := some[i]; len(message) > 0 {
-				c.function.answeredByOld()
+				c.function.answeredBy(message)
 				c.end(outcome{message: message})
 			}
 		}
@@ -246,9 +246,10 @@ func (s *slotClient) popSingleUse(c *pendingCall) {
 		switch {
 		case err == nil && len(got) == 2:
 			if got[1] != "" {
-				c.function.answeredByOld()
+				message := []byte(got[1])
+				c.function.answeredBy(message)
 				c.blocked.Store(false) // before the caller looks
-				c.end(outcome{message: []byte(got[1])})
+				c.end(outcome{message: message})
 			}
 			return
 		case err == redis.Nil:

@@ -20,7 +20,7 @@ import (
 // patience is the limit for what has to happen, however busy the machine is.
 const patience = time.Minute
 
-// Server is a running redis-server that keeps nothing on disk.
+// Server is a running redis-server. It keeps nothing on disk, unless its options say so.
 type Server struct {
 	Addr   string // 127.0.0.1:PORT
 	Socket string // path of its Unix socket
@@ -123,17 +123,23 @@ func (s *Server) start(t testing.TB, log *strings.Builder) error {
 	}
 }
 
-// Restart starts the server again at its place, with its arguments and no data. It
-// has to be stopped.
+// Restart starts the server again at its place, with its arguments and what it has on disk. It
+// has to be stopped. If somebody has taken its port meanwhile it waits a while.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
-	var log strings.Builder
-	if err := s.start(t, &log); err != nil {
-		t.Fatalf("%v:\n%s", err, log.String())
+	for begun := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		var log strings.Builder
+		err := s.start(t, &log)
+		if err == nil {
+			return
+		}
+		if !strings.Contains(log.String(), "Address already in use") || time.Since(begun) > patience {
+			t.Fatalf("%v:\n%s", err, log.String())
+		}
 	}
 }
 
-// Stop kills the server and waits until it is gone. Its data is lost.
+// Stop kills the server and waits until it is gone. What it has not on disk is lost.
 func (s *Server) Stop() {
 	_ = s.cmd.Process.Kill() // fails only if it is gone already
 	<-s.exited

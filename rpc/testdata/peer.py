@@ -65,11 +65,13 @@ def beat(rdb, key):
     threading.Thread(target=loop, daemon=True).start()
 
 
-def serve(rdb, prefix, functions):
+def serve(rdb, prefix, functions, until=lambda: False):
     beat(rdb, f"{prefix}:python:{uuid.uuid4()}:alive")
     print("ready", flush=True)  # to be found and called
     queues = sorted(f"{prefix}:{name}:calls" for name in functions)
     for turn in itertools.count():
+        if until():
+            return
         start = turn % len(queues)
         popped = rdb.blpop(queues[start:] + queues[:start], SLICE)
         if not popped:
@@ -112,4 +114,5 @@ def main():
         print(json.dumps(outcome), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
