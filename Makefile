@@ -97,9 +97,18 @@ calls: ## measure calls beside the original's algorithm and NATS: results/rpc.md
 generator: ## measure the load generator, also beside redis-benchmark: results/bench.md (QUICK=1: a look, in bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -generator $(if $(QUICK),-quick -out ../../bin)
 
+load: ## measure memory under extreme loads beside redis-server: results/load.md
+	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -load
+
+# What the soak test shows is whether something grows, so it may have a busy machine.
+DURATION ?= 30m
+
+soak: ## mixed load and faults for DURATION (30m), in which nothing may grow: results/soak.md
+	cd results/peers && go build -o ../../bin/peers . && nice -n 10 ../../bin/peers -soak $(DURATION)
+
 transcripts: ## write what redis-server answers into the broker's transcripts and scripts, and the command list
 	go test ./broker -run 'TestTranscripts/redis|TestCommandList' -update
 	go test ./broker/internal/lualib -run TestScripts/redis -update
 	go test ./broker/internal/lua -run TestSnippetsOnRedis -update
 
-.PHONY: help build man test race lint check fuzz bench systems systems-quick differential torture results calls generator transcripts
+.PHONY: help build man test race lint check fuzz bench systems systems-quick differential torture results calls generator load soak transcripts

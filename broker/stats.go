@@ -27,7 +27,7 @@ type Stats struct {
 	Unknown  int64 // commands and sub-commands that the broker does not know
 
 	Errors     int64            // error replies
-	ErrorCodes map[string]int64 // of them, by their first word, such as WRONGTYPE
+	ErrorCodes map[string]int64 // of them, by their first word, such as WRONGTYPE; at most 1,000 words
 
 	Expired      int64 // keys that were deleted when their time had come
 	Evicted      int64 // keys that were deleted as there was too little memory
@@ -316,9 +316,16 @@ func (b *Broker) countRejected(cmd *command.Command) {
 	}
 }
 
+// maxErrorCodes is how many codes are counted, as scripts can make any.
+const maxErrorCodes = 1000
+
 // countError notes an error reply under its code, the first word.
 func (b *Broker) countError(text string) {
 	code, _, _ := strings.Cut(text, " ")
 	b.stats.errors++
-	b.stats.errorCodes[code]++
+	if n, known := b.stats.errorCodes[code]; known {
+		b.stats.errorCodes[code] = n + 1
+	} else if len(b.stats.errorCodes) < maxErrorCodes {
+		b.stats.errorCodes[strings.Clone(code)] = 1 // the text is not kept
+	}
 }

@@ -13,6 +13,22 @@ import (
 	"time"
 )
 
+// Scripts can make any number of error codes, of which only so many are counted by themselves.
+func TestErrorCodesAreBounded(t *testing.T) {
+	b := newBroker(t, Options{})
+	for i := range 3000 {
+		b.Do("EVAL", "return redis.error_reply('CODE' .. ARGV[1] .. string.rep(' x', 1000))", 0, i) // its error is what is counted
+	}
+	s := b.Stats()
+	if len(s.ErrorCodes) != maxErrorCodes || s.Errors != 3000 || s.ErrorCodes["CODE0"] != 1 {
+		t.Errorf("%d codes of %d errors are counted, expected %d of 3000", len(s.ErrorCodes), s.Errors, maxErrorCodes)
+	}
+	b.Do("EVAL", "return redis.error_reply('CODE0 again')", 0)
+	if n := b.Stats().ErrorCodes["CODE0"]; n != 2 {
+		t.Errorf("a code that is known is counted %d times, expected 2", n)
+	}
+}
+
 // What INFO and Stats tell of commands that ran, failed and were refused. The
 // differential test compares more of it with redis-server.
 func TestStats(t *testing.T) {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -66,6 +68,11 @@ refused, as in Redis's protected mode.
 					return err
 				}
 			}
+			var giving sync.WaitGroup
+			ctx, stop := context.WithCancel(cmd.Context())
+			defer giving.Wait()
+			defer stop()
+			giving.Go(func() { giveBackMemory(ctx) })
 			select {
 			case <-cmd.Context().Done():
 			case <-b.Done(): // a client's SHUTDOWN

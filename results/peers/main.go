@@ -2,7 +2,8 @@
 // and writes what it measured as data and as a page. `make results` runs it. With
 // -calls it does so for package rpc beside the original's algorithm and NATS, as
 // `make calls` does; with -generator for package bench beside redis-benchmark, as
-// `make generator` does.
+// `make generator` does; with -load for memory under extreme loads, as `make load` does. With
+// -soak it is a soak test of the broker and package rpc, as in `make soak`.
 //
 // The servers run as processes of their own on one core, whatever loads them on
 // another. Each round gives every load to every server in turn, so that what
@@ -33,6 +34,11 @@ func run() error {
 	out := flag.String("out", "..", "directory for the data and the page")
 	rpc := flag.Bool("calls", false, "measure package rpc, for rpc.json and rpc.md, rather than the broker")
 	generator := flag.Bool("generator", false, "measure package bench, for bench.json and bench.md, rather than the broker")
+	load := flag.Bool("load", false, "measure the memory of the broker under extreme loads, for load.json and load.md")
+	holding := map[*bool]func(addr string) error{
+		flag.Bool("load-server", false, "serve calls that wait, for -load, through -addr"): holdingServer,
+		flag.Bool("load-client", false, "make calls that wait, for -load, through -addr"):  holdingClient,
+	}
 	quick := flag.Bool("quick", false, "short rounds: for a look, not for the page")
 	only := flag.Bool("page", false, "measure nothing: write the page again, from the data")
 	pattern := flag.String("only", "", "with -calls, measure only the cases that this pattern matches, print each run, and write nothing")
@@ -44,7 +50,14 @@ func run() error {
 	callers.register()
 	var one generatorFlags
 	one.register()
+	var soak soakFlags
+	soak.register()
 	flag.Parse()
+	for is, run := range holding {
+		if *is {
+			return run(callers.addr)
+		}
+	}
 	switch {
 	case callers.text != "":
 		return callers.run()
@@ -56,6 +69,16 @@ func run() error {
 		return serveMiniredis()
 	case *nats:
 		return serveNATS()
+	case *only && soak.duration > 0:
+		return writeSoakPage(*out)
+	case soak.broker:
+		return soak.serveBroker()
+	case soak.duration > 0:
+		return soak.run(*out)
+	case *only && *load:
+		return writeLoadPage(*out)
+	case *load:
+		return measureLoad(*out, *pattern)
 	case *only && *rpc:
 		return writeCallsPage(*out)
 	case *only && *generator:

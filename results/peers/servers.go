@@ -46,7 +46,7 @@ func startServerOn(cpus, name, command, dir string) (*server, error) {
 	port := 0
 	switch name {
 	case brokerServer:
-		args = []string{command, "broker", "--addr", "127.0.0.1:0"}
+		args = []string{command, "broker", "--addr", "127.0.0.1:0", "--maxclients", "20000"}
 	case miniServer, natsServer:
 		self, err := os.Executable()
 		if err != nil {
