@@ -250,8 +250,8 @@ func (f *generatorFlags) run(addr string, seconds float64) error {
 	}
 	cpu = ourUsage() - cpu
 	runtime.ReadMemStats(&after)
-	if res.Errors > 0 || res.Missed > 0 {
-		return fmt.Errorf("%d errors, %d missed: %v", res.Errors, res.Missed, res.ErrorSamples)
+	if res.Errors > 0 || res.Dropped > 0 {
+		return fmt.Errorf("%d errors, %d dropped: %v", res.Errors, res.Dropped, res.ErrorSamples)
 	}
 	calls := float64(res.Calls + res.Warmup.Calls)
 	g := generated{
@@ -261,7 +261,7 @@ func (f *generatorFlags) run(addr string, seconds float64) error {
 		Verdict:   string(res.Verdict.State),
 	}
 	for _, u := range res.Resources {
-		g.Spinless = digits(u.Busy*u.Capacity*1e6/res.Throughput, 3) // the generator is the only one
+		g.Spinless = digits(u.Utilization*u.Capacity*1e6/res.Throughput, 3) // the generator is the only one
 	}
 	if c.Rate > 0 {
 		g.LagP50, g.LagP99, g.LagP999 = *res.Lag.P50, *res.Lag.P99, *res.Lag.P999
