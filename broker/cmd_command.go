@@ -189,7 +189,7 @@ func (c *call) eachKey(given [][]byte, answer func(name []byte, flags string) re
 		return resp.ErrorReply("ERR Invalid number of arguments specified for command")
 	}
 	answers := []resp.Reply{}
-	for _, k := range cmd.Keys {
+	for _, k := range cmd.KeySpecs(given) {
 		indexes, valid := k.Indexes(given)
 		if !valid && cmd.Flags&command.NoMandatoryKeys != 0 {
 			continue

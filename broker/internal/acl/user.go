@@ -214,7 +214,7 @@ func usedKeys(c *command.Command, args [][]byte) (keys []usedKey) {
 	if !c.HasKeys() {
 		return nil
 	}
-	for _, k := range c.Keys {
+	for _, k := range c.KeySpecs(args) {
 		indexes, valid := k.Indexes(args)
 		if !valid {
 			return nil

@@ -206,18 +206,41 @@ func (k KeySpec) Indexes(args [][]byte) (indexes []int, ok bool) {
 	return indexes, true
 }
 
-// Uses are the flags of a key for given arguments. As in Redis there are none where a
-// number of keys is not written as integers are.
+// Uses are the flags of a key for given arguments.
 func (k KeySpec) Uses(args [][]byte) string {
 	if k.Use != nil {
 		return k.Use(args)
 	}
-	if k.Count {
-		if _, isInt := resp.ParseInt(args[k.First]); !isInt {
-			return ""
-		}
-	}
 	return k.Flags
+}
+
+// KeySpecs are the Keys for given arguments. As in Redis no key has flags if a number of keys is
+// not written as integers are, and those that it counts come first.
+func (c *Command) KeySpecs(args [][]byte) []KeySpec {
+	byAtoi := func(k KeySpec) bool {
+		if !k.Count || k.First >= len(args) {
+			return false
+		}
+		_, isInt := resp.ParseInt(args[k.First])
+		return !isInt
+	}
+	if !slices.ContainsFunc(c.Keys, byAtoi) {
+		return c.Keys
+	}
+	specs := slices.Clone(c.Keys)
+	for i := range specs {
+		specs[i].Flags, specs[i].Use = "", nil
+	}
+	slices.SortStableFunc(specs, func(x, y KeySpec) int {
+		switch {
+		case x.Count == y.Count:
+			return 0
+		case x.Count:
+			return -1
+		}
+		return 1
+	})
+	return specs
 }
 
 // KeyIndexes lists where in args the keys of a command are.
