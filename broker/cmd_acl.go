@@ -16,7 +16,7 @@ import (
 // ACL and its sub-commands.
 
 var aclCommands = []command.Command{
-	{Name: "acl", Arity: -2, Group: "server", Since: "6.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about users and what they may do.", Subs: []*command.Command{
+	{Name: "acl", Arity: -2, Group: "server", Since: "6.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about users and their permissions.", Subs: []*command.Command{
 		{Name: "cat", Arity: -2, Flags: command.NoScript | command.Always, Run: withBroker(aclCat), Since: "6.0.0", Complexity: "O(1)", Summary: "Returns the categories of commands, or the commands of one."},
 		{Name: "deluser", Arity: -3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclDelUser), Since: "6.0.0", Complexity: "O(1) for each user", Summary: "Deletes users and closes their connections."},
 		{Name: "dryrun", Arity: -4, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclDryRun), Since: "7.0.0", Complexity: "O(1)", Summary: "Says whether a user may run a command, without running it."},
@@ -24,10 +24,10 @@ var aclCommands = []command.Command{
 		{Name: "getuser", Arity: 3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclGetUser), Since: "6.0.0", Complexity: "O(N) where N is the number of passwords and patterns", Summary: "Describes a user."},
 		{Name: "help", Arity: 2, Flags: command.Always, Since: "6.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "list", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclList), Since: "6.0.0", Complexity: "O(N) where N is the number of users", Summary: "Returns the rules that make each user."},
-		{Name: "load", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclFile), Since: "6.0.0", Complexity: "O(1)", Summary: "Would read users from a file, which there is none of."},
-		{Name: "log", Arity: -2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclLog), Since: "6.0.0", Complexity: "O(N) where N is the number of entries returned", Summary: "Returns what was denied to users, or forgets it."},
-		{Name: "save", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclFile), Since: "6.0.0", Complexity: "O(1)", Summary: "Would write users to a file, which there is none of."},
-		{Name: "setuser", Arity: -3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclSetUser), Since: "6.0.0", Complexity: "O(N) where N is the number of rules", Summary: "Makes or changes a user by rules."},
+		{Name: "load", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclFile), Since: "6.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no ACL file."},
+		{Name: "log", Arity: -2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclLog), Since: "6.0.0", Complexity: "O(N) where N is the number of entries returned", Summary: "Returns or clears the log of denied commands."},
+		{Name: "save", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclFile), Since: "6.0.0", Complexity: "O(1)", Summary: "Refuses, as there is no ACL file."},
+		{Name: "setuser", Arity: -3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclSetUser), Since: "6.0.0", Complexity: "O(N) where N is the number of rules", Summary: "Creates or changes a user by rules."},
 		{Name: "users", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(aclUsers), Since: "6.0.0", Complexity: "O(N) where N is the number of users", Summary: "Returns the names of the users."},
 		{Name: "whoami", Arity: 2, Flags: command.PerSession, Run: withBroker(aclWhoAmI), Since: "6.0.0", Complexity: "O(1)", Summary: "Returns the name of this client's user."},
 	}},

@@ -17,7 +17,7 @@ import (
 
 var clientCommands = []command.Command{
 	{Name: "client", Arity: -2, Group: "connection", Since: "2.4.0", Complexity: "Depends on the sub-command.", Summary: "Commands about client connections.", Subs: []*command.Command{
-		{Name: "caching", Arity: 3, Flags: command.PerSession, Run: withBroker(clientCaching), ACL: "connection", Since: "6.0.0", Complexity: "O(1)", Summary: "Says whether the next command is tracked."},
+		{Name: "caching", Arity: 3, Flags: command.PerSession, Run: withBroker(clientCaching), ACL: "connection", Since: "6.0.0", Complexity: "O(1)", Summary: "Sets whether the next command is tracked."},
 		{Name: "getname", Arity: 2, Flags: command.PerSession, Run: withBroker(clientGetName), ACL: "connection", Since: "2.6.9", Complexity: "O(1)", Summary: "Returns the name of this client."},
 		{Name: "getredir", Arity: 2, Flags: command.PerSession, Run: withBroker(clientGetRedir), ACL: "connection", Since: "6.0.0", Complexity: "O(1)", Summary: "Returns the client that invalidations are redirected to."},
 		{Name: "help", Arity: 2, Flags: command.Always, ACL: "connection", Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
@@ -25,13 +25,13 @@ var clientCommands = []command.Command{
 		{Name: "info", Arity: 2, Flags: command.PerSession, Run: withBroker(clientInfo), ACL: "connection", Tips: "nondeterministic_output", Since: "6.2.0", Complexity: "O(1)", Summary: "Describes this client."},
 		{Name: "kill", Arity: -3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(clientKill), ACL: "connection", Since: "2.4.0", Complexity: "O(N) where N is the number of clients", Summary: "Ends the connections of clients."},
 		{Name: "list", Arity: -2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(clientList), ACL: "connection", Tips: "nondeterministic_output", Since: "2.4.0", Complexity: "O(N) where N is the number of clients", Summary: "Describes all clients, those of a type or those with the given numbers."},
-		{Name: "no-evict", Arity: 3, Flags: command.Admin | command.PerSession, Run: withBroker(clientNoEvict), ACL: "connection", Since: "7.0.0", Complexity: "O(1)", Summary: "Says whether this client may be closed to save memory, which the broker does to none."},
+		{Name: "no-evict", Arity: 3, Flags: command.Admin | command.PerSession, Run: withBroker(clientNoEvict), ACL: "connection", Since: "7.0.0", Complexity: "O(1)", Summary: "Sets whether this client may be closed to save memory. The broker closes none."},
 		{Name: "pause", Arity: -3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(clientPause), ACL: "connection", Since: "2.9.50", Complexity: "O(1)", Summary: "Postpones all commands, or those that write, for a time."},
-		{Name: "reply", Arity: 3, Flags: command.PerSession, Run: withBroker(clientReply), ACL: "connection", Since: "3.2.0", Complexity: "O(1)", Summary: "Says whether this client is sent replies."},
+		{Name: "reply", Arity: 3, Flags: command.PerSession, Run: withBroker(clientReply), ACL: "connection", Since: "3.2.0", Complexity: "O(1)", Summary: "Sets whether this client is sent replies."},
 		{Name: "setname", Arity: 3, Flags: command.PerSession, Run: withBroker(clientSetName), ACL: "connection", Since: "2.6.9", Complexity: "O(1)", Summary: "Names this client."},
-		{Name: "tracking", Arity: -3, Flags: command.PerSession, Run: withBroker(clientTracking), ACL: "connection", Since: "6.0.0", Complexity: "O(1)", Summary: "Starts or stops telling this client when keys change."},
-		{Name: "trackinginfo", Arity: 2, Flags: command.PerSession, Run: withBroker(clientTrackingInfo), ACL: "connection", Since: "6.2.0", Complexity: "O(1)", Summary: "Describes what this client is told about."},
-		{Name: "unblock", Arity: -3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(clientUnblock), ACL: "connection", Since: "5.0.0", Complexity: "O(log N) where N is the number of clients", Summary: "Ends the waiting of a blocked client."},
+		{Name: "tracking", Arity: -3, Flags: command.PerSession, Run: withBroker(clientTracking), ACL: "connection", Since: "6.0.0", Complexity: "O(1)", Summary: "Turns client tracking on or off."},
+		{Name: "trackinginfo", Arity: 2, Flags: command.PerSession, Run: withBroker(clientTrackingInfo), ACL: "connection", Since: "6.2.0", Complexity: "O(1)", Summary: "Describes this client's tracking."},
+		{Name: "unblock", Arity: -3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(clientUnblock), ACL: "connection", Since: "5.0.0", Complexity: "O(log N) where N is the number of clients", Summary: "Unblocks a blocked client."},
 		{Name: "unpause", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(clientUnpause), ACL: "connection", Since: "6.2.0", Complexity: "O(N) where N is the number of clients with a command that is postponed", Summary: "Ends a pause."},
 	}},
 }

@@ -24,7 +24,7 @@ var configCommands = []command.Command{
 	{Name: "config", Arity: -2, Group: "server", Since: "2.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about the configuration.", Subs: []*command.Command{
 		{Name: "get", Arity: -3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(configGet), Since: "2.0.0", Complexity: "O(N) where N is the number of settings", Summary: "Returns the settings whose names match."},
 		{Name: "help", Arity: 2, Flags: command.Always, Since: "5.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
-		{Name: "resetstat", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(configResetStat), Since: "2.0.0", Complexity: "O(1)", Summary: "Sets the figures of INFO back."},
+		{Name: "resetstat", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(configResetStat), Since: "2.0.0", Complexity: "O(1)", Summary: "Resets the statistics of INFO."},
 		{Name: "rewrite", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(configRewrite), Since: "2.8.0", Complexity: "O(1)", Summary: "Refuses, as there is no configuration file."},
 		{Name: "set", Arity: -4, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(configSet), Tips: "request_policy:all_nodes response_policy:all_succeeded", Since: "2.0.0", Complexity: "O(N) where N is the number of settings", Summary: "Changes settings."},
 	}},

@@ -21,7 +21,7 @@ var connectionCommands = []command.Command{
 	{Name: "quit", Arity: -1, Flags: command.PerSession | command.Fast | command.NoAuth | command.AllowBusy | command.Immediate | command.WhileSubscribed, Run: withBroker(quit), ACL: "connection",
 		Group: "connection", Since: "1.0.0", Complexity: "O(1)", Summary: "Closes the connection."},
 	{Name: "reset", Arity: 1, Flags: command.PerSession | command.Fast | command.NoAuth | command.AllowBusy | command.Immediate | command.WhileSubscribed, Run: withBroker(reset), ACL: "connection",
-		Group: "connection", Since: "6.2.0", Complexity: "O(1)", Summary: "Takes back all that the client has set on its connection."},
+		Group: "connection", Since: "6.2.0", Complexity: "O(1)", Summary: "Resets the connection to its initial state."},
 }
 
 // version is the Redis version whose behaviour this is.

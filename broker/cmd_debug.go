@@ -17,7 +17,7 @@ import (
 
 var debugCommands = []command.Command{
 	{Name: "debug", Arity: -2, Flags: command.Admin | command.NoScript | command.Always | command.Protected, Run: withBroker(debugCommand),
-		Group: "server", Since: "1.0.0", Complexity: "Depends on the sub-command.", Summary: "Stalls the broker, reloads, digests or makes data, and more for tests."},
+		Group: "server", Since: "1.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands for tests: stall the broker, reload, digest or make data, and more."},
 }
 
 // A debugSub is a sub-command of DEBUG. COMMAND does not know them.

@@ -15,14 +15,14 @@ import (
 )
 
 var latencyCommands = []command.Command{
-	{Name: "latency", Arity: -2, Group: "server", Since: "2.8.13", Complexity: "Depends on the sub-command.", Summary: "Commands about how long commands take.", Subs: []*command.Command{
-		{Name: "doctor", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyDoctor), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Sums up when commands took long."},
-		{Name: "graph", Arity: 3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyGraph), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Draws how long commands took when they took long."},
+	{Name: "latency", Arity: -2, Group: "server", Since: "2.8.13", Complexity: "Depends on the sub-command.", Summary: "Commands about the latency of commands.", Subs: []*command.Command{
+		{Name: "doctor", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyDoctor), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Summarizes latency spikes."},
+		{Name: "graph", Arity: 3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyGraph), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Draws the latency spikes of an event."},
 		{Name: "help", Arity: 2, Flags: command.Always, Since: "2.8.13", Complexity: "O(1)", Summary: "Lists the sub-commands."},
-		{Name: "histogram", Arity: -2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyHistogram), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "7.0.0", Complexity: "O(N) where N is the number of commands that ran", Summary: "Returns how many runs of commands took how long."},
-		{Name: "history", Arity: 3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyHistory), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Returns when commands took long, and how long."},
-		{Name: "latest", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyLatest), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Returns when commands took long last."},
-		{Name: "reset", Arity: -2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyReset), Tips: "request_policy:all_nodes response_policy:all_succeeded", Since: "2.8.13", Complexity: "O(1)", Summary: "Forgets when commands took long."},
+		{Name: "histogram", Arity: -2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyHistogram), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "7.0.0", Complexity: "O(N) where N is the number of commands that ran", Summary: "Returns the latency distribution of commands."},
+		{Name: "history", Arity: 3, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyHistory), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Returns the latency spikes of an event."},
+		{Name: "latest", Arity: 2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyLatest), Tips: "nondeterministic_output request_policy:all_nodes response_policy:special", Since: "2.8.13", Complexity: "O(1)", Summary: "Returns the latest latency spike of each event."},
+		{Name: "reset", Arity: -2, Flags: command.Admin | command.NoScript | command.Always, Run: withBroker(latencyReset), Tips: "request_policy:all_nodes response_policy:all_succeeded", Since: "2.8.13", Complexity: "O(1)", Summary: "Clears latency spikes."},
 	}},
 }
 

@@ -15,12 +15,12 @@ import (
 
 var memoryCommands = []command.Command{
 	{Name: "memory", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about memory.", Subs: []*command.Command{
-		{Name: "doctor", Arity: 2, Run: withBroker(memoryDoctor), Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Since: "4.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Says whether the data take much less memory than they did."},
+		{Name: "doctor", Arity: 2, Run: withBroker(memoryDoctor), Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Since: "4.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Reports whether the data take much less memory than at their peak."},
 		{Name: "help", Arity: 2, Flags: command.Always, Since: "4.0.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
-		{Name: "malloc-stats", Arity: 2, Run: withBroker(memoryMallocStats), Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns what Go's allocator says of itself."},
-		{Name: "purge", Arity: 2, Run: withBroker(memoryPurge), Tips: "request_policy:all_shards response_policy:all_succeeded", Since: "4.0.0", Complexity: "O(N) where N is the size of the heap", Summary: "Gives memory back to the system that is not used."},
+		{Name: "malloc-stats", Arity: 2, Run: withBroker(memoryMallocStats), Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns statistics of Go's allocator."},
+		{Name: "purge", Arity: 2, Run: withBroker(memoryPurge), Tips: "request_policy:all_shards response_policy:all_succeeded", Since: "4.0.0", Complexity: "O(N) where N is the size of the heap", Summary: "Returns unused memory to the system."},
 		{Name: "stats", Arity: 2, Run: withBroker(memoryStats), Tips: "nondeterministic_output request_policy:all_shards response_policy:special", Since: "4.0.0", Complexity: "O(N) where N is the number of keys", Summary: "Returns figures about memory."},
-		{Name: "usage", Arity: -3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: withBroker(memoryUsage), Since: "4.0.0", Complexity: "O(1)", Summary: "Returns how many bytes a key and its value take, about."},
+		{Name: "usage", Arity: -3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: withBroker(memoryUsage), Since: "4.0.0", Complexity: "O(1)", Summary: "Estimates how many bytes a key and its value take."},
 	}},
 }
 

@@ -12,13 +12,13 @@ import (
 
 var persistenceCommands = []command.Command{
 	{Name: "save", Arity: 1, Flags: command.Admin | command.NoScript | command.NoAsyncLoading | command.NoMulti, Run: withBroker(save),
-		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Notes the time for LASTSAVE, as there is no disk."},
+		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Only sets the time of LASTSAVE, as there is no disk."},
 	{Name: "bgsave", Arity: -1, Flags: command.Admin | command.NoScript | command.NoAsyncLoading, Run: withBroker(bgsave),
-		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Notes the time for LASTSAVE, as there is no disk."},
+		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Only sets the time of LASTSAVE, as there is no disk."},
 	{Name: "bgrewriteaof", Arity: 1, Flags: command.Admin | command.NoScript | command.NoAsyncLoading, Run: withBroker(bgrewriteaof),
-		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Counts in INFO, as there is no disk."},
+		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Only counts in INFO, as there is no disk."},
 	{Name: "lastsave", Arity: 1, Flags: command.Always | command.Fast, Run: withBroker(lastsave), ACL: "admin dangerous", Tips: "nondeterministic_output",
-		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns when SAVE or BGSAVE was called last, in seconds since 1970."},
+		Group: "server", Since: "1.0.0", Complexity: "O(1)", Summary: "Returns the time of the last SAVE or BGSAVE, in seconds since 1970."},
 }
 
 // saves are what INFO and LASTSAVE tell of saving.

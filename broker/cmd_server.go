@@ -24,7 +24,7 @@ var serverCommands = []command.Command{
 	{Name: "shutdown", Arity: -1, Flags: command.Admin | command.NoScript | command.Always | command.NoMulti | command.AllowBusy, Run: withBroker(shutdown), ACL: "dangerous",
 		Group: "server", Since: "1.0.0", Complexity: "O(N) where N is the number of clients", Summary: "Closes the broker."},
 	{Name: "swapdb", Arity: 3, Flags: command.Write | command.Fast, Run: withBroker(swapdb), ACL: "keyspace dangerous",
-		Group: "server", Since: "4.0.0", Complexity: "O(N) where N is the number of keys in both databases", Summary: "Exchanges what two databases hold."},
+		Group: "server", Since: "4.0.0", Complexity: "O(N) where N is the number of keys in both databases", Summary: "Swaps two databases."},
 	{Name: "time", Arity: 1, Flags: command.Always | command.Fast, Run: withBroker(timeOfDay), Tips: "nondeterministic_output",
 		Group: "server", Since: "2.6.0", Complexity: "O(1)", Summary: "Returns the time in seconds and microseconds."},
 	{Name: "module", Arity: -2, Group: "server", Since: "4.0.0", Complexity: "Depends on the sub-command.", Summary: "Commands about modules.", Subs: []*command.Command{
@@ -32,7 +32,7 @@ var serverCommands = []command.Command{
 		{Name: "load", Arity: -3, Flags: command.Protected | command.Admin | command.NoScript | command.NoAsyncLoading, Run: withBroker(moduleLoad), Since: "4.0.0", Complexity: "O(1)", Summary: "Refuses, as modules are not allowed."},
 		{Name: "loadex", Arity: -3, Flags: command.Protected | command.Admin | command.NoScript | command.NoAsyncLoading, Run: withBroker(moduleLoad), Since: "7.0.0", Complexity: "O(1)", Summary: "Refuses, as modules are not allowed."},
 		{Name: "unload", Arity: 3, Flags: command.Protected | command.Admin | command.NoScript | command.NoAsyncLoading, Run: withBroker(moduleLoad), Since: "4.0.0", Complexity: "O(1)", Summary: "Refuses, as modules are not allowed."},
-		{Name: "list", Arity: 2, Flags: command.Admin | command.NoScript, Run: withBroker(moduleList), Tips: "nondeterministic_output_order", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns the modules, which there are none of."},
+		{Name: "list", Arity: 2, Flags: command.Admin | command.NoScript, Run: withBroker(moduleList), Tips: "nondeterministic_output_order", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns the loaded modules. There are none."},
 	}},
 }
 

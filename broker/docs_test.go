@@ -13,21 +13,21 @@ import (
 
 // refused are the commands that the broker has and does not carry out.
 var refused = []struct{ names, what, why string }{
-	{"cluster asking readonly readwrite", "", "As in a Redis with `cluster-enabled no`: the broker is no cluster."},
-	{"replicaof slaveof", "a host and a port", "The broker does not replicate. NO ONE is fine."},
+	{"cluster asking readonly readwrite", "", "As in a Redis with `cluster-enabled no`: the broker is not a cluster."},
+	{"replicaof slaveof", "a host and a port", "The broker does not replicate. NO ONE is accepted."},
 	{"sync psync", "", "The broker does not replicate."},
 	{"failover", "", "As in a Redis without replicas."},
-	{"migrate", "keys that exist", "The broker connects to nobody: it answers as if nobody listened."},
-	{"module|load module|loadex module|unload", "", "As in a Redis with `enable-module-command no`: modules are written for Redis's process."},
+	{"migrate", "keys that exist", "The broker opens no connections: it answers as if the target could not be reached."},
+	{"module|load module|loadex module|unload", "", "As in a Redis with `enable-module-command no`: modules are shared libraries for Redis's process."},
 	{"config|rewrite acl|load acl|save", "", "As in a Redis without such files: there is no disk."},
-	{"script|debug", "YES and SYNC", "There is no debugger."},
-	{"debug", "SEGFAULT, PANIC, OOM, ASSERT, RESTART, CRASH-AND-RECOVER", "The process is that of the tests."},
+	{"script|debug", "YES or SYNC", "There is no debugger."},
+	{"debug", "SEGFAULT, PANIC, OOM, ASSERT, RESTART, CRASH-AND-RECOVER", "The process is that of the test."},
 }
 
 // docs/commands.md is made from the table, and refused: -update writes it.
 func TestCommandList(t *testing.T) {
 	var doc strings.Builder
-	doc.WriteString("# Commands of the broker\n\nMade from the table in broker/table.go. Anything else is answered like an unknown command of Redis.\n")
+	doc.WriteString("# Commands of the broker\n\nGenerated from the table in broker/table.go. Any other command is answered as an unknown command, as in Redis.\n")
 	shown := func(name string) string { return strings.ToUpper(strings.ReplaceAll(name, "|", " ")) }
 	group := ""
 	for name, c := range table.All() {
@@ -37,7 +37,7 @@ func TestCommandList(t *testing.T) {
 		}
 		fmt.Fprintf(&doc, "| %s | %s |\n", shown(name), c.Summary)
 	}
-	doc.WriteString("\n## Refused\n\nNo command of Redis 7.0 is left out. These are there, and are not carried out:\n\n| command | why |\n|---|---|\n")
+	doc.WriteString("\n## Refused\n\nNo command of Redis 7.0 is missing. These exist, and are refused:\n\n| command | why |\n|---|---|\n")
 	for _, r := range refused {
 		var names []string
 		for name := range strings.FieldsSeq(r.names) {

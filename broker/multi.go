@@ -12,9 +12,9 @@ var transactionCommands = []command.Command{
 	{Name: "exec", Arity: 1, Flags: command.PerSession | command.SkipSlowlog | command.Immediate, Run: withBroker(exec), ACL: "transaction",
 		Group: "transactions", Since: "1.2.0", Complexity: "Depends on the commands in the transaction.", Summary: "Runs the commands of a transaction."},
 	{Name: "discard", Arity: 1, Flags: command.PerSession | command.Fast | command.AllowBusy | command.Immediate, Run: withBroker(discard), ACL: "transaction",
-		Group: "transactions", Since: "2.0.0", Complexity: "O(N) where N is the number of queued commands", Summary: "Forgets the commands of a transaction."},
+		Group: "transactions", Since: "2.0.0", Complexity: "O(N) where N is the number of queued commands", Summary: "Discards the commands of a transaction."},
 	{Name: "watch", Arity: -2, Flags: command.PerSession | command.Fast | command.AllowBusy | command.Immediate, Keys: command.KeysUpTo(-1, 1, "RO"), Run: withBroker(watchKeys), ACL: "transaction",
-		Group: "transactions", Since: "2.2.0", Complexity: "O(1) for every key", Summary: "Makes the next transaction depend on keys staying as they are."},
+		Group: "transactions", Since: "2.2.0", Complexity: "O(1) for every key", Summary: "Makes the next transaction depend on keys staying unchanged."},
 	{Name: "unwatch", Arity: 1, Flags: command.PerSession | command.Fast | command.AllowBusy, Run: withBroker(unwatch), ACL: "transaction",
 		Group: "transactions", Since: "2.2.0", Complexity: "O(1)", Summary: "Forgets the watched keys."},
 }

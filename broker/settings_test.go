@@ -99,15 +99,15 @@ func TestSettingsDoc(t *testing.T) {
 		}
 	}
 	var doc strings.Builder
-	doc.WriteString("# Settings of the broker\n\nMade from the tables in broker/cmd_config.go and broker/cmd_config_kept.go. CONFIG GET and CONFIG SET know all settings of\n" +
+	doc.WriteString("# Settings of the broker\n\nGenerated from the tables in broker/cmd_config.go and broker/cmd_config_kept.go. CONFIG GET and CONFIG SET know all settings of\n" +
 		"redis-server 7.0.15, check values as it does, and answer as it does.\n")
 	for _, part := range []struct {
 		title, text string
 		names       []string
 	}{
-		{"With an effect", "`bind` and `port` say where the broker listens, and refuse other values. `min-replicas-to-write` refuses all writes (NOREPLICAS), as there are no replicas.", effective},
-		{"Kept, without effect", "They are about a disk, replicas, a cluster or a process that are not there, or about how Redis works inside.", kept},
-		{"Not to be changed", "", fixed},
+		{"With an effect", "`bind` and `port` tell where the broker listens, and refuse other values. `min-replicas-to-write` makes all writes fail with NOREPLICAS, as there are no replicas.", effective},
+		{"Kept, without effect", "They concern a disk, replicas, a cluster or a process, none of which exist here, or Redis's internals.", kept},
+		{"Read-only", "", fixed},
 	} {
 		fmt.Fprintf(&doc, "\n## %s\n\n", part.title)
 		if part.text != "" {

@@ -12,7 +12,7 @@ import (
 
 var slowlogCommands = []command.Command{
 	{Name: "slowlog", Arity: -2, Group: "server", Since: "2.2.12", Complexity: "Depends on the sub-command.", Summary: "Commands about the log of slow commands.", Subs: []*command.Command{
-		{Name: "get", Arity: -2, Flags: command.Admin | command.Always, Run: withBroker(slowlogGet), Tips: "request_policy:all_nodes nondeterministic_output", Since: "2.2.12", Complexity: "O(N) where N is the number of entries returned", Summary: "Returns the last commands that took long."},
+		{Name: "get", Arity: -2, Flags: command.Admin | command.Always, Run: withBroker(slowlogGet), Tips: "request_policy:all_nodes nondeterministic_output", Since: "2.2.12", Complexity: "O(N) where N is the number of entries returned", Summary: "Returns the latest slow commands."},
 		{Name: "help", Arity: 2, Flags: command.Always, Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "len", Arity: 2, Flags: command.Admin | command.Always, Run: withBroker(slowlogLen), Tips: "request_policy:all_nodes response_policy:agg_sum nondeterministic_output", Since: "2.2.12", Complexity: "O(1)", Summary: "Returns the number of entries."},
 		{Name: "reset", Arity: 2, Flags: command.Admin | command.Always, Run: withBroker(slowlogReset), Tips: "request_policy:all_nodes response_policy:all_succeeded", Since: "2.2.12", Complexity: "O(N) where N is the number of entries", Summary: "Forgets all entries."},

@@ -38,11 +38,11 @@ var Commands = []command.Command{
 	{Name: "hincrby", Arity: 4, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW access update"), Run: hincrby, ACL: "hash",
 		Group: "hash", Since: "2.0.0", Complexity: "O(1)", Summary: "Adds to the number in a field."},
 	{Name: "hincrbyfloat", Arity: 4, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW access update"), Run: hincrbyfloat, ACL: "hash",
-		Group: "hash", Since: "2.6.0", Complexity: "O(1)", Summary: "Adds a number with a fraction to the number in a field."},
+		Group: "hash", Since: "2.6.0", Complexity: "O(1)", Summary: "Adds a floating-point number to the number in a field."},
 	{Name: "hstrlen", Arity: 3, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO"), Run: hstrlen, ACL: "hash",
 		Group: "hash", Since: "3.2.0", Complexity: "O(1)", Summary: "Returns the length of a field's value, in bytes."},
 	{Name: "hrandfield", Arity: -2, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: hrandfield, ACL: "hash", Tips: "nondeterministic_output",
-		Group: "hash", Since: "6.2.0", Complexity: "O(N) where N is the number of fields returned", Summary: "Returns any fields of a hash."},
+		Group: "hash", Since: "6.2.0", Complexity: "O(N) where N is the number of fields returned", Summary: "Returns random fields of a hash."},
 	{Name: "hscan", Arity: -3, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: keyspace.ScanElements[*hash], ACL: "hash", Tips: "nondeterministic_output",
 		Group: "hash", Since: "2.8.0", Complexity: "O(1) for every call, O(N) for a complete iteration", Summary: "Iterates over the fields of a hash."},
 }

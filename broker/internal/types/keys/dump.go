@@ -15,7 +15,7 @@ var dumpCommands = []command.Command{
 	{Name: "restore", Arity: -4, Flags: command.Write | command.DenyOOM, Keys: command.OneKey("OW update"), Run: restore, ACL: "keyspace dangerous",
 		Group: "generic", Since: "2.6.0", Complexity: "O(N) where N is the size of the value", Summary: "Makes a key from what DUMP returned, here or in Redis."},
 	{Name: "restore-asking", Arity: -4, Flags: command.Write | command.DenyOOM | command.Asking, Keys: command.OneKey("OW update"), Run: restore, ACL: "keyspace dangerous",
-		Group: "server", Since: "3.0.0", Complexity: "O(N) where N is the size of the value", Summary: "Is RESTORE, for MIGRATE between the nodes of a cluster."},
+		Group: "server", Since: "3.0.0", Complexity: "O(N) where N is the size of the value", Summary: "RESTORE, as MIGRATE sends it between nodes of a cluster."},
 }
 
 func dump(c *keyspace.Call, args [][]byte) resp.Reply {

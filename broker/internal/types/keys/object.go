@@ -11,9 +11,9 @@ import (
 // OBJECT.
 
 var objectCommands = []command.Command{
-	{Name: "object", Arity: -2, Group: "generic", Since: "2.2.3", Complexity: "Depends on the sub-command.", Summary: "Commands about how values are held.", Subs: []*command.Command{
-		{Name: "encoding", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectEncoding, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how a value would be held by Redis."},
-		{Name: "freq", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectFreq, ACL: "keyspace", Tips: "nondeterministic_output", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns how often a key is used, under a policy of LFU."},
+	{Name: "object", Arity: -2, Group: "generic", Since: "2.2.3", Complexity: "Depends on the sub-command.", Summary: "Commands about the representation of values.", Subs: []*command.Command{
+		{Name: "encoding", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectEncoding, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns the encoding that Redis would use."},
+		{Name: "freq", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectFreq, ACL: "keyspace", Tips: "nondeterministic_output", Since: "4.0.0", Complexity: "O(1)", Summary: "Returns the access frequency of a key, under an LFU policy."},
 		{Name: "help", Arity: 2, Flags: command.Always, ACL: "keyspace", Since: "6.2.0", Complexity: "O(1)", Summary: "Lists the sub-commands."},
 		{Name: "idletime", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectIdleTime, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns for how many seconds a key has not been used."},
 		{Name: "refcount", Arity: 3, Flags: command.ReadOnly, Keys: command.KeyAt(2, "RO"), Run: objectRefCount, ACL: "keyspace", Tips: "nondeterministic_output", Since: "2.2.3", Complexity: "O(1)", Summary: "Returns how many keys share a value."},

@@ -10,9 +10,9 @@ import (
 
 var renameCommands = []command.Command{
 	{Name: "rename", Arity: 3, Flags: command.Write, Keys: command.TwoKeys("RW access delete", "OW update"), Run: rename, ACL: "keyspace",
-		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a value another key, replacing what that holds."},
+		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Renames a key, replacing the target."},
 	{Name: "renamenx", Arity: 3, Flags: command.Write | command.Fast, Keys: command.TwoKeys("RW access delete", "OW insert"), Run: renamenx, ACL: "keyspace",
-		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Gives a value another key, unless that exists."},
+		Group: "generic", Since: "1.0.0", Complexity: "O(1)", Summary: "Renames a key, unless the target exists."},
 	{Name: "copy", Arity: -3, Flags: command.Write | command.DenyOOM, Keys: command.TwoKeys("RO access", "OW update"), Run: copyKey, ACL: "keyspace",
 		Group: "generic", Since: "6.2.0", Complexity: "O(N) where N is the number of elements", Summary: "Copies a value to another key, or another database."},
 	{Name: "move", Arity: 3, Flags: command.Write | command.Fast, Keys: command.OneKey("RW access update"), Run: move, ACL: "keyspace",

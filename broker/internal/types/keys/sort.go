@@ -16,9 +16,9 @@ import (
 
 var sortCommands = []command.Command{
 	{Name: "sort", Arity: -2, Flags: command.Write | command.DenyOOM | command.MovableKeys, Keys: append(command.OneKey("RO access"), command.KeySpec{Flags: "RO access", Find: derived}, command.KeySpec{Flags: "OW update", Find: storesSorted}), Run: sortKey, ACL: "set sortedset list dangerous",
-		Group: "generic", Since: "1.0.0", Complexity: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", Summary: "Sorts a list or a set, by its elements or by what keys hold, and returns or stores it."},
+		Group: "generic", Since: "1.0.0", Complexity: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", Summary: "Sorts a list, set or sorted set, by its elements or by other keys, and returns or stores the result."},
 	{Name: "sort_ro", Arity: -2, Flags: command.ReadOnly | command.MovableKeys, Keys: append(command.OneKey("RO access"), command.KeySpec{Flags: "RO access", Find: derived}), Run: sortKeyReadOnly, ACL: "set sortedset list dangerous",
-		Group: "generic", Since: "7.0.0", Complexity: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", Summary: "Sorts a list or a set, by its elements or by what keys hold, and returns it."},
+		Group: "generic", Since: "7.0.0", Complexity: "O(N*log(N)+M) where N is the number of elements and M the number of those returned", Summary: "Sorts a list, set or sorted set, by its elements or by other keys, and returns the result."},
 }
 
 // sortOptions are what SORT is to do.

@@ -27,9 +27,9 @@ var setCommands = []command.Command{
 	{Name: "smembers", Arity: 2, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: smembers, ACL: "set", Tips: "nondeterministic_output_order",
 		Group: "set", Since: "1.0.0", Complexity: "O(N) where N is the number of members", Summary: "Returns all members of a set."},
 	{Name: "spop", Arity: -2, Flags: command.Write | command.Fast, Keys: command.OneKey("RW access delete"), Run: spop, ACL: "set", Tips: "nondeterministic_output",
-		Group: "set", Since: "1.0.0", Complexity: "O(N) where N is the number of members returned", Summary: "Removes any members of a set and returns them."},
+		Group: "set", Since: "1.0.0", Complexity: "O(N) where N is the number of members returned", Summary: "Removes random members of a set and returns them."},
 	{Name: "srandmember", Arity: -2, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: srandmember, ACL: "set", Tips: "nondeterministic_output",
-		Group: "set", Since: "1.0.0", Complexity: "O(N) where N is the number of members returned", Summary: "Returns any members of a set."},
+		Group: "set", Since: "1.0.0", Complexity: "O(N) where N is the number of members returned", Summary: "Returns random members of a set."},
 	{Name: "sscan", Arity: -3, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: keyspace.ScanElements[*set], ACL: "set", Tips: "nondeterministic_output",
 		Group: "set", Since: "2.8.0", Complexity: "O(1) for every call, O(N) for a complete iteration", Summary: "Iterates over the members of a set."},
 }

@@ -20,7 +20,7 @@ var hyperloglogCommands = []command.Command{
 	{Name: "pfmerge", Arity: -2, Flags: command.Write | command.DenyOOM, Keys: []command.KeySpec{{Flags: "RW access insert", First: 1, Step: 1}, {Flags: "RO access", First: 2, Last: -1, Step: 1}}, Run: pfmerge, ACL: "hyperloglog",
 		Group: "hyperloglog", Since: "2.8.9", Complexity: "O(N) where N is the number of HyperLogLogs", Summary: "Merges HyperLogLogs into one."},
 	{Name: "pfdebug", Arity: 3, Flags: command.Write | command.DenyOOM | command.Admin, Keys: command.KeyAt(2, "RW access"), Run: pfdebug, ACL: "hyperloglog",
-		Group: "hyperloglog", Since: "2.8.9", Complexity: "O(1)", Summary: "Shows the registers of a HyperLogLog, or how it holds them."},
+		Group: "hyperloglog", Since: "2.8.9", Complexity: "O(1)", Summary: "Shows the registers of a HyperLogLog, or its encoding."},
 	{Name: "pfselftest", Arity: 1, Flags: command.Admin, Run: pfselftest, ACL: "hyperloglog",
 		Group: "hyperloglog", Since: "2.8.9", Complexity: "O(1)", Summary: "Tests the estimates of HyperLogLogs."},
 }

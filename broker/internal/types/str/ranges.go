@@ -12,7 +12,7 @@ import (
 
 var rangeCommands = []command.Command{
 	{Name: "incrbyfloat", Arity: 3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW access update"), Run: incrbyfloat, ACL: "string",
-		Group: "string", Since: "2.6.0", Complexity: "O(1)", Summary: "Adds a number with a fraction to the number that a key holds."},
+		Group: "string", Since: "2.6.0", Complexity: "O(1)", Summary: "Adds a floating-point number to the number that a key holds."},
 	{Name: "getrange", Arity: 4, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: getrange, ACL: "string",
 		Group: "string", Since: "2.4.0", Complexity: "O(N) where N is the length of the answer", Summary: "Returns a part of the string that a key holds."},
 	{Name: "substr", Arity: 4, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: getrange, ACL: "string",

@@ -13,13 +13,13 @@ import (
 
 var pendingCommands = []command.Command{
 	{Name: "xack", Arity: -4, Flags: command.Write | command.Fast, Keys: command.OneKey("RW update"), Run: xack, ACL: "stream",
-		Group: "stream", Since: "5.0.0", Complexity: "O(log(N)) for each ID, where N is the number of entries pending", Summary: "Acknowledges entries, which are not pending any more."},
+		Group: "stream", Since: "5.0.0", Complexity: "O(log(N)) for each ID, where N is the number of entries pending", Summary: "Acknowledges pending entries."},
 	{Name: "xpending", Arity: -3, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: xpending, ACL: "stream", Tips: "nondeterministic_output",
-		Group: "stream", Since: "5.0.0", Complexity: "O(log(N)+M) where N is the number of entries pending and M the number of those returned or, with IDLE, passed over; or O(C) where C is the number of consumers", Summary: "Returns what is pending in a group."},
+		Group: "stream", Since: "5.0.0", Complexity: "O(log(N)+M) where N is the number of entries pending and M the number of those returned or, with IDLE, passed over; or O(C) where C is the number of consumers", Summary: "Returns the pending entries of a group."},
 	{Name: "xclaim", Arity: -6, Flags: command.Write | command.Fast, Keys: command.OneKey("RW update"), Run: xclaim, ACL: "stream", Tips: "nondeterministic_output",
-		Group: "stream", Since: "5.0.0", Complexity: "O(log(N)) for each ID, where N is the number of entries pending", Summary: "Makes entries that are pending another consumer's."},
+		Group: "stream", Since: "5.0.0", Complexity: "O(log(N)) for each ID, where N is the number of entries pending", Summary: "Gives pending entries to another consumer."},
 	{Name: "xautoclaim", Arity: -6, Flags: command.Write | command.Fast, Keys: command.OneKey("RW delete"), Run: xautoclaim, ACL: "stream", Tips: "nondeterministic_output",
-		Group: "stream", Since: "6.2.0", Complexity: "O(log(N)+M) where N is the number of entries pending and M the number of those looked at", Summary: "Makes entries that are pending for long another consumer's, from an ID on."},
+		Group: "stream", Since: "6.2.0", Complexity: "O(log(N)+M) where N is the number of entries pending and M the number of those looked at", Summary: "Gives entries that have long been pending to another consumer, from an ID on."},
 }
 
 // pendingGroup returns the stream and the group that stand behind a command's name, of which

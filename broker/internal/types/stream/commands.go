@@ -26,7 +26,7 @@ var entryCommands = []command.Command{
 	{Name: "xtrim", Arity: -4, Flags: command.Write, Keys: command.OneKey("RW delete"), Run: xtrim, ACL: "stream", Tips: "nondeterministic_output",
 		Group: "stream", Since: "5.0.0", Complexity: "O(N) where N is the number of entries removed", Summary: "Removes the oldest entries of a stream."},
 	{Name: "xsetid", Arity: -3, Flags: command.Write | command.DenyOOM | command.Fast, Keys: command.OneKey("RW update"), Run: xsetid, ACL: "stream",
-		Group: "stream", Since: "5.0.0", Complexity: "O(1)", Summary: "Sets the last ID of a stream, and what it counts."},
+		Group: "stream", Since: "5.0.0", Complexity: "O(1)", Summary: "Sets the last ID of a stream, and its counters."},
 }
 
 // asStream returns the value of a stream's key, or nil if there is no such key. It reports false

@@ -14,9 +14,9 @@ import (
 
 var readCommands = []command.Command{
 	{Name: "xread", Arity: -4, Flags: command.ReadOnly | command.Blocking | command.MovableKeys, Keys: command.StreamKeys(1, "RO access"), Run: xread, ACL: "stream",
-		Group: "stream", Since: "5.0.0", Complexity: "O(log(N)+M) for each stream, where N is the number of entries and M the number of those returned", Summary: "Returns the entries behind an ID of several streams, waiting for some if asked to."},
+		Group: "stream", Since: "5.0.0", Complexity: "O(log(N)+M) for each stream, where N is the number of entries and M the number of those returned", Summary: "Returns the entries after an ID of several streams, waiting for some if asked to."},
 	{Name: "xreadgroup", Arity: -7, Flags: command.Write | command.Blocking | command.MovableKeys, Keys: command.StreamKeys(4, "RO access"), Run: xreadgroup, ACL: "stream",
-		Group: "stream", Since: "5.0.0", Complexity: "O(log(N)+M) for each stream, where N is the number of entries and M the number of those returned", Summary: "Returns new entries to a consumer of a group, or those that it has pending, waiting for some if asked to."},
+		Group: "stream", Since: "5.0.0", Complexity: "O(log(N)+M) for each stream, where N is the number of entries and M the number of those returned", Summary: "Returns new or pending entries to a consumer of a group, waiting for some if asked to."},
 }
 
 // A reading is what XREAD or XREADGROUP is to read.

@@ -27,9 +27,9 @@ var memberCommands = []command.Command{
 	{Name: "zmscore", Arity: -3, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO access"), Run: zmscore, ACL: "sortedset",
 		Group: "sorted-set", Since: "6.2.0", Complexity: "O(N) where N is the number of members asked for", Summary: "Returns the scores of members."},
 	{Name: "zrank", Arity: 3, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO access"), Run: zrank, ACL: "sortedset",
-		Group: "sorted-set", Since: "2.0.0", Complexity: "O(log(N))", Summary: "Returns how many members stand before one."},
+		Group: "sorted-set", Since: "2.0.0", Complexity: "O(log(N))", Summary: "Returns the rank of a member, the lowest score first."},
 	{Name: "zrevrank", Arity: 3, Flags: command.ReadOnly | command.Fast, Keys: command.OneKey("RO access"), Run: zrevrank, ACL: "sortedset",
-		Group: "sorted-set", Since: "2.0.0", Complexity: "O(log(N))", Summary: "Returns how many members stand behind one."},
+		Group: "sorted-set", Since: "2.0.0", Complexity: "O(log(N))", Summary: "Returns the rank of a member, the highest score first."},
 	{Name: "zscan", Arity: -3, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: keyspace.ScanElements[*zset], ACL: "sortedset", Tips: "nondeterministic_output",
 		Group: "sorted-set", Since: "2.8.0", Complexity: "O(1) for every call, O(N) for a complete iteration", Summary: "Iterates over the members and scores of a sorted set."},
 }

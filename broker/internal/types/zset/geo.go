@@ -18,11 +18,11 @@ var geoCommands = slices.Concat(placeCommands, searchCommands)
 
 var placeCommands = []command.Command{
 	{Name: "geoadd", Arity: -5, Flags: command.Write | command.DenyOOM, Keys: command.OneKey("RW update"), Run: geoadd, ACL: "geo",
-		Group: "geo", Since: "3.2.0", Complexity: "O(log(N)) for each member added, where N is the number of members", Summary: "Adds members with their places, or moves them."},
+		Group: "geo", Since: "3.2.0", Complexity: "O(log(N)) for each member added, where N is the number of members", Summary: "Adds members with their positions, or moves them."},
 	{Name: "geodist", Arity: -4, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: geodist, ACL: "geo",
 		Group: "geo", Since: "3.2.0", Complexity: "O(log(N)) where N is the number of members", Summary: "Returns the distance between two members."},
 	{Name: "geohash", Arity: -2, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: geohashes, ACL: "geo",
-		Group: "geo", Since: "3.2.0", Complexity: "O(log(N)) for each member asked for, where N is the number of members", Summary: "Returns the places of members as geohashes of 11 letters."},
+		Group: "geo", Since: "3.2.0", Complexity: "O(log(N)) for each member asked for, where N is the number of members", Summary: "Returns the positions of members as geohashes of 11 characters."},
 	{Name: "geopos", Arity: -2, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: geopos, ACL: "geo",
 		Group: "geo", Since: "3.2.0", Complexity: "O(log(N)) for each member asked for, where N is the number of members", Summary: "Returns the longitudes and latitudes of members."},
 }

@@ -13,9 +13,9 @@ import (
 
 var searchCommands = []command.Command{
 	{Name: "georadius", Arity: -6, Flags: command.Write | command.DenyOOM | command.MovableKeys, Keys: radiusKeys(6), Run: georadius, ACL: "geo",
-		Group: "geo", Since: "3.2.0", Complexity: searchTime, Summary: "Returns or stores the members in a circle around a place."},
+		Group: "geo", Since: "3.2.0", Complexity: searchTime, Summary: "Returns or stores the members in a circle around a position."},
 	{Name: "georadius_ro", Arity: -6, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: georadiusReadOnly, ACL: "geo",
-		Group: "geo", Since: "3.2.10", Complexity: searchTime, Summary: "Returns the members in a circle around a place."},
+		Group: "geo", Since: "3.2.10", Complexity: searchTime, Summary: "Returns the members in a circle around a position."},
 	{Name: "georadiusbymember", Arity: -5, Flags: command.Write | command.DenyOOM | command.MovableKeys, Keys: radiusKeys(5), Run: georadiusbymember, ACL: "geo",
 		Group: "geo", Since: "3.2.0", Complexity: searchTime, Summary: "Returns or stores the members in a circle around one of them."},
 	{Name: "georadiusbymember_ro", Arity: -5, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: georadiusbymemberReadOnly, ACL: "geo",

@@ -10,15 +10,15 @@ import (
 
 var popCommands = []command.Command{
 	{Name: "zpopmin", Arity: -2, Flags: command.Write | command.Fast, Keys: command.OneKey("RW access delete"), Run: zpopmin, ACL: "sortedset",
-		Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)*M) where N is the number of members and M the number of those removed", Summary: "Removes the members with the least scores and returns them."},
+		Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)*M) where N is the number of members and M the number of those removed", Summary: "Removes the members with the lowest scores and returns them."},
 	{Name: "zpopmax", Arity: -2, Flags: command.Write | command.Fast, Keys: command.OneKey("RW access delete"), Run: zpopmax, ACL: "sortedset",
-		Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)*M) where N is the number of members and M the number of those removed", Summary: "Removes the members with the greatest scores and returns them."},
+		Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)*M) where N is the number of members and M the number of those removed", Summary: "Removes the members with the highest scores and returns them."},
 	{Name: "zmpop", Arity: -4, Flags: command.Write | command.MovableKeys, Keys: command.CountedKeys(1, "RW access delete"), Run: zmpop, ACL: "sortedset",
 		Group: "sorted-set", Since: "7.0.0", Complexity: "O(K) + O(M*log(N)) where K is the number of keys, N the number of members and M the number of those removed", Summary: "Removes members from the first sorted set that is not empty and returns them."},
 	{Name: "bzpopmin", Arity: -3, Flags: command.Write | command.NoScript | command.Blocking | command.Fast, Keys: command.KeysUpTo(-2, 1, "RW access delete"), Run: bzpopmin, ACL: "sortedset",
-		Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)) where N is the number of members", Summary: "Removes the member with the least score from the first sorted set that is not empty, waiting for one if need be."},
+		Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)) where N is the number of members", Summary: "Removes the member with the lowest score from the first sorted set that is not empty, waiting for one if need be."},
 	{Name: "bzpopmax", Arity: -3, Flags: command.Write | command.NoScript | command.Blocking | command.Fast, Keys: command.KeysUpTo(-2, 1, "RW access delete"), Run: bzpopmax, ACL: "sortedset",
-		Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)) where N is the number of members", Summary: "Removes the member with the greatest score from the first sorted set that is not empty, waiting for one if need be."},
+		Group: "sorted-set", Since: "5.0.0", Complexity: "O(log(N)) where N is the number of members", Summary: "Removes the member with the highest score from the first sorted set that is not empty, waiting for one if need be."},
 	{Name: "bzmpop", Arity: -5, Flags: command.Write | command.Blocking | command.MovableKeys, Keys: command.CountedKeys(2, "RW access delete"), Run: bzmpop, ACL: "sortedset",
 		Group: "sorted-set", Since: "7.0.0", Complexity: "O(K) + O(M*log(N)) where K is the number of keys, N the number of members and M the number of those removed", Summary: "Removes members from the first sorted set that is not empty, waiting for one if need be."},
 }

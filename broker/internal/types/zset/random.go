@@ -14,7 +14,7 @@ import (
 
 var randomCommands = []command.Command{
 	{Name: "zrandmember", Arity: -2, Flags: command.ReadOnly, Keys: command.OneKey("RO access"), Run: zrandmember, ACL: "sortedset", Tips: "nondeterministic_output",
-		Group: "sorted-set", Since: "6.2.0", Complexity: "O(N) where N is the number of members returned", Summary: "Returns any members of a sorted set."},
+		Group: "sorted-set", Since: "6.2.0", Complexity: "O(N) where N is the number of members returned", Summary: "Returns random members of a sorted set."},
 }
 
 func zrandmember(c *keyspace.Call, args [][]byte) resp.Reply {
