@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"redrpc/bench"
@@ -123,7 +122,7 @@ func (f *commandFlags) settings(sys *system) (set report.Settings) {
 }
 
 // startCommands makes the load, fills in its keys and tries its commands.
-func (sys *system) startCommands(ctx context.Context, f *systemFlags, opt *redis.Options, open bool, log *liveLine) error {
+func (sys *system) startCommands(ctx context.Context, f *systemFlags, opt *endpoint, open bool, log *liveLine) error {
 	c := &f.commands
 	connections, err := c.connectionsFor(open, sys.atATime, f.given("connections"))
 	if err != nil {

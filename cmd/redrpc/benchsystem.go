@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"redrpc/bench/report"
@@ -37,8 +36,8 @@ type systemFlags struct {
 	seed     uint64       // of what is random in it
 
 	given func(flag string) bool
-	redis *redis.Options // nil: the in-process broker
-	mine  bool           // the prefix is of this run alone
+	redis *endpoint // nil: the in-process broker
+	mine  bool      // the prefix is of this run alone
 }
 
 func (f *systemFlags) register(cmd *cobra.Command, getenv func(string) string, timeout time.Duration) {

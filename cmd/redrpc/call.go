@@ -14,7 +14,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"redrpc/internal/terminal"
@@ -186,7 +185,7 @@ func callError(err error) error {
 }
 
 // withClient gives use a client.
-func withClient(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, use func(*rpc.Client) error) (err error) {
+func withClient(ctx context.Context, redisOpt *endpoint, opt rpc.ClientOptions, use func(*rpc.Client) error) (err error) {
 	admin, _, err := reach(ctx, redisOpt, min(opt.Timeout, reachWithin))
 	if err != nil {
 		return err
@@ -201,7 +200,7 @@ func withClient(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOpti
 }
 
 // send sends one call and returns its ID.
-func send(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, fn string, kw rpc.Args) (id string, err error) {
+func send(ctx context.Context, redisOpt *endpoint, opt rpc.ClientOptions, fn string, kw rpc.Args) (id string, err error) {
 	err = withClient(ctx, redisOpt, opt, func(client *rpc.Client) (err error) {
 		id, err = client.Send(ctx, fn, kw)
 		return err
@@ -210,7 +209,7 @@ func send(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, f
 }
 
 // call makes one call and returns its result on one line.
-func call(ctx context.Context, redisOpt *redis.Options, opt rpc.ClientOptions, fn string, kw rpc.Args) ([]byte, error) {
+func call(ctx context.Context, redisOpt *endpoint, opt rpc.ClientOptions, fn string, kw rpc.Args) ([]byte, error) {
 	var result json.RawMessage
 	err := withClient(ctx, redisOpt, opt, func(client *rpc.Client) error {
 		return client.Call(ctx, fn, kw, &result)

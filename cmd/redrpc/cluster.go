@@ -9,9 +9,9 @@ import (
 
 // newClient makes a client that connects as opt says, of a Cluster if opt is for a node
 // of one.
-func newClient(opt *redis.Options, isCluster bool) redis.UniversalClient {
+func newClient(opt *endpoint, isCluster bool) redis.UniversalClient {
 	if !isCluster {
-		return redis.NewClient(opt)
+		return redis.NewClient(&opt.Options)
 	}
 	return redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: []string{opt.Addr}, Username: opt.Username, Password: opt.Password, ClientName: opt.ClientName,

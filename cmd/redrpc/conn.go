@@ -23,7 +23,7 @@ import (
 
 const (
 	defaultRedis = "redis://127.0.0.1:6379"
-	urlExamples  = "redis://127.0.0.1:6379/0, rediss://host:6380 (TLS) or unix:///run/redis.sock"
+	urlExamples  = "redis://127.0.0.1:6379/0, rediss://host:6380 (TLS), unix:///run/redis.sock or redis-sentinel://host:26379,host2:26379/0?master_name=NAME"
 )
 
 func init() {
@@ -41,15 +41,22 @@ type connFlags struct {
 func (f *connFlags) register(flags *pflag.FlagSet, getenv func(string) string, otherwise string) {
 	f.given, f.getenv = flags.Changed, getenv
 	// The URL is parsed later, for an error of the flag's parser would print the password.
-	flags.Var(anyText(&f.url, "URL"), "redis", "the Redis, or a node of a Cluster: redis://, rediss:// (TLS) or unix:// (default $REDIS_URL, else "+otherwise+")")
-	flags.Var(anyText(&f.ca, "FILE"), "tls-ca", "with rediss://: CA certificate, PEM (default the system's)")
-	flags.Var(anyText(&f.cert, "FILE"), "tls-cert", "with rediss://: client certificate, PEM")
-	flags.Var(anyText(&f.key, "FILE"), "tls-key", "with rediss://: key of --tls-cert, PEM")
+	flags.Var(anyText(&f.url, "URL"), "redis", "the Redis, or a node of a Cluster: redis://, rediss:// (TLS) or unix://; of Sentinels redis-sentinel://HOST:PORT,HOST:PORT/DB?master_name=NAME (default $REDIS_URL, else "+otherwise+")")
+	flags.Var(anyText(&f.ca, "FILE"), "tls-ca", "with TLS: CA certificate, PEM (default the system's)")
+	flags.Var(anyText(&f.cert, "FILE"), "tls-cert", "with TLS: client certificate, PEM")
+	flags.Var(anyText(&f.key, "FILE"), "tls-key", "with TLS: key of --tls-cert, PEM")
+}
+
+// An endpoint is a Redis, a node of a Cluster or the master of Sentinels, and how to
+// connect to it.
+type endpoint struct {
+	redis.Options
+	sentinels *sentinels // nil if there are none
 }
 
 // options returns how to connect to the Redis that --redis or REDIS_URL names, or
 // that fallback does. With all three empty it returns nil.
-func (f *connFlags) options(fallback string) (*redis.Options, error) {
+func (f *connFlags) options(fallback string) (*endpoint, error) {
 	from, text := "--redis", f.url
 	if !f.given("redis") {
 		from, text = "REDIS_URL", f.getenv("REDIS_URL")
@@ -66,7 +73,11 @@ func (f *connFlags) options(fallback string) (*redis.Options, error) {
 		return nil, usagef("%s: %w", from, err)
 	}
 	opt.Dialer = dialerFor(opt)
-	return withoutSurprises(opt), f.checkTLS(opt.TLSConfig)
+	if opt.sentinels != nil {
+		opt.Dialer = opt.sentinels.follow(opt.Dialer)
+	}
+	withoutSurprises(&opt.Options)
+	return opt, f.checkTLS(opt.TLSConfig)
 }
 
 // withoutSurprises keeps go-redis from sending anything twice, and from looking up
@@ -78,17 +89,21 @@ func withoutSurprises(opt *redis.Options) *redis.Options {
 }
 
 // schemes are those of the URLs of a Redis.
-var schemes = []string{"redis", "rediss", "unix"}
+var schemes = []string{"redis", "rediss", "unix", "redis-sentinel", "rediss-sentinel"}
 
 // parseURL is redis.ParseURL with errors that show nothing of text but a known
 // scheme: of a URL that cannot be read, any part may be the password.
-func parseURL(text string) (*redis.Options, error) {
+func parseURL(text string) (*endpoint, error) {
 	scheme, _, ok := strings.Cut(text, "://")
 	scheme = strings.ToLower(scheme)
 	if !ok || !slices.Contains(schemes, scheme) {
 		return nil, fmt.Errorf("expected a URL such as %s, got text that begins otherwise (it is not shown, as it may hold a password)", urlExamples)
 	}
-	opt, wrong := parseKnown(text)
+	parse := parseKnown
+	if sentinelSchemes[scheme] != "" {
+		parse = func(text string) (*endpoint, string) { return parseSentinels(scheme, text) }
+	}
+	opt, wrong := parse(text)
 	if wrong != "" {
 		return nil, fmt.Errorf("expected a URL such as %s, got a %s:// URL (not shown, as it may hold a password) %s", urlExamples, scheme, wrong)
 	}
@@ -97,7 +112,7 @@ func parseURL(text string) (*redis.Options, error) {
 
 // parseKnown parses a URL of a known scheme. wrong says what is wrong with it
 // without quoting it.
-func parseKnown(text string) (_ *redis.Options, wrong string) {
+func parseKnown(text string) (_ *endpoint, wrong string) {
 	u, err := url.Parse(text)
 	switch {
 	case (err != nil || u.User == nil) && strings.Contains(text, "@"):
@@ -110,12 +125,12 @@ func parseKnown(text string) (_ *redis.Options, wrong string) {
 	case u.Scheme == "unix" && u.Path == "":
 		return nil, "without the path of a socket"
 	}
-	if port, err := strconv.Atoi(u.Port()); u.Port() != "" && (err != nil || port < 1 || port > 65535) {
+	if u.Port() != "" && !isPort(u.Port()) {
 		return nil, "whose port is no number from 1 to 65535"
 	}
 	opt, err := redis.ParseURL(text)
 	if err == nil {
-		return opt, ""
+		return &endpoint{Options: *opt}, ""
 	}
 	u.RawQuery = ""
 	if _, err := redis.ParseURL(u.String()); err == nil {
@@ -125,6 +140,11 @@ func parseKnown(text string) (_ *redis.Options, wrong string) {
 		return nil, "whose database, which follows the host and a slash, is no number"
 	}
 	return nil, "that cannot be understood"
+}
+
+func isPort(text string) bool {
+	port, err := strconv.Atoi(text)
+	return err == nil && 1 <= port && port <= 65535
 }
 
 // shown is text of the command line as an error quotes it.
@@ -147,7 +167,7 @@ func quotable(text string) bool {
 func (f *connFlags) checkTLS(config *tls.Config) error {
 	for _, flag := range []string{"tls-ca", "tls-cert", "tls-key"} {
 		if f.given(flag) && config == nil {
-			return usagef("--%s: expected together with a rediss:// URL in --redis or REDIS_URL", flag)
+			return usagef("--%s: expected together with a rediss:// or rediss-sentinel:// URL in --redis or REDIS_URL", flag)
 		}
 	}
 	if f.given("tls-ca") {
@@ -171,8 +191,11 @@ func (f *connFlags) checkTLS(config *tls.Config) error {
 }
 
 // where names a Redis for people: no user, no password.
-func where(opt *redis.Options) string {
+func where(opt *endpoint) string {
 	u := url.URL{Scheme: "redis", Host: opt.Addr}
+	if s := opt.sentinels; s != nil {
+		u = url.URL{Scheme: "redis-sentinel", Host: strings.Join(s.addrs, ","), RawQuery: "master_name=" + url.QueryEscape(s.master)}
+	}
 	switch {
 	case opt.Network == "unix":
 		u = url.URL{Scheme: "unix", Path: opt.Addr}
@@ -181,7 +204,7 @@ func where(opt *redis.Options) string {
 		}
 		return u.String()
 	case opt.TLSConfig != nil:
-		u.Scheme = "rediss"
+		u.Scheme = strings.Replace(u.Scheme, "redis", "rediss", 1)
 	}
 	if opt.DB != 0 {
 		u.Path = fmt.Sprintf("/%d", opt.DB)
@@ -195,13 +218,13 @@ const reachWithin = 2 * time.Second
 // reach connects to a Redis with a client that gives up soon, for what is not a
 // call, and returns it with the version of the Redis. If that is a node of a Cluster
 // the client is one of the whole Cluster. It tries for within.
-func reach(ctx context.Context, opt *redis.Options, within time.Duration) (_ redis.UniversalClient, version string, err error) {
+func reach(ctx context.Context, opt *endpoint, within time.Duration) (_ redis.UniversalClient, version string, err error) {
 	one := *opt
 	one.DialerRetries = 1
 	one.DialTimeout = reachWithin
 	one.ReadTimeout = reachWithin
 	one.ContextTimeoutEnabled = true
-	rdb := redis.NewClient(&one)
+	rdb := redis.NewClient(&one.Options)
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	if err := rdb.Ping(ctx).Err(); err != nil {
@@ -212,7 +235,11 @@ func reach(ctx context.Context, opt *redis.Options, within time.Duration) (_ red
 		return nil, "", errors.Join(unreachable(opt, err, within), rdb.Close())
 	}
 	version = cmp.Or(info["Server"]["redis_version"], "unknown")
-	if info["Server"]["redis_mode"] != "cluster" {
+	switch info["Server"]["redis_mode"] {
+	case "sentinel":
+		return nil, "", errors.Join(fmt.Errorf("%s is a Sentinel: expected the URL of a Redis, or redis-sentinel://%s?master_name=NAME", where(opt), opt.Addr), rdb.Close())
+	case "cluster":
+	default:
 		return rdb, version, nil
 	}
 	if err := rdb.Close(); err != nil {
@@ -243,7 +270,7 @@ func isReply(err error) bool {
 
 // unreachable says why a Redis did not do what it was asked within so long, and what
 // may help.
-func unreachable(opt *redis.Options, err error, within time.Duration) error {
+func unreachable(opt *endpoint, err error, within time.Duration) error {
 	var timeout net.Error
 	switch {
 	case isReply(err), errors.As(err, new(refusal)):
@@ -266,9 +293,17 @@ func unreachable(opt *redis.Options, err error, within time.Duration) error {
 
 // withoutPassword takes the password out of what Redis said. A server that does not
 // know a command quotes its arguments, and those of HELLO and AUTH are secret.
-func withoutPassword(opt *redis.Options, reply string) string {
-	if opt.Password == "" {
-		return reply
+func withoutPassword(opt *endpoint, reply string) string {
+	if opt.sentinels != nil {
+		reply = hide(reply, opt.sentinels.password)
 	}
-	return strings.ReplaceAll(reply, opt.Password, "***")
+	return hide(reply, opt.Password)
+}
+
+// hide takes a secret, if there is one, out of text.
+func hide(text, secret string) string {
+	if secret == "" {
+		return text
+	}
+	return strings.ReplaceAll(text, secret, "***")
 }

@@ -9,15 +9,13 @@ import (
 	"os"
 	"sync/atomic"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // dialerFor dials as opt says. Other than go-redis's own it ends with its context
 // in the middle of a TLS handshake, too, and its connections know why Redis refused them.
-func dialerFor(opt *redis.Options) dialer {
+func dialerFor(opt *endpoint) dialer {
 	plain := &net.Dialer{
 		Timeout:         opt.DialTimeout,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 5 * time.Second, Count: 3}, // as go-redis has it

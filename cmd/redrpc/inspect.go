@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/mattn/go-runewidth"
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"redrpc/internal/terminal"
@@ -158,7 +157,7 @@ func newLook[T any](getenv func(string) string, l look[T]) *cobra.Command {
 }
 
 // withInspector gives use an inspector.
-func withInspector(ctx context.Context, redisOpt *redis.Options, prefix string, use func(*rpc.Inspector) error) (err error) {
+func withInspector(ctx context.Context, redisOpt *endpoint, prefix string, use func(*rpc.Inspector) error) (err error) {
 	rdb, _, err := reach(ctx, redisOpt, reachWithin)
 	if err != nil {
 		return err

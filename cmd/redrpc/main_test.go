@@ -175,7 +175,7 @@ func connectTo(t *testing.T, url string) *redis.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rdb := redis.NewClient(withoutSurprises(opt))
+	rdb := redis.NewClient(withoutSurprises(&opt.Options))
 	t.Cleanup(func() {
 		if err := rdb.Close(); err != nil {
 			t.Error(err)

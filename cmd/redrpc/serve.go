@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"redrpc/rpc"
@@ -64,7 +63,7 @@ that were taken by then are finished and answered; a second signal kills.
 
 // serve serves programs, which run runs, or without any the builtin functions, until ctx
 // ends and what was taken is answered.
-func serve(ctx context.Context, redisOpt *redis.Options, opt rpc.ServerOptions, programs []program, run *runner, shutdown time.Duration) (err error) {
+func serve(ctx context.Context, redisOpt *endpoint, opt rpc.ServerOptions, programs []program, run *runner, shutdown time.Duration) (err error) {
 	admin, version, err := reach(ctx, redisOpt, reachWithin)
 	if err != nil {
 		return err

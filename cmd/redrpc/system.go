@@ -169,7 +169,7 @@ func (sys *system) close(log io.Writer) error {
 	}
 }
 
-func (sys *system) startBroker(f *systemFlags, atATime int) (*redis.Options, error) {
+func (sys *system) startBroker(f *systemFlags, atATime int) (*endpoint, error) {
 	// Callers, workers, and what else connects.
 	b, err := broker.New(broker.Options{MaxClients: max(atATime, f.commands.connections) + f.clients + f.workers + 100})
 	if err != nil {
@@ -177,7 +177,7 @@ func (sys *system) startBroker(f *systemFlags, atATime int) (*redis.Options, err
 	}
 	sys.closers = append(sys.closers, b.Close)
 	sys.name, sys.transport = "in-process", f.transport
-	opt := withoutSurprises(&redis.Options{Addr: "127.0.0.1:0"})
+	opt := &endpoint{Options: *withoutSurprises(&redis.Options{Addr: "127.0.0.1:0"})}
 	if f.transport == "memory" {
 		opt.Dialer = b.Dial
 		return opt, nil
@@ -230,7 +230,7 @@ func stopServer(server *rpc.Server, ended <-chan error, grace time.Duration) err
 	return err
 }
 
-func transportOf(opt *redis.Options) string {
+func transportOf(opt *endpoint) string {
 	switch {
 	case opt.Network == "unix":
 		return "unix"
