@@ -315,3 +315,23 @@ func TestNamesInArchitecture(t *testing.T) {
 		t.Errorf("expected more files, got %d", seen)
 	}
 }
+
+// The changelog has the version of the command, and the tests that it names are there.
+func TestChangelog(t *testing.T) {
+	if !strings.Contains(read(t, "CHANGELOG.md"), "\n## "+release+" - ") {
+		t.Errorf("CHANGELOG.md has no heading for %s", release)
+	}
+	var all strings.Builder
+	for _, path := range files(t, "_test.go") {
+		all.WriteString(read(t, path))
+	}
+	tests := regexp.MustCompile("`(Test\\w+)`").FindAllStringSubmatch(read(t, "CHANGELOG.md"), -1)
+	if len(tests) < 20 {
+		t.Errorf("expected more tests, got %d", len(tests))
+	}
+	for _, test := range tests {
+		if !strings.Contains(all.String(), "\nfunc "+test[1]+"(") {
+			t.Errorf("there is no %s", test[1])
+		}
+	}
+}

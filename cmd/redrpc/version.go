@@ -20,14 +20,14 @@ func newVersion() *cobra.Command {
 	}
 }
 
+// release is the version of CHANGELOG.md that this is, or will be.
+const release = "0.1.0"
+
 // version says which redrpc this is, from what the Go tool recorded when it built
 // it, and with which Go.
 func version() string {
-	what := "(devel)"
+	build := " (devel)"
 	if info, ok := debug.ReadBuildInfo(); ok {
-		if info.Main.Version != "" {
-			what = info.Main.Version
-		}
 		var revision, modified string
 		for _, s := range info.Settings {
 			switch s.Key {
@@ -39,9 +39,12 @@ func version() string {
 				}
 			}
 		}
-		if what == "(devel)" && revision != "" {
-			what = "(devel, " + revision + modified + ")"
+		switch {
+		case info.Main.Version == "v"+release:
+			build = ""
+		case revision != "":
+			build = " (devel, " + revision + modified + ")"
 		}
 	}
-	return fmt.Sprintf("%s %s %s/%s", what, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s%s %s %s/%s", release, build, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
