@@ -16,7 +16,8 @@
 //
 // # Testing with it
 //
-// Package brokertest starts a broker for a test in one line. What tests do with it:
+// Package brokertest starts a broker for a test in one line, and
+// docs/testing-with-the-broker.md is the guide. What tests do with it:
 //
 //   - Virtual time. In a testing/synctest bubble the broker's time is virtual; elsewhere
 //     [Options].ManualTime stops the clock, and [Broker.Advance] moves it. Keys expire and

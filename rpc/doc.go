@@ -3,7 +3,7 @@
 // result to a list of the client.
 //
 // It speaks the protocol of Codility/redis-rpc and works together with the
-// Python and Go ports of it, in both directions.
+// Python and Go ports of it, in both directions. docs/services-with-rpc.md is the guide.
 //
 // # What is guaranteed
 //

@@ -169,7 +169,8 @@ func goTexts(t *testing.T) func(string) bool {
 	}
 }
 
-// What the docs name in `code` exists: flags and sub-commands of redrpc, targets of make.
+// What the docs name in `code` exists: flags and sub-commands of redrpc, targets of make, and
+// what packages export.
 func TestNamesInTheDocs(t *testing.T) {
 	known := map[string]bool{"--help": true, "--version": true}
 	root := newRoot(func(string) string { return "" })
@@ -191,12 +192,24 @@ func TestNamesInTheDocs(t *testing.T) {
 		}
 	}
 	flag := regexp.MustCompile(`^--[a-z][a-z-]*`)
+	exported := regexp.MustCompile(`\b(rpc|rpcprom|rpcotel|broker|brokertest|bench|report|capacity)\.([A-Z]\w*)`)
+	sources := map[string]string{}
+	for _, path := range files(t, ".go") {
+		if !strings.HasSuffix(path, "_test.go") {
+			sources[filepath.Base(filepath.Dir(path))] += read(t, path)
+		}
+	}
 	for page, text := range pages(t) {
 		if page == "CHANGELOG.md" || strings.HasPrefix(page, "docs/decisions/") {
 			continue // they tell of names that are gone
 		}
 		text = outsideBlocks(text)
 		for _, code := range regexp.MustCompile("`([^`\n]+)`").FindAllStringSubmatch(text, -1) {
+			for _, name := range exported.FindAllStringSubmatch(code[1], -1) {
+				if !regexp.MustCompile(`(?m)^(func (\([^)]*\) )?|type |var |const |\t)` + name[2] + `\b`).MatchString(sources[name[1]]) {
+					t.Errorf("%s: `%s`: package %s has no %s", page, code[1], name[1], name[2])
+				}
+			}
 			words := strings.Fields(code[1])
 			for i, word := range words {
 				switch name := flag.FindString(word); {
@@ -241,6 +254,11 @@ func TestLinksOfTheDocs(t *testing.T) {
 	}
 	if seen < 50 {
 		t.Errorf("expected more links, got %d", seen)
+	}
+	for page := range all {
+		if name, isDoc := strings.CutPrefix(page, "docs/"); isDoc && !strings.Contains(all[filepath.ToSlash(filepath.Dir(page))+"/README.md"], "("+filepath.Base(name)+")") && filepath.Base(page) != "README.md" {
+			t.Errorf("%s: the README.md beside it has no link to it", page)
+		}
 	}
 }
 

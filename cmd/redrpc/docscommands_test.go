@@ -32,7 +32,7 @@ var onlyParsed = map[string]string{
 
 // otherPrograms are the beginnings of lines that run something else.
 var otherPrograms = []string{
-	"git clone ", "cd ", "go mod ", "go test ", "go get ", "make ", "pytest ", "python3 ", "node ", "redis-cli ", "redis-server",
+	"git clone ", "cd ", "go mod ", "go test ", "go install ", "make ", "pytest ", "python3 ", "node ", "redis-cli ", "redis-server",
 	"for i in ", "done", "wait", "AT=",
 }
 
