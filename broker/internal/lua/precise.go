@@ -1,6 +1,10 @@
 package lua
 
-import "math"
+import (
+	"math"
+	"math/big"
+	"sync"
+)
 
 // Functions of numbers to the last bit, which those of Go's package math miss now and
 // then, and C's hardly ever. They are computed with twice the bits and rounded once.
@@ -176,13 +180,53 @@ func logarithm10(x float64) float64 {
 	return logDouble(x).over(double{ln10First, ln10Second}).hi
 }
 
-// maxReduced is up to where multiples of pi/2 are taken off with all bits.
-const maxReduced = 1 << 20
+// reduce takes the nearest multiple n of pi/2 off x, which is finite. It returns the rest, and n
+// modulo 4.
+func reduce(x float64) (rest double, n int) {
+	const maxProducts = 1 << 20 // up to which the products below are exact
+	if math.Abs(x) > maxProducts {
+		return reduceLarge(x)
+	}
+	k := math.Round(x / (math.Pi / 2))
+	return double{x, 0}.minus(double{k * halfPiFirst, 0}).minus(double{k * halfPiSecond, 0}).minus(twoProduct(k, halfPiThird)), int(int64(k) & 3)
+}
 
-// sineCosine are those of x, up to maxReduced.
+// largePrecision is how many bits of pi/2 the largest number needs, and more than 128 for the rest.
+const largePrecision = 1280
+
+func reduceLarge(x float64) (rest double, n int) {
+	number := new(big.Float).SetFloat64(x)
+	quotient := new(big.Float).SetPrec(largePrecision).Quo(number, halfPi())
+	k, _ := quotient.Add(quotient, big.NewFloat(math.Copysign(0.5, x))).Int(nil)
+	multiple := new(big.Float).SetPrec(2 * largePrecision).SetInt(k)
+	left := new(big.Float).SetPrec(2*largePrecision).Sub(number, multiple.Mul(multiple, halfPi()))
+	rest.hi, _ = left.Float64()
+	rest.lo, _ = left.Sub(left, big.NewFloat(rest.hi)).Float64()
+	return rest, int(k.And(k, big.NewInt(3)).Int64())
+}
+
+// halfPi is pi/2 by Machin's formula.
+var halfPi = sync.OnceValue(func() *big.Float {
+	const bits = largePrecision + 32
+	arcTangentOfInverse := func(x int64) *big.Int {
+		power := new(big.Int).Lsh(big.NewInt(1), bits)
+		power.Quo(power, big.NewInt(x))
+		sum, square := new(big.Int).Set(power), big.NewInt(-x*x)
+		for i := int64(3); power.Sign() != 0; i += 2 {
+			power.Quo(power, square)
+			sum.Add(sum, new(big.Int).Quo(power, big.NewInt(i)))
+		}
+		return sum
+	}
+	sum := arcTangentOfInverse(5)
+	sum.Sub(sum.Mul(sum, big.NewInt(8)), new(big.Int).Mul(arcTangentOfInverse(239), big.NewInt(2)))
+	half := new(big.Float).SetPrec(largePrecision).SetInt(sum)
+	return half.SetMantExp(half, -bits)
+})
+
+// sineCosine are those of x, which is finite.
 func sineCosine(x float64) (sine, cosine double) {
-	n := math.Round(x / (math.Pi / 2))
-	r := double{x, 0}.minus(double{n * halfPiFirst, 0}).minus(double{n * halfPiSecond, 0}).minus(twoProduct(n, halfPiThird))
+	r, n := reduce(x)
 	square := r.times(r)
 	s, c := one, one
 	for i := 26.0; i > 0; i -= 2 {
@@ -190,7 +234,7 @@ func sineCosine(x float64) (sine, cosine double) {
 		c = one.minus(c.times(square).over(double{i * (i - 1), 0}))
 	}
 	s = s.times(r)
-	switch negative := func(x double) double { return double{-x.hi, -x.lo} }; int64(n) & 3 {
+	switch negative := func(x double) double { return double{-x.hi, -x.lo} }; n {
 	case 1:
 		return c, negative(s)
 	case 2:
@@ -205,8 +249,8 @@ func sine(x float64) float64 {
 	switch {
 	case math.IsInf(x, 0):
 		return negativeNaN
-	case math.Abs(x) > maxReduced || x == 0:
-		return math.Sin(x)
+	case math.IsNaN(x) || x == 0:
+		return x
 	}
 	s, _ := sineCosine(x)
 	return s.hi
@@ -216,8 +260,8 @@ func cosine(x float64) float64 {
 	switch {
 	case math.IsInf(x, 0):
 		return negativeNaN
-	case math.Abs(x) > maxReduced:
-		return math.Cos(x)
+	case math.IsNaN(x):
+		return x
 	}
 	_, c := sineCosine(x)
 	return c.hi
@@ -227,8 +271,8 @@ func tangent(x float64) float64 {
 	switch {
 	case math.IsInf(x, 0):
 		return negativeNaN
-	case math.Abs(x) > maxReduced || x == 0:
-		return math.Tan(x)
+	case math.IsNaN(x) || x == 0:
+		return x
 	}
 	s, c := sineCosine(x)
 	return s.over(c).hi
