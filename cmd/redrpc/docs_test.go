@@ -117,7 +117,7 @@ func TestBlocksOfTheDocs(t *testing.T) {
 					t.Errorf("%s: expected code that stands in a test or an example:\n%s", b.where(), b.text)
 				}
 			case "json":
-				for line := range strings.Lines(b.text) { // the tests of the messages are in rpc/internal/wire
+				for line := range strings.Lines(b.text) { // TestMessagesOfTheDocs in rpc sends the messages
 					if !json.Valid([]byte(line)) {
 						t.Errorf("%s: expected JSON, got %s", b.where(), line)
 					}
