@@ -388,8 +388,8 @@ func (b *Broker) infoCluster(out *strings.Builder) { writeFields(out, field{"clu
 
 func (b *Broker) infoKeyspace(out *strings.Builder) {
 	for _, d := range b.keys.DBs {
-		if d.Len() > 0 {
-			fmt.Fprintf(out, "db%d:keys=%d,expires=%d,avg_ttl=%d\r\n", d.Index, d.Len(), d.Expiring(), b.averageTTL(d))
+		if expired := b.pause.expiredIn(d); d.Len()+expired > 0 {
+			fmt.Fprintf(out, "db%d:keys=%d,expires=%d,avg_ttl=%d\r\n", d.Index, d.Len()+expired, d.Expiring()+expired, b.averageTTL(d))
 		}
 	}
 }

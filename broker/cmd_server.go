@@ -36,7 +36,7 @@ var serverCommands = []command.Command{
 	}},
 }
 
-func dbsize(c *call, _ [][]byte) resp.Reply { return resp.Int(c.DB.Len()) }
+func dbsize(c *call, _ [][]byte) resp.Reply { return resp.Int(c.DB.Len() + c.pause.expiredIn(c.DB)) }
 
 func flushdb(c *call, args [][]byte) resp.Reply { return c.flushSome(args, c.DB) }
 

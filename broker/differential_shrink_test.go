@@ -21,20 +21,22 @@ func (d *comparison) replay(steps []step, record *[]string) (found string) {
 	return found
 }
 
-// explain shrinks the steps that lead to a difference and returns them as a
-// transcript.
-func (d *comparison) explain(steps []step, found string) string {
+// explain shrinks the steps that lead to a difference and returns them as a transcript. It
+// reports whether they lead to one again.
+func (d *comparison) explain(steps []step, found string) (text string, again bool) {
 	sent, scans, coverage := d.sent, d.scans, d.coverage
 	defer func() { d.sent, d.scans, d.coverage = sent, scans, coverage }()
 	d.coverage = nil
 	var transcript []string
-	if d.replay(steps, &transcript) == "" {
-		return "# " + found + "\n# It did not happen again. The steps were:\n" + strings.Join(transcript, "\n")
+	for tries := 0; d.replay(steps, nil) == ""; tries++ {
+		if tries == 10 {
+			d.replay(steps, &transcript)
+			return "# " + found + "\n# It did not happen again. The steps were:\n" + strings.Join(transcript, "\n"), false
+		}
 	}
 	steps = d.shrink(steps)
-	transcript = nil
 	found = d.replay(steps, &transcript)
-	return strings.Join(append(transcript, "# "+found), "\n")
+	return strings.Join(append(transcript, "# "+found), "\n"), true
 }
 
 // shrink leaves out steps as long as a difference remains: first many at once,

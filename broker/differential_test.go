@@ -31,6 +31,10 @@ var (
 // maxDifferences is how many differences are looked into before the test gives up.
 const maxDifferences = 5
 
+// maxDelays is how many differences are taken for those of a machine that stopped one of the
+// servers for a moment: the same steps do not lead to them again, ten times.
+const maxDelays = 3
+
 func TestDifferential(t *testing.T) {
 	for name, c := range table.All() {
 		if _, known := grammar[name]; !known && (c.Run != nil || c.Subs != nil) {
@@ -59,7 +63,7 @@ func TestDifferential(t *testing.T) {
 // share says.
 func playRounds(t *testing.T, seed uint64, commands, share int) {
 	d := newComparison(t, share)
-	began, differences := time.Now(), 0
+	began, differences, delays := time.Now(), 0, 0
 	goesOn := func() bool {
 		lacks := d.coverage.review()
 		return d.sent < commands || lacks && d.sent < 40*commands
@@ -74,8 +78,14 @@ func playRounds(t *testing.T, seed uint64, commands, share int) {
 			d.events = "g$lzxKEnm"
 		}
 		if steps, found := d.playRound(newGenerator(seed+round, d.coverage).next, nil); found != "" {
+			text, again := d.explain(steps, found)
+			if !again && delays < maxDelays {
+				delays++
+				t.Logf("round %d ended in a difference that the same steps do not lead to again:\n%s", round, text)
+				continue
+			}
 			differences++
-			t.Errorf("round %d ended in a difference:\n%s", round, d.explain(steps, found))
+			t.Errorf("round %d ended in a difference:\n%s", round, text)
 		}
 	}
 	for p, reply := range d.coverage.strange {

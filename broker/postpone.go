@@ -9,6 +9,7 @@ import (
 
 	"redrpc/broker/internal/alarm"
 	"redrpc/broker/internal/command"
+	"redrpc/broker/internal/keyspace"
 	"redrpc/broker/internal/resp"
 	"redrpc/broker/internal/transport"
 )
@@ -261,6 +262,17 @@ const (
 	writesPaused
 	allPaused
 )
+
+// expiredIn is how many keys of a database have expired in the pause: Redis counts them until it
+// ends.
+func (p *pause) expiredIn(d *keyspace.DB) (n int) {
+	for _, k := range p.expired {
+		if k.db == d && d.Get(k.key) == nil {
+			n++
+		}
+	}
+	return n
+}
 
 // postpones reports whether the pause postpones a command.
 func (p *pause) postpones(s *session, cmd *command.Command, args [][]byte) bool {

@@ -12,7 +12,7 @@ import (
 )
 
 // patience bounds every wait of a test for something that should happen at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // A wire is a client that shows what comes over the connection, byte for byte.
 type wire struct {
