@@ -353,3 +353,27 @@ func TestChangelog(t *testing.T) {
 		}
 	}
 }
+
+// The comparison in the README has the dates and the figures of results.
+func TestFiguresOfTheREADME(t *testing.T) {
+	readme := read(t, "README.md")
+	for _, f := range []struct{ page, pattern, format string }{
+		{"results/rpc.md", `, on (20\d\d-\d\d-\d\d)`, "(results/rpc.md) (%s)"},
+		{"results/broker.md", `, on (20\d\d-\d\d-\d\d)`, "(results/broker.md) (%s)"},
+		{"results/bench.md", `, on (20\d\d-\d\d-\d\d)`, "(results/bench.md) (%s)"},
+		{"results/rpc.md", `calls/s, 64 callers: times NATS \| ([\d.]+)`, "%s times the calls/s at 64 callers"},
+		{"results/rpc.md", `calls/s, 1,000 callers: times NATS \| ([\d.]+)`, "1,000 callers (redrpc: %s times)"},
+		{"results/rpc.md", `calls/s, 10,000 callers: times NATS \| ([\d.]+)`, "10,000 (%s times)"},
+		{"results/rpc.md", `(?s)processors kept awake\n.*?\| original \|(?:[^|]+\|){3} (\d+)`, "single caller: %s us"},
+		{"results/rpc.md", `(?s)processors kept awake\n.*?\| redrpc \|(?:[^|]+\|){3} (\d+)`, "(redrpc: %s us)"},
+		{"results/rpc.md", `(?s)processors kept awake\n.*?\| NATS \|(?:[^|]+\|){3} (\d+)`, "%s us for a single caller"},
+		{"results/broker.md", `ms from New to the first PONG, in memory \| ([\d.]+)`, "starts in %s ms"},
+	} {
+		found := regexp.MustCompile(f.pattern).FindStringSubmatch(read(t, f.page))
+		if found == nil {
+			t.Errorf("%s has nothing that matches %s", f.page, f.pattern)
+		} else if want := fmt.Sprintf(f.format, found[1]); !strings.Contains(strings.ReplaceAll(readme, "\n", " "), want) {
+			t.Errorf("README.md: expected %q, as in %s", want, f.page)
+		}
+	}
+}
