@@ -215,14 +215,14 @@ func (k KeySpec) Uses(args [][]byte) string {
 }
 
 // KeySpecs are the Keys for given arguments. As in Redis no key has flags if a number of keys is
-// not written as integers are, and those that it counts come first.
+// not one that atoi reads as it stands, and those that it counts come first.
 func (c *Command) KeySpecs(args [][]byte) []KeySpec {
 	byAtoi := func(k KeySpec) bool {
 		if !k.Count || k.First >= len(args) {
 			return false
 		}
-		_, isInt := resp.ParseInt(args[k.First])
-		return !isInt
+		n, isInt := resp.ParseInt(args[k.First])
+		return !isInt || n != int64(resp.Atoi(args[k.First]))
 	}
 	if !slices.ContainsFunc(c.Keys, byAtoi) {
 		return c.Keys
