@@ -54,6 +54,9 @@ lint: ## check formatting, vet and staticcheck, and the types for other systems
 	@! grep -nE '^[^/]*([[:space:]]go (func|\w+[.(])|\.Go\(|RunParallel)' $$(go list -f '{{$$d := .Dir}}{{range .GoFiles}}{{$$d}}/{{.}} {{end}}{{range .TestGoFiles}}{{$$d}}/{{.}} {{end}}{{range .XTestGoFiles}}{{$$d}}/{{.}} {{end}}' $(SEQUENTIAL)) /dev/null || \
 		{ echo "a package of SEQUENTIAL in the Makefile starts a goroutine"; exit 1; }
 
+audit: ## look for unsafe code (gosec, staticcheck) and for known vulnerabilities (govulncheck)
+	.ci/audit
+
 check: lint test ## all that has to pass before a change lands
 
 fuzz: ## fuzz every parser for FUZZTIME (30s) each
@@ -111,4 +114,4 @@ transcripts: ## write what redis-server answers into the broker's transcripts an
 	go test ./broker/internal/lualib -run TestScripts/redis -update
 	go test ./broker/internal/lua -run TestSnippetsOnRedis -update
 
-.PHONY: help build man test race lint check fuzz bench systems systems-quick differential torture results calls generator load soak transcripts
+.PHONY: help build man test race lint audit check fuzz bench systems systems-quick differential torture results calls generator load soak transcripts

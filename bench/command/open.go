@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"redrpc/internal/redact"
 )
 
 // Open makes a Load for the Redis of rdb, a *redis.Client (one of Sentinel, too) or a
@@ -124,7 +126,7 @@ func (l *Load) take(ctx context.Context, text string) (*template, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("command %q: %w", text, err)
+		return nil, fmt.Errorf("command %q: %w", redact.Command(text), err)
 	}
 	return t, nil
 }

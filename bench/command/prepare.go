@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"redrpc/internal/redact"
 )
 
 // atOnce is how many commands are sent together where nothing is measured.
@@ -17,16 +19,16 @@ const atOnce = 1000
 func (l *Load) Prepare(ctx context.Context) (notes []string, err error) {
 	for _, t := range l.prepare {
 		if err := l.prepareAll(ctx, t); err != nil {
-			return nil, fmt.Errorf("to prepare by %q: %w", t.text, err)
+			return nil, fmt.Errorf("to prepare by %q: %w", redact.Command(t.text), err)
 		}
 	}
 	for _, t := range l.templates {
 		null, err := l.try(ctx, t)
 		if err != nil {
-			return nil, fmt.Errorf("command %q: %w", t.text, err)
+			return nil, fmt.Errorf("command %q: %w", redact.Command(t.text), err)
 		}
 		if null && t.reads {
-			notes = append(notes, fmt.Sprintf("%q found nothing: keys that are to be there have to be prepared", t.text))
+			notes = append(notes, fmt.Sprintf("%q found nothing: keys that are to be there have to be prepared", redact.Command(t.text)))
 		}
 	}
 	return notes, nil

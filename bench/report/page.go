@@ -128,10 +128,10 @@ func (p *page) Policy() string {
 }
 
 // Style is the style sheet.
-func (p *page) Style() template.CSS { return template.CSS(pageCSS) }
+func (p *page) Style() template.CSS { return template.CSS(pageCSS) } // #nosec G203 -- it is ours
 
 // Script is the program that draws.
-func (p *page) Script() template.JS { return template.JS(pageJS) }
+func (p *page) Script() template.JS { return template.JS(pageJS) } // #nosec G203 -- it is ours
 
 // Charts are all of the page.
 func (p *page) Charts() []*chart {

@@ -3,12 +3,11 @@ package report
 import (
 	"regexp"
 	"strings"
+
+	"redrpc/internal/redact"
 )
 
-const (
-	masked = "***"
-	secret = `passw|pwd|passphrase|file-pass|secret|token|credential|api[-_]?key|requirepass|masterauth|\b(?:pass|auth)\b`
-)
+const secret = `passw|pwd|passphrase|file-pass|secret|token|credential|api[-_]?key|requirepass|masterauth|\b(?:pass|auth)\b`
 
 var (
 	// userinfo is what is between the scheme and the host of a URL.
@@ -32,9 +31,9 @@ func RedactArgs(args []string) []string {
 		name, _, hasValue := strings.Cut(arg, "=")
 		switch {
 		case next:
-			out[i], next = masked, false
+			out[i], next = redact.Mask, false
 		case strings.HasPrefix(arg, "-") && isSecret(name) && hasValue:
-			out[i] = name + "=" + masked
+			out[i] = name + "=" + redact.Mask
 		case strings.HasPrefix(arg, "-") && isSecret(arg):
 			out[i], next = arg, true
 		default:
@@ -47,25 +46,25 @@ func RedactArgs(args []string) []string {
 // redactFact is the value of a fact of this name.
 func redactFact(name, value string) string {
 	if isSecret(name) && value != "" {
-		return masked
+		return redact.Mask
 	}
 	return redactText(value)
 }
 
 func redactText(text string) string {
-	return assigned.ReplaceAllStringFunc(redactURLs(text), func(found string) string {
+	return assigned.ReplaceAllStringFunc(redact.Command(redactURLs(text)), func(found string) string {
 		m := assigned.FindStringSubmatch(found)
 		if !isSecret(m[1]) {
 			return found
 		}
 		if strings.HasPrefix(m[3], `"`) {
-			return m[1] + m[2] + `"` + masked + `"`
+			return m[1] + m[2] + `"` + redact.Mask + `"`
 		}
-		return m[1] + m[2] + masked
+		return m[1] + m[2] + redact.Mask
 	})
 }
 
-func redactURLs(text string) string { return userinfo.ReplaceAllString(text, "${1}"+masked+"@") }
+func redactURLs(text string) string { return userinfo.ReplaceAllString(text, "${1}"+redact.Mask+"@") }
 
 func isSecret(name string) bool {
 	return secretName.MatchString(name) && !strings.HasSuffix(name, "-file")

@@ -182,7 +182,7 @@ func readReportFile(path string, stdin io.Reader) (report.Report, error) {
 func readAs[T any](path string, stdin io.Reader, read func(io.Reader) (T, error)) (doc T, err error) {
 	from := stdin
 	if path != "-" {
-		file, err := os.Open(path)
+		file, err := os.Open(path) // #nosec G304 -- the user names the file
 		if err != nil {
 			return doc, fmt.Errorf("expected a JSON report of redrpc bench: %w", err)
 		}

@@ -125,7 +125,7 @@ func (r *runner) call(ctx context.Context, p program, args json.RawMessage) (jso
 	defer stop(nil)
 	stdout, stderr := capped{full: func() { stop(errTooMuchOutput) }}, tail{}
 	start := func(variables []string, omitted int) error {
-		cmd := exec.Command(p.argv[0], p.argv[1:]...)
+		cmd := exec.Command(p.argv[0], p.argv[1:]...) // #nosec G204 -- the words of --exec; callers decide none of them
 		cmd.Env = append(inherited(os.Environ()), fmt.Sprintf("%s=%d", argsOmitted, omitted))
 		cmd.Env = append(cmd.Env, variables...)
 		cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(args), &stdout, &stderr

@@ -23,7 +23,7 @@ func newMan() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := os.MkdirAll(args[0], 0o777); err != nil {
+			if err := os.MkdirAll(args[0], 0o777); err != nil { // #nosec G301 -- the user has a umask
 				return err
 			}
 			root := cmd.Root()

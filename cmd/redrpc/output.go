@@ -48,7 +48,7 @@ func (o output) write(render func(io.Writer) error) error {
 		return err
 	}
 	if special {
-		return o.wrap(os.WriteFile(o.path, content.Bytes(), 0o666))
+		return o.wrap(os.WriteFile(o.path, content.Bytes(), 0o666)) // #nosec G306 -- it is there
 	}
 	f, err := o.temporary()
 	if err != nil {
@@ -107,7 +107,7 @@ func (o output) String() string {
 // temporary creates a file next to the target, with the permissions of a new file.
 func (o output) temporary() (*os.File, error) {
 	dir, base := filepath.Split(o.target())
-	f, err := os.OpenFile(filepath.Join(dir, "."+base+"."+rand.Text()[:8]), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := os.OpenFile(filepath.Join(dir, "."+base+"."+rand.Text()[:8]), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) // #nosec G302 G304 -- the user names the file, and has a umask
 	if err != nil {
 		return nil, o.wrap(err)
 	}

@@ -51,7 +51,7 @@ func run(ctx context.Context, rdb *redis.Client, metricsAddr string) error {
 	defer metrics.Close()
 
 	ended := make(chan error, 1)
-	go func() { ended <- server.Run(context.Background()) }()
+	go func() { ended <- server.Run(context.Background()) }() // #nosec G118 -- Stop ends it in good order
 	select {
 	case err := <-ended:
 		return err
