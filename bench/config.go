@@ -79,13 +79,16 @@ type Config struct {
 	Classify func(error) string
 
 	// TimeoutKinds are the kinds of errors, beside Unfinished, that mean that a call
-	// timed out: had it not, it would have
-	// taken at least as long.
+	// timed out: had it not, it would have taken at least as long.
 	TimeoutKinds []string
 
 	// InProcess tells that who answers the calls runs in this process, too. Then
 	// it is no fault of the generator that the process is busy.
 	InProcess bool
+
+	// ServersKnown tells that who answers the calls is among Resources, as the main thread
+	// of Redis is: what else uses the machine's processors is no part of the test.
+	ServersKnown bool
 
 	// RunOn tells to go on with a run that is seen to diverge. Otherwise it ends
 	// early, as it has no percentiles to offer however long it lasts.

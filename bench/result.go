@@ -94,9 +94,10 @@ type Result struct {
 	StoppedEarly bool `json:"stopped_early"` // the run ended itself, as it was diverging
 
 	Verdict    Verdict            `json:"verdict"`
-	Resources  []Usage            `json:"resources"`  // how busy each was in the window, the busiest first
-	Bottleneck string             `json:"bottleneck"` // what gave first, in words; empty if nothing did
-	Counters   map[string]float64 `json:"counters"`   // how much each grew in the window
+	Resources  []Usage            `json:"resources"`         // how busy each was in the window, the busiest first
+	Machine    *Machine           `json:"machine,omitempty"` // nil if it is not known
+	Bottleneck string             `json:"bottleneck"`        // what gave first, in words; empty if nothing did
+	Counters   map[string]float64 `json:"counters"`          // how much each grew in the window
 
 	IntervalS float64    `json:"interval_s"` // how long each interval is, but the last
 	Intervals []Interval `json:"intervals"`  // of the whole run, in order
@@ -150,7 +151,7 @@ type Verdict struct {
 	Checks  []Check  `json:"checks"`
 
 	// Disturbance says how much of the machine's processors others used, if that was so
-	// much that what is late may be so for want of one. It is empty if they did not, or
+	// much that late calls may be due to CPU starvation. It is empty if they did not, or
 	// if those that answer the calls may be among them.
 	Disturbance string `json:"disturbance,omitempty"`
 }
@@ -189,6 +190,17 @@ type Usage struct {
 	Name        string  `json:"name"`        // such as "redis main thread"
 	Capacity    float64 `json:"capacity"`    // seconds of it that a second has: cores, workers
 	Utilization float64 `json:"utilization"` // share of it that was used, 0 to 1
+}
+
+// A Machine is how many of the machine's processors were used, on average in the window.
+type Machine struct {
+	Cores      float64 `json:"cores"`       // that it has
+	BusyCores  float64 `json:"busy_cores"`  // by all processes
+	StealCores float64 `json:"steal_cores"` // of BusyCores: those that the hypervisor gave to other machines
+
+	// OtherCores are of BusyCores those of processes that are no part of the test, nil if
+	// those that answer the calls may be among them.
+	OtherCores *float64 `json:"other_cores"`
 }
 
 // An Interval is a part of a run. Calls and times are of those that ended in it, and of

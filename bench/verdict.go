@@ -54,7 +54,7 @@ func (r *run) judge(res *Result) {
 		v.add(r.checkBacklog(res))
 	}
 	v.add(r.checkProcessor(res))
-	v.add(r.checkMachine(v))
+	v.add(r.checkMachine(res))
 	v.add(r.checkPauses(res))
 	v.add(r.checkScheduler(res))
 	v.add(r.checkStationary(res))
@@ -208,30 +208,39 @@ func (r *run) checkProcessor(res *Result) Check {
 // checkMachine looks for what else the machine was busy with. It is never more than a
 // warning, as figures that are good are good all the same. Those that are bad say little
 // if strangers used the machine, so the verdict has that apart.
-func (r *run) checkMachine(v *Verdict) Check {
+func (r *run) checkMachine(res *Result) Check {
 	window := (r.closed.at - r.opened.at).Seconds()
 	if r.opened.machine == 0 || r.closed.machine == 0 || window <= 0 {
 		return Check{"machine", Unknown, "what other processes used is not known"}
 	}
-	processors := float64(runtime.NumCPU())
-	busy := (r.closed.machine - r.opened.machine).Seconds() / window
-	others := max(0, busy-(r.closed.own-r.opened.own).Seconds()/window)
-	text := fmt.Sprintf("other processes used %.2f of the machine's %.0f processors", others, processors)
-	if stolen := (r.closed.stolen - r.opened.stolen).Seconds() / window; stolen >= 0.01 {
-		text += fmt.Sprintf(", %.2f of it other machines, by the hypervisor", stolen)
+	cores := func(from, to time.Duration) float64 { return (to - from).Seconds() / window }
+	m := &Machine{
+		Cores:      float64(runtime.NumCPU()),
+		BusyCores:  cores(r.opened.machine, r.closed.machine),
+		StealCores: cores(r.opened.stolen, r.closed.stolen),
 	}
-	if busy < busyShare*processors {
+	res.Machine = m
+	others := max(0, m.BusyCores-cores(r.opened.own, r.closed.own))
+	text := fmt.Sprintf("other processes used %.2f of the machine's %.0f processors", others, m.Cores)
+	if m.StealCores >= 0.01 {
+		text += fmt.Sprintf(", %.2f of it steal time", m.StealCores)
+	}
+	if r.cfg.InProcess || r.cfg.ServersKnown {
+		strangers := others
+		for i, res := range r.cfg.Resources {
+			if res.Processor {
+				strangers -= cores(r.opened.used[i], r.closed.used[i])
+			}
+		}
+		strangers = max(0, strangers)
+		m.OtherCores = &strangers
+	}
+	if m.BusyCores < busyShare*m.Cores {
 		return Check{"machine", OK, text}
 	}
-	text += fmt.Sprintf(", which were %s busy in total: calls may be late for want of one", figure.Percent(min(1, busy/processors)))
-	strangers := others
-	for i, res := range r.cfg.Resources {
-		if res.Processor {
-			strangers -= (r.closed.used[i] - r.opened.used[i]).Seconds() / window
-		}
-	}
-	if r.cfg.InProcess && strangers >= strangersShare*processors {
-		v.Disturbance = text
+	text += fmt.Sprintf(", which were %s busy in total: calls may be late due to CPU starvation", figure.Percent(min(1, m.BusyCores/m.Cores)))
+	if m.OtherCores != nil && *m.OtherCores >= strangersShare*m.Cores {
+		res.Verdict.Disturbance = text
 	}
 	return Check{"machine", Warning, text}
 }

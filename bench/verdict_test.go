@@ -147,7 +147,7 @@ func TestVerdictOnTheProcess(t *testing.T) {
 		{"unknown", func(m *meters) { m.processors = 0 }, "cpu", Unknown, "not known"},
 		{"alone on the machine", func(m *meters) { m.machine += 2 * time.Second; m.own += 2 * time.Second }, "machine", OK, "other processes used 0.00 of"},
 		{"others", func(m *meters) { m.machine += 10*all*time.Second - 500*ms; m.own += time.Second }, "machine", Warning, "busy in total"},
-		{"a hypervisor", func(m *meters) { m.machine += 3 * time.Second; m.stolen += 3 * time.Second }, "machine", OK, "0.30 of it other machines"},
+		{"a hypervisor", func(m *meters) { m.machine += 3 * time.Second; m.stolen += 3 * time.Second }, "machine", OK, "0.30 of it steal time"},
 		{"others unknown", func(m *meters) { m.machine = 0 }, "machine", Unknown, "not known"},
 		{"no pause", func(*meters) {}, "gc", OK, "did not pause"},
 		{"short pauses", func(m *meters) { m.pauses = histogram(10, 200, 0, 0) }, "gc", OK, "up to 1.00ms"},
@@ -198,9 +198,9 @@ func TestDisturbed(t *testing.T) {
 		r := &run{cfg: Config{InProcess: c.inProcess, Resources: []Resource{{Name: "redis main thread", Capacity: 1, Processor: c.processor}}}}
 		r.opened = meters{read: true, at: time.Second, machine: time.Hour, used: []time.Duration{time.Minute}}
 		r.closed = meters{read: true, at: 11 * time.Second, machine: time.Hour + c.machine, own: c.own, used: []time.Duration{time.Minute + c.resource}}
-		var v Verdict
-		if check := r.checkMachine(&v); (v.Disturbance != "") != c.disturbed || check.Result == Failed {
-			t.Errorf("%s: %+v, disturbed %q", c.name, check, v.Disturbance)
+		var res Result
+		if check := r.checkMachine(&res); (res.Verdict.Disturbance != "") != c.disturbed || check.Result == Failed {
+			t.Errorf("%s: %+v, disturbed %q", c.name, check, res.Verdict.Disturbance)
 		}
 	}
 }

@@ -116,6 +116,7 @@ type ComparedRun struct {
 	Throughput  float64        `json:"throughput_per_s"`
 	ErrorShare  float64        `json:"error_share"`
 	Latency     bench.Latency  `json:"latency_us"`
+	Machine     *bench.Machine `json:"machine,omitempty"` // as in the result
 	Response    *bench.Samples `json:"response"`
 }
 
@@ -211,7 +212,7 @@ func compared(a, b Side) *Comparison {
 	for name, side := range map[string]Side{"A": a, "B": b} {
 		for _, r := range side.Runs {
 			share, _ := failed(r)
-			c.Runs = append(c.Runs, ComparedRun{name, r.StartedAt, r.Verdict.State, r.Verdict.Disturbance, r.Throughput, share, r.Latency, r.Samples.Response})
+			c.Runs = append(c.Runs, ComparedRun{name, r.StartedAt, r.Verdict.State, r.Verdict.Disturbance, r.Throughput, share, r.Latency, r.Machine, r.Samples.Response})
 		}
 	}
 	slices.SortStableFunc(c.Runs, func(a, b ComparedRun) int {
@@ -423,11 +424,12 @@ func (x *MetricComparison) judge(o CompareOptions) {
 	}
 	x.Text = fmt.Sprintf("%s: %s -> %s", x.Metric, x.Metric.orEndless(x.A), x.Metric.orEndless(x.B))
 	if x.Effect != nil {
-		x.Text += fmt.Sprintf(": %+.3g%s, %s to %s", 100**x.Effect, unit, signedOr(x.EffectLow, "less"), signedOr(x.EffectHigh, "more"))
+		x.Text += fmt.Sprintf(": %+.3g%s (%.3g %% CI %s to %s, p=%.2g)", 100**x.Effect, unit, 100*o.Confidence, signedOr(x.EffectLow, "less"), signedOr(x.EffectHigh, "more"), x.PValue)
+	} else {
+		x.Text += fmt.Sprintf(" (p=%.2g)", x.PValue)
 	}
-	x.Text += fmt.Sprintf(", p %.2g", x.PValue)
 	if sure && !matters {
-		x.Text += fmt.Sprintf("; it takes %.3g%s to matter", 100*least, unit)
+		x.Text += fmt.Sprintf("; the minimum effect is %.3g%s", 100*least, unit)
 	}
 }
 

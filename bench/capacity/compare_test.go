@@ -90,9 +90,9 @@ func TestCompareText(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		"p50: 1.00ms -> 1.10ms: +10 %, +9.56 to +10.4, p 0.0065",
-		"errors: 0 % -> 4.4 %: +4.39 percentage points, +2 to +6.67, p 0.0065",
-		"throughput: 100/s -> 100/s: +0 %, +0 to +0, p 1",
+		"p50: 1.00ms -> 1.10ms: +10 % (95 % CI +9.56 to +10.4, p=0.0065)",
+		"errors: 0 % -> 4.4 %: +4.39 percentage points (95 % CI +2 to +6.67, p=0.0065)",
+		"throughput: 100/s -> 100/s: +0 % (95 % CI +0 to +0, p=1)",
 		"p99: unknown: 12 of 12 runs do not have it, as they have too few calls",
 	}
 	for i, x := range got.Metrics {
@@ -109,10 +109,10 @@ func TestCompareWhatPilesUp(t *testing.T) {
 		judgement Judgement
 		text      string
 	}{
-		{0, 6, Worse, "p99: 8.00ms -> calls pile up, p 0.0022"},
-		{6, 0, Better, "p99: calls pile up -> 8.00ms, p 0.0022"},
-		{0, 5, Worse, "p99: 8.00ms -> calls pile up, p 0.015"},
-		{0, 1, NoDifference, "p99: 8.00ms -> 8.00ms: +0 %, +0 to more, p 1"},
+		{0, 6, Worse, "p99: 8.00ms -> calls pile up (p=0.0022)"},
+		{6, 0, Better, "p99: calls pile up -> 8.00ms (p=0.0022)"},
+		{0, 5, Worse, "p99: 8.00ms -> calls pile up (p=0.015)"},
+		{0, 1, NoDifference, "p99: 8.00ms -> 8.00ms: +0 % (95 % CI +0 to more, p=1)"},
 		{6, 6, Unknown, "p99: unknown: calls piled up in every run of both"},
 	} {
 		sides := [2]Side{{Name: "A"}, {Name: "B"}}
@@ -138,8 +138,8 @@ func TestCompareWhatPilesUp(t *testing.T) {
 // 0.9 % of errors in all runs against none is worse, and 0.05 % is certain but does not matter.
 func TestCompareErrors(t *testing.T) {
 	for errors, want := range map[int64]string{
-		90: "errors: 0 % -> 0.9 %: +0.9 percentage points, +0.9 to +0.9, p 0.0022",
-		5:  "errors: 0 % -> 0.05 %: +0.05 percentage points, +0.05 to +0.05, p 0.0022; it takes 0.1 percentage points to matter",
+		90: "errors: 0 % -> 0.9 %: +0.9 percentage points (95 % CI +0.9 to +0.9, p=0.0022)",
+		5:  "errors: 0 % -> 0.05 %: +0.05 percentage points (95 % CI +0.05 to +0.05, p=0.0022); the minimum effect is 0.1 percentage points",
 	} {
 		a, b := Side{Runs: runs(rand.New(rand.NewPCG(1, 1)), 6, 1, 0)}, Side{Runs: runs(rand.New(rand.NewPCG(1, 1)), 6, 1, 0)}
 		for _, r := range b.Runs {

@@ -188,6 +188,6 @@ func ExampleCompare() {
 		fmt.Printf("%s: %s\n", x.Judgement, x.Text)
 	}
 	// Output:
-	// better: p99: 20.4ms -> 18.4ms: -9.83 %, -11.3 to -8.37, p 0.0043
-	// no difference: throughput: 1,000/s -> 1,000/s: +0 %, +0 to +0, p 1
+	// better: p99: 20.4ms -> 18.4ms: -9.83 % (95 % CI -11.3 to -8.37, p=0.0043)
+	// no difference: throughput: 1,000/s -> 1,000/s: +0 % (95 % CI +0 to +0, p=1)
 }

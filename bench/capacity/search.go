@@ -128,8 +128,9 @@ type SearchTrial struct {
 	Reasons      []string     `json:"reasons"` // of what is not Met
 
 	// Disturbance says how others used the machine meanwhile, as the result's verdict does.
-	Disturbance string        `json:"disturbance,omitempty"`
-	Result      *bench.Result `json:"-"`
+	Disturbance string         `json:"disturbance,omitempty"`
+	Machine     *bench.Machine `json:"machine,omitempty"` // as in the result
+	Result      *bench.Result  `json:"-"`
 }
 
 // A SearchResult is what a search found.
@@ -285,7 +286,7 @@ func (s *search) run(ctx context.Context) error {
 		s.bound()
 		if confirms && p.Outcome == Met {
 			if s.result.Confirmed = !p.Invalid; p.Invalid {
-				s.result.StopReason = "the long trial met the objective, but it was spoiled: " + p.Reasons[0]
+				s.result.StopReason = "the confirming trial met the SLO, but is invalid: " + p.Reasons[0]
 			}
 			return nil
 		}
@@ -382,7 +383,7 @@ func (s *search) confirming() (float64, bool) {
 func (s *search) cost(length time.Duration) time.Duration { return length + s.overhead }
 
 func (s *search) timeUp() string {
-	return fmt.Sprintf("no time was left of the budget of %v", s.Budget)
+	return fmt.Sprintf("the time budget of %v was used up", s.Budget)
 }
 
 // try measures a load, again if the measurement is no use.
@@ -431,7 +432,7 @@ func (s *search) try(ctx context.Context, load float64, confirms bool) (SearchTr
 // judge fills in what a result says.
 func (p *SearchTrial) judge(slo SLO, res *bench.Result) {
 	p.Result, p.Terms, p.Reasons = res, slo.Check(res), nil
-	p.Invalid, p.Disturbance = res.Verdict.State == bench.Invalid, res.Verdict.Disturbance
+	p.Invalid, p.Disturbance, p.Machine = res.Verdict.State == bench.Invalid, res.Verdict.Disturbance, res.Machine
 	defer func() {
 		if why := excuse(p.Terms, res); p.Outcome == Missed && why != "" {
 			p.Outcome, p.Reasons = Invalid, append([]string{why}, p.Reasons...)
@@ -522,6 +523,6 @@ func (s *search) conclude() {
 		p := s.last[s.high]
 		f.LimitingFactor = Throughput.format(s.high) + word(p.Outcome == Missed, ": ", ": could not be measured: ") + p.Reasons[0]
 	case s.MaxRate > 0 && f.HighestMet >= s.MaxRate:
-		f.LimitingFactor = fmt.Sprintf("%s was the most to try", Throughput.format(s.MaxRate))
+		f.LimitingFactor = fmt.Sprintf("%s was the maximum rate to try", Throughput.format(s.MaxRate))
 	}
 }

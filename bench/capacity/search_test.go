@@ -98,7 +98,7 @@ func TestSearchKeepsItsBudget(t *testing.T) {
 			return nil, ctx.Err()
 		}
 		found, err := Search(t.Context(), hangs, SearchOptions{SLO: slo(t, "p99=30ms"), Budget: time.Minute})
-		if took := time.Since(began); err != nil || found.HighestMet != 0 || found.StopReason != "no time was left of the budget of 1m0s" || took != time.Minute {
+		if took := time.Since(began); err != nil || found.HighestMet != 0 || found.StopReason != "the time budget of 1m0s was used up" || took != time.Minute {
 			t.Errorf("after %v: %+v, %v", took, found, err)
 		}
 	})
@@ -156,9 +156,9 @@ func TestSearchOrder(t *testing.T) {
 		{"halves", upTo(30), SearchOptions{Precision: 0.5},
 			[]float64{100, 50, 25, 35.355, 35.355, 25}, 25, 35.355, true, "35.4/s: p99 99.0ms, more than 20ms", ""},
 		{"never misses", upTo(1e9), SearchOptions{MaxRate: 300},
-			[]float64{100, 200, 300, 300}, 300, 0, true, "300/s was the most to try", ""},
+			[]float64{100, 200, 300, 300}, 300, 0, true, "300/s was the maximum rate to try", ""},
 		{"starts above the most", upTo(1e9), SearchOptions{Start: 1e6, MaxRate: 300},
-			[]float64{300, 300}, 300, 0, true, "300/s was the most to try", ""},
+			[]float64{300, 300}, 300, 0, true, "300/s was the maximum rate to try", ""},
 		{"never meets", upTo(0), SearchOptions{MaxTrials: 3},
 			[]float64{100, 50, 25}, 0, 25, false, "25/s: p99 99.0ms, more than 20ms", "the search ended after 3 trials"},
 		{"few trials", upTo(1e9), SearchOptions{MaxTrials: 3},
@@ -213,7 +213,7 @@ func TestSearchOrder(t *testing.T) {
 			}
 			return good()
 		}, SearchOptions{MaxRate: 200},
-			[]float64{100, 200, 200, 200}, 200, 0, false, "200/s was the most to try", "the long trial met the objective, but it was spoiled: sent too late"},
+			[]float64{100, 200, 200, 200}, 200, 0, false, "200/s was the maximum rate to try", "the confirming trial met the SLO, but is invalid: sent too late"},
 		{"another reason beside", func(n int, load float64, length time.Duration) *bench.Result {
 			if load < 150 {
 				return good()

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"redrpc/bench"
@@ -68,13 +69,14 @@ func (o *SweepOptions) check() error {
 
 // A SweepPoint is the trial at one load.
 type SweepPoint struct {
-	Load       float64       `json:"load"`
-	Order      int           `json:"order"` // in which it was measured, from 0
-	Throughput float64       `json:"throughput_per_s"`
-	Latency    bench.Latency `json:"latency_us"`
-	ErrorShare float64       `json:"error_share"`
-	Verdict    bench.Verdict `json:"verdict"`
-	Result     *bench.Result `json:"-"`
+	Load       float64        `json:"load"`
+	Order      int            `json:"order"` // in which it was measured, from 0
+	Throughput float64        `json:"throughput_per_s"`
+	Latency    bench.Latency  `json:"latency_us"`
+	ErrorShare float64        `json:"error_share"`
+	Verdict    bench.Verdict  `json:"verdict"`
+	Machine    *bench.Machine `json:"machine,omitempty"` // as in the result
+	Result     *bench.Result  `json:"-"`
 }
 
 // A LoadUnit is what the loads of a sweep are.
@@ -165,7 +167,7 @@ func (c *SweepResult) measure(ctx context.Context, trial Trial, o SweepOptions) 
 			}
 			share, _ := failed(res)
 			p := SweepPoint{Load: load, Order: i, Throughput: res.Throughput, Latency: res.Latency,
-				ErrorShare: share, Verdict: res.Verdict, Result: res}
+				ErrorShare: share, Verdict: res.Verdict, Machine: res.Machine, Result: res}
 			c.Points = append(c.Points, p)
 			if o.Progress != nil {
 				o.Progress(p)
@@ -199,7 +201,7 @@ func (c *SweepResult) knee() {
 	i, ok, err := stats.Knee(x, y)
 	switch {
 	case err != nil:
-		c.KneeReason = err.Error()
+		c.KneeReason = strings.TrimPrefix(err.Error(), "stats: ")
 	case !ok:
 		c.KneeReason = "the curve is about straight: the loads do not reach the knee"
 	default:
@@ -221,7 +223,7 @@ func (c *SweepResult) fit() {
 	}
 	u, err := stats.FitUSL(points)
 	if err != nil {
-		c.USLReason = err.Error()
+		c.USLReason = strings.TrimPrefix(err.Error(), "stats: ")
 		return
 	}
 	c.USL = &u

@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"html"
 	"io"
 	"math/rand/v2"
 	"strings"
@@ -179,6 +180,56 @@ func TestSearchWithoutAnAnswer(t *testing.T) {
 		s := Search{SearchResult: &capacity.SearchResult{SLO: "p99=20ms", Trials: []capacity.SearchTrial{{Rate: 100, Outcome: outcome}}}}
 		if err := s.WriteText(&b); err != nil || !strings.Contains(b.String(), title) {
 			t.Errorf("%v: %v, got\n%s\nexpected %q", outcome, err, b.String(), title)
+		}
+	}
+}
+
+// What others used of the machine is in a search's, a sweep's and a comparison's report, in every
+// form, also if no trial is disturbed by it.
+func TestOthersUsedTheMachine(t *testing.T) {
+	used := func(cores float64) *bench.Machine {
+		return &bench.Machine{Cores: 2, BusyCores: cores + 0.5, OtherCores: &cores}
+	}
+	search, sweep, comparison := searchSample(), sweepSample(t, true), comparisonSample()
+	for i := range search.Trials {
+		search.Trials[i].Machine = used(0.1 * float64(i+1)) // 0.45 on average
+	}
+	for i := range sweep.Points {
+		sweep.Points[i].Machine = used(0.1 * float64(i+1)) // 0.40 on average
+	}
+	for i := range comparison.Runs {
+		comparison.Runs[i].Machine = used(0.3)
+	}
+	for want, w := range map[string]Document{
+		"other processes used 0.45 of the machine's 2 processors on average, at most 0.80: the true maximum rate may be higher":                             search,
+		"other processes used 0.40 of the machine's 2 processors on average, at most 0.70: throughput may be higher, and latency lower, on an idle machine": sweep,
+		"other processes used 0.30 of the machine's 2 processors on average, at most 0.30: both sides may be faster on an idle machine":                     comparison,
+	} {
+		for form, write := range map[string]func(io.Writer) error{"text": w.WriteText, "html": w.WriteHTML} {
+			if text := strings.Join(strings.Fields(html.UnescapeString(written(t, write))), " "); !strings.Contains(text, want) {
+				t.Errorf("%T as %s: expected %q in %.700s", w, form, want, text)
+			}
+		}
+		if text := written(t, w.WriteJSON); !strings.Contains(text, `"other_cores": 0.3`) {
+			t.Errorf("%T: not in JSON", w)
+		}
+	}
+	for name, c := range map[string]struct {
+		add  func(*others)
+		want string
+	}{
+		"nothing known":             {func(o *others) { o.add(nil, "") }, ""},
+		"little":                    {func(o *others) { o.add(used(0.09), "") }, ""},
+		"servers may be among them": {func(o *others) { o.add(&bench.Machine{Cores: 2, BusyCores: 2}, "") }, ""},
+		"one disturbed": {func(o *others) { o.add(used(0.01), ""); o.add(used(1.5), "others used 1.5") },
+			"other processes used 0.76 of the machine's 2 processors on average, at most 1.50 (in 1 of 2 runs so much that calls may have been late): so"},
+		"as of schema 1": {func(o *others) { o.add(nil, "others used the machine"); o.add(nil, "") },
+			"other processes used the machine (in 1 of 2 runs so much that calls may have been late): so"},
+	} {
+		var o others
+		c.add(&o)
+		if got := o.text("so"); got != c.want {
+			t.Errorf("%s: got %q, expected %q", name, got, c.want)
 		}
 	}
 }

@@ -334,7 +334,7 @@ func pages(t testing.TB) map[string]testPage {
 	evilComparison.Comparison.A, evilComparison.Metrics[0].Text = evil, evil
 	return map[string]testPage{
 		"sweep":           {sweepSample(t, true).WriteHTML, 4, []string{"Knee", "Contention", "over the callers"}},
-		"rates":           {sweepSample(t, false).WriteHTML, 4, []string{"diverging", "No law of scaling: the loads are rates"}},
+		"rates":           {sweepSample(t, false).WriteHTML, 4, []string{"diverging", "No fit of the Universal Scalability Law: the loads are rates"}},
 		"search":          {searchSample().WriteHTML, 8, []string{"Confirmed", "3,000 calls/s", "the generator was late"}},
 		"comparison":      {comparisonSample().WriteHTML, 2, []string{"WORSE", "+12 %", "-5 %", "+8 % to +16 %"}},
 		"plan":            {planSample().WriteHTML, 1, []string{"A prediction by simulation", "Poisson's process"}},

@@ -43,6 +43,10 @@ func (c Comparison) page() *page {
 		if x.Effect == nil {
 			effect = "endless"
 		}
+		if x.Judgement == capacity.NoDifference {
+			p.Tiles = append(p.Tiles, tile{metricName(x.Metric), "no difference", "", fmt.Sprintf("%s, p=%.2g", effect, x.PValue)})
+			continue
+		}
 		p.Tiles = append(p.Tiles, tile{metricName(x.Metric), effect, "", string(x.Judgement)})
 	}
 	p.Sections = []section{
@@ -79,7 +83,7 @@ func (c Comparison) least() string {
 }
 
 func (c Comparison) banner() *banner {
-	b := &banner{Class: "valid", Title: "No difference", Text: "No relevant difference was found."}
+	b := &banner{Class: "valid", Title: "No difference", Text: "No significant difference that is relevant was found."}
 	switch {
 	case c.StopReason != "":
 		b.Class, b.Title, b.Text = "bad", "NO ANSWER", sentence(c.StopReason)
@@ -98,14 +102,12 @@ func (c Comparison) banner() *banner {
 	if !c.Interleaved {
 		b.Reasons = append(b.Reasons, "the runs were not interleaved, so a change on the machine between them looks like a difference")
 	}
-	disturbed := 0
+	var by others
 	for _, r := range c.Runs {
-		if r.Disturbance != "" {
-			disturbed++
-		}
+		by.add(r.Machine, r.Disturbance)
 	}
-	if disturbed > 0 {
-		b.Reasons = append(b.Reasons, fmt.Sprintf("others used the machine during %d of %d runs", disturbed, len(c.Runs)))
+	if text := by.text("both sides may be faster on an idle machine"); text != "" {
+		b.Reasons = append(b.Reasons, text)
 	}
 	return b
 }

@@ -135,7 +135,7 @@ func ExampleSweep() {
 	// knee           8 callers  (from where p99 rises steeply)
 	//
 	// Curves
-	// No law of scaling: fewer than four loads.
+	// No fit of the Universal Scalability Law: fewer than four loads.
 	//
 	// Trials
 	// callers  calls/s     p50  p90     p99  p99.9  errors  verdict

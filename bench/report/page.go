@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"redrpc/bench"
 )
 
 var (
@@ -42,12 +44,43 @@ type banner struct {
 	Reasons            []string
 }
 
-// disturbed adds that others used the machine during some of all trials, if they did:
-// what was said of each.
-func (b *banner) disturbed(during []string, all int) {
-	if len(during) > 0 {
-		b.Reasons = append(b.Reasons, fmt.Sprintf("others used the machine during %d of %d trials, as in the last of them: %s", len(during), all, during[len(during)-1]))
+// others are how other processes used the machine during several runs.
+type others struct {
+	runs             int
+	disturbed        int // of the runs
+	known            int
+	sum, most, cores float64 // of the known ones: processors that others used, and that the machine has
+}
+
+func (o *others) add(m *bench.Machine, disturbance string) {
+	o.runs++
+	if disturbance != "" {
+		o.disturbed++
 	}
+	if m != nil && m.OtherCores != nil {
+		o.known++
+		o.sum, o.most, o.cores = o.sum+*m.OtherCores, max(o.most, *m.OtherCores), m.Cores
+	}
+}
+
+// notableShare is of the machine's processors. What others use below it changes no figure
+// by more than these change from run to run.
+const notableShare = 0.05
+
+// text says how much they used, and empty if that was little. so is what it means.
+func (o *others) text(so string) string {
+	mean := o.sum / max(1, float64(o.known))
+	late := ""
+	if o.disturbed > 0 {
+		late = fmt.Sprintf(" (in %d of %d runs so much that calls may have been late)", o.disturbed, o.runs)
+	}
+	switch {
+	case o.known > 0 && (mean >= notableShare*o.cores || o.disturbed > 0):
+		return fmt.Sprintf("other processes used %.2f of the machine's %.0f processors on average, at most %.2f%s: %s", mean, o.cores, o.most, late, so)
+	case o.disturbed > 0:
+		return "other processes used the machine" + late + ": " + so
+	}
+	return ""
 }
 
 // A tile is a figure to see first.

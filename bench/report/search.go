@@ -42,12 +42,12 @@ func (s Search) page() *page {
 			{Title: "Trials", Charts: []*chart{s.orderChart(), s.valueChart()}, Tables: []table{s.table()}},
 		},
 	}
-	p.Tiles = []tile{{"Meets it", "-", "", s.SLO}}
+	p.Tiles = []tile{{"Maximum rate", "-", "", "that meets " + s.SLO}}
 	if s.HighestMet > 0 {
 		p.Tiles[0].Value, p.Tiles[0].Unit = figure.Rate(s.HighestMet), "calls/s"
 	}
 	if s.LowestMissed > 0 {
-		p.Tiles = append(p.Tiles, tile{"Misses it", figure.Rate(s.LowestMissed), "calls/s", "lowest rate that missed it"})
+		p.Tiles = append(p.Tiles, tile{"Lowest missed", figure.Rate(s.LowestMissed), "calls/s", "lowest rate that missed it"})
 	}
 	if s.Best != nil {
 		best := Report{Result: s.Best}.Redacted()
@@ -78,13 +78,13 @@ func (s Search) banner() *banner {
 	if s.StopReason != "" {
 		b.Reasons = append(b.Reasons, "the search stopped early: "+s.StopReason)
 	}
-	var others []string
+	var by others
 	for _, p := range s.Trials {
-		if p.Disturbance != "" {
-			others = append(others, p.Disturbance)
-		}
+		by.add(p.Machine, p.Disturbance)
 	}
-	b.disturbed(others, len(s.Trials))
+	if text := by.text("the true maximum rate may be higher"); text != "" {
+		b.Reasons = append(b.Reasons, text)
+	}
 	return b
 }
 

@@ -46,7 +46,7 @@ func (s Sweep) page() *page {
 		why = "No knee: " + s.KneeReason + ". "
 	}
 	if s.USL == nil && s.USLReason != "" {
-		why += "No law of scaling: " + s.USLReason + "."
+		why += "No fit of the Universal Scalability Law: " + s.USLReason + "."
 	}
 	p.Sections = []section{
 		{Title: "Curves", Note: why, Charts: s.charts(load, unit)},
@@ -59,16 +59,15 @@ func (s Sweep) page() *page {
 // banner says how many trials are not to be used, nil if all are.
 func (s Sweep) banner() *banner {
 	var invalid int
-	var others []string
+	var by others
 	for _, p := range s.Points {
 		if p.Verdict.State == bench.Invalid {
 			invalid++
 		}
-		if p.Verdict.Disturbance != "" {
-			others = append(others, p.Verdict.Disturbance)
-		}
+		by.add(p.Machine, p.Verdict.Disturbance)
 	}
-	b := &banner{Class: "warning", Title: "Disturbed", Text: "What is slow here may be fast on a quiet machine."}
+	used := by.text("throughput may be higher, and latency lower, on an idle machine")
+	b := &banner{Class: "warning", Title: "Others used the machine", Text: "The trials are valid, but not all processors were free."}
 	switch {
 	case s.StopReason != "":
 		b.Class, b.Title, b.Text = "bad", "STOPPED EARLY", "Not all loads were measured: "+s.StopReason+"."
@@ -76,10 +75,12 @@ func (s Sweep) banner() *banner {
 		b.Class, b.Title, b.Text = "bad", "INVALID", "No trial is valid."
 	case invalid > 0:
 		b.Title, b.Text = "Some invalid", fmt.Sprintf("%d of %d trials are not valid: the table says why.", invalid, len(s.Points))
-	case len(others) == 0:
+	case used == "":
 		return nil
 	}
-	b.disturbed(others, len(s.Points))
+	if used != "" {
+		b.Reasons = append(b.Reasons, used)
+	}
 	return b
 }
 
@@ -92,7 +93,7 @@ func (s Sweep) tiles(unit string) []tile {
 		}
 	}
 	if best != nil {
-		tiles = append(tiles, tile{"Max throughput", figure.Rate(best.Throughput), "calls/s", "at " + figure.Rate(best.Load) + " " + unit})
+		tiles = append(tiles, tile{"Max throughput", figure.Rate(best.Throughput), "calls/s", "at " + loadText(best.Load, unit)})
 	}
 	if s.Knee != nil {
 		tiles = append(tiles, tile{"Knee", figure.Rate(*s.Knee), unit, "from where " + metricName(s.KneeMetric) + " rises steeply"})
@@ -103,11 +104,19 @@ func (s Sweep) tiles(unit string) []tile {
 			tile{"Contention", figure.Percent(u.Sigma), "", "σ: share that is serial"},
 			tile{"Coherence", fmt.Sprintf("%.2g", u.Kappa), "", "κ: cost of each pair"})
 		if u.PeakN > 0 {
-			tiles = append(tiles, tile{"Predicted peak", figure.Rate(u.PeakX), "calls/s", "at " + figure.Rate(u.PeakN) + " " + unit})
+			tiles = append(tiles, tile{"Predicted peak", figure.Rate(u.PeakX), "calls/s", "at " + loadText(u.PeakN, unit)})
 		}
 		tiles = append(tiles, tile{"Fit (R²)", figure.Percent(u.R2), "", "of the variance is explained"})
 	}
 	return tiles
+}
+
+// loadText is a load with its unit.
+func loadText(load float64, unit string) string {
+	if load == 1 {
+		unit = strings.TrimSuffix(unit, "s")
+	}
+	return figure.Rate(load) + " " + unit
 }
 
 func (s Sweep) charts(load, unit string) []*chart {

@@ -71,15 +71,15 @@ func TestBenchReport(t *testing.T) {
 	}
 }
 
-// One side sleeps for 2 ms and the other for 20.
+// One side sleeps for 1 ms and the other for 300, which is longer than what a busy machine adds.
 func TestBenchCompare(t *testing.T) {
-	const fast, slow = `--args '{"seconds":0.002}'`, `--args '{"seconds":0.02}'`
-	both := []string{"--", "--func", "sleep", "--calls", "10", "-c", "2", "--warmup", "0s"}
+	const fast, slow = `--args '{"seconds":0.001}'`, `--args '{"seconds":0.3}'`
+	both := []string{"--", "--func", "sleep", "--calls", "10", "-c", "10", "--warmup", "0s"}
 	run := func(a, b string) result {
 		return redrpc(t, append([]string{"bench", "compare", "--runs", "4", "--metrics", "p50", "--a", a, "--b", b}, both...)...)
 	}
 	r := run(fast, slow)
-	r.want(t, exitMissed, `B (--args {"seconds":0.02}) is worse than A (--args {"seconds":0.002}): p50: `)
+	r.want(t, exitMissed, `B (--args {"seconds":0.3}) is worse than A (--args {"seconds":0.001}): p50: `)
 	if !strings.Contains(r.stdout, "WORSE") {
 		t.Errorf("got %s", r.stdout)
 	}
@@ -88,12 +88,12 @@ func TestBenchCompare(t *testing.T) {
 	redrpc(t, append([]string{"bench", "compare", "--runs", "2", "--metrics", "p50", "--a", fast, "--b", slow}, both...)...).want(t, exitUsage, "--runs: expected 4 or more")
 
 	dir := t.TempDir()
-	for _, side := range []struct{ name, args string }{{"a", `{"seconds":0.02}`}, {"b", `{"seconds":0.002}`}} {
+	for _, side := range []struct{ name, args string }{{"a", `{"seconds":0.3}`}, {"b", `{"seconds":0.001}`}} {
 		if err := os.Mkdir(filepath.Join(dir, side.name), 0o700); err != nil {
 			t.Fatal(err)
 		}
 		for i := range 4 {
-			makeReport(t, filepath.Join(dir, side.name, fmt.Sprintf("%d.json", i)), "--func", "sleep", "--args", side.args, "--calls", "10", "-c", "2")
+			makeReport(t, filepath.Join(dir, side.name, fmt.Sprintf("%d.json", i)), "--func", "sleep", "--args", side.args, "--calls", "10", "-c", "10")
 		}
 	}
 	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b", "*")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,12 +96,14 @@ func (f *commandFlags) connectionsFor(open bool, atATime int, given bool) (int, 
 // settings is what was sent.
 func (f *commandFlags) settings(sys *system) (set report.Settings) {
 	add := func(name string, value any) { set = append(set, report.Setting{Name: name, Value: value}) }
+	var texts []string
 	for i, c := range f.commands {
 		name := "command"
 		if i > 0 {
 			name = fmt.Sprintf("command_%d", i+1)
 		}
 		text := c.Text
+		texts = append(texts, text)
 		if len(f.commands) > 1 {
 			text += fmt.Sprintf(" (weight %d)", max(1, c.Weight))
 		}
@@ -109,9 +112,14 @@ func (f *commandFlags) settings(sys *system) (set report.Settings) {
 	for _, text := range f.prepare {
 		add("prepare", text)
 	}
-	add("keys", f.keys)
-	add("key_pattern", f.pattern.String())
-	add("data_bytes", f.data.String())
+	all := strings.Join(append(texts, f.prepare...), " ")
+	if strings.Contains(all, "__key__") {
+		add("keys", f.keys)
+		add("key_pattern", f.pattern.String())
+	}
+	if strings.Contains(all, "__data__") {
+		add("data_bytes", f.data.String())
+	}
 	add("connections_per_node", sys.load.Connections)
 	add("pipeline", f.pipeline)
 	add("protocol", "RESP"+f.protocol)

@@ -58,7 +58,7 @@ func TestBenchSearchWithoutAnswer(t *testing.T) {
 	redrpc(t, "bench", "report", path, "--slo", "p99=1s").want(t, exitUsage, "--slo: expected the report of a run")
 	redrpc(t, "bench", "merge", path).want(t, exitFailed, "expected the report of a run, got that of a search")
 	redrpc(t, "bench", "plan", "--rate", "1", "--slo", "p99=1s", "--from", path).want(t, exitFailed, "expected the report of a run, got that of a search")
-	redrpc(t, "bench", "search", "--slo", "p99=20ms", "--start", "100", "--budget", "50ms").want(t, exitInvalid, "no time was left of the budget of 50ms")
+	redrpc(t, "bench", "search", "--slo", "p99=20ms", "--start", "100", "--budget", "50ms").want(t, exitInvalid, "the time budget of 50ms was used up")
 }
 
 // An interrupted search says so.

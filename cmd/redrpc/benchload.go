@@ -58,7 +58,7 @@ func (f *loadFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	f.given = flags.Changed
 	flags.VarP(count(&f.callers, 1, 1_000_000), "concurrency", "c", "callers of a closed loop, each with one call in flight (with --command by default --connections times --pipeline)")
-	flags.Var(notNegative(&f.think), "think", "think time: pause of each closed-loop caller before its next call")
+	flags.Var(notNegative(&f.think), "think", "think time: pause of each closed-loop caller before its next call (default none)")
 	flags.VarP(rate(&f.rate), "rate", "r", "open loop: calls per second, sent on schedule whether or not earlier calls have ended")
 	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "with --rate: arrivals at a constant rate, or a Poisson process as of many independent users")
 	flags.Var(name(&f.text, "TEXT"), "model", "load profile, such as ramp:100..2000/30s, steps:100,200/10s, burst:100..2000/1s/10s, sine:100..2000/1m; poisson: in front makes arrivals random")

@@ -47,7 +47,7 @@ other. The result lists its assumptions. The main one: handlers do not take long
 more of them run, as they do where they share processors. --check measures the result: it
 starts that number of workers and sends the rate.
 
-What to call, and through which Redis, is said as to redrpc bench.
+The flags for what to call, and through which Redis, are those of redrpc bench.
 
 ` + exitCodesHelp + `
 Here 3 means that no number of workers meets the SLO, or that the check missed it.`,
@@ -70,13 +70,18 @@ Here 3 means that no number of workers meets the SLO, or that the check missed i
 	flags.Var(oneOf(&f.arrivals, "constant", "poisson"), "arrivals", "arrivals at a constant rate, or a Poisson process as of many independent users")
 	flags.Var(name(&f.from, "REPORT"), "from", "take the times from this JSON report instead of measuring them")
 	flags.VarP(count(&f.callers, 1, 1000), "concurrency", "c", "callers of the measurement, few enough that calls do not wait for each other")
-	flags.VarP(positive(&f.duration), "duration", "d", "length of the measurement (default 5s, or as long as the SLO needs)")
-	flags.Var(positive(&f.check), "check", "then measure the rate with that number of workers, for this time")
+	flags.VarP(positive(&f.duration), "duration", "d", "length of the measurement; unless given, longer if the SLO needs more calls")
+	flags.Var(positive(&f.check), "check", "then measure the rate with that number of workers, for this time (default not)")
 	flags.Var(count(&f.o.MaxWorkers, 1, 100_000), "max-workers", "maximum number of workers to consider (default 10000)")
 	flags.Var(count(&f.o.Calls, 1000, 1_000_000_000), "simulate", "calls to simulate for each number of workers (default 1000000)")
 	f.pace.register(cmd)
 	f.system.register(cmd, getenv, 5*time.Second)
 	f.out.register(cmd, answerForms)
+	for _, flag := range append([]string{"command", "phases"}, commandOnly...) {
+		if err := flags.MarkHidden(flag); err != nil { // complete refuses it
+			panic(err) // no such flag: a mistake in this program
+		}
+	}
 	return cmd
 }
 

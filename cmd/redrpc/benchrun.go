@@ -75,6 +75,7 @@ func (m *measuring) config(ctx context.Context, model bench.Model, note string) 
 		},
 		ProgressEvery: m.live.interval(),
 		InProcess:     m.sys.inProcess || !m.system.noServer,
+		ServersKnown:  m.sys.load != nil,
 		RunOn:         m.pace.runOn,
 		Spin:          bench.Spin(m.pace.spin),
 	}

@@ -42,7 +42,7 @@ lower bound is confirmed by a longer run. The queue is drained between runs.
 A percentile is of all intended calls: failed and dropped calls count as endless.
 The result has both bounds and the limiting factor.
 
-What to call, and through which Redis, is said as to redrpc bench.
+The flags for what to call, and through which Redis, are those of redrpc bench.
 
 ` + exitCodesHelp + `
 Here 3 means that no rate met the SLO, and 4 that the result was not confirmed or that the

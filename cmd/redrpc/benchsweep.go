@@ -38,7 +38,7 @@ which the Universal Scalability Law is fitted, or --rates of an open loop. The l
 in random order, so that changes over time are not taken for an effect of the load. The
 knee is the load from which the latency rises steeply.
 
-What to call, and through which Redis, is said as to redrpc bench.
+The flags for what to call, and through which Redis, are those of redrpc bench.
 
 ` + exitCodesHelp,
 		Example: `  redrpc bench sweep

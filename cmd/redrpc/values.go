@@ -39,6 +39,16 @@ func (v value[T]) String() string {
 		return to.Format(time.RFC3339)
 	case slog.Level:
 		return strings.ToLower(to.String())
+	case []float64:
+		texts := make([]string, len(to))
+		for i, v := range to {
+			texts[i] = strconv.FormatFloat(v, 'f', -1, 64)
+		}
+		return strings.Join(texts, ",")
+	case time.Duration:
+		if to == 0 {
+			return "" // which help does not show
+		}
 	}
 	if text := fmt.Sprint(*v.to); text != "[]" {
 		return text
