@@ -155,9 +155,9 @@ func ExamplePlan() {
 	// 14 workers: p99 31.9ms, more than 30ms
 	// 15 workers: p99 24.8ms, at most 30ms
 	// 16 workers: p99 22.9ms, at most 30ms
-	// - calls come at random, as a Poisson process, 2,000/s on average
-	// - they wait in one line, and the next free worker takes the one that has waited longest
-	// - a worker is busy with a call for its run time (as measured, 10 times, mean 6.50ms), one call at a time
+	// - calls arrive as a Poisson process, 2,000/s on average
+	// - they wait in one queue, first in, first out, for the next free worker
+	// - a worker runs one call at a time, for its run time (measured: 10 samples, mean 6.50ms)
 }
 
 func ExampleCompare() {

@@ -57,5 +57,5 @@ func excuse(findings []TermResult, res *bench.Result) string {
 			return ""
 		}
 	}
-	return "others used the machine: " + res.Verdict.Disturbance
+	return res.Verdict.Disturbance
 }

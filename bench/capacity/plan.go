@@ -224,17 +224,17 @@ func (o *PlanOptions) predict(ctx context.Context, workers int) Prediction {
 }
 
 func (o *PlanOptions) assumptions() []string {
-	arrivals := "at random, as a Poisson process"
+	arrivals := "as a Poisson process"
 	if o.ConstantArrivals {
-		arrivals = "in equal intervals"
+		arrivals = "at a constant rate"
 	}
 	return []string{
-		fmt.Sprintf("calls come %s, %s on average", arrivals, Throughput.format(o.Rate)),
-		"they wait in one line, and the next free worker takes the one that has waited longest",
-		fmt.Sprintf("a worker is busy with a call for its run time (%v), one call at a time", o.Run),
-		fmt.Sprintf("beyond that a call takes its overhead (%v), whatever the load", o.Overhead),
+		fmt.Sprintf("calls arrive %s, %s on average", arrivals, Throughput.format(o.Rate)),
+		"they wait in one queue, first in, first out, for the next free worker",
+		fmt.Sprintf("a worker runs one call at a time, for its run time (%v)", o.Run),
+		fmt.Sprintf("a call takes an overhead on top of that (%v), whatever the load", o.Overhead),
 		"run times do not depend on the load or on each other: workers do not share what they need",
-		"no call fails, and none gives up",
+		"no call fails or times out",
 		fmt.Sprintf("%s calls were simulated for each number of workers, with the seed %d", figure.Grouped(int64(o.Calls)), o.Seed),
 	}
 }

@@ -169,7 +169,7 @@ func TestTimes(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, times := range []Times{one, two} {
-		if times.Mean() != samples.Mean() || times.String() != "as measured, 20,000 times, mean 6.00ms" {
+		if times.Mean() != samples.Mean() || times.String() != "measured: 20,000 samples, mean 6.00ms" {
 			t.Errorf("%v with a mean of %v, expected %v", times, times.Mean(), samples.Mean())
 		}
 		drawn := make([]float64, 100_000)

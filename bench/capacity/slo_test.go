@@ -134,12 +134,12 @@ func TestJudge(t *testing.T) {
 		{"met", "p99=2ms", nil, Met, ""},
 		{"missed", "p99=500us", nil, Missed, "p99 1.00ms, more than 500µs"},
 		{"met all the same", "p99=2ms", func(r *bench.Result) { r.Verdict.Disturbance = others }, Met, ""},
-		{"disturbed", "p99=999us", func(r *bench.Result) { r.Verdict.Disturbance, *r.Latency.Min = others, 900 }, Invalid, "others used the machine: " + others},
+		{"disturbed", "p99=999us", func(r *bench.Result) { r.Verdict.Disturbance, *r.Latency.Min = others, 900 }, Invalid, others},
 		{"disturbed, but by far", "p99=500us", func(r *bench.Result) { r.Verdict.Disturbance = others }, Missed, "p99 1.00ms"},
 		{"disturbed, and refused", "errors=1%", func(r *bench.Result) { r.Verdict.Disturbance, r.Errors = others, 100 }, Missed, "errors 9.1 %"},
 		{"disturbed, and too late", "errors=1%", func(r *bench.Result) {
 			r.Verdict.Disturbance, r.Errors, r.TimedOut = others, 100, &bench.TimedOut{Calls: 95}
-		}, Invalid, "others used"},
+		}, Invalid, "other processes used"},
 		{"few", "p999=2ms", nil, Undecided, "p999 unknown"},
 		{"few, and missed", "p999=2ms,p50=500us", nil, Missed, "p50 1.00ms"},
 		{"invalid", "p99=2ms", func(r *bench.Result) { r.Verdict = bench.Verdict{State: bench.Invalid, Reasons: []string{"late"}} }, Invalid, "the measurement is invalid, late"},

@@ -92,5 +92,5 @@ func FromSamples(s *bench.Samples) (Times, error) {
 }
 
 func measured(n int64, mean time.Duration) string {
-	return fmt.Sprintf("as measured, %s times, mean %s", figure.Grouped(n), figure.Duration(mean))
+	return fmt.Sprintf("measured: %s samples, mean %s", figure.Grouped(n), figure.Duration(mean))
 }

@@ -333,7 +333,7 @@ func pages(t testing.TB) map[string]testPage {
 	evilSearch.SLO, evilSearch.LimitingFactor, evilSearch.Trials[0].Outcome = evil, evil, capacity.Outcome(evil)
 	evilComparison.Comparison.A, evilComparison.Metrics[0].Text = evil, evil
 	return map[string]testPage{
-		"sweep":           {sweepSample(t, true).WriteHTML, 4, []string{"Knee", "Contention", "over the callers"}},
+		"sweep":           {sweepSample(t, true).WriteHTML, 4, []string{"Knee", "Contention", "by number of callers"}},
 		"rates":           {sweepSample(t, false).WriteHTML, 4, []string{"diverging", "No fit of the Universal Scalability Law: the loads are rates"}},
 		"search":          {searchSample().WriteHTML, 8, []string{"Confirmed", "3,000 calls/s", "the generator was late"}},
 		"comparison":      {comparisonSample().WriteHTML, 2, []string{"WORSE", "+12 %", "-5 %", "+8 % to +16 %"}},

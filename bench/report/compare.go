@@ -41,7 +41,7 @@ func (c Comparison) page() *page {
 		}
 		effect := signed(x.Effect)
 		if x.Effect == nil {
-			effect = "endless"
+			effect = "calls pile up"
 		}
 		if x.Judgement == capacity.NoDifference {
 			p.Tiles = append(p.Tiles, tile{metricName(x.Metric), "no difference", "", fmt.Sprintf("%s, p=%.2g", effect, x.PValue)})
@@ -190,7 +190,7 @@ func (c Comparison) percentiles() *chart {
 
 // turns draws the p99 of each run.
 func (c Comparison) turns() *chart {
-	t := &chart{Title: "p99 of each run", X: axis{Label: "turn", Scale: "linear", Format: "number", Max: float64(max(c.RunsA, c.RunsB)) + 0.5},
+	t := &chart{Title: "p99 of each run", X: axis{Label: "run of a side", Scale: "linear", Format: "number", Max: float64(max(c.RunsA, c.RunsB)) + 0.5},
 		Y: axis{Label: "latency", Scale: "log", Format: "us"}, Summary: "p99 of each run of both sides."}
 	c.sides(func(n int, name string, runs []capacity.ComparedRun) {
 		s := series{Name: name, Kind: "points", Color: []int{colorLag, colorResponse}[n]}

@@ -126,7 +126,7 @@ func ExampleSweep() {
 		fmt.Println(err)
 	}
 	// Output:
-	// Throughput and latency over the callers
+	// Throughput and latency by number of callers
 	// 3 loads, in random order
 	// A closed loop sends nothing while the system stalls, so the waits of independent users are not in
 	// these figures (coordinated omission).

@@ -84,10 +84,10 @@ func (r Report) banner() *banner {
 	case bench.Diverging:
 		b.Class, b.Title, b.Text = "bad", "DIVERGING", sentence(divergingHides)
 	case bench.Valid:
-		b.Class, b.Title, b.Text = "valid", "Valid", "The run found nothing wrong with itself."
+		b.Class, b.Title, b.Text = "valid", "Valid", "All validity checks passed."
 		switch {
 		case r.Verdict.Disturbance != "":
-			b.Class, b.Title, b.Text = "warning", "Valid, but others used the machine", "What is slow here may be fast on a quiet one."
+			b.Class, b.Title, b.Text = "warning", "Valid, but other processes used the machine", "What is slow here may be fast on an idle one."
 		case warnings == 1:
 			b.Class, b.Title, b.Text = "warning", "Valid, with a warning", "Read the figures with care:"
 		case warnings > 1:

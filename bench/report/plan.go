@@ -36,30 +36,30 @@ func (p Plan) page() *page {
 	}
 	if c := p.Check; c != nil {
 		out.Answer = objectiveBanner(&c.Objective)
-		out.Answer.Text = fmt.Sprintf("%s, measured for %s s with %d workers at %s calls/s: %s, p50 %s, p99 %s, %s errors.", c.Objective.SLO, figure.Rate(c.DurationS),
-			p.Workers, figure.Rate(p.Rate), c.Verdict.State, figure.Microseconds(c.Latency.P50), figure.Microseconds(c.Latency.P99), figure.Grouped(c.Errors))
+		out.Answer.Text = fmt.Sprintf("%s, measured for %s s with %s at %s calls/s: %s, p50 %s, p99 %s, %s errors.", c.Objective.SLO, figure.Rate(c.DurationS),
+			loadText(float64(p.Workers), "workers"), figure.Rate(p.Rate), c.Verdict.State, figure.Microseconds(c.Latency.P50), figure.Microseconds(c.Latency.P99), figure.Grouped(c.Errors))
 		out.Subtitles = []string{"A prediction by simulation, and a run that checked it."}
 	}
 	response := series{Name: "response p99", Kind: "line", Color: colorResponse, Dots: true}
 	wait := series{Name: "wait p99", Kind: "line", Color: colorService, Dashed: true, Dots: true}
-	t := table{Title: "By workers", Head: []string{"workers", "busy", "p50", "p99", "p99.9", "wait p99", "objective"}}
+	t := table{Title: "By workers", Head: []string{"workers", "SLO", "busy", "p50", "p99", "p99.9", "wait p99"}}
 	for _, x := range p.Predictions {
-		row := plain(fmt.Sprint(x.Workers), figure.Percent(x.Utilization), "-", "-", "-", "-")
+		row := plain(fmt.Sprint(x.Workers), "met", figure.Percent(x.Utilization), "-", "-", "-", "-")
+		row[1].Class = "is-ok"
+		if !x.Met {
+			row[1] = cell{Text: "missed", Class: "is-failed"}
+		}
 		if l := x.Latency; l != nil {
-			row[2].Text, row[3].Text, row[4].Text = figure.Microseconds(l.P50), figure.Microseconds(l.P99), figure.Microseconds(l.P999)
+			row[3].Text, row[4].Text, row[5].Text = figure.Microseconds(l.P50), figure.Microseconds(l.P99), figure.Microseconds(l.P999)
 			response.X, response.Y = append(response.X, float64(x.Workers)), append(response.Y, known(l.P99))
 		}
 		if l := x.Wait; l != nil {
-			row[5].Text = figure.Microseconds(l.P99)
+			row[6].Text = figure.Microseconds(l.P99)
 			if l.P99 != nil && *l.P99 > 0 { // there is no 0 on a logarithmic axis
 				wait.X, wait.Y = append(wait.X, float64(x.Workers)), append(wait.Y, *l.P99)
 			}
 		}
-		met := cell{Text: "met", Class: "is-ok"}
-		if !x.Met {
-			met = cell{Text: "missed", Class: "is-failed"}
-		}
-		t.Rows = append(t.Rows, append(row, met))
+		t.Rows = append(t.Rows, row)
 	}
 	curve := &chart{Title: "Response time over the workers", X: axis{Label: "workers", Scale: "linear", Format: "number"},
 		Y: axis{Label: "latency", Scale: "log", Format: "us"}, Series: []series{response, wait}, Summary: "Predicted p99 over the number of workers."}

@@ -92,7 +92,7 @@ func (s Search) banner() *banner {
 func (s Search) byOutcome(at func(int, capacity.SearchTrial) (x, y float64, ok bool)) []series {
 	met := series{Name: "met", Kind: "points", Color: colorMore}
 	missed := series{Name: "missed", Kind: "points", Color: colorErrors}
-	other := series{Name: "neither", Kind: "points", Color: colorLag, Hollow: true}
+	other := series{Name: "invalid or undecided", Kind: "points", Color: colorLag, Hollow: true}
 	for n, p := range s.Trials {
 		to := &other
 		switch p.Outcome {
@@ -158,7 +158,7 @@ func (s Search) valueChart() *chart {
 }
 
 func (s Search) table() table {
-	t := table{Title: "In order", Text: true, Head: []string{"trial", "outcome", "calls/s", "for", "found"}}
+	t := table{Title: "In order", Text: true, Head: []string{"trial", "outcome", "calls/s", "duration", "result"}}
 	for n, p := range s.Trials {
 		outcome := cell{Text: string(p.Outcome)}
 		switch p.Outcome {

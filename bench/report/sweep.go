@@ -27,12 +27,12 @@ func (s Sweep) WriteJSON(w io.Writer) error { return s.writeJSON(w, "sweep", s.S
 func (s Sweep) WriteHTML(w io.Writer) error { return s.page().write(w) }
 
 func (s Sweep) page() *page {
-	load, unit := "offered load", "calls/s"
+	load, unit, of := "offered load", "calls/s", "offered load"
 	if s.LoadUnit == capacity.LoadOfCallers {
-		load, unit = "callers", "callers"
+		load, unit, of = "callers", "callers", "number of callers"
 	}
 	p := &page{
-		Title:     "Throughput and latency over the " + load,
+		Title:     "Throughput and latency by " + of,
 		Subtitles: []string{fmt.Sprintf("%d loads, in random order", len(s.Points))},
 		Verdict:   s.banner(),
 		Footer:    footer,
@@ -67,7 +67,7 @@ func (s Sweep) banner() *banner {
 		by.add(p.Machine, p.Verdict.Disturbance)
 	}
 	used := by.text("throughput may be higher, and latency lower, on an idle machine")
-	b := &banner{Class: "warning", Title: "Others used the machine", Text: "The trials are valid, but not all processors were free."}
+	b := &banner{Class: "warning", Title: "Other processes used the machine", Text: "The trials are valid, but not all processors were free."}
 	switch {
 	case s.StopReason != "":
 		b.Class, b.Title, b.Text = "bad", "STOPPED EARLY", "Not all loads were measured: "+s.StopReason+"."
@@ -207,7 +207,7 @@ func stateCell(v bench.Verdict) cell {
 	class := map[bench.State]string{bench.Valid: "is-ok", bench.Invalid: "is-failed", bench.Diverging: "is-failed"}[v.State]
 	text := string(v.State)
 	if v.Disturbance != "" {
-		text += ", others used the machine"
+		text += ", other processes used the machine"
 	}
 	if v.State == bench.Invalid {
 		text = strings.Join(append([]string{text}, v.Reasons...), ": ")

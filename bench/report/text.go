@@ -120,7 +120,7 @@ func (r Report) writeAnswer(l *lines) {
 func (r Report) verdict() string {
 	state := strings.ToUpper(string(r.Verdict.State))
 	if r.Verdict.Disturbance != "" {
-		state += ", but others used the machine"
+		state += ", other processes used the machine"
 	}
 	warnings := 0
 	for _, c := range r.Verdict.Checks {
@@ -251,7 +251,7 @@ func (r Report) writeLimits(l *lines) {
 		}
 	}
 	if len(fine) > 0 {
-		l.line("", "fine: %s", strings.Join(fine, ", "))
+		l.line("", "ok: %s", strings.Join(fine, ", "))
 	}
 }
 

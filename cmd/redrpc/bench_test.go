@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"redrpc/bench"
 )
@@ -315,11 +314,8 @@ func TestBenchOut(t *testing.T) {
 		"a directory":  {dir, "it is a directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			began := time.Now()
+			// Told before the run, which would end with the test's own time.
 			redrpc(t, "bench", "--duration", "1h", "--out", c.path).want(t, exitFailed, "--out "+c.path+" cannot be written: ", c.want)
-			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("took %v: expected to be told before the run", took)
-			}
 		})
 	}
 	entries, err := os.ReadDir(dir)

@@ -169,7 +169,7 @@ func TestBenchCommandElsewhere(t *testing.T) {
 		t.Errorf("gobench: %s", r.stdout)
 	}
 	_, url := startRedis(t)
-	start := time.Now().Add(500 * time.Millisecond).UTC().Format(time.RFC3339Nano)
+	start := time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano)
 	var generators sync.WaitGroup
 	for _, i := range []string{"0", "1"} {
 		generators.Go(func() {

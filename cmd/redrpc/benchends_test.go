@@ -125,13 +125,12 @@ func TestBenchFiles(t *testing.T) {
 // A plan stops when it is told to, however much it is to simulate.
 func TestBenchPlanInterrupted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "run.json")
-	makeReport(t, path, "--func", "sleep", "--args", `{"seconds":0.005}`, "--calls", "300", "-c", "4")
+	reportInBubble(t, path, 300, 4, "--func", "sleep", "--args", `{"seconds":0.005}`)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	began := time.Now()
 	var stdout, stderr strings.Builder
 	code := run(ctx, []string{"bench", "plan", "--rate", "500", "--slo", "p99=1s", "--simulate", "1000000000", "--from", path}, &stdout, &stderr, func(string) string { return "" })
-	if took := time.Since(began); code != exitFailed || took > 20*time.Second { // to simulate takes longer on any machine
-		t.Errorf("exit code %d after %v\n%s", code, took, stderr.String())
+	if code != exitFailed || stdout.String() != "" {
+		t.Errorf("exit code %d\n%s%s", code, stdout.String(), stderr.String())
 	}
 }

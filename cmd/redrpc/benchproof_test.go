@@ -2,7 +2,9 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"math"
+	"os"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -12,6 +14,7 @@ import (
 
 	"redrpc/bench"
 	"redrpc/bench/capacity"
+	"redrpc/bench/report"
 )
 
 // inBubble assembles the system of the flags with the in-process broker, in fake time.
@@ -34,6 +37,27 @@ func inBubble(t *testing.T, do func(*testing.T, *measuring) error, words ...stri
 			t.Errorf("%v\n%s", err, told.String())
 		}
 	})
+}
+
+// reportInBubble writes the report of a closed loop in virtual time, so its times are those of
+// the handlers on any machine.
+func reportInBubble(t *testing.T, path string, calls int64, callers int, words ...string) {
+	t.Helper()
+	inBubble(t, func(t *testing.T, m *measuring) error {
+		cfg := m.config(t.Context(), bench.ClosedLoop{}, "")
+		cfg.Warmup, cfg.Calls, cfg.Callers = 0, calls, callers
+		res, err := m.run(t.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		about := m.about()
+		file, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		err = report.Report{Settings: about.Settings, Environment: about.Environment, Result: res}.WriteJSON(file)
+		return errors.Join(err, file.Close())
+	}, words...)
 }
 
 func near(got, want, tolerance float64) bool { return math.Abs(got-want) <= tolerance*math.Abs(want) }
