@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -321,6 +322,19 @@ func TestBenchOut(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 2 {
 		t.Errorf("left in the directory: %v, %v", entries, err)
+	}
+}
+
+// The garbage collector, which holds up the generator, runs seldom: thousands of calls are made
+// between two of its runs.
+func TestBenchSeldomCollectsGarbage(t *testing.T) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	redrpc(t, "bench", "-c", "4", "--calls", "3000", "--warmup", "0s").want(t, exitOK)
+	runtime.ReadMemStats(&after)
+	runs, megabytes := after.NumGC-before.NumGC, (after.TotalAlloc-before.TotalAlloc)>>20
+	if most := 2 + megabytes/32; uint64(runs) > most {
+		t.Errorf("it ran %d times for %d MiB, expected %d at most", runs, megabytes, most)
 	}
 }
 

@@ -241,6 +241,8 @@ func (f *generatorFlags) run(addr string, seconds float64) error {
 	if c.Rate > 0 {
 		cfg.Model = bench.OpenLoop{Profile: bench.Constant(c.Rate)}
 	}
+	heap := make([]byte, 64<<20) // as redrpc bench has it, so that the garbage collector seldom runs
+	defer runtime.KeepAlive(heap)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	cpu := ourUsage()
