@@ -58,7 +58,7 @@ func TestUsage(t *testing.T) {
 		{"bench --server-workers 0", "expected a whole number from 1 to"},
 		{"bench --transport udp", "expected memory or tcp"},
 		{"bench --transport tcp --redis redis://127.0.0.1:1", "--transport: expected without --redis"},
-		{"bench --transport tcp --tls-ca x", "--tls-ca: expected together with a rediss:// URL"},
+		{"bench --transport tcp --tls-ca x", "--tls-ca: expected together with a rediss:// or rediss-sentinel:// URL"},
 		{"bench --output xml", "expected text or json or csv or hlog or hgrm or gobench or html"},
 		{"bench --report html", "expected a format and a file, such as html=run.html; formats are text, json, csv"},
 		{"bench --report pdf=x", "expected a format and a file"},
@@ -92,7 +92,7 @@ func TestUsage(t *testing.T) {
 		{"bench --no-server --redis redis://127.0.0.1:1 --func f", "--no-server: expected --prefix and --func too, to know what is served elsewhere; --prefix is missing"},
 		{"bench --no-server --redis redis://127.0.0.1:1 --prefix p", "--func is missing"},
 		{"bench --no-server --redis redis://127.0.0.1:1 --prefix p --func f --server-workers 2", "--server-workers: expected without --no-server"},
-		{"bench --redis=", "--redis: expected a URL such as redis://127.0.0.1:6379/0, rediss://host:6380 (TLS) or unix:///run/redis.sock, got an empty one"},
+		{"bench --redis=", "--redis: expected a URL such as redis://127.0.0.1:6379/0, rediss://host:6380 (TLS), unix:///run/redis.sock or redis-sentinel://host:26379,host2:26379/0?master_name=NAME, got an empty one"},
 		{"bench --redis localhost:6379", "got text that begins otherwise (it is not shown, as it may hold a password)"},
 		{"bench --redis http://u:secret@h", "got text that begins otherwise"},
 		{"bench --redis redis://u:secret@h/x", "got a redis:// URL (not shown, as it may hold a password) whose database, which follows the host and a slash, is no number"},
@@ -104,8 +104,8 @@ func TestUsage(t *testing.T) {
 		{"bench --redis redis://h:0", "whose port is no number from 1 to 65535"},
 		{"bench --redis redis://:pass", "whose host or port cannot be read; a password ends with @"},
 		{"bench --redis unix://", "without the path of a socket"},
-		{"bench --tls-ca x", "--tls-ca: expected together with a rediss:// URL"},
-		{"bench --redis redis://127.0.0.1:1 --tls-key x", "--tls-key: expected together with a rediss:// URL"},
+		{"bench --tls-ca x", "--tls-ca: expected together with a rediss:// or rediss-sentinel:// URL"},
+		{"bench --redis redis://127.0.0.1:1 --tls-key x", "--tls-key: expected together with a rediss:// or rediss-sentinel:// URL"},
 		{"bench --redis rediss://127.0.0.1:1 --tls-ca /nonexistent/ca", "--tls-ca: expected a PEM file: open /nonexistent/ca"},
 		{"bench --redis rediss://127.0.0.1:1 --tls-ca " + notPEM, "--tls-ca: expected certificates in PEM, found none in"},
 		{"bench --redis rediss://127.0.0.1:1 --tls-cert x", "--tls-cert and --tls-key: expected both or neither"},
@@ -229,6 +229,6 @@ func TestUsage(t *testing.T) {
 func TestUsageOfTheEnvironment(t *testing.T) {
 	for _, command := range []string{"bench", "serve", "call f", "servers", "queues", "top"} {
 		r := redrpcIn(t, t.Context(), map[string]string{"REDIS_URL": "ftp://u:secret@h"}, strings.Split(command, " ")...)
-		r.want(t, exitUsage, `REDIS_URL: expected a URL such as redis://127.0.0.1:6379/0, rediss://host:6380 (TLS) or unix:///run/redis.sock, got text that begins otherwise`)
+		r.want(t, exitUsage, `REDIS_URL: expected a URL such as redis://127.0.0.1:6379/0, rediss://host:6380 (TLS), unix:///run/redis.sock or redis-sentinel://host:26379,host2:26379/0?master_name=NAME, got text that begins otherwise`)
 	}
 }
