@@ -223,7 +223,7 @@ func (c *SweepResult) fit() {
 	}
 	u, err := stats.FitUSL(points)
 	if err != nil {
-		c.USLReason = strings.TrimPrefix(err.Error(), "stats: ")
+		c.USLReason = strings.TrimPrefix(strings.TrimPrefix(err.Error(), "stats: "), "the law does not fit: ")
 		return
 	}
 	c.USL = &u

@@ -67,7 +67,7 @@ func (s Sweep) banner() *banner {
 		by.add(p.Machine, p.Verdict.Disturbance)
 	}
 	used := by.text("throughput may be higher, and latency lower, on an idle machine")
-	b := &banner{Class: "warning", Title: "Other processes used the machine", Text: "The trials are valid, but not all processors were free."}
+	b := &banner{Class: "warning", Title: "Shared machine", Text: "The trials are valid, but other processes used the machine."}
 	switch {
 	case s.StopReason != "":
 		b.Class, b.Title, b.Text = "bad", "STOPPED EARLY", "Not all loads were measured: "+s.StopReason+"."
