@@ -6,13 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
-	"redrpc/broker/internal/resp"
 	"redrpc/broker/internal/transport"
 	"redrpc/internal/redistest"
 )
@@ -153,12 +153,18 @@ func (d *comparison) playRound(next func(*round) []step, record *[]string) (made
 	}
 }
 
+// userName is a name in a reply, in readable form.
+var userName = regexp.MustCompile(`"(?:[^"\\]|\\.)*"|[^" ]\S*`)
+
 // makeUsers deletes the users that rounds have made, and makes two that do not change.
 func (d *comparison) makeUsers(w *wire) {
-	names, _ := resp.SplitLine([]byte(strings.Trim(w.do(d, "ACL", "USERS"), "[]")))
-	for _, name := range names {
-		if string(name) != "default" && string(name) != "control" {
-			w.expect(d, "1", "ACL", "DELUSER", string(name))
+	list := strings.TrimSuffix(strings.TrimPrefix(w.do(d, "ACL", "USERS"), "["), "]")
+	for _, name := range userName.FindAllString(list, -1) {
+		if text, err := strconv.Unquote(name); err == nil && name[0] == '"' {
+			name = text
+		}
+		if name != "default" && name != "control" {
+			w.expect(d, "1", "ACL", "DELUSER", name)
 		}
 	}
 	w.expect(d, "+OK", "ACL", "SETUSER", "carol", "on", "nopass", "~l*", "~m", "%R~user:*", "%W~w*", "&n*", "+@all", "-@dangerous", "+sort", "+sort_ro", "-getset")
