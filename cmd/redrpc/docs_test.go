@@ -156,7 +156,11 @@ func goTexts(t *testing.T) func(string) bool {
 			`Addr: "127.0.0.1:6379"}`, `Addr: "127.0.0.1:0", Dialer: b.Dial}`,
 			"func Test", "func test",
 		).Replace(code)
-		return "\n" + regexp.MustCompile(`(?m)^[ \t]+`).ReplaceAllString(strings.TrimSpace(code), "") + "\n"
+		plain := strings.Builder{}
+		for line := range strings.Lines("\n" + strings.TrimSpace(code) + "\n") {
+			plain.WriteString(strings.TrimLeft(line, " \t"))
+		}
+		return plain.String()
 	}
 	var texts []string
 	for _, path := range files(t, ".go") {
@@ -285,6 +289,7 @@ func TestTroubleshooting(t *testing.T) {
 		if strings.HasSuffix(path, "_test.go") || strings.Contains(path, "internal/") || !regexp.MustCompile("^(rpc|broker|bench)/").MatchString(path) {
 			continue
 		}
+		text := read(t, path)
 		for pattern, format := range map[string]string{
 			`(?m)^(?:var |\t)(Err[A-Z]\w*) += `:                              filepath.Base(filepath.Dir(path)) + ".%s",
 			`(?m)^\tType[A-Z]\w+ += "(\w+)"`:                                 "%s",
@@ -294,7 +299,7 @@ func TestTroubleshooting(t *testing.T) {
 			`panic\("(broker: [^"]*?)(?:[:,][^"]*)?"`:                        "%s",
 			`errors\.New\("(broker: the broker was made [^"]*?)(?::[^"]*)?"`: "%s",
 		} {
-			for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(read(t, path), -1) {
+			for _, found := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
 				has(path, fmt.Sprintf(format, found[1]))
 			}
 		}
