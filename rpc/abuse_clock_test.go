@@ -99,7 +99,7 @@ func TestClockStep(t *testing.T) {
 										}
 									}
 									mu.Unlock()
-									time.Sleep(300 * time.Millisecond)
+									time.Sleep(700 * time.Millisecond)
 								}
 							})
 						}

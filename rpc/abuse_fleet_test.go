@@ -211,7 +211,7 @@ func TestFleets(t *testing.T) {
 				first := f.calls(atFirst, 1)
 				then := f.calls(atFirst, 1)
 				f.calls(8, 25)
-				longest := f.calls(callers, 5)
+				longest := f.calls(callers, 2)
 				own, _ := most()
 				t.Logf("first call %v, second %v, longest of %d callers %v, %d connections", first, then, callers, longest, own)
 				if most := maxConns + 4; own > most { // with those on which no call waits

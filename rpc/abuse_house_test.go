@@ -29,7 +29,7 @@ const (
 	patience = time.Minute
 
 	// prompt is the limit for a short call that nothing may hold up.
-	prompt = 20 * time.Second
+	prompt = patience
 )
 
 // A scenario is a subtest.
@@ -142,9 +142,13 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// newClient is client whose Close has a limit.
+// newClient is client whose Close has a limit, and whose calls take as long as they need
+// unless they say otherwise.
 func (h *house) newClient(opt rpc.ClientOptions) *rpc.Client {
 	h.Helper()
+	if opt.Timeout == 0 {
+		opt.Timeout = patience
+	}
 	opt.Prefix = h.prefix
 	opt.Logger = slog.New(slog.DiscardHandler)
 	client, err := rpc.NewClient(h.redis(), opt)
@@ -261,7 +265,7 @@ func (h *house) callSteadily(client *rpc.Client, fn string) *steadyCaller {
 			select {
 			case <-s.stopping:
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(10 * time.Millisecond):
 			}
 		}
 	}()

@@ -41,7 +41,7 @@ type stormCall struct {
 
 const (
 	stormCallers = 32
-	stormTimeout = 20 * time.Second
+	stormTimeout = patience
 	stormPause   = 4 * time.Millisecond // of a caller between calls
 
 	// stormWait is after how long a caller makes its next call, while it still waits for
@@ -232,8 +232,8 @@ func TestKillStorm(t *testing.T) {
 func TestDropStorm(t *testing.T) {
 	t.Parallel()
 	const (
-		lasts = 250 * time.Millisecond
-		often = 0.05
+		lasts = 150 * time.Millisecond
+		often = 0.08
 	)
 	for _, c := range []struct {
 		name     string

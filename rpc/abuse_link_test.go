@@ -15,13 +15,14 @@ import (
 )
 
 const (
-	slowRate    = 300_000     // bytes a second
-	linkTimeout = time.Second // of reads and writes
+	slowRate    = 150_000         // bytes a second
+	slowTimeout = 3 * time.Second // of reads and writes where a link is slow
+	linkTimeout = time.Second     // where it stalls
 )
 
-// impatient is the same Redis and prefix, with short timeouts of reads and writes.
-func (h *house) impatient() *house {
-	return h.withOptions(func(opt *redis.Options) { opt.ReadTimeout, opt.WriteTimeout = linkTimeout, linkTimeout })
+// impatient is the same Redis and prefix, with a short timeout of reads and writes.
+func (h *house) impatient(timeout time.Duration) *house {
+	return h.withOptions(func(opt *redis.Options) { opt.ReadTimeout, opt.WriteTimeout = timeout, timeout })
 }
 
 // TestLinks runs beside no other test, as links pass bytes at a rate, and have timeouts.
@@ -61,7 +62,7 @@ func testSlowLink(t *testing.T) {
 			h := newHouse(t, &redis.Options{Addr: addr})
 			h.prefix = c.name
 			links := map[int][2]int{up: {slowRate, 0}, down: {0, slowRate}}
-			staff, callers := h.impatient(), h.impatient()
+			staff, callers := h.impatient(slowTimeout), h.impatient(slowTimeout)
 			var slow *proxy
 			if c.server != 0 {
 				slow, staff = startProxy(staff, links[c.server][0], links[c.server][1])
@@ -113,7 +114,7 @@ func testSlowLink(t *testing.T) {
 			if ran.Load() != int32(calls) {
 				t.Errorf("%d calls ran %d times", calls, ran.Load())
 			}
-			if steady.longest > max(took/2, 2*linkTimeout) {
+			if steady.longest > max(took/2, 2*slowTimeout) {
 				t.Errorf("a short call took %v while a long one took %v", steady.longest, took)
 			}
 			if dials > int32(calls)+3 { // the first that is long has a connection, and what is rare has some
@@ -162,7 +163,7 @@ func testStalledLink(t *testing.T) {
 		scenarios = append(scenarios, scenario{strings.ReplaceAll(c.name, " ", "_"), func(t *testing.T) {
 			h := newHouse(t, &redis.Options{Addr: addr})
 			h.prefix = c.name
-			staff, callers := h, h.impatient()
+			staff, callers := h, h.impatient(linkTimeout)
 			if c.patient {
 				callers = h
 			}
@@ -172,7 +173,7 @@ func testStalledLink(t *testing.T) {
 			}
 			var link *proxy
 			if c.server {
-				link, staff = startProxy(h.impatient(), rate, 0)
+				link, staff = startProxy(h.impatient(linkTimeout), rate, 0)
 			} else {
 				link, callers = startProxy(callers, rate, 0)
 			}
@@ -248,7 +249,7 @@ func testStalledLink(t *testing.T) {
 func testClosedWhileStalled(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t, &redis.Options{Addr: redistest.Start(t).Addr})
-	link, behind := startProxy(h.impatient(), 0, 0)
+	link, behind := startProxy(h.impatient(linkTimeout), 0, 0)
 	add, entered, _ := blocked("f")
 	w := behind.employ(rpc.ServerOptions{}, small, add)
 	client, ctx := behind.newClient(rpc.ClientOptions{Timeout: patience}), context.Background()

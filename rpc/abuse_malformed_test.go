@@ -126,7 +126,7 @@ func malformedCall(r *rand.Rand) string {
 // are answered meanwhile.
 func TestManyMalformedCalls(t *testing.T) {
 	t.Parallel()
-	const messages = 20_000
+	const messages = 3_000
 	onBoth(t, func(t *testing.T, h *house) {
 		seed := uint64(time.Now().UnixNano())
 		t.Logf("seed %d", seed)
@@ -163,7 +163,7 @@ func TestManyMalformedCalls(t *testing.T) {
 // TestManyCallsWithNaN: they are answered one by one, and not logged so.
 func TestManyCallsWithNaN(t *testing.T) {
 	t.Parallel()
-	const messages = 5_000
+	const messages = 1_000
 	onBoth(t, func(t *testing.T, h *house) {
 		all := make([]string, messages)
 		for i := range all {

@@ -18,7 +18,7 @@ func (h *house) onlyResult(list string) (message string, fields map[string]any) 
 	h.Helper()
 	message, fields = h.only(list)
 	if message != "" {
-		if ttl, err := h.rdb.TTL(context.Background(), list).Result(); ttl < 100*time.Second || ttl > 120*time.Second || err != nil {
+		if ttl, err := h.rdb.TTL(context.Background(), list).Result(); ttl < patience || ttl > 120*time.Second || err != nil {
 			h.Errorf("%s lives for %v, %v, want 120 s", list, ttl, err)
 		}
 	}

@@ -114,7 +114,7 @@ func TestUnusableQueue(t *testing.T) {
 				steady = append(steady, h.callSteadily(client, fn))
 			}
 			for _, s := range steady {
-				s.await(50)
+				s.await(20)
 			}
 			log := ""
 			eventually(t, "the log to name the queues", func() bool {

@@ -40,7 +40,7 @@ func (h *house) redisMillis() float64 {
 // testAdditionsOnTheWire: what is known is said, and what is not is left out.
 func testAdditionsOnTheWire(t *testing.T, h *house) {
 	ctx := context.Background()
-	client := h.client(rpc.ClientOptions{Name: "ż", Timeout: 20 * time.Second})
+	client := h.client(rpc.ClientOptions{Name: "ż", Timeout: patience})
 	brief := rpc.Timeout(2 * time.Second)
 	for i := range 2 {
 		list := fmt.Sprintf("%s:f%d:calls", h.prefix, i)
@@ -57,7 +57,7 @@ func testAdditionsOnTheWire(t *testing.T, h *house) {
 	}
 
 	var info rpc.CallInfo
-	client = h.client(rpc.ClientOptions{Timeout: 20 * time.Second, Intercept: []rpc.Interceptor{
+	client = h.client(rpc.ClientOptions{Timeout: patience, Intercept: []rpc.Interceptor{
 		func(ctx context.Context, call *rpc.CallInfo, next func(context.Context) error) error {
 			err := next(ctx)
 			info = *call
@@ -84,7 +84,7 @@ func testAdditionsOnTheWire(t *testing.T, h *house) {
 			t.Fatal(err)
 		}
 	}
-	if info.Server != "s" || info.Ran < 2*time.Millisecond || info.Queued < 0 || info.Queued > 20*time.Second {
+	if info.Server != "s" || info.Ran < 2*time.Millisecond || info.Queued < 0 || info.Queued > patience {
 		t.Errorf("got %+v", info)
 	}
 	for id, want := range map[string][]string{
@@ -130,7 +130,7 @@ func testExpiredCalls(t *testing.T, h *house) {
 	}
 	push("echo")
 	w := h.serve(rpc.ServerOptions{Workers: 1, Tolerance: 10 * time.Second}, echo)
-	h.rdb.BLPop(ctx, 20*time.Second, h.prefix+":echo:result:last")
+	h.rdb.BLPop(ctx, patience, h.prefix+":echo:result:last")
 	w.stop(t)
 	// The first may be taken before Redis's clock is known, and then it is run.
 	if s := w.Stats().Functions["echo"]; s.Expired < 1 || s.Expired > 2 || s.Calls+s.Expired != 11 || s.Errors != 0 || s.Malformed != 0 {
@@ -147,7 +147,7 @@ func testExpiredCalls(t *testing.T, h *house) {
 		}
 		return in.X, nil
 	}))
-	h.rdb.BLPop(ctx, 20*time.Second, h.prefix+":two:result:last")
+	h.rdb.BLPop(ctx, patience, h.prefix+":two:result:last")
 	w.stop(t)
 	if s := w.Stats(); s.Expired != 0 || s.Calls != 11 {
 		t.Errorf("got %+v, want all run", s)
@@ -172,7 +172,7 @@ func testStats(t *testing.T, h *house) {
 	w := h.serve(rpc.ServerOptions{}, add, echo,
 		offer("fail", func(context.Context, struct{}) (int, error) { return 0, errors.New("no") }),
 		offer("panic", func(context.Context, struct{}) (int, error) { panic("oh no") }))
-	client, ctx := h.client(rpc.ClientOptions{Timeout: 20 * time.Second}), context.Background()
+	client, ctx := h.client(rpc.ClientOptions{Timeout: patience}), context.Background()
 	for _, fn := range []string{"echo", "fail", "panic"} {
 		_ = client.Call(ctx, fn, rpc.Args{}, nil)
 	}

@@ -185,7 +185,7 @@ func testAllWorkersForOneSlot(t *testing.T, h *house) {
 		all = append(all, offer(fn, func(context.Context, struct{}) (string, error) { return fn, nil }))
 	}
 	h.serve(rpc.ServerOptions{Workers: len(spread)}, all...)
-	client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second})
+	client := h.client(rpc.ClientOptions{Timeout: patience})
 	call := func(fn string) {
 		if _, err := rpc.Call[string](context.Background(), client, fn, nil); err != nil {
 			t.Errorf("%s: %v", fn, err)
@@ -395,7 +395,7 @@ func testManySlots(t *testing.T, h *house) {
 		all = append(all, offer(functions[n], func(context.Context, struct{}) (int, error) { return n, nil }))
 	}
 	w := h.serve(rpc.ServerOptions{Workers: 200}, all...)
-	client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second})
+	client := h.client(rpc.ClientOptions{Timeout: patience})
 	call := func(n int) {
 		if got, err := rpc.Call[int](context.Background(), client, functions[n], nil); err != nil || got != n {
 			t.Errorf("%s: got %v, %v", functions[n], got, err)
@@ -467,7 +467,7 @@ func testInspectorInCluster(t *testing.T, h *house) {
 	depths, want := map[string]int64{}, map[string]int64{}
 	for _, q := range queues {
 		depths[q.Func] = q.Depth
-		if q.Dated != (q.Depth == 1) || q.Oldest < 0 || q.Oldest > 20*time.Second {
+		if q.Dated != (q.Depth == 1) || q.Oldest < 0 || q.Oldest > patience {
 			t.Errorf("got %+v, want an age of the call of our own", q)
 		}
 	}
@@ -504,7 +504,7 @@ func testInspectorInCluster(t *testing.T, h *house) {
 			}
 			break
 		}
-		if time.Since(start) > 10*time.Second {
+		if time.Since(start) > patience {
 			t.Fatalf("got servers %q, want %q", got, names)
 		}
 	}
@@ -514,7 +514,7 @@ func testInspectorInCluster(t *testing.T, h *house) {
 // waited for, as it takes IDs for text.
 func testOldServerInCluster(t *testing.T, h *house) {
 	ctx := context.Background()
-	client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second})
+	client := h.client(rpc.ClientOptions{Timeout: patience})
 	for _, fn := range spread {
 		called := make(chan error, 1)
 		var got string
@@ -565,13 +565,13 @@ func TestStopInDeadCluster(t *testing.T) {
 	if err := client.Close(); err != nil {
 		t.Error(err)
 	}
-	patience, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	soon, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
 	defer cancel()
-	if err := w.Stop(patience); err != nil && !errors.Is(err, context.DeadlineExceeded) { // an answer may not have been confirmed
+	if err := w.Stop(soon); err != nil && !errors.Is(err, context.DeadlineExceeded) { // an answer may not have been confirmed
 		t.Error(err)
 	}
 	w.wait(t)
-	if took := time.Since(start); took > 15*time.Second {
+	if took := time.Since(start); took > patience {
 		t.Errorf("Close and Stop took %v", took)
 	}
 }

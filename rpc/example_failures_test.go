@@ -35,7 +35,7 @@ func ExampleHandle_arguments() {
 	}))
 	go server.Run(context.Background())
 	defer server.Stop(context.Background())
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	check(err)
 	defer client.Close()
 
@@ -76,7 +76,7 @@ func ExampleRemoteError() {
 	}))
 	go server.Run(context.Background())
 	defer server.Stop(context.Background())
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	check(err)
 	defer client.Close()
 
@@ -108,7 +108,7 @@ func ExampleServerOptions_results() {
 	}))
 	go server.Run(context.Background())
 	defer server.Stop(context.Background())
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	check(err)
 	defer client.Close()
 
@@ -144,7 +144,7 @@ func ExampleErrNotSent() {
 	check(rpc.Handle(server, "add", func(ctx context.Context, in struct{ A, B int }) (int, error) { return in.A + in.B, nil }))
 	go server.Run(context.Background())
 	defer server.Stop(context.Background())
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	check(err)
 	defer client.Close()
 

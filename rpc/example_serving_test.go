@@ -177,7 +177,7 @@ func ExampleStats() {
 	ended := make(chan error)
 	go func() { ended <- client.Call(context.Background(), "slow", nil, nil) }()
 	<-taken // so the only worker is busy
-	err = client.Call(context.Background(), "slow", nil, nil, rpc.Timeout(500*time.Millisecond))
+	err = client.Call(context.Background(), "slow", nil, nil, rpc.Timeout(2*time.Second))
 	fmt.Println(errors.Is(err, rpc.ErrNoResult))
 	time.Sleep(100 * time.Millisecond) // much more than the Tolerance
 	goOn <- true
@@ -203,7 +203,7 @@ func ExampleClientOptions_noExtensions() {
 		client, err := rpc.NewClient(rdb, rpc.ClientOptions{NoExtensions: plain, Name: "shop"})
 		check(err)
 		for range 2 {
-			_ = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(10*time.Millisecond))
+			_ = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(500*time.Millisecond))
 		}
 		check(client.Close())
 		message, err := rdb.RPop(context.Background(), "redis_rpc:nobody:calls").Bytes()

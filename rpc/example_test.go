@@ -35,7 +35,7 @@ func Example() {
 	go server.Run(context.Background())
 	defer server.Stop(context.Background())
 
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	check(err)
 	defer client.Close()
 	sum, err := rpc.Call[int](context.Background(), client, "add", rpc.Args{"a": 1, "b": 2})
@@ -63,7 +63,7 @@ func ExampleNewServer_cluster() {
 	go server.Run(context.Background())
 	defer server.Stop(context.Background())
 
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	check(err)
 	defer client.Close()
 	check(client.Call(context.Background(), "{billing}add", rpc.Args{"cents": 500}, nil))
@@ -88,7 +88,7 @@ func ExampleClient_Call() {
 	check(err)
 	defer client.Close()
 
-	err = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(500*time.Millisecond))
+	err = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(2*time.Second))
 
 	var remote *rpc.RemoteError
 	switch {
@@ -101,7 +101,7 @@ func ExampleClient_Call() {
 	case errors.Is(err, rpc.ErrNoResult):
 		fmt.Println("it may have run:", err)
 	}
-	// Output: it may have run: rpc: nobody: no result: timeout of 500ms reached
+	// Output: it may have run: rpc: nobody: no result: timeout of 2s reached
 }
 
 // A handler of any arguments takes them as they came.
@@ -120,7 +120,7 @@ func ExampleHandle_raw() {
 	go server.Run(context.Background())
 	defer server.Stop(context.Background())
 
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	check(err)
 	defer client.Close()
 	var out any
@@ -136,7 +136,7 @@ func ExampleClient_Send() {
 	defer b.Close()
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
 	defer rdb.Close()
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	check(err)
 	defer client.Close()
 	_, err = client.Send(context.Background(), "greet", rpc.Args{"name": "Ada"})
@@ -196,7 +196,8 @@ func ExampleInspector() {
 	check(err)
 	defer client.Close()
 	for range 3 {
-		_ = client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(200*time.Millisecond))
+		_, err := client.Send(context.Background(), "nobody", nil)
+		check(err)
 	}
 
 	inspector, err := rpc.NewInspector(rdb, "")
@@ -227,7 +228,7 @@ func ExampleInspector_Overview() {
 	check(rpc.Handle(server, "fail", func(context.Context, struct{}) (int, error) { return 0, errors.New("no") }))
 	go server.Run(context.Background())
 	defer server.Stop(context.Background())
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	check(err)
 	defer client.Close()
 	inspector, err := rpc.NewInspector(rdb, "")
@@ -316,7 +317,7 @@ func ExampleServer_Stats() {
 	ran := make(chan error)
 	go func() { ran <- server.Run(context.Background()) }()
 
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{})
+	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Timeout: time.Minute})
 	check(err)
 	defer client.Close()
 	check(client.Call(context.Background(), "urgent", rpc.Args{"n": 1}, nil))
@@ -343,7 +344,7 @@ func ExampleTimeout() {
 	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", Dialer: b.Dial})
 	defer rdb.Close()
 
-	gaveUp := make(chan error)
+	gaveUp := make(chan error, 1)
 	server, err := rpc.NewServer(rdb, rpc.ServerOptions{})
 	check(err)
 	check(rpc.Handle(server, "wait", func(ctx context.Context, _ struct{}) (int, error) {
@@ -352,12 +353,13 @@ func ExampleTimeout() {
 		return 0, ctx.Err()
 	}))
 	go server.Run(context.Background())
-	defer server.Stop(context.Background())
 
 	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Name: "shop"})
 	check(err)
 	defer client.Close()
-	err = client.Call(context.Background(), "wait", nil, nil, rpc.Timeout(500*time.Millisecond))
+	err = client.Call(context.Background(), "wait", nil, nil, rpc.Timeout(2*time.Second))
+	check(server.Stop(context.Background()))
+	close(gaveUp)
 	fmt.Println(errors.Is(err, rpc.ErrNoResult), <-gaveUp)
 	// Output: true context deadline exceeded
 }

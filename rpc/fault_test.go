@@ -142,7 +142,7 @@ func TestReplyToReadLost(t *testing.T) {
 			add, entered, goOn := blocked("f")
 			newHouse(t, &redis.Options{Addr: addr}).with(c.fleet).serve(rpc.ServerOptions{}, add,
 				offer("long", func(context.Context, struct{}) (string, error) { return strings.Repeat("x", 100_000), nil }))
-			client := newHouse(t, opt).with(c.fleet).client(rpc.ClientOptions{Timeout: 20 * time.Second})
+			client := newHouse(t, opt).with(c.fleet).client(rpc.ClientOptions{Timeout: patience})
 			if c.long {
 				got, err := rpc.Call[string](context.Background(), client, "long", nil)
 				if err != nil || len(got) != 100_000 {
@@ -193,7 +193,7 @@ func testConnectionRefused(t *testing.T, f fleet) {
 		dials.Add(1)
 		return (&net.Dialer{}).DialContext(ctx, network, addr)
 	}}
-	err = newHouse(t, opt).with(f).client(rpc.ClientOptions{}).Call(context.Background(), "f", nil, nil)
+	err = newHouse(t, opt).with(f).client(rpc.ClientOptions{Timeout: patience}).Call(context.Background(), "f", nil, nil)
 	is(t, err, rpc.ErrNotSent, syscall.ECONNREFUSED)
 	if want := "rpc: f: not sent: dial tcp " + l.Addr().String(); !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got error %q, want %q", err, want)

@@ -133,9 +133,9 @@ func testInspectQueues(t *testing.T, h *house) {
 	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
 	callCtx, giveUp := context.WithCancel(ctx)
 	called := make(chan error, 1)
-	go func() { called <- client.Call(callCtx, "own", nil, nil, rpc.Timeout(20*time.Second)) }()
+	go func() { called <- client.Call(callCtx, "own", nil, nil, rpc.Timeout(patience)) }()
 	eventually(t, "the call to be in its queue", func() bool { return queues()["own"].Depth > 0 })
-	if q := queues()["own"]; q.Depth != 1 || !q.Dated || q.Oldest > 20*time.Second {
+	if q := queues()["own"]; q.Depth != 1 || !q.Dated || q.Oldest > patience {
 		t.Errorf("of a call of our own: got %+v", q)
 	}
 	giveUp()

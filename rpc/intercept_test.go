@@ -60,10 +60,10 @@ func testInterceptors(t *testing.T, h *house) {
 		d.add("handler %v", ctx.Value(key{}))
 		return in.X, nil
 	}))
-	client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second, Intercept: []rpc.Interceptor{
+	client := h.client(rpc.ClientOptions{Timeout: patience, Intercept: []rpc.Interceptor{
 		d.writer("client outer"),
 		func(ctx context.Context, call *rpc.CallInfo, next func(context.Context) error) error {
-			if left := time.Until(call.Deadline); left < time.Second || left > 20*time.Second {
+			if left := time.Until(call.Deadline); left < time.Second || left > patience {
 				t.Errorf("client: %v are left, want about 20 s", left)
 			}
 			if call.ID != "" || call.Field("note") != "" {
@@ -125,7 +125,7 @@ func testInterceptorsDecide(t *testing.T, h *house) {
 		offer("swallowed", func(context.Context, struct{}) (int, error) { panic("oh no") }),
 		offer("broken", func(context.Context, struct{}) (int, error) { return 1, nil }))
 	sent := 0
-	client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second, Intercept: []rpc.Interceptor{
+	client := h.client(rpc.ClientOptions{Timeout: patience, Intercept: []rpc.Interceptor{
 		func(ctx context.Context, call *rpc.CallInfo, next func(context.Context) error) error {
 			if call.Func == "local" {
 				return errLocal

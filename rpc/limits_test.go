@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"redrpc/rpc"
 )
@@ -34,7 +33,7 @@ func testConcurrency(t *testing.T, h *house) {
 		}, rpc.Concurrency(1))
 	}
 	h.serve(rpc.ServerOptions{Workers: 8}, limited, one, echo)
-	client, ctx := h.client(rpc.ClientOptions{Timeout: 30 * time.Second}), context.Background()
+	client, ctx := h.client(rpc.ClientOptions{Timeout: patience}), context.Background()
 	var calls sync.WaitGroup
 	call := func(fn, arg string, n int) {
 		for i := range n {
@@ -94,7 +93,7 @@ func testMaxCalls(t *testing.T, h *house) {
 
 func testSizes(t *testing.T, h *house) {
 	h.serve(rpc.ServerOptions{MaxArgsBytes: 20, MaxResultBytes: 12}, echo)
-	client, ctx := h.client(rpc.ClientOptions{Timeout: 20 * time.Second}), context.Background()
+	client, ctx := h.client(rpc.ClientOptions{Timeout: patience}), context.Background()
 	if got, err := rpc.Call[string](ctx, client, "echo", rpc.Args{"x": strings.Repeat("x", 10)}); err != nil || len(got) != 10 {
 		t.Errorf("got %q, %v", got, err)
 	}

@@ -19,7 +19,7 @@ import (
 func testSend(t *testing.T, h *house) {
 	ctx := context.Background()
 	var seen []string
-	client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second, Name: "sender", Intercept: []rpc.Interceptor{
+	client := h.client(rpc.ClientOptions{Timeout: patience, Name: "sender", Intercept: []rpc.Interceptor{
 		func(ctx context.Context, call *rpc.CallInfo, next func(context.Context) error) error {
 			if call.Func == "one" {
 				if err := call.SetField("traceparent", "x"); err != nil {
@@ -118,7 +118,7 @@ func TestSendOverALostConnection(t *testing.T) {
 	}{{broker.DropBefore, 0}, {broker.DropAfter, 1}} {
 		b := newBroker(t)
 		h := &house{T: t, rdb: redis.NewClient(inMemory(b)), prefix: "p"}
-		client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second})
+		client := h.client(rpc.ClientOptions{Timeout: patience})
 		if _, err := b.Inject(broker.Fault{Command: "exec", Nth: 1, Drop: c.drop}); err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestSendToAStalledRedis(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroker(t)
 		h := newHouse(t, inMemory(b))
-		client := h.client(rpc.ClientOptions{Timeout: 20 * time.Second})
+		client := h.client(rpc.ClientOptions{Timeout: patience})
 		if _, err := client.Send(context.Background(), "f", nil); err != nil {
 			t.Fatal(err)
 		}

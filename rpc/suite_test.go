@@ -433,7 +433,7 @@ func testCallOnTheWire(t *testing.T, h *house) {
 	err := client.Call(ctx, "f", nil, nil, rpc.Timeout(2*time.Second))
 	is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
 	queue := h.prefix + ":f:calls"
-	if ttl := h.rdb.TTL(ctx, queue).Val(); ttl < 110*time.Second || ttl > 120*time.Second {
+	if ttl := h.rdb.TTL(ctx, queue).Val(); ttl < patience || ttl > 120*time.Second {
 		t.Errorf("got %v for the queue to live, want 120s", ttl)
 	}
 	messages := h.rdb.LRange(ctx, queue, 0, -1).Val()
@@ -478,7 +478,7 @@ func testResultOnTheWire(t *testing.T, h *house) {
 	}
 	key := h.prefix + ":echo:result:ttl"
 	eventually(t, "the result to be there", func() bool { return h.rdb.Exists(ctx, key).Val() == 1 })
-	if ttl := h.rdb.TTL(ctx, key).Val(); ttl < 110*time.Second || ttl > 120*time.Second {
+	if ttl := h.rdb.TTL(ctx, key).Val(); ttl < patience || ttl > 120*time.Second {
 		t.Errorf("got %v for the result to live, want 120s", ttl)
 	}
 }
@@ -649,7 +649,7 @@ func testEachCallOnce(t *testing.T, h *house) {
 	})
 	h.serve(rpc.ServerOptions{Workers: 3}, count)
 	h.serve(rpc.ServerOptions{Workers: 20}, count)
-	client := h.client(rpc.ClientOptions{Timeout: 30 * time.Second})
+	client := h.client(rpc.ClientOptions{Timeout: patience})
 	var all sync.WaitGroup
 	for c := range callers {
 		all.Go(func() {
@@ -677,7 +677,7 @@ func testFewConnections(t *testing.T, h *house) {
 	h.serve(rpc.ServerOptions{Workers: 30}, add)
 	ctx := context.Background()
 	for _, most := range []int{1, 2, 100} {
-		client := h.client(rpc.ClientOptions{Timeout: 30 * time.Second, MaxConns: most})
+		client := h.client(rpc.ClientOptions{Timeout: patience, MaxConns: most})
 		var all sync.WaitGroup
 		call := func(n int) {
 			if got, err := rpc.Call[int](ctx, client, "f", rpc.Args{"n": n}); err != nil || got != n {
@@ -916,7 +916,7 @@ func testRollingRestart(t *testing.T, h *house) {
 		ran.Add(1)
 		return in.N, nil
 	})
-	client := h.client(rpc.ClientOptions{Timeout: 30 * time.Second})
+	client := h.client(rpc.ClientOptions{Timeout: patience})
 	end := make(chan struct{})
 	var called atomic.Int64
 	var all sync.WaitGroup

@@ -13,7 +13,7 @@ import (
 func TestSurvivesFaults(t *testing.T) {
 	t.Parallel()
 	var b *broker.Broker // of the trial that runs
-	inject := func(faults ...broker.Fault) func(*load) {
+	injectFor := func(d time.Duration, faults ...broker.Fault) func(*load) {
 		return func(l *load) {
 			for _, f := range faults {
 				r, err := b.Inject(f)
@@ -22,11 +22,13 @@ func TestSurvivesFaults(t *testing.T) {
 				}
 				defer r.Remove()
 			}
-			time.Sleep(600 * time.Millisecond)
+			time.Sleep(d)
 		}
 	}
+	inject := func(faults ...broker.Fault) func(*load) { return injectFor(600*time.Millisecond, faults...) }
+	sometimes := func(faults ...broker.Fault) func(*load) { return injectFor(300*time.Millisecond, faults...) }
 	often := func(command string, f broker.Fault) broker.Fault {
-		f.Command, f.Probability, f.Seed = command, 0.02, 7
+		f.Command, f.Probability, f.Seed = command, 0.04, 7
 		return f
 	}
 	each := func(f broker.Fault, commands ...string) (all []broker.Fault) {
@@ -38,10 +40,10 @@ func TestSurvivesFaults(t *testing.T) {
 	var trials []trial
 	for _, drop := range []broker.Drop{broker.DropBefore, broker.DropAfter, broker.DropHalf} {
 		trials = append(trials,
-			trial{name: "push dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "rpush")...), may: both},
-			trial{name: "transaction dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "exec")...), may: both, must: drop == broker.DropBefore},
-			trial{name: "pop dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "blpop", "blmpop", "lpop")...), may: both},
-			trial{name: "read dropped " + drop.String(), happen: inject(each(broker.Fault{Drop: drop}, "blmove", "lrange", "ltrim", "exists", "lindex")...), may: both},
+			trial{name: "push dropped " + drop.String(), happen: sometimes(each(broker.Fault{Drop: drop}, "rpush")...), may: both},
+			trial{name: "transaction dropped " + drop.String(), happen: sometimes(each(broker.Fault{Drop: drop}, "exec")...), may: both, must: drop == broker.DropBefore},
+			trial{name: "pop dropped " + drop.String(), happen: sometimes(each(broker.Fault{Drop: drop}, "blpop", "blmpop", "lpop")...), may: both},
+			trial{name: "read dropped " + drop.String(), happen: sometimes(each(broker.Fault{Drop: drop}, "blmove", "lrange", "ltrim", "exists", "lindex")...), may: both},
 		)
 	}
 	for _, text := range []string{"OOM no", "NOPERM no", "READONLY no", "LOADING no", "MASTERDOWN no"} {
@@ -50,13 +52,13 @@ func TestSurvivesFaults(t *testing.T) {
 	trials = append(trials,
 		trial{name: "servers replaced", happen: (*load).relieve, may: harmless},
 		trial{name: "everything LOADING", happen: inject(broker.Fault{Error: "LOADING no"}), may: both, must: true},
-		trial{name: "pops UNBLOCKED", happen: inject(each(broker.Fault{Error: "UNBLOCKED no"}, "blpop", "blmpop")...), may: harmless},
-		trial{name: "reads UNBLOCKED", happen: inject(each(broker.Fault{Error: "UNBLOCKED no"}, "blmove")...), may: harmless},
-		trial{name: "reads READONLY", happen: inject(each(broker.Fault{Error: "READONLY no"}, "blmove", "ltrim")...), may: harmless},
-		trial{name: "reads OOM", happen: inject(each(broker.Fault{Error: "OOM no"}, "blmove", "ltrim")...), may: harmless},
-		trial{name: "pops READONLY", happen: inject(each(broker.Fault{Error: "READONLY no"}, "blpop", "blmpop", "lpop")...), may: both},
-		trial{name: "pops NOPERM", happen: inject(each(broker.Fault{Error: "NOPERM no"}, "blpop", "blmpop", "lpop")...), may: losses},
-		trial{name: "EXECABORT", happen: inject(each(broker.Fault{Error: "EXECABORT no"}, "exec")...), may: both},
+		trial{name: "pops UNBLOCKED", happen: sometimes(each(broker.Fault{Error: "UNBLOCKED no"}, "blpop", "blmpop")...), may: harmless},
+		trial{name: "reads UNBLOCKED", happen: sometimes(each(broker.Fault{Error: "UNBLOCKED no"}, "blmove")...), may: harmless},
+		trial{name: "reads READONLY", happen: sometimes(each(broker.Fault{Error: "READONLY no"}, "blmove", "ltrim")...), may: harmless},
+		trial{name: "reads OOM", happen: sometimes(each(broker.Fault{Error: "OOM no"}, "blmove", "ltrim")...), may: harmless},
+		trial{name: "pops READONLY", happen: sometimes(each(broker.Fault{Error: "READONLY no"}, "blpop", "blmpop", "lpop")...), may: both},
+		trial{name: "pops NOPERM", happen: sometimes(each(broker.Fault{Error: "NOPERM no"}, "blpop", "blmpop", "lpop")...), may: losses},
+		trial{name: "EXECABORT", happen: sometimes(each(broker.Fault{Error: "EXECABORT no"}, "exec")...), may: both},
 		trial{name: "slow network", happen: inject(broker.Fault{RTT: 50 * time.Millisecond}), may: harmless},
 		trial{name: "late", happen: inject(broker.Fault{Delay: broker.Uniform{Max: 50 * time.Millisecond}}), may: losses},
 		trial{name: "too late", happen: inject(broker.Fault{Delay: broker.Fixed(1200 * time.Millisecond)}), may: both, must: true},
@@ -74,7 +76,9 @@ func TestSurvivesFaults(t *testing.T) {
 			opt.ReadTimeout = 1500 * time.Millisecond
 			h := newHouse(t, opt)
 			h.fleet = f
-			c.endure(newLoad(h))
+			l := newLoad(h)
+			l.pause = 6 * time.Millisecond
+			c.endure(l)
 		})
 	})
 }

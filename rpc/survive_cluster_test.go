@@ -29,7 +29,7 @@ type cluster struct {
 }
 
 func (c *cluster) client(t *testing.T) *redis.ClusterClient {
-	opt := &redis.ClusterOptions{ReadTimeout: 5 * time.Second, DialTimeout: 5 * time.Second, MaxRedirects: 3}
+	opt := &redis.ClusterOptions{ReadTimeout: patience, DialTimeout: patience, MaxRedirects: 3}
 	for _, s := range c.nodes {
 		opt.Addrs = append(opt.Addrs, s.Addr)
 	}

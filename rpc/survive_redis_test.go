@@ -1,6 +1,7 @@
 package rpc_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -81,8 +82,8 @@ func TestSurvivesRedis(t *testing.T) {
 		{trial{name: "pops forbidden", may: both, must: true, texts: []string{"NOPERM", "timeout"}}, rights("blpop", "blmpop", "lpop")},
 		{trial{name: "reads forbidden", may: both}, rights("blmove", "brpoplpush", "lrange", "ltrim", "exists", "lindex")},
 		{trial{name: "writes paused", may: harmless}, often("client", "pause", 30, "write")},
-		{trial{name: "flushed", may: losses}, often("flushall")},
-		{trial{name: "databases swapped", may: losses}, often("swapdb", 0, 1)},
+		{trial{name: "flushed", may: both}, often("flushall")},
+		{trial{name: "databases swapped", may: both}, often("swapdb", 0, 1)},
 		{trial{name: "out of memory", may: both, must: true}, set("maxmemory", "1", "0")},
 		{trial{name: "replica for a while", may: both, must: true}, func(l *load, _ *redistest.Server) {
 			do(l, "replicaof", "127.0.0.1", "1")
@@ -93,7 +94,11 @@ func TestSurvivesRedis(t *testing.T) {
 		survive(t, []trial{c.trial}, fleets, func(t *testing.T, f fleet, _ trial) {
 			t.Parallel()
 			s := redistest.Start(t, "--enable-debug-command", "yes")
-			h := newHouse(t, &redis.Options{Addr: s.Addr, ReadTimeout: 2 * time.Second, MaxRetries: -1})
+			opt := &redis.Options{Addr: s.Addr, ReadTimeout: patience, MaxRetries: -1}
+			if strings.HasSuffix(c.name, "for long") {
+				opt.ReadTimeout = time.Second
+			}
+			h := newHouse(t, opt)
 			h.fleet = f
 			trial := c.trial
 			trial.happen = func(l *load) { c.happen(l, s) }

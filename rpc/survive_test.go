@@ -39,6 +39,7 @@ type load struct {
 	ctx       context.Context
 	functions []string      // that are called in turn
 	timeout   time.Duration // of each call
+	pause     time.Duration // of a caller, between calls
 	servers   []*hand       // that run
 
 	// old, if it is not nil, calls in place of the client every tenth time.
@@ -62,8 +63,7 @@ type counted struct {
 
 const (
 	loadCallers = 8
-	loadPause   = 6 * time.Millisecond // of a caller, between calls
-	recovery    = patience             // longest time, from the end of what happens, to many results
+	recovery    = patience // longest time, from the end of what happens, to many results
 )
 
 // endure puts load on h, lets it happen, sees that the load goes on by itself, and
@@ -100,12 +100,13 @@ func (c trial) endure(loads ...*load) {
 }
 
 // newLoad makes a client, and two servers with the functions of the load, which run.
-// Without names there is one.
+// Without names there is one. The pause is such that many loads at the same time leave
+// some of the processors.
 func newLoad(h *house, functions ...string) *load {
 	if len(functions) == 0 {
 		functions = []string{"count"}
 	}
-	l := &load{house: h, client: h.client(rpc.ClientOptions{}), ctx: context.Background(), functions: functions}
+	l := &load{house: h, client: h.client(rpc.ClientOptions{}), ctx: context.Background(), functions: functions, pause: 20 * time.Millisecond}
 	for range 2 {
 		l.hireOne()
 	}
@@ -177,7 +178,7 @@ func (l *load) caller() {
 			close(l.reached)
 		}
 		l.mu.Unlock()
-		time.Sleep(loadPause)
+		time.Sleep(l.pause)
 	}
 }
 
