@@ -15,7 +15,7 @@ import (
 // its Close has returned, whatever is pushed is for others, also when the client
 // had sent more commands behind the one that blocks.
 func TestBlockedClientThatGoesLosesNothing(t *testing.T) {
-	const times = 200
+	const times = 60
 	for _, more := range []string{"nothing", "a PING", "1,000 PINGs"} {
 		t.Run(more+" behind it", func(t *testing.T) {
 			transports(t, Options{}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
@@ -73,7 +73,7 @@ func TestNextInLineIsServed(t *testing.T) {
 // A thousand blocked clients are served in order, each by one push.
 func TestManyBlockedClients(t *testing.T) {
 	transports(t, Options{}, func(t *testing.T, b *Broker, dial func(testing.TB) net.Conn) {
-		const n = 1000
+		const n = 400
 		waiting := make([]*wire, n)
 		for i := range waiting {
 			waiting[i] = newWire(dial(t))

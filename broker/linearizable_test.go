@@ -328,7 +328,7 @@ func TestLinearizable(t *testing.T) {
 							}
 							defer rule.Remove()
 						}
-						for seed := range uint64(3) {
+						for seed := range uint64(2) {
 							q.check(t, q.record(t, 4, 30, seed, func() net.Conn { return dial(t) }))
 							if _, err := b.Do("FLUSHALL"); err != nil {
 								t.Fatal(err)

@@ -53,10 +53,15 @@ func TestLongListsAreNotBuilt(t *testing.T) {
 			b := newBroker(t, Options{})
 			l := muteClient(t, b)
 			b.receive(l.session, request("HELLO", protocol))
-			for i := range n {
-				name := fmt.Sprintf("key:%010d", i)
-				b.receive(l.session, request("SET", name, "v"))
-				b.receive(l.session, request("RPUSH", "l", name))
+			for i := 0; i < n; {
+				values, elements := []string{"MSET"}, []string{"RPUSH", "l"}
+				for range 500 {
+					name := fmt.Sprintf("key:%010d", i)
+					values, elements = append(values, name, "v"), append(elements, name)
+					i++
+				}
+				b.receive(l.session, request(values...))
+				b.receive(l.session, request(elements...))
 			}
 			size := n * len("$14\r\nkey:0000000000\r\n")
 			sent := b.stats.bytesOut
