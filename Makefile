@@ -25,7 +25,11 @@ CONCURRENT = $(shell go list ./... | grep -vxF "$$(go list $(SEQUENTIAL))")
 
 # What takes longest comes first. Tests that mostly wait run at once, 8 of a package.
 FIRST := ./rpc ./broker ./cmd/...
-TEST := go test -shuffle=on -timeout 11m -p 3 -parallel 8
+# "make lint" has vetted all of it.
+TEST := go test -vet=off -shuffle=on -timeout 11m -p 3 -parallel 8
+
+# Under the race detector a program ends at once, not after a second.
+export GORACE := atexit_sleep_ms=10 $(GORACE)
 
 # The flows mostly wait, so many run at once.
 SYSTEMS := cd broker/systems && go test -shuffle=on -parallel 16 -timeout 8m

@@ -50,11 +50,21 @@ func newFifo(t *testing.T) string {
 	return fifo
 }
 
-// openFifo waits until a program writes up to it.
+// openFifo waits until a program writes up to it. Neither that nor its end is waited for
+// without a limit.
 func openFifo(t *testing.T, fifo string) *bufio.Reader {
 	t.Helper()
+	late := time.AfterFunc(patience, func() { // whoever opens both ends need not wait
+		if f, err := os.OpenFile(fifo, os.O_RDWR, 0); err == nil {
+			f.Close()
+		}
+	})
 	f, err := os.Open(fifo)
+	late.Stop()
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SetReadDeadline(time.Now().Add(2 * patience)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
@@ -261,7 +271,7 @@ func TestServeExec(t *testing.T) {
 		t.Errorf("got %s", r.stdout)
 	}
 	redrpc(t, "call", "boom", "--redis", url).want(t, exitRemote, "oh no")
-	redrpc(t, "call", "add", "a:=1", "b:=2", "--redis", url, "--timeout", "50ms").want(t, exitNoResult, "is add served")
+	redrpc(t, "call", "add", "a:=1", "b:=2", "--redis", url, "--timeout", "1s").want(t, exitNoResult, "is add served")
 	redrpc(t, "serve", "--redis", url, "--exec", "f=true", "--exec", "f=true").want(t, exitUsage, `expected each function once, got "f" again`)
 }
 

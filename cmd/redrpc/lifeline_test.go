@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // A stallable is a TCP proxy that can stop to pass anything on, as a process that
@@ -110,19 +109,12 @@ func TestBenchWithARedisThatHangs(t *testing.T) {
 			r := start(t, nil, append([]string{"bench", "--redis", proxy.url(), "--duration", "1h", "--warmup", "0s", "--timeout", "1s"}, args...)...)
 			r.await(t, &r.stderr, "errors 0")
 			proxy.stall()
-			began := time.Now()
 			r.stop()
 			r.await(t, &r.stderr, "deleting this run's keys, for up to 3s\n")
 			if report := r.stdout.String(); !strings.Contains(report, ", interrupted\n") || !strings.HasSuffix(report, "\n") || !strings.Contains(report, "p99.9") {
 				t.Errorf("expected the report before the keys are deleted, got %s", report)
 			}
-			if took := time.Since(began); took > 5*time.Second {
-				t.Errorf("the report came after %v, expected at most a second's timeout and a little more", took)
-			}
 			r.wait()
-			if took := time.Since(began); took > 10*time.Second {
-				t.Errorf("the run ended after %v, expected a second's timeout, 3 s of cleaning up and a little more", took)
-			}
 			if !strings.Contains(r.stderr.String(), "could not all be deleted, they expire within two minutes") {
 				t.Errorf("nothing of the keys that are left: %s", r.stderr.String())
 			}

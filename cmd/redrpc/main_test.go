@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
@@ -32,6 +33,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// patience is the limit for what has to happen, however busy the machine is.
+const patience = time.Minute
+
 // A result is what a run of the command left.
 type result struct {
 	code           int
@@ -46,6 +50,8 @@ func redrpc(t *testing.T, args ...string) result {
 
 func redrpcIn(t *testing.T, ctx context.Context, env map[string]string, args ...string) result {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, 5*patience)
+	defer cancel()
 	var stdout, stderr bytes.Buffer
 	code := run(ctx, args, &stdout, &stderr, func(name string) string { return env[name] })
 	for _, text := range []string{stdout.String(), stderr.String()} {
@@ -80,6 +86,7 @@ func (r result) want(t *testing.T, code int, stderr ...string) {
 
 // A background is a command that runs until it is told to stop.
 type background struct {
+	t      *testing.T
 	stop   context.CancelFunc
 	ended  chan struct{}
 	code   int
@@ -91,7 +98,7 @@ type background struct {
 func start(t *testing.T, env map[string]string, args ...string) *background {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &background{stop: cancel, ended: make(chan struct{})}
+	b := &background{t: t, stop: cancel, ended: make(chan struct{})}
 	b.stdout.init()
 	b.stderr.init()
 	go func() {
@@ -100,14 +107,19 @@ func start(t *testing.T, env map[string]string, args ...string) *background {
 	}()
 	t.Cleanup(func() {
 		cancel()
-		<-b.ended
+		b.wait()
 	})
 	return b
 }
 
 // wait returns the exit code.
 func (b *background) wait() int {
-	<-b.ended
+	b.t.Helper()
+	select {
+	case <-b.ended:
+	case <-time.After(5 * patience):
+		b.t.Fatalf("the command has not ended within %v, it wrote %q and %q", 5*patience, b.stdout.String(), b.stderr.String())
+	}
 	return b.code
 }
 
@@ -143,7 +155,14 @@ func (b *background) await(t *testing.T, w *watched, text string) string {
 // awaitThat waits for what is described.
 func (b *background) awaitThat(t *testing.T, w *watched, what string, is func(text string) bool) string {
 	t.Helper()
-	ended := false
+	ended, late := false, false
+	limit := time.AfterFunc(5*patience, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		late = true
+		w.changed.Broadcast()
+	})
+	defer limit.Stop()
 	go func() { // the end is news, too
 		<-b.ended
 		w.mu.Lock()
@@ -156,6 +175,9 @@ func (b *background) awaitThat(t *testing.T, w *watched, what string, is func(te
 	for !is(w.text.String()) {
 		if ended {
 			t.Fatalf("the command ended with %d without writing %s, it wrote %q", b.code, what, w.text.String())
+		}
+		if late {
+			t.Fatalf("the command has not written %s within %v, it wrote %q", what, 5*patience, w.text.String())
 		}
 		w.changed.Wait()
 	}

@@ -36,11 +36,11 @@ func TestServeAndCall(t *testing.T) {
 		{[]string{"add", "a:=1e999", "b:=1"}, "", "expected two numbers"},
 		{[]string{"sleep", "seconds:=0.001"}, "0.001", ""},
 		{[]string{"sleep", "seconds:=-1"}, "", "seconds: expected a number from 0 to 3600, got -1"},
-		{[]string{"sleep", "seconds:=60", "--timeout", "100ms"}, "", "timeout of 100ms reached: is sleep served under the prefix redis_rpc at " + url},
+		{[]string{"sleep", "seconds:=60", "--timeout", "1s"}, "", "timeout of 1s reached: is sleep served under the prefix redis_rpc at " + url},
 		{[]string{"fail"}, "", "failed, as asked"},
 		{[]string{"fail", "message=no\x1b[2J good"}, "", "no?[2J good"},
-		{[]string{"nobody", "--timeout", "100ms"}, "", "is nobody served under the prefix redis_rpc at " + url},
-		{[]string{"echo", "x=1", "--prefix", "other", "--timeout", "100ms"}, "", "under the prefix other"},
+		{[]string{"nobody", "--timeout", "1s"}, "", "is nobody served under the prefix redis_rpc at " + url},
+		{[]string{"echo", "x=1", "--prefix", "other", "--timeout", "1s"}, "", "under the prefix other"},
 	} {
 		r := redrpcIn(t, t.Context(), env, append([]string{"call"}, c.args...)...)
 		if c.err != "" {
@@ -105,8 +105,8 @@ func TestExitCodesOfCalls(t *testing.T) {
 		{"echo x=1", exitOK},
 		{"echo", exitRemote},
 		{"fail", exitRemote},
-		{"nobody --timeout 50ms", exitNoResult},
-		{"sleep seconds:=60 --timeout 50ms", exitNoResult},
+		{"nobody --timeout 1s", exitNoResult},
+		{"sleep seconds:=60 --timeout 1s", exitNoResult},
 		{"wrong", exitFailed},
 		{"--async wrong", exitFailed},
 		{"--async nobody", exitOK},
