@@ -148,13 +148,14 @@ func TestBlocksOfTheDocs(t *testing.T) {
 }
 
 // goTexts returns a function that reports whether code stands in a Go file that is compiled
-// and run: indented otherwise, with a broker in place of a Redis, and with a test that an
-// example calls in place of a test of its own.
+// and run: indented otherwise, with a broker in place of a Redis, with time for a busy machine,
+// and with a test that an example calls in place of a test of its own.
 func goTexts(t *testing.T) func(string) bool {
 	plain := func(code string) string {
 		code = strings.NewReplacer(
 			`Addr: "127.0.0.1:6379"}`, `Addr: "127.0.0.1:0", Dialer: b.Dial}`,
 			"func Test", "func test",
+			"rpc.ClientOptions{Timeout: time.Minute}", "rpc.ClientOptions{}",
 		).Replace(code)
 		plain := strings.Builder{}
 		for line := range strings.Lines("\n" + strings.TrimSpace(code) + "\n") {
