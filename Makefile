@@ -2,7 +2,6 @@
 
 TOOLS := -modfile=.ci/tools.mod
 FUZZTIME ?= 30s
-DURATION ?= 2m
 SEED ?= 0
 
 # The race detector needs a C compiler; without one the tests run without it.
@@ -92,7 +91,7 @@ differential: ## compare the broker with redis-server over 1,000,000 random comm
 
 torture: ## let faults happen to Redis, servers, clients and the network for DURATION (2m), and check every call: bin/torture/SEED/report.md
 	go build -o bin/redrpc ./cmd/redrpc
-	go test ./internal/torture -run '^TestTorture$$' -v -count=1 -timeout 12h -torture.duration $(DURATION) \
+	go test ./internal/torture -run '^TestTorture$$' -v -count=1 -timeout 12h -torture.duration $(or $(DURATION),2m) \
 		-torture.seed $(SEED) -torture.out $(CURDIR)/bin/torture -torture.redrpc $(CURDIR)/bin/redrpc
 
 results: ## measure the broker beside redis-server and miniredis: results/broker.md (QUICK=1: a look, in bin)
@@ -108,10 +107,8 @@ load: ## measure memory under extreme loads beside redis-server: results/load.md
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -load
 
 # What the soak test shows is whether something grows, so it may have a busy machine.
-DURATION ?= 30m
-
 soak: ## mixed load and faults for DURATION (30m), in which nothing may grow: results/soak.md
-	cd results/peers && go build -o ../../bin/peers . && nice -n 10 ../../bin/peers -soak $(DURATION)
+	cd results/peers && go build -o ../../bin/peers . && nice -n 10 ../../bin/peers -soak $(or $(DURATION),30m) -seed $(SEED)
 
 transcripts: ## write what redis-server answers into the broker's transcripts and scripts, and the command list
 	go test ./broker -run 'TestTranscripts/redis|TestCommandList' -update

@@ -140,6 +140,48 @@ func TestGivenUpCallsLeaveNoGoroutine(t *testing.T) {
 	}
 }
 
+// TestManyCallsInFlight: thousands at a time take little each, and leave nothing. It runs
+// while no other test does.
+func TestManyCallsInFlight(t *testing.T) {
+	h := newHouse(t, inMemory(newBroker(t)))
+	const calls, most = 2000, 40 << 10 // bytes a call, of caller, client, broker, worker and function together
+	var running atomic.Int32
+	release := make(chan struct{})
+	h.serve(rpc.ServerOptions{Workers: calls}, echo, offer("hold", func(_ context.Context, in struct{ N int }) (int, error) {
+		running.Add(1)
+		<-release
+		return in.N, nil
+	}))
+	client := h.client(rpc.ClientOptions{Timeout: time.Minute})
+	if err := client.Call(context.Background(), "echo", rpc.Args{"x": 1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	inUse := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc + m.StackInuse)
+	}
+	before, goroutines := inUse(), runtime.NumGoroutine()
+	var all sync.WaitGroup
+	for n := range calls {
+		all.Go(func() {
+			if got, err := rpc.Call[int](context.Background(), client, "hold", rpc.Args{"n": n}); err != nil || got != n {
+				t.Errorf("got %v, %v, want %d", got, err, n)
+			}
+		})
+	}
+	eventually(t, "all calls to run at a time", func() bool { return running.Load() == calls })
+	each := (inUse() - before) / calls
+	t.Logf("%d bytes a call", each)
+	if each > most {
+		t.Errorf("a call in flight takes %d bytes, want %d at most", each, most)
+	}
+	close(release)
+	all.Wait()
+	eventually(t, "the goroutines of the calls to end", func() bool { return runtime.NumGoroutine() <= goroutines })
+}
+
 // testGivenUpCalls: the client is as good as before when their results come after all.
 func testGivenUpCalls(t *testing.T, h *house) {
 	client := h.client(rpc.ClientOptions{Timeout: time.Minute, MaxConns: 20})
