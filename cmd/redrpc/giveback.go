@@ -14,16 +14,14 @@ import (
 
 const (
 	giveBackEvery = 5 * time.Second
-	giveBackLeast = 32 << 20 // bytes beyond what the last time left
-	giveBackShare = 4        // and so much of that: a quarter
-	giveBackRest  = 100      // times as long as it took: it has a hundredth of the time at most
+	giveBackLeast = 32 << 20              // bytes beyond what the process held at first
+	giveBackRest  = 50                    // times as long as it took: it has a fiftieth of the time at most
+	giveBackWork  = 10 * time.Millisecond // of processor time: what did less has let go of nothing
 )
 
 // giveBackMemory does so until the context ends.
 func giveBackMemory(ctx context.Context) {
-	var m memoryKeeper
-	m.look()
-	m.kept = m.held
+	m := newMemoryKeeper()
 	for wait := giveBackEvery; ; {
 		select {
 		case <-ctx.Done():
@@ -31,37 +29,48 @@ func giveBackMemory(ctx context.Context) {
 		case <-time.After(wait):
 		}
 		wait = giveBackEvery
-		if m.look(); m.hasExcess() {
+		if m.look(); m.mayGiveBack() {
 			began := time.Now()
 			debug.FreeOSMemory()
+			m.collected()
 			wait = max(wait, giveBackRest*time.Since(began))
-			m.look()
-			m.kept = m.held
 		}
 	}
 }
 
-// A memoryKeeper knows what the process takes of memory, in bytes.
+// A memoryKeeper knows what the process takes of memory, in bytes, and whether it works.
 type memoryKeeper struct {
-	held      uint64 // from the system
-	kept      uint64 // held when memory was given back last, or less
-	allocated uint64 // since the process began
-	recently  uint64 // of that, between the last two looks
+	first     uint64        // that it held from the system at first
+	held      uint64        // that it holds
+	allocated uint64        // since the process began
+	recently  uint64        // of that, between the last two looks
+	used      time.Duration // processor time
+	usedThen  time.Duration // at the last collection
 }
 
-// look asks the runtime.
+func newMemoryKeeper() *memoryKeeper {
+	m := new(memoryKeeper)
+	m.look()
+	m.first = m.held
+	m.collected()
+	return m
+}
+
+// look asks the runtime and the system.
 func (m *memoryKeeper) look() {
 	s := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(s)
 	m.held = s[0].Value.Uint64() - s[1].Value.Uint64()
-	m.kept = min(m.kept, m.held)
 	m.recently = s[2].Value.Uint64() - m.allocated
 	m.allocated += m.recently
+	m.used = processorTime()
 }
 
-// hasExcess reports whether much has come since memory was given back that is not being used for
-// something new right now.
-func (m *memoryKeeper) hasExcess() bool {
-	excess := m.held - m.kept
-	return excess >= max(giveBackLeast, m.kept/giveBackShare) && m.recently < excess/2
+// collected notes that garbage has just been collected.
+func (m *memoryKeeper) collected() { m.usedThen = processorTime() }
+
+// mayGiveBack reports whether the process holds much, may have let go of some of it since the last
+// collection, and is not using it for something new right now.
+func (m *memoryKeeper) mayGiveBack() bool {
+	return m.held >= m.first+giveBackLeast && m.used-m.usedThen >= giveBackWork && m.recently < (m.held-m.first)/2
 }

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"redrpc/bench/stats"
 	"redrpc/broker"
 )
 
@@ -101,9 +100,9 @@ func TestSoakPage(t *testing.T) {
 		t.Errorf("the picture: %s", svg)
 	}
 	for name, grow := range map[string]func(r *soakRun, i int){
-		"heap":        func(r *soakRun, i int) { r.Broker[i].InUse += int64(i) * 10_000 },
-		"resident":    func(r *soakRun, i int) { r.Clients[i].Resident += int64(i) * 50_000 },
-		"descriptors": func(r *soakRun, i int) { r.Broker[i].Files += i / 20 },
+		"heap":        func(r *soakRun, i int) { r.Broker[i].InUse += int64(i) * 20_000 },
+		"resident":    func(r *soakRun, i int) { r.Clients[i].Resident += int64(i) * 150_000 },
+		"descriptors": func(r *soakRun, i int) { r.Broker[i].Files += i / 10 },
 		"goroutines":  func(r *soakRun, i int) { r.Clients[i].Goroutines += i / 10 },
 		"at the end":  func(r *soakRun, i int) { r.End[0].Files = r.Start[0].Files + 1 },
 		"heap at end": func(r *soakRun, i int) { r.End[1].InUse = r.Start[1].InUse + leftAtEnd + 1 },
@@ -120,7 +119,7 @@ func TestSoakPage(t *testing.T) {
 	}
 	short := flat()
 	short.Broker, short.Clients = short.Broker[:5], nil
-	if page, err := short.page(); err != nil || !page.TooShort || slices.ContainsFunc(page.Rows, func(r soakRow) bool { return r.Verdict != stats.TooShort }) {
+	if page, err := short.page(); err != nil || !page.TooShort || slices.ContainsFunc(page.Rows, func(r soakRow) bool { return r.Verdict != tooShort }) {
 		t.Errorf("of a short run: %+v, %v", page, err)
 	}
 }
