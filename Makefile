@@ -103,8 +103,8 @@ calls: ## measure calls beside the original's algorithm and NATS: results/rpc.md
 generator: ## measure the load generator, also beside redis-benchmark: results/bench.md (QUICK=1: a look, in bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -generator $(if $(QUICK),-quick -out ../../bin)
 
-load: ## measure memory under extreme loads beside redis-server: results/load.md
-	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -load
+load: ## measure memory under extreme loads beside redis-server: results/load.md (ONLY=KEYS: those with this in their names)
+	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -load -only "$(ONLY)"
 
 # What the soak test shows is whether something grows, so it may have a busy machine.
 soak: ## mixed load and faults for DURATION (30m), in which nothing may grow: results/soak.md

@@ -15,7 +15,7 @@ import (
 const (
 	giveBackEvery = 5 * time.Second
 	giveBackLeast = 32 << 20              // bytes beyond what the process held at first
-	giveBackRest  = 50                    // times as long as it took: it has a fiftieth of the time at most
+	giveBackRest  = 50                    // times the processor time that it took: a fiftieth of a core at most
 	giveBackWork  = 10 * time.Millisecond // of processor time: what did less has let go of nothing
 )
 
@@ -30,10 +30,9 @@ func giveBackMemory(ctx context.Context) {
 		}
 		wait = giveBackEvery
 		if m.look(); m.mayGiveBack() {
-			began := time.Now()
 			debug.FreeOSMemory()
 			m.collected()
-			wait = max(wait, giveBackRest*time.Since(began))
+			wait = max(wait, giveBackRest*(m.usedThen-m.used))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -419,11 +420,16 @@ type loadResults struct {
 	Held    []held  `json:"held"`
 }
 
-// measureLoad measures the loads whose names contain a text, and writes what it found if that is
-// all of them.
+// measureLoad measures the loads whose names contain a text. What there is of others is kept.
 func measureLoad(out, only string) error {
 	var r loadResults
-	if err := observed(&r.Machine, func() error { return r.measure(only) }); err != nil || only != "" {
+	if only != "" {
+		var err error
+		if r, err = readLoad(out); err != nil {
+			return err
+		}
+	}
+	if err := observed(&r.Machine, func() error { return r.measure(only) }); err != nil {
 		return err
 	}
 	if err := writeData(loadFile(out), r); err != nil {
@@ -456,12 +462,13 @@ func (r *loadResults) measure(only string) error {
 				return fmt.Errorf("%s, %s: %w", c.name, name, err)
 			}
 			progress("%-46s %-12s before %4d MiB, peak +%4d, after %+5d, %.1f s", c.name, name, m.Before>>20, (m.Peak-m.Before)>>20, (m.After-m.Before)>>20, m.Took)
-			r.Borne = append(r.Borne, m)
+			r.Borne = append(slices.DeleteFunc(r.Borne, func(old borne) bool { return old.Case == m.Case && old.Server == m.Server }), m)
 		}
 	}
 	if !strings.Contains(callsCase, only) {
 		return nil
 	}
+	r.Held = nil
 	for _, name := range both {
 		all, err := holdCalls(name, command, bin)
 		if err != nil {

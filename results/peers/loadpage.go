@@ -35,15 +35,23 @@ type loadPage struct {
 	Others                    string
 }
 
-// writeLoadPage writes load.md from load.json.
-func writeLoadPage(dir string) error {
+// readLoad reads load.json.
+func readLoad(dir string) (r loadResults, err error) {
 	data, err := os.ReadFile(loadFile(dir))
 	if err != nil {
-		return err
+		return r, err
 	}
-	var r loadResults
 	if err := json.Unmarshal(data, &r); err != nil {
-		return fmt.Errorf("%s: %w", loadFile(dir), err)
+		return r, fmt.Errorf("%s: %w", loadFile(dir), err)
+	}
+	return r, nil
+}
+
+// writeLoadPage writes load.md from load.json.
+func writeLoadPage(dir string) error {
+	r, err := readLoad(dir)
+	if err != nil {
+		return err
 	}
 	p, err := r.page()
 	if err != nil {

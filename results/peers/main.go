@@ -41,7 +41,7 @@ func run() error {
 	}
 	quick := flag.Bool("quick", false, "short rounds: for a look, not for the page")
 	only := flag.Bool("page", false, "measure nothing: write the page again, from the data")
-	pattern := flag.String("only", "", "with -calls, measure only the cases that this pattern matches, print each run, and write nothing")
+	pattern := flag.String("only", "", "with -calls, measure only the cases that this pattern matches, print each run, and write nothing; with -load, measure only the loads whose names contain this, and keep what there is of others")
 	by := flag.String("by", "", "measure only the throughput, by the tools whose names contain this, print the tables, and write nothing")
 	spinning := flag.Int("spin", -1, "keep this processor busy, at the lowest priority, for -seconds")
 	miniredis := flag.Bool("miniredis", false, "serve miniredis on a free port, print its address, and wait for SIGTERM")

@@ -163,7 +163,7 @@ const tooShort = string(stats.TooShort)
 func (r *soakRun) picture() []byte {
 	const (
 		width, left, right = 820, 110, 20
-		top, height, gap   = 70, 90, 40
+		top, height, gap   = 84, 90, 40
 		plot               = width - left - right
 	)
 	total := top + len(soakFigures)*(height+gap)
@@ -217,6 +217,9 @@ func (r *soakRun) picture() []byte {
 
 // duration is a time in minutes, or seconds if it is short.
 func duration(seconds float64) string {
+	if seconds == 0 {
+		return "0"
+	}
 	if seconds < 120 {
 		return fmt.Sprintf("%.0f s", seconds)
 	}
