@@ -68,6 +68,8 @@ type soakPage struct {
 	Tolerance, AtEnd float64
 	Others           string
 	FaultSeconds     float64
+	Between          string  // how many things were done between the middles of the halves
+	Each             float64 // bytes of each that would be found
 	TooShort         bool
 }
 
@@ -133,6 +135,12 @@ func (r *soakRun) page() (*soakPage, error) {
 	for _, name := range slices.Sorted(maps.Keys(r.Done)) {
 		p.Tasks = append(p.Tasks, fmt.Sprintf("%s | %s | %s", name, thousands(float64(r.Done[name])), thousands(float64(r.Failed[name]))))
 	}
+	done := 0
+	for _, n := range r.Done {
+		done += n
+	}
+	between := max(1, float64(done)*(1-warmUp)/2)
+	p.Between, p.Each = thousands(between), digits((1<<20)/between, 0)
 	return p, nil
 }
 
