@@ -284,14 +284,18 @@ func TestServeExecOfAnOldPort(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	start(t, nil, "serve", "--redis", url, "--workers", "2", "--exec", "hang=sleep 1000", "--exec", "ok=echo fine", "--exec-timeout", "50ms")
+	start(t, nil, "serve", "--redis", url, "--workers", "2", "--exec", "hang=sleep 1000", "--exec", "ok=echo fine", "--exec-timeout", "500ms")
 	for n := range 2 {
 		result, err := rdb.BLPop(t.Context(), 0, fmt.Sprintf("redis_rpc:hang:result:%d", n)).Result()
-		if err != nil || !strings.Contains(result[1], "the program was ended after 50ms, the longest that it may run") || !strings.Contains(result[1], `"timeout"`) {
+		if err != nil || !strings.Contains(result[1], "the program was ended after 500ms, the longest that it may run") || !strings.Contains(result[1], `"timeout"`) {
 			t.Errorf("got %q, %v", result, err)
 		}
 	}
-	r := redrpc(t, "call", "ok", "--redis", url, "--timeout", "1m")
+	call := func() result { return redrpc(t, "call", "ok", "--redis", url, "--timeout", "1m") }
+	r := call()
+	for begun := time.Now(); r.code == exitRemote && time.Since(begun) < patience; r = call() { // on a busy machine
+		t.Log(r.stderr)
+	}
 	r.want(t, exitOK)
 	if r.stdout != `"fine"`+"\n" {
 		t.Errorf("got %s", r.stdout)
