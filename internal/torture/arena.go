@@ -2,12 +2,14 @@ package torture
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,12 +55,18 @@ type arena struct {
 	history   History
 	random    *rand.Rand
 	admin     redis.UniversalClient
-	node      node // that faults happen to
-	forgets   bool // the node has no data after a restart
+	node      node              // that faults happen to
+	forgets   bool              // the node has no data after a restart
+	family    *redistest.Family // with Sentinel
+	sentinel  *redis.SentinelClient
+	shards    []shard // of a Cluster
 	servers   []*process
 	clients   []*process
 	processes []*process // all that there ever were
 	clock     time.Duration
+
+	mu         sync.Mutex // guards promotions
+	promotions []time.Time
 }
 
 const (
@@ -185,6 +193,29 @@ func (a *arena) retire(p *process) {
 
 func (a *arena) fail(err error) { a.history.Failures = append(a.history.Failures, err.Error()) }
 
+// A trying testing.TB gives up what it does, not the test.
+type trying struct{ testing.TB }
+
+type givenUp string
+
+func (t trying) Fatal(args ...any)                 { panic(givenUp(fmt.Sprint(args...))) }
+func (t trying) Fatalf(format string, args ...any) { panic(givenUp(fmt.Sprintf(format, args...))) }
+
+// try does what may fail on a machine that is busy.
+func (a *arena) try(do func(testing.TB)) (err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case givenUp:
+			err = errors.New(string(r))
+		default:
+			panic(r)
+		}
+	}()
+	do(trying{a.T})
+	return nil
+}
+
 // any is one of some processes.
 func (a *arena) any(of []*process) *process { return of[a.random.IntN(len(of))] }
 
@@ -201,12 +232,18 @@ func (a *arena) suffer(chosen ...fault) {
 	var lasts, settle time.Duration
 	for _, f := range chosen {
 		i := &Incident{Fault: f.name, Begin: time.Now()}
-		incidents = append(incidents, i)
-		stops = append(stops, f.start(a, i))
+		stop := f.start(a, i)
+		if stop == nil { // it cannot happen now
+			continue
+		}
+		incidents, stops = append(incidents, i), append(stops, stop)
 		lasts = max(lasts, a.between(f.least, f.most))
 		if !i.Grace {
 			settle = max(settle, i.Settle)
 		}
+	}
+	if len(incidents) == 0 {
+		return
 	}
 	time.Sleep(lasts)
 	for n, i := range slices.Backward(incidents) {
@@ -258,6 +295,9 @@ func (a *arena) finish() {
 		a.retire(p)
 	}
 	a.leftKeys()
+	a.mu.Lock()
+	a.history.addUnasked(a.promotions)
+	a.mu.Unlock()
 	for _, p := range a.processes {
 		if !p.isServer() {
 			a.history.Clients = append(a.history.Clients, Process{p.name, p.begun, p.killed})
@@ -265,8 +305,8 @@ func (a *arena) finish() {
 	}
 }
 
-// mostConns is how many connections a client or a server may have: two, two while messages
-// are long or Redis was lost, and some for what is rare.
+// mostConns is how many connections a client or a server may have for each slot that it uses: two,
+// two while messages are long or Redis was lost, and some for what is rare.
 const mostConns = 12
 
 // crowds are processes that have more connections than they need. Where old servers answer
@@ -276,7 +316,7 @@ func (a *arena) crowds() (names []string) {
 		return nil
 	}
 	for name, n := range a.connections() {
-		if n > mostConns {
+		if n > mostConns*len(a.base.Functions) {
 			names = append(names, fmt.Sprintf("%s has %d connections", name, n))
 		}
 	}

@@ -63,16 +63,17 @@ func (i *Incident) reaches(c *Call) bool {
 
 // A Verdict is what was found.
 type Verdict struct {
-	Calls, Runs int            // Runs without those of calls that nobody made
-	Ended       map[string]int // calls by how they ended; "died" with their client
-	Faults      map[string]int
-	Recoveries  map[string][]time.Duration // of clients, by fault
+	Calls      int                        `json:"calls"`
+	Runs       int                        `json:"executions"`
+	Ended      map[string]int             `json:"ended"` // calls by how they ended; "died" with their client
+	Faults     map[string]int             `json:"faults"`
+	Recoveries map[string][]time.Duration `json:"recoveries_ns"` // of clients, by fault
 
 	// Violations are promises that were broken, by promise, each with the call it was broken to.
-	Violations map[string][]string
+	Violations map[string][]string `json:"violations"`
 
-	Repeated int // calls that ran again after a replica had taken over, as documented
-	Excused  int // calls and recoveries that were late because a process did not get on
+	Repeated int `json:"repeated"` // calls that ran again after a replica had taken over, as documented
+	Excused  int `json:"excused"`  // calls and recoveries that were late because a process did not get on
 }
 
 // The promises.

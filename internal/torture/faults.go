@@ -19,8 +19,9 @@ type fault struct {
 	name        string
 	of          string        // what it happens to: two at a time are of different things
 	least, most time.Duration // how long it lasts
+
 	// start lets it begin, says in the incident what it may do to calls, and returns what
-	// ends it.
+	// ends it; nil if it cannot happen now.
 	start func(*arena, *Incident) (stop func())
 }
 

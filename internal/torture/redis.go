@@ -17,6 +17,8 @@ var Arenas = []Arena{
 	{"redis", startRedis("--proto-max-bulk-len", "1mb"), slices.Concat(redisFaults, connectionFaults, fleetFaults, linkFaults, clockFaults), twoOfEach},
 	{"redis with append-only file", startRedis("--appendonly", "yes"), slices.Concat(redisFaults, connectionFaults, fleetFaults, linkFaults), twoOfEach},
 	{"broker", startBroker, slices.Concat(redisFaults, connectionFaults, fleetFaults, linkFaults), twoOfEach},
+	{"sentinel", startFamily, slices.Concat(familyFaults, familyFaults, connectionFaults, fleetFaults), twoOfEach},
+	{"cluster", startCluster, slices.Concat(clusterFaults, clusterFaults, connectionFaults, fleetFaults), twoOfEach},
 	{"old and new", startRedis(), fleetFaults, []string{roleServer, roleClient, roleOldServer, roleOldClient, rolePythonServer, rolePythonClient}},
 }
 
