@@ -252,6 +252,9 @@ func (a *arena) suffer(chosen ...fault) {
 	}
 	a.history.Incidents = append(a.history.Incidents, incidents...)
 	a.await(incidents[0].End)
+	if a.random.IntN(3) == 0 && a.Script == nil { // long enough for all results that are there to arrive
+		settle += restoring + 500*time.Millisecond
+	}
 	time.Sleep(settle)
 }
 

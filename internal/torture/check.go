@@ -50,7 +50,9 @@ type Incident struct {
 	Repeats  bool // Redis may give away a call that it has given away before
 
 	Clients []string      // whose calls it may do it to; none is all
-	Victims []string      // servers that were killed: what they had taken is lost
+	Servers []string      // that it happened to; none is that it is not about servers
+	Kills   bool          // they were killed: what they had taken is lost
+	Waiting bool          // it may be done only to calls that no server has taken
 	Outlast time.Duration // calls that wait so long are not hurt, if it is not 0
 	Settle  time.Duration // what it did may show for so long after its end
 	Grace   bool          // only for the recovery time after a first call was lost (see clocks)
@@ -333,10 +335,10 @@ func (c *checker) died(client string) bool {
 
 // prompt checks that a call did not take too long.
 func (c *checker) prompt(call *Call, end End) {
-	over := end.At.Sub(call.Begin) - call.Timeout - c.h.prompt()
-	switch {
+	took := end.At.Sub(call.Begin)
+	switch over := took - call.Timeout - c.h.prompt(); {
 	case over <= 0:
-	case over <= c.stalledIn(call.Client, span{call.Begin, end.At}):
+	case c.stalledIn(call.Client, span{call.Begin, end.At}) > min(over, took/5): // the machine is overloaded
 		c.Excused++
 	default:
 		c.breaksTo(call, promisePrompt, "")
@@ -385,22 +387,30 @@ func (c *checker) explained(call *Call, s span, kind string) bool {
 }
 
 // deliverable is whether a call has a result that its client had time to get: it ran to its end,
-// neither its server nor Redis lost it, and what happened was over long before its timeout. In
-// the protocol without additions a connection that is lost may have had a result on it.
+// neither its server nor Redis lost it, and nothing happened to either for so long as it may take
+// to work again. In the protocol without additions a connection that is lost may have had a result on it.
 func (c *checker) deliverable(call *Call) bool {
 	if !isOurs(call.Client) || len(call.Runs) != 1 || call.Runs[0].End.IsZero() || call.Want == wantTooLong {
 		return false
 	}
-	from := call.Runs[0].End
-	for _, i := range c.during(call, span{call.Begin, call.Begin.Add(call.Timeout)}) {
-		if i.Forgets || i.Repeats || i.Grace || slices.Contains(i.Victims, call.Runs[0].Server) {
+	run, deadline := call.Runs[0], call.Begin.Add(call.Timeout)
+	quiet := run.End // since when nothing has happened
+	for _, i := range c.during(call, span{call.Begin, deadline}) {
+		if len(i.Servers) > 0 && !slices.Contains(i.Servers, run.Server) || i.Waiting || !i.NotSent && !i.NoResult {
+			continue
+		}
+		until := c.until(i, call.Client)
+		if i.Forgets || i.Repeats || i.Grace || i.Kills && until.After(run.Begin) {
 			return false
 		}
-		if until := c.until(i, call.Client); until.After(from) {
-			from = until
+		if i.Begin.Sub(quiet) > c.h.recovery() {
+			return true
+		}
+		if until.After(quiet) {
+			quiet = until
 		}
 	}
-	return call.Begin.Add(call.Timeout).Sub(from) > c.h.recovery()
+	return deadline.Sub(quiet) > c.h.recovery()
 }
 
 // mayRepeat is whether a call ran again because a replica, which did not know that it

@@ -21,7 +21,7 @@ func planted(t *testing.T, lines ...string) *History {
 		Clients: []Process{{Name: "client", Begin: begin}, {Name: "dead", Begin: begin, Killed: at(5000)}},
 		Incidents: []*Incident{
 			{Fault: "Redis killed", Begin: at(10_000), End: at(11_000), NotSent: true, NoResult: true, Forgets: true},
-			{Fault: "server killed", Begin: at(30_000), End: at(30_100), NoResult: true, Victims: []string{"victim"}},
+			{Fault: "server killed", Begin: at(30_000), End: at(30_100), NoResult: true, Kills: true, Servers: []string{"victim"}},
 			{Fault: "connections killed", Begin: at(50_000), End: at(51_000), NotSent: true, NoResult: true},
 			{Fault: "client stopped", Begin: at(60_000), End: at(61_000), NotSent: true, NoResult: true, Clients: []string{"another"}},
 			{Fault: "slow", Begin: at(70_000), End: at(71_000), NoResult: true, Outlast: 3 * time.Second},
@@ -80,6 +80,8 @@ func TestCheck(t *testing.T) {
 		{"a result is lost with another server", []string{"begin 29900 x 8000 result", `end 37900 x no-result "timeout"`, "server: run 29901 x", "server: ran 29902 x"}, promiseDelivered},
 		{"a result is lost with connections", []string{"begin 50100 x 8000 result", `end 58100 x no-result "timeout"`, "server: run 50101 x", "server: ran 50102 x"}, promiseDelivered},
 		{"a result comes too late after connections were lost", []string{"begin 50100 x 1000 result", `end 51100 x no-result "timeout"`, "server: run 50101 x", "server: ran 50102 x"}, ""},
+		{"a result is lost in peace", []string{"begin 48000 x 8000 result", `end 56000 x no-result "timeout"`, "server: run 48001 x", "server: ran 48002 x"}, promiseDelivered},
+		{"a result has no time between faults", []string{"begin 50100 x 2500 result", `end 52600 x no-result "timeout"`, "server: run 50101 x", "server: ran 50102 x"}, ""},
 		{"a result is lost with Redis", []string{"begin 10100 x 8000 result", `end 18100 x no-result "timeout"`, "server: run 10101 x", "server: ran 10102 x"}, ""},
 		{"a call is lost by what happened to another", []string{"begin 60100 x 1000 result", `end 61100 x no-result "timeout"`}, promiseNotLost},
 		{"a short call is lost where all is slow", []string{"begin 70100 x 1000 result", `end 71100 x no-result "timeout"`}, ""},

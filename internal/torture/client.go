@@ -112,7 +112,7 @@ func (k *caller) draw(random *rand.Rand) order {
 		timeout: []time.Duration{400 * time.Millisecond, time.Second, time.Second, 3 * time.Second, 8 * time.Second}[random.IntN(5)],
 	}
 	if k.Patient {
-		o.timeout = 3 * time.Second
+		o.timeout = k.patient()
 	}
 	padding := func(n int) string { return strings.Repeat("x", n) }
 	switch n := random.IntN(1000); {
@@ -132,13 +132,22 @@ func (k *caller) draw(random *rand.Rand) order {
 	case n < 103 && k.Limit > 0:
 		o.args.Do, o.args.X = wantRefusal, padding(k.Limit+1)
 	case n < 106 && k.Limit > 0:
-		o.args.Do, o.args.Size, o.timeout = wantTooLong, k.Limit+1, 8*time.Second
-	case n < 110:
+		o.args.Do, o.args.Size, o.timeout = wantTooLong, k.Limit+1, k.patient()
+	case n < 130: // it runs when something happens, and there is time to bring its result afterwards
 		o.args.Us = 300_000
+		o.timeout = max(o.timeout, k.patient())
 	case k.long.Load():
 		o.args.X, o.args.Size = padding(random.IntN(300_000)), random.IntN(300_000)
 	}
 	return o
+}
+
+// patient is the longest timeout of calls.
+func (k *caller) patient() time.Duration {
+	if k.Patient {
+		return 3 * time.Second
+	}
+	return 8 * time.Second
 }
 
 // make makes a call, and notes how it ends.

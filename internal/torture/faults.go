@@ -76,8 +76,9 @@ var fleetFaults = []fault{
 		return a.kill(i, a.servers...)
 	}},
 	{"server stopped", "servers", 50 * ms, 3000 * ms, func(a *arena, i *Incident) func() {
-		i.NoResult = true // of what it has taken
-		return a.hold(a.any(a.servers))
+		p := a.any(a.servers)
+		i.NoResult, i.Servers = true, []string{p.name} // of what it has taken
+		return a.hold(p)
 	}},
 	{"servers replaced", "servers", 0, 0, func(a *arena, i *Incident) func() {
 		for _, p := range slices.Clone(a.servers) {
@@ -87,7 +88,7 @@ var fleetFaults = []fault{
 		return func() {}
 	}},
 	{"no server for a while", "servers", 0, 300 * ms, func(a *arena, i *Incident) func() {
-		i.NoResult, i.Outlast = true, 3*time.Second // until others run
+		i.NoResult, i.Waiting, i.Outlast = true, true, 3*time.Second // until others run
 		all := slices.Clone(a.servers)
 		for _, p := range all {
 			a.retire(p)
@@ -196,10 +197,10 @@ func (a *arena) repeat(least, most time.Duration, do func(*rand.Rand)) (stop fun
 
 // kill ends servers at once, and starts others in their place.
 func (a *arena) kill(i *Incident, servers ...*process) (replace func()) {
-	i.NoResult = true
+	i.NoResult, i.Kills = true, true
 	servers = slices.Clone(servers)
 	for _, p := range servers {
-		i.Victims = append(i.Victims, p.name)
+		i.Servers = append(i.Servers, p.name)
 		a.remove(p)
 		p.kill()
 	}
@@ -235,22 +236,24 @@ func all(what string) func(*arena, *Incident) func() {
 	}
 }
 
-// links are those of one process, or of all servers.
-func (a *arena) links(i *Incident) []*proxy {
-	switch a.random.IntN(4) {
-	case 0:
-		var all []*proxy
-		for _, p := range a.servers {
-			all = append(all, p.proxy)
-		}
-		return all
-	case 1:
-		return []*proxy{a.any(a.servers).proxy}
-	default:
-		p := a.any(a.clients)
-		i.Clients = []string{p.name}
-		return []*proxy{p.proxy}
+// links are those of one process, or of all servers, which may all be gone.
+func (a *arena) links(i *Incident) (links []*proxy) {
+	hurt := a.clients
+	if len(a.servers) > 0 && a.random.IntN(2) == 0 {
+		hurt = a.servers
 	}
+	if a.random.IntN(2) == 0 || !hurt[0].isServer() {
+		hurt = []*process{a.any(hurt)}
+	}
+	for _, p := range hurt {
+		links = append(links, p.proxy)
+		if p.isServer() {
+			i.Servers = append(i.Servers, p.name)
+		} else {
+			i.Clients = append(i.Clients, p.name)
+		}
+	}
+	return links
 }
 
 // storm is bad weather on some links.
