@@ -58,6 +58,7 @@ type batch struct {
 	size    int       // bytes
 	sent    int       // of them
 	written time.Time // when they were
+	end     int64     // bytes that had been written on the connection then
 }
 
 // A listPush is what is appended to one list.

@@ -281,8 +281,10 @@ type conn struct {
 	patience time.Duration // the longest time that a read takes; 0 is no limit
 	heard    atomic.Int64  // when the last read ended, in Unix nanoseconds
 	written  time.Time     // when the system last took something
-	drained  time.Time     // when it had last sent something, as far as it was looked
-	unsent   int           // bytes that it had not sent then
+	total    int64         // bytes that it has taken
+	arrived  int64         // of them, those that had arrived when it was last looked
+	drained  time.Time     // when it was seen last that some had that a reply waits for
+	unsent   int           // bytes that had not arrived when a read last timed out
 	worked   bool          // it was of use, so the next may be, too: no pause grows
 	reads    int           // that brought something
 	refusal  string        // the error that the first of them brought
@@ -328,6 +330,7 @@ func (c *conn) Write(b []byte) (written int, err error) {
 		}
 		n, err := c.Conn.Write(b[written:min(len(b), written+piece)])
 		written += n
+		c.total += int64(n)
 		c.written = time.Now()
 		if err != nil && !(isTimeout(err) && n > 0) {
 			if c.reads == 0 { // Redis may have said why it closed the connection
@@ -343,15 +346,25 @@ func (c *conn) Write(b []byte) (written int, err error) {
 }
 
 // drains reports whether the system has sent a part of what was written since it was last
-// asked.
+// asked, while nothing more is written.
 func (c *conn) drains() bool {
 	before := c.unsent
 	c.unsent = unsentBytes(c.raw())
-	if before == 0 && c.unsent == 0 || before > 0 && c.unsent >= before {
-		return false
+	return (before > 0 || c.unsent > 0) && (before == 0 || c.unsent < before)
+}
+
+// progress looks how much of what was written has arrived, and notes when that was more of
+// the first bytes than the last time, up to end. What was written behind them does not count:
+// it arrives all the time, also where no reply comes any more.
+func (c *conn) progress(end int64) {
+	c.noteArrived(c.total-int64(unsentBytes(c.raw())), end, time.Now())
+}
+
+func (c *conn) noteArrived(arrived, end int64, now time.Time) {
+	if c.arrived < end && arrived > c.arrived {
+		c.drained = now
 	}
-	c.drained = time.Now()
-	return true
+	c.arrived = arrived
 }
 
 // raw is the connection below TLS.

@@ -177,7 +177,7 @@ func (m *mux) write(c *conn, lost <-chan error) error {
 				}
 			}
 			if tick == nil {
-				tick = time.After(time.Second)
+				tick = time.After(m.lookEvery())
 			}
 		case <-tick:
 			tick = nil
@@ -188,7 +188,7 @@ func (m *mux) write(c *conn, lost <-chan error) error {
 				return late
 			}
 			if due {
-				tick = time.After(time.Second)
+				tick = time.After(m.lookEvery())
 			}
 		case err := <-lost:
 			return err
@@ -253,9 +253,17 @@ func (m *mux) writeBatch(c *conn, b *batch) error {
 		m.out = nil
 	}
 	m.mu.Lock()
-	b.size, b.sent, b.written = len(out), n, c.written
+	b.size, b.sent, b.written, b.end = len(out), n, c.written, c.total
 	m.mu.Unlock()
 	return err
+}
+
+// lookEvery is how often it is looked whether replies are late.
+func (m *mux) lookEvery() time.Duration {
+	if timeout := m.dialer.readTimeout; timeout > 0 {
+		return min(time.Second, timeout/4+time.Millisecond)
+	}
+	return time.Second
 }
 
 // awaits reports whether replies are due, and returns an error if nothing has come, nor
@@ -267,7 +275,8 @@ func (m *mux) awaits(c *conn) (due bool, late error) {
 		return false, nil
 	}
 	timeout := m.dialer.readTimeout
-	if timeout == 0 || c.drains() || time.Since(m.sent[0].written) <= timeout || time.Since(c.drained) <= timeout || time.Since(time.Unix(0, c.heard.Load())) <= timeout {
+	c.progress(m.sent[0].end)
+	if timeout == 0 || time.Since(m.sent[0].written) <= timeout || time.Since(c.drained) <= timeout || time.Since(time.Unix(0, c.heard.Load())) <= timeout {
 		return true, nil
 	}
 	return true, fmt.Errorf("no reply within %v: %w", timeout, os.ErrDeadlineExceeded)

@@ -103,6 +103,9 @@ func (kind Arena) Run(t *testing.T, opt Options) *History {
 	t.Cleanup(j.watch()) // when the arena itself does not get on
 	a.history.Failures = append(a.history.Failures, a.play(kind.faults)...)
 	a.finish()
+	if err := a.history.saveIncidents(dir); err != nil {
+		t.Fatal(err)
+	}
 	if err := a.history.ReadJournals(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -388,9 +388,9 @@ func (c *checker) explained(call *Call, s span, kind string) bool {
 
 // deliverable is whether a call has a result that its client had time to get: it ran to its end,
 // neither its server nor Redis lost it, and nothing happened to either for so long as it may take
-// to work again. In the protocol without additions a connection that is lost may have had a result on it.
+// to work again. Who sends and does not wait has no result. In the protocol without additions a connection that is lost may have had a result on it.
 func (c *checker) deliverable(call *Call) bool {
-	if !isOurs(call.Client) || len(call.Runs) != 1 || call.Runs[0].End.IsZero() || call.Want == wantTooLong {
+	if !isOurs(call.Client) || len(call.Runs) != 1 || call.Runs[0].End.IsZero() || call.Want == wantTooLong || call.Want == wantDelivery {
 		return false
 	}
 	run, deadline := call.Runs[0], call.Begin.Add(call.Timeout)

@@ -2,6 +2,7 @@ package torture
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -120,6 +121,15 @@ func (s span) overlap(o span) time.Duration {
 		end = o.end
 	}
 	return max(0, end.Sub(begin))
+}
+
+// saveIncidents writes what happened beside the journals.
+func (h *History) saveIncidents(dir string) error {
+	text, err := json.MarshalIndent(h.Incidents, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "incidents.json"), text, 0o600)
 }
 
 // ReadJournals adds to h what the journals in a directory say.
