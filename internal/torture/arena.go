@@ -96,7 +96,7 @@ func (kind Arena) Run(t *testing.T, opt Options) *History {
 	for _, role := range kind.fleet {
 		a.add(role)
 	}
-	j, err := openJournal(dir, "arena")
+	j, err := openJournal(dir, arenaJournal)
 	if err != nil {
 		t.Fatal(err)
 	}

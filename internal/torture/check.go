@@ -169,7 +169,7 @@ func (c *checker) restore(i *Incident) {
 		c.Recoveries[i.Fault] = append(c.Recoveries[i.Fault], took)
 		switch over := took - c.h.recovery(); {
 		case over <= 0:
-		case over <= c.stalled(span{from, at}):
+		case over <= c.stalled(p.Name, span{from, at}):
 			c.Excused++
 		default:
 			c.breaks(promiseRecovery, "%s: the first success came %v after %q at %s", p.Name, took.Round(time.Millisecond), i.Fault, clock(i.End))
@@ -212,12 +212,16 @@ func (c *checker) lastEnd(client string) (last time.Time) {
 	return last
 }
 
-// stalled is the time in a span during which processes did not get on.
-func (c *checker) stalled(s span) (d time.Duration) {
+// stalled is the time in a span during which what a client's call goes through did not get
+// on: the client, the proxies, and another process, the one that was held up most.
+func (c *checker) stalled(client string, s span) time.Duration {
+	var most time.Duration
 	for process := range c.h.stalls {
-		d += c.stalledIn(process, s)
+		if process != client && process != arenaJournal {
+			most = max(most, c.stalledIn(process, s))
+		}
 	}
-	return d
+	return c.stalledIn(client, s) + c.stalledIn(arenaJournal, s) + most
 }
 
 func (c *checker) stalledIn(process string, s span) (d time.Duration) {
@@ -273,9 +277,14 @@ func (c *checker) check(call *Call) {
 	case end.Kind == endNotSent && call.Want == wantRefusal:
 	case end.Kind != endNotSent && end.Kind != endNoResult:
 	case !c.explained(call, span{call.Begin, end.At}, end.Kind):
-		c.lost(call, promiseNotLost)
+		// Perhaps the machine was overloaded: processes did not get on for a good part of its time.
+		if c.stalled(call.Client, span{call.Begin, end.At}) > call.Timeout/4 {
+			c.Excused++
+		} else {
+			c.breaksTo(call, promiseNotLost, "")
+		}
 	case end.Kind == endNoResult && c.deliverable(call):
-		c.lost(call, promiseDelivered)
+		c.breaksTo(call, promiseDelivered, "")
 	}
 }
 
@@ -286,16 +295,6 @@ func (c *checker) breaksTo(call *Call, promise, why string) {
 		text += ": " + why
 	}
 	c.breaks(promise, "%s", text)
-}
-
-// lost is a call without a result, which broke a promise unless the machine was overloaded:
-// processes did not get on for a good part of its time.
-func (c *checker) lost(call *Call, promise string) {
-	if c.stalled(span{call.Begin, call.Ends[0].At}) > call.Timeout/4 {
-		c.Excused++
-		return
-	}
-	c.breaksTo(call, promise, "")
 }
 
 // inKind is whether a call may end so, apart from what faults do to it.
@@ -395,6 +394,13 @@ func (c *checker) deliverable(call *Call) bool {
 	}
 	run, deadline := call.Runs[0], call.Begin.Add(call.Timeout)
 	quiet := run.End // since when nothing has happened
+	enough := func(s span) bool {
+		d := s.end.Sub(s.begin)
+		for _, process := range []string{call.Client, run.Server, arenaJournal} {
+			d -= c.stalledIn(process, s)
+		}
+		return d > c.h.recovery()
+	}
 	for _, i := range c.during(call, span{call.Begin, deadline}) {
 		if len(i.Servers) > 0 && !slices.Contains(i.Servers, run.Server) || i.Waiting || !i.NotSent && !i.NoResult {
 			continue
@@ -403,14 +409,14 @@ func (c *checker) deliverable(call *Call) bool {
 		if i.Forgets || i.Repeats || i.Grace || i.Kills && until.After(run.Begin) {
 			return false
 		}
-		if i.Begin.Sub(quiet) > c.h.recovery() {
+		if enough(span{quiet, i.Begin}) {
 			return true
 		}
 		if until.After(quiet) {
 			quiet = until
 		}
 	}
-	return deadline.Sub(quiet) > c.h.recovery()
+	return enough(span{quiet, deadline})
 }
 
 // mayRepeat is whether a call ran again because a replica, which did not know that it

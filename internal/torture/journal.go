@@ -30,7 +30,10 @@ type journal struct {
 	line []byte
 }
 
-const journalSuffix = ".journal"
+const (
+	journalSuffix = ".journal"
+	arenaJournal  = "arena" // with the proxies
+)
 
 // openJournal opens the journal of a process in a directory.
 func openJournal(dir, process string) (*journal, error) {
