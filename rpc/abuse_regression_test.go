@@ -249,6 +249,30 @@ func TestLongResultWithoutNotice(t *testing.T) {
 	}
 }
 
+// TestLimitsOfARedisThatDoesNotAnswer: a call whose message is so long that Redis is asked
+// for its limits ends in time if it does not tell them, and is asked again for the next.
+func TestLimitsOfARedisThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	inFakeTime(t, func(t *testing.T, h *house, b *broker.Broker) {
+		h.employ(rpc.ServerOptions{}, length)
+		rule, err := b.Inject(broker.Fault{Command: "config", Delay: broker.Fixed(patience)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, args := h.newClient(rpc.ClientOptions{}), rpc.Args{"x": strings.Repeat("x", 2<<20)}
+		begun := time.Now()
+		err = client.Call(context.Background(), "length", args, nil, rpc.Timeout(time.Second))
+		if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took != time.Second {
+			t.Errorf("got %v after %v, want the end of the timeout after 1s", err, took)
+		}
+		rule.Remove()
+		time.Sleep(2 * patience)
+		if got, err := rpc.Call[int](context.Background(), client, "length", args, rpc.Timeout(patience)); err != nil || got != 2<<20 {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}
+
 // TestInterceptorThatIgnoresAnEncodingError: where an interceptor ignores that a result
 // cannot be encoded there is none. It is not what the memory was used for before.
 func TestInterceptorThatIgnoresAnEncodingError(t *testing.T) {

@@ -385,9 +385,18 @@ func (c *Client) prepare(ctx context.Context, s *slotClient, f *calledFunction, 
 	}
 	call.message = m.Append(slices.Grow(c.spare.Get()[:0], len(kw)+len(m.Client)+len(m.ReplyTo)+len(m.Extra)+152))
 	if n := len(call.message); n >= smallestLimit {
-		if most := c.nodes.largestMessage(f.queue); n > most {
+		within, cancel := context.WithDeadline(ctx, call.deadline)
+		most, over := c.nodes.largestMessage(within, f.queue), within.Err()
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case over != nil:
+			return nil, timeUp(o.timeout)
+		case n > most:
 			return nil, fmt.Errorf("expected a message that Redis takes, of up to %d bytes, got one of %d bytes", most, n)
 		}
+		call.sent = time.Now()
 	}
 	if list != nil && list.number == 0 {
 		if err := s.wait(ctx, call, o.timeout, c.blpops); err != nil {

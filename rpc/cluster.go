@@ -125,6 +125,9 @@ type nodePool struct {
 	byAddr  map[string]*redis.Client
 	largest int       // bytes of a message
 	learned time.Time // when that was asked for
+	closed  bool
+
+	learning sync.WaitGroup // who ask for it
 }
 
 const (
@@ -138,6 +141,10 @@ func newNodePool(d *dialer, cluster *redis.ClusterClient, size int) *nodePool {
 
 func (p *nodePool) close() {
 	p.dialer.close()
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.learning.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, c := range p.byAddr {
@@ -305,18 +312,36 @@ const (
 	learnEvery     = time.Minute
 )
 
-// largestMessage is how many bytes Redis takes as one message, as far as it tells.
-func (p *nodePool) largestMessage(key string) int {
+// largestMessage is how many bytes Redis takes as one message, as far as it tells before ctx
+// ends.
+func (p *nodePool) largestMessage(ctx context.Context, key string) int {
+	learned := make(chan int, 1)
 	p.mu.Lock()
-	largest, known := p.largest, time.Since(p.learned) < learnEvery && p.largest > 0
+	largest, known := cmp.Or(p.largest, defaultLargest), time.Since(p.learned) < learnEvery && p.largest > 0
+	if !known && !p.closed {
+		p.learning.Go(func() { learned <- p.learnLargest(key) })
+	}
+	known = known || p.closed
 	p.mu.Unlock()
 	if known {
 		return largest
 	}
-	largest = defaultLargest
+	select {
+	case n := <-learned:
+		return n
+	case <-ctx.Done():
+		return largest
+	}
+}
+
+func (p *nodePool) learnLargest(key string) int {
+	largest := defaultLargest
 	for _, name := range []string{"proto-max-bulk-len", "client-query-buffer-limit"} {
 		config := redis.NewMapStringStringCmd(p.dialer.life, "config", "get", name)
 		p.do(key, config)
+		if err := config.Err(); err != nil && !resp.IsError(err) {
+			return largest // who does not answer is asked again
+		}
 		if n, err := strconv.Atoi(config.Val()[name]); err == nil && n > 0 {
 			largest = min(largest, n)
 		}

@@ -321,7 +321,10 @@ const mostUndelivered = 1 << 20
 
 func (r *reply) deliver() {
 	if n := len(r.message); n >= smallestLimit {
-		if most := r.run.nodes.largestMessage(r.function.queue); n > most {
+		ctx, cancel := context.WithDeadline(context.Background(), r.until)
+		most := r.run.nodes.largestMessage(ctx, r.function.queue)
+		cancel()
+		if n > most {
 			r.tooLong(fmt.Sprintf("the result is a message of %d bytes, Redis takes no more than %d", n, most))
 		}
 	}
