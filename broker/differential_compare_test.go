@@ -112,6 +112,11 @@ func (b *round) level(c *pairedClient, redis, broker []byte) (want, got string) 
 	if slices.ContainsFunc(c.sent, func(args []string) bool { return slices.Contains(interrupted, rowOf(args)) }) {
 		rs, bs = hoist(rs), hoist(bs)
 	}
+	if len(rs) > len(bs) { // in the mode BCAST redis-server may tell twice of a key that expires at once
+		rs = slices.CompactFunc(rs, func(x, y *answer) bool {
+			return x.isPush() && x.items[0].text == "invalidate" && x.String() == y.String()
+		})
+	}
 	apply := func(rules []rule, fits func(args []string) bool) {
 		for _, rule := range rules {
 			if rule.rows == "" {

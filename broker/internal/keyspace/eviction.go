@@ -41,6 +41,13 @@ func (p Policy) IsLFU() bool { return p == VolatileLFU || p == AllKeysLFU }
 // isVolatile reports whether a policy evicts only what expires.
 func (p Policy) isVolatile() bool { return p >= VolatileLRU && p <= VolatileTTL }
 
+// SharesIntegers reports whether keys share small integers in Redis: they do not if the policy goes by
+// the use of each.
+func (k *Keyspace) SharesIntegers() bool {
+	p := k.eviction.Policy
+	return k.MaxMemory == 0 || !p.IsLFU() && p != VolatileLRU && p != AllKeysLRU
+}
+
 // Eviction is what Redis's settings say of it.
 type Eviction struct {
 	Policy    Policy

@@ -66,7 +66,12 @@ type Digested interface {
 }
 
 // Shared is a Value that keys share in Redis, as far as OBJECT REFCOUNT shows it.
-type Shared interface{ IsShared() bool }
+type Shared interface {
+	IsShared() bool
+
+	// Unshare gives a key a value of its own.
+	Unshare()
+}
 
 // A Type is what values of one kind have in common.
 type Type struct {

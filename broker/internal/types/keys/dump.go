@@ -105,6 +105,9 @@ func restore(c *keyspace.Call, args [][]byte) resp.Reply {
 		}
 		return resp.OK
 	}
+	if s, may := v.(keyspace.Shared); may && !c.SharesIntegers() {
+		s.Unshare()
+	}
 	e := c.Create(key, v)
 	if at != 0 {
 		c.SetExpiry(e, at)

@@ -84,6 +84,9 @@ func assign(c *keyspace.Call, e *keyspace.Entry, key, value []byte, keepTTL bool
 			c.Persist(e)
 		}
 	}
+	if c.MaxMemory > 0 && !c.SharesIntegers() {
+		e.Value.(*stringValue).Unshare()
+	}
 	c.Changed(key, keyspace.StringEvent, event)
 	return e
 }

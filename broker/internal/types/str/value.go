@@ -53,9 +53,7 @@ func (t *stringValue) Type() *keyspace.Type { return Type }
 
 func (t *stringValue) Clone() keyspace.Value {
 	copied := &stringValue{append([]byte(nil), t.bytes...), t.encoding}
-	if copied.encoding == compact {
-		copied.encoding = unshared
-	}
+	copied.Unshare()
 	return copied
 }
 
@@ -68,6 +66,13 @@ func (t *stringValue) Text() []byte { return t.bytes }
 func (t *stringValue) IsShared() bool {
 	n, isInt := t.integer()
 	return t.encoding == compact && isInt && 0 <= n && n < sharedIntegers
+}
+
+// Unshare gives a key an integer of its own.
+func (t *stringValue) Unshare() {
+	if t.encoding == compact {
+		t.encoding = unshared
+	}
 }
 
 func (t *stringValue) Recipe() keyspace.Recipe {
