@@ -109,7 +109,8 @@ func (g *generator) next(b *round) []step {
 // serve several clients by a SWAPDB, or one from several keys, which redis-server does
 // in the order of a hash table; members that SPOP has chosen may be asked for before the
 // test has made them equal; or a pause ends before other commands, while redis-server tells of keys
-// that have expired in it only afterwards; or they look for members between two in a large sorted set whose
+// that have expired in it only afterwards; or a key ends soon that redis-server may evict at the next
+// command, as it has not deleted it yet; or they look for members between two in a large sorted set whose
 // scores are not equal, or for the weights of members, see isLexUnclear and isSortUnclear.
 func (g *generator) isUnclear(steps []step) bool {
 	if g.popsUnseen(steps) {
@@ -138,6 +139,9 @@ func (g *generator) isUnclear(steps []step) bool {
 		}
 	}
 	if unpauses && b.pause.mode != notPaused {
+		return true
+	}
+	if b.keys.MaxMemory > 0 && b.keys.Policy() != keyspace.NoEviction && slices.ContainsFunc(steps, func(s step) bool { return s.brief }) {
 		return true
 	}
 	if commands := c.commands(steps); isLexUnclear(b, commands) || isSortUnclear(b, commands) {
