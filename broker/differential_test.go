@@ -35,6 +35,10 @@ const maxDifferences = 5
 // servers for a moment: the same steps do not lead to them again, ten times.
 const maxDelays = 3
 
+// maxMisread is how often a reply may be counted for another command than its own: where which is whose
+// cannot be told for sure. A way to end is met more often.
+const maxMisread = 2
+
 func TestDifferential(t *testing.T) {
 	for name, c := range table.All() {
 		if _, known := grammar[name]; !known && (c.Run != nil || c.Subs != nil) {
@@ -89,7 +93,9 @@ func playRounds(t *testing.T, seed uint64, commands, share int) {
 		}
 	}
 	for p, reply := range d.coverage.strange {
-		t.Errorf("%s ended in %q, which endings does not list: %v", p.row, p.ending, reply)
+		if d.coverage.seen[p] > maxMisread {
+			t.Errorf("%s ended in %q, which endings does not list: %v", p.row, p.ending, reply)
+		}
 	}
 	for _, p := range d.coverage.lacking {
 		t.Errorf("%s ended in %q %d times of %d", p.row, p.ending, d.coverage.seen[p], d.coverage.share)
