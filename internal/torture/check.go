@@ -387,7 +387,8 @@ func (c *checker) explained(call *Call, s span, kind string) bool {
 
 // deliverable is whether a call has a result that its client had time to get: it ran to its end,
 // neither its server nor Redis lost it, and nothing happened to either for so long as it may take
-// to work again. Who sends and does not wait has no result. In the protocol without additions a connection that is lost may have had a result on it.
+// to work again. Who sends and does not wait has no result. In the protocol without additions, which
+// also our clients speak with other servers, a connection that is lost may have had a result on it.
 func (c *checker) deliverable(call *Call) bool {
 	if !isOurs(call.Client) || len(call.Runs) != 1 || call.Runs[0].End.IsZero() || call.Want == wantTooLong || call.Want == wantDelivery {
 		return false
@@ -404,6 +405,9 @@ func (c *checker) deliverable(call *Call) bool {
 	for _, i := range c.during(call, span{call.Begin, deadline}) {
 		if len(i.Servers) > 0 && !slices.Contains(i.Servers, run.Server) || i.Waiting || !i.NotSent && !i.NoResult {
 			continue
+		}
+		if !isOurs(run.Server) {
+			return false
 		}
 		until := c.until(i, call.Client)
 		if i.Forgets || i.Repeats || i.Grace || i.Kills && until.After(run.Begin) {

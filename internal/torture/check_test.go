@@ -80,6 +80,8 @@ func TestCheck(t *testing.T) {
 		{"a result is lost with another server", []string{"begin 29900 x 8000 result", `end 37900 x no-result "timeout"`, "server: run 29901 x", "server: ran 29902 x"}, promiseDelivered},
 		{"a result is lost with connections", []string{"begin 50100 x 8000 result", `end 58100 x no-result "timeout"`, "server: run 50101 x", "server: ran 50102 x"}, promiseDelivered},
 		{"a result comes too late after connections were lost", []string{"begin 50100 x 1000 result", `end 51100 x no-result "timeout"`, "server: run 50101 x", "server: ran 50102 x"}, ""},
+		{"a result of an old server is lost with connections", []string{"begin 50100 x 8000 result", `end 58100 x no-result "timeout"`, "old-server: run 50101 x", "old-server: ran 50102 x"}, ""},
+		{"a result of an old server is lost in peace", []string{"begin 48000 x 1000 result", `end 49000 x no-result "timeout"`, "old-server: run 48001 x", "old-server: ran 48002 x"}, promiseNotLost},
 		{"a result is lost in peace", []string{"begin 48000 x 8000 result", `end 56000 x no-result "timeout"`, "server: run 48001 x", "server: ran 48002 x"}, promiseDelivered},
 		{"a result has no time between faults", []string{"begin 50100 x 2500 result", `end 52600 x no-result "timeout"`, "server: run 50101 x", "server: ran 50102 x"}, ""},
 		{"a result is lost with Redis", []string{"begin 10100 x 8000 result", `end 18100 x no-result "timeout"`, "server: run 10101 x", "server: ran 10102 x"}, ""},
