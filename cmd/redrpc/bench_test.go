@@ -172,7 +172,7 @@ func TestBenchCleansUp(t *testing.T) {
 		}
 	}
 	t.Run("at the end", func(t *testing.T) {
-		redrpc(t, "bench", "--redis", url, "--calls", "100", "-c", "10", "--warmup", "0s").want(t, exitOK)
+		redrpc(t, "bench", "--redis", url, "--calls", "100", "-c", "10", "--warmup", "0s").wantMeasured(t)
 		check(t)
 	})
 	t.Run("with results that nobody waits for", func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestBenchCleansUp(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		redrpc(t, "bench", "--redis", url, "--prefix", "p", "--calls", "100", "-c", "10", "--warmup", "0s").want(t, exitOK)
+		redrpc(t, "bench", "--redis", url, "--prefix", "p", "--calls", "100", "-c", "10", "--warmup", "0s").wantMeasured(t)
 		for _, key := range append(theirs, others...) {
 			if n := rdb.LLen(t.Context(), key).Val(); n != 1 {
 				t.Errorf("%s has %d elements, expected 1", key, n)
@@ -330,7 +330,7 @@ func TestBenchOut(t *testing.T) {
 func TestBenchSeldomCollectsGarbage(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	redrpc(t, "bench", "-c", "4", "--calls", "3000", "--warmup", "0s").want(t, exitOK)
+	redrpc(t, "bench", "-c", "4", "--calls", "3000", "--warmup", "0s").wantMeasured(t)
 	runtime.ReadMemStats(&after)
 	runs, megabytes := after.NumGC-before.NumGC, (after.TotalAlloc-before.TotalAlloc)>>20
 	if most := 2 + megabytes/32; uint64(runs) > most {

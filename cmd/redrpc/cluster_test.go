@@ -40,7 +40,7 @@ func TestCluster(t *testing.T) {
 		}
 	}
 	for _, extensions := range []string{"--no-extensions=false", "--no-extensions"} {
-		redrpcIn(t, t.Context(), env, "bench", "-c", "8", "--calls", "200", "--warmup", "0s", "--timeout", "1m", extensions).want(t, exitOK)
+		redrpcIn(t, t.Context(), env, "bench", "-c", "8", "--calls", "200", "--warmup", "0s", "--timeout", "1m", extensions).wantMeasured(t)
 	}
 	total := int64(0)
 	for _, n := range nodes {

@@ -84,6 +84,14 @@ func (r result) want(t *testing.T, code int, stderr ...string) {
 	}
 }
 
+// wantMeasured checks that a measurement was made, which a busy machine may have made invalid.
+func (r result) wantMeasured(t *testing.T) {
+	t.Helper()
+	if r.code != exitInvalid {
+		r.want(t, exitOK)
+	}
+}
+
 // A background is a command that runs until it is told to stop.
 type background struct {
 	t      *testing.T
