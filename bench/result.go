@@ -96,7 +96,7 @@ type Result struct {
 	Verdict    Verdict            `json:"verdict"`
 	Resources  []Usage            `json:"resources"`         // how busy each was in the window, the busiest first
 	Machine    *Machine           `json:"machine,omitempty"` // nil if it is not known
-	Bottleneck string             `json:"bottleneck"`        // what gave first, in words; empty if nothing did
+	Bottleneck string             `json:"bottleneck"`        // what limited the rate, as text; empty if no limit was found
 	Counters   map[string]float64 `json:"counters"`          // how much each grew in the window
 
 	IntervalS float64    `json:"interval_s"` // how long each interval is, but the last

@@ -104,7 +104,7 @@ func TestPasswordsInRepliesAreNotPrinted(t *testing.T) {
 	<-ended
 }
 
-// Whoever cannot be reached is given up soon, with exit code 1.
+// A server that cannot be reached is an error within the timeout, with exit code 1.
 func TestUnreachable(t *testing.T) {
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -54,7 +54,7 @@ func newFifo(t *testing.T) string {
 // without a limit.
 func openFifo(t *testing.T, fifo string) *bufio.Reader {
 	t.Helper()
-	late := time.AfterFunc(patience, func() { // whoever opens both ends need not wait
+	late := time.AfterFunc(patience, func() { // opening both ends does not block, and unblocks the reader
 		if f, err := os.OpenFile(fifo, os.O_RDWR, 0); err == nil {
 			f.Close()
 		}

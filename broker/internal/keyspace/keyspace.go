@@ -292,9 +292,9 @@ func (k *Keyspace) MeasureAll() {
 	}
 }
 
-// UsedMemory is what the data take, in bytes, EmptyBytes included. Where nothing limits them they
-// are measured now: few keys each time, more of them only when one of 16 has changed since, so that
-// clients which ask again and again cost others little.
+// UsedMemory is the memory of the data in bytes, EmptyBytes included. Without a limit it is computed
+// on request: each time for few keys, for many only after one in 16 has changed, so that a client that
+// polls it does not slow down the others.
 func (k *Keyspace) UsedMemory() int {
 	if keys := k.keyCount(); k.MaxMemory == 0 && (keys <= fewToMeasure || k.Changes-k.measured > int64(keys/16)) {
 		k.MeasureAll()
