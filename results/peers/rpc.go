@@ -1,11 +1,13 @@
 package main
 
 import (
-	"encoding/json"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
+
+	"redrpc/bench/report"
 )
 
 const (
@@ -81,15 +83,12 @@ func benchCalls(seconds int, program string, args ...string) (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("redrpc bench: %w", err)
 	}
-	var report struct {
-		Throughput float64 `json:"throughput"`
-		Errors     int     `json:"errors"`
-	}
-	if err := json.Unmarshal(out, &report); err != nil {
+	r, err := report.Read(bytes.NewReader(out))
+	if err != nil {
 		return 0, fmt.Errorf("redrpc bench: %w", err)
 	}
-	if report.Errors > 0 {
-		return 0, fmt.Errorf("redrpc bench: %d calls failed: %s", report.Errors, out)
+	if r.Result.Errors > 0 || r.Result.Throughput <= 0 {
+		return 0, fmt.Errorf("redrpc bench: %d calls failed, %g were answered a second: %s", r.Result.Errors, r.Result.Throughput, out)
 	}
-	return report.Throughput, nil
+	return r.Result.Throughput, nil
 }
