@@ -8,7 +8,8 @@ SEED ?= 0
 RACE := $(if $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" 2>/dev/null),-race)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@while IFS= read -r line; do case $$line in [a-z]*:*' ## '*) \
+		printf '%-13s %s\n' "$${line%%:*}" "$${line#* ## }";; esac; done <$(firstword $(MAKEFILE_LIST))
 
 build: ## build the command, bin/redrpc
 	go build -o bin/redrpc ./cmd/redrpc
@@ -20,11 +21,11 @@ man: ## write the manual pages, bin/man/*.1
 # detector would find nothing, and triples their time. The others are the rest.
 SEQUENTIAL := ./bench/stats ./internal/figure $(addprefix ./broker/internal/,acl alarm command dict geohash glob \
 	hyperloglog keyspace lua lualib rdb resp script types/...)
-CONCURRENT = $(shell go list ./... | grep -vxF "$$(go list $(SEQUENTIAL))")
+CONCURRENT = $(filter-out $(shell go list $(SEQUENTIAL)),$(shell go list ./...))
 
-# What takes longest comes first. Tests that mostly wait run at once, 8 of a package.
+# The slowest packages come first. Tests that mostly wait run in parallel, 8 per package.
 FIRST := ./rpc ./broker ./cmd/...
-# "make lint" has vetted all of it.
+# Without vet, which is part of "make lint".
 TEST := go test -vet=off -shuffle=on -timeout 11m -p 3 -parallel 8
 
 # Under the race detector a program ends at once, not after a second.
@@ -44,8 +45,8 @@ test: ## run the tests, and say which suites this machine has to leave out
 race: ## run all tests under the race detector, which needs a C compiler
 	$(TEST) -race $(FIRST) ./...
 
-# Vet and staticcheck read the packages that the tests compile, with the race detector. Other
-# systems are checked from source, which compiles nothing.
+# Vet and staticcheck use the packages as the tests compile them, with the race detector. Types for
+# other systems are checked from source, which compiles nothing.
 lint: ## check formatting, vet and staticcheck, and the types for other systems
 	@unformatted=$$(gofmt -l .); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
 	go mod verify
@@ -71,7 +72,7 @@ fuzz: ## fuzz every parser for FUZZTIME (30s) each
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-# What npm installs for the flows in Node, anew when the list has changed.
+# What npm installs for the flows in Node; installed again when the list has changed.
 NODE := broker/systems/testdata/node
 NODE_MODULES := $(NODE)/node_modules/.package-lock.json
 
@@ -89,7 +90,7 @@ systems-quick: ## run these programs on the broker only
 differential: ## compare the broker with redis-server over 1,000,000 random commands, or more until it has seen all
 	GOGC=800 go test ./broker -run '^TestDifferential$$' -v -timeout 2h -differential.commands 1000000 -differential.servers 3
 
-torture: ## let faults happen to Redis, servers, clients and the network for DURATION (2m), and check every call: bin/torture/SEED/report.md
+torture: ## inject faults into Redis, servers, clients and the network for DURATION (2m), and check every call: bin/torture/SEED/report.md
 	go build -o bin/redrpc ./cmd/redrpc
 	go test ./internal/torture -run '^TestTorture$$' -v -count=1 -timeout 12h -torture.duration $(or $(DURATION),2m) \
 		-torture.seed $(SEED) -torture.out $(CURDIR)/bin/torture -torture.redrpc $(CURDIR)/bin/redrpc
@@ -106,8 +107,8 @@ generator: ## measure the load generator, also beside redis-benchmark: results/b
 load: ## measure memory under extreme loads beside redis-server: results/load.md (ONLY=KEYS: those with this in their names)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -load -only "$(ONLY)"
 
-# What the soak test shows is whether something grows, so it may have a busy machine.
-soak: ## mixed load and faults for DURATION (30m), in which nothing may grow: results/soak.md
+# The soak test shows only whether something grows, so the machine may be busy.
+soak: ## mixed load and faults for DURATION (30m), during which nothing may grow: results/soak.md
 	cd results/peers && go build -o ../../bin/peers . && nice -n 10 ../../bin/peers -soak $(or $(DURATION),30m) -seed $(SEED)
 
 transcripts: ## write what redis-server answers into the broker's transcripts and scripts, and the command list

@@ -27,7 +27,7 @@ func TestOutage(t *testing.T) {
 
 		down, err := b.Inject(broker.Fault{Refuse: true}) // nobody can connect
 		check(t, err)
-		_, err = b.Do("CLIENT", "KILL", "TYPE", "normal") // and who was connected is not
+		_, err = b.Do("CLIENT", "KILL", "TYPE", "normal") // and all connections are lost
 		check(t, err)
 		time.AfterFunc(time.Minute, func() { down.Remove() })
 
