@@ -56,7 +56,7 @@
 //
 // INFO, SLOWLOG, LATENCY and MONITOR work as in Redis. Timestamps are by the broker's
 // clock; the duration of a command is measured with the machine's, even with manual time.
-// In a testing/synctest bubble, which has no other clock, commands take 0. Logs do not show
+// In a testing/synctest bubble, which has no other clock, commands take no time. Logs do not show
 // passwords.
 //
 // # Limits and security

@@ -2,8 +2,8 @@
 // its function, any [Server] that offers the function pops it, runs it, and pushes the
 // result to a list of the client.
 //
-// It speaks the protocol of Codility/redis-rpc and works together with the
-// Python and Go ports of it, in both directions. docs/services-with-rpc.md is the guide.
+// It speaks the protocol of Codility/redis-rpc and works with its
+// Python and Go ports in both directions. docs/services-with-rpc.md is the guide.
 //
 // # What is guaranteed
 //
@@ -27,20 +27,20 @@
 // All results of a client come on one list, its reply list, so that it needs two
 // connections, however many calls are in flight, and one or two more while messages are
 // long. Servers of the ports know no reply lists: the calls that they answer wait on a
-// connection each, up to [ClientOptions.MaxConns]. Which servers answer is found out; the
-// first results of old ones may come up to 100 ms late. [ClientOptions.NoExtensions] is
-// the protocol as the ports speak it.
+// connection each, up to [ClientOptions.MaxConns]. The client finds out which
+// servers answer; the first results of old ones may come up to 100 ms late.
+// [ClientOptions.NoExtensions] is the protocol as the ports speak it.
 //
 // # When Redis fails
 //
-// Client and server reconnect by themselves, with pauses that grow and differ, and go on
-// when Redis is restarted or stalls, or refuses for a while (LOADING, READONLY, OOM). A
+// Client and server reconnect by themselves, with backoff and jitter, and go on when Redis
+// is restarted or stalls, or refuses for a while (LOADING, READONLY, OOM). A
 // call that can still be answered waits on, and no result is lost with a connection. With
 // a client of Sentinel they follow the master, in a Cluster the slots of their functions.
 //
 // What Redis forgets may come again: it replicates with a delay, and saves now and then.
-// So what it has given to a server just before it was replaced by a replica, or crashed,
-// may still be in the queue afterwards. That is the one way for a call to run twice.
+// So a call that it gave to a server just before it was replaced by a replica, or crashed,
+// may be in the queue again afterwards. That is the one way for a call to run twice.
 //
 // # In a Cluster
 //

@@ -20,7 +20,7 @@ func newBench(getenv func(string) string) *cobra.Command {
 	f := new(benchFlags)
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure throughput and latency of calls",
+		Short: "Measure throughput and latency of calls or Redis commands",
 		Long: `Measure how many calls per second are answered, and how fast.
 
 In a closed loop each of --concurrency callers sends its next call when its last one
@@ -30,8 +30,8 @@ schedule, whether or not earlier calls have ended, at a --rate, by a --model or 
 intended send time, which avoids coordinated omission; service time from the actual one.
 
 Without --redis and REDIS_URL the calls go through an in-process broker to an
-in-process server. With a Redis they go through it, to an in-process server
-still, or with --no-server to whoever serves --func under --prefix.
+in-process server. With a Redis they go through it, still to an in-process server, or
+with --no-server to the servers that offer --func under --prefix.
 
 With --command any Redis command is sent instead of calls, on its own --connections.
 __key__ in it stands for a number below --keys, and __data__ for random bytes. Its keys
@@ -39,16 +39,16 @@ get a prefix that is new for each run, and are deleted at the end. Each command 
 once before the run. Commands that may harm other users need --allow-dangerous. The
 default of --concurrency is then --connections times --pipeline.
 
-Calls, errors and latencies are of the calls intended in the measured window, which
-follows the warm-up. Throughput is the number of successful replies within the window
+Calls, errors and latencies are those of the calls intended in the measured window,
+which follows the warm-up. Throughput is the number of successful replies within the window
 divided by its length; with --calls it is that number of calls divided by the time from
 the end of the warm-up to the last reply.
 
 A call has phases: queue is the way to Redis and the wait for a worker, run is the
 handler, wake is the way back. External servers report the wait in whole milliseconds.
 
-The first signal (Ctrl-C) ends the run early and reports what was measured; the second
-kills. Progress goes to stderr, the report to stdout or --out.
+The first signal (Ctrl-C) ends the run early and reports what was measured; a second
+one kills the process. Progress goes to stderr, the report to stdout or --out.
 
 With --no-extensions each caller has its own connection, as far as the broker or Redis
 allows; otherwise the report says so. The keys of the run are deleted after the report,

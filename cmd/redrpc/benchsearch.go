@@ -39,7 +39,7 @@ with at most 0.1 % of errors.
 The first rate is --start, or a quarter of the throughput of a few callers in a closed
 loop. The rate is doubled until the SLO is missed. Then the bounds are narrowed, and the
 lower bound is confirmed by a longer run. The queue is drained between runs.
-A percentile is of all intended calls: failed and dropped calls count as endless.
+A percentile is of all intended calls: failed and dropped calls count as infinitely slow.
 The result has both bounds and the limiting factor.
 
 The flags for what to call, and through which Redis, are those of redrpc bench.

@@ -15,7 +15,7 @@ import (
 	"redrpc/internal/terminal"
 )
 
-const exitCodesHelp = `Exit codes: 0 fine, 1 could not run or nothing succeeded, 2 wrong flag or argument,
+const exitCodesHelp = `Exit codes: 0 success, 1 could not run or nothing succeeded, 2 wrong flag or argument,
 3 the SLO was missed, or a comparison found something worse, 4 the measurement is invalid
 or inconclusive, or calls piled up (with --slo that is 3).`
 

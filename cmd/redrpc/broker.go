@@ -26,8 +26,8 @@ memory, until SIGINT, SIGTERM or a client's SHUTDOWN. Stdout has a line for each
 address, with a URL for clients; the log goes to stderr.
 
 A password comes from a file or from REDRPC_PASSWORD, and is not part of the URLs.
-Without one, whoever reaches the broker can use it, but clients on other machines are
-refused, as in Redis's protected mode.
+Without a password anyone on this machine can use the broker, and clients on other
+machines are refused, as in Redis's protected mode.
 
 ` + faultHelp(),
 		Example: `  redrpc broker
@@ -84,17 +84,17 @@ refused, as in Redis's protected mode.
 	flags.SortFlags = false
 	at.register(flags)
 	secret.register(flags, getenv)
-	flags.BoolVar(&opt.Unprotected, "unprotected", false, "serve clients on other machines without a password, too")
-	flags.Var(memory(&opt.MaxMemory), "maxmemory", "most memory for data, such as 100mb or 1gb (default no limit)")
+	flags.BoolVar(&opt.Unprotected, "unprotected", false, "serve clients on other machines even without a password")
+	flags.Var(memory(&opt.MaxMemory), "maxmemory", "maximum memory for data, such as 100mb or 1gb (default no limit)")
 	flags.Var(evictionPolicy(&opt.MaxMemoryPolicy), "maxmemory-policy", "which keys are evicted beyond --maxmemory, such as allkeys-lru (default none)")
-	flags.Var(count(&opt.MaxClients, 1, 1_000_000), "maxclients", "most clients connected at the same time")
-	flags.Var(count(&opt.Databases, 1, 1_000_000), "databases", "databases that SELECT chooses from")
-	flags.Var(wholeSeconds(&opt.IdleTimeout), "timeout", "close clients that are idle for so long, 0s = never")
+	flags.Var(count(&opt.MaxClients, 1, 1_000_000), "maxclients", "maximum number of clients connected at the same time")
+	flags.Var(count(&opt.Databases, 1, 1_000_000), "databases", "number of databases, for SELECT")
+	flags.Var(wholeSeconds(&opt.IdleTimeout), "timeout", "close clients that are idle for this long, 0s = never")
 	flags.Var(keyspaceEvents(&opt.KeyspaceEvents), "notify-keyspace-events", "keyspace events to publish, in Redis's letters, such as KEA for all (default none)")
 	flags.BoolVar(&opt.TestCommands, "test-commands", false, "enable the test-control commands REDRPC.*: snapshots, faults, virtual time")
 	flags.Var(momentOrNow(&opt.ManualTime), "manual-time", "virtual time: the clock stands at this moment until REDRPC.ADVANCE moves it")
 	flags.Lookup("manual-time").NoOptDefVal = "now"
 	flags.Var(&faults, "fault", "inject a fault, see above (repeatable)")
-	flags.Var(logLevel(&level), "log-level", "lowest level of what is logged")
+	flags.Var(logLevel(&level), "log-level", "lowest level to log")
 	return cmd
 }

@@ -42,10 +42,10 @@ with @ can be given as JSON: NAME:='"@text"'.
 Exit codes: 0 there is a result, 1 the call was not sent (it is safe to repeat), 2 wrong
 flag or argument, 5 the function failed, 6 no result came (the function may have run).
 
-With --async the call is only put into its queue, and its ID is printed. Its result and
-its error are given up, and so is the timeout: it runs whenever a server gets to it,
-which may be never, if none does before the queue expires, 120 s after the last call.
-If that fails the exit code is 1 if it is certain that the call was not sent, else 6.`,
+With --async the call is only put into its queue, and its ID is printed. Its result or
+error is discarded, and it has no deadline: it runs when a server gets to it, or never if
+none does before the queue expires, 120 s after the last call. If it cannot be queued the
+exit code is 1 if it is certain that the call was not sent, else 6.`,
 		Example: `  redrpc call add a:=1 b:=2
   redrpc call echo x='some text' --timeout 500ms
   redrpc call echo x=@/etc/hostname
@@ -92,7 +92,7 @@ If that fails the exit code is 1 if it is certain that the call was not sent, el
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.BoolVar(&async, "async", false, "only send the call, and print its ID")
-	flags.Var(positive(&opt.Timeout), "timeout", "how long the call may take, or with --async its sending; and how long connecting may take")
+	flags.Var(positive(&opt.Timeout), "timeout", "timeout of the call, or with --async of sending it; and of connecting")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
 	flags.BoolVar(&opt.NoExtensions, "no-extensions", false, noExtensionsHelp)
 	conn.register(flags, getenv, defaultRedis)

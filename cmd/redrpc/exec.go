@@ -56,18 +56,18 @@ func (f *programFlags) Set(s string) error {
 }
 
 const execHelp = `With --exec, functions are programs, and those above are not served. A program is run
-for each call, without a shell: NAME=PROGRAM is split into words at blanks, which
-'...', "..." and \ keep together as in a shell, and nothing is expanded.
+for each call, without a shell: NAME=PROGRAM is split into words at blanks that are
+not quoted with '...', "..." or \ as in a shell, and nothing is expanded.
 
 Arguments: all are on stdin, as a JSON object. Text, numbers, true and false are also in
 the environment, as ARG_name, if the name has only letters, digits and _ and the value
 is no longer than 32 kB. If these take more than 64 kB together, or more than the system
-allows, none of them is. ARGS_OMITTED is the number of arguments that are only on stdin.
+allows, none of them is in the environment. ARGS_OMITTED is the number of arguments that are only on stdin.
 REDIS_URL and REDRPC_* are not passed on, as they may hold passwords.
 
 Result: what the program writes to stdout, up to 16 MB: any JSON, or else text, without
-the line breaks at its end. If the exit code is not 0 the call fails with what the
-program wrote to stderr, the last 8 kB of it.
+the line breaks at its end. If the exit code is not 0 the call fails with the last
+8 kB of what the program wrote to stderr.
 
 Timeout: after --exec-timeout, or when the deadline of the caller or the --shutdown-timeout
 is over, the process group of the program gets SIGTERM, and SIGKILL 5 s later. A second

@@ -34,7 +34,7 @@ func (f *faultFlags) inject(b *broker.Broker) error {
 
 // faultHelp explains the rules.
 func faultHelp() string {
-	return `A --fault breaks something on purpose: which commands, which of those, and what happens
-to them, as words with values. Rules are looked at in the order in which they are given.
+	return `A --fault is a rule that injects a fault: which commands it affects, which of those, and
+what happens to them, as words with values. Rules apply in the order in which they are given.
   ` + strings.ReplaceAll(strings.TrimSpace(broker.FaultUsage()), "\n", "\n  ")
 }

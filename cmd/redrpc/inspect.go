@@ -32,10 +32,10 @@ func newServers(getenv func(string) string) *cobra.Command {
 		none:   "no server is online",
 	})
 	cmd.Use, cmd.Short = "servers", "List the servers that are online"
-	cmd.Long = `List the servers that are online, by their heartbeats: when those expire unless they
-are renewed, how many workers were busy of how many, and the functions that the server
-offers, as it says itself every 2 s (- where it does not, as the Python port). A server
-that died is listed until its heartbeat expires; the Go port has none.`
+	cmd.Long = `List the servers that are online: when the heartbeat of each expires unless it is
+renewed, how many of its workers are busy, and which functions it offers, as it reports
+every 2 s (- if it does not, such as the Python port). A server that died is listed until
+its heartbeat expires. Servers of the Go port have no heartbeat, and are not listed.`
 	cmd.Example = `  redrpc servers
   redrpc servers --redis redis://127.0.0.1:6379 --prefix rpc_example --output json`
 	return cmd
@@ -102,10 +102,10 @@ func newQueues(getenv func(string) string) *cobra.Command {
 		},
 		none: "no call is waiting",
 	})
-	cmd.Use, cmd.Short = "queues", "List the functions for which calls wait"
-	cmd.Long = `List the functions for which calls wait: how many, and for how long the one that
-comes next has waited, where it tells when it was sent (- where it does not). All
-keys of the database are looked at, since nothing lists the queues.`
+	cmd.Use, cmd.Short = "queues", "List the functions with waiting calls"
+	cmd.Long = `List the functions with waiting calls: how many wait, and for how long the next one has
+waited (- if it does not say when it was sent). This scans all keys of the database, as
+nothing lists the queues.`
 	cmd.Example = `  redrpc queues
   redrpc queues --prefix rpc_example --output json`
 	return cmd
@@ -151,7 +151,7 @@ func newLook[T any](getenv func(string) string, l look[T]) *cobra.Command {
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.Var(name(&prefix, "TEXT"), "prefix", "prefix of all keys")
-	flags.Var(oneOf(&format, "text", "json"), "output", "how to print the list")
+	flags.Var(oneOf(&format, "text", "json"), "output", "format of the list")
 	conn.register(flags, getenv, defaultRedis)
 	return cmd
 }

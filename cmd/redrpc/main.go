@@ -70,9 +70,10 @@ func newRoot(getenv func(string) string) *cobra.Command {
 		Use:   "redrpc",
 		Short: "Remote procedure calls through Redis lists: measure, serve, call",
 		Long: `redrpc makes, serves and measures remote procedure calls through Redis lists, in
-the protocol of Codility/redis-rpc. Without a Redis it brings its own broker.
+the protocol of Codility/redis-rpc. It measures Redis commands, too, and has a Redis for
+tests, redrpc broker, which redrpc bench uses unless it is given another.
 
-Exit codes: 0 fine, 1 could not run or nothing succeeded, 2 wrong flag or argument; of
+Exit codes: 0 success, 1 could not run or nothing succeeded, 2 wrong flag or argument; of
 redrpc bench and its sub-commands also 3 an SLO was missed or something is worse, 4 the
 measurement is invalid or inconclusive; of redrpc call also 5 the function failed, 6 no
 result came.`,

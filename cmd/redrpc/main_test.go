@@ -294,7 +294,7 @@ func TestManualPages(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "man1")
 	redrpc(t, "man", dir).want(t, exitOK)
 	for page, want := range map[string][]string{
-		"redrpc.1":             {"redrpc-bench(1)", "Exit codes: 0 fine"},
+		"redrpc.1":             {"redrpc-bench(1)", "Exit codes: 0 success"},
 		"redrpc-top.1":         {`WAITING   calls in the queue`, `\fB-n\fP, \fB--times\fP`, "redrpc top -n 1"},
 		"redrpc-bench-sweep.1": {"redrpc-bench(1)"},
 		"redrpc-serve.1":       {"ARG_name", "REDRPC_*"},

@@ -25,7 +25,7 @@ func newServe(getenv func(string) string) *cobra.Command {
 		Use:   "serve",
 		Short: "Serve programs, or the functions echo, sleep, add and fail",
 		Long: `Serve four functions to try calls with, or programs, until SIGINT or SIGTERM. Calls
-that were taken by then are finished and answered; a second signal kills.
+that were taken by then are finished and answered; a second signal kills the process.
 
 ` + functionsHelp + "\n\n" + execHelp,
 		Example: `  redrpc serve
@@ -49,12 +49,12 @@ that were taken by then are finished and answered; a second signal kills.
 	flags := cmd.Flags()
 	flags.SortFlags = false
 	flags.Var(&programs, "exec", "serve a program as the function NAME (repeatable)")
-	flags.Var(notNegative(&longest), "exec-timeout", "longest run of a program, whatever its caller allows, 0 = no limit")
+	flags.Var(notNegative(&longest), "exec-timeout", "maximum run time of a program, whatever its caller allows, 0 = no limit")
 	flags.Var(name(&opt.Prefix, "TEXT"), "prefix", "prefix of all keys")
-	flags.Var(count(&opt.Workers, 1, 100_000), "workers", "calls that run at the same time")
+	flags.Var(count(&opt.Workers, 1, 100_000), "workers", "maximum number of calls that run at the same time")
 	flags.Var(count(&opt.MaxCalls, 0, 1_000_000_000), "max-calls", "stop after this number of calls, 0 = never")
 	flags.Var(positive(&opt.Tolerance), "tolerance", "grace after the caller's deadline within which a call is still run")
-	flags.Var(withoutColon(&opt.Kind), "kind", "kind of server, as clients that look for servers see it")
+	flags.Var(withoutColon(&opt.Kind), "kind", "kind of server, shown by redrpc servers")
 	flags.Var(withoutColon(&opt.ID), "id", "name of this server among those of its kind (default a new one)")
 	flags.Var(positive(&shutdown), "shutdown-timeout", "grace period for running calls after a signal; then they are interrupted")
 	conn.register(flags, getenv, defaultRedis)

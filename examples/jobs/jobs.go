@@ -1,4 +1,4 @@
-// Package jobs is a small queue of jobs that loses none: a worker moves a job to a list of
+// Package jobs is a small job queue that loses no job: a worker moves a job to a list of
 // its own while it works, under a lock that expires when the worker dies. Its tests show
 // what a test with the broker looks like: virtual time, faults, snapshots.
 package jobs

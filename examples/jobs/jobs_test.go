@@ -12,14 +12,14 @@ import (
 	"redrpc/broker/brokertest"
 )
 
-// Each test has a broker of its own in memory, whose clock stands until the test moves it.
+// Each test has a broker of its own in memory, whose clock stands still until the test moves it.
 func start(t *testing.T) (*broker.Broker, *redis.Client) {
 	t.Parallel()
 	return brokertest.Start(t, broker.Options{Strict: true, ManualTime: time.Unix(1_700_000_000, 0)})
 }
 
-// work runs a worker until it waits for a job and has waited for so long that it looks
-// whether it shall go on.
+// work runs a worker until it has done all jobs, then ends its context, and moves the clock
+// so that its wait for another job times out.
 func work(t *testing.T, b *broker.Broker, rdb *redis.Client, do func(string) error) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)

@@ -47,11 +47,11 @@ func run(ctx context.Context, rdb *redis.Client, metricsAddr string) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(calls, rpcprom.Dropped(server))
 	metrics := &http.Server{Addr: metricsAddr, Handler: promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), ReadHeaderTimeout: 5 * time.Second}
-	go metrics.ListenAndServe() // without metrics the service serves all the same
+	go metrics.ListenAndServe() // the service serves even if it cannot serve its metrics
 	defer metrics.Close()
 
 	ended := make(chan error, 1)
-	go func() { ended <- server.Run(context.Background()) }() // #nosec G118 -- Stop ends it in good order
+	go func() { ended <- server.Run(context.Background()) }() // #nosec G118 -- Stop ends it gracefully
 	select {
 	case err := <-ended:
 		return err
