@@ -207,7 +207,6 @@ type CallOption func(*callOptions)
 
 type callOptions struct {
 	timeout  time.Duration
-	made     time.Time // when the call was, a moment ago
 	deadline time.Time // when timeout is over
 	sendOnly bool      // nobody waits for a result
 }
@@ -242,8 +241,7 @@ func (c *Client) callOptions(opts []CallOption) callOptions {
 	if len(opts) > 0 {
 		o = o.with(opts)
 	}
-	o.made = time.Now()
-	o.deadline = o.made.Add(o.timeout)
+	o.deadline = time.Now().Add(o.timeout)
 	return o
 }
 
@@ -259,7 +257,6 @@ func (o callOptions) with(opts []CallOption) callOptions {
 func (c *Client) intercepted(ctx context.Context, fn string, args, out any, o callOptions) (id string, err error) {
 	info := &CallInfo{Func: fn, Queue: c.function(fn).queue, Client: c.opt.Name, Deadline: sooner(ctx, o.deadline)}
 	err = intercept(ctx, c.opt.Intercept, info, func(ctx context.Context) error {
-		o.made = time.Now() // again, if it is retried
 		return c.call(ctx, fn, args, out, o, info)
 	})
 	return info.ID, err
@@ -311,7 +308,7 @@ func (c *Client) await(ctx context.Context, call *pendingCall, o callOptions) (g
 		w = newWaiter()
 	}
 	call.done, w.call, w.timeout = w.done, call, o.timeout
-	w.timer.Reset(o.deadline.Sub(call.sent))
+	w.timer.Reset(time.Until(o.deadline)) // call.sent may be long ago, if the process was stopped
 	call.slot.send(call)
 	select {
 	case got = <-w.done:
@@ -356,7 +353,9 @@ func (c *Client) prepare(ctx context.Context, s *slotClient, f *calledFunction, 
 	if err != nil {
 		return nil, err
 	}
-	call.sent = o.made
+	if call.sent = time.Now(); !call.sent.Before(call.deadline) {
+		return nil, cmp.Or(ctx.Err(), error(timeUp(o.timeout)))
+	}
 	var list *listName
 	if !o.sendOnly {
 		if list = s.replies.current.Load(); list == nil {

@@ -290,6 +290,11 @@ type conn struct {
 	refusal  string        // the error that the first of them brought
 }
 
+// lastLook is how long a read, a write or a reply that has timed out gets once more. A process
+// that was stopped, as by SIGSTOP, goes on after its deadlines, though what it waits for may have
+// come long before: once a deadline has passed Go does not look at the socket.
+const lastLook = 10 * time.Millisecond
+
 // Read reads what has come. As long as the system still sends what was written, however
 // slowly, it waits on.
 func (c *conn) Read(p []byte) (n int, err error) {
@@ -298,6 +303,10 @@ func (c *conn) Read(p []byte) (n int, err error) {
 			c.SetReadDeadline(time.Now().Add(c.patience)) // fails only if it is closed, which Read says
 		}
 		n, err = c.Conn.Read(p)
+		if n == 0 && isTimeout(err) {
+			c.SetReadDeadline(time.Now().Add(lastLook))
+			n, err = c.Conn.Read(p)
+		}
 		if n > 0 || !isTimeout(err) || !c.drains() {
 			break
 		}
@@ -329,13 +338,17 @@ func (c *conn) Write(b []byte) (written int, err error) {
 			c.SetWriteDeadline(time.Now().Add(timeout)) // fails only if it is closed
 		}
 		n, err := c.Conn.Write(b[written:min(len(b), written+piece)])
+		if n == 0 && isTimeout(err) {
+			c.SetWriteDeadline(time.Now().Add(lastLook))
+			n, err = c.Conn.Write(b[written:min(len(b), written+piece)])
+		}
 		written += n
 		c.total += int64(n)
 		c.written = time.Now()
 		if err != nil && !(isTimeout(err) && n > 0) {
 			if c.reads == 0 { // Redis may have said why it closed the connection
 				var b [512]byte
-				c.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
+				c.SetReadDeadline(time.Now().Add(lastLook))
 				n, _ := c.Conn.Read(b[:])
 				c.note(b[:n])
 			}

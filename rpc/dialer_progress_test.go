@@ -1,6 +1,10 @@
 package rpc
 
 import (
+	"io"
+	"net"
+	"os"
+	"sync"
 	"testing"
 	"time"
 )
@@ -27,5 +31,78 @@ func TestProgressOfOldBytes(t *testing.T) {
 		if want := at(c.want); !conn.drained.Equal(want) {
 			t.Errorf("%s: got the last progress after %v, want %v", c.name, conn.drained.Sub(begun), want.Sub(begun))
 		}
+	}
+}
+
+// An overdueConn times out once before it reads or writes, although it can.
+type overdueConn struct {
+	net.Conn
+	readOverdue, writeOverdue bool
+}
+
+func (c *overdueConn) Read(p []byte) (int, error) {
+	if c.readOverdue = !c.readOverdue; c.readOverdue {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.Conn.Read(p)
+}
+
+func (c *overdueConn) Write(p []byte) (int, error) {
+	if c.writeOverdue = !c.writeOverdue; c.writeOverdue {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.Conn.Write(p)
+}
+
+// TestDeadlineOfAStoppedProcess: a deadline that passed while the process was stopped does not end
+// a read for which something has come, nor a write for which there is room.
+func TestDeadlineOfAStoppedProcess(t *testing.T) {
+	t.Parallel()
+	ours, theirs := net.Pipe()
+	var echoing sync.WaitGroup
+	defer echoing.Wait()
+	defer ours.Close()
+	echoing.Go(func() { _, _ = io.Copy(theirs, theirs) }) // until it is closed
+	c := &conn{Conn: &overdueConn{Conn: ours}, dialer: &dialer{writeTimeout: time.Minute}, patience: time.Minute}
+	const text = "what comes back"
+	if n, err := c.Write([]byte(text)); n != len(text) || err != nil {
+		t.Fatalf("wrote %d, %v", n, err)
+	}
+	b := make([]byte, len(text))
+	if n, err := io.ReadFull(c, b); err != nil || string(b) != text {
+		t.Errorf("read %q, %v", b[:n], err)
+	}
+}
+
+// TestDeadlineOfASocket: Go does not read from a socket once the deadline has passed, whatever
+// has come.
+func TestDeadlineOfASocket(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ours, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	theirs, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	const text = "what has come"
+	if _, err := io.WriteString(theirs, text+text); err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, len(text))
+	if _, err := io.ReadFull(ours, b); err != nil { // both have come
+		t.Fatal(err)
+	}
+	c := &conn{Conn: ours, patience: time.Nanosecond} // which is over at once
+	if n, err := c.Read(b); err != nil || string(b) != text {
+		t.Errorf("read %q, %v", b[:n], err)
 	}
 }

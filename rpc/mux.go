@@ -157,6 +157,7 @@ func (m *mux) serve(c *conn) error {
 func (m *mux) write(c *conn, lost <-chan error) error {
 	var again backoff
 	var tick <-chan time.Time // while replies may be due
+	wasLate := false          // they were late when it was last looked
 	for {
 		select {
 		case <-m.wake:
@@ -182,14 +183,17 @@ func (m *mux) write(c *conn, lost <-chan error) error {
 		case <-tick:
 			tick = nil
 			due, late := m.awaits(c)
-			if late != nil {
+			switch {
+			case late != nil && wasLate:
 				c.Close()
 				<-lost
 				return late
-			}
-			if due {
+			case late != nil: // or have come, and are yet to be read
+				tick = time.After(lastLook)
+			case due:
 				tick = time.After(m.lookEvery())
 			}
+			wasLate = late != nil
 		case err := <-lost:
 			return err
 		case <-m.dialer.life.Done():
