@@ -136,7 +136,7 @@ func TestBenchPlan(t *testing.T) {
 			t.Errorf("%v: %d workers, %v", c.from, got.Plan.Workers, err)
 		}
 	}
-	redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p99=1ms", "--from", run).want(t, exitMissed, "no number of workers does")
+	redrpc(t, "bench", "plan", "--rate", "100", "--slo", "p99=1ms", "--simulate", "20000", "--from", run).want(t, exitMissed, "no number of workers does")
 	without := filepath.Join(dir, "without.json")
 	text, err := os.ReadFile(run)
 	if err != nil {

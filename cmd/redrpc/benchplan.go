@@ -217,6 +217,13 @@ func waited(res *bench.Result, queue, run, wake *bench.Samples) string {
 // sums are draws of the sum of two independent times.
 func sums(a, b *bench.Samples, seed uint64) []time.Duration {
 	const n = 1000
+	// Samples from a report stay compressed; those of opened are not, so a rank is found at once.
+	opened := func(s *bench.Samples) *bench.Samples {
+		o := new(bench.Samples)
+		o.Add(s)
+		return o
+	}
+	a, b = opened(a), opened(b)
 	rank := func(s *bench.Samples, i int) time.Duration {
 		d, _ := s.Rank(1 + (s.Count-1)*int64(i)/(n-1))
 		return d

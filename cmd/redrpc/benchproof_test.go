@@ -104,8 +104,8 @@ func TestPlanPredictsWhatIsMeasured(t *testing.T) {
 			return err
 		}
 		rate := utilisation * workers / plan.o.Run.Mean().Seconds()
-		plan.o.Rate, plan.o.Calls = rate, 200_000
-		busy, err := m.trial("poisson")(t.Context(), rate, 150*time.Second)
+		plan.o.Rate, plan.o.Calls = rate, 50_000
+		busy, err := m.trial("poisson")(t.Context(), rate, 40*time.Second)
 		if err != nil || busy.Verdict.State != bench.Valid {
 			t.Fatalf("%v, %+v", err, busy.Verdict)
 		}
