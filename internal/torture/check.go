@@ -52,6 +52,7 @@ type Incident struct {
 	Clients []string      // whose calls it may do it to; none is all
 	Servers []string      // that it happened to; none is that it is not about servers
 	Kills   bool          // they were killed: what they had taken is lost
+	Stops   bool          // the clients were stopped: what comes meanwhile is there when they go on
 	Waiting bool          // it may be done only to calls that no server has taken
 	Outlast time.Duration // calls that wait so long are not hurt, if it is not 0
 	Settle  time.Duration // what it did may show for so long after its end
@@ -231,9 +232,14 @@ func (c *checker) stalledIn(process string, s span) (d time.Duration) {
 	return d
 }
 
+// addStall adds a stall of a process. What it has in common with the last one does not count twice:
+// a process may be stopped while it writes its journal.
 func (h *History) addStall(process string, s span) {
 	if h.stalls == nil {
 		h.stalls = map[string][]span{}
+	}
+	if all := h.stalls[process]; len(all) > 0 && s.begin.Before(all[len(all)-1].end) {
+		s.begin = all[len(all)-1].end
 	}
 	h.stalls[process] = append(h.stalls[process], s)
 }
@@ -388,7 +394,8 @@ func (c *checker) explained(call *Call, s span, kind string) bool {
 // deliverable is whether a call has a result that its client had time to get: it ran to its end,
 // neither its server nor Redis lost it, and nothing happened to either for so long as it may take
 // to work again. Who sends and does not wait has no result. In the protocol without additions, which
-// also our clients speak with other servers, a connection that is lost may have had a result on it.
+// also our clients speak with other servers, a connection that is lost may have had a result on it:
+// a client that is only stopped has to lose none.
 func (c *checker) deliverable(call *Call) bool {
 	if !isOurs(call.Client) || len(call.Runs) != 1 || call.Runs[0].End.IsZero() || call.Want == wantTooLong || call.Want == wantDelivery {
 		return false
@@ -406,7 +413,7 @@ func (c *checker) deliverable(call *Call) bool {
 		if len(i.Servers) > 0 && !slices.Contains(i.Servers, run.Server) || i.Waiting || !i.NotSent && !i.NoResult {
 			continue
 		}
-		if !isOurs(run.Server) {
+		if !isOurs(run.Server) && !i.Stops {
 			return false
 		}
 		until := c.until(i, call.Client)

@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"bufio"
 	"maps"
 	"os"
 	"path/filepath"
@@ -23,7 +24,7 @@ func planted(t *testing.T, lines ...string) *History {
 			{Fault: "Redis killed", Begin: at(10_000), End: at(11_000), NotSent: true, NoResult: true, Forgets: true},
 			{Fault: "server killed", Begin: at(30_000), End: at(30_100), NoResult: true, Kills: true, Servers: []string{"victim"}},
 			{Fault: "connections killed", Begin: at(50_000), End: at(51_000), NotSent: true, NoResult: true},
-			{Fault: "client stopped", Begin: at(60_000), End: at(61_000), NotSent: true, NoResult: true, Clients: []string{"another"}},
+			{Fault: "client stopped", Begin: at(60_000), End: at(61_000), NotSent: true, NoResult: true, Stops: true, Clients: []string{"client-2"}},
 			{Fault: "slow", Begin: at(70_000), End: at(71_000), NoResult: true, Outlast: 3 * time.Second},
 			{Fault: "failover", Begin: at(80_000), End: at(81_000), NoResult: true, Repeats: true},
 		},
@@ -81,6 +82,7 @@ func TestCheck(t *testing.T) {
 		{"a result is lost with connections", []string{"begin 50100 x 8000 result", `end 58100 x no-result "timeout"`, "server: run 50101 x", "server: ran 50102 x"}, promiseDelivered},
 		{"a result comes too late after connections were lost", []string{"begin 50100 x 1000 result", `end 51100 x no-result "timeout"`, "server: run 50101 x", "server: ran 50102 x"}, ""},
 		{"a result of an old server is lost with connections", []string{"begin 50100 x 8000 result", `end 58100 x no-result "timeout"`, "old-server: run 50101 x", "old-server: ran 50102 x"}, ""},
+		{"a result of an old server is lost as its client is stopped", []string{"client-2: begin 60100 x 8000 result", `client-2: end 68100 x no-result "timeout"`, "old-server: run 60101 x", "old-server: ran 60102 x"}, promiseDelivered},
 		{"a result of an old server is lost in peace", []string{"begin 48000 x 1000 result", `end 49000 x no-result "timeout"`, "old-server: run 48001 x", "old-server: ran 48002 x"}, promiseNotLost},
 		{"a result is lost in peace", []string{"begin 48000 x 8000 result", `end 56000 x no-result "timeout"`, "server: run 48001 x", "server: ran 48002 x"}, promiseDelivered},
 		{"a result has no time between faults", []string{"begin 50100 x 2500 result", `end 52600 x no-result "timeout"`, "server: run 50101 x", "server: ran 50102 x"}, ""},
@@ -91,6 +93,7 @@ func TestCheck(t *testing.T) {
 		{"a call is lost as the machine is busy", []string{"begin 20000 x 1000 result", `end 21000 x no-result "timeout"`, "server: stall 20900 600"}, ""},
 		{"a caller waits too long", []string{"begin 20000 x 1000 result", `end 21500 x result ""`, "server: run 20001 x", "server: ran 20002 x"}, promisePrompt},
 		{"a caller waits long as its process stands", []string{"begin 20000 x 1000 result", `end 21500 x result ""`, "server: run 20001 x", "server: ran 20002 x", "stall 21499 400"}, ""},
+		{"a caller waits long as two stalls are one", []string{"begin 20000 x 1000 result", `end 21500 x result ""`, "server: run 20001 x", "server: ran 20002 x", "stall 21400 200", "stall 21400 200"}, promisePrompt},
 		{"a failure is a result", []string{"begin 20000 x 1000 failure", `end 20005 x result ""`, "server: run 20001 x", "server: ran 20002 x"}, promiseKind},
 		{"a panic is a panic", []string{"begin 20000 x 1000 panic", `end 20005 x remote:panic "oh"`, "server: run 20001 x", "server: ran 20002 x"}, ""},
 		{"a panic is another failure", []string{"begin 20000 x 1000 panic", `end 20005 x remote: "oh"`, "server: run 20001 x", "server: ran 20002 x"}, promiseKind},
@@ -171,4 +174,32 @@ func TestJournal(t *testing.T) {
 			t.Errorf("%s: got %v, want an error that has the line", line, err)
 		}
 	}
+}
+
+// TestJournalOnASlowDisk: a write that takes long is noted as a stall, behind its line.
+func TestJournalOnASlowDisk(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	j := &journal{file: w}
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		j.add("left", time.Now(), strings.Repeat("x", 1<<20)) // more than a pipe holds
+		j.add("run", time.Now(), "a")
+	}()
+	lines := bufio.NewReader(r)
+	if _, err := lines.Peek(1); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	time.Sleep(2 * leastStall)
+	for _, want := range []string{"left ", "stall ", "run "} {
+		if line, err := lines.ReadString('\n'); err != nil || !strings.HasPrefix(line, want) {
+			t.Errorf("got %q, %v, want a line that begins with %q", line[:min(len(line), 50)], err, want)
+		}
+	}
+	<-written
 }

@@ -111,10 +111,7 @@ func say(words ...any) { fmt.Println(words...) }
 // watch notes when the process does not get on, until it is stopped: it was suspended, or the
 // machine is busy.
 func (j *journal) watch() (stop func()) {
-	const (
-		often = 10 * time.Millisecond
-		late  = 10 * time.Millisecond
-	)
+	const often = 10 * time.Millisecond
 	stopping := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -126,7 +123,7 @@ func (j *journal) watch() (stop func()) {
 			case <-time.After(often):
 			}
 			now := time.Now()
-			if over := now.Sub(begun) - often; over > late {
+			if over := now.Sub(begun) - often; over > leastStall {
 				j.add("stall", now, micros(over))
 			}
 		}

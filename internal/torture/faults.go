@@ -108,7 +108,7 @@ var fleetFaults = []fault{
 	}},
 	{"client stopped", "clients", 50 * ms, 3000 * ms, func(a *arena, i *Incident) func() {
 		p := a.any(a.clients)
-		i.Clients, i.NotSent, i.NoResult = []string{p.name}, true, true
+		i.Clients, i.NotSent, i.NoResult, i.Stops = []string{p.name}, true, true, true
 		return a.hold(p)
 	}},
 	{"calls cancelled", "clients", 300 * ms, 1500 * ms, all("cancel")},

@@ -19,7 +19,7 @@ import (
 //	end TIME CALL KIND "TEXT"       it has ended
 //	run TIME CALL                   a handler has begun with it
 //	ran TIME CALL                   the handler has finished
-//	stall TIME DURATION             the process did not get on for so long, until TIME
+//	stall TIME DURATION             the process, or a write of its journal, did not get on for so long, until TIME
 //	left TIME "TEXT"                what was left over at the end of the process
 //
 // with times and durations in microseconds, the former since 1970. The Python peers write
@@ -33,6 +33,8 @@ type journal struct {
 const (
 	journalSuffix = ".journal"
 	arenaJournal  = "arena" // with the proxies
+
+	leastStall = 10 * time.Millisecond // that is noted
 )
 
 // openJournal opens the journal of a process in a directory.
@@ -41,11 +43,22 @@ func openJournal(dir, process string) (*journal, error) {
 	return &journal{file: f}, err
 }
 
-// add writes a line. A journal that cannot be written is the end of the process: its calls
-// could not be judged.
+// add writes a line. What it waits for the disk is noted: a call begins before its line is
+// written, so that is part of its time, and not of its timeout.
 func (j *journal) add(what string, at time.Time, fields ...string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	begun := time.Now()
+	j.write(what, at, fields...)
+	now := time.Now()
+	if took := now.Sub(begun); took > leastStall {
+		j.write("stall", now, micros(took))
+	}
+}
+
+// write writes a line. A journal that cannot be written is the end of the process: its calls
+// could not be judged. It is called under the lock.
+func (j *journal) write(what string, at time.Time, fields ...string) {
 	j.line = append(j.line[:0], what...)
 	j.line = append(j.line, ' ')
 	j.line = strconv.AppendInt(j.line, at.UnixMicro(), 10)
