@@ -70,13 +70,7 @@ func popSome(c *keyspace.Call, args [][]byte, from end) resp.Reply {
 // pop removes up to n members at an end. The event comes before the reply; in Redis it may come
 // between its elements.
 func pop(c *keyspace.Call, e *keyspace.Entry, s *zset, from end, n int64) []scored {
-	number := int(min(n, int64(s.len())))
-	members := cloned(number, s.walk(0, number, from == greatest))
-	if from == least {
-		s.removeRange(0, number)
-	} else {
-		s.removeRange(s.len()-number, number)
-	}
+	members := s.pop(int(min(n, int64(s.len()))), from)
 	key := []byte(e.Key)
 	c.Notify(c.DB, key, keyspace.ZsetEvent, from.popped())
 	c.SignalModified(c.Caller, c.DB, key)

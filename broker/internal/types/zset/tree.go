@@ -118,13 +118,22 @@ func (t *tree) countBefore(is before) int {
 func (t *tree) at(rank int) *node {
 	p := t.root
 	for !p.isLeaf() {
-		i := 0
-		for ; rank >= p.children[i].count; i++ {
-			rank -= p.children[i].count
-		}
-		p = p.children[i].page
+		p = p.children[p.seekRank(&rank)].page
 	}
 	return p.nodes[rank]
+}
+
+// seekRank returns the index of the child that a rank is in, or that of a leaf's node. It
+// takes what is before the child from the rank.
+func (p *page) seekRank(rank *int) int {
+	if p.isLeaf() {
+		return *rank
+	}
+	i := 0
+	for ; *rank >= p.children[i].count; i++ {
+		*rank -= p.children[i].count
+	}
+	return i
 }
 
 // add adds a node that is not there.
@@ -187,23 +196,39 @@ func cutAt(added int) int {
 
 // remove removes a node that is there.
 func (t *tree) remove(n *node) {
-	t.root.remove(n.upTo())
+	is := n.upTo()
+	t.take(func(p *page) int {
+		if p.isLeaf() {
+			return p.seekNode(is) - 1
+		}
+		return p.seekChild(is)
+	})
+}
+
+// removeAt removes the node of a rank, which there must be, and returns it.
+func (t *tree) removeAt(rank int) *node {
+	return t.take(func(p *page) int { return p.seekRank(&rank) })
+}
+
+// take removes a node and returns it. Seek says which child it is in, and where in its leaf.
+func (t *tree) take(seek func(*page) int) *node {
+	n := t.root.take(seek)
 	for len(t.root.children) == 1 {
 		t.root = t.root.children[0].page
 	}
+	return n
 }
 
-// remove removes the last node before a place.
-func (p *page) remove(is before) {
+func (p *page) take(seek func(*page) int) *node {
+	at := seek(p)
 	if p.isLeaf() {
-		at := p.seekNode(is)
-		p.nodes = slices.Delete(p.nodes, at-1, at)
-		return
+		n := p.nodes[at]
+		p.nodes = slices.Delete(p.nodes, at, at+1)
+		return n
 	}
-	at := p.seekChild(is)
 	c := &p.children[at]
 	c.count--
-	c.page.remove(is)
+	n := c.page.take(seek)
 	switch {
 	case c.count == 0:
 		p.children = slices.Delete(p.children, at, at+1)
@@ -213,6 +238,7 @@ func (p *page) remove(is before) {
 	case at+1 < len(p.children) && p.fits(at):
 		p.join(at)
 	}
+	return n
 }
 
 // fits reports whether a child and the next leave room in one page.

@@ -215,8 +215,40 @@ func (s *zset) removeRange(rank, n int) {
 		return
 	}
 	for range n {
-		s.remove(s.large.at(rank).bytes())
+		s.large.removeAt(rank)
 	}
+}
+
+// removeAt removes the member of a rank, which there must be, and returns it.
+func (x *index) removeAt(rank int) *node {
+	n := x.tree.removeAt(rank)
+	x.members.Remove(n.bytes())
+	x.bytes -= len(n.member)
+	return n
+}
+
+// pop removes n members at an end, of which there must be as many, and returns them, beginning
+// with that at the end.
+func (s *zset) pop(n int, from end) []scored {
+	if s.large == nil {
+		popped := cloned(n, s.walk(0, n, from == greatest))
+		if from == least {
+			s.removeRange(0, n)
+		} else {
+			s.removeRange(s.len()-n, n)
+		}
+		return popped
+	}
+	popped := make([]scored, n)
+	for i := range popped {
+		rank := 0
+		if from == greatest {
+			rank = s.len() - 1
+		}
+		removed := s.large.removeAt(rank)
+		popped[i] = scored{removed.bytes(), removed.score} // nodes never change
+	}
+	return popped
 }
 
 // countBefore returns how many members come before a place in the order.
