@@ -31,6 +31,8 @@ func (m model) with(member string, score float64) model {
 	return m
 }
 
+func sameMember(x, y scored) bool { return bytes.Equal(x.member, y.member) && x.score == y.score }
+
 // A sorted set does what a slice does, whether it is small or large, and whatever is done to it.
 func TestZsetAgainstSlice(t *testing.T) {
 	seed := rand.Uint64()
@@ -52,7 +54,7 @@ func TestZsetAgainstSlice(t *testing.T) {
 			}
 			what := ""
 			shrink := (step/500)%2 == 1
-			switch op := random.IntN(10); {
+			switch op := random.IntN(11); {
 			case op < 6 && !shrink, op < 2, len(m) == 0:
 				what = "put"
 				s.put([]byte(member), score, &limits)
@@ -63,6 +65,20 @@ func TestZsetAgainstSlice(t *testing.T) {
 					t.Fatalf("removed %t, want %t", got, want)
 				}
 				m = m.without(member)
+			case op < 9:
+				what = "pop"
+				n := random.IntN(min(len(m), 5) + 1)
+				ends := slices.Clone(m)
+				from := end(random.IntN(2) == 0)
+				if from == greatest {
+					slices.Reverse(ends)
+				}
+				if got := s.pop(n, from); !slices.EqualFunc(got, ends[:n], sameMember) {
+					t.Fatalf("popped %v at %t of %v", got, from, m)
+				}
+				for _, x := range ends[:n] {
+					m = m.without(string(x.member))
+				}
 			default:
 				what = "remove a range"
 				from := random.IntN(len(m))
@@ -98,9 +114,7 @@ func checkZset(t *testing.T, s *zset, m model, random *rand.Rand, when string) {
 		}
 		for _, part := range []interval{{0, len(m)}, {skip, n}} {
 			got := collected(s.walk(part.skip, part.n, reverse))
-			if !slices.EqualFunc(got, want[part.skip:part.skip+part.n], func(x, y scored) bool {
-				return bytes.Equal(x.member, y.member) && x.score == y.score
-			}) {
+			if !slices.EqualFunc(got, want[part.skip:part.skip+part.n], sameMember) {
 				t.Fatalf("%s: walked over %v of %v in reverse %t: %v", when, part, m, reverse, got)
 			}
 		}
@@ -119,9 +133,7 @@ func checkZset(t *testing.T, s *zset, m model, random *rand.Rand, when string) {
 	body := s.AppendRDB(nil)
 	limits := keyspace.Thresholds{ZSetEntries: len(m) * (random.IntN(2)), ZSetValue: 64}
 	loaded, isZset := decodeZset(body[0], rdb.NewDecoder(body[1:], 0), limits).(*zset)
-	if !isZset || !slices.EqualFunc(collected(loaded.all()), m, func(x, y scored) bool {
-		return bytes.Equal(x.member, y.member) && x.score == y.score
-	}) {
+	if !isZset || !slices.EqualFunc(collected(loaded.all()), m, sameMember) {
 		t.Fatalf("%s: it is loaded as %v", when, loaded)
 	}
 }
