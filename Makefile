@@ -87,7 +87,7 @@ systems: ## run programs that use Redis on redis-server and on the broker, and l
 systems-quick: ## run these programs on the broker only
 	$(SYSTEMS) -count=1 -short ./...
 
-differential: ## compare the broker with redis-server over 1,000,000 random commands, or more until it has seen all
+differential: ## compare the broker with redis-server over 1,000,000 random commands, or more, until each command has ended in each way
 	GOGC=800 go test ./broker -run '^TestDifferential$$' -v -timeout 2h -differential.commands 1000000 -differential.servers 3
 
 torture: ## inject faults into Redis, servers, clients and the network for DURATION (2m), and check every call: bin/torture/SEED/report.md
@@ -95,16 +95,16 @@ torture: ## inject faults into Redis, servers, clients and the network for DURAT
 	go test ./internal/torture -run '^TestTorture$$' -v -count=1 -timeout 12h -torture.duration $(or $(DURATION),2m) \
 		-torture.seed $(SEED) -torture.out $(CURDIR)/bin/torture -torture.redrpc $(CURDIR)/bin/redrpc
 
-results: ## measure the broker beside redis-server and miniredis: results/broker.md (QUICK=1: a look, in bin)
+results: ## measure the broker beside redis-server and miniredis: results/broker.md (QUICK=1: a short run, into bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers $(if $(QUICK),-quick -out ../../bin)
 
-calls: ## measure calls beside the original's algorithm and NATS: results/rpc.md (QUICK=1: a look, in bin)
+calls: ## measure calls beside the original's algorithm and NATS: results/rpc.md (QUICK=1: a short run, into bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -calls $(if $(QUICK),-quick -out ../../bin)
 
-generator: ## measure the load generator, also beside redis-benchmark: results/bench.md (QUICK=1: a look, in bin)
+generator: ## measure the load generator, also beside redis-benchmark: results/bench.md (QUICK=1: a short run, into bin)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -generator $(if $(QUICK),-quick -out ../../bin)
 
-load: ## measure memory under extreme loads beside redis-server: results/load.md (ONLY=KEYS: those with this in their names)
+load: ## measure memory under extreme loads beside redis-server: results/load.md (ONLY=KEYS: only loads with this in their names)
 	cd results/peers && go build -o ../../bin/peers . && ../../bin/peers -load -only "$(ONLY)"
 
 # The soak test shows only whether something grows, so the machine may be busy.
