@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"redrpc/broker/internal/transport"
 )
 
 // A client that is dropped has received what came before, and a part of the reply if
@@ -170,7 +172,8 @@ func TestFaultRefuse(t *testing.T) {
 }
 
 // What a client is sent before it is dropped arrives, also if the client is still sending
-// more than the broker will ever read.
+// more than the broker will ever read. A client that reads for longer than the broker waits
+// at the end, as it may on a busy machine, may lose the rest.
 func TestFaultDropWhileClientSends(t *testing.T) {
 	const size = 1 << 20
 	whole := fmt.Sprintf("$%d\r\n%s\r\n", size, strings.Repeat("x", size))
@@ -182,12 +185,14 @@ func TestFaultDropWhileClientSends(t *testing.T) {
 			w := newWire(dial(t))
 			commands := append(bytes.Repeat(request("PING"), 1000), request("GET", "k")...)
 			commands = append(commands, bytes.Repeat(request("PING"), 200_000)...)
-			sent := make(chan struct{})
+			sent, begun := make(chan struct{}), time.Now()
 			go func() {
 				defer close(sent)
 				w.Write(commands) // which may fail at any time
 			}()
-			if got := w.all(t); got != want {
+			got := w.all(t)
+			late := time.Since(begun) >= transport.PatienceAtEnd
+			if got != want && !(late && strings.HasPrefix(want, got)) {
 				t.Errorf("received %d bytes, want %d", len(got), len(want))
 			}
 			w.Close()

@@ -42,18 +42,18 @@ func TestFakeTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, rdb := brokertest.Start(t)
 		from := time.Now()
-		err := rdb.BLPop(t.Context(), 5*time.Second, "nothing").Err()
+		err := rdb.BLPop(t.Context(), time.Hour, "nothing").Err()
 		if err != redis.Nil {
 			t.Fatalf("got %v, want redis.Nil", err)
 		}
-		if took := time.Since(from); took != 5*time.Second {
-			t.Errorf("took %v of fake time, want exactly 5s", took)
+		if took := time.Since(from); took != time.Hour {
+			t.Errorf("took %v of fake time, want exactly 1h", took)
 		}
 	})
-	if took := time.Since(started); took > 2*time.Second {
+	if took := time.Since(started); took > time.Minute { // however busy the machine is
 		t.Errorf("took %v of real time, expected milliseconds", took)
 	} else {
-		t.Logf("5 s took %v", took)
+		t.Logf("an hour took %v", took)
 	}
 }
 

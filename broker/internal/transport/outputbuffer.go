@@ -11,7 +11,7 @@ import (
 // from it what it has not read yet. So at the end it is given some time to read that and
 // to close its side, and meanwhile may send so many bytes.
 const (
-	patienceAtEnd = time.Second
+	PatienceAtEnd = time.Second
 	inputAtEnd    = 16 << 20
 )
 

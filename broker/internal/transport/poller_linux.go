@@ -334,7 +334,7 @@ func (s *polled) part() {
 	err := error(net.ErrClosed)
 	if s.fd >= 0 {
 		err = unix.Shutdown(s.fd, unix.SHUT_WR)
-		s.timer = time.AfterFunc(patienceAtEnd, s.Abort)
+		s.timer = time.AfterFunc(PatienceAtEnd, s.Abort)
 	}
 	s.using.Unlock()
 	if err != nil {

@@ -58,7 +58,7 @@ func (s *socket) readAll() {
 func (s *socket) readOut() {
 	defer s.host.Recover(s.name)
 	half, can := s.conn.(interface{ CloseWrite() error })
-	if !can || !s.parting() || s.conn.SetDeadline(time.Now().Add(patienceAtEnd)) != nil || half.CloseWrite() != nil {
+	if !can || !s.parting() || s.conn.SetDeadline(time.Now().Add(PatienceAtEnd)) != nil || half.CloseWrite() != nil {
 		return
 	}
 	io.CopyN(io.Discard, s.conn, inputAtEnd) // the error says how the connection has ended
