@@ -258,12 +258,15 @@ func TestFailuresOnTheList(t *testing.T) {
 			}
 		}
 		// A long result that has been announced and is not there is none.
-		ended := h.start(ctx, client, "f", 0, rpc.Timeout(300*time.Millisecond))
+		limited, giveUp := context.WithCancel(ctx)
+		defer giveUp()
+		ended := h.start(limited, client, "f", 0, rpc.Timeout(patience))
 		call := h.takeCallWithList("f")
 		h.pushResults(h.replyList(call.ReplyTo), fmt.Sprintf(`{"id":%q,"at":"result"}`, call.ID))
 		other := h.start(ctx, client, "f", 1, rpc.Timeout(patience))
 		h.pushResults(h.replyList(call.ReplyTo), listResult(h.takeCallWithList("f")))
 		next(t, other).isResult(t)
+		giveUp()
 		if err := next(t, ended).err; !errors.Is(err, rpc.ErrNoResult) && !errors.Is(err, rpc.ErrBadResult) {
 			t.Errorf("got %v, want no result", err)
 		}

@@ -241,6 +241,17 @@ func next[T any](t *testing.T, ch <-chan T) T {
 	}
 }
 
+// unanswered makes a call that nobody answers, with the shortest timeout within which this
+// machine sends it, and returns that and the call's error.
+func unanswered(call func(timeout time.Duration) error) (time.Duration, error) {
+	for timeout := 250 * time.Millisecond; ; timeout *= 2 {
+		err := call(timeout)
+		if !errors.Is(err, rpc.ErrNotSent) || timeout > patience {
+			return timeout, err
+		}
+	}
+}
+
 type logbook struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -430,7 +441,7 @@ func testMalformedCalls(t *testing.T, h *house) {
 
 func testCallOnTheWire(t *testing.T, h *house) {
 	client, ctx := h.client(rpc.ClientOptions{NoExtensions: true, Name: "n"}), context.Background()
-	err := client.Call(ctx, "f", nil, nil, rpc.Timeout(2*time.Second))
+	_, err := unanswered(func(timeout time.Duration) error { return client.Call(ctx, "f", nil, nil, rpc.Timeout(timeout)) })
 	is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
 	queue := h.prefix + ":f:calls"
 	if ttl := h.rdb.TTL(ctx, queue).Val(); ttl < patience || ttl > 120*time.Second {

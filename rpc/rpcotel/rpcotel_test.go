@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -96,127 +97,133 @@ func of(s sdktrace.ReadOnlySpan, name string) string {
 }
 
 func TestSpans(t *testing.T) {
-	c := newTraced(t, func(s *rpc.Server) error {
-		return errors.Join(
-			rpc.Handle(s, "inner", func(ctx context.Context, in struct{}) (bool, error) {
-				return trace.SpanContextFromContext(ctx).IsValid(), nil
-			}),
-			rpc.Handle(s, "fail", func(context.Context, struct{}) (int, error) { return 0, errors.New("no") }),
-			rpc.Handle(s, "typed", func(context.Context, struct{}) (int, error) { return 0, rpc.WithType("not_found", errors.New("no")) }),
-			rpc.Handle(s, "panic", func(context.Context, struct{}) (int, error) { panic("oh no") }),
-			rpc.Handle(s, "goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil }),
-			rpc.Handle(s, "args", func(context.Context, struct{ A int }) (int, error) { return 0, nil }),
-		)
-	})
-	state, err := trace.ParseTraceState("vendor=x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	outer := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, TraceState: state})
-	ctx := trace.ContextWithSpanContext(context.Background(), outer)
-	if has, err := rpc.Call[bool](ctx, c.Client, "inner", nil); err != nil || !has {
-		t.Errorf("the handler has a span: %v, %v", has, err)
-	}
-	for _, fn := range []string{"fail", "typed", "panic", "goexit", "args"} {
-		if err := c.Call(ctx, fn, nil, nil); err == nil {
-			t.Errorf("%s: no error", fn)
+	synctest.Test(t, func(t *testing.T) {
+		c := newTraced(t, func(s *rpc.Server) error {
+			return errors.Join(
+				rpc.Handle(s, "inner", func(ctx context.Context, in struct{}) (bool, error) {
+					return trace.SpanContextFromContext(ctx).IsValid(), nil
+				}),
+				rpc.Handle(s, "fail", func(context.Context, struct{}) (int, error) { return 0, errors.New("no") }),
+				rpc.Handle(s, "typed", func(context.Context, struct{}) (int, error) { return 0, rpc.WithType("not_found", errors.New("no")) }),
+				rpc.Handle(s, "panic", func(context.Context, struct{}) (int, error) { panic("oh no") }),
+				rpc.Handle(s, "goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil }),
+				rpc.Handle(s, "args", func(context.Context, struct{ A int }) (int, error) { return 0, nil }),
+			)
+		})
+		state, err := trace.ParseTraceState("vendor=x")
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if err := c.Call(ctx, "nobody", nil, nil, rpc.Timeout(time.Second)); !errors.Is(err, rpc.ErrNoResult) {
-		t.Errorf("got %v", err)
-	}
-	if err := c.Call(ctx, "inner", 7, nil); !errors.Is(err, rpc.ErrNotSent) {
-		t.Errorf("got %v", err)
-	}
-	c.stop()
-
-	for _, want := range []struct {
-		fn             string
-		client, server string // error.type
-		status         codes.Code
-	}{
-		{"fail", "remote_error", "*errors.errorString", codes.Error},
-		{"typed", "not_found", "not_found", codes.Error},
-		{"panic", "panic", "panic", codes.Error},
-		{"goexit", "panic", "panic", codes.Error},
-		{"args", "bad_arguments", "bad_arguments", codes.Unset},
-	} {
-		client, server := c.span(t, trace.SpanKindClient, want.fn), c.span(t, trace.SpanKindServer, want.fn)
-		if of(client, "error.type") != want.client || client.Status().Code != codes.Error {
-			t.Errorf("%s: client: got %q, %v", want.fn, of(client, "error.type"), client.Status())
+		outer := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled, TraceState: state})
+		ctx := trace.ContextWithSpanContext(context.Background(), outer)
+		if has, err := rpc.Call[bool](ctx, c.Client, "inner", nil); err != nil || !has {
+			t.Errorf("the handler has a span: %v, %v", has, err)
 		}
-		if of(server, "error.type") != want.server || server.Status().Code != want.status {
-			t.Errorf("%s: server: got %q, %v", want.fn, of(server, "error.type"), server.Status())
-		}
-		if client.Parent().SpanID() != outer.SpanID() || server.Parent().SpanID() != client.SpanContext().SpanID() || !server.Parent().IsRemote() {
-			t.Errorf("%s: the spans are not parent and child", want.fn)
-		}
-		if s := server.SpanContext(); s.TraceID() != outer.TraceID() || s.TraceState().Get("vendor") != "x" {
-			t.Errorf("%s: got trace %v, state %v", want.fn, s.TraceID(), s.TraceState())
-		}
-		for _, s := range []sdktrace.ReadOnlySpan{client, server} {
-			if of(s, "rpc.method") != want.fn || of(s, "rpc.system.name") != "redis_rpc" || of(s, "messaging.destination.name") != "redis_rpc:"+want.fn+":calls" || len(of(s, "messaging.message.id")) != 36 ||
-				of(s, "messaging.message.id") != of(client, "messaging.message.id") {
-				t.Errorf("%s: got attributes %v", want.fn, s.Attributes())
+		for _, fn := range []string{"fail", "typed", "panic", "goexit", "args"} {
+			if err := c.Call(ctx, fn, nil, nil); err == nil {
+				t.Errorf("%s: no error", fn)
 			}
 		}
-	}
-	if s := c.span(t, trace.SpanKindClient, "nobody"); of(s, "error.type") != "no_result" {
-		t.Errorf("got %v", s.Attributes())
-	}
-	if s := c.span(t, trace.SpanKindServer, "inner"); s.Status().Code != codes.Unset || of(s, "error.type") != "" {
-		t.Errorf("of a success: got %v, %v", s.Status(), s.Attributes())
-	}
+		if err := c.Call(ctx, "nobody", nil, nil, rpc.Timeout(time.Second)); !errors.Is(err, rpc.ErrNoResult) {
+			t.Errorf("got %v", err)
+		}
+		if err := c.Call(ctx, "inner", 7, nil); !errors.Is(err, rpc.ErrNotSent) {
+			t.Errorf("got %v", err)
+		}
+		c.stop()
+
+		for _, want := range []struct {
+			fn             string
+			client, server string // error.type
+			status         codes.Code
+		}{
+			{"fail", "remote_error", "*errors.errorString", codes.Error},
+			{"typed", "not_found", "not_found", codes.Error},
+			{"panic", "panic", "panic", codes.Error},
+			{"goexit", "panic", "panic", codes.Error},
+			{"args", "bad_arguments", "bad_arguments", codes.Unset},
+		} {
+			client, server := c.span(t, trace.SpanKindClient, want.fn), c.span(t, trace.SpanKindServer, want.fn)
+			if of(client, "error.type") != want.client || client.Status().Code != codes.Error {
+				t.Errorf("%s: client: got %q, %v", want.fn, of(client, "error.type"), client.Status())
+			}
+			if of(server, "error.type") != want.server || server.Status().Code != want.status {
+				t.Errorf("%s: server: got %q, %v", want.fn, of(server, "error.type"), server.Status())
+			}
+			if client.Parent().SpanID() != outer.SpanID() || server.Parent().SpanID() != client.SpanContext().SpanID() || !server.Parent().IsRemote() {
+				t.Errorf("%s: the spans are not parent and child", want.fn)
+			}
+			if s := server.SpanContext(); s.TraceID() != outer.TraceID() || s.TraceState().Get("vendor") != "x" {
+				t.Errorf("%s: got trace %v, state %v", want.fn, s.TraceID(), s.TraceState())
+			}
+			for _, s := range []sdktrace.ReadOnlySpan{client, server} {
+				if of(s, "rpc.method") != want.fn || of(s, "rpc.system.name") != "redis_rpc" || of(s, "messaging.destination.name") != "redis_rpc:"+want.fn+":calls" || len(of(s, "messaging.message.id")) != 36 ||
+					of(s, "messaging.message.id") != of(client, "messaging.message.id") {
+					t.Errorf("%s: got attributes %v", want.fn, s.Attributes())
+				}
+			}
+		}
+		if s := c.span(t, trace.SpanKindClient, "nobody"); of(s, "error.type") != "no_result" {
+			t.Errorf("got %v", s.Attributes())
+		}
+		if s := c.span(t, trace.SpanKindServer, "inner"); s.Status().Code != codes.Unset || of(s, "error.type") != "" {
+			t.Errorf("of a success: got %v, %v", s.Status(), s.Attributes())
+		}
+	})
 }
 
 // The fields in the message are those of the W3C, and what is wrong in them is no
 // error.
 func TestMessage(t *testing.T) {
-	c := newTraced(t, func(s *rpc.Server) error {
-		return rpc.Handle(s, "f", func(context.Context, struct{}) (int, error) { return 1, nil })
-	})
-	_ = c.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(time.Second))
-	raw, err := c.rdb.LIndex(context.Background(), "redis_rpc:nobody:calls", 0).Bytes()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var message struct{ Traceparent string }
-	if err := json.Unmarshal(raw, &message); err != nil {
-		t.Fatal(err)
-	}
-	s := c.span(t, trace.SpanKindClient, "nobody").SpanContext()
-	if want := fmt.Sprintf("00-%s-%s-01", s.TraceID(), s.SpanID()); message.Traceparent != want {
-		t.Errorf("got traceparent %q, want %q", message.Traceparent, want)
-	}
-	for i, field := range []string{`"traceparent":"rubbish"`, `"traceparent":7`, `"tracestate":"x=y"`, `"traceparent":null`} {
-		id := fmt.Sprint(i)
-		if err := c.rdb.RPush(context.Background(), "redis_rpc:f:calls", `{"id":"`+id+`","kw":{},`+field+`}`).Err(); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTraced(t, func(s *rpc.Server) error {
+			return rpc.Handle(s, "f", func(context.Context, struct{}) (int, error) { return 1, nil })
+		})
+		_ = c.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(time.Second))
+		raw, err := c.rdb.LIndex(context.Background(), "redis_rpc:nobody:calls", 0).Bytes()
+		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.rdb.BLPop(context.Background(), 20*time.Second, "redis_rpc:f:result:"+id).Result(); err != nil {
-			t.Errorf("%s: %v", field, err)
+		var message struct{ Traceparent string }
+		if err := json.Unmarshal(raw, &message); err != nil {
+			t.Fatal(err)
 		}
-	}
-	c.stop()
-	for _, s := range c.spans.Ended() {
-		if s.SpanKind() == trace.SpanKindServer && s.Parent().IsValid() {
-			t.Errorf("got parent %v", s.Parent())
+		s := c.span(t, trace.SpanKindClient, "nobody").SpanContext()
+		if want := fmt.Sprintf("00-%s-%s-01", s.TraceID(), s.SpanID()); message.Traceparent != want {
+			t.Errorf("got traceparent %q, want %q", message.Traceparent, want)
 		}
-	}
+		for i, field := range []string{`"traceparent":"rubbish"`, `"traceparent":7`, `"tracestate":"x=y"`, `"traceparent":null`} {
+			id := fmt.Sprint(i)
+			if err := c.rdb.RPush(context.Background(), "redis_rpc:f:calls", `{"id":"`+id+`","kw":{},`+field+`}`).Err(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.rdb.BLPop(context.Background(), 20*time.Second, "redis_rpc:f:result:"+id).Result(); err != nil {
+				t.Errorf("%s: %v", field, err)
+			}
+		}
+		c.stop()
+		for _, s := range c.spans.Ended() {
+			if s.SpanKind() == trace.SpanKindServer && s.Parent().IsValid() {
+				t.Errorf("got parent %v", s.Parent())
+			}
+		}
+	})
 }
 
 // Without a provider and a propagator of the caller nothing is recorded, and
 // nothing fails.
 func TestDefaults(t *testing.T) {
-	_, rdb := brokertest.Start(t, broker.Options{})
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Intercept: []rpc.Interceptor{rpcotel.Client(rpcotel.Options{Propagator: propagation.Baggage{}}), rpcotel.Client(rpcotel.Options{})}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	if err := client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(time.Second)); !errors.Is(err, rpc.ErrNoResult) {
-		t.Errorf("got %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		_, rdb := brokertest.Start(t, broker.Options{})
+		client, err := rpc.NewClient(rdb, rpc.ClientOptions{Intercept: []rpc.Interceptor{rpcotel.Client(rpcotel.Options{Propagator: propagation.Baggage{}}), rpcotel.Client(rpcotel.Options{})}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if err := client.Call(context.Background(), "nobody", nil, nil, rpc.Timeout(time.Second)); !errors.Is(err, rpc.ErrNoResult) {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 // The span of the server is the child of the client's.

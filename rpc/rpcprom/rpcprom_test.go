@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -83,79 +84,81 @@ func want(t *testing.T, got, want map[string]float64) {
 }
 
 func TestCalls(t *testing.T) {
-	_, rdb := brokertest.Start(t, broker.Options{})
-	onClient, onServer := rpcprom.Client(), rpcprom.Server()
-	quiet := slog.New(slog.DiscardHandler)
-	server, err := rpc.NewServer(rdb, rpc.ServerOptions{Intercept: []rpc.Interceptor{onServer.Intercept}, Logger: quiet, MaxResultBytes: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	entered, goOn := make(chan bool), make(chan bool)
-	err = errors.Join(
-		rpc.Handle(server, "ok", func(context.Context, struct{}) (int, error) { return 1, nil }),
-		rpc.Handle(server, "wait", func(context.Context, struct{}) (int, error) { entered <- true; <-goOn; return 1, nil }),
-		rpc.Handle(server, "fail", func(context.Context, struct{}) (int, error) { return 0, rpc.WithType("any", errors.New("no")) }),
-		rpc.Handle(server, "panic", func(context.Context, struct{}) (int, error) { panic("oh no") }),
-		rpc.Handle(server, "goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil }),
-		rpc.Handle(server, "text", func(context.Context, struct{}) (string, error) { return "text", nil }),
-		rpc.Handle(server, "nothing", func(context.Context, struct{}) (func(), error) { return func() {}, nil }),
-		rpc.Handle(server, "long", func(context.Context, struct{}) (string, error) { return strings.Repeat("x", 100), nil }),
-	)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ran := make(chan error, 1)
-	go func() { ran <- server.Run(context.Background()) }()
-	client, err := rpc.NewClient(rdb, rpc.ClientOptions{Intercept: []rpc.Interceptor{onClient.Intercept}, Logger: quiet, Timeout: 20 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := context.Background()
-	call := func(fn string, args any) error { return client.Call(ctx, fn, args, new(int)) }
-	waited := make(chan error)
-	go func() { waited <- call("wait", nil) }()
-	<-entered
-	for side, c := range map[string]*rpcprom.Calls{"client": onClient, "server": onServer} {
-		want(t, gather(t, c), map[string]float64{
-			"redrpc_" + side + `_calls_in_flight{function="wait"}`:       1,
-			"redrpc_" + side + `_call_duration_seconds{function="wait"}`: 0,
-		})
-	}
-	close(goOn)
-	err = errors.Join(<-waited, call("ok", nil), call("ok", nil))
-	if err != nil {
-		t.Error(err)
-	}
-	for _, fn := range []string{"fail", "panic", "goexit", "text", "nothing", "long"} {
-		if err := call(fn, nil); err == nil {
-			t.Errorf("%s: no error", fn)
+	synctest.Test(t, func(t *testing.T) {
+		_, rdb := brokertest.Start(t, broker.Options{})
+		onClient, onServer := rpcprom.Client(), rpcprom.Server()
+		quiet := slog.New(slog.DiscardHandler)
+		server, err := rpc.NewServer(rdb, rpc.ServerOptions{Intercept: []rpc.Interceptor{onServer.Intercept}, Logger: quiet, MaxResultBytes: 100})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	errNever := client.Call(ctx, "never", nil, nil, rpc.Timeout(300*time.Millisecond))
-	if err := errors.Join(errNever, call("ok", rpc.Args{"x": 1}), call("ok", 7)); err == nil {
-		t.Error("no error")
-	}
-	if err := errors.Join(client.Close(), server.Stop(ctx), <-ran); err != nil {
-		t.Error(err)
-	}
+		entered, goOn := make(chan bool), make(chan bool)
+		err = errors.Join(
+			rpc.Handle(server, "ok", func(context.Context, struct{}) (int, error) { return 1, nil }),
+			rpc.Handle(server, "wait", func(context.Context, struct{}) (int, error) { entered <- true; <-goOn; return 1, nil }),
+			rpc.Handle(server, "fail", func(context.Context, struct{}) (int, error) { return 0, rpc.WithType("any", errors.New("no")) }),
+			rpc.Handle(server, "panic", func(context.Context, struct{}) (int, error) { panic("oh no") }),
+			rpc.Handle(server, "goexit", func(context.Context, struct{}) (int, error) { runtime.Goexit(); return 0, nil }),
+			rpc.Handle(server, "text", func(context.Context, struct{}) (string, error) { return "text", nil }),
+			rpc.Handle(server, "nothing", func(context.Context, struct{}) (func(), error) { return func() {}, nil }),
+			rpc.Handle(server, "long", func(context.Context, struct{}) (string, error) { return strings.Repeat("x", 100), nil }),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ran := make(chan error, 1)
+		go func() { ran <- server.Run(context.Background()) }()
+		client, err := rpc.NewClient(rdb, rpc.ClientOptions{Intercept: []rpc.Interceptor{onClient.Intercept}, Logger: quiet, Timeout: 20 * time.Second})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx := context.Background()
+		call := func(fn string, args any) error { return client.Call(ctx, fn, args, new(int)) }
+		waited := make(chan error)
+		go func() { waited <- call("wait", nil) }()
+		<-entered
+		for side, c := range map[string]*rpcprom.Calls{"client": onClient, "server": onServer} {
+			want(t, gather(t, c), map[string]float64{
+				"redrpc_" + side + `_calls_in_flight{function="wait"}`:       1,
+				"redrpc_" + side + `_call_duration_seconds{function="wait"}`: 0,
+			})
+		}
+		close(goOn)
+		err = errors.Join(<-waited, call("ok", nil), call("ok", nil))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, fn := range []string{"fail", "panic", "goexit", "text", "nothing", "long"} {
+			if err := call(fn, nil); err == nil {
+				t.Errorf("%s: no error", fn)
+			}
+		}
+		errNever := client.Call(ctx, "never", nil, nil, rpc.Timeout(300*time.Millisecond))
+		if err := errors.Join(errNever, call("ok", rpc.Args{"x": 1}), call("ok", 7)); err == nil {
+			t.Error("no error")
+		}
+		if err := errors.Join(client.Close(), server.Stop(ctx), <-ran); err != nil {
+			t.Error(err)
+		}
 
-	expect := func(side string, outcomes map[string]float64) map[string]float64 {
-		all := map[string]float64{}
-		for labels, n := range outcomes {
-			fn, outcome, _ := strings.Cut(labels, " ")
-			all[fmt.Sprintf("redrpc_%s_calls_total{function=%q,outcome=%q}", side, fn, outcome)] = n
-			all[fmt.Sprintf("redrpc_%s_call_duration_seconds{function=%q}", side, fn)] += n
-			all[fmt.Sprintf("redrpc_%s_calls_in_flight{function=%q}", side, fn)] = 0
+		expect := func(side string, outcomes map[string]float64) map[string]float64 {
+			all := map[string]float64{}
+			for labels, n := range outcomes {
+				fn, outcome, _ := strings.Cut(labels, " ")
+				all[fmt.Sprintf("redrpc_%s_calls_total{function=%q,outcome=%q}", side, fn, outcome)] = n
+				all[fmt.Sprintf("redrpc_%s_call_duration_seconds{function=%q}", side, fn)] += n
+				all[fmt.Sprintf("redrpc_%s_calls_in_flight{function=%q}", side, fn)] = 0
+			}
+			return all
 		}
-		return all
-	}
-	want(t, gather(t, onClient), expect("client", map[string]float64{
-		"ok ok": 2, "ok failed": 1, "ok not_sent": 1, "wait ok": 1, "fail failed": 1, "panic failed": 1, "goexit failed": 1,
-		"text bad_result": 1, "nothing failed": 1, "long failed": 1, "never no_result": 1,
-	}))
-	want(t, gather(t, onServer), expect("server", map[string]float64{
-		"ok ok": 2, "ok bad_arguments": 1, "wait ok": 1, "fail error": 1, "panic panic": 1, "goexit panic": 1, "text ok": 1, "nothing bad_result": 1, "long too_large": 1,
-	}))
+		want(t, gather(t, onClient), expect("client", map[string]float64{
+			"ok ok": 2, "ok failed": 1, "ok not_sent": 1, "wait ok": 1, "fail failed": 1, "panic failed": 1, "goexit failed": 1,
+			"text bad_result": 1, "nothing failed": 1, "long failed": 1, "never no_result": 1,
+		}))
+		want(t, gather(t, onServer), expect("server", map[string]float64{
+			"ok ok": 2, "ok bad_arguments": 1, "wait ok": 1, "fail error": 1, "panic panic": 1, "goexit panic": 1, "text ok": 1, "nothing bad_result": 1, "long too_large": 1,
+		}))
+	})
 }
 
 // However many functions there are, there are no more labels than MostValues and
