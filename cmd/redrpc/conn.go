@@ -54,6 +54,23 @@ type endpoint struct {
 	sentinels *sentinels // nil if there are none
 }
 
+// names reports whether the URL names an address.
+func (e *endpoint) names(addr string) bool {
+	return addr == e.Addr || e.sentinels != nil && slices.Contains(e.sentinels.addrs, addr)
+}
+
+// scheme is the one of its URL with TLS or without.
+func (e *endpoint) scheme(withTLS bool) string {
+	scheme := "redis"
+	if withTLS {
+		scheme += "s"
+	}
+	if e.sentinels != nil {
+		scheme += "-sentinel"
+	}
+	return scheme
+}
+
 // options returns how to connect to the Redis that --redis or REDIS_URL names, or
 // that fallback does. With all three empty it returns nil.
 func (f *connFlags) options(fallback string) (*endpoint, error) {
@@ -130,6 +147,9 @@ func parseKnown(text string) (_ *endpoint, wrong string) {
 	}
 	opt, err := redis.ParseURL(text)
 	if err == nil {
+		if opt.TLSConfig != nil && net.ParseIP(opt.TLSConfig.ServerName) != nil {
+			opt.TLSConfig.ServerName = "" // each node of a Cluster is verified by its own address
+		}
 		return &endpoint{Options: *opt}, ""
 	}
 	u.RawQuery = ""
@@ -192,19 +212,16 @@ func (f *connFlags) checkTLS(config *tls.Config) error {
 
 // where names a Redis for people: no user, no password.
 func where(opt *endpoint) string {
-	u := url.URL{Scheme: "redis", Host: opt.Addr}
+	u := url.URL{Scheme: opt.scheme(opt.TLSConfig != nil), Host: opt.Addr}
 	if s := opt.sentinels; s != nil {
-		u = url.URL{Scheme: "redis-sentinel", Host: strings.Join(s.addrs, ","), RawQuery: "master_name=" + url.QueryEscape(s.master)}
+		u.Host, u.RawQuery = strings.Join(s.addrs, ","), "master_name="+url.QueryEscape(s.master)
 	}
-	switch {
-	case opt.Network == "unix":
+	if opt.Network == "unix" {
 		u = url.URL{Scheme: "unix", Path: opt.Addr}
 		if opt.DB != 0 {
 			u.RawQuery = fmt.Sprintf("db=%d", opt.DB)
 		}
 		return u.String()
-	case opt.TLSConfig != nil:
-		u.Scheme = strings.Replace(u.Scheme, "redis", "rediss", 1)
 	}
 	if opt.DB != 0 {
 		u.Path = fmt.Sprintf("/%d", opt.DB)
@@ -237,7 +254,7 @@ func reach(ctx context.Context, opt *endpoint, within time.Duration) (_ redis.Un
 	version = cmp.Or(info["Server"]["redis_version"], "unknown")
 	switch info["Server"]["redis_mode"] {
 	case "sentinel":
-		return nil, "", errors.Join(fmt.Errorf("%s is a Sentinel: expected the URL of a Redis, or redis-sentinel://%s?master_name=NAME", where(opt), opt.Addr), rdb.Close())
+		return nil, "", errors.Join(fmt.Errorf("%s is a Sentinel: expected the URL of a Redis, or %s-sentinel://%s?master_name=NAME", where(opt), opt.scheme(opt.TLSConfig != nil), opt.Addr), rdb.Close())
 	case "cluster":
 	default:
 		return rdb, version, nil
@@ -278,11 +295,11 @@ func unreachable(opt *endpoint, err error, within time.Duration) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		hint := ""
 		if opt.TLSConfig != nil {
-			hint = "; a port that does not speak TLS does not answer a rediss:// URL either: try redis://"
+			hint = fmt.Sprintf("; a port that does not speak TLS does not answer a %s:// URL either: try %s://", opt.scheme(true), opt.scheme(false))
 		}
 		return fmt.Errorf("cannot reach Redis at %s: no answer within %v%s", where(opt), within, hint)
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		hint := "if it speaks TLS, use a rediss:// URL"
+		hint := fmt.Sprintf("if it speaks TLS, use a %s:// URL", opt.scheme(true))
 		if opt.TLSConfig != nil {
 			hint = "before TLS is set up Redis gives no reason, which may be that maxclients is reached"
 		}

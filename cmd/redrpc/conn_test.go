@@ -196,7 +196,7 @@ func freePort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// An authority signs certificates for 127.0.0.1.
+// An authority signs certificates.
 type authority struct {
 	file string
 	cert *x509.Certificate
@@ -215,11 +215,15 @@ func newAuthority(t *testing.T, dir string) *authority {
 	return a
 }
 
-func (a *authority) issue(t *testing.T, dir, name string) (certFile, keyFile string) {
-	der, key := a.sign(t, &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name},
-		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-	})
+// issue makes a certificate for host names, or for 127.0.0.1 if there are none.
+func (a *authority) issue(t *testing.T, dir, name string, hosts ...string) (certFile, keyFile string) {
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour), DNSNames: hosts,
+	}
+	if len(hosts) == 0 {
+		cert.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1)}
+	}
+	der, key := a.sign(t, cert)
 	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
 		t.Fatal(err)

@@ -14,7 +14,8 @@ import (
 type dialer = func(ctx context.Context, network, addr string) (net.Conn, error)
 
 // dialerFor dials as opt says. Other than go-redis's own it ends with its context
-// in the middle of a TLS handshake, too, and its connections know why Redis refused them.
+// in the middle of a TLS handshake, too, names whose certificate is wrong if it is not that
+// of the URL, and its connections know why Redis refused them.
 func dialerFor(opt *endpoint) dialer {
 	plain := &net.Dialer{
 		Timeout:         opt.DialTimeout,
@@ -29,12 +30,22 @@ func dialerFor(opt *endpoint) dialer {
 		} else {
 			conn, err = (&tls.Dialer{NetDialer: plain, Config: opt.TLSConfig}).DialContext(ctx, network, addr)
 		}
+		if wrong, ok := errors.AsType[*tls.CertificateVerificationError](err); ok && !opt.names(addr) {
+			return nil, certificateError(addr + ": " + wrong.Error())
+		}
 		if err != nil {
 			return nil, err
 		}
 		return &greetedConn{Conn: conn, clean: func(reply string) string { return withoutPassword(opt, reply) }}, nil
 	}
 }
+
+// A certificateError is what is wrong with the certificate of a Redis that the URL does not
+// name: a node of a Cluster, or the master of Sentinels. It wraps nothing, since of an error
+// that does go-redis shows only what is within.
+type certificateError string
+
+func (e certificateError) Error() string { return string(e) }
 
 // A refusal is what Redis said when it closed a connection that was just made: it has
 // maxclients connections, or is in protected mode. It wraps nothing, since of an error

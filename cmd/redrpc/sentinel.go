@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -174,6 +176,8 @@ func (s *sentinels) ask(ctx context.Context, dial dialer, addr string) (string, 
 		return "", fmt.Errorf("it knows no master %q", s.master)
 	case ctx.Err() != nil:
 		return "", errors.New("no answer")
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "", errors.New("it closed the connection; if it speaks TLS, use a rediss-sentinel:// URL, else redis-sentinel://")
 	case isReply(err) && strings.HasPrefix(err.Error(), "ERR unknown command"):
 		return "", errors.New("it is no Sentinel")
 	case err != nil:

@@ -39,7 +39,7 @@ func StartFamily(t testing.TB, replicas, sentinels int) *Family {
 		return strings.Count(text, "state=online") == replicas
 	}, "info", "replication")
 	for range sentinels {
-		f.Sentinels = append(f.Sentinels, startSentinel(t, fmt.Sprintf(`
+		f.Sentinels = append(f.Sentinels, StartSentinel(t, fmt.Sprintf(`
 sentinel monitor %[1]s %[2]s %[3]s %[4]d
 sentinel down-after-milliseconds %[1]s 500
 sentinel failover-timeout %[1]s 5000
@@ -53,7 +53,9 @@ sentinel failover-timeout %[1]s 5000
 	return f
 }
 
-func startSentinel(t testing.TB, config string) *Server {
+// StartSentinel runs a Sentinel until the test ends. config are further lines of its
+// configuration.
+func StartSentinel(t testing.TB, config string) *Server {
 	t.Helper()
 	path, dir := Program(t, "redis-server"), t.TempDir()
 	var log strings.Builder
