@@ -2,8 +2,11 @@ package bench
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"redrpc/internal/figure"
 )
@@ -31,31 +34,57 @@ type Progress struct {
 	Latency Latency
 }
 
-// String is one line of printable text, mostly less than 80 columns wide.
-func (p Progress) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%5.1fs  %s/s", p.Elapsed.Seconds(), figure.Rate(p.Rate))
+// String is one line of printable text, mostly less than 100 columns wide.
+func (p Progress) String() string { return p.Within(math.MaxInt) }
+
+// Within is String in so many columns: what matters less is left out, but never how long the
+// run has lasted and its rate.
+func (p Progress) Within(columns int) string {
+	type part struct {
+		leftOut int // the parts with the least go first, those with 0 never
+		text    string
+	}
+	var parts []part
+	add := func(leftOut int, format string, args ...any) {
+		parts = append(parts, part{leftOut, fmt.Sprintf(format, args...)})
+	}
+	add(0, "%5.1fs  %s/s", p.Elapsed.Seconds(), figure.Rate(p.Rate))
 	if p.TargetRate > 0 {
-		fmt.Fprintf(&b, " (target %s/s)", figure.Rate(p.TargetRate))
+		add(1, " (target %s/s)", figure.Rate(p.TargetRate))
 	}
-	fmt.Fprintf(&b, "  in flight %s", figure.Grouped(p.InFlight))
+	add(2, "  in flight %s", figure.Grouped(p.InFlight))
 	if p.Dropped > 0 {
-		fmt.Fprintf(&b, "  dropped %s", figure.Grouped(p.Dropped))
+		add(6, "  dropped %s", figure.Grouped(p.Dropped))
 	}
-	if p.WarmingUp {
-		b.WriteString("  warming up")
-		return b.String()
+	if !p.WarmingUp {
+		add(3, "  p50 %s", figure.Microseconds(p.Latency.P50))
+		add(5, "  p99 %s", figure.Microseconds(p.Latency.P99))
+		add(7, "  errors %s", figure.Grouped(p.Errors))
 	}
-	fmt.Fprintf(&b, "  p50 %s  p99 %s  errors %s", figure.Microseconds(p.Latency.P50), figure.Microseconds(p.Latency.P99), figure.Grouped(p.Errors))
 	switch {
+	case p.WarmingUp:
+		add(4, "  warming up")
 	case p.Draining:
-		b.WriteString("  waiting for the last calls")
+		add(4, "  waiting for the last calls")
 	case p.CallsLeft > 0:
-		fmt.Fprintf(&b, "  %s calls left", figure.Grouped(p.CallsLeft))
+		add(4, "  %s calls left", figure.Grouped(p.CallsLeft))
 	default:
-		fmt.Fprintf(&b, "  %.1fs left", p.Left.Seconds())
+		add(4, "  %.1fs left", p.Left.Seconds())
 	}
-	return b.String()
+	for {
+		var b strings.Builder
+		least := -1
+		for i, part := range parts {
+			b.WriteString(part.text)
+			if part.leftOut > 0 && (least < 0 || part.leftOut < parts[least].leftOut) {
+				least = i
+			}
+		}
+		if utf8.RuneCountInString(b.String()) <= columns || least < 0 {
+			return b.String()
+		}
+		parts = slices.Delete(parts, least, least+1)
+	}
 }
 
 // reported is where things stood at the last Progress.

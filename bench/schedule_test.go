@@ -295,6 +295,26 @@ func TestProgressOfAnOpenLoop(t *testing.T) {
 	})
 }
 
+// Where there is no room for all, what matters less is left out, and nothing is cut.
+func TestProgressWithin(t *testing.T) {
+	p50, p99 := 2570.0, 168_000.0
+	p := Progress{Elapsed: 61600 * ms, Left: 12400 * ms, Rate: 10_153, TargetRate: 10_200, InFlight: 42, Dropped: 7, Errors: 3, Latency: Latency{P50: &p50, P99: &p99}}
+	for columns, want := range map[int]string{
+		200: " 61.6s  10,153/s (target 10,200/s)  in flight 42  dropped 7  p50 2.57ms  p99 168ms  errors 3  12.4s left",
+		90:  " 61.6s  10,153/s  in flight 42  dropped 7  p50 2.57ms  p99 168ms  errors 3  12.4s left",
+		80:  " 61.6s  10,153/s  dropped 7  p50 2.57ms  p99 168ms  errors 3  12.4s left",
+		40:  " 61.6s  10,153/s  dropped 7  errors 3",
+		0:   " 61.6s  10,153/s",
+	} {
+		if got := p.Within(columns); got != want {
+			t.Errorf("%d columns: got %q, expected %q", columns, got, want)
+		}
+	}
+	if got := p.String(); got != p.Within(200) {
+		t.Errorf("got %q", got)
+	}
+}
+
 // Whatever the warm-up, the intervals of the window have its calls and no others.
 func TestIntervalsAreOfOnePeriod(t *testing.T) {
 	for _, warmup := range []time.Duration{0, 300 * ms, 500 * ms, time.Second, 1500 * ms} {

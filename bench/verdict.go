@@ -171,7 +171,7 @@ func (res *Result) checkDropped() Check {
 	if res.Dropped == 0 {
 		return Check{"dropped", OK, "every call was sent"}
 	}
-	return Check{"dropped", Failed, fmt.Sprintf("%s of %s calls were dropped, as %s were in flight or the run ended first",
+	return Check{"dropped", Failed, fmt.Sprintf("%s of %s calls were dropped, as the limit of %s in flight was reached or the run ended first",
 		figure.Grouped(res.Dropped), figure.Grouped(res.Intended), figure.Grouped(int64(res.MaxInFlight)))}
 }
 

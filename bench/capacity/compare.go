@@ -326,7 +326,7 @@ func compareMetric(m Metric, a, b []*bench.Result, confidence float64) (MetricCo
 	case endless == len(all):
 		return say("calls piled up in every run of both")
 	case none > 0:
-		return say("%d of %d runs have none", none, len(all))
+		return say("it is 0 in %d of %d runs", none, len(all))
 	}
 	x.A, x.B = finite(stats.Median(as)), finite(stats.Median(bs))
 	relative := func(v float64) float64 { return v }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"redrpc/bench"
@@ -125,7 +126,7 @@ type SearchTrial struct {
 	Outcome      Outcome      `json:"outcome"`
 	Invalid      bool         `json:"invalid"` // it was not valid, though it may have Met
 	Terms        []TermResult `json:"terms"`
-	Reasons      []string     `json:"reasons"` // of what is not Met
+	Reasons      []string     `json:"reasons"` // of what is not Met, and of Invalid
 
 	// Disturbance says how others used the machine meanwhile, as the result's verdict does.
 	Disturbance string         `json:"disturbance,omitempty"`
@@ -427,6 +428,22 @@ func (s *search) try(ctx context.Context, load float64, confirms bool) (SearchTr
 			return s.result.Trials[len(s.result.Trials)-1], nil
 		}
 	}
+}
+
+// Why says why it ended so: what the SLO's terms say if it met them, else the reasons.
+func (p *SearchTrial) Why() string {
+	if p.Outcome != Met && len(p.Reasons) > 0 {
+		return strings.Join(p.Reasons, "; ")
+	}
+	var terms []string
+	for _, t := range p.Terms {
+		terms = append(terms, t.Text)
+	}
+	why := strings.Join(terms, "; ")
+	if len(p.Reasons) > 0 {
+		why += ", although " + strings.Join(p.Reasons, "; ")
+	}
+	return why
 }
 
 // judge fills in what a result says.

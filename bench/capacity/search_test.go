@@ -123,6 +123,20 @@ func invalid() *bench.Result {
 	return r
 }
 
+// A trial says why it ended as it did: that it met the SLO, too.
+func TestWhyOfATrial(t *testing.T) {
+	terms := []TermResult{{Text: "p99 5ms"}, {Text: "errors 0 %"}}
+	for want, trial := range map[string]SearchTrial{
+		"p99 5ms; errors 0 %": {Outcome: Met, Terms: terms},
+		"p99 5ms; errors 0 %, although the generator was late; x": {Outcome: Met, Invalid: true, Terms: terms, Reasons: []string{"the generator was late", "x"}},
+		"x; y": {Outcome: Invalid, Terms: terms, Reasons: []string{"x", "y"}},
+	} {
+		if got := trial.Why(); got != want {
+			t.Errorf("got %q, expected %q", got, want)
+		}
+	}
+}
+
 // late is one that met the objective although the generator was late.
 func late() *bench.Result {
 	r := invalid()

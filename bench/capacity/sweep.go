@@ -221,6 +221,14 @@ func (c *SweepResult) fit() {
 			points = append(points, stats.Point{N: p.Load, X: p.Throughput})
 		}
 	}
+	different := map[float64]bool{}
+	for _, p := range points {
+		different[p.N] = true
+	}
+	if n := len(different); n < 4 {
+		c.USLReason = fmt.Sprintf("it needs 4 different numbers of callers that are not invalid, and there are %d", n)
+		return
+	}
 	u, err := stats.FitUSL(points)
 	if err != nil {
 		c.USLReason = strings.TrimPrefix(strings.TrimPrefix(err.Error(), "stats: "), "the law does not fit: ")

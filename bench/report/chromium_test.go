@@ -341,7 +341,7 @@ func pages(t testing.TB) map[string]testPage {
 		"evil-search":     {evilSearch.WriteHTML, 8, []string{"<img src=x onerror=alert(1)>"}},
 		"evil-comparison": {evilComparison.WriteHTML, 2, []string{"<img src=x onerror=alert(1)>"}},
 		"open": {sample().WriteHTML, 6, []string{"Load test: open loop, poisson:500", "627", "Valid, with a warning",
-			"the second half was 4.1 % slower", "The server's workers: 92 % busy", "division by zero", "Example CPU", "redis mode", "littles law"}},
+			"the second half was 4.1 % slower", "The server's workers: 92 % busy", "division by zero", "Example CPU", "redis mode", "Little's law"}},
 		"two-banners": {twoBanners.WriteHTML, 6, []string{"SLO NOT JUDGED", "INVALID", "Dropped", "1,200"}},
 		"closed":      {closed(400).WriteHTML, 2, []string{"closed loop sends nothing while the system stalls", "3.96"}},
 		"empty":       {closed(0).WriteHTML, 0, []string{"Errors", "100 %"}},

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"regexp"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -55,6 +56,21 @@ func Capture(command []string, more ...Setting) *Environment {
 	}
 	e.Kernel, e.CPU, e.MemoryBytes = machine()
 	return e
+}
+
+// plainWord is one that a shell takes as it is.
+var plainWord = regexp.MustCompile(`^[\w@%+=:,./-]+$`)
+
+// shellWords are words of a command line as a shell reads them.
+func shellWords(words []string) string {
+	var quoted []string
+	for _, w := range words {
+		if !plainWord.MatchString(w) {
+			w = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+		quoted = append(quoted, w)
+	}
+	return strings.Join(quoted, " ")
 }
 
 // summary is it in a line.

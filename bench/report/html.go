@@ -335,7 +335,7 @@ func (r Report) runSection() section {
 		add("memory", fmt.Sprintf("%.1f GiB", float64(e.MemoryBytes)/(1<<30)))
 	}
 	if len(e.Command) > 0 {
-		t.Rows = append(t.Rows, []cell{{Text: "command"}, {Text: short(terminal.Quoted(strings.Join(e.Command, " ")), 2000), Code: true}})
+		t.Rows = append(t.Rows, []cell{{Text: "command"}, {Text: short(terminal.Quoted(shellWords(e.Command)), 2000), Code: true}})
 	}
 	for _, set := range e.More {
 		add(set.words())

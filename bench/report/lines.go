@@ -12,7 +12,9 @@ import (
 )
 
 const (
-	leastWidth, fullWidth = 60, 100 // columns of a text
+	leastWidth, fullWidth = 40, 100 // columns of a text
+
+	narrowWidth = 60 // in fewer columns not all figures have room
 
 	indent = 15 // of what is right of the names
 )
@@ -42,8 +44,12 @@ func (l *lines) row(name, format string, args ...any) {
 
 // line writes a line, and goes on below it where it is too long.
 func (l *lines) line(name, format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
-	if n := utf8.RuneCountInString(name); n >= indent {
+	l.pair(indent, name, fmt.Sprintf(format, args...))
+}
+
+// pair is line with a text that begins at a column.
+func (l *lines) pair(column int, name, text string) {
+	if n := utf8.RuneCountInString(name); n >= column {
 		if n+1+utf8.RuneCountInString(text) <= l.width {
 			l.b.WriteString(name + " " + text + "\n")
 			return
@@ -51,11 +57,14 @@ func (l *lines) line(name, format string, args ...any) {
 		l.b.WriteString(short(name, l.width) + "\n")
 		name = ""
 	}
-	for _, part := range wrap(text, l.width-indent) {
-		l.row(name, "%s", part)
+	for _, part := range wrap(text, l.width-column) {
+		l.b.WriteString(strings.TrimRight(fmt.Sprintf("%-*s%s", column, name, part), " ") + "\n")
 		name = ""
 	}
 }
+
+// narrow reports whether there are so few columns that not all figures have room.
+func (l *lines) narrow() bool { return l.width < narrowWidth }
 
 func (l *lines) blank() { l.b.WriteByte('\n') }
 

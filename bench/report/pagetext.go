@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"redrpc/internal/terminal"
@@ -59,6 +60,9 @@ func (p *page) writeTo(l *lines) {
 
 func (l *lines) tile(t tile) {
 	value := strings.TrimSpace(t.Value + " " + t.Unit)
+	if _, err := time.ParseDuration("1" + t.Unit); err == nil {
+		value = t.Value + t.Unit // as in the other times of a text
+	}
 	if t.More != "" {
 		value += "  (" + t.More + ")"
 	}
@@ -94,6 +98,14 @@ func (l *lines) paragraph(text string) {
 func (l *lines) table(t table) {
 	rows := l.cells(t, true)
 	widths := columnWidths(rows)
+	least := 20 // columns of the last one
+	if l.narrow() {
+		least = 14
+	}
+	if t.Text && l.narrow() && len(widths) > 2 {
+		l.list(t, rows)
+		return
+	}
 	if !t.Text && !l.fit(widths) {
 		rows = l.cells(t, false)
 		if widths = columnWidths(rows); !l.fit(widths) {
@@ -105,7 +117,7 @@ func (l *lines) table(t table) {
 	for _, w := range widths[:max(0, len(widths)-1)] {
 		before += w + 2
 	}
-	for t.Text && before > l.width-20 { // take from the widest
+	for t.Text && before > l.width-least { // take from the widest
 		widest := 0
 		for i, w := range widths[:len(widths)-1] {
 			if w > widths[widest] {

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"redrpc/bench/capacity"
@@ -169,18 +168,11 @@ func (s Search) table() table {
 		default:
 			outcome.Class = "is-warning"
 		}
-		var found []string
-		for _, f := range p.Terms {
-			found = append(found, f.Text)
-		}
-		if len(p.Reasons) > 0 {
-			found = p.Reasons
-		}
 		length := figure.Duration(time.Duration(p.DurationS * float64(time.Second)))
 		if p.Confirmation {
 			length += ", to confirm"
 		}
-		t.Rows = append(t.Rows, []cell{{Text: fmt.Sprint(n + 1)}, outcome, {Text: figure.Rate(p.Rate)}, {Text: length}, {Text: strings.Join(found, "; ")}})
+		t.Rows = append(t.Rows, []cell{{Text: fmt.Sprint(n + 1)}, outcome, {Text: figure.Rate(p.Rate)}, {Text: length}, {Text: p.Why()}})
 	}
 	return t
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"redrpc/bench"
 	"redrpc/internal/figure"
@@ -18,8 +19,9 @@ const (
 )
 
 // WriteText writes the report for people, in printable text that is as wide as the terminal
-// w, from 60 to 100 columns, or 100 columns wide if w is none. The answer comes first, and
-// again at the end, where a terminal shows it; the settings are before that.
+// w, from 40 to 100 columns, or 100 columns wide if w is none; in less than 60 columns some
+// figures are left out. The answer comes first, and again at the end, where a terminal shows
+// it; the settings are before that.
 func (r Report) WriteText(w io.Writer) error {
 	l := newLines(w)
 	r.Redacted().writeTo(l)
@@ -146,12 +148,19 @@ func (r Report) writeSettings(l *lines) {
 	if r.Instances > 1 {
 		l.line("generators", "%s", figure.Grouped(int64(r.Instances)))
 	}
+	column := indent
+	for _, s := range r.Settings {
+		name, _ := s.words()
+		if n := utf8.RuneCountInString(terminal.Quoted(name)) + 1; n <= l.width/3 {
+			column = max(column, n)
+		}
+	}
 	for _, s := range r.Settings {
 		name, text := s.words()
-		l.line(terminal.Quoted(name), "%s", terminal.Quoted(text))
+		l.pair(column, terminal.Quoted(name), terminal.Quoted(text))
 	}
 	if e := r.Environment; e != nil {
-		l.line("environment", "%s", terminal.Quoted(e.summary()))
+		l.pair(column, "environment", terminal.Quoted(e.summary()))
 	}
 }
 
@@ -226,6 +235,10 @@ func (r Report) writeLimits(l *lines) {
 		if i == 0 {
 			name = "busy"
 		}
+		if l.narrow() {
+			l.line(name, "%s  %s, of %s", figure.Percent(u.Utilization), terminal.Quoted(u.Name), figure.Rate(u.Capacity))
+			continue
+		}
 		columns := min(20, l.width-indent-35)
 		l.row(name, "%8s  %-*s  %s", figure.Percent(u.Utilization), columns, bar(u.Utilization, columns),
 			short(fmt.Sprintf("%s, of %s", terminal.Quoted(u.Name), figure.Rate(u.Capacity)), l.width-indent-columns-12))
@@ -256,7 +269,15 @@ func (r Report) writeLimits(l *lines) {
 }
 
 // checkName is the name of a check for people.
-func checkName(c bench.Check) string { return words(c.Name) }
+func checkName(c bench.Check) string {
+	switch c.Name {
+	case "littles_law":
+		return "Little's law"
+	case "cpu", "gc":
+		return strings.ToUpper(c.Name)
+	}
+	return words(c.Name)
+}
 
 // words makes a JSON name one to read.
 func words(name string) string { return strings.ReplaceAll(name, "_", " ") }

@@ -65,7 +65,7 @@ func TestWidthOfText(t *testing.T) {
 		"sweep": sweepSample(t, true).page().writeTo, "rates": sweepSample(t, false).page().writeTo, "search": searchSample().page().writeTo,
 		"comparison": comparisonSample().page().writeTo, "plan": planSample().page().writeTo,
 	} {
-		for _, columns := range []int{leastWidth, 72, 80, 99, fullWidth} {
+		for _, columns := range []int{leastWidth, 50, narrowWidth, 72, 80, 99, fullWidth} {
 			l := &lines{width: columns}
 			write(l)
 			for n, line := range strings.Split(l.b.String(), "\n") {
@@ -125,6 +125,26 @@ func TestWriteTextWithoutACall(t *testing.T) {
 	r.Errors, r.ErrorsByKind = 0, nil
 	if got := text(t, r); !strings.Contains(got, "latency        none: no call was sent in the measured time\n") {
 		t.Error(got)
+	}
+}
+
+// The values of settings begin in one column, also behind a long name.
+func TestSettingsAreAligned(t *testing.T) {
+	r := sample()
+	r.Settings = append(Settings{{"connections_per_node", 4}}, r.Settings...)
+	got := text(t, r)
+	for _, line := range []string{"connections per node 4\n", "broker               in-process\n", "environment          redrpc"} {
+		if !strings.Contains(got, "\n"+line) {
+			t.Errorf("expected %q in\n%s", line, got)
+		}
+	}
+}
+
+// A shell reads the command of a report as the words that it was.
+func TestShellWords(t *testing.T) {
+	got := shellWords([]string{"redrpc", "bench", "--a", "-c 1", "--args", `{"x": "it's"}`, "--out=a/b.json", ""})
+	if want := `redrpc bench --a '-c 1' --args '{"x": "it'\''s"}' --out=a/b.json ''`; got != want {
+		t.Errorf("got %s, expected %s", got, want)
 	}
 }
 

@@ -63,9 +63,9 @@ func (r Report) writeLatency(l *lines) {
 		return
 	}
 	columns := r.columns()
-	// Where not all intervals have room, only the first time has them.
+	// Where not all intervals have room, only the first time has them, or none.
 	cell := func(i int, text, interval string) string {
-		if i > 0 && indent+28*len(columns) > l.width {
+		if i > 0 && indent+28*len(columns) > l.width || len(columns) > 1 && l.narrow() {
 			return fmt.Sprintf("%-9s", text)
 		}
 		return fmt.Sprintf("%-9s%-19s", text, interval)
@@ -147,14 +147,23 @@ func (r Report) writeLabels(l *lines) {
 	}
 	l.blank()
 	name := func(f figureOf) string { return f.name }
-	l.row("by label", "%s  calls", l.briefRow(name))
+	last := "  calls"
+	if l.narrow() {
+		last = "" // they are below
+	}
+	l.row("by label", "%s%s", l.briefRow(name), last)
 	for i, of := range r.Labels {
 		row := l.briefRow(func(f figureOf) string { return figure.Microseconds(r.known(f, &of.Latency)) })
 		calls := figure.Grouped(of.Calls)
 		if l.width >= briefWidth {
 			calls += share(of.Calls, r.Calls)
 		}
-		l.row(fmt.Sprintf("  %d", i+1), "%s  %s", row, calls)
+		if l.narrow() {
+			l.row(fmt.Sprintf("  %d", i+1), "%s", row)
+			l.line("", "%s calls", calls)
+		} else {
+			l.row(fmt.Sprintf("  %d", i+1), "%s  %s", row, calls)
+		}
 		l.line("", "%s", short(terminal.Quoted(of.Name), 80))
 	}
 }
@@ -166,7 +175,11 @@ func (r Report) writePhases(l *lines) {
 	}
 	l.blank()
 	name := func(f figureOf) string { return f.name }
-	l.row("phases", "%s  %s", l.briefRow(name), "share of mean")
+	last := "  share of mean"
+	if l.narrow() {
+		last = ""
+	}
+	l.row("phases", "%s%s", l.briefRow(name), last)
 	total := 0.0
 	for _, p := range r.Phases {
 		if p.Latency.Mean != nil {
@@ -175,7 +188,7 @@ func (r Report) writePhases(l *lines) {
 	}
 	for _, p := range r.Phases {
 		row := l.briefRow(func(f figureOf) string { return figure.Microseconds(r.known(f, &p.Latency)) })
-		if mean := r.known(figures[1], &p.Latency); mean != nil && total > 0 {
+		if mean := r.known(figures[1], &p.Latency); mean != nil && total > 0 && !l.narrow() {
 			columns := min(20, l.width-indent-9*len(l.brief())-9)
 			row += fmt.Sprintf("  %-*s %s", columns, bar(*mean/total, columns), figure.Percent(*mean/total))
 		}
@@ -195,15 +208,26 @@ func (r Report) writeDistribution(l *lines) {
 		count += b.Count
 	}
 	l.blank()
+	if l.narrow() {
+		l.b.WriteString("distribution\n")
+		for _, b := range all {
+			fmt.Fprintf(&l.b, "%8s to %-8s%9s%10s\n", figure.Duration(b.From), figure.Duration(b.To), figure.Grouped(b.Count), percentOf(b.Count, count))
+		}
+		return
+	}
 	l.row("distribution", "%-19s %9s%9s", "response time", "calls", "share")
 	for _, b := range all {
-		percent := ""
-		if b.Count > 0 {
-			percent = figure.Percent(float64(b.Count) / float64(count))
-		}
 		l.row("", "%8s to %-8s%9s%10s  %s", figure.Duration(b.From), figure.Duration(b.To), figure.Grouped(b.Count),
-			percent, bar(float64(b.Count)/float64(most), min(40, l.width-indent-41)))
+			percentOf(b.Count, count), bar(float64(b.Count)/float64(most), min(40, l.width-indent-41)))
 	}
+}
+
+// percentOf is empty for none.
+func percentOf(part, all int64) string {
+	if part == 0 {
+		return ""
+	}
+	return figure.Percent(float64(part) / float64(all))
 }
 
 // writeOverTime draws how the measured window went.
@@ -228,12 +252,19 @@ func (r Report) writeOverTime(l *lines) {
 			values[n] = of(i)
 		}
 		columns := min(50, l.width-indent-24)
+		if l.narrow() {
+			columns = len(values)
+		}
 		values = squeezed(values, columns)
 		var s span
 		for _, v := range values {
 			s.add(v)
 		}
-		if s.some {
+		switch {
+		case !s.some:
+		case l.narrow():
+			l.line(name, "%s to %s", text(s.low), text(s.high))
+		default:
 			l.row(name, "%-*s  %s to %s", columns, sparkline(values), text(s.low), text(s.high))
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"redrpc/bench"
 )
@@ -77,9 +78,16 @@ func testBench(t *testing.T, transport string, broker ...string) {
 		t.Run(flags, func(t *testing.T) {
 			args := append([]string{"bench", "--output", "json", "--warmup", "20ms"}, broker...)
 			r := redrpc(t, append(args, strings.Split(flags, " ")...)...)
+			least := int64(20)
+			if strings.HasPrefix(flags, "--duration") { // a busy machine may make few calls in it, or none
+				least = 1
+				for d := time.Second; strings.Contains(r.stderr, "no call was sent") && d < patience; d *= 2 {
+					r = redrpc(t, append(args, strings.Split(strings.Replace(flags, "300ms", d.String(), 1), " ")...)...)
+				}
+			}
 			r.want(t, exitOK)
 			f := readReport(t, r.stdout)
-			if *f.Errors != 0 || *f.Calls < 20 {
+			if *f.Errors != 0 || *f.Calls < least {
 				t.Errorf("%d calls, errors %v", *f.Calls, f.ErrorsByKind)
 			}
 			version, _ := f.Settings["redis_version"].(string)
@@ -149,7 +157,8 @@ func TestBenchTimeout(t *testing.T) {
 	r := redrpc(t, "bench", "--func", "sleep", "--args", `{"seconds":60}`, "--timeout", "50ms",
 		"--calls", "4", "-c", "2", "--warmup", "0s", "-o", "json")
 	r.want(t, exitFailed)
-	if f := readReport(t, r.stdout); f.ErrorsByKind["timeout"] != 4 {
+	// A busy machine may not have sent them all.
+	if f := readReport(t, r.stdout); f.ErrorsByKind[kindTimeout]+f.ErrorsByKind[kindTimeoutUnsent] != 4 {
 		t.Errorf("errors %v, expected 4 of kind timeout", f.ErrorsByKind)
 	}
 }
@@ -335,6 +344,22 @@ func TestBenchSeldomCollectsGarbage(t *testing.T) {
 	runs, megabytes := after.NumGC-before.NumGC, (after.TotalAlloc-before.TotalAlloc)>>20
 	if most := 2 + megabytes/32; uint64(runs) > most {
 		t.Errorf("it ran %d times for %d MiB, expected %d at most", runs, megabytes, most)
+	}
+}
+
+// A line that is longer than the terminal would wrap, and could not be written over.
+func TestProgressLine(t *testing.T) {
+	p := bench.Progress{Elapsed: time.Minute, Rate: 12345, TargetRate: 12345, InFlight: 100}
+	for columns, want := range map[int]string{
+		99: "run 10 of 12, B: 60.0s  12,345/s  in flight 100  p50 -  p99 -  errors 0  0.0s left",
+		79: "run 10 of 12, B: 60.0s  12,345/s  p50 -  p99 -  errors 0  0.0s left",
+		49: "run 10 of 12, B: 60.0s  12,345/s  p99 -  errors 0",
+		20: "run 10 of 12, B: 60.",
+		0:  "",
+	} {
+		if got := progressLine("run 10 of 12, B:", p, columns); got != want {
+			t.Errorf("%d columns: got %q, expected %q", columns, got, want)
+		}
 	}
 }
 

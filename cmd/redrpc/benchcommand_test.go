@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -169,16 +168,8 @@ func TestBenchCommandElsewhere(t *testing.T) {
 		t.Errorf("gobench: %s", r.stdout)
 	}
 	_, url := startRedis(t)
-	start := time.Now().Add(time.Second).UTC().Format(time.RFC3339Nano)
-	var generators sync.WaitGroup
-	for _, i := range []string{"0", "1"} {
-		generators.Go(func() {
-			r := bench("--redis", url, "--rate", "200", "-d", "300ms", "--start-at", start, "--instance", i+"/2", "--warmup", "0s", "-o", "json", "--out", filepath.Join(dir, i))
-			r.wantRun(t)
-		})
-	}
-	generators.Wait()
-	r = redrpc(t, "bench", "merge", "-o", "json", filepath.Join(dir, "0"), filepath.Join(dir, "1"))
+	parts := benchInParts(t, "--command", "INCR k:__key__", "--redis", url, "--rate", "200", "-d", "300ms")
+	r = redrpc(t, "bench", "merge", "-o", "json", parts[0], parts[1])
 	if whole := readRun(t, r.stdout); whole.Calls != 60 || setting(whole.Settings, "command") != "INCR k:__key__" {
 		t.Errorf("%d calls, %v: %s", whole.Calls, whole.Settings, r.stderr)
 	}

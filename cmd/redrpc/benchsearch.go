@@ -86,11 +86,7 @@ func (f *searchFlags) run(ctx context.Context, stdout io.Writer, live *liveLine)
 	return measure(ctx, &f.system, &f.pace, true, f.pace.maxInFlight, nil, live, func(m *measuring) error {
 		f.o.SLO, f.o.Precision, f.o.Drain = f.slo, f.percent/100, m.sys.drained
 		f.o.Progress = func(p capacity.SearchTrial) {
-			why := strings.Join(p.Reasons, "; ")
-			if why == "" {
-				why = termTexts(p.Terms)
-			}
-			m.tell("%s/s for %s: %s: %s", figure.Rate(p.Rate), figure.Duration(time.Duration(p.DurationS*float64(time.Second))), p.Outcome, why)
+			m.tell("%s/s for %s: %s: %s", figure.Rate(p.Rate), figure.Duration(time.Duration(p.DurationS*float64(time.Second))), p.Outcome, p.Why())
 		}
 		if err := f.begin(ctx, m); err != nil {
 			return err
@@ -131,14 +127,6 @@ func (f *searchFlags) begin(ctx context.Context, m *measuring) error {
 	}
 	m.tell("calibration: %d closed-loop callers, %s/s", cfg.Callers, figure.Rate(res.Throughput))
 	return nil
-}
-
-func termTexts(all []capacity.TermResult) string {
-	var texts []string
-	for _, f := range all {
-		texts = append(texts, f.Text)
-	}
-	return strings.Join(texts, "; ")
 }
 
 // percentage takes more than 0 and less than 100.

@@ -93,13 +93,10 @@ func (f *sweepFlags) run(ctx context.Context, stdout io.Writer, live *liveLine) 
 	}
 	return measure(ctx, &f.system, &f.pace, f.rates != nil, atATime, nil, live, func(m *measuring) error {
 		f.o.Seed, f.o.Knee, f.o.Drain = f.pace.seed, capacity.Metric(f.knee), m.sys.drained
-		done, unit := 0, "calls/s"
-		if f.o.Callers {
-			unit = "callers"
-		}
+		done := 0
 		f.o.Progress = func(p capacity.SweepPoint) {
 			done++
-			m.tell("%d of %d: %s %s: %s/s, p50 %s, p99 %s, %s", done, len(f.o.Loads), figure.Rate(p.Load), unit, figure.Rate(p.Throughput),
+			m.tell("%d of %d: %s: %s/s, p50 %s, p99 %s, %s", done, len(f.o.Loads), loadText(p.Load, f.o.Callers), figure.Rate(p.Throughput),
 				figure.Microseconds(p.Latency.P50), figure.Microseconds(p.Latency.P99), p.Verdict.State)
 		}
 		result, err := capacity.Sweep(ctx, m.trial(arrivals), f.o)

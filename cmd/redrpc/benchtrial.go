@@ -24,11 +24,11 @@ const trialTimeout = 2 * time.Second
 func (m *measuring) trial(arrivals string) capacity.Trial {
 	n := uint64(0)
 	return func(ctx context.Context, load float64, length time.Duration) (*bench.Result, error) {
-		model, unit := bench.Model(bench.ClosedLoop{}), "callers"
+		model := bench.Model(bench.ClosedLoop{})
 		if arrivals != "" {
-			model, unit = atRate(load, arrivals), "calls/s"
+			model = atRate(load, arrivals)
 		}
-		cfg := m.config(ctx, model, fmt.Sprintf("%s %s:", figure.Rate(load), unit))
+		cfg := m.config(ctx, model, loadText(load, arrivals == "")+":")
 		cfg.Duration = length
 		cfg.Seed += n
 		n++
@@ -37,6 +37,17 @@ func (m *measuring) trial(arrivals string) capacity.Trial {
 		}
 		return m.run(ctx, cfg)
 	}
+}
+
+// loadText is so many callers, or a rate.
+func loadText(load float64, callers bool) string {
+	switch {
+	case !callers:
+		return figure.Rate(load) + " calls/s"
+	case load == 1:
+		return "1 caller"
+	}
+	return figure.Rate(load) + " callers"
 }
 
 // tell writes a line about a trial that has ended.

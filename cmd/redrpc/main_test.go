@@ -84,6 +84,18 @@ func (r result) want(t *testing.T, code int, stderr ...string) {
 	}
 }
 
+// unanswered makes a call that nobody answers, with the shortest --timeout within which this
+// machine sends it, and returns that, too.
+func unanswered(t *testing.T, env map[string]string, args ...string) (result, time.Duration) {
+	t.Helper()
+	for timeout := 250 * time.Millisecond; ; timeout *= 2 {
+		r := redrpcIn(t, t.Context(), env, append(args[:len(args):len(args)], "--timeout", timeout.String())...)
+		if r.code != exitFailed || timeout > patience {
+			return r, timeout
+		}
+	}
+}
+
 // wantMeasured checks that a measurement was made, which a busy machine may have made invalid.
 func (r result) wantMeasured(t *testing.T) {
 	t.Helper()

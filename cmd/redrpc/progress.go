@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -40,18 +41,21 @@ func (l *liveLine) interval() time.Duration {
 
 // show shows p behind a note, which may be empty. That it could not be shown is no reason to end a run.
 func (l *liveLine) show(note string, p bench.Progress) {
-	text := note + p.String()
 	if l.terminal == nil {
-		fmt.Fprintln(l, text)
+		fmt.Fprintln(l, note+p.String())
 		return
 	}
-	// A line that wraps could not be written over.
-	if width, _, err := term.GetSize(int(l.terminal.Fd())); err == nil && width > 0 {
-		if runes := []rune(text); len(runes) >= width {
-			text = string(runes[:width-1])
-		}
+	width, _, err := term.GetSize(int(l.terminal.Fd()))
+	if err != nil || width <= 0 {
+		width = 80
 	}
-	fmt.Fprint(l, text)
+	fmt.Fprint(l, progressLine(note, p, width-1)) // a line that wraps could not be written over
+}
+
+// progressLine is a note and p in so many columns at most.
+func progressLine(note string, p bench.Progress, columns int) string {
+	runes := []rune(note + p.Within(columns-utf8.RuneCountInString(note)))
+	return string(runes[:max(0, min(len(runes), columns))])
 }
 
 // Write writes p in place of the live line.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -36,19 +37,21 @@ func TestServeAndCall(t *testing.T) {
 		{[]string{"add", "a:=1e999", "b:=1"}, "", "expected two numbers"},
 		{[]string{"sleep", "seconds:=0.001"}, "0.001", ""},
 		{[]string{"sleep", "seconds:=-1"}, "", "seconds: expected a number from 0 to 3600, got -1"},
-		{[]string{"sleep", "seconds:=60", "--timeout", "1s"}, "", "timeout of 1s reached: is sleep served under the prefix redis_rpc at " + url},
+		{[]string{"sleep", "seconds:=60"}, "", "is sleep served under the prefix redis_rpc at " + url},
 		{[]string{"fail"}, "", "failed, as asked"},
 		{[]string{"fail", "message=no\x1b[2J good"}, "", "no?[2J good"},
-		{[]string{"nobody", "--timeout", "1s"}, "", "is nobody served under the prefix redis_rpc at " + url},
-		{[]string{"echo", "x=1", "--prefix", "other", "--timeout", "1s"}, "", "under the prefix other"},
+		{[]string{"nobody"}, "", "is nobody served under the prefix redis_rpc at " + url},
+		{[]string{"echo", "x=1", "--prefix", "other"}, "", "under the prefix other"},
 	} {
-		r := redrpcIn(t, t.Context(), env, append([]string{"call"}, c.args...)...)
+		args := append([]string{"call"}, c.args...)
+		if strings.Contains(c.err, "under the prefix") {
+			r, timeout := unanswered(t, env, args...)
+			r.want(t, exitNoResult, c.err, fmt.Sprintf("timeout of %v reached: ", timeout))
+			continue
+		}
+		r := redrpcIn(t, t.Context(), env, args...)
 		if c.err != "" {
-			code := exitRemote
-			if strings.Contains(c.err, "under the prefix") {
-				code = exitNoResult
-			}
-			r.want(t, code, c.err)
+			r.want(t, exitRemote, c.err)
 			if r.stdout != "" {
 				t.Errorf("call %q: stdout %s", c.args, r.stdout)
 			}
@@ -105,15 +108,21 @@ func TestExitCodesOfCalls(t *testing.T) {
 		{"echo x=1", exitOK},
 		{"echo", exitRemote},
 		{"fail", exitRemote},
-		{"nobody --timeout 1s", exitNoResult},
-		{"sleep seconds:=60 --timeout 1s", exitNoResult},
+		{"nobody", exitNoResult},
+		{"sleep seconds:=60", exitNoResult},
 		{"wrong", exitFailed},
 		{"--async wrong", exitFailed},
 		{"--async nobody", exitOK},
 		{"echo x=1 --redis redis://127.0.0.1:1", exitFailed},
 		{"echo x", exitUsage},
 	} {
-		redrpcIn(t, t.Context(), map[string]string{"REDIS_URL": url}, append([]string{"call"}, strings.Split(c.args, " ")...)...).want(t, c.code)
+		env, args := map[string]string{"REDIS_URL": url}, append([]string{"call"}, strings.Split(c.args, " ")...)
+		if c.code == exitNoResult {
+			r, _ := unanswered(t, env, args...)
+			r.want(t, c.code)
+			continue
+		}
+		redrpcIn(t, t.Context(), env, args...).want(t, c.code)
 	}
 }
 
