@@ -224,7 +224,7 @@ func testStalledLink(t *testing.T) {
 				t.Error("a call that had sent a part has got its result")
 			}
 			if c.replaced {
-				link.cut()
+				link.relay.Cut()
 			}
 			link.resume()
 			eventually(t, "a call to be answered", func() bool { // others may still find that a connection was lost

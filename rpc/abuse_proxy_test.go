@@ -7,71 +7,49 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"redrpc/internal/redistest"
 )
 
 // A proxy stands between clients and a Redis. It passes bytes on at rates, which each
 // connection has for itself, or not at all while it is stalled.
 type proxy struct {
 	up, down int // bytes a second to Redis and from it; 0 is as fast as they come
-	to       string
-	listener net.Listener
+	relay    *redistest.Relay
 	accepted atomic.Int32 // connections
 	passed   atomic.Int64 // bytes to Redis
 
-	mu      sync.Mutex // guards what follows
-	passing chan struct{}
-	conns   map[net.Conn]struct{}
+	mu      sync.Mutex    // guards what follows
+	passing chan struct{} // closed unless it is stalled
 	ended   chan struct{}
-	running sync.WaitGroup
 }
 
 // startProxy starts a proxy for the Redis of h, and returns h as one reaches it by the
 // proxy.
 func startProxy(h *house, up, down int) (*proxy, *house) {
 	h.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	p := &proxy{up: up, down: down, passing: make(chan struct{}), ended: make(chan struct{})}
+	close(p.passing)
+	var err error
+	if p.relay, err = redistest.StartRelay(h.rdb.Options().Addr, p.pass); err != nil {
 		h.Fatal(err)
 	}
-	p := &proxy{up: up, down: down, to: h.rdb.Options().Addr, listener: l, passing: make(chan struct{}), conns: map[net.Conn]struct{}{}, ended: make(chan struct{})}
-	close(p.passing)
-	p.running.Go(p.accept)
 	h.Cleanup(func() {
-		l.Close()
 		close(p.ended)
-		p.cut()
-		p.running.Wait()
+		p.relay.Close()
 	})
-	return p, h.withOptions(func(opt *redis.Options) { opt.Addr, opt.Dialer = l.Addr().String(), nil })
+	return p, h.withOptions(func(opt *redis.Options) { opt.Addr, opt.Dialer = p.relay.Addr(), nil })
 }
 
-func (p *proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", p.to)
-		if err != nil {
-			client.Close()
-			continue
-		}
-		p.accepted.Add(1)
-		// Small buffers, or most of what is under way would be in them.
-		client.(*net.TCPConn).SetReadBuffer(32 << 10)
-		server.(*net.TCPConn).SetReadBuffer(32 << 10)
-		p.mu.Lock()
-		p.conns[client], p.conns[server] = struct{}{}, struct{}{}
-		select {
-		case <-p.ended:
-			client.Close()
-			server.Close()
-		default:
-		}
-		p.mu.Unlock()
-		p.running.Go(func() { p.copy(server, client, p.up, &p.passed) })
-		p.running.Go(func() { p.copy(client, server, p.down, new(atomic.Int64)) })
-	}
+func (p *proxy) pass(client, server net.Conn) {
+	p.accepted.Add(1)
+	// Small buffers, or most of what is under way would be in them.
+	client.(*net.TCPConn).SetReadBuffer(32 << 10)
+	server.(*net.TCPConn).SetReadBuffer(32 << 10)
+	var both sync.WaitGroup
+	both.Go(func() { p.copy(server, client, p.up, &p.passed) })
+	both.Go(func() { p.copy(client, server, p.down, new(atomic.Int64)) })
+	both.Wait()
 }
 
 // copy passes on what comes from a connection until either ends.
@@ -117,14 +95,4 @@ func (p *proxy) resume() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	close(p.passing)
-}
-
-// cut closes all connections.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for c := range p.conns {
-		c.Close()
-	}
-	clear(p.conns)
 }

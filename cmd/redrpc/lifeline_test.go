@@ -8,48 +8,33 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"redrpc/internal/redistest"
 )
 
 // A stallable is a TCP proxy that can stop to pass anything on, as a process that
 // hangs does: connections stay open, and new ones are taken.
 type stallable struct {
-	net.Listener
+	*redistest.Relay
 	flows   sync.RWMutex // held for writing while nothing flows
 	stalled bool
-	conns   sync.Map // all net.Conn
-	running sync.WaitGroup
 }
 
 func startProxy(t *testing.T, to string) *stallable {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+	p := &stallable{}
+	var err error
+	if p.Relay, err = redistest.StartRelay(to, p.pass); err != nil {
 		t.Fatal(err)
 	}
-	p := &stallable{Listener: l}
-	p.running.Go(func() {
-		for {
-			from, err := p.Accept()
-			if err != nil {
-				return
-			}
-			p.conns.Store(from, true)
-			p.running.Go(func() { p.pass(from, to) })
-		}
-	})
 	t.Cleanup(func() {
-		l.Close()
 		p.resume()
-		p.conns.Range(func(conn, _ any) bool {
-			conn.(net.Conn).Close()
-			return true
-		})
-		p.running.Wait()
+		p.Close()
 	})
 	return p
 }
 
-func (p *stallable) url() string { return "redis://" + p.Addr().String() }
+func (p *stallable) url() string { return "redis://" + p.Addr() }
 
 func (p *stallable) stall() {
 	p.flows.Lock()
@@ -63,18 +48,10 @@ func (p *stallable) resume() {
 	}
 }
 
-func (p *stallable) pass(from net.Conn, addr string) {
-	defer from.Close()
-	p.flows.RLock() // a new connection is not passed on while stalled
-	to, err := net.Dial("tcp", addr)
-	p.flows.RUnlock()
-	if err != nil {
-		return
-	}
-	p.conns.Store(to, true)
+func (p *stallable) pass(client, server net.Conn) {
 	var both sync.WaitGroup
-	both.Go(func() { p.copy(to, from) })
-	both.Go(func() { p.copy(from, to) })
+	both.Go(func() { p.copy(server, client) })
+	both.Go(func() { p.copy(client, server) })
 	both.Wait()
 }
 

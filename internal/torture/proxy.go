@@ -8,16 +8,16 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"redrpc/internal/redistest"
 )
 
 // A proxy is the network between one process and Redis. What it does to it is set while
 // connections exist, and holds for them and for new ones.
 type proxy struct {
-	to       string
-	listener net.Listener
-	life     context.Context
-	end      context.CancelFunc
-	running  sync.WaitGroup
+	relay *redistest.Relay
+	life  context.Context
+	end   context.CancelFunc
 
 	mu      sync.Mutex // guards what follows
 	weather weather
@@ -45,17 +45,14 @@ type link struct {
 
 // startProxy starts a proxy before a Redis.
 func startProxy(to string, seed uint64) (*proxy, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	p := &proxy{to: to, listener: l, conns: map[*link]struct{}{}, random: rand.New(rand.NewPCG(seed, 3))}
+	p := &proxy{conns: map[*link]struct{}{}, random: rand.New(rand.NewPCG(seed, 3))}
 	p.life, p.end = context.WithCancel(context.Background())
-	p.running.Go(p.accept)
-	return p, nil
+	var err error
+	p.relay, err = redistest.StartRelay(to, p.connect)
+	return p, err
 }
 
-func (p *proxy) addr() string { return p.listener.Addr().String() }
+func (p *proxy) addr() string { return p.relay.Addr() }
 
 // set changes the weather.
 func (p *proxy) set(change func(*weather)) {
@@ -89,13 +86,7 @@ func (p *proxy) calm() {
 // close ends the proxy and its connections.
 func (p *proxy) close() {
 	p.end()
-	p.listener.Close() // what it says is of no interest
-	p.mu.Lock()
-	for l := range p.conns {
-		l.close()
-	}
-	p.mu.Unlock()
-	p.running.Wait()
+	p.relay.Close()
 }
 
 func (l *link) close() {
@@ -103,34 +94,19 @@ func (l *link) close() {
 	l.server.Close()
 }
 
-func (p *proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", p.to)
-		if err != nil {
-			client.Close()
-			continue
-		}
-		l := &link{client: client, server: server}
-		p.mu.Lock()
-		if p.life.Err() != nil {
-			l.close()
-		}
-		p.conns[l] = struct{}{}
-		p.mu.Unlock()
-		var both sync.WaitGroup
-		both.Go(func() { p.pass(l, true) })
-		both.Go(func() { p.pass(l, false) })
-		p.running.Go(func() {
-			both.Wait()
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			delete(p.conns, l)
-		})
-	}
+// connect passes on what comes on a connection until it ends.
+func (p *proxy) connect(client, server net.Conn) {
+	l := &link{client: client, server: server}
+	p.mu.Lock()
+	p.conns[l] = struct{}{}
+	p.mu.Unlock()
+	var both sync.WaitGroup
+	both.Go(func() { p.pass(l, true) })
+	both.Go(func() { p.pass(l, false) })
+	both.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, l)
 }
 
 // pass passes on what comes in one direction until the connection ends.
