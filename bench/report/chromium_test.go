@@ -175,6 +175,10 @@ const inspect = `(() => {
 			if (range.getClientRects().length > 1 && !/(long){4}/.test(n.textContent)) wrong.push("the name " + n.textContent + " is torn apart");
 		}
 	}
+	for (const cell of document.querySelectorAll(".text tr > :last-child")) {
+		const hasNoRoom = /\S{60}/.test(cell.closest("table").textContent); // it may scroll
+		if (!hasNoRoom && cell.getBoundingClientRect().right > root.clientWidth + 1) wrong.push("the text " + cell.textContent.slice(0, 40) + " is out of sight");
+	}
 	// Contrast of texts with what is behind them, WCAG 2.2, 1.4.3.
 	const rgb = c => c.match(/[\d.]+/g).map(Number);
 	const light = c => { const [r, g, b] = rgb(c).map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4); return .2126 * r + .7152 * g + .0722 * b; };

@@ -53,12 +53,21 @@ func Percent(share float64) string {
 	case p > 99.95 && p < 100:
 		return strconv.FormatFloat(p, 'f', 2, 64) + " %"
 	case p != 0 && p < 0.995:
-		return strconv.FormatFloat(p, 'g', 2, 64) + " %"
+		return plain(p, 2) + " %"
 	case p == float64(int64(p)), p >= 99.95:
 		return strconv.FormatFloat(p, 'f', 0, 64) + " %"
 	default:
 		return strconv.FormatFloat(p, 'f', 1, 64) + " %"
 	}
+}
+
+// plain writes v to so many digits, without an exponent.
+func plain(v float64, digits int) string {
+	short, err := strconv.ParseFloat(strconv.FormatFloat(v, 'g', digits, 64), 64)
+	if err != nil {
+		return "-" // no number has such a text
+	}
+	return strconv.FormatFloat(short, 'f', -1, 64)
 }
 
 // Grouped writes n with a comma between thousands.
@@ -73,7 +82,7 @@ func Grouped(n int64) string {
 // Rate writes a number a second: whole and grouped from 100 on, below to three digits.
 func Rate(perSecond float64) string {
 	if perSecond > -99.95 && perSecond < 99.95 && perSecond != float64(int64(perSecond)) {
-		return strconv.FormatFloat(perSecond, 'g', 3, 64)
+		return plain(perSecond, 3)
 	}
 	return Grouped(int64(perSecond + 0.5))
 }

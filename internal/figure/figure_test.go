@@ -35,7 +35,7 @@ func TestGrouped(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	for v, want := range map[float64]string{0: "0", 0.25: "0.25", 12.345: "12.3", 50: "50", 100.4: "100", 98765.5: "98,766"} {
+	for v, want := range map[float64]string{0: "0", 0.00005231: "0.0000523", 0.25: "0.25", 12.345: "12.3", 50: "50", 100.4: "100", 98765.5: "98,766"} {
 		if got := Rate(v); got != want {
 			t.Errorf("%v is %q, expected %q", v, got, want)
 		}
@@ -44,7 +44,7 @@ func TestRate(t *testing.T) {
 
 func TestPercent(t *testing.T) {
 	for share, want := range map[float64]string{
-		0: "0 %", 0.00043: "0.043 %", 0.125: "12.5 %", 0.5: "50 %", 0.33333: "33.3 %", 0.99994: "99.99 %", 1: "100 %", 2.5: "250 %",
+		0: "0 %", 2.5e-9: "0.00000025 %", 0.00043: "0.043 %", 0.125: "12.5 %", 0.5: "50 %", 0.33333: "33.3 %", 0.99994: "99.99 %", 1: "100 %", 2.5: "250 %",
 	} {
 		if got := Percent(share); got != want {
 			t.Errorf("%v is %q, expected %q", share, got, want)
