@@ -54,6 +54,8 @@ func Percent(share float64) string {
 		return strconv.FormatFloat(p, 'f', 2, 64) + " %"
 	case p != 0 && p < 0.995:
 		return plain(p, 2) + " %"
+	case p >= 999.5 && p < 1e15:
+		return Grouped(int64(p+0.5)) + " %"
 	case p == float64(int64(p)), p >= 99.95:
 		return strconv.FormatFloat(p, 'f', 0, 64) + " %"
 	default:
