@@ -373,6 +373,7 @@ func TestFiguresOfTheREADME(t *testing.T) {
 		{"results/rpc.md", `(?s)processors kept awake\n.*?\| original \|(?:[^|]+\|){3} (\d+)`, "single caller: %s us"},
 		{"results/rpc.md", `(?s)processors kept awake\n.*?\| redrpc \|(?:[^|]+\|){3} (\d+)`, "(redrpc: %s us)"},
 		{"results/rpc.md", `(?s)processors kept awake\n.*?\| NATS \|(?:[^|]+\|){3} (\d+)`, "%s us for a single caller"},
+		{"results/bench.md", `redrpc in memory, 10,000/s, spin auto \| ([\d.]+)`, "sent %s us late (median)"},
 		{"results/broker.md", `ms from New to the first PONG, in memory \| ([\d.]+)`, "starts in %s ms"},
 	} {
 		found := regexp.MustCompile(f.pattern).FindStringSubmatch(read(t, f.page))
