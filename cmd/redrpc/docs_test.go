@@ -367,6 +367,7 @@ func TestFiguresOfTheREADME(t *testing.T) {
 		{"results/rpc.md", `, on (20\d\d-\d\d-\d\d)`, "(results/rpc.md) (%s)"},
 		{"results/broker.md", `, on (20\d\d-\d\d-\d\d)`, "(results/broker.md) (%s)"},
 		{"results/bench.md", `, on (20\d\d-\d\d-\d\d)`, "(results/bench.md) (%s)"},
+		{"results/rpc.md", `(?s)### 64 callers\n.*?\| redrpc \| [\d,]+ \| ([\d.]+)`, "%s times the calls/s at 64 callers, on 2 connections"},
 		{"results/rpc.md", `calls/s, 64 callers: times NATS \| ([\d.]+)`, "%s times the calls/s at 64 callers"},
 		{"results/rpc.md", `calls/s, 1,000 callers: times NATS \| ([\d.]+)`, "1,000 callers (redrpc: %s times)"},
 		{"results/rpc.md", `calls/s, 10,000 callers: times NATS \| ([\d.]+)`, "10,000 (%s times)"},
