@@ -36,6 +36,8 @@ func Merge(results ...*Result) (*Result, error) {
 			return nil, fmt.Errorf("bench: merge: expected results of one configuration: instances %d and %d: %w", parts[0].Instance, p.Instance, err)
 		}
 		switch {
+		case len(parts) > 1 && p.Instances == 1:
+			return nil, errors.New("bench: merge: expected instances that share one load, as 0/2 and 1/2, got a whole run")
 		case i > 0 && p.Instance == parts[i-1].Instance:
 			return nil, fmt.Errorf("bench: merge: expected each instance once, got %d twice", p.Instance)
 		case p.Instance > i:

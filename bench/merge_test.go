@@ -147,6 +147,9 @@ func TestMergeOfRuns(t *testing.T) {
 	refused("expected results, got none")
 	refused("expected all 4 instances, got none of number 2", parts[0], parts[1], parts[3])
 	refused("expected all 4 instances, got 3", parts[:3]...)
+	lone := *parts[0]
+	lone.Instances = 1
+	refused("expected instances that share one load, as 0/2 and 1/2, got a whole run", &lone, &lone)
 	refused("expected each instance once, got 1 twice", parts[0], parts[1], parts[1], parts[2])
 	for _, off := range []time.Duration{500 * ms, -time.Second, 3 * time.Second, time.Hour} {
 		later := *parts[3]

@@ -59,6 +59,16 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
+// A run in which no call ended says nothing, so it is not valid.
+func TestNoCallIsInvalid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		res := measure(t, t.Context(), Config{Model: OpenLoop{Profile: Constant(0.1)}, Warmup: time.Second, Duration: time.Second, Call: takes(time.Millisecond)})
+		if want := (Check{"samples", Failed, "no call ended in the measured time"}); res.Calls != 0 || checkOf(t, res, "samples") != want || res.Verdict.State != Invalid {
+			t.Errorf("%d calls, verdict %+v", res.Calls, res.Verdict)
+		}
+	})
+}
+
 func TestDelays(t *testing.T) {
 	for _, c := range []struct {
 		delay, response time.Duration
@@ -86,16 +96,18 @@ func TestDelays(t *testing.T) {
 }
 
 func TestLateGeneratorIsInvalid(t *testing.T) {
-	r := through(t, 1, []call{})[0]
-	if r.Verdict.State != Valid {
+	sentAfter := func(lag time.Duration) *Result {
+		var calls []call
+		for i := range 1000 {
+			at := 6*time.Second + time.Duration(i)*10*ms
+			calls = append(calls, call{measured: true, intended: at, sent: at + lag, done: at + lag + 10*ms, phases: []time.Duration{-1}})
+		}
+		return through(t, 1, calls)[0]
+	}
+	if r := sentAfter(0); r.Verdict.State != Valid {
 		t.Fatal(r.Verdict)
 	}
-	var calls []call
-	for i := range 1000 {
-		at := 6*time.Second + time.Duration(i)*10*ms
-		calls = append(calls, call{measured: true, intended: at, sent: at + 30*ms, done: at + 40*ms, phases: []time.Duration{-1}})
-	}
-	r = through(t, 1, calls)[0]
+	r := sentAfter(30 * ms)
 	if r.Verdict.State != Invalid || !strings.HasPrefix(r.Verdict.Reasons[0], "the generator was late: calls were sent up to 30.0ms after they were intended (p99), which is 75") {
 		t.Errorf("%+v", r.Verdict)
 	}
