@@ -289,19 +289,29 @@ func mergeIntervals(parts []*Result, started time.Time) []Interval {
 	return merged
 }
 
-// mergeVerdicts takes the worst verdict, and of each check the worst outcome.
+// mergeVerdicts takes the worst verdict, and of each check the worst outcome. Whether there were
+// enough calls is judged by those of all.
 func (res *Result) mergeVerdicts(parts []*Result) {
 	v := &res.Verdict
-	*v = Verdict{State: Valid, Reasons: []string{}, Checks: []Check{res.checkSamples()}}
+	*v = Verdict{State: Valid, Reasons: []string{}, Checks: []Check{}}
+	v.add(res.checkSamples())
 	states := []State{Valid, Invalid, Diverging}
 	outcomes := []CheckResult{OK, Unknown, Warning, Failed}
 	var gave []string
 	for _, p := range parts {
 		prefix := fmt.Sprintf("instance %d: ", p.Instance)
-		if slices.Index(states, p.Verdict.State) > slices.Index(states, v.State) {
-			v.State = p.Verdict.State
+		state, reasons := p.Verdict.State, p.Verdict.Reasons
+		if p.Calls+p.Errors == 0 { // its share of a low rate may be none, and the whole has enough
+			none := p.checkSamples().Text
+			reasons = slices.DeleteFunc(slices.Clone(reasons), func(reason string) bool { return reason == none })
+			if len(reasons) == 0 {
+				state = Valid
+			}
 		}
-		for _, reason := range p.Verdict.Reasons {
+		if slices.Index(states, state) > slices.Index(states, v.State) {
+			v.State = state
+		}
+		for _, reason := range reasons {
 			v.Reasons = append(v.Reasons, prefix+reason)
 		}
 		if p.Verdict.Disturbance != "" && v.Disturbance == "" {

@@ -98,6 +98,44 @@ func TestMergedIsTheWhole(t *testing.T) {
 	}
 }
 
+// An instance whose share of a low rate is no call does not make the whole invalid.
+func TestMergeOfAnInstanceWithoutCalls(t *testing.T) {
+	run := func(rate float64) (parts []*Result) {
+		for i := range 2 {
+			synctest.Test(t, func(t *testing.T) {
+				parts = append(parts, measure(t, t.Context(), Config{Model: OpenLoop{Profile: Constant(rate)}, Instance: i, Instances: 2,
+					Warmup: time.Second, Duration: time.Second, Call: takes(time.Millisecond)}))
+			})
+		}
+		return parts
+	}
+	for rate, want := range map[float64]Verdict{
+		1:   {State: Valid, Reasons: []string{}},
+		0.1: {State: Invalid, Reasons: []string{"no call ended in the measured time"}},
+	} {
+		parts := run(rate)
+		merged, err := Merge(parts...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if parts[0].Verdict.State == parts[1].Verdict.State && want.State == Valid {
+			t.Fatalf("expected an instance without calls, got %+v and %+v", parts[0].Verdict, parts[1].Verdict)
+		}
+		if v := merged.Verdict; v.State != want.State || !slices.Equal(v.Reasons, want.Reasons) {
+			t.Errorf("%g calls a second: got %+v, expected %+v", rate, v, want)
+		}
+	}
+	late := run(1)
+	for _, p := range late {
+		if p.Calls == 0 {
+			p.Verdict.add(Check{"dropped", Failed, "dropped"})
+		}
+	}
+	if merged, err := Merge(late...); err != nil || merged.Verdict.State != Invalid || len(merged.Verdict.Reasons) != 1 || !strings.HasSuffix(merged.Verdict.Reasons[0], ": dropped") {
+		t.Errorf("%v, got %+v", err, merged)
+	}
+}
+
 func TestMergeOfRuns(t *testing.T) {
 	var parts []*Result
 	var whole *Result

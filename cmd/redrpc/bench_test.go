@@ -353,13 +353,17 @@ func TestProgressLine(t *testing.T) {
 	for columns, want := range map[int]string{
 		99: "run 10 of 12, B: 60.0s  12,345/s  in flight 100  p50 -  p99 -  errors 0  0.0s left",
 		79: "run 10 of 12, B: 60.0s  12,345/s  p50 -  p99 -  errors 0  0.0s left",
-		49: "run 10 of 12, B: 60.0s  12,345/s  p99 -  errors 0",
+		50: "run 10 of 12, B: 60.0s  12,345/s  p99 -  errors 0",
 		20: "run 10 of 12, B: 60.",
 		0:  "",
 	} {
 		if got := progressLine("run 10 of 12, B:", p, columns); got != want {
 			t.Errorf("%d columns: got %q, expected %q", columns, got, want)
 		}
+	}
+	p.Elapsed = 1000 * time.Second
+	if got, want := progressLine("B:", p, 20), "B: 1000.0s  12,345/s"; got != want {
+		t.Errorf("got %q, expected %q", got, want)
 	}
 }
 

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -42,7 +44,7 @@ func (l *liveLine) interval() time.Duration {
 // show shows p behind a note, which may be empty. That it could not be shown is no reason to end a run.
 func (l *liveLine) show(note string, p bench.Progress) {
 	if l.terminal == nil {
-		fmt.Fprintln(l, note+p.String())
+		fmt.Fprintln(l, progressLine(note, p, math.MaxInt))
 		return
 	}
 	width, _, err := term.GetSize(int(l.terminal.Fd()))
@@ -52,9 +54,16 @@ func (l *liveLine) show(note string, p bench.Progress) {
 	fmt.Fprint(l, progressLine(note, p, width-1)) // a line that wraps could not be written over
 }
 
-// progressLine is a note and p in so many columns at most.
+// progressLine is a note, which may be empty, and p in so many columns at most.
 func progressLine(note string, p bench.Progress, columns int) string {
-	runes := []rune(note + p.Within(columns-utf8.RuneCountInString(note)))
+	if note != "" {
+		note += " "
+	}
+	text := p.Within(columns - utf8.RuneCountInString(note))
+	if note != "" {
+		text = note + strings.TrimLeft(text, " ")
+	}
+	runes := []rune(text)
 	return string(runes[:max(0, min(len(runes), columns))])
 }
 

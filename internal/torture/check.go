@@ -232,16 +232,18 @@ func (c *checker) stalledIn(process string, s span) (d time.Duration) {
 	return d
 }
 
-// addStall adds a stall of a process. What it has in common with the last one does not count twice:
-// a process may be stopped while it writes its journal.
+// addStall adds a stall of a process. One that overlaps the last ones is part of the same stall: a
+// process may be stopped while it writes its journal.
 func (h *History) addStall(process string, s span) {
 	if h.stalls == nil {
 		h.stalls = map[string][]span{}
 	}
-	if all := h.stalls[process]; len(all) > 0 && s.begin.Before(all[len(all)-1].end) {
-		s.begin = all[len(all)-1].end
+	all := h.stalls[process]
+	for n := len(all); n > 0 && s.overlap(all[n-1]) > 0; n-- {
+		s = s.union(all[n-1])
+		all = all[:n-1]
 	}
-	h.stalls[process] = append(h.stalls[process], s)
+	h.stalls[process] = append(all, s)
 }
 
 // check looks at one call.

@@ -142,6 +142,24 @@ func TestCheckRecovery(t *testing.T) {
 }
 
 // TestJournal: what a process writes is read.
+// A stall that is noted twice counts once, in whichever order and however much of it is in both.
+func TestStallsOverlap(t *testing.T) {
+	for lines, want := range map[string]time.Duration{
+		"stall 100 50, stall 300 50":                100 * time.Millisecond,
+		"stall 300 100, stall 350 120":              150 * time.Millisecond,
+		"stall 350 120, stall 300 100":              150 * time.Millisecond,
+		"stall 300 200, stall 200 50":               200 * time.Millisecond,
+		"stall 300 50, stall 310 200":               200 * time.Millisecond,
+		"stall 100 50, stall 300 50, stall 300 300": 300 * time.Millisecond,
+		"stall 300 200, stall 200 50, stall 300 20": 200 * time.Millisecond,
+	} {
+		c := &checker{h: planted(t, strings.Split(lines, ", ")...)}
+		if got := c.stalledIn("client", span{time.UnixMilli(0), time.UnixMilli(1000)}); got != want {
+			t.Errorf("%s: got %v, want %v", lines, got, want)
+		}
+	}
+}
+
 func TestJournal(t *testing.T) {
 	dir := t.TempDir()
 	j, err := openJournal(dir, "client")

@@ -139,6 +139,17 @@ func (s span) overlap(o span) time.Duration {
 	return max(0, end.Sub(begin))
 }
 
+// union is the span from the beginning of the first to the end of the last.
+func (s span) union(o span) span {
+	if o.begin.Before(s.begin) {
+		s.begin = o.begin
+	}
+	if o.end.After(s.end) {
+		s.end = o.end
+	}
+	return s
+}
+
 // saveIncidents writes what happened beside the journals.
 func (h *History) saveIncidents(dir string) error {
 	text, err := json.MarshalIndent(h.Incidents, "", "  ")
