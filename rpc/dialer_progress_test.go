@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -58,24 +59,26 @@ func (c *overdueConn) Write(p []byte) (int, error) {
 // a read for which something has come, nor a write for which there is room.
 func TestDeadlineOfAStoppedProcess(t *testing.T) {
 	t.Parallel()
-	ours, theirs := net.Pipe()
-	var echoing sync.WaitGroup
-	defer echoing.Wait()
-	defer ours.Close()
-	echoing.Go(func() { _, _ = io.Copy(theirs, theirs) }) // until it is closed
-	c := &conn{Conn: &overdueConn{Conn: ours}, dialer: &dialer{writeTimeout: time.Minute}, patience: time.Minute}
-	const text = "what comes back"
-	if n, err := c.Write([]byte(text)); n != len(text) || err != nil {
-		t.Fatalf("wrote %d, %v", n, err)
-	}
-	b := make([]byte, len(text))
-	if n, err := io.ReadFull(c, b); err != nil || string(b) != text {
-		t.Errorf("read %q, %v", b[:n], err)
-	}
+	synctest.Test(t, func(t *testing.T) { // on a busy machine the echo might come too late
+		ours, theirs := net.Pipe()
+		var echoing sync.WaitGroup
+		defer echoing.Wait()
+		defer ours.Close()
+		echoing.Go(func() { _, _ = io.Copy(theirs, theirs) }) // until it is closed
+		c := &conn{Conn: &overdueConn{Conn: ours}, dialer: &dialer{writeTimeout: time.Minute}, patience: time.Minute}
+		const text = "what comes back"
+		if n, err := c.Write([]byte(text)); n != len(text) || err != nil {
+			t.Fatalf("wrote %d, %v", n, err)
+		}
+		b := make([]byte, len(text))
+		if n, err := io.ReadFull(c, b); err != nil || string(b) != text {
+			t.Errorf("read %q, %v", b[:n], err)
+		}
+	})
 }
 
-// TestDeadlineOfASocket: Go does not read from a socket once the deadline has passed, whatever
-// has come.
+// TestDeadlineOfASocket: what has come on a socket is read although the deadline has passed, after
+// which Go by itself does not look.
 func TestDeadlineOfASocket(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -102,7 +105,11 @@ func TestDeadlineOfASocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &conn{Conn: ours, patience: time.Nanosecond} // which is over at once
-	if n, err := c.Read(b); err != nil || string(b) != text {
+	n, err := c.Read(b)
+	for tries := 1; isTimeout(err) && tries < 10; tries++ { // a busy machine may be too late for the last look, too
+		n, err = c.Read(b)
+	}
+	if err != nil || string(b) != text {
 		t.Errorf("read %q, %v", b[:n], err)
 	}
 }

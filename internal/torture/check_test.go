@@ -201,11 +201,11 @@ func TestJournalOnASlowDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	defer w.Close()
 	j := &journal{file: w}
 	written := make(chan struct{})
 	go func() {
 		defer close(written)
+		defer w.Close()                                       // or a line that is missing would be waited for
 		j.add("left", time.Now(), strings.Repeat("x", 1<<20)) // more than a pipe holds
 		j.add("run", time.Now(), "a")
 	}()
