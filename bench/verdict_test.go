@@ -69,6 +69,16 @@ func TestNoCallIsInvalid(t *testing.T) {
 	})
 }
 
+// A run whose calls were all dropped is invalid for that only, which a search may take for a miss.
+func TestAllCallsDropped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		res := measure(t, t.Context(), Config{Model: OpenLoop{Profile: Constant(200)}, MaxInFlight: 1, Warmup: 100 * ms, Duration: 300 * ms, Call: takes(2 * time.Second)})
+		if v := res.Verdict; res.Dropped != 60 || v.State != Invalid || len(v.Reasons) != 1 || checkOf(t, res, "dropped").Result != Failed {
+			t.Errorf("%d calls, %d dropped, verdict %+v", res.Calls, res.Dropped, v)
+		}
+	})
+}
+
 func TestDelays(t *testing.T) {
 	for _, c := range []struct {
 		delay, response time.Duration
