@@ -150,7 +150,7 @@ func (res *Result) checkSamples() Check {
 	if missing == nil {
 		return Check{"samples", OK, figure.Grouped(res.Calls) + " calls support every percentile up to p99.9"}
 	}
-	return Check{"samples", Warning, fmt.Sprintf("%s calls are too few for some percentiles: %s", figure.Grouped(res.Calls), strings.Join(missing, ", "))}
+	return Check{"samples", Warning, fmt.Sprintf("too few calls (%s) for some percentiles: %s", figure.Grouped(res.Calls), strings.Join(missing, ", "))}
 }
 
 // checkTimeouts is about calls whose ends were not seen. Where calls time out no
@@ -163,7 +163,7 @@ func (res *Result) checkTimeouts() Check {
 	}
 	n, least := res.TimedOut.Calls, time.Duration(res.TimedOut.AtLeast*float64(time.Microsecond))
 	share := float64(n) / float64(res.Calls+res.Errors)
-	text := fmt.Sprintf("%s calls, %s of those sent, timed out after %s or more", figure.Grouped(n), figure.Percent(share), figure.Duration(least))
+	text := fmt.Sprintf("%s, %s of those sent, timed out after %s or more", figure.Count(n, "call"), figure.Percent(share), figure.Duration(least))
 	if share >= windowShare {
 		return Check{"timeouts", Failed, "more calls were sent than are answered: " + text + "; what the others took says little of what users wait"}
 	}
@@ -187,7 +187,7 @@ func (r *run) checkLag(res *Result) Check {
 	text := fmt.Sprintf("calls were sent up to %s after they were intended (%s), %s", figure.Duration(lag), name, share)
 	if calls, share := r.behind(res); calls >= backlogCalls && share >= backlogTolerance && r.lagged() {
 		is = Failed // calls piled up, and before they were sent
-		text += fmt.Sprintf("; when the window closed it was %s calls behind", figure.Grouped(calls))
+		text += fmt.Sprintf("; when the window closed it was %s behind", figure.Count(calls, "call"))
 	}
 	if is == Failed {
 		text = "the generator was late: " + text

@@ -42,7 +42,7 @@ func TestVerdict(t *testing.T) {
 			}}},
 		{"a ramp", "stationary", "the load changes over time", Unknown, Config{Model: OpenLoop{Profile: Ramp(10, 100, s)}, Duration: 20 * s, Call: takes(ms)}},
 		{"short", "stationary", "too few to say", Unknown, Config{Duration: 3 * s, Call: takes(10 * ms)}},
-		{"few", "samples", "100 calls are too few for some percentiles: p99 needs 299, p99.9 needs 2,995", Warning, Config{Duration: s, Call: takes(10 * ms)}},
+		{"few", "samples", "too few calls (100) for some percentiles: p99 needs 299, p99.9 needs 2,995", Warning, Config{Duration: s, Call: takes(10 * ms)}},
 		{"enough", "samples", "10,000 calls support", OK, Config{Callers: 100, Duration: s, Call: takes(10 * ms)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

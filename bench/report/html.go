@@ -135,7 +135,7 @@ func (r Report) tiles() []tile {
 
 func errorsMore(r Report) string {
 	if r.Errors == 0 {
-		return "of " + figure.Grouped(r.Calls) + " calls"
+		return "of " + figure.Count(r.Calls, "call")
 	}
 	return strings.Trim(share(r.Errors, r.Calls+r.Errors), " ()") + " of the calls"
 }
@@ -159,11 +159,11 @@ func (r Report) latencySection() section {
 		t.Rows = append(t.Rows, row)
 	}
 	if c := r.TimedOut; c != nil {
-		t.Note = fmt.Sprintf("%s calls timed out and are not in these times; the shortest of them waited %s.",
-			figure.Grouped(c.Calls), figure.Microseconds(&c.AtLeast))
+		t.Note = fmt.Sprintf("%s timed out, not in these times; the shortest wait was %s.",
+			figure.Count(c.Calls, "call"), figure.Microseconds(&c.AtLeast))
 	}
 	if r.Unrecorded > 0 {
-		t.Note += fmt.Sprintf(" %s calls took more than an hour: percentiles that they decide are left out.", figure.Grouped(r.Unrecorded))
+		t.Note += fmt.Sprintf(" %s took more than an hour: percentiles that depend on them are left out.", figure.Count(r.Unrecorded, "call"))
 	}
 	s.Tables = []table{t}
 	return s

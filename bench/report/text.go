@@ -174,11 +174,11 @@ func (r Report) load() string {
 
 // writeCounts writes how many calls there were, and how they ended.
 func (r Report) writeCounts(l *lines) {
-	l.line("warm-up", "%s s, %s calls and %s errors left out",
-		figure.Seconds(r.Warmup.DurationS), figure.Grouped(r.Warmup.Calls), figure.Grouped(r.Warmup.Errors))
+	l.line("warm-up", "%s s, %s and %s left out",
+		figure.Seconds(r.Warmup.DurationS), figure.Count(r.Warmup.Calls, "call"), figure.Count(r.Warmup.Errors, "error"))
 	l.line("measured", "%s", strings.Join(append([]string{figure.Seconds(r.DurationS) + " s"}, r.cutShort()...), ", "))
 	if r.OpenLoop {
-		l.line("intended", "%s calls", figure.Grouped(r.Intended))
+		l.line("intended", "%s", figure.Count(r.Intended, "call"))
 	}
 	l.line("calls", "%s%s", figure.Grouped(r.Calls), r.basis())
 	if r.ThroughputMargin*10 > r.Throughput && r.Calls > 0 {

@@ -98,10 +98,10 @@ func (r Report) writeLatency(l *lines) {
 		l.line("", "%s", closedLoopHides)
 	}
 	if c := r.TimedOut; c != nil {
-		l.line("timed out", "%s calls, not in these times; the shortest of them waited %s", figure.Grouped(c.Calls), figure.Microseconds(&c.AtLeast))
+		l.line("timed out", "%s, not in these times; the shortest wait was %s", figure.Count(c.Calls, "call"), figure.Microseconds(&c.AtLeast))
 	}
 	if r.Unrecorded > 0 {
-		l.line("", "%s calls took more than an hour: percentiles that they decide are left out", figure.Grouped(r.Unrecorded))
+		l.line("", "%s took more than an hour: percentiles that depend on them are left out", figure.Count(r.Unrecorded, "call"))
 	}
 }
 
@@ -155,12 +155,15 @@ func (r Report) writeLabels(l *lines) {
 	for i, of := range r.Labels {
 		row := l.briefRow(func(f figureOf) string { return figure.Microseconds(r.known(f, &of.Latency)) })
 		calls := figure.Grouped(of.Calls)
+		if l.narrow() {
+			calls = figure.Count(of.Calls, "call")
+		}
 		if l.width >= briefWidth {
 			calls += share(of.Calls, r.Calls)
 		}
 		if l.narrow() {
 			l.row(fmt.Sprintf("  %d", i+1), "%s", row)
-			l.line("", "%s calls", calls)
+			l.line("", "%s", calls)
 		} else {
 			l.row(fmt.Sprintf("  %d", i+1), "%s  %s", row, calls)
 		}

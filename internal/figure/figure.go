@@ -81,6 +81,14 @@ func Grouped(n int64) string {
 	return s
 }
 
+// Count writes n and what is counted, given as it is for one: "1 call", "2,000 calls".
+func Count(n int64, of string) string {
+	if n != 1 {
+		of += "s"
+	}
+	return Grouped(n) + " " + of
+}
+
 // Rate writes a number a second: whole and grouped from 100 on, below to three digits.
 func Rate(perSecond float64) string {
 	if perSecond > -99.95 && perSecond < 99.95 && perSecond != float64(int64(perSecond)) {

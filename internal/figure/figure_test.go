@@ -34,6 +34,14 @@ func TestGrouped(t *testing.T) {
 	}
 }
 
+func TestCount(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 calls", 1: "1 call", 2: "2 calls", 10_001: "10,001 calls"} {
+		if got := Count(n, "call"); got != want {
+			t.Errorf("%d is %q, expected %q", n, got, want)
+		}
+	}
+}
+
 func TestRate(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 0.00005231: "0.0000523", 0.25: "0.25", 12.345: "12.3", 50: "50", 100.4: "100", 98765.5: "98,766"} {
 		if got := Rate(v); got != want {
