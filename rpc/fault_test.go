@@ -78,6 +78,16 @@ func losing(addr string, cut func(string) bool) (*redis.Options, *atomic.Int32) 
 	}}, &lost
 }
 
+// untilLost makes a call that ends by its timeout, with the shortest one within which this
+// machine comes to the reply that is lost.
+func untilLost(lost *atomic.Int32, call func(timeout time.Duration) error) (err error) {
+	for timeout := time.Second; ; timeout *= 2 {
+		if err = call(timeout); lost.Load() > 0 || timeout > patience {
+			return err
+		}
+	}
+}
+
 // TestReplyToPushLost: the call is in the queue, once, and its result is waited for
 // over another connection. If none comes the caller is told of both.
 func TestReplyToPushLost(t *testing.T) {
@@ -87,8 +97,10 @@ func TestReplyToPushLost(t *testing.T) {
 		opt, lost := losing(addr, func(sent string) bool { return strings.Contains(sent, `"kw"`) })
 		h := newHouse(t, opt)
 		h.fleet = f
-		client := h.client(rpc.ClientOptions{Timeout: 3 * time.Second})
-		err := client.Call(context.Background(), "f", nil, nil)
+		client := h.client(rpc.ClientOptions{})
+		err := untilLost(lost, func(timeout time.Duration) error {
+			return client.Call(context.Background(), "f", nil, nil, rpc.Timeout(timeout))
+		})
 		is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF, context.DeadlineExceeded)
 		plain := newHouse(t, &redis.Options{Addr: addr})
 		if n := plain.rdb.LLen(context.Background(), "p:f:calls").Val(); n != 1 || lost.Load() != 1 {
@@ -113,7 +125,10 @@ func TestReplyToPopLost(t *testing.T) {
 	opt, lost := losing(addr, func(sent string) bool { return strings.Contains(sent, "blpop") })
 	newHouse(t, &redis.Options{Addr: addr}).serve(rpc.ServerOptions{}, echo)
 	h := newHouse(t, opt).with(oldClient)
-	err := h.client(rpc.ClientOptions{Timeout: 3 * time.Second}).Call(context.Background(), "echo", rpc.Args{"x": 1}, nil)
+	client := h.client(rpc.ClientOptions{})
+	err := untilLost(lost, func(timeout time.Duration) error {
+		return client.Call(context.Background(), "echo", rpc.Args{"x": 1}, nil, rpc.Timeout(timeout))
+	})
 	is(t, err, rpc.ErrNoResult, io.ErrUnexpectedEOF, context.DeadlineExceeded)
 	if lost.Load() == 0 {
 		t.Error("no reply was lost")
@@ -359,9 +374,9 @@ func testRefused(t *testing.T, f fleet) {
 	must("acl", "setuser", "nopush", "on", "nopass", "~*", "+@all", "-rpush")
 	must("acl", "setuser", "nokey", "on", "nopass", "~other:*", "+@all")
 	must("acl", "setuser", "nomulti", "on", "nopass", "~*", "+@all", "-multi")
-	as := func(user string) error {
-		client := newHouse(t, &redis.Options{Addr: addr, Username: user, Password: "any"}).with(f).client(rpc.ClientOptions{Timeout: 3 * time.Second})
-		return client.Call(ctx, "f", nil, nil)
+	as := func(user string, opts ...rpc.CallOption) error {
+		client := newHouse(t, &redis.Options{Addr: addr, Username: user, Password: "any"}).with(f).client(rpc.ClientOptions{Timeout: patience})
+		return client.Call(ctx, "f", nil, nil, opts...)
 	}
 	refused := func(err error, prefix string) {
 		t.Helper()
@@ -391,7 +406,7 @@ func testRefused(t *testing.T, f fleet) {
 
 	// What could not be executed is not taken for sent by what comes after it.
 	must("acl", "setuser", "noexec", "on", "nopass", "~*", "+@all", "-exec")
-	client := newHouse(t, &redis.Options{Addr: addr, Username: "noexec", Password: "any"}).with(f).client(rpc.ClientOptions{Timeout: 3 * time.Second})
+	client := newHouse(t, &redis.Options{Addr: addr, Username: "noexec", Password: "any"}).with(f).client(rpc.ClientOptions{Timeout: patience})
 	for range 3 {
 		_, err := client.Send(ctx, "f", nil)
 		is(t, err, rpc.ErrNotSent)
@@ -401,7 +416,8 @@ func testRefused(t *testing.T, f fleet) {
 	}
 
 	// Without MULTI the call goes out all the same, so it is not "not sent".
-	is(t, as("nomulti"), rpc.ErrNoResult, context.DeadlineExceeded)
+	_, err = unanswered(func(timeout time.Duration) error { return as("nomulti", rpc.Timeout(timeout)) })
+	is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
 	if n := admin.LLen(ctx, "p:f:calls").Val(); n != 1 {
 		t.Errorf("without MULTI got %d calls in the queue, want 1", n)
 	}

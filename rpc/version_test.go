@@ -130,7 +130,9 @@ func TestOlderVersions(t *testing.T) {
 			if n := client.Conns(); n > 4 {
 				t.Errorf("got %d connections, want no more than 4", n)
 			}
-			err := client.Call(context.Background(), "f", nil, nil, rpc.Timeout(1100*time.Millisecond))
+			_, err := unanswered(func(timeout time.Duration) error {
+				return client.Call(context.Background(), "f", nil, nil, rpc.Timeout(max(timeout, 1100*time.Millisecond)))
+			})
 			is(t, err, rpc.ErrNoResult, context.DeadlineExceeded)
 			if n := lpops.Load(); (n > 0) != c.lpops {
 				t.Errorf("got %d LPOPs with a count, want some: %v", n, c.lpops)
