@@ -174,7 +174,7 @@ func (s *storm) settle(cancel func()) {
 		}
 	}
 	s.Logf("%d calls: %v", len(s.all()), tally)
-	if tally["results"] < len(s.all())/2 {
+	if tally["results"] < len(s.all())/4 { // even on a busy machine
 		s.Errorf("only %d of %d calls have got a result", tally["results"], len(s.all()))
 	}
 	// All is well again.
