@@ -54,14 +54,15 @@ type Incident struct {
 	Kills   bool          // they were killed: what they had taken is lost
 	Stops   bool          // the clients were stopped: what comes meanwhile is there when they go on
 	Waiting bool          // it may be done only to calls that no server has taken
-	Outlast time.Duration // calls that wait so long are not hurt, if it is not 0
+	Outlast time.Duration // calls that wait so long, and end after it, are not hurt, if it is not 0
 	Settle  time.Duration // what it did may show for so long after its end
 	Grace   bool          // only for the recovery time after a first call was lost (see clocks)
 }
 
 // reaches is whether a call may be hurt by the incident.
 func (i *Incident) reaches(c *Call) bool {
-	return (len(i.Clients) == 0 || slices.Contains(i.Clients, c.Client)) && (i.Outlast == 0 || c.Timeout < i.Outlast)
+	outlasts := i.Outlast > 0 && c.Timeout >= i.Outlast && (len(c.Ends) == 0 || c.Ends[0].At.After(i.End))
+	return (len(i.Clients) == 0 || slices.Contains(i.Clients, c.Client)) && !outlasts
 }
 
 // A Verdict is what was found.

@@ -26,6 +26,7 @@ func planted(t *testing.T, lines ...string) *History {
 			{Fault: "connections killed", Begin: at(50_000), End: at(51_000), NotSent: true, NoResult: true},
 			{Fault: "client stopped", Begin: at(60_000), End: at(61_000), NotSent: true, NoResult: true, Stops: true, Clients: []string{"client-2"}},
 			{Fault: "slow", Begin: at(70_000), End: at(71_000), NoResult: true, Outlast: 3 * time.Second},
+			{Fault: "slow for long", Begin: at(90_000), End: at(94_000), NoResult: true, Outlast: 3 * time.Second},
 			{Fault: "failover", Begin: at(80_000), End: at(81_000), NoResult: true, Repeats: true},
 		},
 	}
@@ -90,6 +91,8 @@ func TestCheck(t *testing.T) {
 		{"a call is lost by what happened to another", []string{"begin 60100 x 1000 result", `end 61100 x no-result "timeout"`}, promiseNotLost},
 		{"a short call is lost where all is slow", []string{"begin 70100 x 1000 result", `end 71100 x no-result "timeout"`}, ""},
 		{"a patient call is lost where all is slow", []string{"begin 70100 x 8000 result", `end 78100 x no-result "timeout"`}, promiseNotLost},
+		{"a patient call ends before what is slow for longer", []string{"begin 90100 x 3000 result", `end 93100 x no-result "timeout"`}, ""},
+		{"a patient call is lost after all was slow", []string{"begin 90100 x 4000 result", `end 94100 x no-result "timeout"`}, promiseNotLost},
 		{"a call is lost as the machine is busy", []string{"begin 20000 x 1000 result", `end 21000 x no-result "timeout"`, "server: stall 20900 600"}, ""},
 		{"a caller waits too long", []string{"begin 20000 x 1000 result", `end 21500 x result ""`, "server: run 20001 x", "server: ran 20002 x"}, promisePrompt},
 		{"a caller waits long as its process stands", []string{"begin 20000 x 1000 result", `end 21500 x result ""`, "server: run 20001 x", "server: ran 20002 x", "stall 21499 400"}, ""},
