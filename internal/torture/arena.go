@@ -336,8 +336,11 @@ func (a *arena) connections() map[string]int {
 	for _, p := range a.processes {
 		ours[p.name] = true
 	}
+	var mu sync.Mutex // guards count
 	_ = a.each(func(ctx context.Context, one *redis.Client) error {
 		list, err := one.ClientList(ctx).Result()
+		mu.Lock()
+		defer mu.Unlock()
 		for _, field := range strings.Fields(list) {
 			if name, ok := strings.CutPrefix(field, "name="); ok && ours[name] {
 				count[name]++
@@ -348,7 +351,7 @@ func (a *arena) connections() map[string]int {
 	return count
 }
 
-// each does something with each master.
+// each does something with each master, at the same time.
 func (a *arena) each(do func(context.Context, *redis.Client) error) error {
 	switch admin := a.admin.(type) {
 	case *redis.ClusterClient:
@@ -363,8 +366,11 @@ func (a *arena) each(do func(context.Context, *redis.Client) error) error {
 // killed, and results of Send, has to expire.
 func (a *arena) leftKeys() {
 	left := func(forever bool) (keys []string) {
+		var mu sync.Mutex // guards keys
 		if err := a.each(func(ctx context.Context, one *redis.Client) error {
 			names, err := one.Keys(ctx, "*").Result()
+			mu.Lock()
+			defer mu.Unlock()
 			for _, key := range names {
 				if ttl, err := one.PTTL(ctx, key).Result(); err != nil {
 					return err
