@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -489,7 +490,14 @@ func TestTimeAfterBusyScript(t *testing.T) {
 	untilBusy(t, other)
 	letGo(b)
 	before, _, after := caller.reply(t), caller.reply(t), caller.reply(t)
-	if before >= after {
+	micros := func(reply string) int {
+		var seconds, micros int
+		if _, err := fmt.Sscanf(reply, `["%d" "%d"]`, &seconds, &micros); err != nil {
+			t.Fatalf("%s: %v", reply, err)
+		}
+		return seconds*1_000_000 + micros
+	}
+	if micros(before) >= micros(after) {
 		t.Errorf("it was %s before, and %s after the script", before, after)
 	}
 }
